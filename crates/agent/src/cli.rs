@@ -151,13 +151,13 @@ impl ClaudeCli {
     fn environment_variables(&self, token: &str) -> Vec<(String, String)> {
         let (name, on) = invocation::TEAMS;
         let teams = self.teams.then(|| (name.to_owned(), on.to_owned()));
-        invocation::variables(token).chain(teams).collect()
+        invocation::environment_variables(token).chain(teams).collect()
     }
 
     /// Runs the program with `--version` in the sandbox and returns its output.
     fn query_version(&self) -> Result<std::io::Result<Output>, SandboxError> {
         let mut job = self.job(vec!["--version".into()])?;
-        job.variables = invocation::variables("").collect();
+        job.variables = invocation::environment_variables("").collect();
         Ok(job.command().and_then(|mut command| {
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
             let child = command.spawn()?;
@@ -215,7 +215,7 @@ impl ClaudeCli {
         let token = SecretString::new(random_token()?);
         let (say, said) = mpsc::channel(WAITING);
         let relay = CliRelay::new(&token, conversation.offers(), say);
-        let mut job = self.job(invocation::arguments(&brief.model, limits))?;
+        let mut job = self.job(invocation::program_arguments(&brief.model, limits))?;
         job.variables = self.environment_variables(token.expose());
         let bounds = CommandLimits { time: limits.time, written: None, whole: false };
         let input = Some(wire::encode_task(&brief.task));

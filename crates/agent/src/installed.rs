@@ -78,7 +78,7 @@ impl MachinePaths {
         let path =
             path.map(|path| std::env::split_paths(path).filter(|folder| folder.is_absolute()).collect());
         let home = home.and_then(|home| home.canonicalize().ok());
-        let homes = home.iter().cloned().chain(homes()).collect();
+        let homes = home.iter().cloned().chain(list_home_folders()).collect();
         Self { path: path.unwrap_or_default(), home, rustup: None, homes }
     }
 
@@ -132,7 +132,7 @@ impl MachinePaths {
             let of_version = |version: &str| root.join("versions").join(version).join("bin").join(program);
             let chosen = read_file_start(&root.join("version"));
             let chosen = chosen.lines().map(|version| of_version(version.trim()));
-            let all = names(&root.join("versions"));
+            let all = list_names(&root.join("versions"));
             return chosen.chain(all.iter().rev().map(|name| of_version(name))).find(|file| is_program(file));
         }
         if program == "rustup" || !is_rustup(file) {
@@ -142,7 +142,7 @@ impl MachinePaths {
         let pinned = ["rust-toolchain.toml", "rust-toolchain"]
             .map(|name| pinned_rust_version(&read_file_start(&tree.join(name))));
         let default = config_value(&read_file_start(&root.join("settings.toml")), "default_toolchain");
-        let all = names(&root.join("toolchains"));
+        let all = list_names(&root.join("toolchains"));
         let named = pinned.into_iter().flatten().chain(default);
         let found = named.filter_map(|wanted| {
             all.iter().find(|name| **name == wanted || name.starts_with(&format!("{wanted}-")))
@@ -163,7 +163,7 @@ impl MachinePaths {
             }
         }
         self.add_install_folder(&real, read);
-        let Some(interpreter) = interpreter(&real).filter(|_| steps > 0) else { return };
+        let Some(interpreter) = script_interpreter(&real).filter(|_| steps > 0) else { return };
         let program = if interpreter.is_absolute() {
             Some(interpreter)
         } else {
@@ -254,7 +254,7 @@ fn is_go(root: &Path) -> bool {
 }
 
 /// Returns the homes of the users that this machine lists, except `/` and folders of the system.
-fn homes() -> Vec<PathBuf> {
+fn list_home_folders() -> Vec<PathBuf> {
     let users = std::fs::read_to_string(USERS).unwrap_or_default();
     let homes = users.lines().filter_map(|line| line.split(':').nth(5)).map(PathBuf::from);
     let homes =
@@ -276,7 +276,7 @@ fn is_rustup(file: &Path) -> bool {
 }
 
 /// Returns the interpreter that a script names: a path, or a name to look up.
-fn interpreter(file: &Path) -> Option<PathBuf> {
+fn script_interpreter(file: &Path) -> Option<PathBuf> {
     let text = read_file_start(file);
     let line = text.strip_prefix("#!")?.lines().next()?;
     let mut words = line.split_whitespace();
@@ -320,7 +320,7 @@ fn pinned_rust_version(text: &str) -> Option<String> {
 }
 
 /// Returns the names in a folder, sorted.
-fn names(folder: &Path) -> Vec<String> {
+fn list_names(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let text = |name: &OsStr| std::str::from_utf8(name.as_bytes()).ok().map(str::to_owned);
     let mut names: Vec<String> = entries.filter_map(|entry| text(&entry.file_name())).collect();

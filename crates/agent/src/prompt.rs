@@ -161,7 +161,7 @@ impl PromptLibrary {
     }
 
     fn merge_folder(mut self, folder: &Path) -> Result<(Self, Vec<PromptProblem>), PromptError> {
-        let found = folder::files(folder)?;
+        let found = folder::read_modules(folder)?;
         let (more, mut problems) = Self::parse_files(found.files);
         problems.extend(found.problems);
         self.modules.extend(more.modules);

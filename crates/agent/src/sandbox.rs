@@ -45,7 +45,7 @@ pub use read_only::{READER_MEMORY, ReadAccess};
 pub use truing_core::sandbox::{SandboxLevel, SandboxLimit};
 pub use watch::PERIOD as WATCH_PERIOD;
 
-use job::{HelperStage, PROGRAM_INSIDE, THIS_PROGRAM, helper};
+use job::{HelperStage, PROGRAM_INSIDE, THIS_PROGRAM, helper_command};
 
 /// Exit code of the helper if it failed itself, as of `timeout` and `env`.
 pub const HELPER_FAILED: u8 = 125;

@@ -25,10 +25,10 @@ pub fn operator_file(
 ) -> Result<Option<SourceFile>, ConfigError> {
     let variable = environment.get(CONFIG_VARIABLE).filter(|path| !path.is_empty()).map(Path::new);
     if let Some(path) = given.or(variable) {
-        return read(path, &environment.directory().join(path)).map(Some);
+        return read_named_file(path, &environment.directory().join(path)).map(Some);
     }
     match user_file(environment) {
-        Some(path) if path.exists() => read(&path, &path).map(Some),
+        Some(path) if path.exists() => read_named_file(&path, &path).map(Some),
         Some(_) | None => Ok(None),
     }
 }
@@ -62,7 +62,7 @@ pub fn repository_file(root: &Path) -> Result<Option<SourceFile>, ConfigError> {
 ///
 /// # Errors
 /// [`ConfigProblem::Unreadable`] if it cannot be read.
-pub fn read(shown: &Path, path: &Path) -> Result<SourceFile, ConfigError> {
+pub fn read_named_file(shown: &Path, path: &Path) -> Result<SourceFile, ConfigError> {
     let name = shown.display().to_string();
     let text =
         text_of(path, MAX_FILE).map_err(|reason| ConfigProblem::Unreadable { file: name.clone(), reason })?;
@@ -91,9 +91,9 @@ mod tests {
         let path = folder.path().join("truing.toml");
         let most = usize::try_from(MAX_FILE).unwrap();
         std::fs::write(&path, format!("#{}", "x".repeat(most - 1))).unwrap();
-        assert_eq!(read(Path::new("truing.toml"), &path).unwrap().text.len(), most);
+        assert_eq!(read_named_file(Path::new("truing.toml"), &path).unwrap().text.len(), most);
         std::fs::write(&path, format!("#{}", "x".repeat(most))).unwrap();
-        let told = read(Path::new("truing.toml"), &path).unwrap_err().to_string();
+        let told = read_named_file(Path::new("truing.toml"), &path).unwrap_err().to_string();
         assert!(told.contains("truing.toml") && told.contains("longer than 512 KiB"), "{told}");
     }
 }

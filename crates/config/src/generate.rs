@@ -36,14 +36,14 @@ pub fn commented_file(repository: Option<&str>) -> String {
     for (section, about) in SECTIONS {
         let named = named_section(section);
         let path = section.replace("NAME", named.map_or("", NamedSection::example));
-        text += &format!("\n# ---- {path}\n{}\n", comment(about));
+        text += &format!("\n# ---- {path}\n{}\n", render_comment(about));
         for (name, key) in keys::section_keys(section) {
             let (off, value) = match (key.path, repository) {
                 (SET, _) => ("", default_as_toml(key)),
                 (REPOSITORIES, Some(repository)) => ("", format!("[\"{repository}\"]")),
                 _ => ("# ", default_as_toml(key)),
             };
-            text += &format!("{}{off}{path}.{name} = {value}\n", comment(key.doc));
+            text += &format!("{}{off}{path}.{name} = {value}\n", render_comment(key.doc));
         }
     }
     text
@@ -84,7 +84,7 @@ pub fn first_file(repository: Option<&str>) -> String {
                 _ => ("# ", default_as_toml(key)),
             };
             let first = key.doc.split_once(". ").map_or(key.doc, |(first, _)| first);
-            text += &format!("{}{off}{path}.{name} = {value}\n", comment(first.trim_end_matches('.')));
+            text += &format!("{}{off}{path}.{name} = {value}\n", render_comment(first.trim_end_matches('.')));
         }
     }
     text
@@ -96,7 +96,7 @@ pub fn schema() -> Json {
     for (section, about) in SECTIONS {
         let mut keys = Map::new();
         for (name, key) in keys::section_keys(section) {
-            insert(&mut keys, name, schema_of(key));
+            insert_key_schema(&mut keys, name, schema_of(key));
         }
         let table = json!({
             "type": "object", "description": about, "additionalProperties": false, "properties": keys
@@ -202,7 +202,7 @@ fn named_section(section: &str) -> Option<NamedSection> {
 }
 
 /// Inserts a key's schema at the place that its dotted name gives.
-fn insert(keys: &mut Map<String, Json>, name: &str, schema: Json) {
+fn insert_key_schema(keys: &mut Map<String, Json>, name: &str, schema: Json) {
     let Some((table, below)) = name.split_once('.') else {
         keys.insert(name.to_owned(), schema);
         return;
@@ -211,7 +211,7 @@ fn insert(keys: &mut Map<String, Json>, name: &str, schema: Json) {
         .entry(table)
         .or_insert_with(|| json!({ "type": "object", "additionalProperties": false, "properties": {} }));
     if let Some(below_it) = table.get_mut("properties").and_then(Json::as_object_mut) {
-        insert(below_it, below, schema);
+        insert_key_schema(below_it, below, schema);
     }
 }
 
@@ -297,7 +297,7 @@ fn default_as_toml(key: &ConfigKey) -> String {
 }
 
 /// Renders a text as comment lines.
-fn comment(text: &str) -> String {
+fn render_comment(text: &str) -> String {
     let mut lines = vec![String::from("#")];
     for word in text.split(' ') {
         match lines.last_mut() {

@@ -44,7 +44,7 @@ use truing_core::sandbox::SandboxLevel;
 use crate::environment::Environment;
 pub use budget::BudgetConfig;
 use converge::ConvergeConfig;
-pub use files::{REPOSITORY_FILE, operator_file, read, repository_file, user_file};
+pub use files::{REPOSITORY_FILE, operator_file, read_named_file, repository_file, user_file};
 pub use forges::ForgeConfig;
 use keys::{ConfigKey, NamedSection, RepositoryOverride, SECTIONS};
 use layer::{FileOwner, KeyFlag, SectionNames, SourceFile};
@@ -291,7 +291,7 @@ impl Config {
             };
             match (entry.key.repository, &mut setting.value, entry.value) {
                 (RepositoryOverride::Adds, ConfigValue::List(all), ConfigValue::List(more)) => {
-                    *all = value::unique(all.drain(..).chain(more));
+                    *all = value::remove_duplicates(all.drain(..).chain(more));
                     setting.added = Some(entry.origin);
                 }
                 (RepositoryOverride::Adds, ConfigValue::Severities(all), ConfigValue::Severities(more)) => {

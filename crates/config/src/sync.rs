@@ -143,7 +143,7 @@ const SAFE: &str = "safe";
 pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<JobConfig, ConfigError> {
     let path = |key: &str| format!("sync.{name}.{key}");
     let pair = |item: &String| {
-        let (theirs, ours) = value::pair(item).ok_or_else(|| table_mismatch(&path("mirror")))?;
+        let (theirs, ours) = value::parse_mirror_pair(item).ok_or_else(|| table_mismatch(&path("mirror")))?;
         Ok::<_, ConfigError>((theirs.to_owned(), ours.to_owned()))
     };
     let given = |key: &str| {
@@ -179,7 +179,7 @@ pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<J
     })?;
     let of_text = |key: &str, known: &[&str]| {
         let text = settings.name_if_any(&path(key))?;
-        text.map(|text| template(settings, &path(key), &text, known)).transpose()
+        text.map(|text| parse_template(settings, &path(key), &text, known)).transpose()
     };
     let writes_code = settings.choice(&path("mode"), |word| match word {
         "relax" => Some(false),
@@ -235,7 +235,7 @@ pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<J
         version_path: given("version.path")?.unwrap_or_else(|| at.to_owned()),
         version_file,
         changelog_file: given("changelog.file")?,
-        changelog_entry: template(
+        changelog_entry: parse_template(
             settings,
             &path("changelog.entry"),
             &settings.name(&path("changelog.entry"))?,
@@ -269,12 +269,12 @@ fn parse_target(registry: PackageRegistry, text: &str) -> Result<ReleaseSelector
 
 /// Reads commands with placeholders in their words.
 fn lock_commands(settings: &TypedSettings<'_>, key: &str) -> Result<Vec<Vec<TextTemplate>>, ConfigError> {
-    let word = |word: &String| template(settings, key, word, &places::OF_LOCK);
+    let word = |word: &String| parse_template(settings, key, word, &places::OF_LOCK);
     settings.commands(key)?.iter().map(|command| command.iter().map(word).collect()).collect()
 }
 
 /// Parses a text whose placeholders must all be known.
-fn template(
+fn parse_template(
     settings: &TypedSettings<'_>,
     key: &str,
     text: &str,

@@ -803,7 +803,7 @@ fn what_is_no_plain_file_is_not_waited_for() {
     rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0)
         .unwrap();
     for path in [fifo.as_path(), Path::new("/dev/zero"), folder.path()] {
-        let error = read(path, path).unwrap_err().to_string();
+        let error = read_named_file(path, path).unwrap_err().to_string();
         assert!(error.ends_with("cannot be read: it is not a regular file"), "{error}");
     }
 }

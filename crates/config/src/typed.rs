@@ -101,7 +101,10 @@ impl TypedSettings<'_> {
     }
 
     pub(super) fn networks(&self, path: &str) -> Result<Vec<IpNet>, ConfigError> {
-        self.list(path)?.iter().map(|item| value::network(item).ok_or_else(|| table_mismatch(path))).collect()
+        self.list(path)?
+            .iter()
+            .map(|item| value::parse_network(item).ok_or_else(|| table_mismatch(path)))
+            .collect()
     }
 
     pub(super) fn url(&self, path: &str) -> Result<String, ConfigError> {

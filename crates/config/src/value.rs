@@ -31,19 +31,19 @@ use super::secret::{SecretSource, SecretText};
 use address::{parse_endpoint, parse_sink, redacted_url, web_address};
 pub use checked::ConfigValue;
 pub(crate) use checked::ConfigValueError;
-use checked::{join_alternatives, must};
+use checked::{join_alternatives, requirement_error};
 pub use host::McpHost;
 pub(crate) use host::{MAX_HOSTS, parse_host};
-use ids::{ids, ids_in_toml, is_model};
+use ids::{ids_in_toml, is_model, parse_id_table};
 pub use length::FormattedDuration;
 use length::parse_duration;
 pub use length::parse_milliseconds;
-use linter::{codes, codes_in_toml, format_of_output};
-pub(crate) use name::{NAME_PATTERN, is_name, network, pair, unique};
+use linter::{codes_in_toml, format_of_output, parse_exit_codes};
+pub(crate) use name::{NAME_PATTERN, is_name, parse_mirror_pair, parse_network, remove_duplicates};
 pub(crate) use places::add_header;
 use places::{no_headers, no_secrets, parse_headers, parse_secrets, place_in_toml, place_json};
 pub(super) use program::is_relative_program;
-use program::{commands, no_command, no_commands, parse_command, parse_program};
+use program::{no_command, no_commands, parse_command, parse_commands, parse_program};
 pub(crate) use rule::severities_of;
 use rule::{is_rule, no_severities, parse_severities, severities_to_json};
 
@@ -59,16 +59,22 @@ impl ConfigValue {
         match kind {
             ValueKind::Integer(least, most) => match value.as_integer() {
                 Some(number) => parse_integer(number.as_str(), number.radix(), least, most),
-                None => Err(must(format_args!("be a whole number; it is of type {}", value.type_str()))),
+                None => Err(requirement_error(format_args!(
+                    "be a whole number; it is of type {}",
+                    value.type_str()
+                ))),
             },
             ValueKind::Flag => match value.as_bool() {
                 Some(yes) => Ok(Self::Flag(yes)),
-                None => Err(must(format_args!("be true or false; it is of type {}", value.type_str()))),
+                None => Err(requirement_error(format_args!(
+                    "be true or false; it is of type {}",
+                    value.type_str()
+                ))),
             },
             ValueKind::Usd(most) => match (value.as_integer(), value.as_float()) {
                 (Some(number), _) if number.radix() == 10 => parse_usd(number.as_str(), most),
                 (_, Some(number)) => parse_usd(number.as_str(), most),
-                (Some(_) | None, None) => Err(must(format_args!(
+                (Some(_) | None, None) => Err(requirement_error(format_args!(
                     "be a number of dollars such as {}; it is of type {}",
                     kind.sample(),
                     value.type_str()
@@ -84,32 +90,34 @@ impl ConfigValue {
             | ValueKind::Words(_)
             | ValueKind::Folders
             | ValueKind::Hosts
-            | ValueKind::Networks => match strings(value) {
+            | ValueKind::Networks => match parse_string_list(value) {
                 Some(items) => parse_list(kind, items, folder),
-                None => Err(must("be a list of strings, such as [\"a\", \"b\"]")),
+                None => Err(requirement_error("be a list of strings, such as [\"a\", \"b\"]")),
             },
-            ValueKind::Command => match strings(value) {
+            ValueKind::Command => match parse_string_list(value) {
                 Some(words) => parse_command(words, folder),
-                None => Err(must(no_command())),
+                None => Err(requirement_error(no_command())),
             },
             ValueKind::Commands => {
-                let all = value.as_array().map(|all| all.iter().map(|one| strings(one.get_ref())).collect());
+                let all = value
+                    .as_array()
+                    .map(|all| all.iter().map(|one| parse_string_list(one.get_ref())).collect());
                 match all {
-                    Some(Some(all)) => commands(all),
-                    Some(None) | None => Err(must(no_commands())),
+                    Some(Some(all)) => parse_commands(all),
+                    Some(None) | None => Err(requirement_error(no_commands())),
                 }
             }
             ValueKind::Secret => Err(match text {
                 Some(_) => ConfigValueError::Literal,
-                None => must("be { env = \"VARIABLE\" } or { file = \"PATH\" }"),
+                None => requirement_error("be { env = \"VARIABLE\" } or { file = \"PATH\" }"),
             }),
-            ValueKind::Secrets => Err(must(no_secrets())),
-            ValueKind::Headers => Err(must(no_headers())),
-            ValueKind::Tiers => Err(must(tiers::no_tiers())),
-            ValueKind::Instructions => Err(must(instructions::no_instructions())),
+            ValueKind::Secrets => Err(requirement_error(no_secrets())),
+            ValueKind::Headers => Err(requirement_error(no_headers())),
+            ValueKind::Tiers => Err(requirement_error(tiers::no_tiers())),
+            ValueKind::Instructions => Err(requirement_error(instructions::no_instructions())),
             ValueKind::Codes => codes_in_toml(value),
             ValueKind::Ids => ids_in_toml(value),
-            ValueKind::Severities => Err(must(no_severities())),
+            ValueKind::Severities => Err(requirement_error(no_severities())),
             ValueKind::Store(_)
             | ValueKind::Address
             | ValueKind::Duration(..)
@@ -130,7 +138,7 @@ impl ConfigValue {
             | ValueKind::File
             | ValueKind::Format => match text {
                 Some(text) => Self::from_text(kind, text, folder),
-                None => Err(must(format_args!(
+                None => Err(requirement_error(format_args!(
                     "be a string such as {}; it is of type {}",
                     kind.sample(),
                     value.type_str()
@@ -144,7 +152,10 @@ impl ConfigValue {
         match kind {
             ValueKind::Store(schemes) => parse_store(text, folder, schemes),
             ValueKind::Address => text.parse().map(Self::Address).map_err(|_| {
-                must(format_args!("be an IP address and a port such as {}, not `{text}`", kind.sample()))
+                requirement_error(format_args!(
+                    "be an IP address and a port such as {}, not `{text}`",
+                    kind.sample()
+                ))
             }),
             ValueKind::Integer(least, most) => parse_integer(text, 10, least, most),
             ValueKind::Duration(least, most) => parse_duration(text, least, most),
@@ -153,12 +164,12 @@ impl ConfigValue {
                 None if planned.contains(&text) => {
                     Err(ConfigValueError::Planned { word: text.to_owned(), built })
                 }
-                None => Err(must(format_args!("be {}, not `{text}`", join_alternatives(built)))),
+                None => Err(requirement_error(format_args!("be {}, not `{text}`", join_alternatives(built)))),
             },
             ValueKind::Flag => match text {
                 "true" | "1" => Ok(Self::Flag(true)),
                 "false" | "0" => Ok(Self::Flag(false)),
-                _ => Err(must(format_args!("be true or false, not `{text}`"))),
+                _ => Err(requirement_error(format_args!("be true or false, not `{text}`"))),
             },
             ValueKind::Url => web_address(text).map(Self::Url),
             ValueKind::Endpoint => parse_endpoint(text).map(Self::Url),
@@ -167,33 +178,40 @@ impl ConfigValue {
             ValueKind::Text if !text.trim().is_empty() && !text.contains('\0') => {
                 Ok(Self::Name(text.to_owned()))
             }
-            ValueKind::Text => Err(must("hold some words")),
+            ValueKind::Text => Err(requirement_error("hold some words")),
             ValueKind::Model if text.is_empty() => Ok(Self::Unset),
             ValueKind::Model if is_name(text) => Ok(Self::Name(text.to_owned())),
             ValueKind::Email | ValueKind::Account if text.is_empty() => Ok(Self::Unset),
             ValueKind::Account if is_uuid(text) => Ok(Self::Name(text.to_owned())),
-            ValueKind::Account => Err(must("be a UUID with its braces, such as `{0f3a9c56-…}`")),
+            ValueKind::Account => Err(requirement_error("be a UUID with its braces, such as `{0f3a9c56-…}`")),
             ValueKind::Email if is_email(text) => Ok(Self::Name(text.to_owned())),
-            ValueKind::Email => Err(must("be an e-mail address, `name@host`")),
-            ValueKind::Model => Err(must("be the NAME of a `[model.NAME]`")),
-            ValueKind::Name => Err(must("be a name: letters, digits and signs, without blanks")),
+            ValueKind::Email => Err(requirement_error("be an e-mail address, `name@host`")),
+            ValueKind::Model => Err(requirement_error("be the NAME of a `[model.NAME]`")),
+            ValueKind::Name => Err(requirement_error("be a name: letters, digits and signs, without blanks")),
             ValueKind::Repository if is_repository(text) => Ok(Self::Name(text.to_owned())),
             ValueKind::Branch if is_branch_name(text) => Ok(Self::Name(text.to_owned())),
-            ValueKind::Repository => Err(must("be a repository's name, `owner/name`")),
-            ValueKind::Branch => Err(must("be a branch's name that `git check-ref-format --branch` accepts")),
+            ValueKind::Repository => Err(requirement_error("be a repository's name, `owner/name`")),
+            ValueKind::Branch => {
+                Err(requirement_error("be a branch's name that `git check-ref-format --branch` accepts"))
+            }
             ValueKind::Cron => match text.parse::<croner::Cron>() {
                 Ok(cron)
                     if cron
                         .find_next_occurrence(&Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC), false)
                         .is_err() =>
                 {
-                    Err(must(format_args!("be a cron pattern that matches some time; `{text}` never does")))
+                    Err(requirement_error(format_args!(
+                        "be a cron pattern that matches some time; `{text}` never does"
+                    )))
                 }
                 Ok(_) => Ok(Self::Name(text.to_owned())),
-                Err(error) => Err(must(format_args!("be a cron pattern such as {}: {error}", kind.sample()))),
+                Err(error) => Err(requirement_error(format_args!(
+                    "be a cron pattern such as {}: {error}",
+                    kind.sample()
+                ))),
             },
-            ValueKind::Folder if text.is_empty() => Err(must("name a folder")),
-            ValueKind::File if text.is_empty() => Err(must("name a file")),
+            ValueKind::Folder if text.is_empty() => Err(requirement_error("name a folder")),
+            ValueKind::File if text.is_empty() => Err(requirement_error("name a file")),
             ValueKind::Folder | ValueKind::File => Ok(Self::Path(folder.join(text))),
             ValueKind::Usd(most) => parse_usd(text, most),
             ValueKind::Sink(schemes) => parse_sink(text, schemes).map(Self::Secret),
@@ -223,19 +241,23 @@ impl ConfigValue {
             ValueKind::Instructions if text.trim().is_empty() => Ok(Self::Instructions(Vec::new())),
             ValueKind::Instructions => instructions::instructions_in_text(text).map(Self::Instructions),
             ValueKind::Ids if text.trim().is_empty() => Ok(Self::Ids(Default::default())),
-            ValueKind::Ids => ids(serde_json::from_str(text).ok()),
+            ValueKind::Ids => parse_id_table(serde_json::from_str(text).ok()),
             ValueKind::Severities if text.trim().is_empty() => Ok(Self::Severities(Default::default())),
             ValueKind::Severities => parse_severities(text).map(Self::Severities),
-            ValueKind::Codes => codes(text.split(',').map(|code| code.trim().parse().ok()).collect()),
+            ValueKind::Codes => {
+                parse_exit_codes(text.split(',').map(|code| code.trim().parse().ok()).collect())
+            }
             ValueKind::Command if text.trim().is_empty() => Ok(Self::List(Vec::new())),
             ValueKind::Command => match serde_json::from_str::<Vec<String>>(text) {
                 Ok(words) => parse_command(words.iter().map(String::as_str).collect(), folder),
-                Err(_) => Err(must(no_command())),
+                Err(_) => Err(requirement_error(no_command())),
             },
             ValueKind::Commands if text.trim().is_empty() => Ok(Self::Commands(Vec::new())),
             ValueKind::Commands => match serde_json::from_str::<Vec<Vec<String>>>(text) {
-                Ok(all) => commands(all.iter().map(|one| one.iter().map(String::as_str).collect()).collect()),
-                Err(_) => Err(must(no_commands())),
+                Ok(all) => {
+                    parse_commands(all.iter().map(|one| one.iter().map(String::as_str).collect()).collect())
+                }
+                Err(_) => Err(requirement_error(no_commands())),
             },
         }
     }
@@ -345,12 +367,16 @@ pub(crate) fn secret_variable(name: &str) -> Result<SecretSource, ConfigValueErr
     if !name.is_empty() && name.chars().all(capital) && !name.starts_with(|c: char| c.is_ascii_digit()) {
         return Ok(SecretSource::Env(name.to_owned()));
     }
-    Err(must("name a variable in capitals, digits and `_`, such as GITHUB_TOKEN"))
+    Err(requirement_error("name a variable in capitals, digits and `_`, such as GITHUB_TOKEN"))
 }
 
 /// Returns the secret's file.
 pub(crate) fn secret_file(path: &str, folder: &Path) -> Result<SecretSource, ConfigValueError> {
-    if path.is_empty() { Err(must("name a file")) } else { Ok(SecretSource::File(folder.join(path))) }
+    if path.is_empty() {
+        Err(requirement_error("name a file"))
+    } else {
+        Ok(SecretSource::File(folder.join(path)))
+    }
 }
 
 /// Compiles globs for names of files or branches: `*` stays within a folder, `**` does not.
@@ -409,7 +435,9 @@ fn parse_store(text: &str, folder: &Path, schemes: &[&str]) -> Result<ConfigValu
         Some(("sqlite", path)) if is_file => {
             if path.starts_with("//") || path.is_empty() || path.starts_with(':') {
                 let sample = "\"sqlite:/var/lib/truing/truing.db\"";
-                return Err(must(format_args!("be `sqlite:` and then a file's path, such as {sample}")));
+                return Err(requirement_error(format_args!(
+                    "be `sqlite:` and then a file's path, such as {sample}"
+                )));
             }
             Ok(ConfigValue::Store(folder.join(path)))
         }
@@ -422,12 +450,12 @@ fn parse_store(text: &str, folder: &Path, schemes: &[&str]) -> Result<ConfigValu
                 Some(host) if !host.is_empty() || rest.contains("host=") => {
                     Ok(ConfigValue::Secret(SecretSource::Plain(SecretText::new(text))))
                 }
-                Some(_) | None => Err(must("name a host, after `//`")),
+                Some(_) | None => Err(requirement_error("name a host, after `//`")),
             }
         }
         Some(_) | None => {
             let all: Vec<String> = schemes.iter().map(|scheme| scheme_prefix(scheme)).collect();
-            Err(must(format_args!("begin with {}", join_alternatives(&all))))
+            Err(requirement_error(format_args!("begin with {}", join_alternatives(&all))))
         }
     }
 }
@@ -435,7 +463,9 @@ fn parse_store(text: &str, folder: &Path, schemes: &[&str]) -> Result<ConfigValu
 fn parse_integer(digits: &str, radix: u32, least: i64, most: i64) -> Result<ConfigValue, ConfigValueError> {
     match i64::from_str_radix(digits, radix) {
         Ok(number) if (least..=most).contains(&number) => Ok(ConfigValue::Integer(number)),
-        Ok(_) | Err(_) => Err(must(format_args!("be a whole number from {least} to {most}, not `{digits}`"))),
+        Ok(_) | Err(_) => {
+            Err(requirement_error(format_args!("be a whole number from {least} to {most}, not `{digits}`")))
+        }
     }
 }
 
@@ -445,14 +475,14 @@ fn parse_usd(text: &str, most: u32) -> Result<ConfigValue, ConfigValueError> {
         Some(money) if money <= MicroUsd(u64::from(most) * 1_000_000) => {
             Ok(ConfigValue::Usd(money, text.to_owned()))
         }
-        Some(_) | None => Err(must(format_args!(
+        Some(_) | None => Err(requirement_error(format_args!(
             "be dollars from 0 to {most}, with at most six decimal places, not `{text}`"
         ))),
     }
 }
 
 /// Returns the items of a list of strings.
-fn strings<'a>(value: &'a DeValue<'_>) -> Option<Vec<&'a str>> {
+fn parse_string_list<'a>(value: &'a DeValue<'_>) -> Option<Vec<&'a str>> {
     value.as_array()?.iter().map(|item| item.get_ref().as_str()).collect()
 }
 
@@ -463,38 +493,38 @@ fn parse_list(kind: ValueKind, items: Vec<&str>, folder: &Path) -> Result<Config
         if let ValueKind::Words(known) = kind
             && !known.contains(item)
         {
-            return Err(must(format_args!("hold {}, not `{item}`", join_alternatives(known))));
+            return Err(requirement_error(format_args!("hold {}, not `{item}`", join_alternatives(known))));
         }
-        if kind == ValueKind::Networks && network(item).is_none() {
-            return Err(must(format_args!(
+        if kind == ValueKind::Networks && parse_network(item).is_none() {
+            return Err(requirement_error(format_args!(
                 "hold networks such as 10.0.0.0/8 or addresses such as 192.0.2.1, not `{item}`"
             )));
         }
         // Without an owner, a pattern would silently match nothing.
         if kind == ValueKind::Repositories && item.matches('/').count() != 1 {
-            return Err(must(format_args!(
+            return Err(requirement_error(format_args!(
                 "hold `owner/name`, where `*` stands for any (`owner/*`), not `{item}`"
             )));
         }
         if kind == ValueKind::Accounts && !is_account(item) {
-            return Err(must(format_args!("hold accounts' numbers or names, not `{item}`")));
+            return Err(requirement_error(format_args!("hold accounts' numbers or names, not `{item}`")));
         }
-        if kind == ValueKind::Pairs && pair(item).is_none() {
-            return Err(must(format_args!(
+        if kind == ValueKind::Pairs && parse_mirror_pair(item).is_none() {
+            return Err(requirement_error(format_args!(
                 "hold pairs of folders (`UPSTREAM/=OURS/`) or of files, not `{item}`"
             )));
         }
         if kind == ValueKind::Names && (item.trim().is_empty() || item.chars().any(char::is_control)) {
-            return Err(must(format_args!("hold names such as {}", kind.sample())));
+            return Err(requirement_error(format_args!("hold names such as {}", kind.sample())));
         }
         if kind == ValueKind::Hosts {
-            parse_host(item).map_err(|wrong| must(format_args!("hold {wrong}")))?;
+            parse_host(item).map_err(|wrong| requirement_error(format_args!("hold {wrong}")))?;
         }
         if kind == ValueKind::Rules && !is_rule(item) {
-            return Err(must(format_args!("hold rules' names, `PACK/RULE`, not `{item}`")));
+            return Err(requirement_error(format_args!("hold rules' names, `PACK/RULE`, not `{item}`")));
         }
         if kind == ValueKind::Packs && !is_name(item) {
-            return Err(must(format_args!(
+            return Err(requirement_error(format_args!(
                 "hold rule packs' names (lower-case letters, digits, `-`), not `{item}`"
             )));
         }
@@ -503,22 +533,22 @@ fn parse_list(kind: ValueKind, items: Vec<&str>, folder: &Path) -> Result<Config
         true => folder.join(item).display().to_string(),
         false => item.to_owned(),
     };
-    let items: Vec<String> = unique(items.into_iter().map(named));
+    let items: Vec<String> = remove_duplicates(items.into_iter().map(named));
     if kind == ValueKind::Hosts && items.len() > MAX_HOSTS {
-        return Err(must(format_args!("hold {MAX_HOSTS} places at most, not {}", items.len())));
+        return Err(requirement_error(format_args!("hold {MAX_HOSTS} places at most, not {}", items.len())));
     }
     if matches!(kind, ValueKind::Globs | ValueKind::Repositories) {
         items
             .iter()
             .try_for_each(|item| glob::check_bounds(item))
-            .map_err(|why| must(format_args!("hold globs: {why}")))?;
+            .map_err(|why| requirement_error(format_args!("hold globs: {why}")))?;
     }
     if kind == ValueKind::Globs {
-        compile_globs(&items).map_err(|error| must(format_args!("hold globs: {error}")))?;
+        compile_globs(&items).map_err(|error| requirement_error(format_args!("hold globs: {error}")))?;
     }
     if kind == ValueKind::Repositories {
         compile_repository_globs(&items)
-            .map_err(|error| must(format_args!("hold globs of `owner/name`: {error}")))?;
+            .map_err(|error| requirement_error(format_args!("hold globs of `owner/name`: {error}")))?;
     }
     Ok(ConfigValue::List(items))
 }

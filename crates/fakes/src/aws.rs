@@ -100,7 +100,7 @@ impl FakeAws {
         let shared = AwsServices { behaviour, log: Vec::new(), issued_count: 0, metadata_token: None };
         let shared = Arc::new(Mutex::new(shared));
         let router = Router::new().fallback(handle_request).with_state(shared.clone());
-        let task = tokio::spawn(server::serve(listener, router)).abort_handle();
+        let task = tokio::spawn(server::serve_connections(listener, router)).abort_handle();
         Ok(Self { shared, url, task })
     }
 
@@ -111,12 +111,12 @@ impl FakeAws {
 
     /// Changes the behaviour of all services.
     pub fn change_behaviour(&self, change: impl FnOnce(&mut AwsBehaviour)) {
-        change(&mut lock(&self.shared).behaviour);
+        change(&mut lock_services(&self.shared).behaviour);
     }
 
     /// Returns all requests: method and path, and the action of STS.
     pub fn request_log(&self) -> Vec<String> {
-        lock(&self.shared).log.clone()
+        lock_services(&self.shared).log.clone()
     }
 }
 
@@ -128,7 +128,7 @@ pub fn web_identity_token(subject: &str, audience: &str, lasts: i64) -> String {
     format!("{head}.{}.canary-signature", part(json!({"aud": [audience], "exp": ends, "sub": subject})))
 }
 
-fn lock(shared: &Mutex<AwsServices>) -> MutexGuard<'_, AwsServices> {
+fn lock_services(shared: &Mutex<AwsServices>) -> MutexGuard<'_, AwsServices> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -142,7 +142,7 @@ async fn handle_request(State(shared): State<Arc<Mutex<AwsServices>>>, request: 
     };
     let asked = format!("{} {} {}", head.method, head.uri.path(), field("Action")).trim().to_owned();
     let behaviour = {
-        let mut shared = lock(&shared);
+        let mut shared = lock_services(&shared);
         shared.log.push(asked);
         shared.behaviour.clone()
     };
@@ -237,7 +237,7 @@ fn check_signature(head: &Parts, body: &[u8], ahead: SignedDuration) -> Result<(
     if ahead.abs() > SignedDuration::from_mins(5) {
         return Err(mismatch("Signature expired: 20270101T000000Z is now earlier than 20270101T010000Z"));
     }
-    match signature::check(head, body, &STS) {
+    match signature::is_signed_by_known_key(head, body, &STS) {
         Ok(true) => Ok(()),
         Ok(false) => Err(mismatch("The request signature we calculated does not match")),
         Err(what) => Err((403, "InvalidClientTokenId", what.to_owned())),
@@ -269,13 +269,13 @@ fn answer_metadata(shared: &Mutex<AwsServices>, head: &Parts) -> Response {
     if (head.method.as_str(), head.uri.path()) == ("PUT", "/latest/api/token") {
         let ttl = text(TTL).filter(|ttl| ttl.parse().is_ok_and(|ttl: u32| (1..=21_600).contains(&ttl)));
         let Some(ttl) = ttl else { return StatusCode::BAD_REQUEST.into_response() };
-        let mut shared = lock(shared);
+        let mut shared = lock_services(shared);
         let token = format!("metadata-canary-{}", shared.log.len());
         shared.metadata_token = Some(token.clone());
         return ([(TTL, ttl.to_owned())], token).into_response();
     }
     let token = text("x-aws-ec2-metadata-token");
-    if token.is_none() || lock(shared).metadata_token.as_deref() != token {
+    if token.is_none() || lock_services(shared).metadata_token.as_deref() != token {
         return StatusCode::UNAUTHORIZED.into_response();
     }
     let path = head.uri.path().strip_prefix("/latest/meta-data/iam/security-credentials/");
@@ -288,7 +288,7 @@ fn answer_metadata(shared: &Mutex<AwsServices>, head: &Parts) -> Response {
 
 /// Returns the next keys, which the fake model provider accepts, or an error.
 fn issue_keys(shared: &Mutex<AwsServices>) -> Value {
-    let mut shared = lock(shared);
+    let mut shared = lock_services(shared);
     if let Some(code) = &shared.behaviour.error {
         return json!({"Code": code, "Message": "the service is at fault",
             "LastUpdated": "2026-01-01T00:00:00Z"});

@@ -56,7 +56,7 @@ pub use view::{CommentView, IssueView, PullView, ReviewView};
 pub use webhook::{DELIVERY_TIMEOUT, UnreliableNetwork, sign_sha256};
 pub use witness::{ApiExchange, ExchangeObserver};
 
-use crate::server::serve;
+use crate::server::serve_connections;
 use http::serve::{ForgeProtocol, forge_router};
 use refusal::RefusedFile;
 use shared::FakeForgeShared;
@@ -183,7 +183,7 @@ impl FakeForge {
             dir,
         });
         let tasks = [
-            tokio::spawn(serve(listener, forge_router(&shared, protocol))).abort_handle(),
+            tokio::spawn(serve_connections(listener, forge_router(&shared, protocol))).abort_handle(),
             tokio::spawn(send_deliveries(Arc::clone(&shared), deliveries, client.clone())).abort_handle(),
         ];
         Ok(Self { shared, flavour, base_url, client, tasks })

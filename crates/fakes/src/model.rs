@@ -60,7 +60,8 @@ impl FakeModel {
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
         let url = format!("http://{}", listener.local_addr()?);
         let shared = Arc::new(FakeModelShared::new(script));
-        let task = tokio::spawn(server::serve(listener, serve::router(shared.clone()))).abort_handle();
+        let task =
+            tokio::spawn(server::serve_connections(listener, serve::router(shared.clone()))).abort_handle();
         Ok(Self { shared, url, task })
     }
 

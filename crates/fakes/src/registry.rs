@@ -70,7 +70,7 @@ impl FakeRegistry {
         let address = listener.local_addr()?;
         let files = ServedFiles::default();
         let router = Router::new().fallback(serve_file).with_state(Arc::clone(&files));
-        let task = tokio::spawn(server::serve(listener, router)).abort_handle();
+        let task = tokio::spawn(server::serve_connections(listener, router)).abort_handle();
         Ok(Self { files, address, task })
     }
 
@@ -115,7 +115,7 @@ impl FakeRegistry {
         for (version, files) in releases {
             let stem = format!("{}-{version}", package.replace('-', "_"));
             let (name, archive) = (format!("{stem}-py3-none-any.whl"), build_wheel(package, &stem, files)?);
-            page += &format!("<a href=\"/files/{name}#sha256={}\">{name}</a>\n", sha256(&archive));
+            page += &format!("<a href=\"/files/{name}#sha256={}\">{name}</a>\n", sha256_hex(&archive));
             self.set_file(format!("/files/{name}"), archive);
         }
         self.set_file(format!("/simple/{package}/"), page);
@@ -142,7 +142,7 @@ impl FakeRegistry {
         let mut lines = String::new();
         for (version, files) in releases {
             let archive = tar_gz(&format!("{package}-{version}"), files)?;
-            let line = json!({ "name": package, "vers": version, "cksum": sha256(&archive), "yanked": false,
+            let line = json!({ "name": package, "vers": version, "cksum": sha256_hex(&archive), "yanked": false,
                 "deps": [], "features": {}, "pubtime": PUBLISHED });
             lines += &format!("{line}\n");
             self.set_file(format!("/dl/{package}/{version}.crate"), archive);
@@ -208,6 +208,6 @@ pub fn definition_digest(lines: &str) -> String {
     hex::encode(sha1::Sha1::digest(lines.as_bytes()))
 }
 
-fn sha256(bytes: &[u8]) -> String {
+fn sha256_hex(bytes: &[u8]) -> String {
     hex::encode(sha2::Sha256::digest(bytes))
 }

@@ -12,7 +12,7 @@ use tower::ServiceExt;
 pub(crate) struct ConnectionCloseMarker;
 
 /// Accepts connections until it is aborted; every connection ends with it.
-pub(crate) async fn serve(listener: TcpListener, router: axum::Router) {
+pub(crate) async fn serve_connections(listener: TcpListener, router: axum::Router) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {

@@ -42,7 +42,7 @@ mod threads;
 pub(crate) mod webhook;
 mod wire;
 
-pub use auth::{AppKey, AppKeyError, AppPermission, GitHubAccountKind, GitHubCredentials, permissions};
+pub use auth::{AppKey, AppKeyError, AppPermission, GitHubAccountKind, GitHubCredentials, loop_permissions};
 pub use client::GitHubClient;
 
 /// Context of our commit statuses, and name of our checks.

@@ -20,7 +20,9 @@ use truing_core::port::{Clock, ForgeError, GateHalt, HaltReason, SharedStateStor
 use truing_git::SecretString;
 use url::Url;
 
-use crate::http::classify::{ClassifiedError, classify, date, is_same_server_redirect};
+use crate::http::classify::{
+    ClassifiedError, classify_error_response, is_same_server_redirect, response_date,
+};
 use crate::http::limits::RateLimits;
 use crate::http::text::TextCleaner;
 
@@ -299,7 +301,8 @@ impl ForgeHttpClient {
         if api.host_str().is_some_and(is_loopback) {
             client = client.no_proxy();
         }
-        let client = client.build().map_err(|error| HttpClientError::Client(text::chain(&error)))?;
+        let client =
+            client.build().map_err(|error| HttpClientError::Client(text::format_error_chain(&error)))?;
         let limits = Arc::new(RateLimits::new(wire.creations, clock.clone()));
         Ok(Self { client, wire, timeouts, limits, clock, review: None, permit: None })
     }
@@ -458,8 +461,15 @@ impl ForgeHttpClient {
         body: &[u8],
     ) -> ClassifiedError {
         let answer = (status, headers, body);
-        let (mut refusal, brake) =
-            classify(call, answer.0, answer.1, answer.2, self.wire, &by.clean, self.clock.now());
+        let (mut refusal, brake) = classify_error_response(
+            call,
+            answer.0,
+            answer.1,
+            answer.2,
+            self.wire,
+            &by.clean,
+            self.clock.now(),
+        );
         if let (ForgeError::RateLimited { wait, .. }, Some(brake)) = (&mut refusal.error, brake) {
             *wait = self.limits.record_secondary_limit(by.payer, brake, *wait).await;
         }
@@ -474,9 +484,9 @@ fn no_response_error(
     error: reqwest::Error,
 ) -> ClassifiedError {
     let (timeout, connect) = (error.is_timeout(), error.is_connect());
-    let cause = by.clean.text(&text::chain(&error.without_url()));
+    let cause = by.clean.text(&text::format_error_chain(&error.without_url()));
     let message = match (connect, timeout) {
-        (true, _) => format!("cannot connect to {}: {cause}", host(&call.url)),
+        (true, _) => format!("cannot connect to {}: {cause}", url_origin(&call.url)),
         (false, true) => "no answer in time".to_owned(),
         (false, false) => format!("the connection broke before the answer was complete: {cause}"),
     };
@@ -513,7 +523,8 @@ impl ForgeResponse {
         match self.url.join(text) {
             Ok(url) if url.origin() == self.url.origin() => Ok(url),
             Ok(url) => {
-                let message = format!("the next page is at another address, {}: not followed", host(&url));
+                let message =
+                    format!("the next page is at another address, {}: not followed", url_origin(&url));
                 Err(unavailable_error(&self.purpose, &self.clean.text(&message)))
             }
             Err(_) => Err(unavailable_error(&self.purpose, "the next page's address is invalid")),
@@ -552,7 +563,7 @@ impl ForgeResponse {
 
     /// Returns the time by the forge's own clock.
     pub(crate) fn date(&self) -> Option<UnixMillis> {
-        date(&self.headers)
+        response_date(&self.headers)
     }
 
     /// Returns the time until calls are available again, if this response says that none is left. `now` is
@@ -571,7 +582,7 @@ impl ForgeResponse {
     /// Returns the next page of a list. Credentials are sent to it, so it must have the same origin.
     pub(crate) fn next_page(&self) -> Result<Option<Url>, ForgeError> {
         let links = self.headers.get_all(header::LINK).iter().filter_map(|value| value.to_str().ok());
-        let Some(next) = links.flat_map(link::next).next() else {
+        let Some(next) = links.flat_map(link::next_page_url).next() else {
             return Ok(None);
         };
         self.parse_server_url(next).map(Some)
@@ -584,6 +595,6 @@ pub(crate) fn unavailable_error(what: &str, message: &str) -> ForgeError {
 }
 
 /// Returns scheme, host and port, for people.
-fn host(url: &Url) -> String {
+fn url_origin(url: &Url) -> String {
     url.origin().ascii_serialization()
 }

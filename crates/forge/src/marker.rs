@@ -278,7 +278,7 @@ impl<'a> MarkerParts<'a> {
 }
 
 /// Returns true for bytes that a marker contains unescaped. `-` is not one: two of them end or break an HTML
-/// comment, so [`escape`] keeps it only between other bytes.
+/// comment, so [`escape_value`] keeps it only between other bytes.
 fn is_unescaped_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'.' | b'_' | b'/')
 }
@@ -288,12 +288,12 @@ fn word_of(item: &CommentSubject) -> String {
     match item {
         CommentSubject::Summary => SUMMARY.to_owned(),
         CommentSubject::Finding(id) if id.as_str() == SUMMARY => format!("%{:02x}{}", b's', "ummary"),
-        CommentSubject::Finding(id) => escape(id.as_str()),
+        CommentSubject::Finding(id) => escape_value(id.as_str()),
     }
 }
 
 /// Escapes a text: ordinary characters stay, every other byte becomes `%` and two digits.
-fn escape(text: &str) -> String {
+fn escape_value(text: &str) -> String {
     let mut word = String::with_capacity(text.len());
     for byte in text.bytes() {
         let lone_dash = byte == b'-' && !word.is_empty() && !word.ends_with('-');
@@ -311,11 +311,11 @@ fn item_of(word: &str) -> Option<CommentSubject> {
     if word == SUMMARY {
         return Some(CommentSubject::Summary);
     }
-    let item = CommentSubject::Finding(FindingId::new(unescape(word)?));
+    let item = CommentSubject::Finding(FindingId::new(unescape_value(word)?));
     (word_of(&item) == word).then_some(item)
 }
 
-fn unescape(word: &str) -> Option<String> {
+fn unescape_value(word: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(word.len());
     let mut rest = word.bytes();
     while let Some(byte) = rest.next() {
@@ -414,9 +414,12 @@ impl MarkerKeys {
 
         // The file is written beside its place under a unique name and then linked. That succeeds for one
         // process only and never shows a partial file.
-        let key = random::<KEY_BYTES>().map_err(failed("get random bytes for it"))?;
+        let key = random_bytes::<KEY_BYTES>().map_err(failed("get random bytes for it"))?;
         let mut name = path.as_os_str().to_owned();
-        name.push(format!(".{}", hex::encode(random::<8>().map_err(failed("get random bytes for it"))?)));
+        name.push(format!(
+            ".{}",
+            hex::encode(random_bytes::<8>().map_err(failed("get random bytes for it"))?)
+        ));
         let draft = PathBuf::from(name);
         let linked = write_private(&draft, &format!("{}\n", hex::encode(key)))
             .and_then(|()| std::fs::hard_link(&draft, path))
@@ -503,7 +506,7 @@ fn sync_folder(path: &Path) -> std::io::Result<()> {
     std::fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
-fn random<const N: usize>() -> std::io::Result<[u8; N]> {
+fn random_bytes<const N: usize>() -> std::io::Result<[u8; N]> {
     let mut bytes = [0; N];
     std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     Ok(bytes)

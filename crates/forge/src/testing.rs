@@ -34,7 +34,7 @@ pub(crate) fn short_timeouts() -> HttpTimeouts {
 }
 
 /// Returns the permit of a gate that is always open.
-pub(crate) fn permit() -> Arc<WritePermit> {
+pub(crate) fn open_gate_permit() -> Arc<WritePermit> {
     let gate: Arc<dyn WriteGate> = Arc::new(OpenGate);
     let asked = pin!(WritePermit::request_from(&gate, UnixMillis(0)));
     match asked.poll(&mut Context::from_waker(Waker::noop())) {
@@ -164,7 +164,7 @@ impl Server {
         let task = tokio::spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                connections.spawn(serve(stream, state.clone()));
+                connections.spawn(serve_connection(stream, state.clone()));
             }
         });
         Self { root, shared, task }
@@ -191,7 +191,7 @@ impl Drop for Server {
 }
 
 /// Reads requests of one connection and answers each with the next reply, until a reply ends the connection.
-async fn serve(stream: TcpStream, shared: Arc<Mutex<Shared>>) -> std::io::Result<()> {
+async fn serve_connection(stream: TcpStream, shared: Arc<Mutex<Shared>>) -> std::io::Result<()> {
     let mut stream = BufReader::new(stream);
     loop {
         let Some(request) = read_request(&mut stream).await? else {

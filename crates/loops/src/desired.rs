@@ -68,7 +68,7 @@ pub fn summary_text(
     let ReviewDetail { base, outcome, coverage, since, configuring, .. } = &record.detail;
     let ReviewDetail { suppressions, idle_ignores, .. } = &record.detail;
     let remarks: Vec<String> =
-        text::remarks(record).into_iter().chain(unused_pattern_warnings(idle_ignores)).collect();
+        text::collect_remarks(record).into_iter().chain(unused_pattern_warnings(idle_ignores)).collect();
     let open: Vec<&Finding> = sort_worst_first(findings.iter().filter(|finding| finding.is_open()));
     let fixed = |finding: &&Finding| matches!(finding.status, FindingStatus::Fixed(_));
     let fixed = findings.iter().filter(fixed).count();

@@ -23,7 +23,7 @@ use truing_diff::RepoPath;
 pub use self::left::{
     not_reviewed_text, off_tier_reason, once_tier_reason, rules_only_reason, unreviewed_status,
 };
-pub use self::remarks::remarks;
+pub use self::remarks::collect_remarks;
 
 /// Maximum number of findings and files listed in a summary; the rest is counted.
 const MAX_LISTED: usize = 50;

@@ -32,7 +32,7 @@ pub enum LeaseError {
 /// # Errors
 /// [`LeaseError`]. After `Busy` nothing is marked, unless the slot was new and a server leased it first.
 #[truing_core::boxed_future]
-pub async fn lease(
+pub async fn lease_slot(
     store: &dyn RecordStore,
     key: &SlotKey,
     of: LoopKind,
@@ -45,10 +45,10 @@ pub async fn lease(
     lease_record(store, key, of, limits).await
 }
 
-/// Leases the slot as [`lease`] does, but ignores the kill switches: for a change of records alone.
+/// Leases the slot as [`lease_slot`] does, but ignores the kill switches: for a change of records alone.
 ///
 /// # Errors
-/// The errors of [`lease`].
+/// The errors of [`lease_slot`].
 #[truing_core::boxed_future]
 pub async fn lease_record(
     store: &dyn RecordStore,
@@ -110,17 +110,17 @@ mod tests {
         let (key, limits) = (SlotKey::new("pr/github/1/1"), SlotLimits::default());
         let slot = async || -> Slot { store.load_slots(std::slice::from_ref(&key)).await.unwrap().remove(0) };
 
-        let first = lease(&store, &key, LoopKind::Review, &limits).await.unwrap();
+        let first = lease_slot(&store, &key, LoopKind::Review, &limits).await.unwrap();
         let leased = slot().await.version;
         assert!(first.token > FencingToken(0), "a token of nothing fences nothing");
-        let busy = lease(&store, &key, LoopKind::Review, &limits).await.unwrap_err();
+        let busy = lease_slot(&store, &key, LoopKind::Review, &limits).await.unwrap_err();
         assert!(matches!(busy, LeaseError::Leased(_)), "{busy:?}");
         assert_eq!(slot().await.version, leased, "nothing was marked");
         apply_slot_command(&store, &key, SlotCommand::Finish(first.token, StepOutcome::Idle), &limits)
             .await
             .unwrap();
         let idle = slot().await.version;
-        let second = lease(&store, &key, LoopKind::Review, &limits).await.unwrap();
+        let second = lease_slot(&store, &key, LoopKind::Review, &limits).await.unwrap();
         assert_eq!(second.token, FencingToken(idle.0), "one commit asks and leases");
     }
 
@@ -138,10 +138,10 @@ mod tests {
         // The pull request becomes known after the switch was turned, and its repository is renamed then.
         store.store_descriptions(&called("Acme/Shop")).await.unwrap();
         store.store_descriptions(&called("acme/store")).await.unwrap();
-        let refused = lease(&store, &key, LoopKind::Review, &limits).await;
+        let refused = lease_slot(&store, &key, LoopKind::Review, &limits).await;
         assert!(matches!(refused, Err(LeaseError::SwitchedOff)), "{refused:?}");
-        lease(&store, &SlotKey::new("pr/github/2/1"), LoopKind::Review, &limits).await.unwrap();
+        lease_slot(&store, &SlotKey::new("pr/github/2/1"), LoopKind::Review, &limits).await.unwrap();
         store.turn_repository_switch("acme/shop", &SwitchRequest::Off, "ada").await.unwrap();
-        lease(&store, &key, LoopKind::Review, &limits).await.unwrap();
+        lease_slot(&store, &key, LoopKind::Review, &limits).await.unwrap();
     }
 }

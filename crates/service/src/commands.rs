@@ -299,7 +299,7 @@ async fn serve_request(
         CommandVerdict::Ignore(why) => ignore_request(store, told, &why).await?,
         CommandVerdict::Refuse(CommandRequest { command, author, .. }, why) => {
             let who = format!("{}@{}", author.login, told.pr.forge);
-            decline(store, told, &command, &who, &why).await?;
+            record_declined_command(store, told, &command, &who, &why).await?;
         }
         CommandVerdict::Accept(asker) => {
             store.store_repositories(std::slice::from_ref(repository)).await?;
@@ -340,7 +340,7 @@ async fn answer_help(
     let account = by.account.as_ref().map_or(by.login.as_str(), |account| account.as_str());
     let why_not = context.converging.as_ref().err().map(String::as_str);
     let asks = act::raisable_level(context, told, repo).is_some();
-    match effects.perform(&help::answer(account, &by.login, why_not, asks)).await {
+    match effects.perform(&help::help_comment(account, &by.login, why_not, asks)).await {
         Ok(_) => Ok("`/help` is answered".to_owned()),
         Err(EffectError::Settling { .. }) => Err(CommentServeError::Later),
         Err(EffectError::Store(error)) => Err(error.into()),
@@ -408,14 +408,14 @@ async fn execute_command(
             (line, format!("{}, {by}{reason}", said.finding), Some(said))
         }
         Some(Err(why)) => {
-            return decline(store, told, command, &who, &why).await;
+            return record_declined_command(store, told, command, &who, &why).await;
         }
     };
     for _ in 0..MAX_TRIES {
         let now = store.now().await?;
         let Some(slot) = store.load_slots(std::slice::from_ref(&key)).await?.pop() else { break };
         let version = slot.version;
-        let decision = match act::decide(command, &slot, &context.limits, now) {
+        let decision = match act::decide_transition(command, &slot, &context.limits, now) {
             Ok(decision) => decision,
             Err(refused) => {
                 return ignore_request(store, told, &format!("{}: {refused}", command.as_str())).await;
@@ -441,7 +441,7 @@ async fn execute_command(
 }
 
 /// Ignores a command of a person with write access, and records the reason in the history.
-async fn decline(
+async fn record_declined_command(
     store: &dyn RecordStore,
     told: &UserRequest,
     asked: &UserCommand,

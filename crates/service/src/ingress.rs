@@ -222,7 +222,7 @@ impl IngressState {
         let check =
             signature.and_then(|signature| secret.check(signature)).map_err(DeliveryRefusal::Unsigned)?;
         let is_form = is_form(&headers)?;
-        let body = body::read(body, check, &self.settings.bounds, &self.memory).await?;
+        let body = body::read_verified_body(body, check, &self.settings.bounds, &self.memory).await?;
 
         let hook = if is_form {
             json_of_form(&body.bytes).and_then(|json| parse_delivery(kind, event, name, &json))

@@ -70,7 +70,7 @@ impl JobRun<'_> {
         give_back: watch::Receiver<bool>,
     ) -> Result<SyncRecord, RunFailure> {
         let key = job::job_key(self.job.name);
-        let lease = by_hand::lease(&**store, &key, LoopKind::Sync, self.limits).await?;
+        let lease = by_hand::lease_slot(&**store, &key, LoopKind::Sync, self.limits).await?;
         tracing::info!(%key, token = lease.token.0, "leased");
         let run = RunReference { id: new_run_id(), key, token: lease.token };
         // The trace ends together with everything that runs inside it.

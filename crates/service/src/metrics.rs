@@ -24,7 +24,7 @@ use truing_core::slot::LoopKind;
 use truing_loops::review::RunCounter;
 use truing_store::{Store, WriteMetrics};
 
-pub use self::table::{METRICS, MetricDefinition, MetricKind, page};
+pub use self::table::{METRICS, MetricDefinition, MetricKind, render_metrics_page};
 
 /// Content type of the text format.
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;

@@ -93,7 +93,10 @@ pub async fn run_step(
 /// # Errors
 /// [`StepStopReason`]; comments that were retracted before stay so.
 #[truing_core::boxed_future]
-pub async fn retract(context: &ServiceContext, key: &SlotKey) -> Result<StepOutcome, StepStopReason> {
+pub async fn retract_comments(
+    context: &ServiceContext,
+    key: &SlotKey,
+) -> Result<StepOutcome, StepStopReason> {
     let token = context.store.fresh_token().await?;
     let reopened = context.store.take_over_review(key, token, context.clock.now()).await?;
     let Some(id) = reopened else { return Ok(StepOutcome::Idle) };

@@ -412,7 +412,8 @@ const READERS: [Reader; 18] = [
 ];
 
 fn read_configuration(text: &str, folder: &Path) {
-    let Ok(file) = truing_config::read(Path::new("a.toml"), &write_file(folder, "a.toml", text)) else {
+    let Ok(file) = truing_config::read_named_file(Path::new("a.toml"), &write_file(folder, "a.toml", text))
+    else {
         return;
     };
     let environment = Environment::new([] as [(&str, &str); 0], folder);

@@ -53,13 +53,13 @@ const VARIABLES: &[(&str, &str)] = &[
 pub(super) const TEAMS: (&str, &str) = ("CLAUDE_CODE_EXPERIMENTAL_AGENT_TEAMS", "1");
 
 /// Returns the environment variables of the program with this token.
-pub(super) fn variables(token: &str) -> impl Iterator<Item = (String, String)> {
+pub(super) fn environment_variables(token: &str) -> impl Iterator<Item = (String, String)> {
     let all = VARIABLES.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     all.chain(TOKENS.map(|name| (name.to_owned(), token.to_owned())))
 }
 
 /// Returns the command-line arguments of the program.
-pub(super) fn arguments(model: &str, limits: &RunLimits) -> Vec<OsString> {
+pub(super) fn program_arguments(model: &str, limits: &RunLimits) -> Vec<OsString> {
     let [_, token] = TOKENS;
     let server = json!({"mcpServers": {SERVER: {
         "type": "http",

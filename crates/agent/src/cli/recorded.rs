@@ -135,12 +135,12 @@ fn is_updated() -> bool {
     std::env::var_os("UPDATE_STREAMS").is_some()
 }
 
-fn folder() -> PathBuf {
+fn recordings_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cli/recorded")
 }
 
-fn recording(name: &str) -> ProgramRecording {
-    let text = std::fs::read_to_string(folder().join(format!("{name}.jsonl"))).unwrap();
+fn load_recording(name: &str) -> ProgramRecording {
+    let text = std::fs::read_to_string(recordings_folder().join(format!("{name}.jsonl"))).unwrap();
     let (head, lines) = text.split_once('\n').unwrap();
     let head: Value = serde_json::from_str(head).unwrap();
     let status = head["status"].as_i64().and_then(|status| i32::try_from(status).ok()).unwrap();
@@ -166,7 +166,7 @@ async fn what_the_program_printed_comes_to_the_end_that_it_had() {
         }
     }
     for story in &STORIES {
-        let ProgramRecording { version, status, lines } = recording(story.name);
+        let ProgramRecording { version, status, lines } = load_recording(story.name);
         assert_eq!(version, CLI_VERSION, "{}: record it again: see above", story.name);
         let told = run_end(lines.as_bytes(), status);
         assert!(told.starts_with(story.end), "{}: {told}", story.name);
@@ -183,7 +183,7 @@ fn a_stream_that_is_cut_or_disturbed_is_never_more_than_it_was() {
     if is_updated() {
         return; // They are being written.
     }
-    let good = recording("clean");
+    let good = load_recording("clean");
     let whole = good.lines.trim_end();
     let result = whole.rfind('\n').unwrap() + 1;
     assert!(whole[result..].contains("\"terminal_reason\":\"completed\""), "{}", &whole[result..]);
@@ -191,7 +191,7 @@ fn a_stream_that_is_cut_or_disturbed_is_never_more_than_it_was() {
         let told = run_end(&whole.as_bytes()[..cut], good.status);
         assert_eq!(told, "Failed(\"claude ended (exit status: 0) without a result\")", "{cut}");
     }
-    let other = recording("max-turns");
+    let other = load_recording("max-turns");
     let noise = "\u{0}\n[]\nnull\n{\"type\":\"result\"\n7\n\
                  {\"type\":\"result_\",\"terminal_reason\":\"x\"}\n\u{fffd}\n";
     let disturbed: String = other.lines.lines().map(|line| format!("{noise}{line}\n{noise}")).collect();
@@ -237,8 +237,8 @@ async fn run_program<F: Future<Output = ()>>(
 
     let limits = RunLimits { turns: 0, max_cost: Some(MicroUsd(1_000_000)), ..RunLimits::default() };
     let mut command = tokio::process::Command::new(program);
-    command.args(invocation::arguments(MODEL, &limits)).current_dir(place.path()).env_clear();
-    command.envs(invocation::variables(token.expose())).env(ADDRESS, &address);
+    command.args(invocation::program_arguments(MODEL, &limits)).current_dir(place.path()).env_clear();
+    command.envs(invocation::environment_variables(token.expose())).env(ADDRESS, &address);
     for home in ["HOME", "TMPDIR", "CLAUDE_CONFIG_DIR", "CLAUDE_CODE_TMPDIR"] {
         command.env(home, place.path());
     }
@@ -266,8 +266,8 @@ async fn record_case(story: &RecordedCase) {
         strip_run_names(&mut event, &ran.names);
         text += &format!("{event}\n");
     }
-    std::fs::create_dir_all(folder()).unwrap();
-    std::fs::write(folder().join(format!("{}.jsonl", story.name)), text).unwrap();
+    std::fs::create_dir_all(recordings_folder()).unwrap();
+    std::fs::write(recordings_folder().join(format!("{}.jsonl", story.name)), text).unwrap();
 }
 
 /// Order matters: a tool's effect may depend on the call before it.
@@ -323,7 +323,7 @@ async fn answer_messages(story: &RecordedCase, mut said: mpsc::Receiver<ProgramM
                     kill_process(pid, signal).unwrap();
                     continue;
                 }
-                drop(back.send(reply(meets, asked, &read)));
+                drop(back.send(reply_to_request(meets, asked, &read)));
             }
             ProgramMessage::ToolCall { back, .. } => {
                 if let ScriptedReply::Death(signal) = story.calls {
@@ -337,7 +337,7 @@ async fn answer_messages(story: &RecordedCase, mut said: mpsc::Receiver<ProgramM
     }
 }
 
-fn reply(meets: ScriptedReply, nth: usize, asked: &wire::CliRequest) -> RelayReply {
+fn reply_to_request(meets: ScriptedReply, nth: usize, asked: &wire::CliRequest) -> RelayReply {
     match meets {
         ScriptedReply::Forbidden | ScriptedReply::Death(_) => {
             RelayReply::Refused("this run's money is used up".to_owned())

@@ -126,7 +126,7 @@ impl CliRelay {
     }
 
     async fn forward_to_run(&self, request: Request<Incoming>) -> McpResponse {
-        let subagent = subagent(request.headers());
+        let subagent = subagent_id(request.headers());
         let body = match Limited::new(request.into_body(), MAX_BODY).collect().await {
             Ok(body) => body.to_bytes(),
             Err(_) => return refusal_response("the request is too long, or cut"),
@@ -148,7 +148,7 @@ impl CliRelay {
     }
 }
 
-fn subagent(headers: &HeaderMap) -> Option<String> {
+fn subagent_id(headers: &HeaderMap) -> Option<String> {
     headers.get(SUBAGENT).map(|id| clean_line(&String::from_utf8_lossy(id.as_bytes()), MAX_NAME_CHARS))
 }
 

@@ -22,7 +22,7 @@ pub(super) async fn run_command(workshop: &FixerWorkspace, argv: &[String]) -> R
     workshop.programs.clone_into(&mut job.read);
     let written = Some(clone_write_limit(workshop.clone.clone(), job.limits.disk).await);
     let ended = command::run(job, &CommandLimits { time: workshop.time, written, whole: false }).await?;
-    Ok(report(workshop, &ended))
+    Ok(render_command_report(workshop, &ended))
 }
 
 /// Returns the limit of the clone's size: its present size, and the amount that one command may write.
@@ -32,7 +32,7 @@ async fn clone_write_limit(clone: PathBuf, disk: u64) -> WriteLimit {
     WriteLimit { folders, limit: now.plus(DiskUsage::from_bytes(disk)) }
 }
 
-fn report(workshop: &FixerWorkspace, ended: &CommandResult) -> String {
+fn render_command_report(workshop: &FixerWorkspace, ended: &CommandResult) -> String {
     let mut text = match &ended.end {
         ProcessOutcome::Exit(status) => match status.code() {
             Some(code) => format!("exit code {code}\n"),

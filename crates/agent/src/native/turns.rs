@@ -290,7 +290,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
 
     /// Handles a complete response: its report, its calls, or prose instead of them.
     fn handle_message(&mut self, message: ModelMessage, last: Option<RunLimit>) -> TurnOutcome {
-        let calls = calls(&message);
+        let calls = requested_calls(&message);
         if calls.is_empty() {
             let words = message_text(&message);
             // Some models write the report as text instead of a call.
@@ -328,7 +328,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
     /// Runs the calls of a response and adds their results to the conversation. Returns the end of the run,
     /// if it ends.
     async fn carry_out(&mut self, said: ModelMessage, wrong: Option<String>) -> Option<AgentRunEnd> {
-        let calls = calls(&said);
+        let calls = requested_calls(&said);
         let mut results = Vec::with_capacity(calls.len());
         for (at, call) in calls.iter().enumerate() {
             let CallOutput { text: content, is_error, denied: _ } =
@@ -398,7 +398,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
     /// identifiers.
     pub(crate) async fn answer_unknown_calls(&mut self, said: &ModelMessage) -> BTreeMap<String, CallOutput> {
         let mut answered = BTreeMap::new();
-        for (at, call) in calls(said).iter().enumerate() {
+        for (at, call) in requested_calls(said).iter().enumerate() {
             if !self.request.tools.iter().any(|tool| tool.name == call.name) {
                 let output = self.run_tool_call(call.name, call.input, at, None).await;
                 answered.insert(call.id.to_owned(), output);
@@ -504,7 +504,7 @@ fn end_or_continue(end: Option<AgentRunEnd>) -> TurnOutcome {
 }
 
 /// Returns the calls of a message, in order.
-fn calls(said: &ModelMessage) -> Vec<RequestedCall<'_>> {
+fn requested_calls(said: &ModelMessage) -> Vec<RequestedCall<'_>> {
     let call = |block| match block {
         &MessageBlock::Known(KnownBlock::ToolUse { ref id, ref name, ref input }) => {
             Some(RequestedCall { id, name, input })

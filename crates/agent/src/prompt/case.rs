@@ -101,7 +101,7 @@ impl PromptCase {
     pub fn load_all(folder: Option<&Path>) -> Result<Vec<Self>, PromptError> {
         let (mut files, mut problems) = (embedded::cases().collect::<Vec<_>>(), Vec::new());
         if let Some(folder) = folder {
-            let found = folder::cases(folder)?;
+            let found = folder::read_cases(folder)?;
             problems.extend(found.problems);
             files.extend(found.files);
         }

@@ -18,12 +18,12 @@ pub(super) struct PromptFolder {
 }
 
 /// Reads the modules: the `.md` files of a folder and its subfolders, except `README.md`.
-pub(super) fn files(folder: &Path) -> Result<PromptFolder, PromptError> {
+pub(super) fn read_modules(folder: &Path) -> Result<PromptFolder, PromptError> {
     read_by_ending(folder, "md", MAX_MODULE_BYTES)
 }
 
 /// Reads the cases: the `.toml` files in its folder `cases`, if it has one.
-pub(super) fn cases(folder: &Path) -> Result<PromptFolder, PromptError> {
+pub(super) fn read_cases(folder: &Path) -> Result<PromptFolder, PromptError> {
     let cases = folder.join("cases");
     match cases.symlink_metadata() {
         Err(error) if error.kind() == ErrorKind::NotFound => {

@@ -41,7 +41,7 @@ fn front_matter_length(text: &str) -> usize {
     end("+++").or_else(|| end("---")).unwrap_or(0)
 }
 
-fn parser(text: &str) -> Parser<'_> {
+fn markdown_parser(text: &str) -> Parser<'_> {
     Parser::new_ext(
         text,
         Options::ENABLE_TABLES
@@ -54,7 +54,7 @@ fn parser(text: &str) -> Parser<'_> {
 /// Returns the events of a parser, with each soft line break as a space.
 pub(super) fn parse_events(text: &str) -> Vec<Event<'_>> {
     let mut seen: Vec<Event<'_>> = Vec::new();
-    for event in parser(text) {
+    for event in markdown_parser(text) {
         let words = match event {
             Event::Text(words) => words.into_string(),
             Event::SoftBreak => " ".to_owned(),
@@ -86,7 +86,7 @@ pub(super) fn parse_events(text: &str) -> Vec<Event<'_>> {
 fn text_runs(text: &str) -> Vec<Range<usize>> {
     let mut runs: Vec<Range<usize>> = Vec::new();
     let (mut open, mut kept): (Option<Range<usize>>, usize) = (None, 0);
-    for (event, range) in parser(text).into_offset_iter() {
+    for (event, range) in markdown_parser(text).into_offset_iter() {
         let is_block = match &event {
             Event::Start(tag) => {
                 !matches!(tag, Tag::Emphasis | Tag::Strong | Tag::Strikethrough | Tag::Link { .. })

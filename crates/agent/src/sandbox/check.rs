@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use super::machine_code::{self, ProgramStep, SyscallArgument, SyscallMethod as Through, call_step};
 use super::{
     EscapeProbe, HELPER_FAILED, HelperStage, JobCommand, JobLimits, ReadAccess, SYSTEM_PATH, SandboxError,
-    SandboxJob, SandboxLevel, bound_passed, helper, objects, watch,
+    SandboxJob, SandboxLevel, bound_passed, helper_command, objects, watch,
 };
 
 /// Limits of a job in the self-test, low enough to be exceeded quickly.
@@ -163,7 +163,7 @@ impl EscapeTestTree {
             std::fs::set_permissions(tree.join(name), PermissionsExt::from_mode(0o755))?;
         }
         create_repository(&tree)?;
-        let bystander = helper(&HelperStage::Probe(EscapeProbe::Wait))?
+        let bystander = helper_command(&HelperStage::Probe(EscapeProbe::Wait))?
             .env_clear()
             .env("SECRET", CANARY)
             .stdin(Stdio::piped())
@@ -324,9 +324,11 @@ impl EscapeTestTree {
             (EscapeActor::Reader(probe), SandboxLevel::Full | SandboxLevel::Landlock) => {
                 let reading =
                     ReadAccess { memory: LIMITS.memory, ..ReadAccess::new(self.tree.clone(), None) };
-                Ok(helper(&HelperStage::Reading { reading, probe })?)
+                Ok(helper_command(&HelperStage::Reading { reading, probe })?)
             }
-            (EscapeActor::Reader(probe), SandboxLevel::None) => Ok(helper(&HelperStage::Probe(probe))?),
+            (EscapeActor::Reader(probe), SandboxLevel::None) => {
+                Ok(helper_command(&HelperStage::Probe(probe))?)
+            }
         }
     }
 

@@ -20,7 +20,7 @@ use rustix::thread::{
 
 use super::{
     HelperStage, JobCommand, LIMIT_PASSED, NOT_STARTED, PROGRAM_INSIDE, SandboxJob, SandboxLevel,
-    THIS_PROGRAM, fence, filter, helper, listening, loopback, mounts, watch,
+    THIS_PROGRAM, fence, filter, helper_command, listening, loopback, mounts, watch,
 };
 
 /// User id of the command inside; outside it is the user who started the helper.
@@ -66,7 +66,7 @@ pub(super) fn run_outside(job: &SandboxJob, parent: i32) -> io::Result<u8> {
         SandboxLevel::Landlock | SandboxLevel::None => set_child_subreaper(Some(rustix::process::getpid()))?,
     }
     let outside = rustix::process::getpid().as_raw_nonzero().get();
-    let mut child = helper(&HelperStage::Inside { job: job.clone(), outside })?.spawn()?;
+    let mut child = helper_command(&HelperStage::Inside { job: job.clone(), outside })?.spawn()?;
     let inside = pid_of(&child)?;
     let ended = pidfd_open(inside, PidfdFlags::empty())?;
     let mut both = [PollFd::new(&ended, PollFlags::IN), PollFd::new(&watched, PollFlags::IN)];
@@ -217,7 +217,7 @@ pub(super) fn drop_capabilities(kept: CapabilitySet) -> io::Result<()> {
 /// Runs the command with its orphaned processes, until the command ends. The remaining processes end with
 /// this one.
 fn run_job(job: &SandboxJob, port: Option<u16>) -> io::Result<u8> {
-    let started = command(job, port)?.spawn();
+    let started = build_command(job, port)?.spawn();
     let child = match started {
         Ok(child) => child,
         Err(error) => {
@@ -237,7 +237,7 @@ fn run_job(job: &SandboxJob, port: Option<u16>) -> io::Result<u8> {
     }
 }
 
-fn command(job: &SandboxJob, port: Option<u16>) -> io::Result<Command> {
+fn build_command(job: &SandboxJob, port: Option<u16>) -> io::Result<Command> {
     let own = match job.level {
         SandboxLevel::Full => PROGRAM_INSIDE,
         SandboxLevel::Landlock | SandboxLevel::None => THIS_PROGRAM,
@@ -256,7 +256,7 @@ fn command(job: &SandboxJob, port: Option<u16>) -> io::Result<Command> {
         }
     };
     let (home, temporary) = mounts::private_folders(job);
-    command.env_clear().envs(environment(job, &home, &temporary));
+    command.env_clear().envs(command_environment(job, &home, &temporary));
     if job.room.is_some() {
         command.env("USER", mounts::USER).env("LOGNAME", mounts::USER);
     }
@@ -281,7 +281,7 @@ fn command_from_argv(argv: &[OsString]) -> io::Result<Command> {
 }
 
 /// Returns the whole environment of a command.
-fn environment(job: &SandboxJob, home: &Path, temporary: &Path) -> Vec<(&'static str, OsString)> {
+fn command_environment(job: &SandboxJob, home: &Path, temporary: &Path) -> Vec<(&'static str, OsString)> {
     let mut path = OsString::new();
     for folder in job.read.iter().flat_map(|folder| [folder.join("bin"), folder.clone()]) {
         path.push(folder);

@@ -86,20 +86,21 @@ const SEGMENTS: u64 = 4096;
 pub(super) fn apply_job_filter(job: &SandboxJob) -> io::Result<()> {
     deny_uncounted(job)?;
     let mut denied: SeccompRules = NEVER.iter().map(|call| (*call, Vec::new())).collect();
-    let namespace = rule(vec![bits_condition(0, libc::CLONE_NEWUSER, libc::CLONE_NEWUSER)?])?;
+    let namespace = seccomp_rule(vec![bits_condition(0, libc::CLONE_NEWUSER, libc::CLONE_NEWUSER)?])?;
     // A thread with its own open files, which a count of processes' files would miss.
-    let thread = rule(vec![bits_condition(0, libc::CLONE_THREAD | libc::CLONE_FILES, libc::CLONE_THREAD)?])?;
+    let thread =
+        seccomp_rule(vec![bits_condition(0, libc::CLONE_THREAD | libc::CLONE_FILES, libc::CLONE_THREAD)?])?;
     denied.insert(libc::SYS_clone, vec![namespace, thread]);
     // Requests that insert input into a terminal.
-    let typing = |call| rule(vec![equal_condition(1, call, Op::Eq)?]);
+    let typing = |call| seccomp_rule(vec![equal_condition(1, call, Op::Eq)?]);
     denied.insert(libc::SYS_ioctl, vec![typing(libc::TIOCSTI)?, typing(TIOCLINUX)?]);
     denied.insert(libc::SYS_socket, socket_rules(job)?);
     let pairs = equal_condition(0, u64::from(libc::AF_UNIX.unsigned_abs()), Op::Ne)?;
-    denied.insert(libc::SYS_socketpair, vec![rule(vec![pairs])?]);
-    install_filter(denied, SeccompAction::Allow, errno(libc::EPERM))?;
+    denied.insert(libc::SYS_socketpair, vec![seccomp_rule(vec![pairs])?]);
+    install_filter(denied, SeccompAction::Allow, errno_action(libc::EPERM))?;
     let attributes = ATTRIBUTES.iter().map(|call| (*call, Vec::new())).collect();
-    install_filter(attributes, SeccompAction::Allow, errno(libc::EOPNOTSUPP))?;
-    install_filter(older_kernel()?, SeccompAction::Allow, errno(libc::EINVAL))?;
+    install_filter(attributes, SeccompAction::Allow, errno_action(libc::EOPNOTSUPP))?;
+    install_filter(older_kernel()?, SeccompAction::Allow, errno_action(libc::EINVAL))?;
     install_filter(buffer_sizes()?, SeccompAction::Allow, SeccompAction::Errno(0))?;
     without_clone3()
 }
@@ -109,35 +110,40 @@ fn deny_uncounted(job: &SandboxJob) -> io::Result<()> {
     let mut absent: SeccompRules = UNCOUNTED.iter().map(|call| (*call, Vec::new())).collect();
     let shared = match job.level {
         // The largest possible number of segments, at this size, fits into the memory of the job.
-        SandboxLevel::Full => vec![rule(vec![greater_condition(1, job.limits.memory / SEGMENTS)?])?],
+        SandboxLevel::Full => vec![seccomp_rule(vec![greater_condition(1, job.limits.memory / SEGMENTS)?])?],
         // Segments outlive a process, and at these levels they would be the machine's.
         SandboxLevel::Landlock | SandboxLevel::None => Vec::new(),
     };
     absent.insert(libc::SYS_shmget, shared);
     // Huge pages, which the machine reserves for other programs.
-    absent
-        .insert(libc::SYS_mmap, vec![rule(vec![bits_condition(3, libc::MAP_HUGETLB, libc::MAP_HUGETLB)?])?]);
+    absent.insert(
+        libc::SYS_mmap,
+        vec![seccomp_rule(vec![bits_condition(3, libc::MAP_HUGETLB, libc::MAP_HUGETLB)?])?],
+    );
     // This flag also gives a thread its own open files.
     absent.insert(
         libc::SYS_close_range,
-        vec![rule(vec![bits_condition(2, CLOSE_RANGE_UNSHARE, CLOSE_RANGE_UNSHARE)?])?],
+        vec![seccomp_rule(vec![bits_condition(2, CLOSE_RANGE_UNSHARE, CLOSE_RANGE_UNSHARE)?])?],
     );
     // A connection that sends pages without a copy keeps them, as a pipe does.
     let without_copy =
         vec![equal_condition(1, SOL_SOCKET, Op::Eq)?, equal_condition(2, SO_ZEROCOPY, Op::Eq)?];
-    absent.insert(libc::SYS_setsockopt, vec![rule(without_copy)?]);
-    install_filter(absent, SeccompAction::Allow, errno(libc::ENOSYS))
+    absent.insert(libc::SYS_setsockopt, vec![seccomp_rule(without_copy)?]);
+    install_filter(absent, SeccompAction::Allow, errno_action(libc::ENOSYS))
 }
 
 /// Requests that older kernels do not support; the filter answers as those kernels do.
 fn older_kernel() -> io::Result<SeccompRules> {
     Ok(BTreeMap::from([
         // A lock table of any size for each process: one request holds gigabytes.
-        (libc::SYS_prctl, vec![rule(vec![equal_condition(0, PR_FUTEX_HASH, Op::Eq)?])?]),
+        (libc::SYS_prctl, vec![seccomp_rule(vec![equal_condition(0, PR_FUTEX_HASH, Op::Eq)?])?]),
         // An open file that keeps the filters of a thread after its end.
-        (libc::SYS_seccomp, vec![rule(vec![bits_condition(1, NEW_LISTENER, NEW_LISTENER)?])?]),
+        (libc::SYS_seccomp, vec![seccomp_rule(vec![bits_condition(1, NEW_LISTENER, NEW_LISTENER)?])?]),
         // A rule for each port, with 65536 in each set of rules.
-        (libc::SYS_landlock_add_rule, vec![rule(vec![equal_condition(1, LANDLOCK_RULE_NET_PORT, Op::Eq)?])?]),
+        (
+            libc::SYS_landlock_add_rule,
+            vec![seccomp_rule(vec![equal_condition(1, LANDLOCK_RULE_NET_PORT, Op::Eq)?])?],
+        ),
     ]))
 }
 
@@ -146,7 +152,7 @@ fn older_kernel() -> io::Result<SeccompRules> {
 /// may have set 8 MiB or more.
 fn buffer_sizes() -> io::Result<SeccompRules> {
     let of = |option: i32| {
-        rule(vec![
+        seccomp_rule(vec![
             equal_condition(1, SOL_SOCKET, Op::Eq)?,
             equal_condition(2, u64::from(option.unsigned_abs()), Op::Eq)?,
         ])
@@ -162,7 +168,7 @@ fn without_clone3() -> io::Result<()> {
     install_filter(
         BTreeMap::from([(libc::SYS_clone3, Vec::new())]),
         SeccompAction::Allow,
-        errno(libc::ENOSYS),
+        errno_action(libc::ENOSYS),
     )
 }
 
@@ -253,7 +259,8 @@ const CHANGES: i32 = libc::O_WRONLY | libc::O_RDWR | libc::O_CREAT | libc::O_TRU
 pub(super) fn apply_reader_filter() -> io::Result<()> {
     let listed = READING.iter().chain(READING_AS_BEFORE);
     let mut allowed: SeccompRules = listed.map(|call| (*call, Vec::new())).collect();
-    let no = |argument, mask| Ok::<_, io::Error>(vec![rule(vec![bits_condition(argument, mask, 0)?])?]);
+    let no =
+        |argument, mask| Ok::<_, io::Error>(vec![seccomp_rule(vec![bits_condition(argument, mask, 0)?])?]);
     allowed.insert(libc::SYS_openat, no(2, CHANGES)?);
     #[cfg(target_arch = "x86_64")]
     allowed.insert(libc::SYS_open, no(1, CHANGES)?);
@@ -263,24 +270,27 @@ pub(super) fn apply_reader_filter() -> io::Result<()> {
         bits_condition(2, libc::PROT_EXEC, 0)?,
         bits_condition(3, libc::MAP_SHARED | libc::MAP_HUGETLB, 0)?,
     ];
-    allowed.insert(libc::SYS_mmap, vec![rule(private)?]);
+    allowed.insert(libc::SYS_mmap, vec![seccomp_rule(private)?]);
     allowed.insert(libc::SYS_mprotect, no(2, libc::PROT_EXEC)?);
     allowed.insert(
         libc::SYS_clone,
-        vec![rule(vec![bits_condition(0, libc::CLONE_THREAD, libc::CLONE_THREAD)?])?],
+        vec![seccomp_rule(vec![bits_condition(0, libc::CLONE_THREAD, libc::CLONE_THREAD)?])?],
     );
-    let own =
-        |argument, id: u64| Ok::<_, io::Error>(vec![rule(vec![equal_condition(argument, id, Op::Eq)?])?]);
+    let own = |argument, id: u64| {
+        Ok::<_, io::Error>(vec![seccomp_rule(vec![equal_condition(argument, id, Op::Eq)?])?])
+    };
     let this = u64::from(std::process::id());
     allowed.insert(libc::SYS_kill, own(0, this)?);
     allowed.insert(libc::SYS_tgkill, own(0, this)?);
     // A process may query its own limits, and test if its streams are terminals.
-    allowed
-        .insert(libc::SYS_prlimit64, vec![rule(vec![equal_condition(0, 0, Op::Eq)?, null_condition(2)?])?]);
+    allowed.insert(
+        libc::SYS_prlimit64,
+        vec![seccomp_rule(vec![equal_condition(0, 0, Op::Eq)?, null_condition(2)?])?],
+    );
     allowed.insert(libc::SYS_ioctl, own(1, libc::TCGETS)?);
     // Done first, because the next filter also forbids adding filters.
     without_clone3()?;
-    install_filter(allowed, errno(libc::EPERM), SeccompAction::Allow)
+    install_filter(allowed, errno_action(libc::EPERM), SeccompAction::Allow)
 }
 
 type SeccompRules = BTreeMap<i64, Vec<SeccompRule>>;
@@ -314,10 +324,10 @@ fn socket_rules(job: &SandboxJob) -> io::Result<Vec<SeccompRule>> {
         (true, SandboxLevel::Full) => &[libc::AF_INET, libc::AF_INET6],
     };
     let others = allowed.iter().map(|family| equal_condition(0, u64::from(family.unsigned_abs()), Op::Ne));
-    Ok(vec![rule(others.collect::<io::Result<_>>()?)?])
+    Ok(vec![seccomp_rule(others.collect::<io::Result<_>>()?)?])
 }
 
-fn rule(conditions: Vec<SeccompCondition>) -> io::Result<SeccompRule> {
+fn seccomp_rule(conditions: Vec<SeccompCondition>) -> io::Result<SeccompRule> {
     SeccompRule::new(conditions).map_err(io::Error::other)
 }
 
@@ -341,7 +351,7 @@ fn greater_condition(argument: u8, than: u64) -> io::Result<SeccompCondition> {
     SeccompCondition::new(argument, Len::Qword, Op::Gt, than).map_err(io::Error::other)
 }
 
-fn errno(error: i32) -> SeccompAction {
+fn errno_action(error: i32) -> SeccompAction {
     SeccompAction::Errno(error.unsigned_abs())
 }
 

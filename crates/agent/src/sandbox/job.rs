@@ -142,7 +142,7 @@ impl SandboxJob {
         // environment instead.
         let names = self.variables.iter().map(|(name, _)| (name.clone(), String::new())).collect();
         let job = Self { variables: names, ..self.clone() };
-        let mut command = helper(&HelperStage::Outside { job, parent })?;
+        let mut command = helper_command(&HelperStage::Outside { job, parent })?;
         let variables = self.variables.iter().map(|(name, value)| (name, value));
         // This process's input, a terminal or a protocol, is not passed on unless the caller sets it.
         command.env_clear().envs(variables).process_group(0).stdin(Stdio::null());
@@ -151,7 +151,7 @@ impl SandboxJob {
 }
 
 /// Returns a command that runs this program as its own helper.
-pub(super) fn helper(stage: &HelperStage) -> std::io::Result<Command> {
+pub(super) fn helper_command(stage: &HelperStage) -> std::io::Result<Command> {
     let mut command = Command::new(THIS_PROGRAM);
     command.arg0(NAME).args(stage.to_arguments()?);
     Ok(command)

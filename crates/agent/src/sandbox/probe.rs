@@ -145,7 +145,7 @@ impl EscapeProbe {
                 Ok(kill_process(pid, Signal::CONT)?)
             }
             Self::Trace(pid) => std::fs::File::open(format!("/proc/{pid}/mem")).map(drop),
-            Self::Threads(count) => threads(*count, &mut held.threads),
+            Self::Threads(count) => start_threads(*count, &mut held.threads),
             Self::Memory(bytes) => fill_memory(*bytes).map(|used| held.memory.push(used)),
             Self::Disk(bytes) => fill_disk(&std::env::temp_dir(), *bytes),
             Self::Files(count) => {
@@ -186,7 +186,8 @@ impl EscapeProbe {
                 watched
             }
             Self::Family(count, probe) => (0..*count).try_for_each(|_| {
-                held.family.push(super::helper(&super::HelperStage::Probe((**probe).clone()))?.spawn()?);
+                held.family
+                    .push(super::helper_command(&super::HelperStage::Probe((**probe).clone()))?.spawn()?);
                 Ok(())
             }),
             Self::Hold(probe) => {
@@ -275,7 +276,7 @@ fn find_canary(canary: &str) -> io::Result<()> {
 }
 
 /// Starts threads that wait for the end of a channel, which comes when the resources are dropped.
-fn threads(count: u64, ends: &mut Vec<mpsc::Sender<()>>) -> io::Result<()> {
+fn start_threads(count: u64, ends: &mut Vec<mpsc::Sender<()>>) -> io::Result<()> {
     for _ in 0..count {
         let (end, waits) = mpsc::channel::<()>();
         let thread = std::thread::Builder::new().stack_size(SMALL_STACK);

@@ -334,10 +334,10 @@ impl JobWatcher {
     /// Returns true if a thread of this process waits in `vfork` while a child uses its memory. Then only
     /// the child is counted.
     fn is_suspended(&self, pid: u32, processes: &BTreeMap<u32, ProcessStatus>) -> bool {
-        let sizes = |pid| self.read_process_file(pid, "status", None).map(|text| sizes(&text));
+        let sizes = |pid| self.read_process_file(pid, "status", None).map(|text| memory_sizes(&text));
         let mut lent = self.threads(pid).into_iter().flat_map(|thread| {
             let children = self.read_proc(&format!("{pid}/task/{thread}/children")).unwrap_or_default();
-            numbers(&children).into_iter().map(move |child| (thread, child))
+            parse_numbers(&children).into_iter().map(move |child| (thread, child))
         });
         lent.any(|(thread, child)| {
             processes.contains_key(&child)
@@ -366,7 +366,7 @@ impl JobWatcher {
         let threads = self.threads(pid);
         let files =
             threads.iter().filter_map(|thread| self.read_proc(&format!("{pid}/task/{thread}/children")));
-        files.flat_map(|file| numbers(&file)).collect()
+        files.flat_map(|file| parse_numbers(&file)).collect()
     }
 
     fn threads(&self, pid: u32) -> Vec<u32> {
@@ -490,7 +490,7 @@ fn shared_memory_device() -> Option<u64> {
 
 fn parse_process(status: &str) -> ProcessStatus {
     ProcessStatus {
-        threads: field(status, "Threads:").unwrap_or(1),
+        threads: status_field(status, "Threads:").unwrap_or(1),
         anonymous: kib_field(status, "RssAnon:").saturating_add(kib_field(status, "VmSwap:")),
         tables: kib_field(status, "VmPTE:"),
         shared: kib_field(status, "RssShmem:"),
@@ -499,7 +499,7 @@ fn parse_process(status: &str) -> ProcessStatus {
 }
 
 /// Returns the values that are equal for two processes with the same memory.
-fn sizes(status: &str) -> [u64; 3] {
+fn memory_sizes(status: &str) -> [u64; 3] {
     ["VmPeak:", "VmSize:", "VmData:"].map(|name| kib_field(status, name))
 }
 
@@ -523,14 +523,14 @@ fn sum_segments(table: &str) -> u64 {
 
 /// Returns a value of `/proc` in bytes; the file has it in KiB.
 fn kib_field(text: &str, name: &str) -> u64 {
-    field(text, name).unwrap_or(0).saturating_mul(KIB)
+    status_field(text, name).unwrap_or(0).saturating_mul(KIB)
 }
 
-fn field(text: &str, name: &str) -> Option<u64> {
+fn status_field(text: &str, name: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse().ok())
 }
 
-fn numbers(text: &str) -> Vec<u32> {
+fn parse_numbers(text: &str) -> Vec<u32> {
     text.split_whitespace().filter_map(|number| number.parse().ok()).collect()
 }
 

@@ -74,7 +74,7 @@ impl DescriptionReport {
                 None => {
                     let line = rest.lines().next().unwrap_or_default();
                     is_code ^= line.trim_start().starts_with("```");
-                    let words = heading(line).filter(|_| !is_code);
+                    let words = heading_text(line).filter(|_| !is_code);
                     let ours =
                         words.as_ref().is_some_and(|words| OURS.iter().any(|ours| words.starts_with(ours)));
                     let part =
@@ -116,7 +116,7 @@ pub fn curated_parts(description: &str) -> Vec<String> {
     let mut is_code = false;
     for line in description.lines() {
         is_code ^= line.trim_start().starts_with("```");
-        if let Some(heading) = heading(line).filter(|_| !is_code) {
+        if let Some(heading) = heading_text(line).filter(|_| !is_code) {
             finish_section(&mut kept, &section, is_kept);
             section.clear();
             is_kept = !OURS.iter().any(|ours| heading.starts_with(ours));
@@ -137,7 +137,7 @@ fn finish_section(kept: &mut Vec<String>, section: &[&str], is_kept: bool) {
 }
 
 /// Returns a heading's words in lower case.
-fn heading(line: &str) -> Option<String> {
+fn heading_text(line: &str) -> Option<String> {
     let marks = line.bytes().take_while(|byte| *byte == b'#').count();
     let words = line.get(marks..)?.strip_prefix(' ')?;
     (1..=6).contains(&marks).then(|| words.trim().to_lowercase())

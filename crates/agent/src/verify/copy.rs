@@ -70,7 +70,7 @@ impl FolderCopy {
             self.copy_folder(source, target)?;
             // Set last, because the mode may forbid new files in it.
             std::fs::set_permissions(target, Permissions::from_mode(found.mode() & MODE | OPEN))?;
-            return File::open(target)?.set_times(times(found)?);
+            return File::open(target)?.set_times(file_times(found)?);
         }
         if found.is_symlink() {
             return symlink(std::fs::read_link(source)?, target);
@@ -109,7 +109,7 @@ fn copy_file(source: &Path, target: &Path, found: &Metadata) -> io::Result<()> {
         }
     }
     to.set_permissions(Permissions::from_mode(found.mode() & MODE))?;
-    to.set_times(times(found)?)
+    to.set_times(file_times(found)?)
 }
 
 /// Copies the data of a file that has holes.
@@ -130,7 +130,7 @@ fn with_holes(from: &File, to: &File, len: u64) -> io::Result<()> {
     to.set_len(len)
 }
 
-fn times(of: &Metadata) -> io::Result<FileTimes> {
+fn file_times(of: &Metadata) -> io::Result<FileTimes> {
     Ok(FileTimes::new().set_accessed(of.accessed()?).set_modified(of.modified()?))
 }
 

@@ -11,7 +11,7 @@ use url::{Host, Url};
 use crate::proxy::{AllowedHost, normalize_host};
 
 /// Returns the hosts of a registry and of its files.
-fn hosts(registry: PackageRegistry) -> &'static [&'static str] {
+fn registry_hosts(registry: PackageRegistry) -> &'static [&'static str] {
     match registry {
         PackageRegistry::Pypi => &["pypi.org", "files.pythonhosted.org"],
         PackageRegistry::Npm => &["registry.npmjs.org"],
@@ -120,7 +120,7 @@ impl RegistryAccess {
     ) -> Result<Self, RegistryError> {
         let mut all = Self::default();
         for registry in registries {
-            let public = hosts(*registry).iter().map(|host| AllowedHost {
+            let public = registry_hosts(*registry).iter().map(|host| AllowedHost {
                 host: (*host).to_owned(),
                 port: 443,
                 tls: true,

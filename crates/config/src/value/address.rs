@@ -3,7 +3,7 @@
 use truing_core::loopback::is_loopback;
 use url::Url;
 
-use super::checked::{ConfigValueError, join_alternatives, must};
+use super::checked::{ConfigValueError, join_alternatives, requirement_error};
 use crate::keys;
 use crate::secret::{SecretSource, SecretText};
 
@@ -12,7 +12,7 @@ use crate::secret::{SecretSource, SecretText};
 pub(super) fn web_address(text: &str) -> Result<String, ConfigValueError> {
     let url = parse_endpoint(text)?;
     if url.contains('?') {
-        return Err(must("be a URL without `?` and `#`"));
+        return Err(requirement_error("be a URL without `?` and `#`"));
     }
     Ok(url.trim_end_matches('/').to_owned())
 }
@@ -20,19 +20,20 @@ pub(super) fn web_address(text: &str) -> Result<String, ConfigValueError> {
 /// Parses a URL: https anywhere, http only to loopback addresses, without user or fragment. Errors omit the
 /// text, because it may contain a password.
 pub(super) fn parse_endpoint(text: &str) -> Result<String, ConfigValueError> {
-    let url = Url::parse(text)
-        .map_err(|error| must(format_args!("be a URL such as https://api.github.com: {error}")))?;
+    let url = Url::parse(text).map_err(|error| {
+        requirement_error(format_args!("be a URL such as https://api.github.com: {error}"))
+    })?;
     match url.scheme() {
         "https" => {}
         "http" if url.host_str().is_some_and(is_loopback) => {}
-        "http" => return Err(must("be https: http is allowed to loopback addresses only")),
-        _ => return Err(must("be a URL that begins with https://")),
+        "http" => return Err(requirement_error("be https: http is allowed to loopback addresses only")),
+        _ => return Err(requirement_error("be a URL that begins with https://")),
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(must("be a URL without user and password: give those as secrets"));
+        return Err(requirement_error("be a URL without user and password: give those as secrets"));
     }
     if url.fragment().is_some() {
-        return Err(must("be a URL without `#`"));
+        return Err(requirement_error("be a URL without `#`"));
     }
     Ok(url.into())
 }
@@ -45,17 +46,17 @@ pub(super) fn parse_sink(text: &str, schemes: &[&str]) -> Result<SecretSource, C
             join_alternatives(&schemes.iter().map(|scheme| format!("{scheme}://")).collect::<Vec<_>>())
         )
     };
-    let url = Url::parse(text).map_err(|error| must(format_args!("be a URL: {error}")))?;
+    let url = Url::parse(text).map_err(|error| requirement_error(format_args!("be a URL: {error}")))?;
     if !(schemes.contains(&url.scheme())
         || schemes == ["https"] && url.scheme() == "http" && url.host_str().is_some_and(is_loopback))
     {
-        return Err(must(all()));
+        return Err(requirement_error(all()));
     }
     if url.host_str().is_none_or(str::is_empty) {
-        return Err(must("name a host"));
+        return Err(requirement_error("name a host"));
     }
     if url.password().is_some() {
-        return Err(must("be a URL without a password: give that as a secret"));
+        return Err(requirement_error("be a URL without a password: give that as a secret"));
     }
     Ok(SecretSource::Plain(SecretText::new(text)))
 }

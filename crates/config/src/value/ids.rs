@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use toml::de::DeValue;
 
-use super::{ConfigValue, ConfigValueError, ValueKind, must};
+use super::{ConfigValue, ConfigValueError, ValueKind, requirement_error};
 
 /// Maximum length of a model's name in characters.
 const MAX_NAME: usize = 200;
@@ -17,7 +17,7 @@ pub(super) fn is_model(text: &str) -> bool {
 /// Reads the table of a file.
 pub(super) fn ids_in_toml(value: &DeValue<'_>) -> Result<ConfigValue, ConfigValueError> {
     let all = value.as_table().map(|table| table.iter());
-    ids(all.and_then(|mut all| {
+    parse_id_table(all.and_then(|mut all| {
         all.try_fold(BTreeMap::new(), |mut ids, (name, id)| {
             ids.insert(name.get_ref().to_string(), id.get_ref().as_str()?.to_owned());
             Some(ids)
@@ -26,12 +26,14 @@ pub(super) fn ids_in_toml(value: &DeValue<'_>) -> Result<ConfigValue, ConfigValu
 }
 
 /// Checks a table of names and ids; `None` stands for a value of another type.
-pub(super) fn ids(given: Option<BTreeMap<String, String>>) -> Result<ConfigValue, ConfigValueError> {
+pub(super) fn parse_id_table(
+    given: Option<BTreeMap<String, String>>,
+) -> Result<ConfigValue, ConfigValueError> {
     match given {
         Some(ids) if ids.iter().flat_map(|(name, id)| [name, id]).all(|name| is_model(name)) => {
             Ok(ConfigValue::Ids(ids))
         }
-        Some(_) | None => Err(must(format_args!(
+        Some(_) | None => Err(requirement_error(format_args!(
             "be a table of names and ids without blanks, such as {} (in a variable: a JSON object)",
             ValueKind::Ids.sample()
         ))),

@@ -6,7 +6,7 @@ use truing_core::instruction::{PathInstruction, PathInstructions};
 use truing_core::tier::RuleOwner;
 
 use super::tiers::{RuleEntryError, bad_globs, fields_of};
-use super::{ConfigValueError, must};
+use super::{ConfigValueError, requirement_error};
 
 /// Maximum number of instructions of one file.
 const MAX_INSTRUCTIONS: usize = 20;
@@ -22,7 +22,7 @@ pub(crate) fn no_instructions() -> &'static str {
 /// Refuses a list of more than [`MAX_INSTRUCTIONS`].
 pub(crate) fn refuse_many(count: usize) -> Result<(), ConfigValueError> {
     if count > MAX_INSTRUCTIONS {
-        Err(must(format_args!("have at most {MAX_INSTRUCTIONS} instructions, not {count}")))
+        Err(requirement_error(format_args!("have at most {MAX_INSTRUCTIONS} instructions, not {count}")))
     } else {
         Ok(())
     }
@@ -42,12 +42,15 @@ pub(crate) fn instruction_in_toml(
 
 /// Reads the instructions of a variable, as JSON.
 pub(super) fn instructions_in_text(text: &str) -> Result<Vec<PathInstruction>, ConfigValueError> {
-    let tables: Vec<Map<String, Json>> = serde_json::from_str(text).map_err(|_| must(no_instructions()))?;
+    let tables: Vec<Map<String, Json>> =
+        serde_json::from_str(text).map_err(|_| requirement_error(no_instructions()))?;
     refuse_many(tables.len())?;
     let all = (1_usize..).zip(&tables).map(|(number, fields)| {
         let found =
             parse_instruction(fields, &format!("review.instructions, entry {number}"), RuleOwner::Operator);
-        found.map_err(|faults| faults.into_iter().next().map_or(must(no_instructions()), |fault| fault.wrong))
+        found.map_err(|faults| {
+            faults.into_iter().next().map_or(requirement_error(no_instructions()), |fault| fault.wrong)
+        })
     });
     all.collect()
 }
@@ -62,7 +65,7 @@ fn parse_instruction(
     for (name, value) in fields {
         let read = match (name.as_str(), owner) {
             ("repos", RuleOwner::Repository) => {
-                Err(must("not have `repos`, which is for the operator's file"))
+                Err(requirement_error("not have `repos`, which is for the operator's file"))
             }
             ("repos", RuleOwner::Operator) => parse_globs(value).map(|globs| repos = globs),
             ("paths", _) => parse_globs(value).map(|globs| paths = globs),
@@ -71,9 +74,11 @@ fn parse_instruction(
                     text = Some(words.to_owned());
                     Ok(())
                 }
-                Some(_) | None => Err(must(format_args!("be a text of at most {MAX_TEXT_BYTES} bytes"))),
+                Some(_) | None => {
+                    Err(requirement_error(format_args!("be a text of at most {MAX_TEXT_BYTES} bytes")))
+                }
             },
-            _ => Err(must(
+            _ => Err(requirement_error(
                 "not be set; an instruction has `paths`, `text` and, in the operator's file, `repos`",
             )),
         };
@@ -85,7 +90,10 @@ fn parse_instruction(
         }
         Some(_) | None => {
             if faults.is_empty() {
-                faults.push(RuleEntryError { key: None, wrong: must("have `paths` and a `text`") });
+                faults.push(RuleEntryError {
+                    key: None,
+                    wrong: requirement_error("have `paths` and a `text`"),
+                });
             }
             Err(faults)
         }
@@ -95,15 +103,15 @@ fn parse_instruction(
 /// Reads a list of globs.
 fn parse_globs(value: &Json) -> Result<Vec<String>, ConfigValueError> {
     let globs = serde_json::from_value::<Vec<String>>(value.clone());
-    let globs = globs.map_err(|error| must(format_args!("be of another type: {error}")))?;
+    let globs = globs.map_err(|error| requirement_error(format_args!("be of another type: {error}")))?;
     if let Some(fault) = bad_globs(&globs) {
-        return Err(must(fault));
+        return Err(requirement_error(fault));
     }
     let (origin, text, owner) = (String::new(), String::new(), RuleOwner::Operator);
     let probe = PathInstruction { origin, owner, repos: globs.clone(), paths: globs.clone(), text };
     match PathInstructions::new(vec![probe]) {
         Ok(_) => Ok(globs),
-        Err(error) => Err(must(format_args!("hold globs: {error}"))),
+        Err(error) => Err(requirement_error(format_args!("hold globs: {error}"))),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{ConfigValue, ConfigValueError, must};
+use super::{ConfigValue, ConfigValueError, requirement_error};
 
 /// Units of time, the greatest first, each in milliseconds.
 const UNITS: [(&str, u64); 6] =
@@ -18,7 +18,7 @@ pub(super) fn parse_duration(
     most: Duration,
 ) -> Result<ConfigValue, ConfigValueError> {
     let Some(length) = parse_milliseconds(text).map(Duration::from_millis) else {
-        return Err(must(format_args!(
+        return Err(requirement_error(format_args!(
             "be a length of time such as 500ms, 15s, 2m, 1h30m, 7d or 2w, not `{text}`"
         )));
     };
@@ -26,7 +26,7 @@ pub(super) fn parse_duration(
         return Ok(ConfigValue::Duration(length, text.to_owned()));
     }
     let (least, most) = (FormattedDuration(least), FormattedDuration(most));
-    Err(must(format_args!("be from {least} to {most}, not {text}")))
+    Err(requirement_error(format_args!("be from {least} to {most}, not {text}")))
 }
 
 /// Parses a length of time of the configuration to milliseconds; returns `None` if it is invalid.

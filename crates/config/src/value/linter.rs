@@ -4,7 +4,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 use truing_core::linter::{FORMATS, linter_output_format};
 
-use super::{ConfigValue, ConfigValueError, ValueKind, must};
+use super::{ConfigValue, ConfigValueError, ValueKind, requirement_error};
 
 /// Greatest exit code of a program.
 const LAST_CODE: i32 = 255;
@@ -13,9 +13,10 @@ const LAST_CODE: i32 = 255;
 pub(super) fn format_of_output(text: &str) -> Result<ConfigValue, ConfigValueError> {
     match linter_output_format(text) {
         Some(format) => Ok(ConfigValue::Name(format.to_owned())),
-        None => {
-            Err(must(format_args!("be a format that is known, not `{text}`: `{}`", FORMATS.join("`, `"))))
-        }
+        None => Err(requirement_error(format_args!(
+            "be a format that is known, not `{text}`: `{}`",
+            FORMATS.join("`, `")
+        ))),
     }
 }
 
@@ -25,15 +26,17 @@ pub(super) fn codes_in_toml(value: &DeValue<'_>) -> Result<ConfigValue, ConfigVa
         let number = item.get_ref().as_integer()?;
         i32::from_str_radix(number.as_str(), number.radix()).ok()
     };
-    codes(value.as_array().and_then(|items| items.iter().map(code).collect()))
+    parse_exit_codes(value.as_array().and_then(|items| items.iter().map(code).collect()))
 }
 
 /// Checks exit codes and keeps each once, in the given order; `None` stands for a value of another type.
-pub(super) fn codes(given: Option<Vec<i32>>) -> Result<ConfigValue, ConfigValueError> {
+pub(super) fn parse_exit_codes(given: Option<Vec<i32>>) -> Result<ConfigValue, ConfigValueError> {
     let given = given.unwrap_or_default();
     if given.is_empty() || given.iter().any(|code| !(0..=LAST_CODE).contains(code)) {
         let sample = ValueKind::Codes.sample();
-        return Err(must(format_args!("be a list of exit codes from 0 to {LAST_CODE}, such as {sample}")));
+        return Err(requirement_error(format_args!(
+            "be a list of exit codes from 0 to {LAST_CODE}, such as {sample}"
+        )));
     }
     let mut codes = Vec::new();
     for code in given {

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 /// Parses `UPSTREAM=OURS`: two folders, or two files.
-pub(crate) fn pair(text: &str) -> Option<(&str, &str)> {
+pub(crate) fn parse_mirror_pair(text: &str) -> Option<(&str, &str)> {
     let (theirs, ours) = text.split_once('=')?;
     let is_path =
         |path: &str| !path.is_empty() && !path.starts_with('/') && !path.split('/').any(|part| part == "..");
@@ -15,12 +15,12 @@ pub(crate) fn pair(text: &str) -> Option<(&str, &str)> {
 }
 
 /// Parses a network, or a single address.
-pub(crate) fn network(text: &str) -> Option<IpNet> {
+pub(crate) fn parse_network(text: &str) -> Option<IpNet> {
     text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
 }
 
 /// Removes duplicates, and keeps the first of each.
-pub(crate) fn unique(items: impl IntoIterator<Item = String>) -> Vec<String> {
+pub(crate) fn remove_duplicates(items: impl IntoIterator<Item = String>) -> Vec<String> {
     let mut seen = BTreeSet::new();
     items.into_iter().filter(|item| seen.insert(item.clone())).collect()
 }

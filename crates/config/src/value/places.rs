@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::{ConfigValueError, must, redacted_url, secret_file, secret_variable};
+use super::{ConfigValueError, redacted_url, requirement_error, secret_file, secret_variable};
 use crate::secret::SecretSource;
 
 /// Renders the place of a secret as JSON.
@@ -40,13 +40,14 @@ fn read_place(
     match (fields.next().map(|(name, value)| (name.as_str(), value)), fields.next()) {
         (Some(("env", name)), None) => secret_variable(name),
         (Some(("file", path)), None) => secret_file(path, folder),
-        (Some(_) | None, _) => Err(must(wrong)),
+        (Some(_) | None, _) => Err(requirement_error(wrong)),
     }
 }
 
 /// Parses places of secrets in a variable, as JSON: `[{"env": "OLD_KEY"}]`.
 pub(super) fn parse_secrets(text: &str, folder: &Path) -> Result<Vec<SecretSource>, ConfigValueError> {
-    let all: Vec<SecretPlaceFields> = serde_json::from_str(text).map_err(|_| must(no_secrets()))?;
+    let all: Vec<SecretPlaceFields> =
+        serde_json::from_str(text).map_err(|_| requirement_error(no_secrets()))?;
     all.iter().map(|fields| read_place(fields, folder, no_secrets())).collect()
 }
 
@@ -62,7 +63,7 @@ pub(super) fn parse_headers(
     folder: &Path,
 ) -> Result<BTreeMap<String, SecretSource>, ConfigValueError> {
     let given: BTreeMap<String, SecretPlaceFields> =
-        serde_json::from_str(text).map_err(|_| must(no_headers()))?;
+        serde_json::from_str(text).map_err(|_| requirement_error(no_headers()))?;
     let mut all = BTreeMap::new();
     for (name, fields) in &given {
         add_header(&mut all, name, read_place(fields, folder, no_headers())?)?;
@@ -108,7 +109,7 @@ pub(crate) fn add_header(
 ) -> Result<(), ConfigValueError> {
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if name.is_empty() || name.len() > MAX_HEADER_NAME || !name.bytes().all(is_token) {
-        return Err(must(format_args!(
+        return Err(requirement_error(format_args!(
             "name headers with letters, digits and signs such as `-`, {MAX_HEADER_NAME} at most"
         )));
     }
@@ -116,10 +117,12 @@ pub(crate) fn add_header(
     if RESERVED_HEADERS.contains(&lower.as_str())
         || RESERVED_PREFIXES.iter().any(|prefix| lower.starts_with(prefix))
     {
-        return Err(must(format_args!("not set `{name}`, which HTTP or the protocol sets itself")));
+        return Err(requirement_error(format_args!(
+            "not set `{name}`, which HTTP or the protocol sets itself"
+        )));
     }
     if all.keys().any(|other| other.eq_ignore_ascii_case(name)) {
-        return Err(must(format_args!("have `{name}` once, in any case")));
+        return Err(requirement_error(format_args!("have `{name}` once, in any case")));
     }
     all.insert(name.to_owned(), secret);
     Ok(())

@@ -2,20 +2,20 @@
 
 use std::path::Path;
 
-use super::{ConfigValue, ConfigValueError, ValueKind, must};
+use super::{ConfigValue, ConfigValueError, ValueKind, requirement_error};
 
 /// Checks a program's name or path. A path relative to the current folder is refused, because that folder
 /// may be a repository of another author.
 pub(super) fn parse_program(text: &str, folder: &Path) -> Result<String, ConfigValueError> {
     if text.is_empty() || text.contains('\0') {
-        return Err(must("name a program"));
+        return Err(requirement_error("name a program"));
     }
     if !text.contains('/') {
         return Ok(text.to_owned());
     }
     match folder.join(text).to_str() {
         Some(path) => Ok(path.to_owned()),
-        None => Err(must("be a path of UTF-8, or a name")),
+        None => Err(requirement_error("be a path of UTF-8, or a name")),
     }
 }
 
@@ -41,10 +41,10 @@ pub(super) fn no_command() -> String {
 /// unchanged.
 pub(super) fn parse_command(words: Vec<&str>, folder: &Path) -> Result<ConfigValue, ConfigValueError> {
     if words.concat().contains('\0') {
-        return Err(must(no_command()));
+        return Err(requirement_error(no_command()));
     }
     let Some((name, rest)) = words.split_first() else { return Ok(ConfigValue::List(Vec::new())) };
-    let name = parse_program(name, folder).map_err(|_| must(no_command()))?;
+    let name = parse_program(name, folder).map_err(|_| requirement_error(no_command()))?;
     Ok(ConfigValue::List(std::iter::once(name).chain(rest.iter().map(|word| (*word).to_owned())).collect()))
 }
 
@@ -53,7 +53,7 @@ pub(super) fn no_commands() -> String {
 }
 
 /// Checks commands that can be started: each has a program, and only text that the system accepts.
-pub(super) fn commands(all: Vec<Vec<&str>>) -> Result<ConfigValue, ConfigValueError> {
+pub(super) fn parse_commands(all: Vec<Vec<&str>>) -> Result<ConfigValue, ConfigValueError> {
     let is_one = |words: &Vec<&str>| {
         words.first().is_some_and(|name| !name.is_empty()) && !words.concat().contains('\0')
     };
@@ -61,6 +61,6 @@ pub(super) fn commands(all: Vec<Vec<&str>>) -> Result<ConfigValue, ConfigValueEr
         true => Ok(ConfigValue::Commands(
             all.into_iter().map(|words| words.into_iter().map(str::to_owned).collect()).collect(),
         )),
-        false => Err(must(no_commands())),
+        false => Err(requirement_error(no_commands())),
     }
 }

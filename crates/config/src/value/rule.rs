@@ -7,7 +7,7 @@ use truing_core::finding::Severity;
 use truing_core::severity::RuleSeverity;
 
 use super::tiers::bad_globs;
-use super::{ConfigValueError, ValueKind, compile_globs, must};
+use super::{ConfigValueError, ValueKind, compile_globs, requirement_error};
 
 /// Maximum length of a rule's name in characters.
 const MAX_NAME: usize = 200;
@@ -32,12 +32,12 @@ pub(super) fn no_severities() -> String {
 /// Reads the severities of one rule; the first that applies to a file counts.
 pub(crate) fn severities_of(rule: &str, value: &Json) -> Result<Vec<RuleSeverity>, ConfigValueError> {
     if !is_rule(rule) {
-        return Err(must("be named as a finding names its rule, `PACK/RULE`"));
+        return Err(requirement_error("be named as a finding names its rule, `PACK/RULE`"));
     }
     let read = match value {
         Json::String(_) => {
             let severity = serde_json::from_value(value.clone());
-            let severity = severity.map_err(|_| must("be \"P0\", \"P1\" or \"P2\""))?;
+            let severity = severity.map_err(|_| requirement_error("be \"P0\", \"P1\" or \"P2\""))?;
             return Ok(vec![RuleSeverity { paths: Vec::new(), severity }]);
         }
         Json::Object(_) => serde_json::from_value(value.clone()).map(|one| vec![one]),
@@ -46,21 +46,23 @@ pub(crate) fn severities_of(rule: &str, value: &Json) -> Result<Vec<RuleSeverity
         }
     };
     let all = read.map_err(|error| {
-        must(format_args!(
+        requirement_error(format_args!(
             "be \"P0\", \"P1\" or \"P2\", or a list of tables such as {{ paths = [\"tests/**\"], severity \
              = \"P2\" }}: {error}"
         ))
     })?;
     if all.is_empty() || all.len() > MAX_SEVERITIES {
-        return Err(must(format_args!("have one severity at least, and {MAX_SEVERITIES} at most")));
+        return Err(requirement_error(format_args!(
+            "have one severity at least, and {MAX_SEVERITIES} at most"
+        )));
     }
     let patterns: Vec<String> = all.iter().flat_map(|entry| entry.paths.iter().cloned()).collect();
     if let Some(fault) = bad_globs(&patterns) {
-        return Err(must(fault));
+        return Err(requirement_error(fault));
     }
     match compile_globs(&patterns) {
         Ok(_) => Ok(all),
-        Err(error) => Err(must(format_args!("hold globs: {error}"))),
+        Err(error) => Err(requirement_error(format_args!("hold globs: {error}"))),
     }
 }
 
@@ -90,10 +92,11 @@ pub(crate) fn schema_of_severities() -> Json {
 
 /// Parses the severities of a variable, which is a JSON object.
 pub(super) fn parse_severities(text: &str) -> Result<BTreeMap<String, Vec<RuleSeverity>>, ConfigValueError> {
-    let given: BTreeMap<String, Json> = serde_json::from_str(text).map_err(|_| must(no_severities()))?;
+    let given: BTreeMap<String, Json> =
+        serde_json::from_str(text).map_err(|_| requirement_error(no_severities()))?;
     let of = |(rule, value): (String, Json)| match severities_of(&rule, &value) {
         Ok(severities) => Ok((rule, severities)),
-        Err(_) => Err(must(no_severities())),
+        Err(_) => Err(requirement_error(no_severities())),
     };
     given.into_iter().map(of).collect()
 }

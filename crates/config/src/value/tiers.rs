@@ -5,7 +5,7 @@ use toml::de::{DeTable, DeValue};
 use truing_core::glob::check_bounds;
 use truing_core::tier::{RuleOwner, Tier, TierCondition, TierConfig, TierRule, TierRules};
 
-use super::{ConfigValueError, must};
+use super::{ConfigValueError, requirement_error};
 
 /// Names of the conditions.
 const CONDITIONS: [&str; 10] = [
@@ -39,7 +39,7 @@ pub(crate) fn no_tiers() -> &'static str {
 /// Refuses a list of more than [`MAX_RULES`] rules.
 pub(crate) fn refuse_many(count: usize) -> Result<(), ConfigValueError> {
     if count > MAX_RULES {
-        Err(must(format_args!("have at most {MAX_RULES} rules, not {count}")))
+        Err(requirement_error(format_args!("have at most {MAX_RULES} rules, not {count}")))
     } else {
         Ok(())
     }
@@ -64,15 +64,15 @@ pub(super) fn fields_of(table: &DeTable<'_>) -> Map<String, Json> {
 
 /// Reads the rules of a variable, as JSON.
 pub(super) fn rules_in_text(text: &str) -> Result<Vec<TierRule>, ConfigValueError> {
-    let tables: Vec<Map<String, Json>> = serde_json::from_str(text).map_err(|_| must(no_tiers()))?;
+    let tables: Vec<Map<String, Json>> =
+        serde_json::from_str(text).map_err(|_| requirement_error(no_tiers()))?;
     refuse_many(tables.len())?;
     let mut rules = Vec::new();
     for (number, fields) in (1_usize..).zip(&tables) {
         let found = parse_rule(fields, &format!("review.for, rule {number}"), RuleOwner::Operator);
-        rules.push(
-            found
-                .map_err(|faults| faults.into_iter().next().map_or(must(no_tiers()), |fault| fault.wrong))?,
-        );
+        rules.push(found.map_err(|faults| {
+            faults.into_iter().next().map_or(requirement_error(no_tiers()), |fault| fault.wrong)
+        })?);
     }
     Ok(rules)
 }
@@ -88,7 +88,7 @@ fn parse_rule(
     for (name, value) in fields {
         let read = match (name.as_str(), owner) {
             ("repos" | "most", RuleOwner::Repository) => {
-                Err(must(format_args!("not have `{name}`, which is for the operator's file")))
+                Err(requirement_error(format_args!("not have `{name}`, which is for the operator's file")))
             }
             ("tier", _) => tier_of(value).map(|word| tier = Some(word)),
             ("most", _) => tier_of(value).map(|word| max_tier = Some(word)),
@@ -97,14 +97,16 @@ fn parse_rule(
                     reason = Some(text.to_owned());
                     Ok(())
                 }
-                Some(_) | None => Err(must(format_args!("be at most {MAX_REASON_CHARS} characters of text"))),
+                Some(_) | None => {
+                    Err(requirement_error(format_args!("be at most {MAX_REASON_CHARS} characters of text")))
+                }
             },
             _ => condition_fault(name, value).map_or_else(
                 || {
                     condition.insert(name.clone(), value.clone());
                     Ok(())
                 },
-                |fault| Err(must(fault)),
+                |fault| Err(requirement_error(fault)),
             ),
         };
         faults.extend(read.err().map(|wrong| RuleEntryError { key: Some(name.clone()), wrong }));
@@ -112,26 +114,29 @@ fn parse_rule(
     let condition =
         serde_json::from_value::<TierCondition>(Json::Object(condition)).unwrap_or_else(|error| {
             // Without a fault, an empty condition would match all pull requests.
-            faults.push(RuleEntryError { key: None, wrong: must(format_args!("be a rule: {error}")) });
+            faults.push(RuleEntryError {
+                key: None,
+                wrong: requirement_error(format_args!("be a rule: {error}")),
+            });
             TierCondition::default()
         });
     if let (Some(tier), Some(max_tier)) = (tier, max_tier)
         && max_tier < tier
     {
-        let wrong = must(format_args!("be `{}` or more, as `tier` is", tier.as_str()));
+        let wrong = requirement_error(format_args!("be `{}` or more, as `tier` is", tier.as_str()));
         faults.push(RuleEntryError { key: Some("most".to_owned()), wrong });
     }
     if let (Some(over), Some(up_to)) = (condition.lines_over, condition.lines_up_to)
         && over >= up_to
     {
-        let wrong = must(format_args!("be more than `lines_over`, which is {over}"));
+        let wrong = requirement_error(format_args!("be more than `lines_over`, which is {over}"));
         faults.push(RuleEntryError { key: Some("lines_up_to".to_owned()), wrong });
     }
     let Some(tier) = tier else {
         if faults.is_empty() {
             faults.push(RuleEntryError {
                 key: None,
-                wrong: must(format_args!("have a `tier`: {}", tier_words())),
+                wrong: requirement_error(format_args!("have a `tier`: {}", tier_words())),
             });
         }
         return Err(faults);
@@ -185,7 +190,7 @@ pub(super) fn bad_globs<'a>(globs: impl IntoIterator<Item = &'a String>) -> Opti
 
 fn tier_of(value: &Json) -> Result<Tier, ConfigValueError> {
     let tier = value.as_str().and_then(Tier::from_word);
-    tier.ok_or_else(|| must(format_args!("be one of {}", tier_words())))
+    tier.ok_or_else(|| requirement_error(format_args!("be one of {}", tier_words())))
 }
 
 fn tier_words() -> String {

@@ -64,7 +64,7 @@ pub(super) fn messages_request(body: &Value, id: &str, action: BedrockOperation)
 }
 
 /// Returns an error in Bedrock's form.
-pub(super) fn refusal(status: u16, kind: &str, message: &str) -> Response {
+pub(super) fn error_response(status: u16, kind: &str, message: &str) -> Response {
     let code = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = (code, axum::Json(json!({ "message": message }))).into_response();
     let kind = if kind.is_empty() { error_kind(status).to_owned() } else { kind.to_owned() };
@@ -90,7 +90,7 @@ fn error_kind(status: u16) -> &'static str {
 }
 
 /// Returns the frame of an event of the Messages API.
-pub fn chunk(event: &[u8]) -> Vec<u8> {
+pub fn event_frame(event: &[u8]) -> Vec<u8> {
     let payload = json!({"bytes": BASE64_STANDARD.encode(event), "p": "abcdefgh"}).to_string();
     let headers =
         [(":event-type", "chunk"), (":content-type", "application/json"), (":message-type", "event")];
@@ -98,7 +98,7 @@ pub fn chunk(event: &[u8]) -> Vec<u8> {
 }
 
 /// Returns the frame of an error in an answer that has begun.
-pub fn exception(kind: &str, message: &str) -> Vec<u8> {
+pub fn exception_frame(kind: &str, message: &str) -> Vec<u8> {
     let headers =
         [(":exception-type", kind), (":content-type", "application/json"), (":message-type", "exception")];
     build_frame(&headers, json!({ "message": message }).to_string().as_bytes())
@@ -117,15 +117,15 @@ fn build_frame(headers: &[(&str, &str)], payload: &[u8]) -> Vec<u8> {
     let number = |length: usize| u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes();
     let mut bytes = number(16 + named.len() + payload.len()).to_vec();
     bytes.extend(number(named.len()));
-    bytes.extend(checksum(&bytes).to_be_bytes());
+    bytes.extend(crc32(&bytes).to_be_bytes());
     bytes.extend(named);
     bytes.extend(payload);
-    bytes.extend(checksum(&bytes).to_be_bytes());
+    bytes.extend(crc32(&bytes).to_be_bytes());
     bytes
 }
 
 /// Computes CRC-32 as in IEEE 802.3, bit by bit.
-fn checksum(bytes: &[u8]) -> u32 {
+fn crc32(bytes: &[u8]) -> u32 {
     let bit = |sum: u32| if sum & 1 == 1 { (sum >> 1) ^ 0xedb8_8320 } else { sum >> 1 };
     let byte = |sum: u32, byte: &u8| (0..8).fold(sum ^ u32::from(*byte), |sum, _| bit(sum));
     !bytes.iter().fold(u32::MAX, byte)
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn frames_are_those_of_the_description() {
         assert_eq!(hex::encode(build_frame(&[], b"")), "000000100000000005c248eb7d98c8ff");
-        assert_eq!(checksum(b"123456789"), 0xcbf4_3926);
+        assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
         let whole = build_frame(&[("a", "b")], b"{}");
         assert_eq!(hex::encode(whole.get(12..18).unwrap()), "016107000162");
     }

@@ -20,7 +20,7 @@ pub(super) fn is_call(path: &str) -> bool {
 }
 
 /// Returns the single credential of a request.
-pub(super) fn credential(head: &Parts) -> Result<String, &'static str> {
+pub(super) fn request_credential(head: &Parts) -> Result<String, &'static str> {
     let text = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
     if head.headers.contains_key("x-api-key") || head.headers.contains_key("anthropic-version") {
         return Err("a header of another service");
@@ -173,13 +173,13 @@ fn checked_tool(tool: &Value) -> Result<Value, String> {
 }
 
 /// Returns an error response in the form of this API.
-pub(super) fn refusal(status: u16, kind: &str, message: &str) -> Response {
+pub(super) fn error_response(status: u16, kind: &str, message: &str) -> Response {
     let code = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    (code, axum::Json(error(status, kind, message))).into_response()
+    (code, axum::Json(error_json(status, kind, message))).into_response()
 }
 
 /// Returns the error that is sent with a status, or in a stream.
-pub(super) fn error(status: u16, kind: &str, message: &str) -> Value {
+pub(super) fn error_json(status: u16, kind: &str, message: &str) -> Value {
     let (usual, code) = match status {
         401 => ("invalid_request_error", Some("invalid_api_key")),
         402 => ("billing_error", Some("billing_hard_limit_reached")),
@@ -201,7 +201,7 @@ pub(super) fn uncached_usage(usage: ScriptedUsage) -> ScriptedUsage {
 }
 
 /// Returns the complete stream of an answer.
-pub(super) fn stream(ready: &PreparedAnswer) -> Vec<AnswerEvent> {
+pub(super) fn answer_stream(ready: &PreparedAnswer) -> Vec<AnswerEvent> {
     let event = |choice: Value, place: Option<StreamPosition>, content: usize| AnswerEvent {
         data: chat_chunk(ready, &[choice]),
         place,
@@ -255,7 +255,7 @@ pub(super) fn stream(ready: &PreparedAnswer) -> Vec<AnswerEvent> {
 }
 
 /// Returns more text that belongs to no particular answer.
-pub(super) fn text(text: &str) -> Value {
+pub(super) fn text_chunk(text: &str) -> Value {
     json!({"id": "chatcmpl-x", "object": "chat.completion.chunk", "created": 0, "model": "m",
         "choices": [choice_delta(json!({"content": text}))]})
 }

@@ -35,7 +35,7 @@ impl ModelApi {
     pub(super) fn stream(self, ready: &PreparedAnswer) -> Vec<AnswerEvent> {
         match self {
             Self::Messages | Self::Bedrock => stream_events(ready),
-            Self::Chat => chat::stream(ready),
+            Self::Chat => chat::answer_stream(ready),
         }
     }
 
@@ -51,7 +51,7 @@ impl ModelApi {
     pub(super) fn text(self, more: &str) -> Vec<u8> {
         match self {
             Self::Messages | Self::Bedrock => self.event(&text_delta(more)),
-            Self::Chat => self.event(&chat::text(more)),
+            Self::Chat => self.event(&chat::text_chunk(more)),
         }
     }
 
@@ -68,7 +68,7 @@ impl ModelApi {
         let name = data.get("type").and_then(Value::as_str).unwrap_or("message");
         match self {
             Self::Messages => format!("event: {name}\ndata: {data}\n\n").into_bytes(),
-            Self::Bedrock => bedrock::chunk(data.to_string().as_bytes()),
+            Self::Bedrock => bedrock::event_frame(data.to_string().as_bytes()),
             // The last data is a word, not JSON.
             Self::Chat => match data.as_str() {
                 Some(word) => format!("data: {word}\n\n").into_bytes(),
@@ -83,8 +83,8 @@ impl ModelApi {
             Self::Messages => {
                 self.event(&json!({"type": "error", "error": {"type": kind, "message": message}}))
             }
-            Self::Bedrock => bedrock::exception(kind, message),
-            Self::Chat => self.event(&chat::error(500, kind, message)),
+            Self::Bedrock => bedrock::exception_frame(kind, message),
+            Self::Chat => self.event(&chat::error_json(500, kind, message)),
         }
     }
 
@@ -93,7 +93,7 @@ impl ModelApi {
         let data = b"{\"type\": \"content_blo";
         match self {
             Self::Messages => [b"event: content_block_delta\ndata: ", data.as_slice(), b"\n\n"].concat(),
-            Self::Bedrock => bedrock::chunk(data),
+            Self::Bedrock => bedrock::event_frame(data),
             Self::Chat => [b"data: ", data.as_slice(), b"\n\n"].concat(),
         }
     }
@@ -124,7 +124,7 @@ fn ping_event() -> Value {
 
 /// Returns more text for block 0.
 fn text_delta(text: &str) -> Value {
-    delta(0, json!({"type": "text_delta", "text": text}))
+    delta_event(0, json!({"type": "text_delta", "text": text}))
 }
 
 /// Returns the start of a text block.
@@ -145,7 +145,7 @@ fn stream_events(ready: &PreparedAnswer) -> Vec<AnswerEvent> {
         events.push(answer_event(opened, None, 0));
         for (more, place) in block_deltas(block) {
             let content = delta_size(&more);
-            events.push(answer_event(delta(index, more), place, content));
+            events.push(answer_event(delta_event(index, more), place, content));
         }
         events.push(answer_event(
             json!({"type": "content_block_stop", "index": index}),
@@ -175,7 +175,7 @@ pub(super) fn answer_message(ready: &PreparedAnswer) -> Value {
     json!({
         "id": ready.id, "type": "message", "role": "assistant", "model": ready.model, "content": content,
         "stop_reason": ready.stop, "stop_sequence": null, "stop_details": stop_details(&ready.stop),
-        "usage": usage(&ready.usage, ready.usage.output),
+        "usage": usage_json(&ready.usage, ready.usage.output),
     })
 }
 
@@ -183,20 +183,20 @@ fn answer_event(data: Value, place: Option<StreamPosition>, content: usize) -> A
     AnswerEvent { data, place, content }
 }
 
-fn delta(index: usize, delta: Value) -> Value {
+fn delta_event(index: usize, delta: Value) -> Value {
     json!({"type": "content_block_delta", "index": index, "delta": delta})
 }
 
 fn message_start(ready: &PreparedAnswer) -> Value {
     // One token is counted before the first is written.
-    let counted = usage(&ready.usage, ready.usage.output.min(1));
+    let counted = usage_json(&ready.usage, ready.usage.output.min(1));
     json!({"type": "message_start", "message": {
         "id": ready.id, "type": "message", "role": "assistant", "model": ready.model, "content": [],
         "stop_reason": null, "stop_sequence": null, "usage": counted,
     }})
 }
 
-fn usage(usage: &ScriptedUsage, output: u64) -> Value {
+fn usage_json(usage: &ScriptedUsage, output: u64) -> Value {
     json!({
         "input_tokens": usage.input,
         "output_tokens": output,

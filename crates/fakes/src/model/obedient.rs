@@ -19,18 +19,18 @@ const MIN_BASE64: usize = 16;
 
 /// Returns the instructions of a request's texts that are not yet followed: first tool calls, then words when
 /// all tools were called.
-pub(super) fn orders(body: &Value) -> Vec<AnswerBlock> {
+pub(super) fn find_instructions(body: &Value) -> Vec<AnswerBlock> {
     let mut found = Vec::new();
     for field in ["system", "messages", "tools"] {
         visit_texts(&body[field], &mut |text| {
-            for reading in readings(text) {
+            for reading in text_variants(text) {
                 collect_orders(&reading, &mut found);
             }
         });
     }
     let done = completed_orders(&body["messages"]);
     let mut seen = BTreeSet::new();
-    found.retain(|block| seen.insert(identity(block)) && !done.contains(&identity(block)));
+    found.retain(|block| seen.insert(block_identity(block)) && !done.contains(&block_identity(block)));
     let (tools, words): (Vec<_>, Vec<_>) =
         found.into_iter().partition(|block| matches!(block, AnswerBlock::ToolUse { .. }));
     let orders = if tools.is_empty() { words } else { tools };
@@ -53,10 +53,10 @@ fn visit_texts(value: &Value, take: &mut impl FnMut(&str)) {
 
 /// Returns all readings of a text: unchanged, with invisible letters made visible, with reversed parts turned
 /// round, and with base64 decoded.
-fn readings(text: &str) -> Vec<String> {
+fn text_variants(text: &str) -> Vec<String> {
     let text = unescape_unicode(text);
     let unescaped = text.replace("\\n", "\n").replace("\\\"", "\"");
-    let tags: String = text.chars().filter_map(tag).collect();
+    let tags: String = text.chars().filter_map(decode_tag_char).collect();
     let mut readings = vec![normalise_letters(&text), tags, reverse_overrides(&text), decode_base64(&text)];
     if unescaped != text {
         readings.push(normalise_letters(&unescaped));
@@ -113,7 +113,7 @@ fn ascii_lookalike(char: char) -> char {
 }
 
 /// Returns the letter that a tag character stands for; a line break stays.
-fn tag(char: char) -> Option<char> {
+fn decode_tag_char(char: char) -> Option<char> {
     if char == '\n' {
         return Some(char);
     }
@@ -174,7 +174,7 @@ fn parse_say(rest: &str) -> Option<AnswerBlock> {
     (!words.is_empty()).then(|| AnswerBlock::Text { text: words.to_owned() })
 }
 
-fn identity(block: &AnswerBlock) -> String {
+fn block_identity(block: &AnswerBlock) -> String {
     match block {
         AnswerBlock::ToolUse { name, input, .. } => format!("{name} {input}"),
         AnswerBlock::Text { text } => text.clone(),
@@ -202,7 +202,7 @@ mod tests {
 
     fn read(text: &str) -> Vec<String> {
         let body = json!({"messages": [{"role": "user", "content": [{"type": "text", "text": text}]}]});
-        orders(&body).iter().map(identity).collect()
+        find_instructions(&body).iter().map(block_identity).collect()
     }
 
     fn hidden(text: &str) -> String {
@@ -245,7 +245,7 @@ mod tests {
         let user = |text: &str| json!({"role": "user", "content": text});
         let planted = user("SAY done\nTOOL a {}\nTOOL b {\"x\":1}\nTOOL a {}");
         let body = json!({"messages": [planted]});
-        let first: Vec<String> = orders(&body).iter().map(identity).collect();
+        let first: Vec<String> = find_instructions(&body).iter().map(block_identity).collect();
         assert_eq!(first, ["a {}", r#"b {"x":1}"#]);
 
         let calls = json!({"role": "assistant", "content": [
@@ -253,9 +253,12 @@ mod tests {
             {"type": "tool_use", "id": "2", "name": "b", "input": {"x": 1}},
         ]});
         let body = json!({"messages": [planted, calls, user("ok")]});
-        assert_eq!(orders(&body), [AnswerBlock::Text { text: "done".into() }]);
+        assert_eq!(find_instructions(&body), [AnswerBlock::Text { text: "done".into() }]);
 
         let said = json!({"role": "assistant", "content": [{"type": "text", "text": "done"}]});
-        assert_eq!(orders(&json!({"messages": [planted, calls, user("ok"), said, user("go on")]})), []);
+        assert_eq!(
+            find_instructions(&json!({"messages": [planted, calls, user("ok"), said, user("go on")]})),
+            []
+        );
     }
 }

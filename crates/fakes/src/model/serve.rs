@@ -44,7 +44,7 @@ async fn handle_request(State(shared): State<Arc<FakeModelShared>>, request: Req
         return StatusCode::OK.into_response();
     }
     let Ok(body) = to_bytes(body, MAX_BODY).await else {
-        return refusal(413, "request_too_large", "Request exceeds the maximum size");
+        return error_response(413, "request_too_large", "Request exceeds the maximum size");
     };
     let number = shared.log_request(&head, &body);
     if shared.is_stalled(number) {
@@ -75,25 +75,25 @@ async fn answer_request(
     let is_count = match (head.method.as_str(), head.uri.path()) {
         ("POST", "/v1/messages") => false,
         ("POST", "/v1/messages/count_tokens") => true,
-        _ => return refusal(404, "not_found_error", "Not found"),
+        _ => return error_response(404, "not_found_error", "Not found"),
     };
     let key = match request_credential(head, body) {
         Ok(key) if shared.knows(&key) => key,
-        Ok(_) => return refusal(401, "authentication_error", "invalid x-api-key"),
+        Ok(_) => return error_response(401, "authentication_error", "invalid x-api-key"),
         Err(what) => {
             shared.record_violation(number, what);
-            return refusal(401, "authentication_error", what);
+            return error_response(401, "authentication_error", what);
         }
     };
     let body: Value = match serde_json::from_slice(body) {
         Ok(body) => body,
-        Err(error) => return refusal(400, "invalid_request_error", &format!("not JSON: {error}")),
+        Err(error) => return error_response(400, "invalid_request_error", &format!("not JSON: {error}")),
     };
     let version = head.headers.contains_key("anthropic-version");
     let version = if version { Ok(()) } else { Err("anthropic-version: header is required".to_owned()) };
     if let Err(what) = version.and_then(|()| check_request(&body, is_count)) {
         shared.record_violation(number, &what);
-        return refusal(400, "invalid_request_error", &what);
+        return error_response(400, "invalid_request_error", &what);
     }
     if is_count {
         return axum::Json(json!({"input_tokens": shared.count_tokens(&body)})).into_response();
@@ -102,7 +102,7 @@ async fn answer_request(
         Some(picked) => send_answer(shared, picked, ModelApi::Messages, body["stream"] == true, number).await,
         None => {
             shared.record_violation(number, "the script has no answer left for it");
-            refusal(400, "invalid_request_error", "the script has no answer left for this request")
+            error_response(400, "invalid_request_error", "the script has no answer left for this request")
         }
     }
 }
@@ -118,16 +118,20 @@ async fn answer_bedrock(
 ) -> Response {
     let wrong = |what: &str| {
         shared.record_violation(number, what);
-        bedrock::refusal(400, "", what)
+        bedrock::error_response(400, "", what)
     };
     match credential_of_bedrock(head, body) {
         Ok(key) if shared.knows(&key) => {}
         Ok(_) => {
-            return bedrock::refusal(403, "UnrecognizedClientException", "The security token is invalid");
+            return bedrock::error_response(
+                403,
+                "UnrecognizedClientException",
+                "The security token is invalid",
+            );
         }
         Err(what) => {
             shared.record_violation(number, what);
-            return bedrock::refusal(403, "InvalidSignatureException", what);
+            return bedrock::error_response(403, "InvalidSignatureException", what);
         }
     }
     let body = serde_json::from_slice(body).map_err(|error| error.to_string());
@@ -154,17 +158,17 @@ async fn answer_chat(
     body: &Bytes,
     number: u64,
 ) -> Response {
-    match chat::credential(head) {
+    match chat::request_credential(head) {
         Ok(key) if shared.knows(&key) => {}
-        Ok(_) => return chat::refusal(401, "", "Incorrect API key provided"),
+        Ok(_) => return chat::error_response(401, "", "Incorrect API key provided"),
         Err(what) => {
             shared.record_violation(number, what);
-            return chat::refusal(401, "", what);
+            return chat::error_response(401, "", what);
         }
     }
     let wrong = |what: &str| {
         shared.record_violation(number, what);
-        chat::refusal(400, "", what)
+        chat::error_response(400, "", what)
     };
     let body = serde_json::from_slice(body).map_err(|error| error.to_string());
     let body = match body.and_then(|body: Value| chat::messages_request(&body)) {
@@ -190,7 +194,7 @@ fn credential_of_bedrock(head: &axum::http::request::Parts, body: &[u8]) -> Resu
         return Err("a header of another service");
     }
     if signature::is_signed(head) {
-        let known = signature::check(head, body, &signature::BEDROCK)?;
+        let known = signature::is_signed_by_known_key(head, body, &signature::BEDROCK)?;
         return Ok(if known { KEY.to_owned() } else { String::new() });
     }
     let token = head.headers.get("authorization").and_then(|value| value.to_str().ok());
@@ -201,7 +205,7 @@ fn credential_of_bedrock(head: &axum::http::request::Parts, body: &[u8]) -> Resu
 fn request_credential(head: &axum::http::request::Parts, body: &[u8]) -> Result<String, &'static str> {
     let headers = &head.headers;
     if signature::is_signed(head) && !headers.contains_key("x-api-key") {
-        return signature::check(head, body, &MESSAGES)
+        return signature::is_signed_by_known_key(head, body, &MESSAGES)
             .map(|known| if known { KEY.to_owned() } else { String::new() });
     }
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
@@ -252,7 +256,7 @@ fn check_request(body: &Value, is_count: bool) -> Result<(), String> {
 }
 
 /// Returns an error with the API's body.
-fn refusal(status: u16, kind: &str, message: &str) -> Response {
+fn error_response(status: u16, kind: &str, message: &str) -> Response {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let body = json!({"type": "error", "error": {"type": kind, "message": message}});
     (status, axum::Json(body)).into_response()
@@ -286,10 +290,12 @@ async fn send_answer(
         Some(ModelFault::Status { status, error, message, headers }) => {
             let message = if message.is_empty() { "the script says so" } else { message };
             let mut response = match form {
-                ModelApi::Messages if error.is_empty() => refusal(*status, error_kind(*status), message),
-                ModelApi::Messages => refusal(*status, error, message),
-                ModelApi::Bedrock => bedrock::refusal(*status, error, message),
-                ModelApi::Chat => chat::refusal(*status, error, message),
+                ModelApi::Messages if error.is_empty() => {
+                    error_response(*status, error_kind(*status), message)
+                }
+                ModelApi::Messages => error_response(*status, error, message),
+                ModelApi::Bedrock => bedrock::error_response(*status, error, message),
+                ModelApi::Chat => chat::error_response(*status, error, message),
             };
             for (name, value) in headers {
                 if let (Ok(name), Ok(value)) =

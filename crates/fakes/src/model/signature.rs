@@ -49,7 +49,7 @@ pub(super) fn is_signed(head: &Parts) -> bool {
 }
 
 /// Returns true if the signature is by the known key.
-pub(crate) fn check(
+pub(crate) fn is_signed_by_known_key(
     head: &Parts,
     body: &[u8],
     service: &SignatureRequirements,
@@ -92,13 +92,13 @@ pub(crate) fn check(
         "{}\n{}\n{query}\n{headers}\n{signed}\n{}",
         head.method,
         encode_path(head.uri.path()),
-        digest(body)
+        sha256_hex(body)
     );
-    let to_sign = format!("{ALGORITHM}\n{date}\n{scope}\n{}", digest(request.as_bytes()));
+    let to_sign = format!("{ALGORITHM}\n{date}\n{scope}\n{}", sha256_hex(request.as_bytes()));
     let key = [day, AWS_REGION, service.name, "aws4_request"]
         .iter()
-        .fold(format!("AWS4{}", aws_secret_key()).into_bytes(), |key, part| mac(&key, part));
-    Ok(hex::encode(mac(&key, &to_sign)) == signature)
+        .fold(format!("AWS4{}", aws_secret_key()).into_bytes(), |key, part| hmac_sha256(&key, part));
+    Ok(hex::encode(hmac_sha256(&key, &to_sign)) == signature)
 }
 
 /// Encodes a path for signing: characters that are percent-encoded already are encoded once more.
@@ -113,11 +113,11 @@ fn header_text<'a>(head: &'a Parts, name: &str) -> Option<&'a str> {
     head.headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-fn digest(bytes: &[u8]) -> String {
+fn sha256_hex(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }
 
-fn mac(key: &[u8], text: &str) -> Vec<u8> {
+fn hmac_sha256(key: &[u8], text: &str) -> Vec<u8> {
     // HMAC accepts keys of any length.
     Hmac::<Sha256>::new_from_slice(key).map_or_else(
         |_| Vec::new(),

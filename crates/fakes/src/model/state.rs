@@ -235,7 +235,7 @@ impl FakeModelShared {
             Some(_) | None => (script, given_counts),
         };
         if script.obedient {
-            let orders = obedient::orders(body);
+            let orders = obedient::find_instructions(body);
             if !orders.is_empty() {
                 let answer = ScriptedAnswer { blocks: orders, ..ScriptedAnswer::default() };
                 return Some(PickedAnswer { ready: prepare_answer(&answer, body, number), fault: None });
@@ -297,7 +297,7 @@ fn prepare_answer(answer: &ScriptedAnswer, body: &Value, number: u64) -> Prepare
         answer.stop.clone().unwrap_or_else(|| if calls { "tool_use" } else { "end_turn" }.to_owned());
     let mut usage = answer.usage.unwrap_or_else(|| ScriptedUsage {
         input: prompt_tokens(body),
-        output: tokens(blocks.iter().map(block_size).sum()),
+        output: estimate_tokens(blocks.iter().map(block_size).sum()),
         ..ScriptedUsage::default()
     });
     let most = body["max_tokens"].as_u64().unwrap_or(u64::MAX);
@@ -311,10 +311,10 @@ fn prepare_answer(answer: &ScriptedAnswer, body: &Value, number: u64) -> Prepare
 
 fn prompt_tokens(body: &Value) -> u64 {
     let parts = ["system", "messages", "tools"].map(|field| body[field].to_string().len());
-    tokens(parts.iter().sum())
+    estimate_tokens(parts.iter().sum())
 }
 
-fn tokens(bytes: usize) -> u64 {
+fn estimate_tokens(bytes: usize) -> u64 {
     u64::try_from(bytes.div_ceil(BYTES_PER_TOKEN)).unwrap_or(u64::MAX).max(1)
 }
 

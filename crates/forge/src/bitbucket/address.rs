@@ -82,7 +82,7 @@ pub(super) fn quote_text(text: &str) -> String {
 }
 
 /// Remembers a value without expiry, up to a maximum number of entries.
-pub(super) fn remember<V>(known: &mut HashMap<String, V>, key: String, value: V) {
+pub(super) fn remember_bounded<V>(known: &mut HashMap<String, V>, key: String, value: V) {
     if known.len() >= MAX_REMEMBERED {
         known.clear();
     }

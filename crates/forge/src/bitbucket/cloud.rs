@@ -18,9 +18,9 @@ use truing_core::id::{AccountId, Sha};
 use truing_core::port::{Clock, ForgeError, SharedStateStore};
 use url::Url;
 
-use super::address::{append_segments, remember, split_repository_name};
+use super::address::{append_segments, remember_bounded, split_repository_name};
 use super::bounds::{MAX_PAGES, endless_list_error};
-use super::login::{OwnAccount, connect};
+use super::login::{OwnAccount, build_client};
 use super::options::{BitbucketError, BitbucketOptions};
 use crate::http::{ForgeHttpClient, ForgeRequest, ForgeResponse, HttpTimeouts, RequestAuthorization};
 
@@ -66,7 +66,7 @@ impl BitbucketCloud {
         patience: HttpTimeouts,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, BitbucketError> {
-        let (http, login) = connect(&options, patience, clock)?;
+        let (http, login) = build_client(&options, patience, clock)?;
         Ok(Self { inner: Arc::new(CloudInner { options, http, login, learnt: Arc::default() }) })
     }
 
@@ -162,7 +162,11 @@ impl BitbucketCloud {
     }
 
     fn learn_hash(&self, key: String, sha: Sha) {
-        remember(&mut self.inner.learnt.hashes.lock().unwrap_or_else(PoisonError::into_inner), key, sha);
+        remember_bounded(
+            &mut self.inner.learnt.hashes.lock().unwrap_or_else(PoisonError::into_inner),
+            key,
+            sha,
+        );
     }
 }
 

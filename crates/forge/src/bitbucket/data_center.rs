@@ -17,9 +17,9 @@ use tokio::sync::OnceCell;
 use truing_core::port::{Clock, ForgeError, SharedStateStore};
 use url::Url;
 
-use super::address::{append_segments, remember, split_repository_name, with_query};
+use super::address::{append_segments, remember_bounded, split_repository_name, with_query};
 use super::bounds::{MAX_PAGES, endless_list_error};
-use super::login::{OwnAccount, connect};
+use super::login::{OwnAccount, build_client};
 use super::options::{BitbucketError, BitbucketOptions};
 use crate::capability::BITBUCKET_DC;
 use crate::http::{ForgeHttpClient, ForgeRequest, ForgeResponse, HttpTimeouts, RequestAuthorization};
@@ -72,7 +72,7 @@ impl BitbucketDataCenter {
         patience: HttpTimeouts,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, BitbucketError> {
-        let (http, login) = connect(&options, patience, clock)?;
+        let (http, login) = build_client(&options, patience, clock)?;
         let learnt =
             DataCenterFacts { own: OnceCell::new(), version: OnceLock::new(), names: Mutex::default() };
         Ok(Self {
@@ -188,7 +188,7 @@ impl BitbucketDataCenter {
 
     fn remember_name(&self, id: &str, name: &str) {
         let mut names = self.inner.learnt.names.lock().unwrap_or_else(PoisonError::into_inner);
-        remember(&mut names, id.to_owned(), name.to_owned());
+        remember_bounded(&mut names, id.to_owned(), name.to_owned());
     }
 
     fn name_of(&self, id: &str) -> Option<String> {
@@ -199,7 +199,7 @@ impl BitbucketDataCenter {
 /// Returns the error for a forbidden call, with the permission that the call needs, which the server does not
 /// name.
 fn forbidden_error(request: String, message: &str, call: &ForgeRequest) -> ForgeError {
-    let permission = permission(call.method.as_str(), call.url.path());
+    let permission = required_permission(call.method.as_str(), call.url.path());
     let message = format!("{message} (it asks for the permission {permission})");
     ForgeError::Forbidden { request, message }
 }
@@ -207,7 +207,7 @@ fn forbidden_error(request: String, message: &str, call: &ForgeRequest) -> Forge
 /// Returns the permission of an HTTP access token that a call needs. The file
 /// crates/contract/data/bitbucket-dc-permissions.toml gives the source of each. Any permission is enough to
 /// read accounts and lists, and a token has at least one.
-pub(super) fn permission(method: &str, path: &str) -> &'static str {
+pub(super) fn required_permission(method: &str, path: &str) -> &'static str {
     let parent = path.rsplit('/').nth(1).unwrap_or_default();
     let changes = (method == "PUT" && parent == "pull-requests")
         || (method == "POST" && path.ends_with("/participants"));

@@ -75,7 +75,7 @@ impl<'a> BitbucketAccounts<'a> {
 }
 
 /// Builds the HTTP client and the credential from these options. Sends no request.
-pub(super) fn connect(
+pub(super) fn build_client(
     options: &BitbucketOptions,
     patience: HttpTimeouts,
     clock: Arc<dyn Clock>,
@@ -85,7 +85,7 @@ pub(super) fn connect(
     }
     let wrong = |cause| BitbucketError::Client { name: options.name.clone(), cause };
     let http = ForgeHttpClient::new(&options.api_url, WIRE, patience, clock).map_err(wrong)?;
-    Ok((http, authorization(options).map_err(wrong)?))
+    Ok((http, token_authorization(options).map_err(wrong)?))
 }
 
 fn check_url(name: &str, url: &Url) -> Result<(), BitbucketError> {
@@ -105,7 +105,7 @@ fn check_url(name: &str, url: &Url) -> Result<(), BitbucketError> {
 
 /// Returns the authorization of a token. An API token is sent with the e-mail address of its account (Basic),
 /// every other token alone (Bearer). <https://support.atlassian.com/bitbucket-cloud/docs/using-api-tokens>
-fn authorization(options: &BitbucketOptions) -> Result<RequestAuthorization, HttpClientError> {
+fn token_authorization(options: &BitbucketOptions) -> Result<RequestAuthorization, HttpClientError> {
     let token = options.token.clone();
     match &options.email {
         Some(email) => RequestAuthorization::basic(email, token, RateLimitOwner::Token),
@@ -114,7 +114,7 @@ fn authorization(options: &BitbucketOptions) -> Result<RequestAuthorization, Htt
 }
 
 /// Returns the git remote of a repository. With a user name the token is sent as Basic, otherwise as Bearer.
-pub(super) fn remote(url: &Url, user: Option<&str>, token: &SecretString) -> Result<Remote, RemoteError> {
+pub(super) fn git_remote(url: &Url, user: Option<&str>, token: &SecretString) -> Result<Remote, RemoteError> {
     let header = match user {
         Some(user) => format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{}", token.expose()))),
         None => format!("Bearer {}", token.expose()),
@@ -123,7 +123,7 @@ pub(super) fn remote(url: &Url, user: Option<&str>, token: &SecretString) -> Res
 }
 
 /// Returns the actor of an account, which may be gone.
-pub(super) fn actor(accounts: &BitbucketAccounts<'_>, user: Option<&BitbucketUser>) -> Option<Actor> {
+pub(super) fn to_actor(accounts: &BitbucketAccounts<'_>, user: Option<&BitbucketUser>) -> Option<Actor> {
     user.map(|user| accounts.actor(user))
 }
 

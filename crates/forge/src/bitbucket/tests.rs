@@ -21,7 +21,9 @@ use crate::capability::MarkerForm;
 use crate::forge_server::ForgeServer as _;
 use crate::listing::CachedListing;
 use crate::marker::MarkerKeys;
-use crate::testing::{CANARY, ManualClock, Request, ScriptedHttpReply, Server, permit, test_timeouts};
+use crate::testing::{
+    CANARY, ManualClock, Request, ScriptedHttpReply, Server, open_gate_permit, test_timeouts,
+};
 
 mod cloud;
 mod data_center;
@@ -72,11 +74,11 @@ fn center(server: &Server) -> BitbucketDataCenter {
 }
 
 fn pull(server: &Server) -> BitbucketCloudClient {
-    cloud(server).client(&pr(UUID), "acme/demo", CommentProducer::Review).with_permit(&permit())
+    cloud(server).client(&pr(UUID), "acme/demo", CommentProducer::Review).with_permit(&open_gate_permit())
 }
 
 fn pull_dc(server: &Server) -> BitbucketDataCenterClient {
-    center(server).client(&pr("101"), "ACME/demo", CommentProducer::Review).with_permit(&permit())
+    center(server).client(&pr("101"), "ACME/demo", CommentProducer::Review).with_permit(&open_gate_permit())
 }
 
 fn ok(body: &Value) -> ScriptedHttpReply {

@@ -89,14 +89,14 @@ fn render_page() -> String {
     text += STATUS;
     for forge in ALL {
         text += &format!("\n## {}\n\n| | |\n|---|---|\n", forge.name);
-        for (what, value) in rows(forge) {
+        for (what, value) in forge_rows(forge) {
             text += &format!("| {what} | {value} |\n");
         }
     }
     text
 }
 
-fn rows(forge: &ForgeCapability) -> Vec<(&'static str, String)> {
+fn forge_rows(forge: &ForgeCapability) -> Vec<(&'static str, String)> {
     let marker = match forge.marker {
         MarkerForm::HtmlComment => "an HTML comment, the last line",
         MarkerForm::LinkReference => "a link reference that nothing refers to, the last line",

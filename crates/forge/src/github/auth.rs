@@ -31,7 +31,7 @@ mod tests;
 pub use accounts::GitHubAccountKind;
 pub(super) use accounts::GitHubAccounts;
 pub use key::{AppKey, AppKeyError};
-pub use permissions::{AppPermission, permissions};
+pub use permissions::{AppPermission, loop_permissions};
 pub(super) use refusals::{KnownRefusals, OptionalWrite};
 
 /// Time before its expiry at which a token is replaced. Work that begins with a token can also end with it.
@@ -303,11 +303,11 @@ impl GitHubAuth {
         let narrow = match scope {
             TokenScope::Named(name) => {
                 body.insert("repositories".into(), json!([name.rsplit('/').next().unwrap_or_default()]));
-                permissions(LoopKind::Review)
+                loop_permissions(LoopKind::Review)
             }
             TokenScope::Id(id) | TokenScope::Repository(id, _) => {
                 body.insert("repository_ids".into(), json!([parse_repository_id(&request, id)?]));
-                permissions(LoopKind::Review)
+                loop_permissions(LoopKind::Review)
             }
             TokenScope::Pushing(id, _) => {
                 body.insert("repository_ids".into(), json!([parse_repository_id(&request, id)?]));

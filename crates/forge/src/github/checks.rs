@@ -54,9 +54,9 @@ impl GitHubClient {
     /// which replaces it in the display.
     pub(super) async fn set_check(&self, app: u64, status: &DesiredStatus) -> Result<(), ForgeError> {
         let what = self.what_of_pull(&format!("setting the check of {}", status.sha.short_sha()));
-        let all: Vec<Value> = status.check.annotations.iter().filter_map(annotation).collect();
+        let all: Vec<Value> = status.check.annotations.iter().filter_map(build_annotation).collect();
         let whose = self.id.key();
-        let name = format!("{whose}#{}", digest(&all));
+        let name = format!("{whose}#{}", annotations_digest(&all));
         let runs = self.our_checks(&what, app, status, whose.as_str()).await?;
         let begun = runs.iter().find(|run| run.external_id.as_deref() == Some(name.as_str()));
         let blank = || runs.iter().find(|run| run.output.annotations_count == 0);
@@ -126,7 +126,7 @@ fn take_batch<'a>(rest: &mut &'a [Value]) -> &'a [Value] {
 }
 
 /// Returns a hash of the annotations, which a check run cannot remove.
-fn digest(annotations: &[Value]) -> String {
+fn annotations_digest(annotations: &[Value]) -> String {
     let mut hash = Sha256::new();
     for annotation in annotations {
         hash.update(annotation.to_string());
@@ -157,7 +157,7 @@ fn check_run_body(status: &DesiredStatus, name: &str, annotations: &[Value]) -> 
 
 /// Builds an annotation. `None` for lines that the head does not have, and for a path that JSON cannot
 /// represent.
-fn annotation(annotation: &CheckAnnotation) -> Option<Value> {
+fn build_annotation(annotation: &CheckAnnotation) -> Option<Value> {
     let place = &annotation.place;
     if place.side == DiffSide::Old {
         return None;

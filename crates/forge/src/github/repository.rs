@@ -70,7 +70,7 @@ impl GitHubClient {
 }
 
 /// Returns an account as an actor, marked if it is ours.
-pub(super) fn actor(accounts: &GitHubAccounts<'_>, user: &wire::GitHubUser) -> Actor {
+pub(super) fn to_actor(accounts: &GitHubAccounts<'_>, user: &wire::GitHubUser) -> Actor {
     Actor {
         id: account_id(user.id),
         login: user.login.clone().unwrap_or_default(),

@@ -18,7 +18,9 @@ use super::*;
 use crate::forge_server::ForgeServer as _;
 use crate::http::unavailable_error;
 use crate::remote::RemotePurpose;
-use crate::testing::{CANARY, ManualClock, Request, ScriptedHttpReply, Server, permit, test_timeouts};
+use crate::testing::{
+    CANARY, ManualClock, Request, ScriptedHttpReply, Server, open_gate_permit, test_timeouts,
+};
 
 const HEAD: &str = "1111111111111111111111111111111111111111";
 const BASE: &str = "2222222222222222222222222222222222222222";
@@ -50,7 +52,7 @@ pub(super) fn github(server: &Server) -> GitHub {
 }
 
 fn pull(server: &Server) -> GitHubClient {
-    github(server).client(&pr(7), "octo/demo", CommentProducer::Review).with_permit(&permit())
+    github(server).client(&pr(7), "octo/demo", CommentProducer::Review).with_permit(&open_gate_permit())
 }
 
 fn ok(body: &Value) -> ScriptedHttpReply {
@@ -376,7 +378,8 @@ async fn a_file_comment_has_no_line_and_a_summary_no_place() {
     let one = draft(item.clone(), 3, 5, DiffSide::New);
     assert_eq!(pull.create_file_comment(&head(), &one).await, Ok(CommentId::new("review:61")));
     let forged = "<!-- truing:1 x -->";
-    let by_hand = github(&server).client(&pr(7), "octo/demo", CommentProducer::Mcp).with_permit(&permit());
+    let by_hand =
+        github(&server).client(&pr(7), "octo/demo", CommentProducer::Mcp).with_permit(&open_gate_permit());
     assert_eq!(by_hand.create_summary(forged).await, Ok(CommentId::new("issue:62")));
 
     let requests = server.requests();
@@ -528,7 +531,8 @@ async fn a_repository_name_cannot_lead_elsewhere() {
         "o#/x",
     ] {
         assert!(!is_repository_name(bad), "{bad}");
-        let pull = github(&server).client(&pr(7), bad, CommentProducer::Review).with_permit(&permit());
+        let pull =
+            github(&server).client(&pr(7), bad, CommentProducer::Review).with_permit(&open_gate_permit());
         assert!(matches!(pull.pull_request().await, Err(ForgeError::Rejected { .. })), "{bad}");
     }
     assert!(server.requests().is_empty());
@@ -558,7 +562,7 @@ async fn git_is_reached_beside_the_api_and_nothing_shows_the_token() {
     let basic = BASE64_STANDARD.encode(format!("x-access-token:{CANARY}"));
     let shown = format!(
         "{github:?} {:?} {remote:?}",
-        github.client(&pr(7), "octo/demo", CommentProducer::Review).with_permit(&permit())
+        github.client(&pr(7), "octo/demo", CommentProducer::Review).with_permit(&open_gate_permit())
     );
     assert!(!shown.contains(CANARY) && !shown.contains(&basic), "{shown}");
     let url = append_segments(&github.inner.options.api_url, ["repos", "o"]);
@@ -582,7 +586,8 @@ fn addresses_that_requests_cannot_go_to_are_refused_without_their_credentials() 
 #[tokio::test]
 async fn of_a_repository_alone_no_pull_request_is_read() {
     let server = Server::new([]).await;
-    let alone = github(&server).client(&pr(0), "octo/demo", CommentProducer::Sync).with_permit(&permit());
+    let alone =
+        github(&server).client(&pr(0), "octo/demo", CommentProducer::Sync).with_permit(&open_gate_permit());
     let refused = [
         alone.pull_request().await.map(drop),
         alone.pull_details().await.map(drop),

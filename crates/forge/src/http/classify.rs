@@ -12,7 +12,7 @@ use url::Url;
 
 use super::limits::{DEFAULT_WAIT, MAX_WAIT, MIN_WAIT, SecondaryLimit, parse_limit_headers};
 use super::text::TextCleaner;
-use super::{ForgeRequest, HttpDialect, host, unavailable_error};
+use super::{ForgeRequest, HttpDialect, unavailable_error, url_origin};
 
 /// Maximum number of reasons that are repeated from an error response.
 const MAX_REASONS: usize = 10;
@@ -31,7 +31,7 @@ impl ClassifiedError {
 
 /// Converts an unsuccessful response, and reports a secondary limit separately. `now` is used only if the
 /// response has no date of its own.
-pub(super) fn classify(
+pub(super) fn classify_error_response(
     call: &ForgeRequest,
     status: StatusCode,
     headers: &HeaderMap,
@@ -41,7 +41,7 @@ pub(super) fn classify(
     now: UnixMillis,
 ) -> (ClassifiedError, Option<SecondaryLimit>) {
     let request = call.purpose.clone();
-    let words = clean.text(&reasons(body));
+    let words = clean.text(&join_error_reasons(body));
     if let Some((wait, brake)) = rate_limit(status, headers, &words, now) {
         return (ClassifiedError::permanent(ForgeError::RateLimited { request, wait }), brake);
     }
@@ -74,7 +74,8 @@ pub(super) fn classify(
         code @ 402..500 => unavailable_error(&request, &format!("status {code}: {message}")),
         301 | 302 | 307 | 308 if is_same_server_redirect(call, headers) => ForgeError::Moved { request },
         code @ 300..400 => {
-            let to = redirect_target(call, headers).map_or_else(|| "nowhere".to_owned(), |to| host(&to));
+            let to =
+                redirect_target(call, headers).map_or_else(|| "nowhere".to_owned(), |to| url_origin(&to));
             let message = format!(
                 "status {code} leads to {to}: redirects are not followed, because they would disclose the \
                  token. Was the repository renamed or moved, or is api_url wrong?"
@@ -131,7 +132,7 @@ fn rate_limit(
         return None;
     }
     // The forge's own clock is used, so an error of ours does no harm.
-    let now = date(headers).unwrap_or(now);
+    let now = response_date(headers).unwrap_or(now);
     let asked = header_text(headers, header::RETRY_AFTER.as_str()).map(|value| match value.parse() {
         Ok(seconds) => TimeSpan::seconds(seconds),
         Err(_) => http_date(value).map_or(DEFAULT_WAIT, |until| until - now),
@@ -158,7 +159,7 @@ pub(super) fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a 
 }
 
 /// Returns the time of the response, by the forge's own clock.
-pub(super) fn date(headers: &HeaderMap) -> Option<UnixMillis> {
+pub(super) fn response_date(headers: &HeaderMap) -> Option<UnixMillis> {
     header_text(headers, header::DATE.as_str()).and_then(http_date)
 }
 
@@ -194,7 +195,7 @@ fn lacks_permission(body: &[u8]) -> bool {
 /// Returns the message and the reasons of an error body, joined. Reasons are strings, objects (resource,
 /// field, code, message; at Data Center context and message), or one string. At Bitbucket Cloud they are in
 /// an object `error` with `message` and `fields`. A body that is not JSON has none.
-fn reasons(body: &[u8]) -> String {
+fn join_error_reasons(body: &[u8]) -> String {
     let Ok(body) = serde_json::from_slice::<Value>(body) else {
         return String::new();
     };
@@ -211,12 +212,12 @@ fn reasons(body: &[u8]) -> String {
         let first = words.as_array().and_then(|all| all.first()).unwrap_or(words);
         format!("{field}: {}", first.as_str().unwrap_or("is wrong"))
     });
-    let errors = errors.iter().take(MAX_REASONS).filter_map(reason);
+    let errors = errors.iter().take(MAX_REASONS).filter_map(error_reason);
     let reasons: Vec<String> = message.chain(told).chain(fields).chain(errors).collect();
     reasons.join("; ")
 }
 
-fn reason(error: &Value) -> Option<String> {
+fn error_reason(error: &Value) -> Option<String> {
     if let Some(text) = error.as_str() {
         return Some(text.to_owned());
     }

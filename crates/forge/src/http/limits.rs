@@ -16,7 +16,7 @@ use truing_core::id::{TimeSpan, UnixMillis};
 use truing_core::port::{Clock, ForgeError, SharedStateStore, StateUpdate, update_state};
 
 use self::account::{CreationLimits, OwnerLimitState, RateResource};
-use super::classify::{date, header_text};
+use super::classify::{header_text, response_date};
 use super::{ForgeRequest, RetrySafety, unavailable_error};
 
 mod account;
@@ -281,7 +281,7 @@ pub(super) fn parse_limit_headers(headers: &HeaderMap, now: UnixMillis) -> Optio
         Some(_) => None,
     };
     // The forge's own clock is used, so an error of ours does no harm.
-    let wait = (reset - date(headers).unwrap_or(now)).clamp(MIN_WAIT, MAX_WAIT);
+    let wait = (reset - response_date(headers).unwrap_or(now)).clamp(MIN_WAIT, MAX_WAIT);
     Some(LimitHeaders {
         resource,
         quota: RateQuota { limit: limit.unwrap_or(remaining), remaining, reset },

@@ -1,7 +1,7 @@
 //! The `Link` header (RFC 8288), as far as lists need it: the target of the link whose relation is `next`.
 
 /// Returns the `next` target in a header value, as written.
-pub(super) fn next(value: &str) -> Option<&str> {
+pub(super) fn next_page_url(value: &str) -> Option<&str> {
     let mut rest = value;
     loop {
         let (_, after) = rest.split_once('<')?;
@@ -41,7 +41,7 @@ fn is_next(parameter: &str) -> bool {
 mod tests {
     use proptest::prelude::*;
 
-    use super::next;
+    use super::next_page_url;
 
     #[test]
     fn the_next_page_is_found_in_every_spelling() {
@@ -63,14 +63,14 @@ mod tests {
             ("", None),
         ];
         for (value, expected) in table {
-            assert_eq!(next(value), expected, "{value}");
+            assert_eq!(next_page_url(value), expected, "{value}");
         }
     }
 
     proptest! {
         #[test]
         fn no_value_panics(value in "[<>;,=\" a-zé]{0,40}") {
-            let _ = next(&value);
+            let _ = next_page_url(&value);
         }
     }
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 use truing_fakes::common::FakeSharedState;
 
 use super::*;
-use crate::testing::{CANARY, ManualClock, ScriptedHttpReply, Server, permit, short_timeouts, test_timeouts};
+use crate::testing::{
+    CANARY, ManualClock, ScriptedHttpReply, Server, open_gate_permit, short_timeouts, test_timeouts,
+};
 
 struct Client {
     http: ForgeHttpClient,
@@ -20,7 +22,7 @@ impl Client {
     fn with(api: &Url, patience: HttpTimeouts, clock: Arc<dyn Clock>) -> Self {
         let by = RequestAuthorization::bearer(SecretString::new(CANARY), RateLimitOwner::Token).unwrap();
         let http = ForgeHttpClient::new(api, crate::github::wire_of(api), patience, clock).unwrap();
-        Self { http: http.with_permit(permit()), by }
+        Self { http: http.with_permit(open_gate_permit()), by }
     }
 
     async fn send(&self, call: &ForgeRequest) -> Result<ForgeResponse, ForgeError> {
@@ -212,7 +214,7 @@ async fn a_server_that_is_not_there_is_named() {
     let http = Client::at(&gone, Arc::new(ManualClock::new(NOW)));
     let error = http.send(&ForgeRequest::get("reading x", gone.clone())).await.err().unwrap();
     assert!(
-        error.to_string().starts_with(&format!("reading x: cannot connect to {}:", host(&gone))),
+        error.to_string().starts_with(&format!("reading x: cannot connect to {}:", url_origin(&gone))),
         "{error}"
     );
 }
@@ -357,7 +359,7 @@ async fn processes_that_share_limits_send_together_what_one_may() {
     let wire = HttpDialect { creations: THREE, ..crate::github::wire_of(&api) };
     let process = |login: &str| {
         let http = ForgeHttpClient::new(&api, wire, test_timeouts(), clock.clone()).unwrap();
-        http.with_shared_limits(Arc::new(common.clone()), &api, login).with_permit(permit())
+        http.with_shared_limits(Arc::new(common.clone()), &api, login).with_permit(open_gate_permit())
     };
     let (one, other, stranger) = (process("token/1"), process("token/1"), process("token/2"));
     let by = RequestAuthorization::bearer(SecretString::new(CANARY), RateLimitOwner::Token).unwrap();

@@ -37,7 +37,7 @@ impl TextCleaner {
 }
 
 /// Formats an error with its causes, which say more than the error itself.
-pub(super) fn chain(error: &dyn Error) -> String {
+pub(super) fn format_error_chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -7,7 +7,7 @@
 use truing_core::id::{PrId, Topic};
 use truing_core::publish::CommentProducer;
 
-use super::{MarkerKeys, MarkerKind, MarkerParts, escape, is_marker, normalize_text, unescape};
+use super::{MarkerKeys, MarkerKind, MarkerParts, escape_value, is_marker, normalize_text, unescape_value};
 
 /// Markers of pull requests, issues and comments of loops, each of one topic.
 const TOPICS: MarkerKind = MarkerKind { field: "topic", domain: b"truing topic 1" };
@@ -15,7 +15,7 @@ const TOPICS: MarkerKind = MarkerKind { field: "topic", domain: b"truing topic 1
 impl MarkerKeys {
     /// Returns the marker line of a topic, without a line end.
     pub fn sign_topic(&self, place: &PrId, producer: CommentProducer, topic: &Topic) -> String {
-        self.marker_line(&TOPICS, place, producer, &escape(topic.as_str()))
+        self.marker_line(&TOPICS, place, producer, &escape_value(topic.as_str()))
     }
 
     /// Returns the topic by this producer of a text of one of our accounts, and the text above its marker.
@@ -51,7 +51,8 @@ impl MarkerKeys {
         let topic = MarkerParts::read(&TOPICS, line).and_then(|parts| {
             let right =
                 parts.producer == producer && self.verify_mac(&TOPICS, place, &parts).unwrap_or(unknown);
-            let topic = unescape(parts.subject_word).filter(|topic| escape(topic) == parts.subject_word);
+            let topic =
+                unescape_value(parts.subject_word).filter(|topic| escape_value(topic) == parts.subject_word);
             topic.filter(|_| right).map(Topic::new)
         });
         (topic, above.trim_end().to_owned())

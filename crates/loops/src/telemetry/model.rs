@@ -8,7 +8,7 @@ use truing_core::money::MicroUsd;
 use truing_model::gateway::{LanguageModel, ModelAnswer, ModelError};
 use truing_model::messages::ModelRequest;
 
-use super::step::{StepSpan, TextAttributeKeys, dollars, text_attributes};
+use super::step::{StepSpan, TextAttributeKeys, text_attributes, to_dollars};
 
 const INPUT: TextAttributeKeys = TextAttributeKeys {
     convention: "gen_ai.input.messages",
@@ -65,7 +65,7 @@ fn request_attributes(request: &ModelRequest) -> Vec<KeyValue> {
 
 /// Returns the cost of a call with all retries.
 fn cost_attributes(cost: MicroUsd) -> Vec<KeyValue> {
-    let details = json!({ "total": dollars(cost) });
+    let details = json!({ "total": to_dollars(cost) });
     vec![KeyValue::new("langfuse.observation.cost_details", details.to_string())]
 }
 

@@ -13,7 +13,7 @@ use truing_model::gateway::ModelError;
 use truing_reader::redact::redact_secrets;
 
 use super::root::{COST, OUTCOME};
-use super::step::dollars;
+use super::step::to_dollars;
 
 /// Maximum number of characters of a reason.
 pub(super) const MAX_REASON_CHARS: usize = 300;
@@ -75,12 +75,12 @@ fn record_review_end(outcome: &ReviewOutcome, turns: u32, cost: MicroUsd, denial
         return;
     }
     span.set_attributes([
-        KeyValue::new("cost_usd", dollars(cost)),
+        KeyValue::new("cost_usd", to_dollars(cost)),
         KeyValue::new("num_turns", i64::from(turns)),
         KeyValue::new("permission_denials", denials),
         KeyValue::new("truing.outcome", outcome.kind.as_str()),
         KeyValue::new(OUTCOME, outcome.kind.as_str()),
-        KeyValue::new(COST, dollars(cost).to_string()),
+        KeyValue::new(COST, to_dollars(cost).to_string()),
     ]);
     // With a model, the end of its part sets this attribute.
     if outcome.runtime == ReviewRuntime::Rules {

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::export::set_next_trace_id;
 use super::review::MAX_REASON_CHARS;
-use super::step::{CommonSpanAttributes, SCOPE, dollars};
+use super::step::{CommonSpanAttributes, SCOPE, to_dollars};
 
 /// The attribute by which Langfuse filters traces by the end of their run.
 pub(super) const OUTCOME: &str = "langfuse.trace.metadata.outcome";
@@ -147,9 +147,9 @@ pub fn record_failure(context: &Context, reason: &str) {
 
 /// Records the consumption of a run: its cost, and the number of models' answers.
 fn record_spend(context: &Context, cost: MicroUsd, turns: u32) {
-    let took = [KeyValue::new("cost_usd", dollars(cost)), KeyValue::new("num_turns", i64::from(turns))];
+    let took = [KeyValue::new("cost_usd", to_dollars(cost)), KeyValue::new("num_turns", i64::from(turns))];
     context.span().set_attributes(took);
-    context.span().set_attribute(KeyValue::new(COST, dollars(cost).to_string()));
+    context.span().set_attribute(KeyValue::new(COST, to_dollars(cost).to_string()));
 }
 
 /// Records the end of a run and its reason.

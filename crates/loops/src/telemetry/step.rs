@@ -22,7 +22,7 @@ const MAX_WHY_CHARS: usize = 300;
 
 /// Converts micro-dollars to the dollars of traces.
 #[allow(clippy::cast_precision_loss, reason = "a run costs no billions")]
-pub(super) fn dollars(cost: MicroUsd) -> f64 {
+pub(super) fn to_dollars(cost: MicroUsd) -> f64 {
     cost.0 as f64 / 1e6
 }
 

@@ -14,7 +14,7 @@ const MAX_PATH_CHARS: usize = 200;
 
 /// Returns the remarks on a review. They cover the repository's own instructions that the model has read,
 /// with their origin; ignored memory and skills; denied calls of the model; and linters that did not run.
-pub fn remarks(record: &ReviewRecord) -> Vec<String> {
+pub fn collect_remarks(record: &ReviewRecord) -> Vec<String> {
     let memory = record.detail.modelled.as_ref().and_then(|modelled| modelled.memory.as_ref());
     let memory = memory.into_iter().flat_map(|ModelMemory { own, notes, .. }| {
         let own = own.iter().map(|own| format!("the model was given the repository's {own}"));
@@ -92,7 +92,7 @@ mod tests {
             );
             let denials = denials.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
             detail.modelled = Some(ModelReviewDetail { denials, ..ModelReviewDetail::default() });
-            remarks(&ReviewRecord::new(RunId::new("r"), SlotKey::new("k"), detail, UnixMillis(0)))
+            collect_remarks(&ReviewRecord::new(RunId::new("r"), SlotKey::new("k"), detail, UnixMillis(0)))
         };
         assert_eq!(remark(&[]), [""; 0]);
         assert_eq!(

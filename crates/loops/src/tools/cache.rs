@@ -80,7 +80,7 @@ impl ToolCache {
         if of != path || !findings.iter().all(is_of_file) {
             return None;
         }
-        touch(&place);
+        mark_used(&place);
         Some(findings)
     }
 
@@ -150,7 +150,7 @@ impl ToolCache {
 }
 
 /// Records that an entry is used.
-fn touch(file: &Path) {
+fn mark_used(file: &Path) {
     let used = file.metadata().and_then(|found| found.modified());
     let is_long_ago = used.is_ok_and(|used| used.elapsed().is_ok_and(|ago| ago > USED_AGAIN));
     if is_long_ago && let Ok(file) = File::options().append(true).open(file) {

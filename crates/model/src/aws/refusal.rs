@@ -30,7 +30,7 @@ pub(super) fn parse_refusal(body: &[u8]) -> KeyRefusal {
         return KeyRefusal { code, message };
     }
     let text = String::from_utf8_lossy(body.get(..MAX_BYTES).unwrap_or(body));
-    match (element(&text, "Code"), element(&text, "Message")) {
+    match (xml_element_text(&text, "Code"), xml_element_text(&text, "Message")) {
         (None, None) if text.trim_start().starts_with('<') => KeyRefusal::default(),
         (None, None) => KeyRefusal { code: String::new(), message: line::clean_line(&text, MAX_TEXT) },
         (code, message) => {
@@ -41,7 +41,7 @@ pub(super) fn parse_refusal(body: &[u8]) -> KeyRefusal {
 
 /// Returns the text of the first element of this name in an error of STS. These elements have no
 /// attributes.
-fn element(text: &str, name: &str) -> Option<String> {
+fn xml_element_text(text: &str, name: &str) -> Option<String> {
     let (_, rest) = text.split_once(&format!("<{name}>"))?;
     let (text, _) = rest.split_once(&format!("</{name}>"))?;
     let references =

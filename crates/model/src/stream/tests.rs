@@ -49,7 +49,7 @@ mod frames {
     use super::*;
 
     fn frames() -> Vec<u8> {
-        EVENTS.iter().flat_map(|event| bedrock::chunk(event.as_bytes())).collect()
+        EVENTS.iter().flat_map(|event| bedrock::event_frame(event.as_bytes())).collect()
     }
 
     fn fold<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<CompleteAnswer, StreamError> {
@@ -98,20 +98,21 @@ mod frames {
     fn what_is_no_stream_is_told_apart() {
         assert_eq!(fold([b"<!doctype html><p>".as_slice()]), Err(StreamError::Html));
         assert_eq!(fold([br#"{"message": "no"}"#.as_slice()]), Err(StreamError::NotAStream));
-        let start = bedrock::chunk(EVENTS[0].as_bytes());
-        let told =
-            fold([[start.clone(), bedrock::exception("throttlingException", "slow")].concat().as_slice()]);
+        let start = bedrock::event_frame(EVENTS[0].as_bytes());
+        let told = fold([[start.clone(), bedrock::exception_frame("throttlingException", "slow")]
+            .concat()
+            .as_slice()]);
         let expected =
             StreamError::StatusAnswer { kind: "throttlingException".into(), message: "slow".into() };
         assert_eq!(told, Err(expected));
-        let told = fold([[start, bedrock::chunk(b"{\"type\": \"mess")].concat().as_slice()]);
+        let told = fold([[start, bedrock::event_frame(b"{\"type\": \"mess")].concat().as_slice()]);
         assert!(matches!(told, Err(StreamError::BadEvent(_))), "{told:?}");
     }
 
     #[test]
     fn a_frame_without_end_is_not_kept() {
         let mut fold = AnswerAccumulator::new(StreamFormat::EventStream);
-        let huge = bedrock::chunk(&vec![b'x'; MAX_EVENT_BYTES + 128 * 1024]);
+        let huge = bedrock::event_frame(&vec![b'x'; MAX_EVENT_BYTES + 128 * 1024]);
         assert_eq!(fold.push(&huge[..100]), Err(StreamError::TooLarge("an event")));
     }
 

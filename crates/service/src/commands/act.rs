@@ -20,7 +20,7 @@ use crate::context::ServiceContext;
 ///
 /// # Errors
 /// [`SlotRefusal`] if the slot's state does not allow the command.
-pub(super) fn decide(
+pub(super) fn decide_transition(
     asked: &UserCommand,
     slot: &Slot,
     limits: &SlotLimits,

@@ -26,12 +26,15 @@ const CONVERGE: [(&str, &str); 3] = [
 
 /// Returns the answer: one comment for each account or login. `why_not` is the reason for which converge runs
 /// are not served. `asks` is true if the server asks for approval of spending.
-pub(super) fn answer(account: &str, login: &str, why_not: Option<&str>, asks: bool) -> Effect {
-    Effect::Comment { topic: Topic::new(format!("help/{account}")), body: body(login, why_not, asks) }
+pub(super) fn help_comment(account: &str, login: &str, why_not: Option<&str>, asks: bool) -> Effect {
+    Effect::Comment {
+        topic: Topic::new(format!("help/{account}")),
+        body: render_help_text(login, why_not, asks),
+    }
 }
 
 /// Renders the text of the answer.
-fn body(login: &str, why_not: Option<&str>, asks: bool) -> String {
+fn render_help_text(login: &str, why_not: Option<&str>, asks: bool) -> String {
     let row = |(line, what): &(&str, &str)| format!("| `{line}` | {what} |\n");
     let mut rows: String = REVIEW.iter().map(row).collect();
     if asks {
@@ -63,7 +66,8 @@ mod tests {
             let said = line.replace("ID", "1:0a1b").replace("REASON", "because");
             assert!(UserCommand::parse(&said).is_some(), "{line}");
         }
-        let (all, some) = (body("ada", None, true), body("ada", Some("no model"), false));
+        let (all, some) =
+            (render_help_text("ada", None, true), render_help_text("ada", Some("no model"), false));
         assert!(all.contains("| `/spend` |") && !some.contains("/spend"), "{all}");
         assert!(all.contains("| `/converge` |") && !all.contains("not available"), "{all}");
         assert!(!some.contains("| `/converge` |") && some.contains("not available"), "{some}");

@@ -56,7 +56,7 @@ impl ConvergeRunContext<'_> {
         // The lease may be a review's; then no converge run is active, though one may wait to continue.
         let of = slots.first().map(|slot| &slot.state);
         let is_run = matches!(of, Some(SlotState::Leased { of: LoopKind::Converge, .. }));
-        let lease = match by_hand::lease(&**store, &key, LoopKind::Converge, self.limits).await {
+        let lease = match by_hand::lease_slot(&**store, &key, LoopKind::Converge, self.limits).await {
             Err(busy @ LeaseError::Leased(_)) if is_run => {
                 let last = store.last_converge(&key).await?.filter(ConvergeRecord::is_unfinished);
                 return Err(last.map_or(busy.into(), |last| RunFailure::Running(last.run)));
@@ -150,7 +150,7 @@ impl ConvergeRunContext<'_> {
             && !unfinished
             && let Some(kept) = runner.record.to_completed_audit()
         {
-            match by_hand::lease(store, &key, LoopKind::Converge, self.limits).await {
+            match by_hand::lease_slot(store, &key, LoopKind::Converge, self.limits).await {
                 Ok(lease) => {
                     store.store_converge(lease.token, &kept).await?;
                     apply_slot_command(

@@ -105,7 +105,7 @@ impl Scene {
     }
 
     async fn lease(&self) -> Lease {
-        by_hand::lease(&*self.store, &self.key, LoopKind::Review, &self.limits).await.unwrap()
+        by_hand::lease_slot(&*self.store, &self.key, LoopKind::Review, &self.limits).await.unwrap()
     }
 
     async fn slot(&self) -> Slot {

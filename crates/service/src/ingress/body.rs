@@ -23,7 +23,7 @@ pub(super) struct RequestBody {
 
 /// Reads a body and checks its signature. `memory` has a permit for each byte that all bodies may hold. Bytes
 /// are counted when they arrive, so the announcement of a large body blocks no other.
-pub(super) async fn read(
+pub(super) async fn read_verified_body(
     mut body: Body,
     mut check: SignatureCheck,
     bounds: &ConnectionLimits,

@@ -250,14 +250,14 @@ async fn serve_connection(
         }
     };
     match served {
-        Ok(()) => linger(connection.into_parts().io.into_inner(), bounds.linger).await,
+        Ok(()) => drain_connection(connection.into_parts().io.into_inner(), bounds.linger).await,
         Err(error) => tracing::debug!(%peer, %error, "connection ended"),
     }
 }
 
 /// Shuts down the sending half and reads the rest of the request. An immediate close would discard the
 /// response at a client that is still sending.
-async fn linger(mut stream: TcpStream, time: Duration) {
+async fn drain_connection(mut stream: TcpStream, time: Duration) {
     let rest = async {
         stream.shutdown().await?;
         let mut left = LINGER_BYTES;

@@ -20,8 +20,8 @@ pub(super) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet
         return source;
     }
     let hops = match (headers.contains_key(FORWARDED_FOR), headers.contains_key(FORWARDED)) {
-        (true, false) => hops(headers, FORWARDED_FOR, |hop| Some(hop)),
-        (false, true) => hops(headers, FORWARDED, forwarded_for),
+        (true, false) => forwarded_hops(headers, FORWARDED_FOR, |hop| Some(hop)),
+        (false, true) => forwarded_hops(headers, FORWARDED, forwarded_for),
         (true, true) | (false, false) => Vec::new(),
     };
     for hop in hops.into_iter().rev() {
@@ -36,7 +36,7 @@ pub(super) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet
 }
 
 /// Returns the hops that a header names, the client first; none in place of a hop that is no address.
-fn hops(headers: &HeaderMap, name: &str, of: fn(&str) -> Option<&str>) -> Vec<Option<IpAddr>> {
+fn forwarded_hops(headers: &HeaderMap, name: &str, of: fn(&str) -> Option<&str>) -> Vec<Option<IpAddr>> {
     let values = headers.get_all(name).iter();
     let lists = values.map(|value: &HeaderValue| value.to_str().unwrap_or_default());
     lists.flat_map(|list| list.split(',')).map(|hop| parse_address(of(hop.trim())?)).collect()

@@ -140,7 +140,7 @@ impl ForgeTools {
 /// others.
 fn diff_excerpt(diff: &[u8], path: Option<&str>) -> Result<(String, Vec<String>), ToolError> {
     let (mut text, mut left_out, mut is_there) = (String::new(), Vec::new(), false);
-    for section in sections(diff) {
+    for section in split_diff_sections(diff) {
         let Some(file) = parse(section).files.into_iter().next() else { continue };
         let name = file.path.to_string();
         if path.is_some_and(|path| path != name) {
@@ -163,7 +163,7 @@ fn diff_excerpt(diff: &[u8], path: Option<&str>) -> Result<(String, Vec<String>)
 }
 
 /// Splits git's diff into one part for each file. A content line never begins like the first line of a part.
-fn sections(diff: &[u8]) -> Vec<&[u8]> {
+fn split_diff_sections(diff: &[u8]) -> Vec<&[u8]> {
     let mut sections = Vec::new();
     let (mut begun, mut at) = (0, 0);
     for line in diff.split_inclusive(|byte| *byte == b'\n') {

@@ -126,21 +126,22 @@ impl ForgeTool {
 
     fn input(self) -> Value {
         match self {
-            Self::CurrentRepo => object(json!({}), &[]),
-            Self::ListPullRequests => object(
+            Self::CurrentRepo => object_schema(json!({}), &[]),
+            Self::ListPullRequests => object_schema(
                 json!({
-                    "repository": repository(),
+                    "repository": repository_schema(),
                     "limit": {"type": "integer", "minimum": 1, "maximum": 300, "default": 50,
                         "description": "The most that are listed"},
                 }),
                 &[],
             ),
-            Self::GetPullRequest => {
-                object(json!({"repository": repository(), "number": number()}), &["number"])
-            }
-            Self::GetPullRequestDiff => object(
+            Self::GetPullRequest => object_schema(
+                json!({"repository": repository_schema(), "number": number_schema()}),
+                &["number"],
+            ),
+            Self::GetPullRequestDiff => object_schema(
                 json!({
-                    "repository": repository(), "number": number(),
+                    "repository": repository_schema(), "number": number_schema(),
                     "path": {"type": "string", "description": "One file alone, by its name after the change"},
                 }),
                 &["number"],
@@ -157,7 +158,7 @@ impl ForgeTool {
         let count = json!({"type": "integer"});
         let list = json!({"type": "array", "items": text});
         match self {
-            Self::CurrentRepo => object(
+            Self::CurrentRepo => object_schema(
                 json!({
                     "forge": text, "repository": text, "workspace": text, "repo_slug": text, "id": text,
                     "archived": yes, "branch": maybe,
@@ -165,14 +166,14 @@ impl ForgeTool {
                 &["forge", "repository", "workspace", "repo_slug", "id", "archived", "branch"],
             ),
             Self::ListPullRequests => {
-                let pull = object(
+                let pull = object_schema(
                     json!({
                         "number": count, "title": text, "url": text, "author": maybe, "draft": yes,
                         "head": text, "branch": text, "base_branch": text,
                     }),
                     &["number", "title", "url", "author", "draft", "head", "branch", "base_branch"],
                 );
-                object(
+                object_schema(
                     json!({
                         "repository": text, "pull_requests": {"type": "array", "items": pull},
                         "complete": yes,
@@ -180,7 +181,7 @@ impl ForgeTool {
                     &["repository", "pull_requests", "complete"],
                 )
             }
-            Self::GetPullRequest => object(
+            Self::GetPullRequest => object_schema(
                 json!({
                     "repository": text, "number": count, "url": text, "title": text, "description": text,
                     "state": {"type": "string", "enum": ["open", "draft", "merged", "closed"]},
@@ -204,14 +205,14 @@ impl ForgeTool {
                     "requested_reviewers",
                 ],
             ),
-            Self::GetPullRequestDiff => object(
+            Self::GetPullRequestDiff => object_schema(
                 json!({
                     "repository": text, "number": count, "base": text, "head": text, "diff": text,
                     "left_out": list,
                 }),
                 &["repository", "number", "base", "head", "diff", "left_out"],
             ),
-            Self::CommentPullRequest | Self::UpsertInlineComment => object(
+            Self::CommentPullRequest | Self::UpsertInlineComment => object_schema(
                 json!({"repository": text, "number": count, "comment": text}),
                 &["repository", "number", "comment"],
             ),
@@ -220,15 +221,15 @@ impl ForgeTool {
 }
 
 /// Returns the schema of an object with these properties and no others.
-fn object(properties: Value, required: &[&str]) -> Value {
+fn object_schema(properties: Value, required: &[&str]) -> Value {
     json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
 }
 
 /// Returns the schema of a comment that may be on lines.
 fn line_comment_schema(required: &[&str]) -> Value {
-    object(
+    object_schema(
         json!({
-            "repository": repository(), "number": number(), "body": body(), "key": key(),
+            "repository": repository_schema(), "number": number_schema(), "body": body_schema(), "key": key_schema(),
             "path": {"type": "string", "description": "The file, by its name in the diff"},
             "line": {"type": "integer", "minimum": 1, "description": "The line, or the last one of several"},
             "start_line": {"type": "integer", "minimum": 1, "description": "The first one of several lines"},
@@ -241,21 +242,21 @@ fn line_comment_schema(required: &[&str]) -> Value {
     )
 }
 
-fn repository() -> Value {
+fn repository_schema() -> Value {
     json!({"type": "string", "description": "OWNER/NAME; by default the one of the server's folder"})
 }
 
-fn number() -> Value {
+fn number_schema() -> Value {
     json!({"type": "integer", "minimum": 1, "description": "The number of the pull request"})
 }
 
-fn body() -> Value {
+fn body_schema() -> Value {
     json!({"type": "string", "minLength": 1, "maxLength": MAX_BODY,
         "description": "The text, in Markdown. Links, images, mentions and commands in it are shown, and do \
              nothing"})
 }
 
-fn key() -> Value {
+fn key_schema() -> Value {
     json!({"type": "string", "minLength": 1, "maxLength": 100,
         "description": "A name for this comment, to distinguish it from your other comments"})
 }

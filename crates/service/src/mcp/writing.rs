@@ -115,8 +115,8 @@ impl ForgeTools {
                 ));
             }
             let topic = match key {
-                Some(key) => topic("comment", &["key", key]),
-                None => topic("comment", &["text", &body]),
+                Some(key) => comment_topic("comment", &["key", key]),
+                None => comment_topic("comment", &["text", &body]),
             };
             let pull = self.resolve_pull(&wanted).await?;
             return self.post_comment(PendingComment { pull, topic, body, lines: None }).await;
@@ -164,9 +164,9 @@ impl ForgeTools {
         let (path, side) = (path.to_string(), format!("{side:?}"));
         let (start, end) = (start_line.to_string(), end_line.to_string());
         let topic = match &apart {
-            CommentDistinction::Key(key) => topic("line", &[&path, &side, &start, &end, key]),
+            CommentDistinction::Key(key) => comment_topic("line", &[&path, &side, &start, &end, key]),
             CommentDistinction::Text => {
-                topic("text", &[&path, &side, &start, &end, &normalize_whitespace(&body)])
+                comment_topic("text", &[&path, &side, &start, &end, &normalize_whitespace(&body)])
             }
         };
         self.post_comment(PendingComment { pull, topic, body, lines: Some((head, place)) }).await
@@ -255,7 +255,7 @@ fn validate_key(key: Option<&str>) -> Result<Option<&str>, ToolError> {
 }
 
 /// Returns the topic of a comment: a digest of bounded length over the parts.
-fn topic(kind: &str, parts: &[&str]) -> Topic {
+fn comment_topic(kind: &str, parts: &[&str]) -> Topic {
     let mut digest = Sha256::new();
     for part in parts {
         digest.update((part.len() as u64).to_be_bytes());

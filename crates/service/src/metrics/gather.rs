@@ -36,7 +36,7 @@ impl ServiceContext {
         let asked =
             self.forges.servers().keys().filter_map(|name| Some((name, self.sweep_results.health(name)?)));
         asked.for_each(|(name, health)| metrics.record_forge_health(name, health));
-        metrics.0.scheduler_age.set(seconds(now.0.saturating_sub(looked.0)));
+        metrics.0.scheduler_age.set(to_seconds(now.0.saturating_sub(looked.0)));
         if let Some(agent) = &self.agent {
             metrics.set_model_retries(agent.gateway.retry_count());
         }
@@ -111,7 +111,7 @@ impl ServiceMetrics {
         self.0.sweep_age.reset();
         self.0.swept.reset();
         for (forge, (age, count)) in oldest {
-            self.0.sweep_age.with_label_values(&[forge]).set(seconds(age));
+            self.0.sweep_age.with_label_values(&[forge]).set(to_seconds(age));
             self.0.swept.with_label_values(&[forge]).set(count);
         }
     }
@@ -136,7 +136,7 @@ impl ServiceMetrics {
 
 /// Converts milliseconds to seconds. After the clock was set back, the last event seems to be in the future;
 /// its age counts as the absolute difference until the next event.
-fn seconds(ms: i64) -> f64 {
+fn to_seconds(ms: i64) -> f64 {
     Duration::from_millis(ms.unsigned_abs()).as_secs_f64()
 }
 

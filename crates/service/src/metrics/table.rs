@@ -35,7 +35,7 @@ impl MetricKind {
     }
 }
 
-const fn metric(
+const fn metric_row(
     name: &'static str,
     kind: MetricKind,
     labels: &'static [&'static str],
@@ -46,68 +46,68 @@ const fn metric(
 
 /// The definitions of all metrics.
 pub const METRICS: &[MetricDefinition] = &[
-    metric(
+    metric_row(
         "truing_slots",
         MetricKind::Gauge,
         &["state", "why"],
         "Slots by state and why, in the words of `truing queue list`.",
     ),
-    metric(
+    metric_row(
         "truing_slots_unreadable",
         MetricKind::Gauge,
         &[],
         "Slots whose row cannot be read and is left out; `truing queue list` names them.",
     ),
-    metric(
+    metric_row(
         "truing_oldest_due_seconds",
         MetricKind::Gauge,
         &[],
         "How long the oldest due slot has been due; 0 if none is.",
     ),
-    metric(
+    metric_row(
         "truing_dead_letters",
         MetricKind::Gauge,
         &[],
         "Parked slots: pull requests given up after `review.attempts` failures in a row.",
     ),
-    metric(
+    metric_row(
         "truing_scheduler_age_seconds",
         MetricKind::Gauge,
         &[],
         "How long ago the scheduler last looked for due slots; `/healthz` fails when it is too long.",
     ),
-    metric(
+    metric_row(
         "truing_runs_total",
         MetricKind::Counter,
         &["loop", "outcome"],
         "Runs that ended with an outcome: reviewed (of converge and sync: done), partial, skipped, deferred, \
          failed. Each failed attempt at a review is a run.",
     ),
-    metric(
+    metric_row(
         "truing_run_seconds",
         MetricKind::Histogram,
         &[],
         "How long the leases of runs took, from grant to end, however they ended.",
     ),
-    metric(
+    metric_row(
         "truing_run_cost_usd",
         MetricKind::Histogram,
         &["loop"],
         "What runs cost in which a model took part, in US dollars.",
     ),
-    metric(
+    metric_row(
         "truing_model_tokens_total",
         MetricKind::Counter,
         &["kind"],
         "Tokens of reviews, as the provider counted them: input, output, cache_read, cache_write.",
     ),
-    metric(
+    metric_row(
         "truing_model_denials_total",
         MetricKind::Counter,
         &[],
         "Calls of a tool that the model may not call.",
     ),
-    metric(
+    metric_row(
         "truing_model_ends_total",
         MetricKind::Counter,
         &["end"],
@@ -115,138 +115,148 @@ pub const METRICS: &[MetricDefinition] = &[
          limits of the run; budget and spend_cap are money that is used up, here and at the provider; \
          unavailable, refused, declined, cut, context, unreadable, failed, halted.",
     ),
-    metric(
+    metric_row(
         "truing_model_retries_total",
         MetricKind::Counter,
         &[],
         "Calls to a model that were retried: it was overloaded, or its answer broke off. Each try may be \
          billed.",
     ),
-    metric(
+    metric_row(
         "truing_mcp_failures_total",
         MetricKind::Counter,
         &["server"],
         "MCP servers (`[mcp.NAME]`) that failed in a review, or did not offer what they should; the review \
          continues without them.",
     ),
-    metric(
+    metric_row(
         "truing_linter_runs_total",
         MetricKind::Counter,
         &["linter", "result"],
         "Linters in reviews, by result: looked, failed (the review is partial), or skipped, such as one that \
          is not installed.",
     ),
-    metric(
+    metric_row(
         "truing_linter_findings_total",
         MetricKind::Counter,
         &["linter"],
         "Findings of linters in reviews, on the lines that count; the same finding in a later review counts \
          again.",
     ),
-    metric(
+    metric_row(
         "truing_attempts_failed_total",
         MetricKind::Counter,
         &["loop", "class"],
         "Attempts that failed, by the reason shown on the pull request; the slot is retried or parked. A \
          reader child that crashed, hung or lied is `the change cannot be read`.",
     ),
-    metric(
+    metric_row(
         "truing_parked_total",
         MetricKind::Counter,
         &["loop"],
         "Slots that were parked after their last attempt.",
     ),
-    metric(
+    metric_row(
         "truing_webhooks_total",
         MetricKind::Counter,
         &["result"],
         "Deliveries by what was answered: accepted, ignored (202); unauthorized (401); bad (400, 408, 415); \
          unknown_forge (404); too_large (413); rate_limited (429); killswitch, store_down, busy (503).",
     ),
-    metric(
+    metric_row(
         "truing_webhook_seconds",
         MetricKind::Histogram,
         &[],
         "From a delivery's header to its answer; an accepted one is durable by then.",
     ),
-    metric(
+    metric_row(
         "truing_store_commit_seconds",
         MetricKind::Histogram,
         &[],
         "From the beginning of a write transaction until it is durable; many writes share one.",
     ),
-    metric(
+    metric_row(
         "truing_store_write_failures_total",
         MetricKind::Counter,
         &[],
         "Write transactions that failed as a whole: disk full, read only, locked.",
     ),
-    metric(
+    metric_row(
         "truing_slot_commits_total",
         MetricKind::Counter,
         &[],
         "Slots that were to be changed, where Valkey keeps them.",
     ),
-    metric(
+    metric_row(
         "truing_slot_conflicts_total",
         MetricKind::Counter,
         &[],
         "Those of them that another process had changed first, and that were tried again.",
     ),
-    metric(
+    metric_row(
         "truing_store_up",
         MetricKind::Gauge,
         &[],
         "1 if the store answered this scrape in time; else 0, and the values from the store are the previous \
          ones.",
     ),
-    metric("truing_store_bytes", MetricKind::Gauge, &[], "The size of the database and its write-ahead log."),
-    metric(
+    metric_row(
+        "truing_store_bytes",
+        MetricKind::Gauge,
+        &[],
+        "The size of the database and its write-ahead log.",
+    ),
+    metric_row(
         "truing_forge_calls_left",
         MetricKind::Gauge,
         &["forge"],
         "Calls that the forge's rate limit leaves until its window ends, as its last answer said.",
     ),
-    metric(
+    metric_row(
         "truing_forge_calls_limit",
         MetricKind::Gauge,
         &["forge"],
         "Calls in a window of that rate limit.",
     ),
-    metric(
+    metric_row(
         "truing_sweep_age_seconds",
         MetricKind::Gauge,
         &["forge"],
         "How long ago the repository that waits longest was swept.",
     ),
-    metric(
+    metric_row(
         "truing_repositories_swept",
         MetricKind::Gauge,
         &["forge"],
         "Repositories that were swept since the process began.",
     ),
-    metric(
+    metric_row(
         "truing_forge_up",
         MetricKind::Gauge,
         &["forge"],
         "1 if the forge answered the last sweep of this process; 0 if it refused the token, or did not \
          answer.",
     ),
-    metric(
+    metric_row(
         "truing_kill_switch_on",
         MetricKind::Gauge,
         &[],
         "1 while the kill switch is on, or cannot be read.",
     ),
-    metric("truing_notices_unsent", MetricKind::Gauge, &[], "Notices that are not sent yet, for `[notify]`."),
-    metric(
+    metric_row(
+        "truing_notices_unsent",
+        MetricKind::Gauge,
+        &[],
+        "Notices that are not sent yet, for `[notify]`.",
+    ),
+    metric_row(
         "truing_notices_failed_total",
         MetricKind::Counter,
         &[],
         "Notices that a sink of `[notify]` did not accept after several attempts; they are not retried \
          there.",
     ),
-    metric(
+    metric_row(
         "truing_budget_spent_ratio",
         MetricKind::Gauge,
         &["level"],
@@ -255,14 +265,19 @@ pub const METRICS: &[MetricDefinition] = &[
          the greatest part of its own, and of the installation (`month`); UTC. `truing budget show` has \
          all.",
     ),
-    metric("truing_build_info", MetricKind::Gauge, &["version"], "1; its label is the program's version."),
-    metric(
+    metric_row(
+        "truing_build_info",
+        MetricKind::Gauge,
+        &["version"],
+        "1; its label is the program's version.",
+    ),
+    metric_row(
         "process_cpu_seconds_total",
         MetricKind::Counter,
         &[],
         "Processor time of this process, without its children.",
     ),
-    metric(
+    metric_row(
         "process_resident_memory_bytes",
         MetricKind::Gauge,
         &[],
@@ -271,7 +286,7 @@ pub const METRICS: &[MetricDefinition] = &[
 ];
 
 /// Renders the reference page of all metrics as Markdown.
-pub fn page() -> String {
+pub fn render_metrics_page() -> String {
     let mut page = "# Metrics\n\n<!-- Generated from crates/service/src/metrics/table.rs. To update it: \
          UPDATE_DOCS=1 cargo test -p truing-service -->\n\n`truing serve` answers `GET /metrics` in \
          Prometheus's text format, on the address of its webhooks. Counters and\nhistograms start at zero \

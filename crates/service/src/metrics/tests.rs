@@ -174,10 +174,10 @@ fn names_end_in_their_units() {
 fn the_page_is_what_the_table_says() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/metrics.md");
     if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(&path, page()).unwrap();
+        std::fs::write(&path, render_metrics_page()).unwrap();
     }
     let written = std::fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(written, page(), "update it: UPDATE_DOCS=1 cargo test -p truing-service");
+    assert_eq!(written, render_metrics_page(), "update it: UPDATE_DOCS=1 cargo test -p truing-service");
 }
 
 fn docs() -> std::path::PathBuf {

@@ -37,7 +37,7 @@ pub fn format_dollars(micro: u64) -> String {
 }
 
 /// Returns the mean for each run; 0 without a run.
-pub fn mean(sum: u64, runs: u64) -> u64 {
+pub fn mean_per_run(sum: u64, runs: u64) -> u64 {
     sum.checked_div(runs).unwrap_or(0)
 }
 

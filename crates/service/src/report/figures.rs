@@ -10,8 +10,8 @@ use truing_core::slot::LoopKind;
 use truing_loops::text::format_instant;
 
 use super::alike::normalize_reason;
-use super::amount::mean;
-use super::loops::{self, date, day};
+use super::amount::mean_per_run;
+use super::loops::{self, format_day, utc_day};
 use super::run::ReportedRun;
 
 /// Largest number of days that are reported day by day; longer times are reported by week.
@@ -130,7 +130,7 @@ pub struct PromptFigures {
 }
 
 fn serialize_date<S: Serializer>(day: &i64, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_str(&date(*day))
+    to.serialize_str(&format_day(*day))
 }
 
 fn serialize_instant<S: Serializer>(at: &UnixMillis, to: S) -> Result<S::Ok, S::Error> {
@@ -204,26 +204,26 @@ impl Serialize for RunEndTally {
 impl LoopFigures {
     /// Computes the figures of these runs of one loop, which come newest first; `now` ends the last period.
     pub fn from_runs(of: LoopKind, runs: &[ReportedRun], now: UnixMillis) -> Self {
-        let order = loops::steps(of);
+        let order = loops::loop_steps(of);
         let place = |step: &str| order.iter().position(|id| *id == step);
         let tally = RunEndTally::from_runs(runs);
         let sum = |of: fn(&ReportedRun) -> u64| runs.iter().map(of).fold(0, u64::saturating_add);
-        let (period_days, periods) = periods(runs, now);
+        let (period_days, periods) = compute_period_figures(runs, now);
         Self {
             tally,
             turns: sum(ReportedRun::turns),
             cost_micro_usd: sum(ReportedRun::cost),
-            mean_ms: mean(sum(ReportedRun::duration_ms), tally.runs()),
+            mean_ms: mean_per_run(sum(ReportedRun::duration_ms), tally.runs()),
             results: count_words(runs.iter().filter_map(|run| run.result.as_deref())),
-            reasons: reasons(runs),
+            reasons: count_end_reasons(runs),
             update_types: count_words(runs.iter().filter_map(|run| run.update_type)),
             highest_steps: sort_rows(count_words(runs.iter().map(|run| run.highest_step)), |count| {
                 place(&count.id)
             }),
-            steps: sort_rows(steps(runs), |step| place(step.id)),
+            steps: sort_rows(compute_step_figures(runs), |step| place(step.id)),
             period_days,
             periods,
-            prompts: prompts(runs),
+            prompts: compute_prompt_figures(runs),
         }
     }
 }
@@ -238,7 +238,7 @@ fn count_words<'a>(words: impl Iterator<Item = &'a str>) -> Vec<LabelCount> {
     counts
 }
 
-fn reasons(runs: &[ReportedRun]) -> Vec<EndReason> {
+fn count_end_reasons(runs: &[ReportedRun]) -> Vec<EndReason> {
     // Of reasons that differ in ids and times alone, the newest is shown.
     let mut by_words = BTreeMap::<(&str, String), EndReason>::new();
     for run in runs {
@@ -258,7 +258,7 @@ fn sort_rows<T>(mut rows: Vec<T>, by: impl Fn(&T) -> Option<usize>) -> Vec<T> {
     rows
 }
 
-fn steps(runs: &[ReportedRun]) -> Vec<StepFigures> {
+fn compute_step_figures(runs: &[ReportedRun]) -> Vec<StepFigures> {
     let mut steps: Vec<StepFigures> = Vec::new();
     for part in runs.iter().flat_map(|run| &run.steps) {
         let at = steps.iter().position(|step| step.id == part.id).unwrap_or_else(|| {
@@ -277,9 +277,9 @@ fn steps(runs: &[ReportedRun]) -> Vec<StepFigures> {
 }
 
 /// Splits the time from the first run to now into days, or into weeks where days would be too many.
-fn periods(runs: &[ReportedRun], now: UnixMillis) -> (i64, Vec<PeriodFigures>) {
-    let last = runs.iter().map(|run| day(run.ended)).fold(day(now), i64::max);
-    let first = runs.iter().map(|run| day(run.ended)).min().unwrap_or(last);
+fn compute_period_figures(runs: &[ReportedRun], now: UnixMillis) -> (i64, Vec<PeriodFigures>) {
+    let last = runs.iter().map(|run| utc_day(run.ended)).fold(utc_day(now), i64::max);
+    let first = runs.iter().map(|run| utc_day(run.ended)).min().unwrap_or(last);
     let length = if last.saturating_sub(first) < MOST_DAYS { 1 } else { WEEK };
     let start = |day: i64| match length {
         1 => day,
@@ -296,7 +296,7 @@ fn periods(runs: &[ReportedRun], now: UnixMillis) -> (i64, Vec<PeriodFigures>) {
         })
         .collect();
     for run in runs {
-        let at = usize::try_from((start(day(run.ended)) - first).div_euclid(length)).ok();
+        let at = usize::try_from((start(utc_day(run.ended)) - first).div_euclid(length)).ok();
         if let Some(period) = at.and_then(|at| periods.get_mut(at)) {
             period.tally.add(run.kind);
             period.turns += run.turns();
@@ -306,7 +306,7 @@ fn periods(runs: &[ReportedRun], now: UnixMillis) -> (i64, Vec<PeriodFigures>) {
     (length, periods)
 }
 
-fn prompts(runs: &[ReportedRun]) -> Vec<PromptFigures> {
+fn compute_prompt_figures(runs: &[ReportedRun]) -> Vec<PromptFigures> {
     let mut prompts: Vec<PromptFigures> = Vec::new();
     for run in runs.iter().rev() {
         let Some(hash) = &run.prompt_hash else { continue };

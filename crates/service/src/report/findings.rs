@@ -144,12 +144,12 @@ impl FindingReport {
         };
         Self {
             all,
-            by_rule: groups(rows, |row| Some(row.rule.clone())),
-            by_tool: groups(rows, |row| tool(row).filter(|_| is(row, "tool"))),
-            by_model: groups(rows, |row| {
+            by_rule: group_findings(rows, |row| Some(row.rule.clone())),
+            by_tool: group_findings(rows, |row| tool(row).filter(|_| is(row, "tool"))),
+            by_model: group_findings(rows, |row| {
                 is(row, "agent").then(|| row.model.clone().unwrap_or_else(|| "unknown".to_owned()))
             }),
-            by_repository: groups(rows, |row| Some(name(row))),
+            by_repository: group_findings(rows, |row| Some(name(row))),
             first_comment: FirstComment::from_sorted_times(times),
         }
     }
@@ -173,7 +173,10 @@ impl FindingReport {
 }
 
 /// Groups rows by a name, the most findings first; rows without a name are left out.
-fn groups(rows: &[FindingCount], name: impl Fn(&FindingCount) -> Option<String>) -> Vec<FindingGroup> {
+fn group_findings(
+    rows: &[FindingCount],
+    name: impl Fn(&FindingCount) -> Option<String>,
+) -> Vec<FindingGroup> {
     let mut by_name = BTreeMap::<String, FindingCounts>::new();
     for row in rows {
         if let Some(name) = name(row) {

@@ -18,7 +18,7 @@ const MOST: usize = 20_000;
 const MOST_CONVERGES: usize = 2000;
 
 /// Returns the name of a loop for people.
-pub fn title(of: LoopKind) -> &'static str {
+pub fn loop_title(of: LoopKind) -> &'static str {
     match of {
         LoopKind::Review => "Reviews",
         LoopKind::Sync => "Sync jobs",
@@ -35,7 +35,7 @@ pub fn max_report_runs(of: LoopKind) -> usize {
 }
 
 /// Returns the names of a loop's steps, in order.
-pub fn steps(of: LoopKind) -> Vec<&'static str> {
+pub fn loop_steps(of: LoopKind) -> Vec<&'static str> {
     match of {
         LoopKind::Review => outcome::ReviewStep::ALL.iter().map(|step| step.as_str()).collect(),
         LoopKind::Sync => SyncStep::ALL.iter().map(|step| step.as_str()).collect(),
@@ -44,11 +44,11 @@ pub fn steps(of: LoopKind) -> Vec<&'static str> {
 }
 
 /// Returns the UTC day of an instant, in days since 1970.
-pub fn day(at: UnixMillis) -> i64 {
+pub fn utc_day(at: UnixMillis) -> i64 {
     at.0.div_euclid(DAY)
 }
 
 /// Formats a UTC day, given in days since 1970, as a date.
-pub fn date(day: i64) -> String {
+pub fn format_day(day: i64) -> String {
     format_instant(UnixMillis(day.saturating_mul(DAY))).chars().take(10).collect()
 }

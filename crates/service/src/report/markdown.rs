@@ -10,11 +10,11 @@ use truing_core::sync::record::SyncRecord;
 use truing_loops::text::{format_count, format_instant};
 
 use super::amount::{
-    format_dollars, format_duration, format_mean, format_share, format_success_rate, mean, short_hash,
+    format_dollars, format_duration, format_mean, format_share, format_success_rate, mean_per_run, short_hash,
 };
 use super::figures::{LabelCount, LoopFigures};
 use super::findings::{FindingCounts, FindingReport};
-use super::loops::date;
+use super::loops::format_day;
 use super::run::{ReportedRun, outcome_word, parse_web_url, words_of};
 use super::section::{LoopSection, RunReport};
 
@@ -33,7 +33,7 @@ pub fn render_report(report: &RunReport) -> String {
     let mut text =
         format!("# {title}\n\nFrom {} to {}.\n", format_instant(report.since), format_instant(report.until));
     for section in &report.sections {
-        text += &self::section(section);
+        text += &self::render_section(section);
     }
     text
 }
@@ -47,12 +47,12 @@ pub fn render_job_run(record: &SyncRecord) -> String {
         let _ = writeln!(text, "{}\n", escape_text(&format!("{} {from} to {to}", record.detail.package)));
     }
     if !run.reason.is_empty() {
-        let _ = writeln!(text, "{}\n", cell(&run));
+        let _ = writeln!(text, "{}\n", render_reason_cell(&run));
     }
     if let Some(url) = run.url.as_ref().or(run.question.as_ref()) {
-        let _ = writeln!(text, "{}\n", link(url));
+        let _ = writeln!(text, "{}\n", render_link(url));
     }
-    text += &table(
+    text += &render_table(
         &["Step", "Turns", "Cost", "Time"],
         run.steps.iter().map(|part| {
             let cost = format_dollars(part.cost_micro_usd.0);
@@ -62,7 +62,7 @@ pub fn render_job_run(record: &SyncRecord) -> String {
     text
 }
 
-fn section(section: &LoopSection) -> String {
+fn render_section(section: &LoopSection) -> String {
     let (figures, of) = (&section.figures, section.loop_kind);
     let tally = &figures.tally;
     let mut text = format!("\n## {}\n\n", section.title());
@@ -74,7 +74,7 @@ fn section(section: &LoopSection) -> String {
         if let Some(part) = section.unrecorded_note() {
             let _ = writeln!(text, "\n{} in all. {part}", format_dollars(figures.cost_micro_usd));
         }
-        return text + &jobs(section);
+        return text + &render_jobs(section);
     }
     let kinds = RunOutcome::ALL.into_iter().filter(|kind| tally.get(*kind) > 0);
     let kinds: Vec<Vec<String>> = kinds
@@ -99,15 +99,15 @@ fn section(section: &LoopSection) -> String {
     if let Some(part) = section.unrecorded_note() {
         let _ = writeln!(text, "{part}\n");
     }
-    text += &table(&["End", "Runs", "Share"], kinds);
-    text += &section.reviews.as_ref().map(|reviews| findings(&reviews.findings)).unwrap_or_default();
+    text += &render_table(&["End", "Runs", "Share"], kinds);
+    text += &section.reviews.as_ref().map(|reviews| render_findings(&reviews.findings)).unwrap_or_default();
     text += &render_counts("Result", &figures.results);
     text += &render_counts("Update type", &figures.update_types);
     text += &render_counts("Furthest step", &figures.highest_steps);
-    text += &steps(figures);
-    text += &periods(section);
-    text += &prompts(figures);
-    text += &table(
+    text += &render_steps(figures);
+    text += &render_periods(section);
+    text += &render_prompts(figures);
+    text += &render_table(
         &["Runs", "End", "Why"],
         figures.reasons.iter().take(REASONS).map(|reason| {
             vec![
@@ -117,7 +117,7 @@ fn section(section: &LoopSection) -> String {
             ]
         }),
     );
-    text += &jobs(section);
+    text += &render_jobs(section);
     let last = section.runs.iter().take(RUNS).map(|run| {
         let result = words_of(run.result.as_deref().unwrap_or(run.outcome_word()));
         vec![
@@ -125,21 +125,21 @@ fn section(section: &LoopSection) -> String {
             escape_text(&run.name),
             result,
             run.to.as_deref().map_or_else(String::new, escape_text),
-            cell(run),
+            render_reason_cell(run),
         ]
     });
-    text + &table(&["Ended", "Of", "Result", "Release", "Why"], last)
+    text + &render_table(&["Ended", "Of", "Result", "Release", "Why"], last)
 }
 
-fn findings(findings: &FindingReport) -> String {
+fn render_findings(findings: &FindingReport) -> String {
     let row = |name: &str, counts: &FindingCounts| {
         std::iter::once(escape_text(name)).chain(counts.numbers().map(|number| number.to_string())).collect()
     };
     let heads = |title| std::iter::once(title).chain(FindingCounts::HEADS).collect::<Vec<&str>>();
-    let mut text = table(&heads("Findings"), [row("all", &findings.all)]);
+    let mut text = render_table(&heads("Findings"), [row("all", &findings.all)]);
     for groups in findings.tables() {
         let rows = groups.groups.iter().map(|group| row(&group.id, &group.counts));
-        text += &table(&heads(groups.title), rows);
+        text += &render_table(&heads(groups.title), rows);
         if groups.omitted_groups > 0 {
             let _ = writeln!(text, "And {} more: `--format json` has all.\n", groups.omitted_groups);
         }
@@ -152,23 +152,23 @@ fn findings(findings: &FindingReport) -> String {
 
 fn render_counts(title: &str, counts: &[LabelCount]) -> String {
     let row = |count: &LabelCount| vec![words_of(&count.id), count.runs.to_string()];
-    table(&[title, "Runs"], counts.iter().map(row))
+    render_table(&[title, "Runs"], counts.iter().map(row))
 }
 
-fn steps(figures: &LoopFigures) -> String {
+fn render_steps(figures: &LoopFigures) -> String {
     let row = |step: &super::figures::StepFigures| {
         vec![
             step.id.to_owned(),
             step.runs.to_string(),
             format_mean(step.turns, step.runs),
-            format_dollars(mean(step.cost_micro_usd, step.runs)),
-            format_duration(mean(step.ms, step.runs)),
+            format_dollars(mean_per_run(step.cost_micro_usd, step.runs)),
+            format_duration(mean_per_run(step.ms, step.runs)),
         ]
     };
-    table(&["Step", "Runs", "Turns a run", "Cost a run", "Time a run"], figures.steps.iter().map(row))
+    render_table(&["Step", "Runs", "Turns a run", "Cost a run", "Time a run"], figures.steps.iter().map(row))
 }
 
-fn periods(section: &LoopSection) -> String {
+fn render_periods(section: &LoopSection) -> String {
     let figures = &section.figures;
     let head = if figures.period_days == 1 { "Day (UTC)" } else { "Week of" };
     let mut heads = vec![head, "Runs"];
@@ -176,7 +176,7 @@ fn periods(section: &LoopSection) -> String {
     heads.extend(["Success", "Turns", "Cost"]);
     let left_out = figures.periods.len().saturating_sub(PERIODS);
     let rows = figures.periods.iter().skip(left_out).map(|period| {
-        let mut row = vec![date(period.from), period.tally.runs().to_string()];
+        let mut row = vec![format_day(period.from), period.tally.runs().to_string()];
         row.extend(RunOutcome::ALL.map(|kind| period.tally.get(kind).to_string()));
         row.extend([
             format_success_rate(period.tally.success_rate()),
@@ -185,10 +185,10 @@ fn periods(section: &LoopSection) -> String {
         ]);
         row
     });
-    table(&heads, rows)
+    render_table(&heads, rows)
 }
 
-fn prompts(figures: &LoopFigures) -> String {
+fn render_prompts(figures: &LoopFigures) -> String {
     let row = |prompt: &super::figures::PromptFigures| {
         let runs = prompt.tally.runs();
         vec![
@@ -198,31 +198,31 @@ fn prompts(figures: &LoopFigures) -> String {
             runs.to_string(),
             format_success_rate(prompt.tally.success_rate()),
             format_mean(prompt.turns, runs),
-            format_dollars(mean(prompt.cost_micro_usd, runs)),
+            format_dollars(mean_per_run(prompt.cost_micro_usd, runs)),
         ]
     };
-    table(
+    render_table(
         &["Prompt", "First run", "Last run", "Runs", "Success", "Turns a run", "Cost a run"],
         figures.prompts.iter().map(row),
     )
 }
 
-fn jobs(section: &LoopSection) -> String {
+fn render_jobs(section: &LoopSection) -> String {
     let row = |job: &super::section::JobLine| {
-        let question = job.question.as_deref().map_or_else(String::new, link);
+        let question = job.question.as_deref().map_or_else(String::new, render_link);
         vec![escape_text(&job.name), escape_text(&job.breaker_text()), question]
     };
-    table(&["Job", "State", "Question"], section.jobs.iter().map(row))
+    render_table(&["Job", "State", "Question"], section.jobs.iter().map(row))
 }
 
 /// Renders a web address as a link, and any other text as plain text.
-fn link(address: &str) -> String {
+fn render_link(address: &str) -> String {
     parse_web_url(address)
         .map_or_else(|| escape_text(address), |url| format!("<{}>", url.as_str().replace('|', "%7C")))
 }
 
 /// Renders the reason for a run's end as a table cell.
-fn cell(run: &ReportedRun) -> String {
+fn render_reason_cell(run: &ReportedRun) -> String {
     truncate_reason(&run.reason_line())
 }
 
@@ -231,7 +231,7 @@ fn truncate_reason(reason: &str) -> String {
 }
 
 /// Renders a table, or nothing without rows. Cells are Markdown of one line.
-fn table(heads: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+fn render_table(heads: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
     let rows: String = rows.into_iter().map(line).collect();
     if rows.is_empty() {

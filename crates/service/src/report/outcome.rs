@@ -12,8 +12,8 @@ use truing_loops::text::format_instant;
 use truing_store::RunEndCount;
 
 use super::alike::normalize_reason;
-use super::amount::mean;
-use super::loops::date;
+use super::amount::mean_per_run;
+use super::loops::format_day;
 
 /// The totals of ended runs by their end.
 #[derive(Serialize, Clone, Default)]
@@ -71,7 +71,7 @@ fn count_kinds(ended: &[RunEndCount], has_others: bool) -> Map<String, Value> {
 }
 
 /// Computes the totals of all rows; `has_others` adds the words of the loops other than review.
-pub fn totals(ended: &[RunEndCount], has_others: bool) -> OutcomeTotals {
+pub fn compute_totals(ended: &[RunEndCount], has_others: bool) -> OutcomeTotals {
     let sum = |of: fn(&RunEndCount) -> u64| ended.iter().map(of).sum::<u64>();
     let runs = sum(|row| row.runs);
     OutcomeTotals {
@@ -79,8 +79,8 @@ pub fn totals(ended: &[RunEndCount], has_others: bool) -> OutcomeTotals {
         kinds: count_kinds(ended, has_others),
         cost_micro_usd: sum(|row| row.cost),
         unrecorded_micro_usd: 0,
-        mean_ms: mean(sum(|row| row.ms), runs),
-        reasons: reasons(ended),
+        mean_ms: mean_per_run(sum(|row| row.ms), runs),
+        reasons: count_reasons(ended),
     }
 }
 
@@ -95,7 +95,7 @@ impl OutcomeTotals {
 }
 
 /// Returns the reasons, the most frequent first. Reasons that differ in ids and times alone are combined.
-fn reasons(ended: &[RunEndCount]) -> Vec<OutcomeReason> {
+fn count_reasons(ended: &[RunEndCount]) -> Vec<OutcomeReason> {
     let mut by_words = std::collections::BTreeMap::<(&str, String), (&str, u64)>::new();
     for row in ended.iter().filter(|row| !row.reason.is_empty()) {
         by_words.entry((&row.kind, normalize_reason(&row.reason))).or_insert((&row.reason, 0)).1 += row.runs;
@@ -113,12 +113,12 @@ fn reasons(ended: &[RunEndCount]) -> Vec<OutcomeReason> {
 }
 
 /// Computes the totals of each UTC day; the rows are in order of days.
-pub fn days(ended: &[RunEndCount], has_others: bool) -> Vec<DayTotals> {
+pub fn compute_day_totals(ended: &[RunEndCount], has_others: bool) -> Vec<DayTotals> {
     ended
         .chunk_by(|a, b| a.day == b.day)
         .map(|rows| {
-            let OutcomeTotals { runs, kinds, cost_micro_usd, mean_ms, .. } = totals(rows, has_others);
-            let day = rows.first().map_or_else(String::new, |row| date(row.day));
+            let OutcomeTotals { runs, kinds, cost_micro_usd, mean_ms, .. } = compute_totals(rows, has_others);
+            let day = rows.first().map_or_else(String::new, |row| format_day(row.day));
             DayTotals { day, runs, kinds, cost_micro_usd, mean_ms }
         })
         .collect()
@@ -159,7 +159,7 @@ pub fn outcome_json<D: RunDetail>(record: &RunRecord<D>, own: Value) -> Value {
 
 /// Returns a review as an outcome record. A review by rules has no prompt and calls no model. The record adds
 /// `review_id`, `name`, `url`, `head`, `base` and `open` to the key.
-pub fn review(record: &ReviewRecord, known: Option<&SlotDescription>) -> Value {
+pub fn review_outcome_json(record: &ReviewRecord, known: Option<&SlotDescription>) -> Value {
     let detail = &record.detail;
     let modelled = detail.modelled.as_ref();
     let open = detail.open.iter().map(|(severity, count)| json!({"severity": severity, "count": count}));
@@ -182,7 +182,7 @@ pub fn review(record: &ReviewRecord, known: Option<&SlotDescription>) -> Value {
 }
 
 /// Returns a converge run as an outcome record. Its evidence is the audits' findings and the pushed commits.
-pub fn converge(record: &ConvergeRecord, known: Option<&SlotDescription>) -> Value {
+pub fn converge_outcome_json(record: &ConvergeRecord, known: Option<&SlotDescription>) -> Value {
     let (detail, state) = (&record.detail, &record.detail.state);
     let is_final = record.run_outcome() == Some(RunOutcome::Done) && !state.audits_only;
     let kind = if is_final { "final" } else { "wip" };

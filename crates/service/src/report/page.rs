@@ -10,11 +10,12 @@ use truing_core::slot::LoopKind;
 use truing_loops::text::{format_count, format_instant};
 
 use super::amount::{
-    format_dollars, format_duration, format_mean, format_percent, format_share, format_success_rate, mean,
+    format_dollars, format_duration, format_mean, format_percent, format_share, format_success_rate,
+    mean_per_run,
 };
 use super::figures::{LabelCount, LoopFigures};
 use super::findings::{FindingCounts, FindingReport};
-use super::loops::{date, day};
+use super::loops::{format_day, utc_day};
 use super::run::{ReportedRun, outcome_word, words_of};
 use super::section::{JobLine, LoopSection, RunReport};
 use markup::{HtmlMarkup, element, link, style, text, void};
@@ -48,19 +49,19 @@ pub fn render_page(report: &RunReport) -> String {
         &[],
         [element("h1", &[], [text(report.title())]), element("p", &[("class", &"soft")], [text(since)])],
     );
-    let sections = report.sections.iter().map(section);
+    let sections = report.sections.iter().map(render_section);
     let main = element("main", &[], std::iter::once(top).chain(sections));
     element("html", &[("lang", &"en")], [head, element("body", &[], [main])]).page()
 }
 
-fn section(section: &LoopSection) -> HtmlMarkup {
+fn render_section(section: &LoopSection) -> HtmlMarkup {
     let mut parts = vec![element("h2", &[], [text(section.title())])];
     parts.extend(section.truncation_note().map(|cut| element("p", &[], [text(cut)])));
-    parts.push(tiles(section));
+    parts.push(render_tiles(section));
     parts.extend(section.unrecorded_note().map(muted_paragraph));
     if section.runs.is_empty() && !section.has_reviews() {
         parts.push(element("p", &[], [text("No run ended in that time.")]));
-        parts.extend((!section.jobs.is_empty()).then(|| jobs(&section.jobs)));
+        parts.extend((!section.jobs.is_empty()).then(|| render_jobs(&section.jobs)));
         return element("section", &[], parts);
     }
     let figures = &section.figures;
@@ -71,19 +72,23 @@ fn section(section: &LoopSection) -> HtmlMarkup {
     parts.push(grid(
         "",
         vec![
-            card("wide", "The last runs, oldest first", [plot::strip(&section.runs), legend(section)]),
-            card(
+            render_card(
+                "wide",
+                "The last runs, oldest first",
+                [plot::draw_run_strip(&section.runs), render_legend(section)],
+            ),
+            render_card(
                 "",
                 &format!("Runs and success {per}"),
-                [plot::trend(figures, section.loop_kind), rates(section)],
+                [plot::draw_run_trend(figures, section.loop_kind), render_rates(section)],
             ),
-            card("", &format!("Cost {per}"), [plot::cost(figures), costs(section)]),
+            render_card("", &format!("Cost {per}"), [plot::draw_cost(figures), render_costs(section)]),
         ],
     ));
-    parts.extend(section.reviews.as_ref().map(|reviews| grid("", findings(&reviews.findings))));
-    parts.push(grid("thirds", steps(figures)));
-    let jobs = (!section.jobs.is_empty()).then(|| jobs(&section.jobs));
-    let prompts = (!figures.prompts.is_empty()).then(|| prompts(figures));
+    parts.extend(section.reviews.as_ref().map(|reviews| grid("", render_findings(&reviews.findings))));
+    parts.push(grid("thirds", render_steps(figures)));
+    let jobs = (!section.jobs.is_empty()).then(|| render_jobs(&section.jobs));
+    let prompts = (!figures.prompts.is_empty()).then(|| render_prompts(figures));
     parts.push(grid("", jobs.into_iter().chain(prompts).collect()));
     let counted = [
         ("Results", &figures.results),
@@ -91,14 +96,14 @@ fn section(section: &LoopSection) -> HtmlMarkup {
         ("Furthest step", &figures.highest_steps),
     ];
     let counted = counted.into_iter().filter(|(_, counts)| !counts.is_empty());
-    parts.push(grid("thirds", counted.map(|(title, counts)| shares(title, counts)).collect()));
-    let reasons = (!figures.reasons.is_empty()).then(|| reasons(section));
+    parts.push(grid("thirds", counted.map(|(title, counts)| render_shares(title, counts)).collect()));
+    let reasons = (!figures.reasons.is_empty()).then(|| render_reasons(section));
     parts.push(grid("", reasons.into_iter().collect()));
     parts.push(recent_runs_table(section));
     element("section", &[], parts)
 }
 
-fn card(class: &str, title: &str, content: impl IntoIterator<Item = HtmlMarkup>) -> HtmlMarkup {
+fn render_card(class: &str, title: &str, content: impl IntoIterator<Item = HtmlMarkup>) -> HtmlMarkup {
     let head = element("h3", &[], [text(title)]);
     element("div", &[("class", &format!("card {class}").trim_end())], std::iter::once(head).chain(content))
 }
@@ -107,7 +112,7 @@ fn muted_paragraph(words: impl std::fmt::Display) -> HtmlMarkup {
     element("p", &[("class", &"soft")], [text(words)])
 }
 
-fn tiles(section: &LoopSection) -> HtmlMarkup {
+fn render_tiles(section: &LoopSection) -> HtmlMarkup {
     let (figures, tally) = (&section.figures, &section.figures.tally);
     let tile = |class: &str, title: &str, value: String, below: String| {
         let class = format!("tile {class}");
@@ -119,7 +124,7 @@ fn tiles(section: &LoopSection) -> HtmlMarkup {
         element("div", &[("class", &class.trim_end())], parts)
     };
     let of_runs = figures.cost_micro_usd.saturating_sub(section.unrecorded.0);
-    let per_run = mean(of_runs, tally.runs());
+    let per_run = mean_per_run(of_runs, tally.runs());
     let mut tiles = vec![
         tile("", "Runs", tally.runs().to_string(), format!("{} had something to do", tally.attempts())),
         tile(
@@ -156,17 +161,17 @@ fn tiles(section: &LoopSection) -> HtmlMarkup {
 }
 
 /// Renders the legend of the colours, with the number of runs of each end.
-fn legend(section: &LoopSection) -> HtmlMarkup {
+fn render_legend(section: &LoopSection) -> HtmlMarkup {
     let tally = &section.figures.tally;
     let items = RunOutcome::ALL.into_iter().filter(|kind| tally.get(*kind) > 0).map(|kind| {
         let (count, word) = (tally.get(kind), outcome_word(section.loop_kind, kind));
         let told = format!("{word} {count} ({})", format_share(count, tally.runs()));
-        element("li", &[], [plot::swatch(kind), text(told)])
+        element("li", &[], [plot::draw_swatch(kind), text(told)])
     });
     element("ul", &[("class", &"legend")], items)
 }
 
-fn rates(section: &LoopSection) -> HtmlMarkup {
+fn render_rates(section: &LoopSection) -> HtmlMarkup {
     let mut told =
         "Bars: runs by how they ended. Line: success, of runs that had something to do.".to_owned();
     if section.figures.prompts.len() > 1 {
@@ -175,7 +180,7 @@ fn rates(section: &LoopSection) -> HtmlMarkup {
     muted_paragraph(told)
 }
 
-fn costs(section: &LoopSection) -> HtmlMarkup {
+fn render_costs(section: &LoopSection) -> HtmlMarkup {
     let figures = &section.figures;
     if figures.cost_micro_usd == 0 {
         return muted_paragraph("No model was paid for.");
@@ -187,8 +192,8 @@ fn costs(section: &LoopSection) -> HtmlMarkup {
 }
 
 /// Renders turns, time and cost of each step.
-fn steps(figures: &LoopFigures) -> Vec<HtmlMarkup> {
-    let tenths = |sum: u64, runs: u64| mean(sum.saturating_mul(10), runs);
+fn render_steps(figures: &LoopFigures) -> Vec<HtmlMarkup> {
+    let tenths = |sum: u64, runs: u64| mean_per_run(sum.saturating_mul(10), runs);
     let turns: Vec<_> = figures
         .steps
         .iter()
@@ -198,7 +203,7 @@ fn steps(figures: &LoopFigures) -> Vec<HtmlMarkup> {
         .steps
         .iter()
         .map(|step| {
-            let cost = mean(step.cost_micro_usd, step.runs);
+            let cost = mean_per_run(step.cost_micro_usd, step.runs);
             (step.id, cost, format_dollars(cost))
         })
         .collect();
@@ -206,20 +211,20 @@ fn steps(figures: &LoopFigures) -> Vec<HtmlMarkup> {
         .steps
         .iter()
         .map(|step| {
-            let ms = mean(step.ms, step.runs);
+            let ms = mean_per_run(step.ms, step.runs);
             (step.id, ms, format_duration(ms))
         })
         .collect();
     let note = || muted_paragraph("Mean of the runs that reached it.");
     vec![
-        card("", "Turns a step", [plot::render_step_bars(&turns, "mean turns of each step"), note()]),
-        card("", "Time a step", [plot::render_step_bars(&times, "mean time of each step"), note()]),
-        card("", "Cost a step", [plot::render_step_bars(&costs, "mean cost of each step"), note()]),
+        render_card("", "Turns a step", [plot::render_step_bars(&turns, "mean turns of each step"), note()]),
+        render_card("", "Time a step", [plot::render_step_bars(&times, "mean time of each step"), note()]),
+        render_card("", "Cost a step", [plot::render_step_bars(&costs, "mean cost of each step"), note()]),
     ]
 }
 
 /// Renders a table. A head that begins with `#` is of a column of numbers, with `~` of a column of long text.
-fn table(heads: &[&str], rows: impl IntoIterator<Item = Vec<HtmlMarkup>>) -> HtmlMarkup {
+fn render_table(heads: &[&str], rows: impl IntoIterator<Item = Vec<HtmlMarkup>>) -> HtmlMarkup {
     let class = |head: &str| match head.chars().next() {
         Some('#') => "n",
         Some('~') => "w",
@@ -239,7 +244,7 @@ fn table(heads: &[&str], rows: impl IntoIterator<Item = Vec<HtmlMarkup>>) -> Htm
 }
 
 /// Renders the outcome of findings, overall and by group.
-fn findings(findings: &FindingReport) -> Vec<HtmlMarkup> {
+fn render_findings(findings: &FindingReport) -> Vec<HtmlMarkup> {
     let row = |name: &str, counts: &FindingCounts| {
         std::iter::once(text(name)).chain(counts.numbers().map(text)).collect::<Vec<HtmlMarkup>>()
     };
@@ -249,37 +254,37 @@ fn findings(findings: &FindingReport) -> Vec<HtmlMarkup> {
     };
     let table = |title: &str, rows: Vec<Vec<HtmlMarkup>>| {
         let heads = heads(title);
-        table(&heads.iter().map(String::as_str).collect::<Vec<_>>(), rows)
+        render_table(&heads.iter().map(String::as_str).collect::<Vec<_>>(), rows)
     };
     let mut all = vec![table("", vec![row("all", &findings.all)])];
     all.push(muted_paragraph(
         "All recorded findings of what was reviewed in that time, in their present state.",
     ));
     all.extend(findings.first_comment.map(|first| muted_paragraph(format!("{}.", first.sentence()))));
-    let mut cards = vec![card("wide", "Findings", all)];
+    let mut cards = vec![render_card("wide", "Findings", all)];
     for groups in findings.tables() {
         let rows = groups.groups.iter().map(|group| row(&group.id, &group.counts)).collect();
         let mut parts = vec![table(groups.title, rows)];
         parts.extend((groups.omitted_groups > 0).then(|| {
             muted_paragraph(format!("And {} more: `--format json` has all.", groups.omitted_groups))
         }));
-        cards.push(card("wide", &format!("Findings by {}", groups.title.to_lowercase()), parts));
+        cards.push(render_card("wide", &format!("Findings by {}", groups.title.to_lowercase()), parts));
     }
     cards
 }
 
-fn shares(title: &str, counts: &[LabelCount]) -> HtmlMarkup {
+fn render_shares(title: &str, counts: &[LabelCount]) -> HtmlMarkup {
     let all: u64 = counts.iter().map(|count| count.runs).sum();
     let most = counts.iter().map(|count| count.runs).max().unwrap_or(0);
     let row = |count: &LabelCount| {
-        let share = [plot::share(count.runs, most), text(format_share(count.runs, all))];
+        let share = [plot::draw_share_bar(count.runs, most), text(format_share(count.runs, all))];
         let share = element("span", &[("class", &"share")], share);
         vec![text(words_of(&count.id)), text(count.runs), share]
     };
-    card("", title, [table(&["", "#Runs", "Share"], counts.iter().map(row))])
+    render_card("", title, [render_table(&["", "#Runs", "Share"], counts.iter().map(row))])
 }
 
-fn prompts(figures: &LoopFigures) -> HtmlMarkup {
+fn render_prompts(figures: &LoopFigures) -> HtmlMarkup {
     let mut before: Option<u64> = None;
     let rows: Vec<Vec<HtmlMarkup>> = figures
         .prompts
@@ -292,15 +297,15 @@ fn prompts(figures: &LoopFigures) -> HtmlMarkup {
             });
             before = rate.or(before);
             vec![
-                plot::prompt(&prompt.hash),
-                text(date(day(prompt.first))),
-                text(date(day(prompt.last))),
+                plot::render_prompt(&prompt.hash),
+                text(format_day(utc_day(prompt.first))),
+                text(format_day(utc_day(prompt.last))),
                 text(runs),
                 text(format_success_rate(rate)),
                 text(change.unwrap_or_default()),
                 text(format_mean(prompt.turns, runs)),
-                text(format_dollars(mean(prompt.cost_micro_usd, runs))),
-                text(format_duration(mean(prompt.ms, runs))),
+                text(format_dollars(mean_per_run(prompt.cost_micro_usd, runs))),
+                text(format_duration(mean_per_run(prompt.ms, runs))),
             ]
         })
         .collect();
@@ -317,10 +322,10 @@ fn prompts(figures: &LoopFigures) -> HtmlMarkup {
     ];
     let note =
         muted_paragraph("Each compared with the one before it. Few runs prove little: check their number.");
-    card("wide", "Before and after another prompt", [table(&heads, rows), note])
+    render_card("wide", "Before and after another prompt", [render_table(&heads, rows), note])
 }
 
-fn jobs(jobs: &[JobLine]) -> HtmlMarkup {
+fn render_jobs(jobs: &[JobLine]) -> HtmlMarkup {
     let rows = jobs.iter().map(|job| {
         let question =
             job.question.as_ref().map_or_else(HtmlMarkup::default, |question| link(question, text(question)));
@@ -333,20 +338,24 @@ fn jobs(jobs: &[JobLine]) -> HtmlMarkup {
             question,
         ]
     });
-    card("wide", "Jobs", [table(&["Job", "Breaker", "~State", "#Runs", "#Success", "~Question"], rows)])
+    render_card(
+        "wide",
+        "Jobs",
+        [render_table(&["Job", "Breaker", "~State", "#Runs", "#Success", "~Question"], rows)],
+    )
 }
 
-fn reasons(section: &LoopSection) -> HtmlMarkup {
+fn render_reasons(section: &LoopSection) -> HtmlMarkup {
     let reasons = &section.figures.reasons;
     let rows = reasons.iter().take(REASONS).map(|reason| {
         let kind = element(
             "span",
             &[("class", &"tag")],
-            [plot::swatch(reason.kind), text(outcome_word(section.loop_kind, reason.kind))],
+            [plot::draw_swatch(reason.kind), text(outcome_word(section.loop_kind, reason.kind))],
         );
         vec![text(reason.runs), kind, text(line::truncate_text(reason.reason.clone(), REASON_CHARS))]
     });
-    let mut parts = vec![table(&["#Runs", "End", "~Why"], rows)];
+    let mut parts = vec![render_table(&["#Runs", "End", "~Why"], rows)];
     let others = reasons.len().saturating_sub(REASONS);
     if others > 0 {
         parts.push(muted_paragraph(format!(
@@ -354,20 +363,20 @@ fn reasons(section: &LoopSection) -> HtmlMarkup {
             format_count(others, "other reason")
         )));
     }
-    card("wide", "Why runs ended as they did", parts)
+    render_card("wide", "Why runs ended as they did", parts)
 }
 
 /// Renders the last runs, one by one.
 fn recent_runs_table(section: &LoopSection) -> HtmlMarkup {
     let rows = section.runs.iter().take(RUNS).map(|run| {
         let result = words_of(run.result.as_deref().unwrap_or(run.outcome_word()));
-        let result = element("span", &[("class", &"tag")], [plot::swatch(run.kind), text(result)]);
+        let result = element("span", &[("class", &"tag")], [plot::draw_swatch(run.kind), text(result)]);
         let result =
             run.url.as_ref().or(run.question.as_ref()).map_or(result.clone(), |url| link(url, result));
         vec![
             text(format_instant(run.ended).replace('T', " ").trim_end_matches('Z')),
             text(&run.name),
-            text(release(run)),
+            text(render_release_change(run)),
             result,
             text(run.highest_step),
             text(run.turns()),
@@ -377,7 +386,7 @@ fn recent_runs_table(section: &LoopSection) -> HtmlMarkup {
         ]
     });
     let heads = ["Ended (UTC)", "Of", "Release", "Result", "Step", "#Turns", "#Cost", "#Time", "~Why"];
-    let table = table(&heads, rows);
+    let table = render_table(&heads, rows);
     let told = match section.runs.len() {
         runs if runs > RUNS => format!("The last {RUNS} of {runs} runs"),
         runs => format!("All {}", format_count(runs, "run")),
@@ -387,7 +396,7 @@ fn recent_runs_table(section: &LoopSection) -> HtmlMarkup {
 }
 
 /// Renders the change from one release to another.
-fn release(run: &ReportedRun) -> String {
+fn render_release_change(run: &ReportedRun) -> String {
     match (&run.from, &run.to) {
         (Some(from), Some(to)) if from != to => format!("{from} → {to}"),
         (_, Some(release)) | (Some(release), None) => release.clone(),

@@ -7,7 +7,7 @@ use truing_core::run::RunOutcome;
 use truing_core::slot::LoopKind;
 use truing_store::RunEndCount;
 
-use super::amount::mean;
+use super::amount::mean_per_run;
 use super::figures::RunEndTally;
 use super::findings::FindingReport;
 use super::run::outcome_word;
@@ -62,7 +62,7 @@ impl ReviewTotals {
 
     /// Returns the mean duration of a review, in milliseconds.
     pub fn mean_ms(&self) -> u64 {
-        mean(self.ended.iter().map(|row| row.ms).sum(), self.ended.iter().map(|row| row.runs).sum())
+        mean_per_run(self.ended.iter().map(|row| row.ms).sum(), self.ended.iter().map(|row| row.runs).sum())
     }
 
     /// Returns the totals in the form for programs.

@@ -10,7 +10,7 @@ use truing_loops::text::format_instant;
 
 use super::amount;
 use super::figures::{LoopFigures, RunEndTally};
-use super::loops::{self, date, day};
+use super::loops::{self, format_day, utc_day};
 use super::reviews::ReviewTotals;
 use super::run::ReportedRun;
 
@@ -48,7 +48,7 @@ impl RunReport {
     /// Returns the title: the host, and the first and the last day.
     pub fn title(&self) -> String {
         let at = self.host.as_ref().map_or_else(String::new, |host| format!(" at {host}"));
-        format!("Truing{at}, {} to {}", date(day(self.since)), date(day(self.until)))
+        format!("Truing{at}, {} to {}", format_day(utc_day(self.since)), format_day(utc_day(self.until)))
     }
 }
 
@@ -84,7 +84,7 @@ impl LoopSection {
 
     /// Returns the name of the section for people.
     pub fn title(&self) -> &'static str {
-        if self.is_local() { "Local reviews" } else { loops::title(self.loop_kind) }
+        if self.is_local() { "Local reviews" } else { loops::loop_title(self.loop_kind) }
     }
 
     /// Returns a sentence about the runs that were not read; none if all were.

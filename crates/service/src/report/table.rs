@@ -46,7 +46,7 @@ const COLUMNS: [&str; 25] = [
 pub fn render_csv(sections: &[LoopSection]) -> Result<String, Box<dyn Error + Send + Sync>> {
     let mut table = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
     table.write_record(COLUMNS)?;
-    let runs = sections.iter().flat_map(|section| &section.runs).map(row);
+    let runs = sections.iter().flat_map(|section| &section.runs).map(render_row);
     let unrecorded = sections.iter().filter(|section| section.unrecorded > MicroUsd(0)).map(unrecorded_row);
     for row in runs.chain(unrecorded) {
         table.write_record(row)?;
@@ -55,7 +55,7 @@ pub fn render_csv(sections: &[LoopSection]) -> Result<String, Box<dyn Error + Se
     Ok(String::from_utf8(bytes)?)
 }
 
-fn row(run: &ReportedRun) -> [String; COLUMNS.len()] {
+fn render_row(run: &ReportedRun) -> [String; COLUMNS.len()] {
     let word = |word: Option<&str>| word.unwrap_or_default().to_owned();
     let foreign = |text: Option<&String>| text.map_or_else(String::new, |text| escape_formula(text));
     [

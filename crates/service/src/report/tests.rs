@@ -9,7 +9,7 @@ use truing_core::run::{RunStage, StepCost};
 use truing_store::RunEndCount;
 
 use super::loops::DAY;
-use super::outcome::{days, review, totals};
+use super::outcome::{compute_day_totals, compute_totals, review_outcome_json};
 
 /// The instant 2026-09-21T14:13:20Z, in milliseconds.
 const NOW: i64 = 1_790_000_000_000;
@@ -61,7 +61,7 @@ fn a_record_has_every_field_of_the_contract() {
     );
     record.versions = [("truing".to_owned(), "0.1.0".to_owned())].into();
     let known = SlotDescription { name: "a/b#7".into(), url: "https://example.com/7".into(), head: None };
-    insta::assert_json_snapshot!(review(&record, Some(&known)), @r#"
+    insta::assert_json_snapshot!(review_outcome_json(&record, Some(&known)), @r#"
     {
       "base": "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
       "cost_micro_usd": 7,
@@ -117,12 +117,12 @@ fn a_record_has_every_field_of_the_contract() {
 
 #[test]
 fn totals_name_all_kinds_and_days_add_up_to_them() {
-    let totals = totals(&week(), false);
+    let totals = compute_totals(&week(), false);
     assert_eq!(totals.runs, 1250);
     assert_eq!(totals.kinds.values().filter_map(Value::as_u64).sum::<u64>(), 1250);
     assert_eq!(totals.kinds.len(), 5);
     assert_eq!((totals.cost_micro_usd, totals.mean_ms), (1_250 * 1_200, 1_888_500 / 1_250));
     let reason = totals.reasons.first().unwrap();
     assert_eq!((reason.kind.as_str(), reason.runs), ("partial", 4), "the rows of both days");
-    assert_eq!(days(&week(), false).iter().map(|day| day.runs).collect::<Vec<_>>(), [1205, 45]);
+    assert_eq!(compute_day_totals(&week(), false).iter().map(|day| day.runs).collect::<Vec<_>>(), [1205, 45]);
 }

@@ -167,13 +167,14 @@ fn find_working_tree(folder: &Path) -> Option<&Path> {
 fn check_config(path: Option<&Path>, context: &CommandContext) -> Result<(), CliError> {
     let here = context.environment.directory();
     let source = match path {
-        Some(file) => truing_config::read(file, &here.join(file))?,
+        Some(file) => truing_config::read_named_file(file, &here.join(file))?,
         None => {
             match truing_config::operator_file(&context.environment, context.globals.config.as_deref())? {
                 Some(file) => file,
                 // This file is only checked: no command reads its configuration from the current folder.
                 None if here.join(WRITTEN_FILE).exists() => {
-                    let file = truing_config::read(Path::new(WRITTEN_FILE), &here.join(WRITTEN_FILE))?;
+                    let file =
+                        truing_config::read_named_file(Path::new(WRITTEN_FILE), &here.join(WRITTEN_FILE))?;
                     context.output.print_note(format_args!("to use it: `--config {WRITTEN_FILE}`"));
                     file
                 }

@@ -217,7 +217,7 @@ impl ReportQuery<'_> {
         let mut ended = self.count_runs_by_day(LoopKind::Review).await?;
         let reviews: Vec<DescribedReview> = self.described_runs(limit).await?;
         for (record, known) in &reviews {
-            outcomes.push((record.ended, outcome::review(record, known.as_ref())));
+            outcomes.push((record.ended, outcome::review_outcome_json(record, known.as_ref())));
         }
         let (local, served): (Vec<ReviewTotals>, Vec<ReviewTotals>) =
             self.load_review_totals(false).await?.into_iter().partition(|reviews| reviews.is_local);
@@ -232,21 +232,24 @@ impl ReportQuery<'_> {
         let converge = self.converge_section(&converges).await?;
         ended.extend(self.count_runs_by_day(LoopKind::Converge).await?);
         let last = converges.iter().take(limit);
-        outcomes
-            .extend(last.map(|(record, known)| (record.ended, outcome::converge(record, known.as_ref()))));
+        outcomes.extend(
+            last.map(|(record, known)| {
+                (record.ended, outcome::converge_outcome_json(record, known.as_ref()))
+            }),
+        );
         outcomes.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
         outcomes.truncate(limit);
         ended.sort_by_key(|row| row.day);
         let has_others = jobs.is_some() || converge.is_some();
         let of_others = jobs.iter().chain(&converge).map(|section| section.unrecorded.0);
         let untold = MicroUsd(of_others.fold(self.unrecorded_cost().await?.0, u64::saturating_add));
-        let totals = outcome::totals(&ended, has_others).with_unrecorded_cost(untold);
+        let totals = outcome::compute_totals(&ended, has_others).with_unrecorded_cost(untold);
         Ok(ReportJson {
             schema: "truing.report/1",
             since: format_instant(self.since),
             until: format_instant(self.now),
             truncated: totals.runs > outcomes.len() as u64,
-            days: outcome::days(&ended, has_others),
+            days: outcome::compute_day_totals(&ended, has_others),
             totals,
             reviews: served.map(|reviews| reviews.to_answer()),
             local_reviews: local.map(|reviews| reviews.to_answer()),

@@ -313,7 +313,7 @@ impl RetractionTarget {
         let name = &self.described.name;
         let mut left = MAX_WAIT;
         loop {
-            let until = match worker::retract(served, &self.key).await {
+            let until = match worker::retract_comments(served, &self.key).await {
                 Ok(StepOutcome::DueAt(until, WaitReason::Settling)) => until,
                 Ok(
                     StepOutcome::Idle | StepOutcome::Again | StepOutcome::Held(_) | StepOutcome::DueAt(..),

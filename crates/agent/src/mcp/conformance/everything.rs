@@ -121,19 +121,19 @@ fn complete_result<T: DeserializeOwned>(mut value: Value) -> Result<T, ErrorData
     serde_json::from_value(value).map_err(|error| ErrorData::internal_error(error.to_string(), None))
 }
 
-fn message(content: &Value) -> Value {
+fn prompt_message(content: &Value) -> Value {
     json!({"role": "user", "content": content})
 }
 
-fn text(text: &str) -> Value {
+fn text_content(text: &str) -> Value {
     json!({"type": "text", "text": text})
 }
 
-fn image() -> Value {
+fn image_content() -> Value {
     json!({"type": "image", "data": PNG, "mimeType": "image/png"})
 }
 
-fn resource(uri: &str, kind: &str, text: &str) -> Value {
+fn resource_content(uri: &str, kind: &str, text: &str) -> Value {
     json!({"type": "resource", "resource": {"uri": uri, "mimeType": kind, "text": text}})
 }
 
@@ -163,16 +163,16 @@ impl ServerHandler for ConformanceServer {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let content = match &*request.name {
-            "test_image_content" => json!([image()]),
+            "test_image_content" => json!([image_content()]),
             "test_audio_content" => json!([{"type": "audio", "data": WAV, "mimeType": "audio/wav"}]),
             "test_embedded_resource" => {
                 let words = "This is an embedded resource content.";
-                json!([resource("test://embedded-resource", "text/plain", words)])
+                json!([resource_content("test://embedded-resource", "text/plain", words)])
             }
             "test_multiple_content_types" => {
                 let data = r#"{"test":"data","value":123}"#;
-                let mixed = resource("test://mixed-content-resource", "application/json", data);
-                json!([text("Multiple content types test:"), image(), mixed])
+                let mixed = resource_content("test://mixed-content-resource", "application/json", data);
+                json!([text_content("Multiple content types test:"), image_content(), mixed])
             }
             "test_tool_with_progress" => {
                 if let Some(token) = context.meta.get_progress_token() {
@@ -182,7 +182,7 @@ impl ServerHandler for ConformanceServer {
                         told.map_err(|error| ErrorData::internal_error(error.to_string(), None))?;
                     }
                 }
-                json!([text("Done.")])
+                json!([text_content("Done.")])
             }
             "test_missing_capability" => {
                 let mut needed = ClientCapabilities::default();
@@ -191,7 +191,7 @@ impl ServerHandler for ConformanceServer {
                 if !has {
                     return Err(ErrorData::missing_required_client_capability(needed));
                 }
-                json!([text("It has it.")])
+                json!([text_content("It has it.")])
             }
             _ => return self.0.call_tool(request, context).await,
         };
@@ -272,21 +272,23 @@ impl ServerHandler for ConformanceServer {
         let given = Value::Object(request.arguments.unwrap_or_default());
         let word = |name: &str| given[name].as_str().unwrap_or_default().to_owned();
         let messages = match request.name.as_str() {
-            "test_simple_prompt" => vec![text("This is a simple prompt for testing.")],
+            "test_simple_prompt" => vec![text_content("This is a simple prompt for testing.")],
             "test_prompt_with_arguments" => {
                 let words =
                     format!("Prompt with arguments: arg1='{}', arg2='{}'", word("arg1"), word("arg2"));
-                vec![text(&words)]
+                vec![text_content(&words)]
             }
             "test_prompt_with_embedded_resource" => {
                 let words = "Embedded resource content for testing.";
-                let embedded = resource(&word("resourceUri"), "text/plain", words);
-                vec![embedded, text("Please process the embedded resource above.")]
+                let embedded = resource_content(&word("resourceUri"), "text/plain", words);
+                vec![embedded, text_content("Please process the embedded resource above.")]
             }
-            "test_prompt_with_image" => vec![image(), text("Please analyze the image above.")],
+            "test_prompt_with_image" => {
+                vec![image_content(), text_content("Please analyze the image above.")]
+            }
             _ => return Err(ErrorData::invalid_params("there is no such prompt", None)),
         };
-        let messages: Vec<Value> = messages.iter().map(message).collect();
+        let messages: Vec<Value> = messages.iter().map(prompt_message).collect();
         Ok(GetPromptResponse::Complete(complete_result::<GetPromptResult>(json!({"messages": messages}))?))
     }
 

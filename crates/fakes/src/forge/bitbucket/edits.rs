@@ -36,7 +36,7 @@ pub(super) enum EditRefusal {
 
 /// Checks that the caller may make this change: the author may, and so may accounts with write access. Truing
 /// must never change the title of another account's pull request, nor make it a draft.
-pub(super) fn check(
+pub(super) fn check_edit_permission(
     world: &mut ForgeInstance,
     repo: &StoredRepository,
     number: u64,

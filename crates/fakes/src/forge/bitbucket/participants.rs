@@ -30,7 +30,7 @@ pub(super) fn list_participants(pull: &StoredPull) -> Vec<PullParticipant> {
         }
     }
     let participant = |login: &str| {
-        let judged = verdict(pull, login);
+        let judged = last_verdict(pull, login);
         let last_comment_at =
             notes().filter(|note| note.author == login && !note.deleted).map(|note| note.created).max();
         PullParticipant {
@@ -46,7 +46,7 @@ pub(super) fn list_participants(pull: &StoredPull) -> Vec<PullParticipant> {
 }
 
 /// Returns the last verdict of an account.
-fn verdict<'a>(pull: &'a StoredPull, login: &str) -> Option<&'a StoredReview> {
+fn last_verdict<'a>(pull: &'a StoredPull, login: &str) -> Option<&'a StoredReview> {
     pull.reviews
         .iter()
         .rev()
@@ -73,7 +73,7 @@ pub(super) fn request_changes(
 }
 
 /// Withdraws the account's own verdict. At a Data Center the account stays a reviewer if it had one.
-pub(super) fn withdraw(
+pub(super) fn withdraw_verdict(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,
     number: u64,

@@ -40,7 +40,7 @@ pub(super) fn note_mut(pull: &mut StoredPull, id: u64) -> Option<&mut StoredComm
 }
 
 /// Returns the comment that a comment answers.
-pub(super) fn parent(comment: CommentRef<'_>) -> Option<u64> {
+pub(super) fn parent_comment(comment: CommentRef<'_>) -> Option<u64> {
     comment.note.parent.or_else(|| comment.inline?.in_reply_to)
 }
 
@@ -48,7 +48,8 @@ pub(super) fn parent(comment: CommentRef<'_>) -> Option<u64> {
 pub(super) fn first_comment_id(pull: &StoredPull, id: u64) -> u64 {
     let mut at = id;
     // Numbers grow, so the chain of parents ends.
-    while let Some(before) = find_any_comment(pull, at).and_then(parent).filter(|before| *before < at) {
+    while let Some(before) = find_any_comment(pull, at).and_then(parent_comment).filter(|before| *before < at)
+    {
         at = before;
     }
     at
@@ -56,7 +57,7 @@ pub(super) fn first_comment_id(pull: &StoredPull, id: u64) -> u64 {
 
 /// Returns true if a comment was answered. Deleted answers do not count.
 pub(super) fn is_answered(pull: &StoredPull, id: u64) -> bool {
-    all_comments(pull).into_iter().any(|comment| !comment.note.deleted && parent(comment) == Some(id))
+    all_comments(pull).into_iter().any(|comment| !comment.note.deleted && parent_comment(comment) == Some(id))
 }
 
 /// Returns the numbers of the comments that a list shows, oldest first. The list counts for comments whose

@@ -66,8 +66,10 @@ pub(crate) fn answer_query(state: &mut FakeForgeState, call: &ApiCall) -> Result
 
 /// Returns the result that the merge of a pull request would have.
 fn merge_state(state: &mut FakeForgeState, query: &str, variables: &Value, call: &ApiCall) -> Value {
-    let text = |name| argument(query, variables, name).and_then(|value| value.as_str().map(str::to_owned));
-    let number = argument(query, variables, "number").and_then(|value| value.as_u64()).unwrap_or_default();
+    let text =
+        |name| argument_value(query, variables, name).and_then(|value| value.as_str().map(str::to_owned));
+    let number =
+        argument_value(query, variables, "number").and_then(|value| value.as_u64()).unwrap_or_default();
     let (owner, name) = (text("owner").unwrap_or_default(), text("name").unwrap_or_default());
     let repo = state.repos.get_mut(&format!("{owner}/{name}").to_lowercase());
     let Some(repo) = repo.filter(|repo| call.pass.includes(repo)) else {
@@ -92,8 +94,9 @@ fn review_threads(
     call: &ApiCall,
 ) -> Result<Value, ApiReply> {
     let viewer = call.login.as_str();
-    let text = |name| argument(query, variables, name).and_then(|value| value.as_str().map(str::to_owned));
-    let number = argument(query, variables, "number").and_then(|value| value.as_u64());
+    let text =
+        |name| argument_value(query, variables, name).and_then(|value| value.as_str().map(str::to_owned));
+    let number = argument_value(query, variables, "number").and_then(|value| value.as_u64());
     let (owner, name) = (text("owner").unwrap_or_default(), text("name").unwrap_or_default());
     let FakeForgeState { world, repos, renamed_repositories: _ } = state;
     let repo = repos.get_mut(&format!("{owner}/{name}").to_lowercase());
@@ -121,10 +124,13 @@ fn review_threads(
     let (own, inner) =
         (after_field(query, "reviewThreads"), after_field(after_field(query, "reviewThreads"), "comments"));
     let size = |text| {
-        argument(text, variables, "first").and_then(|value| value.as_u64()).map_or(MAX_NODES, |n| n as usize)
+        argument_value(text, variables, "first")
+            .and_then(|value| value.as_u64())
+            .map_or(MAX_NODES, |n| n as usize)
     };
     let (size_of_page, comments) = (size(own).min(MAX_NODES), size(inner).min(MAX_NODES));
-    let cursor = argument(own, variables, "after").and_then(|value| value.as_str()?.parse::<u64>().ok());
+    let cursor =
+        argument_value(own, variables, "after").and_then(|value| value.as_str()?.parse::<u64>().ok());
     let rest: Vec<u64> =
         threads.iter().copied().filter(|id| cursor.is_none_or(|cursor| *id > cursor)).collect();
     let page: Vec<u64> = rest.iter().copied().take(size_of_page).collect();
@@ -298,7 +304,7 @@ fn texts_after_name<'a>(query: &'a str, name: &str) -> impl Iterator<Item = &'a 
 }
 
 /// Returns the value of the first argument of this name: a literal, or the value of its variable.
-fn argument(query: &str, variables: &Value, name: &str) -> Option<Value> {
+fn argument_value(query: &str, variables: &Value, name: &str) -> Option<Value> {
     texts_after_name(query, name).find_map(|rest| {
         let value = rest.trim_start().strip_prefix(':')?.trim_start();
         let end = |rest: &str, more: &str| {
@@ -333,7 +339,7 @@ mod tests {
         let query = "query Threads($owner: String!, $n: Int!) { repository(owner: $owner, name: \"shop\") \
             { pullRequest(number: $n) { reviewThreads(first: 50, after: $cursor) { nodes { comments(first: 1) { nodes { databaseId } } } } } } }";
         let variables = json!({"owner": "acme", "n": 7, "cursor": null});
-        let ask = |text, name| argument(text, &variables, name);
+        let ask = |text, name| argument_value(text, &variables, name);
         assert_eq!(ask(query, "owner"), Some("acme".into()));
         assert_eq!(ask(query, "name"), Some("shop".into()));
         assert_eq!(ask(query, "number"), Some(7.into()));

@@ -85,7 +85,7 @@ fn merge_fields(mut base: Value, more: Value) -> Value {
 }
 
 /// Returns an object of addresses.
-fn urls(list: &[(&str, &str)], own: &str) -> Value {
+fn url_fields(list: &[(&str, &str)], own: &str) -> Value {
     Value::Object(
         list.iter().map(|(field, rest)| ((*field).to_owned(), format!("{own}{rest}").into())).collect(),
     )
@@ -111,7 +111,7 @@ impl ForgeInstance {
             "user_view_type": "public",
             "site_admin": false,
         });
-        merge_fields(urls(USER_URLS, &format!("{base}/users/{login}")), fields)
+        merge_fields(url_fields(USER_URLS, &format!("{base}/users/{login}")), fields)
     }
 
     /// Returns the user that makes the call (`private-user`, as far as an app sees it).
@@ -170,7 +170,7 @@ impl ForgeInstance {
             "default_branch": repo.default_branch,
             "permissions": {"admin": false, "maintain": false, "push": true, "triage": true, "pull": true},
         });
-        merge_fields(urls(REPOSITORY_URLS, &format!("{base}/repos/{full_name}")), fields)
+        merge_fields(url_fields(REPOSITORY_URLS, &format!("{base}/repos/{full_name}")), fields)
     }
 
     /// Returns a pull request with this head: `pull-request` with sizes, `pull-request-simple` without.
@@ -225,7 +225,7 @@ impl ForgeInstance {
                 "review_comment": href(format!("{api}/pulls/comments{{/number}}")),
                 "commits": href(format!("{own}/commits")), "statuses": href(&statuses),
             },
-            "author_association": association(repo, &pull.author), "auto_merge": null,
+            "author_association": author_association(repo, &pull.author), "auto_merge": null,
             "active_lock_reason": null,
         });
         let Some(stats) = stats else { return simple };
@@ -258,7 +258,7 @@ impl ForgeInstance {
             "comments": pull.summary.iter().filter(|comment| !comment.deleted).count(),
             "created_at": format_time(pull.created), "updated_at": format_time(pull.updated),
             "closed_at": pull.closed.map(format_time),
-            "author_association": association(repo, &pull.author), "active_lock_reason": null,
+            "author_association": author_association(repo, &pull.author), "active_lock_reason": null,
             "draft": pull.draft,
             "pull_request": {
                 "url": format!("{api}/pulls/{number}"), "html_url": page, "diff_url": format!("{page}.diff"),
@@ -277,7 +277,7 @@ impl ForgeInstance {
             "user": self.user_json(&note.author),
             "body": note.body, "created_at": format_time(note.created),
             "updated_at": format_time(note.updated),
-            "author_association": association(repo, &note.author),
+            "author_association": author_association(repo, &note.author),
             "reactions": reactions_json(&url, &note.reactions),
         })
     }
@@ -362,7 +362,7 @@ impl ForgeInstance {
             "id": review.id, "node_id": node_id("PullRequestReview", review.id),
             "user": self.user_json(&review.author), "body": review.body, "state": review.state.as_str(),
             "html_url": page,
-            "pull_request_url": pull_url, "author_association": association(repo, &review.author),
+            "pull_request_url": pull_url, "author_association": author_association(repo, &review.author),
             "_links": {"html": href(&page), "pull_request": href(&pull_url)},
             "submitted_at": format_time(review.created), "commit_id": review.commit,
         })
@@ -384,7 +384,7 @@ impl ForgeInstance {
 }
 
 /// Returns an account's relation to a repository, by GitHub's name.
-pub(crate) fn association(repo: &StoredRepository, login: &str) -> &'static str {
+pub(crate) fn author_association(repo: &StoredRepository, login: &str) -> &'static str {
     if login == repo.owner {
         "OWNER"
     } else if repo.forks.contains_key(login) || login.ends_with("[bot]") {

@@ -60,7 +60,7 @@ fn find_call_row(verb: &str, path: &str) -> Option<&'static GitHubCallRow> {
 }
 
 /// Returns true if these permissions fulfil a need of the table.
-fn fulfils(need: &str, permissions: &BTreeMap<String, String>) -> bool {
+fn satisfies_need(need: &str, permissions: &BTreeMap<String, String>) -> bool {
     let has = |one: &str| {
         one.split_once(": ").is_some_and(|(name, level)| {
             permissions.get(name).is_some_and(|granted| granted == "write" || granted == level)
@@ -81,7 +81,7 @@ impl FakeTokenScope {
                 ..
             } => bitbucket::permissions::permits_call(*kind, permissions, verb, path),
             Self::Installation { kind, permissions, .. } => find_call_row(verb, path)
-                .is_some_and(|row| fulfils(row.required_permission(*kind), permissions)),
+                .is_some_and(|row| satisfies_need(row.required_permission(*kind), permissions)),
         }
     }
 

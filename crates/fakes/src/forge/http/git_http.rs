@@ -76,7 +76,9 @@ pub(crate) async fn answer_upload_pack(
     };
     let answer = match find_hidden_commit(&served, &body).await {
         // The message has git's own wording.
-        Ok(Some(commit)) => Ok(push::packet(format!("ERR upload-pack: not our ref {commit}").as_bytes())),
+        Ok(Some(commit)) => {
+            Ok(push::packet_line(format!("ERR upload-pack: not our ref {commit}").as_bytes()))
+        }
         Ok(None) => upload_pack(&served, &[], git_protocol(headers), body).await,
         Err(error) => Err(error),
     };

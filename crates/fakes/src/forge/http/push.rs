@@ -34,7 +34,7 @@ pub(crate) fn refs(shared: &FakeForgeShared, call: &ApiCall) -> ApiReply {
         .and_then(|repo| Ok(repo.git.receive_push(&["--http-backend-info-refs"], &[])?));
     match advertised {
         Ok(refs) => {
-            let mut answer = packet(format!("# service={SERVICE}\n").as_bytes());
+            let mut answer = packet_line(format!("# service={SERVICE}\n").as_bytes());
             answer.extend(b"0000");
             answer.extend(refs);
             with_no_cache(ApiReply::bytes(200, "application/x-git-receive-pack-advertisement", answer))
@@ -176,7 +176,7 @@ fn next_packet(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((bytes.get(LENGTH..length)?, bytes.get(length..)?))
 }
 
-pub(crate) fn packet(data: &[u8]) -> Vec<u8> {
+pub(crate) fn packet_line(data: &[u8]) -> Vec<u8> {
     let mut packet = format!("{:04x}", data.len() + LENGTH).into_bytes();
     packet.extend_from_slice(data);
     packet
@@ -184,16 +184,16 @@ pub(crate) fn packet(data: &[u8]) -> Vec<u8> {
 
 /// Returns the report of a push that was rejected.
 fn rejected_push_report(commands: &[RefUpdate], side_band: bool, why: &str, words: &str) -> Vec<u8> {
-    let mut report = packet(b"unpack ok\n");
+    let mut report = packet_line(b"unpack ok\n");
     for command in commands {
-        report.extend(packet(format!("ng {} {why}\n", command.name).as_bytes()));
+        report.extend(packet_line(format!("ng {} {why}\n", command.name).as_bytes()));
     }
     report.extend(b"0000");
     if !side_band {
         return report;
     }
     let band = |number: u8, data: &[u8]| {
-        let pieces = data.chunks(MAX_BAND).map(|piece| packet(&[&[number], piece].concat()));
+        let pieces = data.chunks(MAX_BAND).map(|piece| packet_line(&[&[number], piece].concat()));
         pieces.collect::<Vec<_>>().concat()
     };
     let mut answer = band(2, format!("{words}\n").as_bytes());

@@ -12,7 +12,7 @@ use truing_core::publish::{
 
 use super::super::address::rejected_error;
 use super::super::calls::{BitbucketApi, BitbucketComment, DiffPlace, NewBitbucketComment, ThreadResolution};
-use super::super::login::{BitbucketAccountKind, BitbucketAccounts, actor};
+use super::super::login::{BitbucketAccountKind, BitbucketAccounts, to_actor};
 use super::BitbucketClient;
 use crate::body::with_marker;
 use crate::marker::{MarkerMatch, disable_markers, normalize_text, split_marker};
@@ -171,7 +171,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 
     fn convert_line_comment(&self, accounts: &BitbucketAccounts<'_>, note: &BitbucketComment) -> LineComment {
-        let author = actor(accounts, note.author.as_ref());
+        let author = to_actor(accounts, note.author.as_ref());
         let is_ours = author.as_ref().is_some_and(|author| author.ours);
         let (topic, body) = self.read_verified_topic(self.id.number, is_ours, &note.text);
         let reviewed = match self.markers().find_marker(&self.id, &note.text) {
@@ -529,7 +529,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
 fn conversation_comment(accounts: &BitbucketAccounts<'_>, note: &BitbucketComment) -> ConversationComment {
     ConversationComment {
         id: comment_id(note.id),
-        author: actor(accounts, note.author.as_ref()),
+        author: to_actor(accounts, note.author.as_ref()),
         at: note.created,
     }
 }

@@ -15,7 +15,7 @@ use truing_core::port::{
 
 use super::super::address::rejected_error;
 use super::super::calls::{BitbucketApi, BitbucketComment, BitbucketPullRequest, PullRequestRef};
-use super::super::login::{BitbucketAccounts, actor};
+use super::super::login::{BitbucketAccounts, to_actor};
 use super::BitbucketClient;
 use super::notes::{comment_id, number_of};
 use crate::capability::AnchorCommit;
@@ -63,7 +63,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let what = self.what_of_pull("reading the pull request");
         let accounts = self.accounts().await?;
         let pull = self.read_pull(&what, self.id.number).await?;
-        let author = actor(&accounts, pull.author.as_ref());
+        let author = to_actor(&accounts, pull.author.as_ref());
         let repository = self.head_repository(&pull.head);
         let push = match &repository {
             None => Some(false),
@@ -120,7 +120,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
                 let mark = AuditMark::from_topic(topic.as_ref()?)?;
                 Some(PullReview {
                     id: ReviewId::new(note.id.to_string()),
-                    author: actor(accounts, note.author.as_ref()),
+                    author: to_actor(accounts, note.author.as_ref()),
                     state: ReviewState::Commented,
                     commit: Some(mark.commit),
                     at: Some(note.created),
@@ -172,7 +172,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         accounts: &BitbucketAccounts<'_>,
         pull: BitbucketPullRequest,
     ) -> BranchPull {
-        let author = actor(accounts, pull.author.as_ref());
+        let author = to_actor(accounts, pull.author.as_ref());
         let is_ours = author.as_ref().is_some_and(|author| author.ours);
         let (topic, body) = self.read_topic(0, is_ours, &pull.text);
         BranchPull {
@@ -198,7 +198,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let commits = self.calls.commits(&what, &self.repo, number).await?.into_iter();
         let commits = commits.map(|commit| PullCommit {
             sha: commit.sha,
-            author: actor(&accounts, commit.user.as_ref()),
+            author: to_actor(&accounts, commit.user.as_ref()),
             name: commit.name,
             email: commit.email,
             committed: commit.committed,
@@ -221,7 +221,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             review.commit = on_head(review.at);
         }
         let remark = |note: &BitbucketComment| {
-            let author = actor(&accounts, note.author.as_ref());
+            let author = to_actor(&accounts, note.author.as_ref());
             let is_ours = author.as_ref().is_some_and(|author| author.ours);
             let (topic, body) = self.read_topic(number, is_ours, &note.text);
             let on = note.location.as_ref();
@@ -254,7 +254,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let mut known: HashMap<AccountId, bool> = HashMap::new();
         let mut replies = Vec::new();
         for note in notes {
-            let author = actor(&accounts, note.author.as_ref());
+            let author = to_actor(&accounts, note.author.as_ref());
             let is_ours = author.as_ref().is_some_and(|author| author.ours);
             let (topic, body) = self.read_topic(number, is_ours, &note.text);
             let trusted = match note.author.filter(|user| user.is_person && !is_ours) {

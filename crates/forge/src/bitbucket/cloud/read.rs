@@ -51,7 +51,7 @@ impl BitbucketCloud {
             head,
             base,
             is_mergeable: body.mergeable,
-            reviewers: wire::reviewers(what, body.reviewers, body.participants)?,
+            reviewers: wire::merge_reviewers(what, body.reviewers, body.participants)?,
         })
     }
 

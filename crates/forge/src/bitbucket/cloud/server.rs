@@ -20,7 +20,7 @@ use super::super::client::BitbucketClient;
 use super::super::lists::{
     is_from_own_branch, know_comments, new_comments, open_pull, pull_comment, pull_line,
 };
-use super::super::login::remote;
+use super::super::login::git_remote;
 use super::{BitbucketCloud, parse_page, wire};
 use crate::capability::{BITBUCKET_CLOUD, ForgeCapability};
 use crate::forge_server::ForgeServer;
@@ -114,7 +114,7 @@ impl ForgeServer for BitbucketCloud {
         let options = &self.inner.options;
         let url = append_segments(&options.git_url, [workspace, &format!("{slug}.git")]);
         let user = if options.email.is_some() { API_TOKEN } else { ACCESS_TOKEN };
-        remote(&url, Some(user), &options.token)
+        git_remote(&url, Some(user), &options.token)
     }
 
     async fn repository(&self, repo: &str) -> Result<ForgeRepository, ForgeError> {

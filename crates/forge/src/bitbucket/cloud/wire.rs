@@ -148,7 +148,7 @@ impl CloudPull {
 }
 
 /// Returns the requested reviewers, and the participants who gave a verdict without a request.
-pub(super) fn reviewers(
+pub(super) fn merge_reviewers(
     what: &str,
     asked: Vec<CloudAccount>,
     participants: Vec<CloudParticipant>,

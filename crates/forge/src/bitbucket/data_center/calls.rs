@@ -25,7 +25,7 @@ use super::super::calls::{
 };
 use super::super::login::OwnAccount;
 use super::super::options::BitbucketOptions;
-use super::wire::{BRANCHES, millis};
+use super::wire::{BRANCHES, to_unix_millis};
 use super::{BitbucketDataCenter, wire};
 use crate::capability::ForgeCapability;
 use crate::http::{ForgeRequest, unavailable_error};
@@ -353,7 +353,7 @@ impl BitbucketApi for BitbucketDataCenter {
                 (name, email, author.user.user())
             });
             let (name, email, user) = author.unwrap_or_default();
-            let committed = millis(commit.committer_timestamp);
+            let committed = to_unix_millis(commit.committer_timestamp);
             Ok(BitbucketCommit { sha: parse_sha(what, &commit.id)?, user, name, email, committed })
         };
         newest_first.into_iter().rev().map(read).collect()

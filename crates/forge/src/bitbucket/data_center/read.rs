@@ -9,7 +9,7 @@ use super::super::bounds::parse_sha;
 use super::super::calls::{
     BitbucketComment, BitbucketPullRequest, CommentLines, PullRequestRef, ThreadResolution,
 };
-use super::wire::{BRANCHES, DataCenterActivity, DataCenterComment, millis};
+use super::wire::{BRANCHES, DataCenterActivity, DataCenterComment, to_unix_millis};
 use super::{BitbucketDataCenter, wire};
 
 /// Action of an activity that contains a comment.
@@ -38,7 +38,7 @@ impl BitbucketDataCenter {
             title: body.title,
             text: body.description.unwrap_or_default(),
             state,
-            created: millis(body.created_date),
+            created: to_unix_millis(body.created_date),
             author: body.author.and_then(|author| author.user.user()),
             head: parse_end(what, body.from_ref, is_open)?,
             base: parse_end(what, body.to_ref, is_open)?,
@@ -74,7 +74,7 @@ impl BitbucketDataCenter {
                 .as_ref()
                 .or(comment.anchor.as_ref())
                 .map(wire::DataCenterAnchor::to_comment_lines);
-            collect(&mut notes, &page, comment, on, is_gone);
+            collect_comments(&mut notes, &page, comment, on, is_gone);
         }
         // Deleted comments appear in activities but no longer exist.
         notes.retain(|_, note| !note.is_deleted);
@@ -108,7 +108,7 @@ fn parse_end(what: &str, body: wire::DataCenterPullRef, is_open: bool) -> Result
 }
 
 /// Collects a comment and all answers below it, each with the lines of the first.
-fn collect(
+fn collect_comments(
     notes: &mut BTreeMap<u64, BitbucketComment>,
     page: &str,
     first: DataCenterComment,
@@ -137,7 +137,7 @@ fn build_note(
     first: u64,
     location: Option<CommentLines>,
 ) -> BitbucketComment {
-    let created = millis(comment.created_date);
+    let created = to_unix_millis(comment.created_date);
     BitbucketComment {
         id: comment.id,
         version: comment.version,
@@ -145,7 +145,7 @@ fn build_note(
         first,
         author: comment.author.and_then(wire::DataCenterUser::user),
         created,
-        updated: comment.updated_date.map_or(created, millis),
+        updated: comment.updated_date.map_or(created, to_unix_millis),
         text: comment.text,
         url: format!("{page}/overview?commentId={}", comment.id),
         location,

@@ -18,7 +18,7 @@ use super::super::client::BitbucketClient;
 use super::super::lists::{
     is_from_own_branch, know_comments, new_comments, open_pull, pull_comment, pull_line,
 };
-use super::super::login::remote;
+use super::super::login::git_remote;
 use super::wire::BRANCHES;
 use super::{BitbucketDataCenter, page_url, wire};
 use crate::capability::ForgeCapability;
@@ -142,7 +142,7 @@ impl ForgeServer for BitbucketDataCenter {
         let options = &self.inner.options;
         let url = append_segments(&options.git_url, [key, &format!("{slug}.git")]);
         // The token of a project or a repository is sent without a user name.
-        remote(&url, None, &options.token)
+        git_remote(&url, None, &options.token)
     }
 
     async fn repository(&self, repo: &str) -> Result<ForgeRepository, ForgeError> {

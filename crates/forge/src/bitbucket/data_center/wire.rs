@@ -289,6 +289,6 @@ pub(super) struct DataCenterRestriction {
 }
 
 /// Converts a time in milliseconds.
-pub(super) fn millis(number: i64) -> UnixMillis {
+pub(super) fn to_unix_millis(number: i64) -> UnixMillis {
     UnixMillis(number)
 }

@@ -211,7 +211,8 @@ async fn a_former_account_is_known_by_its_uuid_and_by_no_name() {
         let server = Server::new([me(), page(&json!([note]), None)]).await;
         let with = BitbucketOptions { accounts: vec![former.into()], ..options(&server) };
         let cloud = BitbucketCloud::with_patience(with, test_timeouts(), Arc::new(hand())).unwrap();
-        let client = cloud.client(&pr(UUID), "acme/demo", CommentProducer::Review).with_permit(&permit());
+        let client =
+            cloud.client(&pr(UUID), "acme/demo", CommentProducer::Review).with_permit(&open_gate_permit());
         assert_eq!(client.producer_comments(&[]).await.unwrap().len(), expected, "{former}");
     }
 }
@@ -237,7 +238,7 @@ async fn a_comment_on_lines_says_where_by_the_side() {
         let made = comment(31, Some(ME), "text");
         let server = Server::new([ScriptedHttpReply::new(201, made.to_string())]).await;
         let effect = Effect::Findings { commit: head(), comments: vec![draft] };
-        let performed = pull(&server).perform(&effect, &permit()).await.unwrap();
+        let performed = pull(&server).perform(&effect, &open_gate_permit()).await.unwrap();
         assert_eq!(performed, EffectOutcome::Comments(vec![(finding("1:aa-0"), CommentId::new("31"))]));
         let [request] = &server.requests()[..] else { panic!("one call") };
         assert_eq!(request.line, "POST /base/repositories/acme/demo/pullrequests/7/comments");
@@ -250,7 +251,7 @@ async fn a_comment_on_lines_says_where_by_the_side() {
 async fn a_comment_on_a_file_names_the_path_alone() {
     let server = Server::new([ScriptedHttpReply::new(201, comment(31, Some(ME), "text").to_string())]).await;
     let effect = Effect::FileFinding { commit: head(), comment: draft(3, 5, DiffSide::New) };
-    pull(&server).perform(&effect, &permit()).await.unwrap();
+    pull(&server).perform(&effect, &open_gate_permit()).await.unwrap();
     assert_eq!(server.requests()[0].json()["inline"], json!({ "path": "src/a.py" }));
 }
 
@@ -259,17 +260,18 @@ async fn resolving_what_is_resolved_and_opening_what_is_open_is_done() {
     let thread = ThreadId::new("21");
     let conflict = ScriptedHttpReply::new(409, r#"{"type":"error","error":{"message":"already resolved"}}"#);
     let server = Server::new([conflict]).await;
-    let resolved = pull(&server).perform(&Effect::Resolve { thread: thread.clone() }, &permit()).await;
+    let resolved =
+        pull(&server).perform(&Effect::Resolve { thread: thread.clone() }, &open_gate_permit()).await;
     assert_eq!(resolved, Ok(EffectOutcome::Done));
     let server = Server::new([ScriptedHttpReply::new(404, "{}"), ok(&comment(21, Some(ME), "x"))]).await;
-    let opened = pull(&server).perform(&Effect::Reopen { thread: thread.clone() }, &permit()).await;
+    let opened = pull(&server).perform(&Effect::Reopen { thread: thread.clone() }, &open_gate_permit()).await;
     assert_eq!(opened, Ok(EffectOutcome::Done));
     assert_eq!(
         lines(&server.requests())[0],
         "DELETE /base/repositories/acme/demo/pullrequests/7/comments/21/resolve"
     );
     let server = Server::new([ScriptedHttpReply::new(404, "{}"), ScriptedHttpReply::new(404, "{}")]).await;
-    let gone = pull(&server).perform(&Effect::Reopen { thread }, &permit()).await;
+    let gone = pull(&server).perform(&Effect::Reopen { thread }, &open_gate_permit()).await;
     assert!(matches!(gone, Err(ForgeError::NotFound { .. })), "{gone:?}");
 }
 
@@ -277,7 +279,7 @@ async fn resolving_what_is_resolved_and_opening_what_is_open_is_done() {
 async fn a_change_of_a_pull_request_sends_all_of_it() {
     let before = [me(), ok(&body("OPEN", true, UUID)), commit(BASE), newest(HEAD)];
     let server = Server::new(before.into_iter().chain([ok(&body("OPEN", false, UUID))])).await;
-    let ready = pull(&server).perform(&Effect::MarkReady, &permit()).await;
+    let ready = pull(&server).perform(&Effect::MarkReady, &open_gate_permit()).await;
     assert_eq!(ready, Ok(EffectOutcome::Done));
     let request = server.requests().pop().unwrap();
     assert_eq!(request.line, "PUT /base/repositories/acme/demo/pullrequests/7");
@@ -297,7 +299,7 @@ async fn nobody_is_taken_for_gone_where_the_forge_does_not_even_show_us_as_a_mem
     let asked = [ScriptedHttpReply::new(400, refusal.to_string()), missing(), missing(), missing()];
     let before = [me(), ok(&body("OPEN", true, UUID)), commit(BASE), newest(HEAD)];
     let server = Server::new(before.into_iter().chain(asked)).await;
-    let refused = pull(&server).perform(&Effect::MarkReady, &permit()).await.unwrap_err();
+    let refused = pull(&server).perform(&Effect::MarkReady, &open_gate_permit()).await.unwrap_err();
     let said = refused.to_string();
     assert!(matches!(refused, ForgeError::Rejected { .. }), "{said}");
     assert!(said.contains("Malformed reviewers list") && said.contains("docs/bitbucket.md"), "{said}");
@@ -314,11 +316,11 @@ async fn a_review_is_asked_of_a_uuid_and_of_no_name() {
     let ask = |login: &str| Effect::RequestReview { login: login.into() };
     // A reviewer with this name is requested already.
     let server = Server::new(read()).await;
-    let refused = pull(&server).perform(&ask("somebody"), &permit()).await.unwrap_err();
+    let refused = pull(&server).perform(&ask("somebody"), &open_gate_permit()).await.unwrap_err();
     assert!(matches!(refused, ForgeError::Rejected { .. }), "{refused}");
     assert!(lines(&server.requests()).iter().all(|line| line.starts_with("GET ")));
     let server = Server::new(read()).await;
-    assert_eq!(pull(&server).perform(&ask("{c}"), &permit()).await, Ok(EffectOutcome::Done));
+    assert_eq!(pull(&server).perform(&ask("{c}"), &open_gate_permit()).await, Ok(EffectOutcome::Done));
     assert_eq!(server.requests().len(), 3, "it is asked already");
 }
 
@@ -326,7 +328,7 @@ async fn a_review_is_asked_of_a_uuid_and_of_no_name() {
 async fn a_description_that_somebody_else_changed_stays() {
     let server = Server::new([me(), ok(&body("OPEN", false, UUID)), commit(BASE), newest(HEAD)]).await;
     let effect = Effect::Describe { read: "What I read".into(), body: "Mine".into() };
-    assert_eq!(pull(&server).perform(&effect, &permit()).await, Ok(EffectOutcome::Superseded));
+    assert_eq!(pull(&server).perform(&effect, &open_gate_permit()).await, Ok(EffectOutcome::Superseded));
 }
 
 #[tokio::test]
@@ -342,7 +344,7 @@ async fn what_cloud_does_not_have_is_refused_before_any_call() {
         Effect::EditIssue { number: 1, topic, title, body: text },
         Effect::CloseIssue { number: 1 },
     ] {
-        let refused = client.perform(&effect, &permit()).await.unwrap_err();
+        let refused = client.perform(&effect, &open_gate_permit()).await.unwrap_err();
         assert!(matches!(refused, ForgeError::Rejected { .. }), "{refused}");
         assert_eq!(client.find_effect(&effect).await, Ok(None));
     }
@@ -374,8 +376,9 @@ async fn a_second_pull_request_of_a_branch_is_the_first() {
     .await;
     let client = cloud(&server)
         .client(&PrId { number: 0, ..pr(UUID) }, "acme/demo", CommentProducer::Sync)
-        .with_permit(&permit());
-    let Ok(EffectOutcome::Pull(there)) = client.perform(&Effect::OpenPull(draft), &permit()).await else {
+        .with_permit(&open_gate_permit());
+    let Ok(EffectOutcome::Pull(there)) = client.perform(&Effect::OpenPull(draft), &open_gate_permit()).await
+    else {
         panic!("adopted")
     };
     assert_eq!((there.number, there.head), (7, head()));
@@ -390,7 +393,7 @@ async fn a_status_is_a_report_and_then_a_build_status_of_this_pull_request() {
     let nothing = || ScriptedHttpReply::new(204, "");
     let server = Server::new([nothing(), ok(&json!({})), ok(&json!({}))]).await;
     let client = pull(&server);
-    assert_eq!(client.perform(&Effect::Status(status()), &permit()).await, Ok(EffectOutcome::Done));
+    assert_eq!(client.perform(&Effect::Status(status()), &open_gate_permit()).await, Ok(EffectOutcome::Done));
     let sent = server.requests();
     let commit = format!("/base/repositories/acme/demo/commit/{HEAD}");
     assert_eq!(

@@ -111,7 +111,8 @@ async fn a_former_account_is_known_by_its_number_or_its_name() {
         let server = Server::new(me("9.3.2").into_iter().chain([page(&notes, None)])).await;
         let with = BitbucketOptions { accounts: vec![former.into()], ..options(&server) };
         let center = BitbucketDataCenter::with_patience(with, test_timeouts(), Arc::new(hand())).unwrap();
-        let client = center.client(&pr("101"), "ACME/demo", CommentProducer::Review).with_permit(&permit());
+        let client =
+            center.client(&pr("101"), "ACME/demo", CommentProducer::Review).with_permit(&open_gate_permit());
         assert_eq!(client.producer_comments(&[]).await.unwrap().len(), expected, "{former}");
     }
 }
@@ -174,7 +175,7 @@ async fn a_comment_on_several_lines_has_the_names_of_9_3_and_before_is_on_the_la
         let client = pull_dc(&server);
         client.producer_comments(&[]).await.unwrap();
         let effect = Effect::Findings { commit: head(), comments: vec![draft(2, 4, DiffSide::New)] };
-        assert!(client.perform(&effect, &permit()).await.is_ok());
+        assert!(client.perform(&effect, &open_gate_permit()).await.is_ok());
         let sent = server.requests();
         assert!(sent[3].line.contains("/pull-requests/7/diff?withComments=false"), "{}", sent[3].line);
         let anchor = &sent[4].json()["anchor"];
@@ -198,7 +199,7 @@ async fn a_place_at_another_head_or_outside_the_diff_is_refused_before_it_is_pos
     for (commit, draft) in [(other, draft(3, 3, DiffSide::New)), (head(), draft(90, 90, DiffSide::New))] {
         let server = Server::new([diff()]).await;
         let effect = Effect::Findings { commit, comments: vec![draft] };
-        let refused = pull_dc(&server).perform(&effect, &permit()).await;
+        let refused = pull_dc(&server).perform(&effect, &open_gate_permit()).await;
         assert!(matches!(refused, Err(ForgeError::Rejected { .. })), "{refused:?}");
         assert_eq!(server.requests().len(), 1);
     }
@@ -213,7 +214,7 @@ async fn an_old_version_of_a_comment_is_read_again_and_another_text_is_decided_a
     };
     let text = |version, text: &str| ok(&comment(21, version, ME_DC, text));
     let server = Server::new([text(1, "old"), stale(), text(2, "old"), text(3, "new")]).await;
-    assert_eq!(pull_dc(&server).perform(&effect, &permit()).await, Ok(EffectOutcome::Done));
+    assert_eq!(pull_dc(&server).perform(&effect, &open_gate_permit()).await, Ok(EffectOutcome::Done));
     let versions: Vec<Value> = server
         .requests()
         .iter()
@@ -222,7 +223,7 @@ async fn an_old_version_of_a_comment_is_read_again_and_another_text_is_decided_a
         .collect();
     assert_eq!(versions, [1, 2]);
     let server = Server::new([text(1, "old"), stale(), text(2, "a person's")]).await;
-    let error = pull_dc(&server).perform(&effect, &permit()).await.unwrap_err();
+    let error = pull_dc(&server).perform(&effect, &open_gate_permit()).await.unwrap_err();
     assert!(matches!(error, ForgeError::Stale { .. }) && error.has_no_effect(), "{error}");
 }
 
@@ -231,10 +232,10 @@ async fn a_comment_with_answers_is_not_deleted() {
     let gone = Effect::DeleteDuplicate { item: CommentSubject::Summary, comment: CommentId::new("21") };
     let there = || ok(&comment(21, 1, ME_DC, "x"));
     let server = Server::new([there(), stale(), there(), stale(), there(), stale()]).await;
-    let refused = pull_dc(&server).perform(&gone, &permit()).await;
+    let refused = pull_dc(&server).perform(&gone, &open_gate_permit()).await;
     assert!(matches!(refused, Err(ForgeError::Rejected { .. })), "{refused:?}");
     let server = Server::new([there(), ScriptedHttpReply::new(204, "")]).await;
-    assert_eq!(pull_dc(&server).perform(&gone, &permit()).await, Ok(EffectOutcome::Done));
+    assert_eq!(pull_dc(&server).perform(&gone, &open_gate_permit()).await, Ok(EffectOutcome::Done));
     assert!(lines(&server.requests())[1].ends_with("/comments/21?version=1"));
 }
 
@@ -245,14 +246,14 @@ async fn a_thread_is_resolved_by_its_own_field_and_the_answer_is_read() {
     resolved["threadResolved"] = true.into();
     let server = Server::new([ok(&comment(21, 1, 9, "x")), ok(&resolved)]).await;
     let effect = Effect::Resolve { thread };
-    assert_eq!(pull_dc(&server).perform(&effect, &permit()).await, Ok(EffectOutcome::Done));
+    assert_eq!(pull_dc(&server).perform(&effect, &open_gate_permit()).await, Ok(EffectOutcome::Done));
     assert_eq!(server.requests()[1].json(), json!({ "threadResolved": true, "version": 1 }));
     let server = Server::new([ok(&comment(21, 1, 9, "x")), ok(&comment(21, 2, 9, "x"))]).await;
-    let ignored = pull_dc(&server).perform(&effect, &permit()).await;
+    let ignored = pull_dc(&server).perform(&effect, &open_gate_permit()).await;
     assert!(matches!(ignored, Err(ForgeError::Unavailable { .. })), "{ignored:?}");
     let server = Server::new([ok(&resolved)]).await;
     assert_eq!(
-        pull_dc(&server).perform(&effect, &permit()).await,
+        pull_dc(&server).perform(&effect, &open_gate_permit()).await,
         Ok(EffectOutcome::Done),
         "it is so already"
     );
@@ -263,7 +264,7 @@ async fn a_description_is_written_with_its_version_and_superseded_by_a_persons()
     let effect = Effect::Describe { read: "Why".into(), body: "Because".into() };
     let [who, account] = me("9.3.2");
     let server = Server::new([who, account, pull_body(3), stale(), ok(&body(4, "A person's", 101))]).await;
-    assert_eq!(pull_dc(&server).perform(&effect, &permit()).await, Ok(EffectOutcome::Superseded));
+    assert_eq!(pull_dc(&server).perform(&effect, &open_gate_permit()).await, Ok(EffectOutcome::Superseded));
     let put = server.requests()[3].json();
     assert_eq!((&put["version"], &put["description"]), (&json!(3), &json!("Because")));
     assert_eq!(put["reviewers"], json!([{ "user": { "name": "user5" } }, { "user": { "name": "user6" } }]));
@@ -273,7 +274,7 @@ async fn a_description_is_written_with_its_version_and_superseded_by_a_persons()
 async fn a_server_without_drafts_is_asked_for_none() {
     let [who, account] = me("8.17.1");
     let server = Server::new([who, account]).await;
-    let refused = pull_dc(&server).perform(&Effect::MarkReady, &permit()).await.unwrap_err();
+    let refused = pull_dc(&server).perform(&Effect::MarkReady, &open_gate_permit()).await.unwrap_err();
     assert!(
         matches!(&refused, ForgeError::Rejected { message, .. } if message.contains("has no drafts")),
         "{refused}"
@@ -330,10 +331,11 @@ async fn changes_are_wanted_by_the_one_verdict_that_there_is() {
     let posted = ScriptedHttpReply::new(201, comment(31, 0, ME_DC, "x").to_string());
     let replies = [who, account, page(&json!([]), None), ok(&others), ok(&json!({})), posted];
     let server = Server::new(replies).await;
-    let client =
-        center(&server).client(&pr("101"), "ACME/demo", CommentProducer::Converge).with_permit(&permit());
+    let client = center(&server)
+        .client(&pr("101"), "ACME/demo", CommentProducer::Converge)
+        .with_permit(&open_gate_permit());
     assert!(matches!(
-        client.perform(&Effect::Review(review.clone()), &permit()).await,
+        client.perform(&Effect::Review(review.clone()), &open_gate_permit()).await,
         Ok(EffectOutcome::Review(_))
     ));
     let sent = server.requests();
@@ -347,9 +349,10 @@ async fn changes_are_wanted_by_the_one_verdict_that_there_is() {
     let [who, account] = me("9.3.2");
     let posted = ScriptedHttpReply::new(201, comment(31, 0, ME_DC, "x").to_string());
     let server = Server::new([who, account, page(&json!([]), None), pull_body(1), posted]).await;
-    let client =
-        center(&server).client(&pr("101"), "ACME/demo", CommentProducer::Converge).with_permit(&permit());
-    assert!(client.perform(&Effect::Review(review), &permit()).await.is_ok());
+    let client = center(&server)
+        .client(&pr("101"), "ACME/demo", CommentProducer::Converge)
+        .with_permit(&open_gate_permit());
+    assert!(client.perform(&Effect::Review(review), &open_gate_permit()).await.is_ok());
     assert!(server.requests().iter().all(|sent| !sent.line.contains("participants")));
 }
 
@@ -382,9 +385,10 @@ async fn an_audit_that_finds_nothing_takes_our_own_verdict_back_of_this_head_alo
         let judged = is_taken_back.then(|| ok(&json!({})));
         let replies = [who, account, page(&json!([]), None), ok(&others)];
         let server = Server::new(replies.into_iter().chain(judged).chain([posted])).await;
-        let client =
-            center(&server).client(&pr("101"), "ACME/demo", CommentProducer::Converge).with_permit(&permit());
-        assert!(client.perform(&Effect::Review(clean(commit)), &permit()).await.is_ok());
+        let client = center(&server)
+            .client(&pr("101"), "ACME/demo", CommentProducer::Converge)
+            .with_permit(&open_gate_permit());
+        assert!(client.perform(&Effect::Review(clean(commit)), &open_gate_permit()).await.is_ok());
         let sent = server.requests();
         let verdicts: Vec<Value> =
             sent.iter().filter(|one| one.line.contains("/participants/")).map(Request::json).collect();
@@ -399,7 +403,10 @@ async fn a_status_is_a_report_without_old_notes_and_then_a_build_status() {
     let [who, account] = me("9.3.2");
     let replies = [who, account, page(&json!([]), None), ok(&json!({})), nothing(), nothing()];
     let server = Server::new(replies).await;
-    assert_eq!(pull_dc(&server).perform(&Effect::Status(status()), &permit()).await, Ok(EffectOutcome::Done));
+    assert_eq!(
+        pull_dc(&server).perform(&Effect::Status(status()), &open_gate_permit()).await,
+        Ok(EffectOutcome::Done)
+    );
     let (commits, insights) = (
         format!("/base/rest/api/latest/projects/ACME/repos/demo/commits/{HEAD}"),
         format!("/base/rest/insights/latest/projects/ACME/repos/demo/commits/{HEAD}"),
@@ -439,8 +446,9 @@ async fn an_opened_pull_request_that_is_there_already_is_adopted() {
     let server = Server::new(replies).await;
     let client = center(&server)
         .client(&PrId { number: 0, ..pr("101") }, "ACME/demo", CommentProducer::Sync)
-        .with_permit(&permit());
-    let Ok(EffectOutcome::Pull(there)) = client.perform(&Effect::OpenPull(draft), &permit()).await else {
+        .with_permit(&open_gate_permit());
+    let Ok(EffectOutcome::Pull(there)) = client.perform(&Effect::OpenPull(draft), &open_gate_permit()).await
+    else {
         panic!("adopted")
     };
     assert_eq!(there.number, 7);

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use serde::Deserialize;
 
-use super::super::data_center::permission;
+use super::super::data_center::required_permission;
 
 /// Both tables: the columns of Cloud, and the permission at Data Center.
 #[derive(Deserialize)]
@@ -56,7 +56,7 @@ fn an_error_at_a_data_center_names_the_permission_of_the_table() {
     for row in data_center().calls.iter().filter(|row| row.permission.starts_with("REPO_")) {
         let (verb, path) = row.call.split_once(' ').unwrap();
         if verb != "git" {
-            assert_eq!(permission(verb, path), row.permission, "{}", row.call);
+            assert_eq!(required_permission(verb, path), row.permission, "{}", row.call);
         }
     }
 }

@@ -11,7 +11,7 @@ pub type AppPermission = (&'static str, &'static str);
 
 /// Returns the permissions that each loop needs, and no others: no administration, no workflows, no members.
 /// <https://docs.github.com/en/rest/authentication/permissions-required-for-github-apps>
-pub const fn permissions(of: LoopKind) -> &'static [AppPermission] {
+pub const fn loop_permissions(of: LoopKind) -> &'static [AppPermission] {
     match of {
         LoopKind::Review => &[
             ("checks", "write"),
@@ -90,10 +90,10 @@ mod tests {
 
     #[test]
     fn who_reviews_changes_no_code_and_nobody_administers() {
-        let review = permissions(LoopKind::Review);
+        let review = loop_permissions(LoopKind::Review);
         assert!(review.contains(&("contents", "read")));
         for of in LoopKind::ALL {
-            for (name, level) in permissions(of) {
+            for (name, level) in loop_permissions(of) {
                 assert!(
                     ["checks", "contents", "issues", "metadata", "pull_requests", "statuses"].contains(name),
                     "{name}"
@@ -107,7 +107,7 @@ mod tests {
     fn who_pushes_needs_what_its_loop_is_granted() {
         for of in [LoopKind::Converge, LoopKind::Sync] {
             let needs = PUSHING.iter().chain(CHANGING);
-            assert!(needs.into_iter().all(|permission| permissions(of).contains(permission)));
+            assert!(needs.into_iter().all(|permission| loop_permissions(of).contains(permission)));
         }
         let page = include_str!("../../../../../docs/github.md");
         assert!(page.contains("*Contents: write*"));
@@ -155,7 +155,7 @@ mod tests {
     fn each_call_of_the_table_is_one_that_its_token_may_make_and_has_its_source() {
         let table = table();
         for row in &table.calls {
-            let with = elsewhere(&row.call).unwrap_or(permissions(LoopKind::Review));
+            let with = elsewhere(&row.call).unwrap_or(loop_permissions(LoopKind::Review));
             let is_free = ["any", "login", "never"].contains(&row.app.as_str());
             assert!(is_free || fulfilled(&row.app, with), "{}: {}", row.call, row.app);
             for need in [&row.app, &row.fine_grained, &row.actions, &row.classic] {
@@ -183,7 +183,7 @@ mod tests {
     fn nothing_is_asked_for_that_no_call_needs() {
         let table = table();
         for of in LoopKind::ALL {
-            for (name, level) in permissions(of) {
+            for (name, level) in loop_permissions(of) {
                 let one = format!("{name}: {level}");
                 assert!(table.calls.iter().any(|row| row.app.contains(&one)), "{one}");
             }
@@ -192,14 +192,14 @@ mod tests {
 
     #[test]
     fn what_an_app_lacks_is_not_asked_for_or_is_named() {
-        let all: HashMap<String, String> = permissions(LoopKind::Review)
+        let all: HashMap<String, String> = loop_permissions(LoopKind::Review)
             .iter()
             .map(|(name, level)| ((*name).into(), (*level).into()))
             .collect();
-        for (name, level) in permissions(LoopKind::Review) {
+        for (name, level) in loop_permissions(LoopKind::Review) {
             let mut granted = all.clone();
             granted.remove(*name);
-            let asked = select_granted(permissions(LoopKind::Review), &granted);
+            let asked = select_granted(loop_permissions(LoopKind::Review), &granted);
             if OPTIONAL.contains(name) {
                 assert!(asked.unwrap().iter().all(|(asked, _)| asked != name), "{name}");
             } else {
@@ -244,12 +244,12 @@ mod tests {
     #[test]
     fn the_page_on_connecting_github_lists_what_is_asked_for() {
         let page = include_str!("../../../../../docs/github.md");
-        for (name, level) in permissions(LoopKind::Review) {
+        for (name, level) in loop_permissions(LoopKind::Review) {
             let row = |line: &str| line.contains(&format!("| {level} | `{name}` |"));
             assert!(page.lines().any(row), "{name}: {level}");
         }
         let of_a_permission = |line: &&str| line.contains("| read | `") || line.contains("| write | `");
         let rows = page.lines().filter(of_a_permission).count();
-        assert_eq!(rows, permissions(LoopKind::Review).len());
+        assert_eq!(rows, loop_permissions(LoopKind::Review).len());
     }
 }

@@ -14,7 +14,9 @@ use crate::github::tests::options;
 use crate::github::{GitHub, GitHubOptions};
 use crate::listing::{CachedListing, RepositoryListing};
 use crate::remote::RemotePurpose;
-use crate::testing::{CANARY, ManualClock, Request, ScriptedHttpReply, Server, permit, test_timeouts};
+use crate::testing::{
+    CANARY, ManualClock, Request, ScriptedHttpReply, Server, open_gate_permit, test_timeouts,
+};
 
 const APP: u64 = 77;
 /// Start of the tests: 2026-11-20T08:00:00Z.
@@ -76,7 +78,7 @@ async fn an_app_gets_a_token_for_the_one_repository_and_what_reviews_need() {
     let server = Server::new([installed(9), minted("ghs_one", 5), pull_body(5), pull_body(5)]).await;
     let github = app_at(&server, &ManualClock::new(NOW));
     assert_eq!(github.app(), Some(APP));
-    let pull = github.client(&pr(), "octo/demo", CommentProducer::Review).with_permit(&permit());
+    let pull = github.client(&pr(), "octo/demo", CommentProducer::Review).with_permit(&open_gate_permit());
     pull.pull_request().await.unwrap();
     pull.pull_request().await.unwrap();
     let remote = github.resolve_remote(&pr().repository, "octo/demo", RemotePurpose::Fetch).await.unwrap();
@@ -127,8 +129,9 @@ async fn a_token_is_replaced_before_it_ends_and_when_it_is_refused() {
         ScriptedHttpReply::new(401, ""),
     ])
     .await;
-    let pull =
-        app_at(&server, &clock).client(&pr(), "octo/demo", CommentProducer::Review).with_permit(&permit());
+    let pull = app_at(&server, &clock)
+        .client(&pr(), "octo/demo", CommentProducer::Review)
+        .with_permit(&open_gate_permit());
     pull.pull_request().await.unwrap();
     clock.pass(TimeSpan::minutes(50));
     pull.pull_request().await.unwrap();
@@ -147,8 +150,9 @@ async fn how_long_a_token_lasts_is_counted_by_the_forges_clock() {
     let clock = ManualClock::new(NOW + TimeSpan::minutes(120));
     let token = minted("ghs_one", 5).header("date", "Fri, 20 Nov 2026 08:00:00 GMT");
     let server = Server::new([installed(9), token, pull_body(5), pull_body(5)]).await;
-    let pull =
-        app_at(&server, &clock).client(&pr(), "octo/demo", CommentProducer::Review).with_permit(&permit());
+    let pull = app_at(&server, &clock)
+        .client(&pr(), "octo/demo", CommentProducer::Review)
+        .with_permit(&open_gate_permit());
     pull.pull_request().await.unwrap();
     clock.pass(TimeSpan::minutes(49));
     pull.pull_request().await.unwrap();
@@ -158,7 +162,7 @@ async fn how_long_a_token_lasts_is_counted_by_the_forges_clock() {
 async fn workers_wait_for_one_token_instead_of_each_asking_for_its_own() {
     let server = Server::new([installed(9), minted("ghs_one", 5), pull_body(5).repeat_always()]).await;
     let github = app_at(&server, &ManualClock::new(NOW));
-    let pull = github.client(&pr(), "octo/demo", CommentProducer::Review).with_permit(&permit());
+    let pull = github.client(&pr(), "octo/demo", CommentProducer::Review).with_permit(&open_gate_permit());
     let (a, b, c) = tokio::join!(pull.pull_request(), pull.pull_request(), pull.pull_request());
     assert!(a.is_ok() && b.is_ok() && c.is_ok());
     assert_eq!(server.requests().len(), 5);
@@ -187,7 +191,7 @@ async fn a_name_and_an_id_of_one_repository_share_its_token() {
     pulls().await.unwrap();
     github
         .client(&pr(), "octo/demo", CommentProducer::Review)
-        .with_permit(&permit())
+        .with_permit(&open_gate_permit())
         .pull_request()
         .await
         .unwrap();
@@ -323,7 +327,7 @@ async fn what_an_app_may_not_is_told_with_what_it_needs() {
         let github = app_at(&server, &ManualClock::new(NOW));
         let error = github
             .client(&pr(), "octo/demo", CommentProducer::Review)
-            .with_permit(&permit())
+            .with_permit(&open_gate_permit())
             .pull_request()
             .await
             .unwrap_err();
@@ -336,7 +340,7 @@ async fn what_an_app_may_not_is_told_with_what_it_needs() {
     let github = app_at(&server, &ManualClock::new(NOW));
     let error = github
         .client(&pr(), "octo/demo", CommentProducer::Review)
-        .with_permit(&permit())
+        .with_permit(&open_gate_permit())
         .set_status(&status())
         .await
         .unwrap_err();

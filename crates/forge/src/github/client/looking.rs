@@ -14,7 +14,7 @@ use truing_core::publish::{CommentProducer, CommentSubject, ForgeThread};
 use super::{GitHubClient, bodies};
 use crate::github::auth::GitHubAccounts;
 use crate::github::id::GitHubCommentId;
-use crate::github::repository::{actor, bodies::GitHubReview, pulls::parse_sha};
+use crate::github::repository::{bodies::GitHubReview, pulls::parse_sha, to_actor};
 use crate::github::{GITHUB, wire};
 use crate::http::{ForgeRequest, unavailable_error};
 use crate::marker::{self, MarkerMatch};
@@ -48,11 +48,11 @@ impl GitHubClient {
         let what = self.what_of_pull("reading the pull request");
         let accounts = self.accounts().await?;
         let pull = self.read_raw_pull(&what).await?;
-        let author = pull.user.as_ref().map(|user| actor(&accounts, user));
+        let author = pull.user.as_ref().map(|user| to_actor(&accounts, user));
         let state = state_of(&pull);
         let head = self.head(&what, &pull, author.as_ref()).await?;
         let requested = pull.requested_reviewers.iter().filter(|user| user.login.is_some());
-        let requested = requested.map(|user| actor(&accounts, user)).collect();
+        let requested = requested.map(|user| to_actor(&accounts, user)).collect();
         Ok(PullDetails {
             url: pull.html_url,
             title: pull.title,
@@ -184,7 +184,7 @@ impl GitHubClient {
         let (mut known, mut labels) = (HashMap::new(), Vec::new());
         for label in pull.labels {
             let user = set_by.remove(&label.name);
-            let by = user.as_ref().map(|user| actor(&accounts, user));
+            let by = user.as_ref().map(|user| to_actor(&accounts, user));
             let trusted = match (user, &by) {
                 (Some(user), Some(by)) if by.person && !by.ours => self.is_trusted(&mut known, user).await?,
                 (_, _) => false,
@@ -223,7 +223,7 @@ impl GitHubClient {
         accounts: &GitHubAccounts<'_>,
         comment: bodies::LineComment,
     ) -> Result<(u64, String, LineComment), ForgeError> {
-        let author = comment.user.as_ref().map(|user| actor(accounts, user));
+        let author = comment.user.as_ref().map(|user| to_actor(accounts, user));
         let is_ours = author.as_ref().is_some_and(|author| author.ours);
         let (topic, body) = self.read_verified_topic(self.id.number, is_ours, comment.body.as_deref());
         let reviewed = self.reviewed_finding(comment.body.as_deref()).filter(|_| is_ours);
@@ -295,7 +295,7 @@ impl GitHubClient {
         let mut eyes = Vec::new();
         let each = |reaction: bodies::CommentReaction| {
             if let (Some(user), "eyes") = (reaction.user, reaction.content.as_str()) {
-                eyes.push(actor(&accounts, &user));
+                eyes.push(to_actor(&accounts, &user));
             }
         };
         self.github.read_pages(self.scope(), &request, url, each).await?;

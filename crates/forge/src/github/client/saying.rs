@@ -10,8 +10,8 @@ use super::GitHubClient;
 use crate::github::auth::GitHubAccountKind;
 use crate::github::body::with_marker;
 use crate::github::id::GitHubCommentId;
-use crate::github::repository::actor;
 use crate::github::repository::bodies::GitHubCommentItem;
+use crate::github::repository::to_actor;
 use crate::github::wire;
 use crate::http::ForgeRequest;
 use crate::marker::normalize_text;
@@ -142,7 +142,7 @@ impl GitHubClient {
         let read = |comment: GitHubCommentItem| {
             Ok(ConversationComment {
                 id: GitHubCommentId::Issue(comment.id).to_comment_id(),
-                author: comment.user.as_ref().map(|user| actor(&accounts, user)),
+                author: comment.user.as_ref().map(|user| to_actor(&accounts, user)),
                 at: wire::parse_instant(what, &comment.created_at)?,
             })
         };
@@ -180,7 +180,7 @@ impl GitHubClient {
         let made: GitHubCommentItem = self.send(&call).await?.json()?;
         Ok(ConversationComment {
             id: GitHubCommentId::Issue(made.id).to_comment_id(),
-            author: made.user.as_ref().map(|user| actor(&accounts, user)),
+            author: made.user.as_ref().map(|user| to_actor(&accounts, user)),
             at: wire::parse_instant(&what, &made.created_at)?,
         })
     }

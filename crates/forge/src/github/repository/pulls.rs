@@ -13,7 +13,7 @@ use truing_core::port::{
 
 use super::bodies::{CommitAccount, GitHubCommentItem, GitHubCommit, GitHubPullItem, GitHubReview};
 use super::{
-    ForgeRequest, GitHubAccounts, GitHubClient, TokenScope, actor, not_ours, unavailable_error, wire,
+    ForgeRequest, GitHubAccounts, GitHubClient, TokenScope, not_ours, to_actor, unavailable_error, wire,
 };
 use crate::github::id::GitHubCommentId;
 
@@ -167,7 +167,7 @@ impl GitHubClient {
         accounts: &GitHubAccounts<'_>,
         pull: GitHubPullItem,
     ) -> Result<BranchPull, ForgeError> {
-        let author = pull.user.as_ref().map(|user| actor(accounts, user));
+        let author = pull.user.as_ref().map(|user| to_actor(accounts, user));
         let is_ours = author.as_ref().is_some_and(|author| author.ours);
         let (topic, body) = self.read_topic(0, is_ours, pull.body.as_deref());
         let state = match (pull.state.as_str(), pull.draft) {
@@ -252,7 +252,7 @@ impl GitHubClient {
             "PENDING" => ReviewState::Pending,
             _ => return Err(unavailable_error(what, "a review is in a state that is not known")),
         };
-        let author = review.user.as_ref().map(|user| actor(accounts, user));
+        let author = review.user.as_ref().map(|user| to_actor(accounts, user));
         let is_ours = author.as_ref().is_some_and(|author| author.ours);
         let (topic, body) = self.read_verified_topic(number, is_ours, review.body.as_deref());
         Ok(PullReview {
@@ -274,7 +274,7 @@ impl GitHubClient {
         id: fn(u64) -> GitHubCommentId,
         comment: GitHubCommentItem,
     ) -> Result<PullRequestComment, ForgeError> {
-        let author = comment.user.as_ref().map(|user| actor(accounts, user));
+        let author = comment.user.as_ref().map(|user| to_actor(accounts, user));
         let is_ours = author.as_ref().is_some_and(|author| author.ours);
         let (topic, body) = self.read_topic(number, is_ours, comment.body.as_deref());
         Ok(PullRequestComment {
@@ -301,7 +301,7 @@ fn pull_commit(
     let (name, email) = commit.commit.author.map(|author| (author.name, author.email)).unwrap_or_default();
     Ok(PullCommit {
         sha: parse_sha(what, &commit.sha)?,
-        author: account.map(|user| actor(accounts, user)),
+        author: account.map(|user| to_actor(accounts, user)),
         name,
         email,
         committed: committed.map_or(Ok(UnixMillis(0)), |at| wire::parse_instant(what, &at))?,

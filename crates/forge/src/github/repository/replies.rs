@@ -8,7 +8,7 @@ use truing_core::id::{CommentId, Topic};
 use truing_core::port::{AuthorAccount, ConversationReply, ForgeError};
 
 use super::bodies::GitHubCommentItem;
-use super::{ForgeRequest, GitHubClient, actor, not_ours, wire};
+use super::{ForgeRequest, GitHubClient, not_ours, to_actor, wire};
 use crate::forge_server::ForgeServer as _;
 use crate::github::account_id;
 use crate::github::auth::GitHubAccountKind;
@@ -47,7 +47,7 @@ impl GitHubClient {
         let mut replies = Vec::new();
         for comment in self.conversation_of(&request, number).await?.into_iter().filter(|one| one.id > since)
         {
-            let author = comment.user.as_ref().map(|user| actor(&accounts, user));
+            let author = comment.user.as_ref().map(|user| to_actor(&accounts, user));
             let is_ours = author.as_ref().is_some_and(|author| author.ours);
             let (topic, body) = self.read_topic(number, is_ours, comment.body.as_deref());
             let person = comment.user.filter(|user| !is_ours && user.kind == "User");

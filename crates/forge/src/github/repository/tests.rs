@@ -9,7 +9,7 @@ use truing_core::publish::CommentProducer;
 use super::*;
 use crate::forge_server::ForgeServer as _;
 use crate::github::tests::github;
-use crate::testing::{ScriptedHttpReply as Answer, Server, permit};
+use crate::testing::{ScriptedHttpReply as Answer, Server, open_gate_permit};
 
 const SHA: &str = "1111111111111111111111111111111111111111";
 const ME: u64 = 42;
@@ -24,7 +24,7 @@ fn me() -> Answer {
 
 fn client(server: &Server) -> GitHubClient {
     let place = PrId { forge: "github".into(), repository: "1296269".into(), number: 0 };
-    github(server).client(&place, "octo/demo", CommentProducer::Sync).with_permit(&permit())
+    github(server).client(&place, "octo/demo", CommentProducer::Sync).with_permit(&open_gate_permit())
 }
 
 /// Returns a pull request of ours from a branch of this repository.

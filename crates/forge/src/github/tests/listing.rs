@@ -8,7 +8,7 @@ async fn the_account_is_asked_for_once_and_threads_only_if_needed() {
     let server = Server::new([me(), empty.clone().repeat_always()]).await;
     let github = github(&server);
     for producer in [CommentProducer::Review, CommentProducer::Mcp] {
-        let pull = github.client(&pr(7), "octo/demo", producer).with_permit(&permit());
+        let pull = github.client(&pr(7), "octo/demo", producer).with_permit(&open_gate_permit());
         assert_eq!(pull.producer_comments(&[]).await, Ok(vec![]));
     }
     let requests = server.requests();

@@ -23,7 +23,7 @@ async fn a_refusal_to_resolve_is_kept_until_the_forge_says_that_it_may() {
         (None, None),
         "nothing is known yet"
     );
-    let refused = pull.perform(&Effect::Resolve { thread: ThreadId::new("T2") }, &permit()).await;
+    let refused = pull.perform(&Effect::Resolve { thread: ThreadId::new("T2") }, &open_gate_permit()).await;
     assert!(matches!(refused, Err(ForgeError::Forbidden { .. })), "{refused:?}");
     for _ in 0..2 {
         let why = pull.denial_reason(EffectKind::Resolve).unwrap();
@@ -42,7 +42,7 @@ async fn a_refusal_to_resolve_is_kept_until_the_forge_says_that_it_may() {
         (pull.denial_reason(EffectKind::Resolve), pull.unsupported_reason(EffectKind::Resolve)),
         (None, None)
     );
-    pull.perform(&Effect::Resolve { thread: ThreadId::new("T2") }, &permit()).await.unwrap();
+    pull.perform(&Effect::Resolve { thread: ThreadId::new("T2") }, &open_gate_permit()).await.unwrap();
 }
 
 #[tokio::test]
@@ -50,7 +50,7 @@ async fn a_refusal_for_another_reason_is_not_kept() {
     let refused = json!({ "data": null, "errors": [{ "type": "FORBIDDEN", "message": "Not now" }] });
     let server = Server::new([ok(&refused)]).await;
     let pull = pull(&server);
-    let refused = pull.perform(&Effect::Resolve { thread: ThreadId::new("T2") }, &permit()).await;
+    let refused = pull.perform(&Effect::Resolve { thread: ThreadId::new("T2") }, &open_gate_permit()).await;
     assert!(matches!(refused, Err(ForgeError::Forbidden { .. })), "{refused:?}");
     assert_eq!(
         (pull.denial_reason(EffectKind::Resolve), pull.unsupported_reason(EffectKind::Resolve)),

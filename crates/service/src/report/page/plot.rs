@@ -9,7 +9,7 @@ use truing_loops::text::format_instant;
 use super::markup::{HtmlMarkup, element, text, void};
 use crate::report::amount::{format_dollars, format_percent, short_hash};
 use crate::report::figures::{LoopFigures, PeriodFigures};
-use crate::report::loops::{DAY, date};
+use crate::report::loops::{DAY, format_day};
 use crate::report::run::{ReportedRun, outcome_word, words_of};
 
 /// Width of most plots, in SVG units.
@@ -32,7 +32,7 @@ const CELLS: usize = 90;
 const IN_A_ROW: usize = 30;
 
 /// Makes a picture with a title that describes it to readers who cannot see it.
-fn picture(width: f64, height: f64, told: &str, parts: Vec<HtmlMarkup>) -> HtmlMarkup {
+fn draw_picture(width: f64, height: f64, told: &str, parts: Vec<HtmlMarkup>) -> HtmlMarkup {
     let view = format!("0 0 {} {}", format_coordinate(width), format_coordinate(height));
     let parts = [element("title", &[], [text(told)])].into_iter().chain(parts);
     element("svg", &[("viewBox", &view), ("role", &"img"), ("xmlns", &"http://www.w3.org/2000/svg")], parts)
@@ -53,7 +53,7 @@ fn index_to_f64(count: usize) -> f64 {
 }
 
 /// Makes a rectangle with a tooltip.
-fn bar(class: &str, x: f64, y: f64, width: f64, height: f64, told: &str) -> HtmlMarkup {
+fn draw_bar(class: &str, x: f64, y: f64, width: f64, height: f64, told: &str) -> HtmlMarkup {
     let (x, y, width, height) = (
         format_coordinate(x),
         format_coordinate(y),
@@ -67,12 +67,12 @@ fn bar(class: &str, x: f64, y: f64, width: f64, height: f64, told: &str) -> Html
     )
 }
 
-fn label(class: &str, anchor: &str, x: f64, y: f64, words: &str) -> HtmlMarkup {
+fn draw_label(class: &str, anchor: &str, x: f64, y: f64, words: &str) -> HtmlMarkup {
     let (x, y) = (format_coordinate(x), format_coordinate(y));
     element("text", &[("class", &class), ("text-anchor", &anchor), ("x", &x), ("y", &y)], [text(words)])
 }
 
-fn line(class: &str, from: (f64, f64), to: (f64, f64)) -> HtmlMarkup {
+fn draw_line(class: &str, from: (f64, f64), to: (f64, f64)) -> HtmlMarkup {
     let (x1, y1, x2, y2) = (
         format_coordinate(from.0),
         format_coordinate(from.1),
@@ -83,7 +83,7 @@ fn line(class: &str, from: (f64, f64), to: (f64, f64)) -> HtmlMarkup {
 }
 
 /// Returns a round number that is not less than `most` and whose half is a good label.
-fn ceiling(most: u64) -> u64 {
+fn round_up_scale(most: u64) -> u64 {
     let mut unit = 1_u64;
     loop {
         for step in [2, 4, 6, 10] {
@@ -128,15 +128,15 @@ impl TimePlot<'_> {
         let mut parts = Vec::new();
         for value in [0, self.max_value / 2, self.max_value] {
             let y = HEIGHT - BOTTOM - self.bar_height(value);
-            parts.push(line("grid", (LEFT, y), (WIDTH - RIGHT, y)));
-            parts.push(label("", "end", LEFT - 5.0, y + 3.5, &shown(value)));
+            parts.push(draw_line("grid", (LEFT, y), (WIDTH - RIGHT, y)));
+            parts.push(draw_label("", "end", LEFT - 5.0, y + 3.5, &shown(value)));
         }
         let periods = &self.figures.periods;
         let every = periods.len().div_ceil(LABELS).max(1);
         for (place, period) in periods.iter().enumerate().step_by(every) {
-            let day: String = date(period.from).chars().skip(5).collect();
+            let day: String = format_day(period.from).chars().skip(5).collect();
             let x = self.x(place) + self.period_width() / 2.0;
-            parts.push(label("", "middle", x, HEIGHT - 5.0, &day));
+            parts.push(draw_label("", "middle", x, HEIGHT - 5.0, &day));
         }
         parts
     }
@@ -156,27 +156,27 @@ impl TimePlot<'_> {
                 + (WIDTH - LEFT - RIGHT)
                     * (count_to_f64(since) / count_to_f64(DAY.unsigned_abs()) / all).min(1.0);
             let anchor = if x > WIDTH * 0.7 { "end" } else { "start" };
-            parts.push(line("mark", (x, TOP - 8.0), (x, HEIGHT - BOTTOM)));
+            parts.push(draw_line("mark", (x, TOP - 8.0), (x, HEIGHT - BOTTOM)));
             let aside = if anchor == "end" { x - 3.0 } else { x + 3.0 };
             let named: String = prompt.hash.chars().take(7).collect();
-            parts.push(label("marked", anchor, aside, TOP - 8.0, &format!("prompt {named}")));
+            parts.push(draw_label("marked", anchor, aside, TOP - 8.0, &format!("prompt {named}")));
         }
         parts
     }
 
     fn period_name(&self, period: &PeriodFigures) -> String {
         let of = if self.figures.period_days == 1 { "" } else { "week of " };
-        format!("{of}{}", date(period.from))
+        format!("{of}{}", format_day(period.from))
     }
 }
 
 /// Draws the runs of each period by their end, and the rate of success.
-pub(super) fn trend(figures: &LoopFigures, of: LoopKind) -> HtmlMarkup {
+pub(super) fn draw_run_trend(figures: &LoopFigures, of: LoopKind) -> HtmlMarkup {
     let most = figures.periods.iter().map(|period| period.tally.runs()).max().unwrap_or(0);
-    let time = TimePlot { figures, max_value: ceiling(most) };
+    let time = TimePlot { figures, max_value: round_up_scale(most) };
     let mut parts = time.axes(|value| value.to_string());
     for (rate, y) in [(0, HEIGHT - BOTTOM), (50, (HEIGHT - BOTTOM + TOP) / 2.0), (100, TOP)] {
-        parts.push(label("", "start", WIDTH - RIGHT + 5.0, y + 3.5, &format!("{rate} %")));
+        parts.push(draw_label("", "start", WIDTH - RIGHT + 5.0, y + 3.5, &format!("{rate} %")));
     }
     let (step, wide, floor) = (time.period_width(), time.bar_width(), HEIGHT - BOTTOM);
     for (place, period) in figures.periods.iter().enumerate() {
@@ -186,7 +186,7 @@ pub(super) fn trend(figures: &LoopFigures, of: LoopKind) -> HtmlMarkup {
             if runs > 0 {
                 let corner = (time.x(place) + (step - wide) / 2.0, floor - time.bar_height(below + runs));
                 let told = format!("{}: {runs} {}", time.period_name(period), outcome_word(of, kind));
-                parts.push(bar(kind.as_str(), corner.0, corner.1, wide, time.bar_height(runs), &told));
+                parts.push(draw_bar(kind.as_str(), corner.0, corner.1, wide, time.bar_height(runs), &told));
             }
             below += runs;
         }
@@ -217,7 +217,7 @@ pub(super) fn trend(figures: &LoopFigures, of: LoopKind) -> HtmlMarkup {
         ));
     }
     let rate = figures.tally.success_rate().map_or_else(|| "none".to_owned(), format_percent);
-    picture(
+    draw_picture(
         WIDTH,
         HEIGHT,
         &format!("{} over time; rate of success {rate}", format_count(figures.tally.runs(), "run")),
@@ -226,9 +226,9 @@ pub(super) fn trend(figures: &LoopFigures, of: LoopKind) -> HtmlMarkup {
 }
 
 /// Draws the cost of each period.
-pub(super) fn cost(figures: &LoopFigures) -> HtmlMarkup {
+pub(super) fn draw_cost(figures: &LoopFigures) -> HtmlMarkup {
     let most = figures.periods.iter().map(|period| period.cost_micro_usd).max().unwrap_or(0);
-    let time = TimePlot { figures, max_value: ceiling(most.div_ceil(10_000)).saturating_mul(10_000) };
+    let time = TimePlot { figures, max_value: round_up_scale(most.div_ceil(10_000)).saturating_mul(10_000) };
     let mut parts = time.axes(format_dollars);
     let (step, wide, floor) = (time.period_width(), time.bar_width(), HEIGHT - BOTTOM);
     for (place, period) in figures.periods.iter().enumerate().filter(|(_, period)| period.cost_micro_usd > 0)
@@ -241,10 +241,10 @@ pub(super) fn cost(figures: &LoopFigures) -> HtmlMarkup {
             format_dollars(period.cost_micro_usd),
             format_count(period.turns, "turn")
         );
-        parts.push(bar("bar", corner.0, corner.1, wide, high, &told));
+        parts.push(draw_bar("bar", corner.0, corner.1, wide, high, &told));
     }
     parts.extend(time.prompt_change_lines());
-    picture(
+    draw_picture(
         WIDTH,
         HEIGHT,
         &format!("cost over time, {} in all", format_dollars(figures.cost_micro_usd)),
@@ -263,16 +263,16 @@ pub(super) fn render_step_bars(rows: &[(&str, u64, String)], told: &str) -> Html
     for (place, (name, value, shown)) in rows.iter().enumerate() {
         let y = index_to_f64(place) * ROW + 4.0;
         let width = (WHOLE - NAMES - VALUES) * count_to_f64(*value) / count_to_f64(most);
-        parts.push(label("strong", "end", NAMES - 8.0, y + 11.5, name));
+        parts.push(draw_label("strong", "end", NAMES - 8.0, y + 11.5, name));
         // A value of zero still gets a thin line, so that its row is visible.
-        parts.push(bar("bar", NAMES, y, width.max(1.0), ROW - 7.0, &format!("{name}: {shown}")));
-        parts.push(label("", "start", NAMES + width + 6.0, y + 11.5, shown));
+        parts.push(draw_bar("bar", NAMES, y, width.max(1.0), ROW - 7.0, &format!("{name}: {shown}")));
+        parts.push(draw_label("", "start", NAMES + width + 6.0, y + 11.5, shown));
     }
-    picture(WHOLE, index_to_f64(rows.len()) * ROW + 6.0, told, parts)
+    draw_picture(WHOLE, index_to_f64(rows.len()) * ROW + 6.0, told, parts)
 }
 
 /// Draws the last runs, oldest first, each with a sign of its end, and a line at each change of the prompt.
-pub(super) fn strip(runs: &[ReportedRun]) -> HtmlMarkup {
+pub(super) fn draw_run_strip(runs: &[ReportedRun]) -> HtmlMarkup {
     const CELL: f64 = WIDTH / 30.0;
     const ROW: f64 = CELL + 6.0;
     let shown: Vec<&ReportedRun> = runs.iter().take(CELLS).rev().collect();
@@ -284,17 +284,17 @@ pub(super) fn strip(runs: &[ReportedRun]) -> HtmlMarkup {
         let why: String = run.reason_line().chars().take(160).collect();
         let release = run.to.as_deref().unwrap_or_default();
         let told = format!("{} {} {release}: {result}\n{why}", format_instant(run.ended), run.name);
-        parts.push(bar(run.kind.as_str(), x + 0.8, y, CELL - 1.6, CELL - 1.6, &told));
-        parts.push(glyph(run.kind, x + 0.8, y, CELL - 1.6));
+        parts.push(draw_bar(run.kind.as_str(), x + 0.8, y, CELL - 1.6, CELL - 1.6, &told));
+        parts.push(draw_end_sign(run.kind, x + 0.8, y, CELL - 1.6));
         if let Some(hash) = run.prompt_hash.as_deref() {
             if prompt.is_some_and(|before| before != hash) {
-                parts.push(line("mark", (x, y - 3.0), (x, y + CELL + 1.0)));
+                parts.push(draw_line("mark", (x, y - 3.0), (x, y + CELL + 1.0)));
             }
             prompt = Some(hash);
         }
     }
     let rows = shown.len().div_ceil(IN_A_ROW).max(1);
-    picture(
+    draw_picture(
         WIDTH,
         index_to_f64(rows) * ROW + 4.0,
         &format!("the last {} runs, oldest first", shown.len()),
@@ -303,7 +303,7 @@ pub(super) fn strip(runs: &[ReportedRun]) -> HtmlMarkup {
 }
 
 /// Draws a sign of an end, so that no reader has to distinguish colours.
-fn glyph(kind: RunOutcome, x: f64, y: f64, size: f64) -> HtmlMarkup {
+fn draw_end_sign(kind: RunOutcome, x: f64, y: f64, size: f64) -> HtmlMarkup {
     let place = |across: f64, down: f64| {
         format!("{} {}", format_coordinate(x + across * size), format_coordinate(y + down * size))
     };
@@ -324,7 +324,7 @@ fn glyph(kind: RunOutcome, x: f64, y: f64, size: f64) -> HtmlMarkup {
 }
 
 /// Draws a swatch of an end for legends and tables.
-pub(super) fn swatch(kind: RunOutcome) -> HtmlMarkup {
+pub(super) fn draw_swatch(kind: RunOutcome) -> HtmlMarkup {
     let square = [
         ("class", &kind.as_str() as &dyn std::fmt::Display),
         ("width", &"12"),
@@ -334,12 +334,12 @@ pub(super) fn swatch(kind: RunOutcome) -> HtmlMarkup {
     element(
         "svg",
         &[("viewBox", &"0 0 12 12"), ("aria-hidden", &"true")],
-        [void("rect", &square), glyph(kind, 0.0, 0.0, 12.0)],
+        [void("rect", &square), draw_end_sign(kind, 0.0, 0.0, 12.0)],
     )
 }
 
 /// Draws a bar inside a table.
-pub(super) fn share(of: u64, most: u64) -> HtmlMarkup {
+pub(super) fn draw_share_bar(of: u64, most: u64) -> HtmlMarkup {
     let width = format_coordinate(100.0 * count_to_f64(of) / count_to_f64(most.max(1)));
     let bar = void("rect", &[("class", &"bar"), ("width", &width), ("height", &"8"), ("rx", &"1")]);
     let view = [
@@ -351,7 +351,7 @@ pub(super) fn share(of: u64, most: u64) -> HtmlMarkup {
 }
 
 /// Renders a prompt with the short digest that the plots use.
-pub(super) fn prompt(hash: &str) -> HtmlMarkup {
+pub(super) fn render_prompt(hash: &str) -> HtmlMarkup {
     element("code", &[("title", &hash)], [text(short_hash(hash))])
 }
 
@@ -362,8 +362,8 @@ mod tests {
     #[test]
     fn an_axis_ends_at_a_round_number_that_is_not_less() {
         for (most, round) in [(0, 2), (1, 2), (3, 4), (5, 6), (7, 10), (11, 20), (61, 100), (401, 600)] {
-            assert_eq!(ceiling(most), round, "{most}");
+            assert_eq!(round_up_scale(most), round, "{most}");
         }
-        assert!(ceiling(u64::MAX) == u64::MAX);
+        assert!(round_up_scale(u64::MAX) == u64::MAX);
     }
 }

@@ -12,10 +12,10 @@ use super::screen::render_unrecorded;
 use crate::cli::columns::fold_line;
 use truing_core::slot::LoopKind;
 use truing_service::report::amount::{
-    format_dollars, format_duration, format_mean, format_share, format_success_rate, mean, short_hash,
+    format_dollars, format_duration, format_mean, format_share, format_success_rate, mean_per_run, short_hash,
 };
 use truing_service::report::figures::{LabelCount, LoopFigures};
-use truing_service::report::loops::{date, day};
+use truing_service::report::loops::{format_day, utc_day};
 use truing_service::report::run::words_of;
 use truing_service::report::section::{JobLine, LoopSection};
 
@@ -116,8 +116,8 @@ fn render_steps(figures: &LoopFigures) -> String {
             step.id,
             step.runs,
             format_mean(step.turns, step.runs),
-            format_dollars(mean(step.cost_micro_usd, step.runs)),
-            format_duration(mean(step.ms, step.runs)),
+            format_dollars(mean_per_run(step.cost_micro_usd, step.runs)),
+            format_duration(mean_per_run(step.ms, step.runs)),
         );
     }
     text
@@ -134,7 +134,7 @@ fn render_periods(figures: &LoopFigures) -> String {
         let _ = writeln!(
             text,
             "{:<10}{:>6}{kinds}{:>9}{:>9}",
-            date(period.from),
+            format_day(period.from),
             or_dash(period.tally.runs()),
             format_success_rate(period.tally.success_rate()),
             format_dollars(period.cost_micro_usd),
@@ -162,11 +162,11 @@ fn render_prompts(figures: &LoopFigures) -> String {
             text,
             "{:<12}{:<12}{runs:>6}{:>10}{:>13}{:>12}{:>10}",
             short_hash(&prompt.hash),
-            date(day(prompt.first)),
+            format_day(utc_day(prompt.first)),
             format_success_rate(prompt.tally.success_rate()),
             format_mean(prompt.turns, runs),
-            format_dollars(mean(prompt.cost_micro_usd, runs)),
-            format_duration(mean(prompt.ms, runs)),
+            format_dollars(mean_per_run(prompt.cost_micro_usd, runs)),
+            format_duration(mean_per_run(prompt.ms, runs)),
         );
     }
     text

@@ -11,8 +11,8 @@ use truing_store::RunEndCount;
 
 use truing_service::report::amount::{format_dollars, format_duration, format_share, format_success_rate};
 use truing_service::report::findings::{FindingCounts, FindingReport};
-use truing_service::report::loops::date;
-use truing_service::report::outcome::{OutcomeTotals, days, totals};
+use truing_service::report::loops::format_day;
+use truing_service::report::outcome::{OutcomeTotals, compute_day_totals, compute_totals};
 use truing_service::report::reviews::ReviewTotals;
 use truing_service::report::run::outcome_word;
 
@@ -55,7 +55,7 @@ pub(super) fn render_reviews(reviews: &ReviewTotals, since: UnixMillis, now: Uni
     text += &format!("  {:<10}{:>8}\n", "mean", format_duration(reviews.mean_ms()));
     text += &cost;
     text += &render_findings(&reviews.findings);
-    text += &render_reasons(&totals(&reviews.ended, false));
+    text += &render_reasons(&compute_totals(&reviews.ended, false));
     text + &render_days(&reviews.ended)
 }
 
@@ -138,7 +138,7 @@ fn render_reasons(totals: &OutcomeTotals) -> String {
 fn render_days(end_counts: &[RunEndCount]) -> String {
     let heads = ReviewOutcomeKind::ALL.map(|kind| format!("{:>10}", kind.as_str())).concat();
     let mut text = format!("\n{:<10}{:>9}{heads}{:>9}\n", "Day (UTC)", "runs", "mean");
-    let days = days(end_counts, false);
+    let days = compute_day_totals(end_counts, false);
     for day in days.iter().skip(days.len().saturating_sub(DAYS)) {
         let count = |kind: ReviewOutcomeKind| {
             let count = day.kinds.get(kind.as_str()).and_then(serde_json::Value::as_u64).unwrap_or(0);
@@ -149,7 +149,7 @@ fn render_days(end_counts: &[RunEndCount]) -> String {
     }
     let earlier = days.len().saturating_sub(DAYS);
     if earlier > 0 {
-        let first = end_counts.first().map_or_else(String::new, |row| date(row.day));
+        let first = end_counts.first().map_or_else(String::new, |row| format_day(row.day));
         text += &format!("and {} since {first}: `--format json` has all\n", format_count(earlier, "day"));
     }
     text

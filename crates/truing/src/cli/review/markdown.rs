@@ -9,7 +9,7 @@ use truing_core::markdown::{code_block, code_span, escape_text, render_title, sa
 use truing_core::outcome::{ReviewOutcomeKind, SkipReason, UnreviewedFile, WalkthroughLine};
 use truing_diff::RepoPath;
 use truing_loops::local::LocalReviewOutcome;
-use truing_loops::text::{format_count, remarks, render_reviewers};
+use truing_loops::text::{collect_remarks, format_count, render_reviewers};
 
 use super::text::{
     self, is_snippet_complete, render_comparison, render_counts, render_file_counts, visible_text,
@@ -66,7 +66,7 @@ pub(super) fn from_review<'a>(
         text::render_suppressed(&review.findings.suppressed),
         text::render_dismissed(&review.findings.dismissed),
     ];
-    let about = about.chain(left_out.into_iter().flatten()).chain(remarks(record)).collect();
+    let about = about.chain(left_out.into_iter().flatten()).chain(collect_remarks(record)).collect();
     let walkthrough = record.detail.walkthrough();
     MarkdownReport {
         headline,

@@ -193,7 +193,7 @@ impl PublishRequest<'_> {
         let mut left = MAX_WAIT;
         for _ in 0..MAX_ROUNDS {
             let ended = loop {
-                let lease = match by_hand::lease(store, key, LoopKind::Review, limits).await {
+                let lease = match by_hand::lease_slot(store, key, LoopKind::Review, limits).await {
                     Ok(lease) => lease,
                     Err(error) => return Err(lease_error(store, key, name, error).await),
                 };

@@ -17,7 +17,7 @@ use truing_core::outcome::{ReviewCoverage, ReviewOutcome, ReviewOutcomeKind, Wal
 use truing_loops::compare::BaseOrigin;
 use truing_loops::fix::is_proposed;
 use truing_loops::local::{HeadKind, LocalReviewOutcome};
-use truing_loops::text::{format_count, remarks, reviewer_line};
+use truing_loops::text::{collect_remarks, format_count, reviewer_line};
 
 use super::gaps;
 use crate::cli::columns::fold_line;
@@ -83,7 +83,7 @@ pub(super) fn render_report(
         .collect::<String>();
     text += &fill_paragraph(&render_comparison(review, head));
     text += &configured.map_or_else(String::new, |from| fill_paragraph(&self::render_config_source(from)));
-    for told in remarks(record) {
+    for told in collect_remarks(record) {
         text += &fill_paragraph(&visible_text(&told));
     }
     let by = reviewer_line(record);

@@ -67,7 +67,7 @@ pub(super) fn is_in_other_file(name: &str, context: &CommandContext) -> bool {
 
 fn is_in_operators_file(name: &str, context: &CommandContext) -> bool {
     let here = context.environment.directory().join(OPERATORS_FILE);
-    truing_config::read(Path::new(OPERATORS_FILE), &here).is_ok_and(|file| has_job(&file, name))
+    truing_config::read_named_file(Path::new(OPERATORS_FILE), &here).is_ok_and(|file| has_job(&file, name))
 }
 
 fn has_job(file: &SourceFile, name: &str) -> bool {

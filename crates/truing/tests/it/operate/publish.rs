@@ -123,7 +123,7 @@ async fn who_is_at_work_already_is_left_alone() {
     let (store, key) = (site.store(), site.key(number).await);
     // Every command that leases holds this lock; the leases of dead processes are ended at once.
     let alive = CommandLock::acquire(store.path().unwrap()).unwrap();
-    let lease = by_hand::lease(&store, &key, LoopKind::Review, &SlotLimits::default()).await.unwrap();
+    let lease = by_hand::lease_slot(&store, &key, LoopKind::Review, &SlotLimits::default()).await.unwrap();
     let busy = site.publish(&[]);
     assert_eq!(busy.exit, 4, "{busy:?}");
     assert!(busy.err.contains("already running") && busy.err.contains("lease until 20"), "{}", busy.err);
@@ -281,7 +281,7 @@ async fn a_dry_run_tells_every_step_and_changes_nothing() {
     assert_eq!(site.repo.pull(number).await.unwrap().comments, shown.comments);
     assert_eq!(store.review_entries(&key, 10).await.unwrap().len(), runs);
     // A dry run works even while the slot is leased.
-    by_hand::lease(&store, &key, LoopKind::Review, &SlotLimits::default()).await.unwrap();
+    by_hand::lease_slot(&store, &key, LoopKind::Review, &SlotLimits::default()).await.unwrap();
     assert_eq!(site.publish(&["--dry-run"]).exit, 0);
 }
 

@@ -60,7 +60,7 @@ pub(crate) fn build_delivery(
             json!({"date": json::format_time(world.now()), "user": json::account(world, &by)});
     }
     if let FakeForgeEvent::Pull { change: PullChange::Edited { title, body }, .. } = event {
-        payload["changes"] = changes(title.as_deref(), body.as_deref(), &pull.title, &pull.body);
+        payload["changes"] = changes_json(title.as_deref(), body.as_deref(), &pull.title, &pull.body);
     }
     let key = format!("pullrequest:{key}");
     let delivery = FakeDelivery::from_bitbucket_event(ForgeFlavour::Cloud, serial, &key, number, &payload);
@@ -85,7 +85,7 @@ fn event_for_change(change: &PullChange, merged: bool) -> Option<&'static str> {
     })
 }
 
-fn changes(title: Option<&str>, body: Option<&str>, new_title: &str, new_body: &str) -> Value {
+fn changes_json(title: Option<&str>, body: Option<&str>, new_title: &str, new_body: &str) -> Value {
     let mut changes = json!({});
     for (field, old, new) in [("title", title, new_title), ("description", body, new_body)] {
         if let Some(old) = old {

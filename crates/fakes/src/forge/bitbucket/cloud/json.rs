@@ -229,7 +229,7 @@ pub(super) fn comment(
             "html": href(format!("{page}/_/diff#comment-{}", note.id)),
         },
     });
-    if let Some(parent) = talk::parent(of) {
+    if let Some(parent) = talk::parent_comment(of) {
         let link = href(format!("{own}/comments/{parent}"));
         json["parent"] = json!({"type": "pullrequest_comment", "id": parent, "links": {"self": link}});
     }

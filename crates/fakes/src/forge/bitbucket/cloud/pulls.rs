@@ -129,7 +129,7 @@ pub(super) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         reviewers: Some(parse_reviewers(world, &call.body)?),
         base: call.body["destination"]["branch"]["name"].as_str().map(str::to_owned),
     };
-    edits::check(world, repo, number, &call.login, &edit).map_err(|why| edit_error(&why))?;
+    edits::check_edit_permission(world, repo, number, &call.login, &edit).map_err(|why| edit_error(&why))?;
     edits::apply_edit(world, repo, number, &call.login, edit).map_err(|why| edit_error(&why))?;
     pull_reply(world, repo, number, 200)
 }
@@ -165,7 +165,7 @@ pub(super) fn request_changes(state: &mut FakeForgeState, call: &ApiCall) -> Cal
 /// Handles `DELETE …/pullrequests/{number}/request-changes`: the caller's own request.
 pub(super) fn withdraw_changes(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = find_pull(state, call)?;
-    participants::withdraw(world, repo, number, &call.login)?;
+    participants::withdraw_verdict(world, repo, number, &call.login)?;
     Ok(ApiReply::no_content())
 }
 

@@ -25,7 +25,7 @@ pub(super) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         "action": action})
     };
     for comment in ids.iter().filter_map(|id| talk::find_comment(of, *id)) {
-        if talk::parent(comment).is_some() {
+        if talk::parent_comment(comment).is_some() {
             continue;
         }
         let note = comment.note;

@@ -25,7 +25,7 @@ pub(super) fn comment_tree(
     let talk::CommentRef { note, inline } = of;
     let answers: Vec<Value> = talk::all_comments(pull)
         .into_iter()
-        .filter(|answer| talk::parent(*answer) == Some(note.id) && shown.contains(&answer.note.id))
+        .filter(|answer| talk::parent_comment(*answer) == Some(note.id) && shown.contains(&answer.note.id))
         .map(|answer| comment_tree(world, repo, pull, answer, shown))
         .collect();
     let resolved = match inline {
@@ -43,7 +43,7 @@ pub(super) fn comment_tree(
         "severity": "NORMAL", "state": "OPEN",
         "permittedOperations": {"editable": true, "transitionable": true, "deletable": true},
     });
-    if let Some(by) = resolved.filter(|_| talk::parent(of).is_none()) {
+    if let Some(by) = resolved.filter(|_| talk::parent_comment(of).is_none()) {
         json["threadResolver"] = json::user(world, by);
         json["threadResolvedDate"] = json::epoch_millis(note.updated).into();
     }
@@ -67,7 +67,8 @@ pub(super) fn single_comment(
     if let Some(anchor) = anchors.get(&of.note.id) {
         json["anchor"] = anchor.clone();
     }
-    if let Some(parent) = talk::parent(of).and_then(|parent| talk::find_any_comment(of_pull, parent)) {
+    if let Some(parent) = talk::parent_comment(of).and_then(|parent| talk::find_any_comment(of_pull, parent))
+    {
         json["parent"] = json!({"id": parent.note.id, "version": parent.note.version});
     }
     json

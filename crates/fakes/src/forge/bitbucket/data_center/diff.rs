@@ -12,7 +12,7 @@ use crate::forge::state::FakeForgeState;
 
 /// Handles `GET …/diff`: all files, between the merge base and the head.
 pub(super) fn full_diff(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    diff_reply(state, call, |diff| Ok(diff.files().map(|file| section(file, file.path())).collect()))
+    diff_reply(state, call, |diff| Ok(diff.files().map(|file| section_json(file, file.path())).collect()))
 }
 
 /// Handles `GET …/diff/{path}`: one file. A file that the pull request does not change has no diffs. A
@@ -27,7 +27,7 @@ pub(super) fn file_diff(state: &mut FakeForgeState, call: &ApiCall) -> CallResul
             Some(file) if file.old_path() != source => {
                 Err(format!("the diff of {path} was asked for without its former path {}", file.old_path()))
             }
-            Some(_) => Ok(sections.map(|file| section(file, path)).collect()),
+            Some(_) => Ok(sections.map(|file| section_json(file, path)).collect()),
         }
     })
 }
@@ -50,15 +50,15 @@ fn diff_reply(
     Ok(ApiReply::json(200, body))
 }
 
-fn section(file: &FakeFileDiff, path: &str) -> Value {
+fn section_json(file: &FakeFileDiff, path: &str) -> Value {
     json!({
         "source": forms::path_parts(file.old_path()), "destination": forms::path_parts(path),
         "truncated": false,
-        "hunks": file.hunks().iter().map(hunk).collect::<Vec<_>>(),
+        "hunks": file.hunks().iter().map(hunk_json).collect::<Vec<_>>(),
     })
 }
 
-fn hunk(hunk: &FakeHunk) -> Value {
+fn hunk_json(hunk: &FakeHunk) -> Value {
     let ((source, source_span), (destination, destination_span)) = hunk.ranges();
     let mut segments: Vec<(HunkLineKind, Vec<Value>)> = Vec::new();
     for (kind, (old, new), text) in hunk.rows() {

@@ -32,7 +32,7 @@ pub(crate) fn build_delivery(
             let Some(pull) = repo.pulls.get(number) else { return Ok(None) };
             let Some(comment) = talk::find_comment(pull, *id) else { return Ok(None) };
             let mut more = json!({"comment": comments::single_comment(world, repo, pull, comment, &anchors)});
-            if let Some(parent) = talk::parent(comment) {
+            if let Some(parent) = talk::parent_comment(comment) {
                 more["commentParentId"] = parent.into();
             }
             let key = if *is_edit { "pr:comment:edited" } else { "pr:comment:added" };

@@ -142,7 +142,7 @@ pub(super) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         reviewers: Some(parse_reviewers(world, &call.body)?),
         base: parse_branch(&call.body, "toRef").map(str::to_owned),
     };
-    edits::check(world, repo, number, &call.login, &edit).map_err(|why| edit_error(&why))?;
+    edits::check_edit_permission(world, repo, number, &call.login, &edit).map_err(|why| edit_error(&why))?;
     edits::apply_edit(world, repo, number, &call.login, edit).map_err(|why| edit_error(&why))?;
     pull_reply(world, repo, number, 200)
 }
@@ -254,7 +254,7 @@ pub(super) fn set_verdict(state: &mut FakeForgeState, call: &ApiCall) -> CallRes
             participant_reply(world, repo, number, &call.login)
         }
         Some("UNAPPROVED") => {
-            participants::withdraw(world, repo, number, &call.login)?;
+            participants::withdraw_verdict(world, repo, number, &call.login)?;
             participant_reply(world, repo, number, &call.login)
         }
         Some("APPROVED") => {

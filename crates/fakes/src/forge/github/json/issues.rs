@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::forge::github::json::{association, format_time, node_id, reactions_json};
+use crate::forge::github::json::{author_association, format_time, node_id, reactions_json};
 use crate::forge::state::issues::StoredIssue;
 use crate::forge::state::{ForgeInstance, StoredRepository};
 
@@ -39,7 +39,7 @@ impl ForgeInstance {
             "created_at": format_time(issue.created), "updated_at": format_time(issue.updated),
             "closed_at": closed.map(|(at, _)| format_time(*at)),
             "closed_by": closed.map(|(_, by)| self.user_json(by)),
-            "author_association": association(repo, &issue.author),
+            "author_association": author_association(repo, &issue.author),
             "active_lock_reason": null, "body": issue.body, "timeline_url": format!("{own}/timeline"),
             "performed_via_github_app": null, "state_reason": issue.reason,
             "reactions": reactions_json(&own, &[]),
