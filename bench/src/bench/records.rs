@@ -146,10 +146,10 @@ fn measure_engine(engine: RecordsEngine, options: &Options, tools: &BenchProgram
     let names: Vec<String> =
         (0..options.repeats as u64).map(|at| fill::pull_name(at * 7919 % size.pulls)).collect();
     let list = vec![vec!["queue", "list"]; options.repeats];
-    let why = names.iter().map(|name| vec!["why", name.as_str()]).collect();
+    let reason = names.iter().map(|name| vec!["why", name.as_str()]).collect();
     let report = vec![vec!["report", "--since", "30d"]; options.repeats];
     for (label, runs) in
-        [("truing queue list", list), ("truing why", why), ("truing report --since 30d", report)]
+        [("truing queue list", list), ("truing why", reason), ("truing report --since 30d", report)]
     {
         let times = runs.iter().map(|arguments| Ok(meter::run(&mut served.command(arguments))?.clock));
         let times: Vec<f64> = times.collect::<Result<_>>()?;

@@ -133,11 +133,11 @@ impl FixerTools {
     /// [`FixerError`], most often because the sandbox is too weak.
     pub fn new(
         reading: Box<dyn RunTools>,
-        workshop: FixerWorkspace,
+        workspace: FixerWorkspace,
         reached: SandboxLevel,
     ) -> Result<Self, FixerError> {
         require_level(SandboxLevel::Full, reached)?;
-        Ok(Self { runs: true, ..Self::without_commands(reading, workshop)? })
+        Ok(Self { runs: true, ..Self::without_commands(reading, workspace)? })
     }
 
     /// Builds the tools that change files, on a folder in which nothing is run.

@@ -90,8 +90,8 @@ pub struct ToolCallResult {
 
 impl ToolCallResult {
     /// Returns the result of a failed call.
-    pub fn from_error(why: impl Into<String>) -> Self {
-        Self { text: why.into(), structured: None, is_error: true }
+    pub fn from_error(reason: impl Into<String>) -> Self {
+        Self { text: reason.into(), structured: None, is_error: true }
     }
 }
 

@@ -350,9 +350,9 @@ impl MemoryBuilder {
         self.memory = Some((path, kept.to_owned()));
     }
 
-    fn add_omitted_file(&mut self, path: &str, why: impl fmt::Display) {
+    fn add_omitted_file(&mut self, path: &str, reason: impl fmt::Display) {
         let path = line::clean_line(path, MAX_SHOWN_CHARS);
-        self.notes.push(line::clean_line(&format!("`{path}` is left out: {why}"), MAX_NOTE_CHARS));
+        self.notes.push(line::clean_line(&format!("`{path}` is left out: {reason}"), MAX_NOTE_CHARS));
     }
 }
 

@@ -273,8 +273,8 @@ fn read_reviewer(settings: &TypedSettings<'_>, name: &str) -> Result<ReviewerCon
     };
     let dirty = settings.name_if_any(&path("dirty"))?;
     if let Some(Err(error)) = dirty.as_deref().map(Regex::new) {
-        let why = error.to_string().lines().last().unwrap_or_default().to_owned();
-        return Err(bad_value(settings, &path("dirty"), format!("must be a regular expression: {why}")));
+        let reason = error.to_string().lines().last().unwrap_or_default().to_owned();
+        return Err(bad_value(settings, &path("dirty"), format!("must be a regular expression: {reason}")));
     }
     Ok(ReviewerConfig {
         name: name.to_owned(),

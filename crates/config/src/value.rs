@@ -541,7 +541,7 @@ fn parse_list(kind: ValueKind, items: Vec<&str>, folder: &Path) -> Result<Config
         items
             .iter()
             .try_for_each(|item| glob::check_bounds(item))
-            .map_err(|why| requirement_error(format_args!("hold globs: {why}")))?;
+            .map_err(|reason| requirement_error(format_args!("hold globs: {reason}")))?;
     }
     if kind == ValueKind::Globs {
         compile_globs(&items).map_err(|error| requirement_error(format_args!("hold globs: {error}")))?;

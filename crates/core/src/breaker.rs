@@ -74,16 +74,16 @@ impl CircuitBreaker {
     /// # Errors
     /// [`OpenCircuit`] if the call must not be made.
     pub fn admit(&mut self, now: UnixMillis) -> Result<CallAdmission, OpenCircuit> {
-        let (why, last) = match &self.state {
+        let (reason, last) = match &self.state {
             CircuitState::Closed { .. } => return Ok(CallAdmission::Normal),
             CircuitState::Open { open, .. } if is_in_future(open.until, now) => return Err(*open),
-            CircuitState::Trial { since, why, .. } if is_in_future(*since + TRIAL, now) => {
-                return Err(OpenCircuit { why: *why, until: *since + TRIAL });
+            CircuitState::Trial { since, why: reason, .. } if is_in_future(*since + TRIAL, now) => {
+                return Err(OpenCircuit { why: *reason, until: *since + TRIAL });
             }
             CircuitState::Open { open, last } => (open.why, *last),
-            CircuitState::Trial { why, last, .. } => (*why, *last),
+            CircuitState::Trial { why: reason, last, .. } => (*reason, *last),
         };
-        self.state = CircuitState::Trial { since: now, why, last };
+        self.state = CircuitState::Trial { since: now, why: reason, last };
         Ok(CallAdmission::Trial)
     }
 

@@ -417,8 +417,8 @@ impl ConvergeRun {
                 AuditorAnswer::Complete(claims) if silent.remove(&auditor).is_some() => {
                     self.answers.insert(auditor, claims);
                 }
-                AuditorAnswer::NoAnswer(why) if silent.contains_key(&auditor) => {
-                    silent.insert(auditor, why);
+                AuditorAnswer::NoAnswer(reason) if silent.contains_key(&auditor) => {
+                    silent.insert(auditor, reason);
                 }
                 AuditorAnswer::Complete(_) | AuditorAnswer::NoAnswer(_) => {}
             }
@@ -429,8 +429,8 @@ impl ConvergeRun {
             return;
         }
         if self.answers.is_empty() {
-            let why = silent.into_values().next().unwrap_or_default();
-            return self.set_exit(ConvergeExitCode::Infrastructure, format!("{NO_AUDITOR}: {why}"));
+            let reason = silent.into_values().next().unwrap_or_default();
+            return self.set_exit(ConvergeExitCode::Infrastructure, format!("{NO_AUDITOR}: {reason}"));
         }
         self.silent = u32::try_from(silent.len()).unwrap_or(u32::MAX);
         let claims = merge_findings(std::mem::take(&mut self.answers));

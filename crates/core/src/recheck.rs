@@ -169,8 +169,8 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
                 };
                 if is_open && !is_among_found(finding, found) {
                     let is_there = matches!(went, FollowOutcome::Found { .. });
-                    let why = (!is_there).then_some(UnverifiedReason::NoVerdict);
-                    found.push(move_to_current_place(finding, &went, why, head, &place_finding));
+                    let reason = (!is_there).then_some(UnverifiedReason::NoVerdict);
+                    found.push(move_to_current_place(finding, &went, reason, head, &place_finding));
                 }
                 continue;
             }
@@ -205,8 +205,8 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
         match became {
             RecheckOutcome::Fixed(evidence) => _ = rechecked.fixed.insert(finding.id.clone(), evidence),
             RecheckOutcome::Outside => _ = rechecked.outside.insert(finding.id.clone()),
-            RecheckOutcome::Open(why) => {
-                found.push(move_to_current_place(finding, &went, why, head, &place_finding))
+            RecheckOutcome::Open(reason) => {
+                found.push(move_to_current_place(finding, &went, reason, head, &place_finding))
             }
             RecheckOutcome::Seen(lines) => {
                 found.extend(place_at_lines(finding, &went, lines, head, &place_finding))

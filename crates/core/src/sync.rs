@@ -181,8 +181,8 @@ pub struct UnguardedPart {
 
 impl UnguardedPart {
     /// Creates the entry of a function or definition.
-    pub fn new(symbol: String, file: Option<String>, why: UnguardedReason) -> Self {
-        Self { symbol, file, why, what: ReleasePartKind::Function }
+    pub fn new(symbol: String, file: Option<String>, reason: UnguardedReason) -> Self {
+        Self { symbol, file, why: reason, what: ReleasePartKind::Function }
     }
 
     /// Returns the name for display, with the file if the name lacks it.
@@ -480,9 +480,10 @@ fn compare(step: &SyncDecisionInput<'_>) -> (Vec<PinChange>, Vec<UnguardedPart>)
         match old {
             Some(old) if old.digests == new.digests => {
                 if !before.accepts(symbol, old, None) {
-                    let why = if new.decorated { UnguardedReason::Decorated } else { UnguardedReason::Stale };
+                    let reason =
+                        if new.decorated { UnguardedReason::Decorated } else { UnguardedReason::Stale };
                     let file = Some(new.file.clone());
-                    unguarded.push(UnguardedPart::new(symbol.clone(), file, why));
+                    unguarded.push(UnguardedPart::new(symbol.clone(), file, reason));
                 }
             }
             Some(old) if old.digests.tree == new.digests.tree => {

@@ -82,7 +82,7 @@ impl PackageVersion {
     /// # Errors
     /// [`VersionError`] if the text is no valid version.
     pub fn parse(registry: PackageRegistry, text: &str) -> Result<Self, VersionError> {
-        let wrong = |why: &dyn fmt::Display| VersionError::new(registry, "version", text, why);
+        let wrong = |reason: &dyn fmt::Display| VersionError::new(registry, "version", text, reason);
         match registry {
             PackageRegistry::Pypi => text.parse().map(Self::Pypi).map_err(|error| wrong(&error)),
             PackageRegistry::Npm => text.parse().map(Self::Npm).map_err(|error| wrong(&error)),

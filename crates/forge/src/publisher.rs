@@ -136,9 +136,9 @@ fn has_open_fixed(rows: &[DesiredComment], observed: &[ObservedComment]) -> bool
 }
 
 /// Adds to the summary the reason why something is not done.
-fn add_to_summary(rows: &mut [DesiredComment], why: &str) {
+fn add_to_summary(rows: &mut [DesiredComment], reason: &str) {
     if let Some(summary) = rows.iter_mut().find(|row| row.item == CommentSubject::Summary) {
-        summary.body = format!("{}\n\n{why}", summary.body.trim_end());
+        summary.body = format!("{}\n\n{reason}", summary.body.trim_end());
     }
 }
 
@@ -185,7 +185,7 @@ impl CommentPublisher<'_> {
             let why_open = self.effects.denial_reason(EffectKind::Resolve);
             let why_open = why_open.filter(|_| has_open_fixed(&rows, &observed));
             let why_unset = self.effects.denial_reason(EffectKind::Status).filter(|_| status.is_some());
-            why_open.into_iter().chain(why_unset).for_each(|why| add_to_summary(&mut rows, why));
+            why_open.into_iter().chain(why_unset).for_each(|reason| add_to_summary(&mut rows, reason));
             let now = self.effects.clock.now();
             let steps = match plan_publish(&rows, &observed, &pending, &self.forge.publish_limits(), now) {
                 PublishPlan::Settling { until } => return Ok(ReconcileOutcome::Settling { until }),

@@ -174,7 +174,7 @@ fn classify_refusal(message: &str) -> PushRefusal {
         ("rule violations", PushRefusal::Protected),
     ];
     let known = WORDS.iter().find(|(words, _)| message.contains(words));
-    known.map_or(PushRefusal::Hook, |(_, why)| *why)
+    known.map_or(PushRefusal::Hook, |(_, reason)| *reason)
 }
 
 #[cfg(test)]

@@ -394,15 +394,15 @@ fn add_findings(
     let text = |path: &RepoPath| files.as_ref()?.read_text(path);
     let (mut all, mut found, mut dropped) = (Vec::new(), Vec::new(), BTreeMap::<String, u32>::new());
     let mut all_lost = 0_u32;
-    let mut drop = |why: DropReason, count: u32| {
-        let sum = dropped.entry(why.as_str().to_owned()).or_default();
+    let mut drop = |reason: DropReason, count: u32| {
+        let sum = dropped.entry(reason.as_str().to_owned()).or_default();
         *sum = sum.saturating_add(count);
     };
     for look in runs {
         let CheckedFindings { findings, dropped, mismatch_count } =
             schema::check_findings(look.agent_run.items.clone(), text);
         all_lost = all_lost.saturating_add(mismatch_count);
-        dropped.into_iter().for_each(|(why, count)| drop(why, count));
+        dropped.into_iter().for_each(|(reason, count)| drop(reason, count));
         found.push(u32::try_from(findings.len()).unwrap_or(u32::MAX));
         all.extend(findings);
     }

@@ -316,14 +316,14 @@ mod tests {
     fn levels_are_named_by_ids_that_outlast_names() {
         let budgets = BudgetLimits::new(&parse_config(TEAMS)).unwrap();
         let keys = |key: &str| -> Vec<String> {
-            let purse = budgets.review_budget(
+            let budget = budgets.review_budget(
                 RunId::new("r"),
                 &SlotKey::new(key),
                 "abc",
                 Some("ada/tool"),
                 UnixMillis(0),
             );
-            purse.levels.into_iter().map(|level| level.key).collect()
+            budget.levels.into_iter().map(|level| level.key).collect()
         };
         assert_eq!(keys("pr/github/1296269/7"), ["pr/github/1296269/7@abc", "github/1296269", "all"]);
         let local = "local/https://example.org/ada/tool2";
@@ -340,7 +340,7 @@ mod tests {
                 budgets.converge_budget(run(), &key, None, at).0,
                 budgets.sync_budget(run(), "ada/tool", at).0,
             ];
-            purses.iter().flat_map(|purse| &purse.levels).map(|level| level.kind.as_str()).collect()
+            purses.iter().flat_map(|budget| &budget.levels).map(|level| level.kind.as_str()).collect()
         };
         let pull = "pr/github/1/7";
         assert_eq!(kinds("", pull), ["review", "repo_day", "run", "run"]);

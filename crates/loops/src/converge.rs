@@ -647,9 +647,9 @@ impl ConvergeRunner<'_> {
     fn model_budget(&self, agent: &ModelAgent) -> (RunBudget, MicroUsd) {
         let run = self.record.run.clone();
         let (key, now) = (&self.record.key, SystemClock.now());
-        let (purse, most) = agent.budgets.converge_budget(run, key, self.repository, now);
+        let (budget, most) = agent.budgets.converge_budget(run, key, self.repository, now);
         let spent = self.record.cost().0.saturating_add(self.model_cost.cost_micro_usd.0);
-        (purse, MicroUsd(most.0.saturating_sub(spent)))
+        (budget, MicroUsd(most.0.saturating_sub(spent)))
     }
 
     /// Adds the cost of asking a model.

@@ -340,9 +340,9 @@ impl FixPlan {
         let left = &mut self.unapplied;
         self.changes.retain_mut(|change| match check(change) {
             Ok(()) => true,
-            Err(why) => {
-                let (path, why) = (change.path.clone(), why.to_string());
-                left.push(UnappliedSuggestion { path, line: 0, rule: String::new(), why });
+            Err(reason) => {
+                let (path, reason) = (change.path.clone(), reason.to_string());
+                left.push(UnappliedSuggestion { path, line: 0, rule: String::new(), why: reason });
                 false
             }
         });
@@ -367,9 +367,14 @@ impl FixPlan {
                     made.lost_attributes.extend(lost.into_iter().map(|lost| (change.path.clone(), lost)));
                     self.changes.push(change);
                 }
-                Some(Err(why)) => {
-                    let (path, why) = (change.path, why.to_string());
-                    self.unapplied.push(UnappliedSuggestion { path, line: 0, rule: String::new(), why });
+                Some(Err(reason)) => {
+                    let (path, reason) = (change.path, reason.to_string());
+                    self.unapplied.push(UnappliedSuggestion {
+                        path,
+                        line: 0,
+                        rule: String::new(),
+                        why: reason,
+                    });
                 }
             }
         }

@@ -197,7 +197,7 @@ impl LocalReviewRequest<'_> {
             Some(model) => {
                 let name = self.repository.remote_url().and_then(repository_name_from_url);
                 let budgets = &model.agent.budgets;
-                let purse =
+                let budget =
                     budgets.review_budget(run.clone(), &key, filed.as_str(), name.as_deref(), started);
                 let recalled = self.load_memory(&model.agent.sources).await?;
                 let recalled = add_instructions(recalled, self.scope, name.as_deref(), &change);
@@ -216,7 +216,7 @@ impl LocalReviewRequest<'_> {
                     walkthrough: self.scope.walkthrough,
                     specialists: self.scope.tiers.default_tier() == Tier::Deep,
                 };
-                Some(model.review_request(purse, told.0, told.1, form, started))
+                Some(model.review_request(budget, told.0, told.1, form, started))
             }
             None => None,
         };

@@ -87,7 +87,7 @@ impl PullRequestReview<'_> {
         let asking = match self.model.as_ref().filter(|_| choice.tier.asks_model()) {
             Some(model) => {
                 let (head, repository) = (revision.head.as_str(), self.pull.repository_name());
-                let purse = model.agent.budgets.review_budget(run.clone(), &key, head, repository, started);
+                let budget = model.agent.budgets.review_budget(run.clone(), &key, head, repository, started);
                 let recalled = pinned.recall(&model.agent.sources, &mirror).await?;
                 let recalled = add_instructions(recalled, &pinned.scope, repository, &change);
                 let revision = PullRevision { head: revision.head.clone(), base: change.base.clone() };
@@ -101,7 +101,7 @@ impl PullRequestReview<'_> {
                     runtime,
                 });
                 let told = (ChangeDescription::from_pull_request(self.pull), recalled);
-                Some(model.review_request(purse, told.0, told.1, form, started))
+                Some(model.review_request(budget, told.0, told.1, form, started))
             }
             None => None,
         };

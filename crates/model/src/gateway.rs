@@ -109,11 +109,11 @@ impl ModelGateway {
     /// Returns one run's access to its allowed models, paid from its budget, while its kill switch is off.
     pub fn open_session(
         &self,
-        purse: RunBudget,
+        budget: RunBudget,
         models: impl IntoIterator<Item = String>,
         gate: Arc<dyn WriteGate>,
     ) -> ModelSession {
-        ModelSession::new(self.clone(), purse, models.into_iter().collect(), gate)
+        ModelSession::new(self.clone(), budget, models.into_iter().collect(), gate)
     }
 
     /// Waits until all reservations are settled: running calls end, and cancelled ones are settled. If the

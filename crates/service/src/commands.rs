@@ -259,10 +259,16 @@ impl CommandProcessor {
     }
 
     /// Starts or lengthens a delay, and logs the first one.
-    fn record_failure(&mut self, what: (String, String), now: UnixMillis, wait: Option<TimeSpan>, why: &str) {
+    fn record_failure(
+        &mut self,
+        what: (String, String),
+        now: UnixMillis,
+        wait: Option<TimeSpan>,
+        reason: &str,
+    ) {
         let failures = self.waiting.get(&what).map_or(0, |wait| wait.failures);
         if failures == 0 {
-            tracing::warn!(forge = what.0, repository = what.1, "commands in comments wait: {why}");
+            tracing::warn!(forge = what.0, repository = what.1, "commands in comments wait: {reason}");
         }
         let doubled = FIRST_WAIT.0.saturating_mul(1 << failures.min(16)).min(LONGEST_WAIT.0);
         let pause = WallClockWait::new(now, wait.unwrap_or(TimeSpan(doubled)));
@@ -296,16 +302,16 @@ async fn serve_request(
     let rows = store.desired_state(&told.pr.key(), CommentProducer::Review).await?.0.into_iter();
     let known: Vec<_> = rows.filter_map(|row| Some((row.item, row.comment?))).collect();
     match judge_request(context, server, told, repository, &known).await? {
-        CommandVerdict::Ignore(why) => ignore_request(store, told, &why).await?,
-        CommandVerdict::Refuse(CommandRequest { command, author, .. }, why) => {
+        CommandVerdict::Ignore(reason) => ignore_request(store, told, &reason).await?,
+        CommandVerdict::Refuse(CommandRequest { command, author, .. }, reason) => {
             let who = format!("{}@{}", author.login, told.pr.forge);
-            record_declined_command(store, told, &command, &who, &why).await?;
+            record_declined_command(store, told, &command, &who, &reason).await?;
         }
         CommandVerdict::Accept(asker) => {
             store.store_repositories(std::slice::from_ref(repository)).await?;
             if asker.command == UserCommand::Help {
-                let why = answer_help(context, told, &repository.name, &asker.author).await?;
-                return Ok(ignore_request(store, told, &why).await?);
+                let reason = answer_help(context, told, &repository.name, &asker.author).await?;
+                return Ok(ignore_request(store, told, &reason).await?);
             }
             let name = format!("{}#{}", repository.name, told.pr.number);
             execute_command(context, told, &asker, name).await?;
@@ -446,19 +452,19 @@ async fn record_declined_command(
     told: &UserRequest,
     asked: &UserCommand,
     who: &str,
-    why: &str,
+    reason: &str,
 ) -> Result<(), StoreError> {
-    let what = format!("`{}` by {who} was not run: {why}", asked.as_str());
+    let what = format!("`{}` by {who} was not run: {reason}", asked.as_str());
     let event = HistoryEvent { at: store.now().await?, key: told.pr.key(), run: None, what };
     // In this order a failure loses a line of the history; in the other a retry would repeat it.
-    ignore_request(store, told, &format!("{}: {why}", asked.as_str())).await?;
+    ignore_request(store, told, &format!("{}: {reason}", asked.as_str())).await?;
     store.append_history(&[event]).await
 }
 
 /// Marks a command as served without an effect, and logs the reason.
-async fn ignore_request(store: &dyn RecordStore, told: &UserRequest, why: &str) -> Result<(), StoreError> {
+async fn ignore_request(store: &dyn RecordStore, told: &UserRequest, reason: &str) -> Result<(), StoreError> {
     let origin = origin_text(&told.origin);
-    tracing::info!(key = %told.pr.key(), origin, "a command was not run: {why}");
+    tracing::info!(key = %told.pr.key(), origin, "a command was not run: {reason}");
     store.mark_request_served(told, None).await.map(drop)
 }
 

@@ -217,10 +217,10 @@ mod tests {
             limit: MicroUsd(9),
         };
         // A call of long ago, whose owner died at that time.
-        let purse = RunBudget { run: RunId::new("r"), levels: vec![level("1969-12-31")] };
+        let budget = RunBudget { run: RunId::new("r"), levels: vec![level("1969-12-31")] };
         let ask =
             ReservationRequest { min_amount: MicroUsd(1), max_amount: MicroUsd(1), expires: UnixMillis(20) };
-        store.reserve(&purse, &ask).await.unwrap();
+        store.reserve(&budget, &ask).await.unwrap();
 
         let writer = EffectOwner { key: key(1), producer: CommentProducer::Converge, token: None };
         for (topic, at) in [("old", UnixMillis(10)), ("new", UnixMillis(999_000))] {

@@ -181,8 +181,8 @@ impl JobRun<'_> {
         let named = SlotDescription { name: run.key.to_string(), url: page, head: None };
         store.store_descriptions(&[(run.key.clone(), named)]).await?;
         let (record, again) = Box::pin(following.run()).await?;
-        let why = record.detail.exit_reason.lines().next().unwrap_or_default();
-        let what = format!("{}: {why}", record.detail.result.as_str().replace('_', " "));
+        let reason = record.detail.exit_reason.lines().next().unwrap_or_default();
+        let what = format!("{}: {reason}", record.detail.result.as_str().replace('_', " "));
         let event = HistoryEvent { at: record.ended, key: run.key.clone(), run: Some(run.id.clone()), what };
         store.append_history(&[event]).await?;
         Ok((record, again))
@@ -252,8 +252,8 @@ impl LeasedStep for LeasedJob<'_> {
         Ok((NextSlotState::Outcome(then), ended))
     }
 
-    async fn record_stop(&self, why: &StepStopReason) -> Result<(), StoreError> {
-        match why {
+    async fn record_stop(&self, reason: &StepStopReason) -> Result<(), StoreError> {
+        match reason {
             // An interrupted run says nothing about its release.
             StepStopReason::Interrupted => {
                 let mut job = self.store.begin_job(self.run).await?;

@@ -160,14 +160,14 @@ impl From<ForgeError> for ToolError {
 }
 
 impl From<HaltReason> for ToolError {
-    fn from(why: HaltReason) -> Self {
-        Self(match why {
+    fn from(reason: HaltReason) -> Self {
+        Self(match reason {
             HaltReason::KillSwitch => format!(
-                "{why}: nothing is written to the forge until an operator turns it off (`truing kill status` \
+                "{reason}: nothing is written to the forge until an operator turns it off (`truing kill status` \
                  shows why)"
             ),
             HaltReason::NoAnswer | HaltReason::LeaseLost { .. } | HaltReason::ReadOnly => {
-                format!("{why}: nothing is written to the forge (hint: {})", why.hint())
+                format!("{reason}: nothing is written to the forge (hint: {})", reason.hint())
             }
         })
     }

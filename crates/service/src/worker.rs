@@ -130,9 +130,9 @@ impl LeasedStep for WorkerStep<'_> {
         Ok((NextSlotState::Outcome(then), then))
     }
 
-    async fn record_stop(&self, why: &StepStopReason) -> Result<(), StoreError> {
+    async fn record_stop(&self, reason: &StepStopReason) -> Result<(), StoreError> {
         let Self { context, lease, run } = self;
-        match why {
+        match reason {
             StepStopReason::Moved | StepStopReason::LeaseLost | StepStopReason::Fenced(_) => Ok(()),
             StepStopReason::Interrupted => record_interrupted(context, lease.loop_kind, run).await,
             StepStopReason::Halted => {

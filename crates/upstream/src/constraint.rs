@@ -152,7 +152,7 @@ fn edit_text(
 ) -> Result<String, ConstraintError> {
     let (found, _) = find_requirement(place, text)?;
     let written = if has_whole_requirements(place) {
-        pep508::replace_range(&found.text, range).map_err(|why| wrong_range(place, &found.text, why))?
+        pep508::replace_range(&found.text, range).map_err(|reason| wrong_range(place, &found.text, reason))?
     } else {
         range.to_string()
     };

@@ -24,7 +24,7 @@ pub struct AddedDigest<'a> {
 pub(crate) fn add_digests(text: &str, added: &[AddedDigest<'_>]) -> Result<String, (String, String)> {
     let mut inserts: BTreeMap<usize, String> = BTreeMap::new();
     for (first, places) in find_digest_places(text, added)? {
-        let refused = |why: &str| (first.symbol.to_owned(), why.to_owned());
+        let refused = |reason: &str| (first.symbol.to_owned(), reason.to_owned());
         let old = first.old;
         for at in places {
             let (end, insert) = insertion_point(text, at, old, first.new)
@@ -51,8 +51,8 @@ pub(crate) fn replace_digests(text: &str, replaced: &[AddedDigest<'_>]) -> Resul
     for (first, places) in find_digest_places(text, replaced)? {
         for at in places {
             if insertion_point(text, at, first.old, first.new).is_none() {
-                let why = "the digest that it accepts is not an item of a set or a list";
-                return Err((first.symbol.to_owned(), why.to_owned()));
+                let reason = "the digest that it accepts is not an item of a set or a list";
+                return Err((first.symbol.to_owned(), reason.to_owned()));
             }
             all.insert(at, first);
         }
@@ -85,8 +85,8 @@ fn find_digest_places<'a>(
         let places: Vec<usize> = text.match_indices(old).map(|(at, _)| at).collect();
         // Rows that share a digest are not distinguished here, so all of them must get the same new one.
         if places.len() != rows.len() || rows.iter().any(|row| row.new != first.new) {
-            let why = "the digest that it accepts is not there as often as rows changed";
-            return Err((first.symbol.to_owned(), why.to_owned()));
+            let reason = "the digest that it accepts is not there as often as rows changed";
+            return Err((first.symbol.to_owned(), reason.to_owned()));
         }
         found.push((*first, places));
     }
@@ -205,8 +205,8 @@ mod tests {
             ("D = [[f, 'AAA']]", &[0], "not an item of a set"),
             ("# AAA\n", &[0], "not an item of a set"),
         ] {
-            let (symbol, why) = edit_digests(before, olds).unwrap_err();
-            assert!(symbol == "m:f" && why.contains(told), "{before}: {why}");
+            let (symbol, reason) = edit_digests(before, olds).unwrap_err();
+            assert!(symbol == "m:f" && reason.contains(told), "{before}: {reason}");
         }
     }
 }

@@ -32,7 +32,7 @@ impl VersionRange {
     /// # Errors
     /// [`VersionError`] if the text is not valid.
     pub fn parse(registry: PackageRegistry, text: &str) -> Result<Self, VersionError> {
-        let wrong = |why: &dyn fmt::Display| VersionError::new(registry, "range", text, why);
+        let wrong = |reason: &dyn fmt::Display| VersionError::new(registry, "range", text, reason);
         let admits = match registry {
             PackageRegistry::Pypi => {
                 let range = VersionSpecifiers::from_str(text).map_err(|error| wrong(&error))?;

@@ -109,9 +109,9 @@ impl DependentProject {
         if pairs.iter().map(|(_, old, new)| old.len() + new.len()).sum::<usize>() > MAX_CHANGED {
             return nothing;
         }
-        let why =
+        let reason =
             |(name, old, new): (&String, _, _)| Some((name.clone(), self.unguarded_reason(name, old, new)?));
-        pairs.into_iter().filter_map(why).collect()
+        pairs.into_iter().filter_map(reason).collect()
     }
 
     /// Returns the reason for which a change does not affect the project; none if it does.
@@ -143,8 +143,8 @@ impl DependentProject {
         if same(&scope) {
             return Some(UnguardedReason::OfOtherPython);
         }
-        let why = if new.is_empty() { UnguardedReason::Dropped } else { UnguardedReason::Wider };
-        (scope.satisfies_needs(&new, &old) && !self.uses_package(name)).then_some(why)
+        let reason = if new.is_empty() { UnguardedReason::Dropped } else { UnguardedReason::Wider };
+        (scope.satisfies_needs(&new, &old) && !self.uses_package(name)).then_some(reason)
     }
 
     /// Returns that reason for a change of Python's own versions.

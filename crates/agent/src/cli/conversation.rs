@@ -92,8 +92,8 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
         while self.end.is_none() {
             let next = if has_asked { Ok(said.recv().await) } else { timeout_at(latest, said.recv()).await };
             let Ok(next) = next else {
-                let why = format!("claude has not asked the model within {} s", within.as_secs_f32());
-                self.end = Some(AgentRunEnd::Failed(why));
+                let reason = format!("claude has not asked the model within {} s", within.as_secs_f32());
+                self.end = Some(AgentRunEnd::Failed(reason));
                 // The program has not begun, so there is no orderly end to wait for.
                 return;
             };

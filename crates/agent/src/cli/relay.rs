@@ -152,8 +152,8 @@ fn subagent_id(headers: &HeaderMap) -> Option<String> {
     headers.get(SUBAGENT).map(|id| clean_line(&String::from_utf8_lossy(id.as_bytes()), MAX_NAME_CHARS))
 }
 
-fn refusal_response(why: &str) -> McpResponse {
-    build_response(StatusCode::FORBIDDEN, "application/json", wire::encode_refusal(why))
+fn refusal_response(reason: &str) -> McpResponse {
+    build_response(StatusCode::FORBIDDEN, "application/json", wire::encode_refusal(reason))
 }
 
 fn build_response(status: StatusCode, kind: &'static str, body: Vec<u8>) -> McpResponse {

@@ -174,8 +174,10 @@ pub(super) fn encode_answer(
 }
 
 /// Writes a refusal, which the program does not retry.
-pub(super) fn encode_refusal(why: &str) -> Vec<u8> {
-    json!({"type": "error", "error": {"type": "permission_error", "message": why}}).to_string().into_bytes()
+pub(super) fn encode_refusal(reason: &str) -> Vec<u8> {
+    json!({"type": "error", "error": {"type": "permission_error", "message": reason}})
+        .to_string()
+        .into_bytes()
 }
 
 fn encode_block(block: &MessageBlock) -> Value {

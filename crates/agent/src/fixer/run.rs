@@ -15,14 +15,14 @@ use crate::verify::usage::{self, DiskUsage};
 
 /// Runs a command that the policy allows. In its output, secrets are masked by their form alone. Dropping the
 /// future kills it, with every process that it started.
-pub(super) async fn run_command(workshop: &FixerWorkspace, argv: &[String]) -> Result<String, CommandError> {
+pub(super) async fn run_command(workspace: &FixerWorkspace, argv: &[String]) -> Result<String, CommandError> {
     let words = argv.iter().map(OsString::from).collect();
-    let mut job = SandboxJob::new(SandboxLevel::Full, &workshop.clone, JobCommand::Program(words))?;
+    let mut job = SandboxJob::new(SandboxLevel::Full, &workspace.clone, JobCommand::Program(words))?;
     (job.writable, job.sockets) = (true, true);
-    workshop.programs.clone_into(&mut job.read);
-    let written = Some(clone_write_limit(workshop.clone.clone(), job.limits.disk).await);
-    let ended = command::run(job, &CommandLimits { time: workshop.time, written, whole: false }).await?;
-    Ok(render_command_report(workshop, &ended))
+    workspace.programs.clone_into(&mut job.read);
+    let written = Some(clone_write_limit(workspace.clone.clone(), job.limits.disk).await);
+    let ended = command::run(job, &CommandLimits { time: workspace.time, written, whole: false }).await?;
+    Ok(render_command_report(workspace, &ended))
 }
 
 /// Returns the limit of the clone's size: its present size, and the amount that one command may write.
@@ -32,14 +32,14 @@ async fn clone_write_limit(clone: PathBuf, disk: u64) -> WriteLimit {
     WriteLimit { folders, limit: now.plus(DiskUsage::from_bytes(disk)) }
 }
 
-fn render_command_report(workshop: &FixerWorkspace, ended: &CommandResult) -> String {
+fn render_command_report(workspace: &FixerWorkspace, ended: &CommandResult) -> String {
     let mut text = match &ended.end {
         ProcessOutcome::Exit(status) => match status.code() {
             Some(code) => format!("exit code {code}\n"),
             None => format!("ended by force ({status})\n"),
         },
         ProcessOutcome::Time => {
-            format!("ended because it took longer than {} s\n", workshop.time.as_secs_f32())
+            format!("ended because it took longer than {} s\n", workspace.time.as_secs_f32())
         }
         ProcessOutcome::Output => format!("ended because it printed more than {MAX_PRINTED} bytes\n"),
         ProcessOutcome::Disk(_) => "ended because it wrote too much\n".to_owned(),
@@ -51,7 +51,7 @@ fn render_command_report(workshop: &FixerWorkspace, ended: &CommandResult) -> St
         if !printed.is_empty() {
             text += &format!(
                 "--- {name}\n{}",
-                mask_command_output(&to_tree_paths(&printed.text(), &workshop.clone))
+                mask_command_output(&to_tree_paths(&printed.text(), &workspace.clone))
             );
             if !text.ends_with('\n') {
                 text.push('\n');

@@ -118,12 +118,12 @@ impl McpServers {
         }
     }
 
-    fn add_problem(&self, config: &McpServer, why: &ServerFailure) {
+    fn add_problem(&self, config: &McpServer, reason: &ServerFailure) {
         let line = |text: &str| truing_core::line::clean_line(&redact_secrets(text), MAX_WORDS);
         let problem = ServerProblem {
             server: config.name.clone(),
-            description: line(&why.description),
-            server_output: line(&why.server_output),
+            description: line(&reason.description),
+            server_output: line(&reason.server_output),
         };
         self.problems.lock().unwrap_or_else(PoisonError::into_inner).push(problem);
     }

@@ -125,8 +125,8 @@ fn says(content: Value, stop: StopReason) -> Reply {
     Box::new(move |_| Ok((content.clone(), stop)))
 }
 
-fn refuses(why: fn() -> ModelError) -> Reply {
-    Box::new(move |_| Err(why()))
+fn refuses(reason: fn() -> ModelError) -> Reply {
+    Box::new(move |_| Err(reason()))
 }
 
 fn use_of(id: &str, name: &str, input: Value) -> Value {

@@ -85,10 +85,10 @@ pub(super) fn build_mounts(job: &SandboxJob) -> io::Result<()> {
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
     // A temporary root with two folders: for the machine's file system, and the new one.
     file_system("tmpfs", Path::new(WORKSHOP), "size=1m,mode=755")?;
-    let workshop = Path::new(WORKSHOP);
-    std::fs::create_dir(workshop.join("old"))?;
-    std::fs::create_dir(workshop.join("new"))?;
-    pivot_root(workshop, workshop.join("old"))?;
+    let workspace = Path::new(WORKSHOP);
+    std::fs::create_dir(workspace.join("old"))?;
+    std::fs::create_dir(workspace.join("new"))?;
+    pivot_root(workspace, workspace.join("old"))?;
     chdir("/")?;
     let space = MountRoots { old: Path::new("/old"), new: Path::new("/new") };
     let size = job.limits.disk.min(MAX_MEMORY);

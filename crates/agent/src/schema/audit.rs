@@ -176,7 +176,8 @@ impl AuditDefect {
             ..self.item.clone()
         };
         let path = RepoPath::from_bytes(item.path.as_bytes());
-        verify_finding(item, path, Some(text)).map_err(|why| format!("it is not believed: {}", why.as_str()))
+        verify_finding(item, path, Some(text))
+            .map_err(|reason| format!("it is not believed: {}", reason.as_str()))
     }
 }
 

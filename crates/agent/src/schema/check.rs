@@ -151,9 +151,9 @@ pub fn mismatch_message(
 const MAX_UNFIT: usize = 20;
 
 impl CheckedFindings {
-    fn count_drop(&mut self, why: DropReason, count: u32) {
+    fn count_drop(&mut self, reason: DropReason, count: u32) {
         if count > 0 {
-            let counted = self.dropped.entry(why).or_default();
+            let counted = self.dropped.entry(reason).or_default();
             *counted = counted.saturating_add(count);
         }
     }

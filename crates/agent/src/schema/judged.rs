@@ -62,9 +62,9 @@ impl JudgementReport {
                 return Err(format!("{name}: the answer gives no reason"));
             }
             let text = text(*release, file);
-            find_quoted_lines(text.as_deref(), *start_line, *end_line, &one.excerpt).map_err(|why| {
+            find_quoted_lines(text.as_deref(), *start_line, *end_line, &one.excerpt).map_err(|reason| {
                 let at = format!("lines {start_line} to {end_line} {} the change", release.as_str());
-                format!("{name}: the excerpt is not what {at} say ({})", why.as_str())
+                format!("{name}: the excerpt is not what {at} say ({})", reason.as_str())
             })?;
         }
         Ok(())
@@ -122,7 +122,7 @@ impl ReportSchema for JudgementReport {
     }
 
     fn read(input: &Value) -> Result<(Self, bool), String> {
-        let wrong = |why: &str| Err(format!("the input of `report` is wrong: {why}"));
+        let wrong = |reason: &str| Err(format!("the input of `report` is wrong: {reason}"));
         let answers = match JudgementInput::deserialize(input) {
             Ok(JudgementInput { functions }) => functions,
             Err(error) => return wrong(&line::clean_line(&error.to_string(), MAX_REASON_CHARS)),

@@ -137,7 +137,8 @@ mod tests {
         ]});
         let (mended, more) = FixReport::read(&input).unwrap();
         assert!(!more && !mended.summary.contains('\n'));
-        let said: Vec<_> = mended.findings.iter().map(|(id, why)| (id.as_str(), why.as_deref())).collect();
+        let said: Vec<_> =
+            mended.findings.iter().map(|(id, reason)| (id.as_str(), reason.as_deref())).collect();
         let expected = [
             ("loop1-1", None),
             ("loop1-2", Some("needs a decision")),

@@ -85,8 +85,8 @@ impl FolderCopy {
             return std::fs::hard_link(first, target);
         }
         let too_much = || {
-            let why = "its files exceed the limit of what may be written together (`verify.disk_mib`)";
-            io::Error::new(io::ErrorKind::StorageFull, why)
+            let reason = "its files exceed the limit of what may be written together (`verify.disk_mib`)";
+            io::Error::new(io::ErrorKind::StorageFull, reason)
         };
         self.remaining_bytes = self.remaining_bytes.checked_sub(found.len()).ok_or_else(too_much)?;
         copy_file(source, target, found)?;

@@ -138,12 +138,12 @@ impl Stage {
     }
 
     fn fixer(&self, time: Duration) -> FixerTools {
-        let workshop = FixerWorkspace {
+        let workspace = FixerWorkspace {
             programs: vec![self.programs()],
             time,
             ..FixerWorkspace::new(self.path("clone"), policy())
         };
-        FixerTools::new(Box::new(RecordingReadTools::default()), workshop, SandboxLevel::Full).unwrap()
+        FixerTools::new(Box::new(RecordingReadTools::default()), workspace, SandboxLevel::Full).unwrap()
     }
 
     /// Returns a folder with a program that the policy knows: `pytest`. Here it is a shell that runs the
@@ -191,8 +191,8 @@ fn policy() -> Arc<AgentPolicy> {
 fn a_weaker_sandbox_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     for level in [SandboxLevel::None, SandboxLevel::Landlock] {
-        let workshop = FixerWorkspace::new(folder.path().to_owned(), policy());
-        let refused = FixerTools::new(Box::new(RecordingReadTools::default()), workshop, level);
+        let workspace = FixerWorkspace::new(folder.path().to_owned(), policy());
+        let refused = FixerTools::new(Box::new(RecordingReadTools::default()), workspace, level);
         assert!(matches!(refused, Err(FixerError::Sandbox(_))), "{level:?}");
     }
 }

@@ -163,7 +163,7 @@ impl ConvergeExit {
     /// Returns true if the run ended because models gave no valid answer.
     pub fn is_model_failure(&self) -> bool {
         self.code == ConvergeExitCode::Infrastructure
-            && OF_MODELS.iter().any(|why| self.reason.starts_with(why))
+            && OF_MODELS.iter().any(|reason| self.reason.starts_with(reason))
     }
 }
 

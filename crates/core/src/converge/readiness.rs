@@ -411,24 +411,24 @@ impl PullReadiness {
         now: UnixMillis,
     ) -> Result<Option<String>, ReadinessAction> {
         let name = &rule.name;
-        if let Some(why) = self.unreachable.get(name) {
-            return skip_reviewer(rule, format!("cannot ask {name}: {why}"));
+        if let Some(reason) = self.unreachable.get(name) {
+            return skip_reviewer(rule, format!("cannot ask {name}: {reason}"));
         }
-        let why = ReadinessWaitReason::Answer(name.clone());
+        let reason = ReadinessWaitReason::Answer(name.clone());
         let asked = self.at.asked.get(name).copied().unwrap_or(0);
         let is_left = asked < rule.requests;
-        match self.at.waiting_since(&why) {
+        match self.at.waiting_since(&reason) {
             None if at_once && is_left => return Err(ReadinessAction::RequestReview(name.clone())),
-            None => self.at.start_wait(why.clone(), now),
+            None => self.at.start_wait(reason.clone(), now),
             Some(since) if now < since + rule.budget => {}
             Some(_) if later && is_left => return Err(ReadinessAction::RequestReview(name.clone())),
             Some(_) => {
                 return skip_reviewer(rule, format!("{name} did not review {}", self.at.head.short_sha()));
             }
         }
-        let since = self.at.waiting_since(&why).unwrap_or(now);
+        let since = self.at.waiting_since(&reason).unwrap_or(now);
         let first = if asked > 0 { since + rules.poll_after_trigger } else { since };
-        Err(wait_action(first.max(now + rules.poll).min(since + rule.budget), why, now))
+        Err(wait_action(first.max(now + rules.poll).min(since + rule.budget), reason, now))
     }
 
     /// Evaluates the mergeability; returns a note if only reviews by people are missing.

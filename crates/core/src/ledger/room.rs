@@ -110,9 +110,9 @@ impl RunBudget {
             period: utc_day(now),
             limit,
         });
-        let mut purse = Self::for_run(run, limit);
-        purse.levels.extend(caps.pull_levels(&scope.key).chain(of_day).chain(caps.monthly_levels(now)));
-        purse
+        let mut budget = Self::for_run(run, limit);
+        budget.levels.extend(caps.pull_levels(&scope.key).chain(of_day).chain(caps.monthly_levels(now)));
+        budget
     }
 
     /// Creates the budget of a job run that begins now and follows a package for the repository `name`.
@@ -123,9 +123,9 @@ impl RunBudget {
             period: utc_day(now),
             limit,
         });
-        let mut purse = Self::for_run(run, limit);
-        purse.levels.extend(of_day.into_iter().chain(caps.monthly_levels(now)));
-        purse
+        let mut budget = Self::for_run(run, limit);
+        budget.levels.extend(of_day.into_iter().chain(caps.monthly_levels(now)));
+        budget
     }
 }
 
@@ -261,8 +261,8 @@ mod tests {
 
     #[test]
     fn what_outlasts_the_day_leaves_the_rules_also_where_the_day_is_used_up() {
-        let purse = RunBudget::for_review(RunId::new("r"), &scope("pr/github/1/7"), &bounded_caps(), NOW);
-        let room = |each: &[u64]| match decide_budget(&usage_with_spending(&purse, each), MicroUsd(2), NOW) {
+        let budget = RunBudget::for_review(RunId::new("r"), &scope("pr/github/1/7"), &bounded_caps(), NOW);
+        let room = |each: &[u64]| match decide_budget(&usage_with_spending(&budget, each), MicroUsd(2), NOW) {
             BudgetDecision::Enough { left } => {
                 let left = left.map(|left| (left.level.kind, left.unspent()));
                 assert_eq!(left, Some((BudgetLevelKind::PullAsk, MicroUsd(2))));
@@ -287,7 +287,7 @@ mod tests {
         ];
         let told: BTreeMap<BudgetLevelKind, String> = purses
             .iter()
-            .flat_map(|purse| &purse.levels)
+            .flat_map(|budget| &budget.levels)
             .map(|level| {
                 (level.kind, level.exhausted_text().replace("too little for one request remains in ", ""))
             })
@@ -308,8 +308,8 @@ mod tests {
 
     #[test]
     fn a_used_up_day_defers_to_midnight_and_a_used_up_month_leaves_the_rules() {
-        let purse = review_budget(&[("web", 9)]);
-        let room = |each: &[u64]| decide_budget(&usage_with_spending(&purse, each), MicroUsd(2), NOW);
+        let budget = review_budget(&[("web", 9)]);
+        let room = |each: &[u64]| decide_budget(&usage_with_spending(&budget, each), MicroUsd(2), NOW);
         assert_eq!(room(&[0, 3, 7]), BudgetDecision::Enough { left: None });
         assert_eq!(
             room(&[2, 3, 7]),
@@ -317,9 +317,9 @@ mod tests {
             "the run says itself that its review is used up"
         );
         let until = UnixMillis(1_795_219_200_000);
-        assert_eq!(room(&[0, 4, 7]), BudgetDecision::Deferred { until, level: purse.levels[1].clone() });
-        assert_eq!(room(&[0, 9, 7]), BudgetDecision::Deferred { until, level: purse.levels[1].clone() });
-        assert_eq!(room(&[0, 5, 8]), BudgetDecision::Minimal { level: purse.levels[2].clone() });
+        assert_eq!(room(&[0, 4, 7]), BudgetDecision::Deferred { until, level: budget.levels[1].clone() });
+        assert_eq!(room(&[0, 9, 7]), BudgetDecision::Deferred { until, level: budget.levels[1].clone() });
+        assert_eq!(room(&[0, 5, 8]), BudgetDecision::Minimal { level: budget.levels[2].clone() });
     }
 
     #[test]

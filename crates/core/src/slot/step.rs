@@ -502,7 +502,7 @@ impl Slot {
     fn wait_for_pending(&mut self, limits: &SlotLimits, now: UnixMillis) {
         let due =
             LoopKind::ALL.iter().filter_map(|of| self.due_time(*of, limits, now)).min_by_key(|(at, _)| *at);
-        self.state = due.map_or(SlotState::Idle, |(at, why)| SlotState::Waiting { at, why });
+        self.state = due.map_or(SlotState::Idle, |(at, reason)| SlotState::Waiting { at, why: reason });
     }
 
     /// Returns the time at which a loop's pending events are due, by the rules of the storm.

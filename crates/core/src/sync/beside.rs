@@ -203,9 +203,9 @@ fn changed_functions(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) -> 
     let (mut found, nothing) = (Vec::new(), BTreeMap::new());
     for (file, old, new) in join_maps(&step.from.functions, &step.to.functions) {
         for (name, old, new) in join_maps(old.unwrap_or(&nothing), new.unwrap_or(&nothing)) {
-            let why = change_reason(old.map(|old| &old.tree), new.map(|new| &new.tree));
-            let why = why.filter(|_| !pinned.has(file, name));
-            found.extend(why.map(|why| UnguardedPart::new(name.clone(), Some(file.clone()), why)));
+            let reason = change_reason(old.map(|old| &old.tree), new.map(|new| &new.tree));
+            let reason = reason.filter(|_| !pinned.has(file, name));
+            found.extend(reason.map(|reason| UnguardedPart::new(name.clone(), Some(file.clone()), reason)));
         }
     }
     found
@@ -230,7 +230,7 @@ fn unpinned_namesakes(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) ->
             unpinned_definitions(step.to, new.as_ref(), &lines[1]),
         );
         for (name, before, after) in join_maps(&before, &after) {
-            let Some(why) = change_reason(before, after) else { continue };
+            let Some(reason) = change_reason(before, after) else { continue };
             // The setter of a property whose getter alone is pinned is an unpinned function.
             let is_part = [(step.from, &old), (step.to, &new)].into_iter().any(|(sources, definition)| {
                 definition.as_ref().is_some_and(|definition| {
@@ -240,10 +240,11 @@ fn unpinned_namesakes(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) ->
                 })
             });
             let what = if is_part { ReleasePartKind::Redefinition } else { ReleasePartKind::Function };
-            found.insert((place.file.clone(), name.clone()), (why, what));
+            found.insert((place.file.clone(), name.clone()), (reason, what));
         }
     }
-    let told = |((file, symbol), (why, what))| UnguardedPart { symbol, file: Some(file), why, what };
+    let told =
+        |((file, symbol), (reason, what))| UnguardedPart { symbol, file: Some(file), why: reason, what };
     found.into_iter().map(told).collect()
 }
 
@@ -310,12 +311,12 @@ fn changed_outside_code(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) 
         let (before, after) = (digests_by_key(old), digests_by_key(new));
         let keys: BTreeSet<NonFunctionKey<'_>> = before.keys().chain(after.keys()).copied().collect();
         for key in keys {
-            let why =
+            let reason =
                 change_reason(before.get(&key), after.get(&key)).filter(|_| !pinned.covers_piece(file, key));
-            found.extend(why.map(|why| UnguardedPart {
+            found.extend(reason.map(|reason| UnguardedPart {
                 symbol: key.symbol(),
                 file: Some(file.clone()),
-                why,
+                why: reason,
                 what: key.part_kind,
             }));
         }
@@ -371,9 +372,9 @@ fn new_imports(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) -> Vec<Un
 fn changed_requirements(step: &SyncDecisionInput<'_>) -> Vec<UnguardedPart> {
     let mut found = Vec::new();
     for (file, old, new) in join_maps(&step.from.requirements, &step.to.requirements) {
-        let mut push = |symbol: &str, why| {
+        let mut push = |symbol: &str, reason| {
             let (symbol, file) = (symbol.to_owned(), Some(file.clone()));
-            found.push(UnguardedPart { symbol, file, why, what: ReleasePartKind::Requirement });
+            found.push(UnguardedPart { symbol, file, why: reason, what: ReleasePartKind::Requirement });
         };
         let (Some(old), Some(new)) = (old, new) else {
             // One of the archives does not list its requirements.
@@ -381,8 +382,8 @@ fn changed_requirements(step: &SyncDecisionInput<'_>) -> Vec<UnguardedPart> {
             continue;
         };
         for (name, old, new) in join_maps(old, new) {
-            if let Some(why) = change_reason(old, new) {
-                push(name, step.harmless.get(name).copied().unwrap_or(why));
+            if let Some(reason) = change_reason(old, new) {
+                push(name, step.harmless.get(name).copied().unwrap_or(reason));
             }
         }
     }

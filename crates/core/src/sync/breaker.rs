@@ -158,8 +158,8 @@ impl JobBreaker {
     pub fn record_lost_run(&mut self, limits: JobBreakerLimits, now: UnixMillis) -> bool {
         let is_lost = self.running.is_some();
         if is_lost {
-            let why = "it ended without a result: it was killed, or the machine went down";
-            self.record_end(BreakerOutcome::Failure(why.to_owned()), limits, now);
+            let reason = "it ended without a result: it was killed, or the machine went down";
+            self.record_end(BreakerOutcome::Failure(reason.to_owned()), limits, now);
         }
         is_lost
     }
@@ -184,7 +184,7 @@ impl JobBreaker {
             }
             BreakerOutcome::Neutral => {}
             BreakerOutcome::Failure(_) if running.is_none() && self.open.is_some() => {}
-            BreakerOutcome::Failure(why) => {
+            BreakerOutcome::Failure(reason) => {
                 let target = self.target.as_ref().filter(|_| running.is_some());
                 let version = target.map(|target| target.version.clone());
                 self.failures = self.failures.saturating_add(u32::from(version.is_some()));
@@ -192,16 +192,16 @@ impl JobBreaker {
                 self.told.push(SyncFailure {
                     at: now,
                     version: version.unwrap_or_default(),
-                    why: clean_line(&why, MAX_WHY),
+                    why: clean_line(&reason, MAX_WHY),
                 });
                 let surplus = self.told.len().saturating_sub(REMEMBERED);
                 self.told.drain(..surplus);
-                let why = if self.streak >= limits.streak {
+                let reason = if self.streak >= limits.streak {
                     Some(JobTripReason::Streak)
                 } else {
                     (is_probe || self.failures >= limits.target).then_some(JobTripReason::Target)
                 };
-                self.open = why.map(|why| JobBreakerTrip { why, since: now });
+                self.open = reason.map(|reason| JobBreakerTrip { why: reason, since: now });
             }
         }
     }

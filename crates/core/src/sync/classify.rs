@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn what_is_asked_is_what_changed_and_can_be_read() {
-        let one = |symbol: &str, why| UnguardedPart::new(symbol.into(), Some("p/m.py".into()), why);
+        let one = |symbol: &str, reason| UnguardedPart::new(symbol.into(), Some("p/m.py".into()), reason);
         let decision = |unguarded| SyncDecision {
             verdict: SyncVerdict::Ask,
             needs_classification: true,

@@ -102,8 +102,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     /// Returns the error for an effect that this forge does not have, before any call.
     fn refuse(&self, effect: &Effect) -> ForgeError {
         let (row, intended) = (self.calls.capability_row(), effect.intent());
-        let why = intended.kind.unsupported_reason_at(row.kind).unwrap_or("it has no such thing");
-        rejected_error(&self.what_of_repository(&intended.description), &format!("{}: {why}", row.name))
+        let reason = intended.kind.unsupported_reason_at(row.kind).unwrap_or("it has no such thing");
+        rejected_error(&self.what_of_repository(&intended.description), &format!("{}: {reason}", row.name))
     }
 }
 

@@ -312,7 +312,7 @@ fn forge_of(flavour: ForgeFlavour) -> ForgeKind {
 
 /// Checks that an effect which the forge cannot make is rejected in every case: no intent is recorded and no
 /// call is made.
-async fn refused(scene: &mut Scene, case: EffectIncident, why: &str) {
+async fn refused(scene: &mut Scene, case: EffectIncident, reason: &str) {
     let parts = scene.intended().parts;
     let calls = scene.site.forge.request_log().len();
     let made = EffectRecording::default();
@@ -332,14 +332,14 @@ async fn refused(scene: &mut Scene, case: EffectIncident, why: &str) {
     let is_typed = matches!(
         &error,
         EffectError::Refused(refused @ ForgeError::Rejected { message, .. })
-            if refused.has_no_effect() && message.ends_with(why)
+            if refused.has_no_effect() && message.ends_with(reason)
     );
     assert!(is_typed, "{error:?}");
     // The client rejects it, too, when it is called directly.
     let PerformedEffect::Effect(effect) = &scene.what else { panic!("every forge is pushed to") };
     let refused = scene.pull.make(effect).await.unwrap_err();
     assert!(
-        matches!(&refused, ForgeError::Rejected { message, .. } if message.ends_with(why)),
+        matches!(&refused, ForgeError::Rejected { message, .. } if message.ends_with(reason)),
         "{refused:?}"
     );
     assert_eq!(scene.pull.find_effect(effect).await, Ok(None));

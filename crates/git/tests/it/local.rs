@@ -491,6 +491,6 @@ async fn a_branch_gets_what_is_new_and_nothing_that_the_repository_has() {
     assert_eq!(far.branch_tip(branch).await.unwrap(), None);
     // A branch of that name is in the way.
     other.run(["branch", "truing/run"]);
-    let why = far.branch_write_error(branch, &other.sha("HEAD")).await.unwrap().unwrap();
-    assert!(why.contains("refs/heads/truing/run"), "{why}");
+    let reason = far.branch_write_error(branch, &other.sha("HEAD")).await.unwrap().unwrap();
+    assert!(reason.contains("refs/heads/truing/run"), "{reason}");
 }

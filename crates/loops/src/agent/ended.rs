@@ -84,10 +84,10 @@ impl ModelReviewRun {
     pub fn from_run(run: &AgentRunResult, now: UnixMillis) -> Self {
         match &run.end {
             AgentRunEnd::Done => Self::nothing_to_review(),
-            AgentRunEnd::Refused(why) if run.turns == 0 => Self::from_refusal(why, now),
-            AgentRunEnd::Failed(why) if run.turns == 0 => {
-                let why = format!("minimal: rules only, because {}", redact_secrets(why));
-                Self { part: ModelReviewStatus::Partial(why), ..Self::nothing_to_review() }
+            AgentRunEnd::Refused(reason) if run.turns == 0 => Self::from_refusal(reason, now),
+            AgentRunEnd::Failed(reason) if run.turns == 0 => {
+                let reason = format!("minimal: rules only, because {}", redact_secrets(reason));
+                Self { part: ModelReviewStatus::Partial(reason), ..Self::nothing_to_review() }
             }
             AgentRunEnd::Refused(ModelError::Budget { level }) if level.kind == BudgetLevelKind::PullAsk => {
                 Self {
@@ -124,9 +124,9 @@ impl ModelReviewRun {
             | AgentRunEnd::Failed(_) => false,
         };
         let Some(level) = level.filter(|_| is_money) else { return self };
-        let why = format!("budget: the model had to finish, because {}", level.exhausted_text());
+        let reason = format!("budget: the model had to finish, because {}", level.exhausted_text());
         let asks = (level.kind == BudgetLevelKind::PullAsk).then_some(level.limit);
-        Self { part: ModelReviewStatus::Partial(why), asks: self.asks.max(asks), ..self }
+        Self { part: ModelReviewStatus::Partial(reason), asks: self.asks.max(asks), ..self }
     }
 
     /// Marks the part as incomplete if this number of file reads failed because the reader failed. The
@@ -137,10 +137,10 @@ impl ModelReviewRun {
             return self;
         }
         let looks = if failures == 1 { "look" } else { "looks" };
-        let why = format!(
+        let reason = format!(
             "reader: {failures} {looks} at files failed, so the model did not see every requested file"
         );
-        Self { part: ModelReviewStatus::Partial(why), ..self }
+        Self { part: ModelReviewStatus::Partial(reason), ..self }
     }
 }
 
@@ -163,8 +163,9 @@ impl ModelReviewRun {
             more => format!(" (and {more} more)"),
         };
         let told = told.collect::<Vec<_>>().join("; ");
-        let why = format!("mcp: the model continued without a server, or without a part of it: {told}{more}");
-        Self { part: ModelReviewStatus::Partial(why), ..self }
+        let reason =
+            format!("mcp: the model continued without a server, or without a part of it: {told}{more}");
+        Self { part: ModelReviewStatus::Partial(reason), ..self }
     }
 
     /// Marks the part as incomplete if findings of the model do not match the files, because their meaning is
@@ -175,8 +176,9 @@ impl ModelReviewRun {
             return self;
         }
         let findings = format_count(lost, "finding");
-        let why = format!("model: {findings} could not be used: the lines do not exist or have other text");
-        Self { part: ModelReviewStatus::Partial(why), ..self }
+        let reason =
+            format!("model: {findings} could not be used: the lines do not exist or have other text");
+        Self { part: ModelReviewStatus::Partial(reason), ..self }
     }
 }
 
@@ -234,10 +236,10 @@ mod tests {
             "{deferred:?}"
         );
         for kind in [BudgetLevelKind::RepoDay, BudgetLevelKind::TeamMonth, BudgetLevelKind::Review] {
-            let ModelReviewStatus::Partial(why) = review_status(budget_end(kind), 2) else {
+            let ModelReviewStatus::Partial(reason) = review_status(budget_end(kind), 2) else {
                 panic!("{kind:?}")
             };
-            assert!(why.contains("budget"), "{why}");
+            assert!(reason.contains("budget"), "{reason}");
         }
         for (kind, word) in [
             (BudgetLevelKind::TeamMonth, "minimal"),
@@ -245,19 +247,19 @@ mod tests {
             (BudgetLevelKind::Review, "budget"),
             (BudgetLevelKind::Pull, "budget: rules only"),
         ] {
-            let ModelReviewStatus::Partial(why) = review_status(budget_end(kind), 0) else {
+            let ModelReviewStatus::Partial(reason) = review_status(budget_end(kind), 0) else {
                 panic!("{kind:?}")
             };
-            assert!(why.starts_with(word), "{why}");
+            assert!(reason.starts_with(word), "{reason}");
         }
     }
 
     #[test]
     fn without_an_answer_the_review_says_that_it_is_minimal() {
         let down = || AgentRunEnd::Refused(ModelError::Unavailable { what: "529".into(), until: None });
-        let ModelReviewStatus::Partial(why) = review_status(down(), 0) else { panic!() };
-        assert!(why.starts_with("minimal: rules only"), "{why}");
-        let ModelReviewStatus::Partial(why) = review_status(down(), 4) else { panic!() };
-        assert!(!why.contains("minimal"), "{why}");
+        let ModelReviewStatus::Partial(reason) = review_status(down(), 0) else { panic!() };
+        assert!(reason.starts_with("minimal: rules only"), "{reason}");
+        let ModelReviewStatus::Partial(reason) = review_status(down(), 4) else { panic!() };
+        assert!(!reason.contains("minimal"), "{reason}");
     }
 }

@@ -199,11 +199,11 @@ impl ContextSources {
         let file = |path: &str| {
             // The file system decides if the path exists: a symbolic link is reported, too.
             root.join(path).symlink_metadata().ok()?;
-            let content = tree.read_bytes(&RepoPath::from(path)).map_err(|why| {
-                if why == SkipReason::Symlink {
+            let content = tree.read_bytes(&RepoPath::from(path)).map_err(|reason| {
+                if reason == SkipReason::Symlink {
                     "it is a link, which is not followed".to_owned()
                 } else {
-                    format!("it cannot be read ({})", why.as_str().replace('_', " "))
+                    format!("it cannot be read ({})", reason.as_str().replace('_', " "))
                 }
             });
             Some(MemoryFile { path: path.to_owned(), content })

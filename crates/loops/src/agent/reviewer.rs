@@ -259,8 +259,8 @@ pub(super) fn combine_runs(
         }
         _ => {
             let gaps = asked.detail.specialists.iter().filter_map(|one| {
-                let why = one.partial.as_ref()?;
-                Some(format!("{}: {why}", one.name))
+                let reason = one.partial.as_ref()?;
+                Some(format!("{}: {reason}", one.name))
             });
             match gaps.collect::<Vec<_>>().as_slice() {
                 [] => ModelReviewStatus::Complete,

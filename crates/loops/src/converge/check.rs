@@ -375,7 +375,7 @@ impl ConvergeRunner<'_> {
         audited: &AuditInput,
         candidate: &Sha,
     ) -> Result<Vec<FixProblem>, ActError> {
-        let mut why = String::new();
+        let mut reason = String::new();
         for _ in 0..self.record.detail.state.limits.worker_attempts.max(1) {
             let event = audited.run_auditors(self, &BTreeSet::from([0]), candidate).await?;
             let ConvergeEvent::Audited { answers, .. } = event else { continue };
@@ -385,11 +385,11 @@ impl ConvergeRunner<'_> {
                     let counts = |claim: &&AuditorFinding| claim.placed.raw.severity <= least;
                     return Ok(claims.iter().filter(counts).map(fix_problem).collect());
                 }
-                Some(AuditorAnswer::NoAnswer(silent)) => why = silent,
+                Some(AuditorAnswer::NoAnswer(silent)) => reason = silent,
                 None => {}
             }
         }
-        Err(ActError::Model(format!("the fix was not audited: {why}")))
+        Err(ActError::Model(format!("the fix was not audited: {reason}")))
     }
 }
 

@@ -50,15 +50,15 @@ impl PullRequestRunner<'_> {
                 self.runner.record.detail.described = Some(self.runner.record.detail.state.head.clone());
             }
             Err(stop @ ActError::Halted(_)) => return self.runner.closed_gate_exit(&stop).map(Some),
-            Err(why) => {
+            Err(reason) => {
                 // A paid answer that is unusable would be unusable the next time, too.
-                if matches!(why, ActError::NoAnswer(_)) {
+                if matches!(reason, ActError::NoAnswer(_)) {
                     self.runner.record.detail.described = Some(self.runner.record.detail.state.head.clone());
                 }
-                let is_sure = !matches!(why, ActError::Unanswered(_));
+                let is_sure = !matches!(reason, ActError::Unanswered(_));
                 let stays = if is_sure { "stays" } else { "may be" };
-                let why = line::clean_line(&redact_secrets(&why.to_string()), MAX_LINE);
-                self.runner.record.warn(format!("the description {stays} as it was: {why}"));
+                let reason = line::clean_line(&redact_secrets(&reason.to_string()), MAX_LINE);
+                self.runner.record.warn(format!("the description {stays} as it was: {reason}"));
             }
         }
         Ok(None)

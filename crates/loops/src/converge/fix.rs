@@ -235,14 +235,14 @@ impl ConvergeRunner<'_> {
         };
         let request = ToolsRequest { tree: clone.to_owned(), only: None, always: Vec::new() };
         let time = self.config.fix_timeout;
-        let workshop = FixerWorkspace {
+        let workspace = FixerWorkspace {
             programs: self.inspection_tools.programs.clone(),
             time: time.min(truing_agent::fixer::TIME),
             ..FixerWorkspace::new(clone.to_owned(), Arc::clone(&allowed.policy))
         };
         let fixer = FixerTools::new(
             Box::new(agent.reader.tools(request, Vec::new())),
-            workshop,
+            workspace,
             self.agents.sandbox,
         )?;
         let admits = |path: &RepoPath| allowed.allows_path(path);

@@ -132,14 +132,14 @@ impl PullRequestWorkspace<'_> {
                 unreached.push(commit.clone());
             }
         }
-        let mut why = format!("{} is {}", details.url, if is_merged { "merged" } else { "closed" });
+        let mut reason = format!("{} is {}", details.url, if is_merged { "merged" } else { "closed" });
         if !unreached.is_empty() {
             let named: Vec<&str> = unreached.iter().map(short_sha).collect();
             let commits = format_count(unreached.len(), "commit");
             let how = if is_merged { "without" } else { "with" };
-            why += &format!(", {how} {commits} of this run that are not merged: {}", named.join(", "));
+            reason += &format!(", {how} {commits} of this run that are not merged: {}", named.join(", "));
         }
-        let exit = ConvergeExit::new(ConvergeExitCode::Closed, line::clean_line(&why, MAX_LINE));
+        let exit = ConvergeExit::new(ConvergeExitCode::Closed, line::clean_line(&reason, MAX_LINE));
         Err(ActError::Ended { exit, unreached })
     }
 
@@ -351,10 +351,11 @@ impl BranchWorkspace for PullRequestWorkspace<'_> {
         self.check_details_open(record, &now).await?;
         self.check_not_stopped().await?;
         if now.base_branch != self.target_branch {
-            let why = format!("the base of {} is {} now: run it again", record.detail.name, now.base_branch);
+            let reason =
+                format!("the base of {} is {} now: run it again", record.detail.name, now.base_branch);
             return Err(ActError::from_exit_code(
                 ConvergeExitCode::HeadMoved,
-                line::clean_line(&why, MAX_LINE),
+                line::clean_line(&reason, MAX_LINE),
             ));
         }
         Ok(now.head.sha)

@@ -55,8 +55,8 @@ impl PullRequestWorkspace<'_> {
         record: &ConvergeRecord,
         head: &Sha,
     ) -> Result<Option<ConvergeExit>, ActError> {
-        if let Some(why) = &self.read_only {
-            return Ok(Some(ConvergeExit::new(ConvergeExitCode::ReadOnly, why.clone())));
+        if let Some(reason) = &self.read_only {
+            return Ok(Some(ConvergeExit::new(ConvergeExitCode::ReadOnly, reason.clone())));
         }
         let Some(tip) = self.mirror.branch_tip(self.target_branch).await? else {
             return Ok(Some(self.unmerged_exit("it is gone")));
@@ -80,8 +80,8 @@ impl PullRequestWorkspace<'_> {
                 if paths.len() > MAX_NAMED {
                     named.push(format!("{} more", paths.len() - MAX_NAMED));
                 }
-                let why = format!("both change the same lines of {}", named.join(", "));
-                return Ok(Some(self.unmerged_exit(&why)));
+                let reason = format!("both change the same lines of {}", named.join(", "));
+                return Ok(Some(self.unmerged_exit(&reason)));
             }
         };
         match self.push(record, &commit, head).await? {

@@ -285,8 +285,10 @@ fn render_exit_details(record: &ConvergeRecord) -> String {
         let _ = writeln!(text, "\nUnresolved findings ({}):", unresolved.len());
         for finding in unresolved.iter().take(MAX_NAMED) {
             let raw = &finding.raw;
-            let why = match &finding.status {
-                FindingStatus::Declined(why) => format!("; declined: {}", line::clean_line(why, MAX_TITLE)),
+            let reason = match &finding.status {
+                FindingStatus::Declined(reason) => {
+                    format!("; declined: {}", line::clean_line(reason, MAX_TITLE))
+                }
                 FindingStatus::Open
                 | FindingStatus::Claimed
                 | FindingStatus::Fixed(_)
@@ -297,7 +299,7 @@ fn render_exit_details(record: &ConvergeRecord) -> String {
             let origin = line_origin(record, finding).map(|words| format!("; {words}")).unwrap_or_default();
             let _ = writeln!(
                 text,
-                "  {}:{} ({} {}{origin}{why})",
+                "  {}:{} ({} {}{origin}{reason})",
                 line::visible_line(&raw.place.path.to_string()),
                 raw.place.start_line,
                 raw.severity.as_str(),

@@ -177,13 +177,13 @@ impl SyncRun<'_> {
         let body = words::port_text(about, decided, ported, checked);
         let shown = pulls.upsert_pull_request(branch_state, base, SyncVerdict::Bump, &body).await?;
         let without = self.no_labels_remark();
-        let why = format!("{} {version} is followed by {}{without}", self.job.config.package, shown.url);
+        let reason = format!("{} {version} is followed by {}{without}", self.job.config.package, shown.url);
         if let Some(draft) = &draft_state.draft {
             self.job_drafts().close(draft, &format!("Finished in {}", shown.url)).await?;
         }
         log.pull = Some(shown);
         job.progress = None;
-        Ok(SyncRunResult::new(Outcome::Bumped, why, QuestionUpdate::Close))
+        Ok(SyncRunResult::new(Outcome::Bumped, reason, QuestionUpdate::Close))
     }
 
     /// Saves the port in the draft.
@@ -240,8 +240,8 @@ impl SyncRun<'_> {
                     asks,
                 )
             } else {
-                let why = format!("the port is no further than before: {what}; {} holds it", shown.url);
-                SyncRunResult::new(Outcome::Failed, why, QuestionUpdate::Keep)
+                let reason = format!("the port is no further than before: {what}; {} holds it", shown.url);
+                SyncRunResult::new(Outcome::Failed, reason, QuestionUpdate::Keep)
             };
         log.pull = Some(shown);
         job.progress = Some(now);

@@ -185,8 +185,8 @@ impl SyncRun<'_> {
                 decided.decision.unguarded.iter().find(|known| {
                     known.symbol == one.symbol && known.file.as_deref() == Some(one.file.as_str())
                 });
-            let why = found.map(UnguardedPart::change_text).unwrap_or_default();
-            format!("{} {}: {why}", one.file, one.symbol)
+            let reason = found.map(UnguardedPart::change_text).unwrap_or_default();
+            format!("{} {}: {reason}", one.file, one.symbol)
         };
         let mirror = pairs.iter().filter(|(theirs, _)| files.contains(theirs));
         let pinned = manifest.rows.iter().take(MAX_PINNED).map(|(symbol, row)| match &row.counterpart {
@@ -258,10 +258,10 @@ impl SyncRun<'_> {
         let gate = Arc::clone(self.effects.gate);
         let task = ModelTask { budget, name: (RUN, AGENT), prompt: &material.prompt, limits, gate };
         let ran = agent.run_task(task, &tools, spent, wrong).await.map_err(GateHalt::from)?;
-        let wrong = wrong(&ran.items).map(|why| format!("its report is invalid: {why}"));
+        let wrong = wrong(&ran.items).map(|reason| format!("its report is invalid: {reason}"));
         Ok(match invalid_report_reason(&ran.end, wrong) {
             None => ReleaseClassification { functions: storable_judgements(ran.items), in_vain: None },
-            Some(why) => ReleaseClassification::without_answer(redact_secrets(&why)),
+            Some(reason) => ReleaseClassification::without_answer(redact_secrets(&reason)),
         })
     }
 }
@@ -273,9 +273,9 @@ fn dry_run_end(functions: &[MirroredFunction]) -> SyncRunResult {
     if let Some(more @ 1..) = functions.len().checked_sub(NAMED) {
         names += &format!(" and {more} more");
     }
-    let why =
+    let reason =
         format!("a model would be asked whether these functions need porting: {names}; it was not called");
-    SyncRunResult::new(Outcome::Rehearsed, why, QuestionUpdate::Keep)
+    SyncRunResult::new(Outcome::Rehearsed, reason, QuestionUpdate::Keep)
 }
 
 /// Writes the files into a folder of their own. Paths come from the project and from archives; none may lead

@@ -90,6 +90,6 @@ pub enum SyncDecisionError {
 
 /// Formats the fault of an archive or a project, whose name appears once.
 fn format_source_error(name: &str, source: &SourcesError) -> String {
-    let why = source.to_string();
-    if why.contains(name) { why } else { format!("{name}: {why}") }
+    let reason = source.to_string();
+    if reason.contains(name) { reason } else { format!("{name}: {reason}") }
 }

@@ -46,7 +46,7 @@ pub fn propose_manifest<'a>(
                 PackageRegistry::Pypi => {
                     let found = load_project_facts(job, project, &pairs, reader).await?;
                     not_guarded
-                        .extend(found.unreadable.iter().map(|(file, why)| (file.clone(), why.clone())));
+                        .extend(found.unreadable.iter().map(|(file, reason)| (file.clone(), reason.clone())));
                     wanted = manifest_rows(&found, &pairs);
                 }
                 PackageRegistry::Npm | PackageRegistry::Crates => {
@@ -74,8 +74,8 @@ pub fn propose_manifest<'a>(
         manifest.rows.retain(|symbol, row| match sources.symbols.get(symbol) {
             Some(SymbolState::Defined(definition)) => {
                 if definition.decorated {
-                    let why = "decorated: the decorator may change the result".to_owned();
-                    not_guarded.insert(symbol.clone(), why);
+                    let reason = "decorated: the decorator may change the result".to_owned();
+                    not_guarded.insert(symbol.clone(), reason);
                 }
                 // Existing pins of the project are kept; this release's form is added only if it matches
                 // them.
@@ -97,9 +97,9 @@ pub fn propose_manifest<'a>(
                 false
             }
             Some(SymbolState::Elsewhere) => {
-                let why =
+                let reason =
                     format!("not in {} {from} itself: the project's own, or another package's", job.package);
-                not_guarded.insert(symbol.clone(), why);
+                not_guarded.insert(symbol.clone(), reason);
                 false
             }
             Some(SymbolState::Gone) | None => {

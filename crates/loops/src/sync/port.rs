@@ -162,7 +162,7 @@ impl CodeMigration<'_> {
         let changes = clone::collect_changes(self.mirror, self.tip, bench.path(), &allowed).await?;
         if changes.is_empty() {
             return Err(CodeMigrationError::NoChange(
-                cut_off.map(|why| format!(": {why}")).unwrap_or_default(),
+                cut_off.map(|reason| format!(": {reason}")).unwrap_or_default(),
             ));
         }
         let folder = PrivateFolder::new()?;

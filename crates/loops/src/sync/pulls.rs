@@ -158,8 +158,8 @@ impl JobPullRequests<'_> {
         branch_state: &JobBranchState,
         pull: &BranchPull,
     ) -> Result<JobPull, SyncRunError> {
-        let why = branch_state.active.as_ref().map(BranchActivity::activity_text).unwrap_or_default();
-        let text = words::blocked_comment(self.subject, &why);
+        let reason = branch_state.active.as_ref().map(BranchActivity::activity_text).unwrap_or_default();
+        let text = words::blocked_comment(self.subject, &reason);
         let shown = JobPull { kind: JobPullKind::Final, url: pull.url.clone() };
         if branch_state.waiting_comments.iter().any(|remark| remark.body.trim() == text.trim()) {
             return Ok(shown);

@@ -445,11 +445,11 @@ impl SyncRun<'_> {
             }
             (BranchPlan::Blocked, Some(pull)) => {
                 log.pull = Some(pulls.post_blocked_comment(&stands, pull).await?);
-                let why = format!(
+                let reason = format!(
                     "{page} is in use by a person: {}",
                     stands.active.as_ref().map(|active| active.activity_text()).unwrap_or_default()
                 );
-                return Ok(SyncRunResult::new(Outcome::Blocked, why, QuestionUpdate::Keep));
+                return Ok(SyncRunResult::new(Outcome::Blocked, reason, QuestionUpdate::Keep));
             }
             (
                 BranchPlan::Continue
@@ -489,8 +489,8 @@ impl SyncRun<'_> {
                 Some(pull) => format!("this change would be pushed to {branch}, for {}", pull.url),
                 None => format!("a pull request from {branch} would be opened with this change"),
             };
-            let why = format!("{what}:\n{}", String::from_utf8_lossy(&diff));
-            return Ok(SyncRunResult::new(Outcome::Rehearsed, why, QuestionUpdate::Keep));
+            let reason = format!("{what}:\n{}", String::from_utf8_lossy(&diff));
+            return Ok(SyncRunResult::new(Outcome::Rehearsed, reason, QuestionUpdate::Keep));
         }
 
         if self.job.verifier.is_some() {
@@ -505,11 +505,11 @@ impl SyncRun<'_> {
         if !checked.failing.is_empty() && !is_ruled {
             log.update = Some(SyncVerdict::Ask);
             let failing = checked.failing.join("; ");
-            let why = format!("with the wider range checks fail that did not before: {failing}");
+            let reason = format!("with the wider range checks fail that did not before: {failing}");
             let (title, text) = words::failing_question(self.release_subject(&version), decided, &checked);
             return Ok(SyncRunResult::new(
                 Outcome::Asked,
-                why,
+                reason,
                 QuestionUpdate::Ask(QuestionDraft { version, title, text }),
             ));
         }
@@ -531,9 +531,9 @@ impl SyncRun<'_> {
         let body = words::relax_text(self.release_subject(&version), decided, &files, &checked);
         let shown = pulls.upsert_pull_request(&stands, base, verdict, &body).await?;
         let without = self.no_labels_remark();
-        let why = format!("{} {version} is admitted by {}{without}", self.job.config.package, shown.url);
+        let reason = format!("{} {version} is admitted by {}{without}", self.job.config.package, shown.url);
         log.pull = Some(shown);
-        Ok(SyncRunResult::new(Outcome::Relaxed, why, QuestionUpdate::Close))
+        Ok(SyncRunResult::new(Outcome::Relaxed, reason, QuestionUpdate::Close))
     }
 
     /// True if the branch of the open pull request is based on the newest commit of the default branch.

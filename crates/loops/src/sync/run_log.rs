@@ -88,8 +88,8 @@ pub(super) enum QuestionUpdate {
 }
 
 impl SyncRunResult {
-    pub(super) fn new(outcome: Outcome, why: impl Into<String>, asks: QuestionUpdate) -> Self {
-        Self { outcome, reason: why.into(), asks }
+    pub(super) fn new(outcome: Outcome, reason: impl Into<String>, asks: QuestionUpdate) -> Self {
+        Self { outcome, reason: reason.into(), asks }
     }
 
     /// Returns the meaning of the end for the breaker.

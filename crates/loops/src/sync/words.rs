@@ -371,7 +371,7 @@ fn render_answer_options(is_bump: bool) -> String {
 /// Returns the question that an open breaker asks.
 pub(super) fn open_breaker_question(subject: ReleaseSubject<'_>, breaker: &JobBreaker) -> (String, String) {
     let ReleaseSubject { job, package, version, .. } = subject;
-    let why = match breaker.open_trip().map(|open| open.why) {
+    let reason = match breaker.open_trip().map(|open| open.why) {
         Some(breaker::JobTripReason::Streak) => {
             let (_, streak) = breaker.failure_counts();
             format!(
@@ -386,7 +386,7 @@ pub(super) fn open_breaker_question(subject: ReleaseSubject<'_>, breaker: &JobBr
             code_span(version)
         ),
     };
-    let mut text = format!("{why}\n\n| When (UTC) | Release | What happened |\n|---|---|---|\n");
+    let mut text = format!("{reason}\n\n| When (UTC) | Release | What happened |\n|---|---|---|\n");
     for failure in breaker.failures() {
         let at = jiff::Timestamp::from_millisecond(failure.at.0).unwrap_or_default();
         text += &format!(
@@ -434,14 +434,14 @@ pub(super) fn render_recent_runs(job: &str, records: &[SyncRecord]) -> (String, 
     );
     for record in records {
         let at = jiff::Timestamp::from_millisecond(record.ended.0).unwrap_or_default();
-        let why =
+        let reason =
             line::clean_line(record.detail.exit_reason.lines().next().unwrap_or_default(), MAX_WHY_CHARS);
         text += &format!(
             "| {} | {} | {} | {} | {} | {} |\n",
             at.strftime("%Y-%m-%d %H:%M"),
             record.detail.to.as_deref().map(render_table_cell).unwrap_or_default(),
             escape_text(&record.detail.result.as_str().replace('_', " ")),
-            escape_text(&why).replace('|', "\\|"),
+            escape_text(&reason).replace('|', "\\|"),
             record.turns(),
             record.cost()
         );
@@ -455,8 +455,8 @@ pub(super) fn settled_comment(reason: &str) -> String {
 }
 
 /// Explains the reason why a branch cannot be pushed, and the remedy.
-pub(super) fn explain_push_refusal(why: PushRefusal) -> &'static str {
-    match why {
+pub(super) fn explain_push_refusal(reason: PushRefusal) -> &'static str {
+    match reason {
         PushRefusal::Protected => {
             "because a rule of the repository protects it: let this account push there, or give the job \
              another `branch`"

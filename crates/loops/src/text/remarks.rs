@@ -25,9 +25,9 @@ pub fn collect_remarks(record: &ReviewRecord) -> Vec<String> {
         Some(format!("{name} did not run: {}", tool.skipped.as_ref()?))
     });
     let kept_open = record.detail.tools.iter().filter_map(|tool| {
-        let (name, why) = (clean_line(&tool.name, MAX_TOOL_CHARS), tool.keeps_open.as_ref()?);
+        let (name, reason) = (clean_line(&tool.name, MAX_TOOL_CHARS), tool.keeps_open.as_ref()?);
         // A failed linter resolves nothing either, and the outcome gives the reason.
-        tool.failed.is_none().then(|| format!("earlier findings of {name} stay open: {why}"))
+        tool.failed.is_none().then(|| format!("earlier findings of {name} stay open: {reason}"))
     });
     let unlinted = record.detail.tools.iter().filter(|tool| !tool.unlinted.is_empty()).map(|tool| {
         let name = clean_line(&tool.name, MAX_TOOL_CHARS);

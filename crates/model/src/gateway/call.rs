@@ -218,11 +218,11 @@ impl GatewayCall<'_> {
             max_amount: price.max_cost(bound.max_tokens, u64::from(request.max_tokens)),
             expires: shared.clock.now() + to_time_span(lasts),
         };
-        let (purse, price) = (self.budget.clone(), price.clone());
+        let (budget, price) = (self.budget.clone(), price.clone());
         let account = self.account.clone();
         let under_way = PendingCallGuard::new(&account, &shared.settling);
         let task = tokio::spawn(async move {
-            Ok::<_, StoreError>(match shared.ledger.reserve(&purse, &ask).await? {
+            Ok::<_, StoreError>(match shared.ledger.reserve(&budget, &ask).await? {
                 ReservationOutcome::Granted { id, amount } => {
                     let paying = (account, under_way);
                     Ok(AttemptReservation::new(

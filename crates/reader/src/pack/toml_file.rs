@@ -274,7 +274,8 @@ impl RuleFileSource<'_> {
     fn compile_globs(&self, field: &str, values: &[Spanned<String>]) -> Result<GlobSet, PackError> {
         let mut globs = GlobSetBuilder::new();
         for value in values {
-            check_bounds(value.get_ref()).map_err(|why| self.field_error(field, value.span().start, &why))?;
+            check_bounds(value.get_ref())
+                .map_err(|reason| self.field_error(field, value.span().start, &reason))?;
             let glob = GlobBuilder::new(value.get_ref()).literal_separator(true).build();
             globs.add(glob.map_err(|error| self.field_error(field, value.span().start, &error.to_string()))?);
         }

@@ -141,7 +141,7 @@ fn build_glob_set(values: &[Spanned<PathGlob>]) -> Result<GlobSet, RuleSyntaxErr
             PathGlob::Text(text) => (text, false),
             PathGlob::WithCase { glob, case_insensitive } => (glob, *case_insensitive),
         };
-        check_bounds(text).map_err(|why| syntax_error(&value.referenced, why))?;
+        check_bounds(text).map_err(|reason| syntax_error(&value.referenced, reason))?;
         let glob = GlobBuilder::new(text).case_insensitive(any_case).build();
         globs.add(glob.map_err(|error| syntax_error(&value.referenced, error.to_string()))?);
     }

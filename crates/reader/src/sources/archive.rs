@@ -175,7 +175,7 @@ fn read_zip(mut file: File, collector: &mut ArchiveCollector<'_>) -> Result<(), 
         comment: archive.comment(),
     };
     let names = directory::read_entry_names(&mut file, &found, MAX_ENTRIES)
-        .map_err(|why| collector.broken_error(why))?;
+        .map_err(|reason| collector.broken_error(reason))?;
     names.iter().try_for_each(|name| collector.check_entry(name))?;
     // The unpacker keeps one entry of each name, and uses the count at the end of the directory.
     if names.iter().collect::<BTreeSet<_>>().len() != archive.len() {

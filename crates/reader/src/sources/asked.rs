@@ -203,7 +203,8 @@ fn check_release(request: &ReleaseSourcesRequest, sources: &ReleaseSources) -> R
             .all(|(name, texts)| is_valid_name(name) && texts.iter().all(|text| is_valid_name(text)));
         ensure(is_valid_name(file) && texts, "a requirement")?;
     }
-    let reasons = sources.unreadable.iter().all(|(file, why)| is_valid_name(file) && is_valid_name(why));
+    let reasons =
+        sources.unreadable.iter().all(|(file, reason)| is_valid_name(file) && is_valid_name(reason));
     ensure(reasons, "a reason")
 }
 

@@ -80,8 +80,8 @@ fn read_project(request: &ProjectRequest) -> Result<ProjectFacts, SourcesError> 
     for (count, entry) in files.filter(|entry| is_source(entry.path())).enumerate() {
         let path = entry.path();
         if count >= MAX_FILES {
-            let why = format!("it holds more than {MAX_FILES} Python files");
-            return Err(SourcesError::File { path: request.folder.clone(), why });
+            let reason = format!("it holds more than {MAX_FILES} Python files");
+            return Err(SourcesError::File { path: request.folder.clone(), why: reason });
         }
         let Some(name) = path.strip_prefix(&request.folder).ok().and_then(Path::to_str) else { continue };
         match ProjectModule::parse(path, name, &mut parsers) {
@@ -90,7 +90,7 @@ fn read_project(request: &ProjectRequest) -> Result<ProjectFacts, SourcesError> 
                 project.imports.extend(file.imports);
                 classes.extend(file.classes);
             }
-            Err(why) => drop(project.unreadable.insert(name.to_owned(), why)),
+            Err(reason) => drop(project.unreadable.insert(name.to_owned(), reason)),
         }
     }
     for class in classes.values() {

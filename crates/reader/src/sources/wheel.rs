@@ -167,7 +167,7 @@ fn is_generated_script(path: &str, generated: &BTreeSet<&str>) -> bool {
 fn place_files(names: &[String], info: &str, generated: &BTreeSet<&str>) -> Result<WheelTree, WheelFault> {
     let mut files = Vec::new();
     for name in names.iter().filter(|name| !name.ends_with('/')) {
-        let place = place_entry(name, info).map_err(|why| WheelFault::new(name, why))?;
+        let place = place_entry(name, info).map_err(|reason| WheelFault::new(name, reason))?;
         if !(place.write_order == WriteOrder::Script && is_generated_script(&place.path, generated)) {
             files.push((place, name));
         }

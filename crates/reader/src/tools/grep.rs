@@ -124,8 +124,8 @@ fn build_matcher(input: &GrepInput) -> Result<RegexMatcher, ToolCallError> {
                 back-references; with \"literal\": true it is plain text";
     builder.build(&input.pattern).map_err(|error| {
         // The words before it show the pattern in wrapped form.
-        let why = error.to_string().rsplit("error: ").next().unwrap_or_default().to_owned();
-        ToolCallError::Pattern { why, hint }
+        let reason = error.to_string().rsplit("error: ").next().unwrap_or_default().to_owned();
+        ToolCallError::Pattern { why: reason, hint }
     })
 }
 

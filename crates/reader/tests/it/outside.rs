@@ -261,7 +261,7 @@ fn what_a_release_requires_is_told_when_it_changes() {
             decision.unguarded.into_iter().map(|one| (one.symbol, one.what, one.why)).collect(),
         )
     };
-    let is = |why| vec![("a".to_owned(), ReleasePartKind::Requirement, why)];
+    let is = |reason| vec![("a".to_owned(), ReleasePartKind::Requirement, reason)];
     assert_eq!(told("a (<2,>=1)", "a>=1,<2"), (SyncVerdict::Relax, vec![]));
     assert_eq!(told("a>=1,<2", "a>=1,<3"), (SyncVerdict::Ask, is(UnguardedReason::Changed)));
 }

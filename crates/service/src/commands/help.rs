@@ -43,8 +43,8 @@ fn render_help_text(login: &str, why_not: Option<&str>, asks: bool) -> String {
     if why_not.is_none() {
         rows += &CONVERGE.iter().map(row).collect::<String>();
     }
-    let end = why_not.map(|why| {
-        format!("\n`/converge` and `/audit` are not available here: {}.\n", markdown::escape_text(why))
+    let end = why_not.map(|reason| {
+        format!("\n`/converge` and `/audit` are not available here: {}.\n", markdown::escape_text(reason))
     });
     format!(
         "Commands for {}, each as the first line of a comment:\n\n| First line | What happens \

@@ -98,8 +98,8 @@ fn may_converge(context: &ServiceContext, is_called: impl Fn(&String) -> bool) -
 }
 
 fn decline_asker(request: CommandRequest) -> CommandVerdict {
-    let why = format!("{} is not in `converge.askers`", request.author.login);
-    CommandVerdict::Refuse(request, why)
+    let reason = format!("{} is not in `converge.askers`", request.author.login);
+    CommandVerdict::Refuse(request, reason)
 }
 
 /// Decides on the button of a check; the signed webhook names the account that pressed it.

@@ -92,10 +92,10 @@ pub(super) fn report_error_outcome(
     error: EffectError,
     settle: TimeSpan,
 ) -> Result<StepOutcome, StepStopReason> {
-    let why = error.to_string();
+    let reason = error.to_string();
     Err(match error {
         EffectError::Settling { until, .. } => {
-            tracing::info!("waiting: {why}");
+            tracing::info!("waiting: {reason}");
             return Ok(StepOutcome::DueAt(until, WaitReason::Settling));
         }
         EffectError::Halted(halt) => halt.into(),

@@ -78,8 +78,8 @@ impl<E: Fn() -> Option<Result<NextSlotState, StepStopReason>> + Sync> LeasedStep
         }
     }
 
-    async fn record_stop(&self, why: &StepStopReason) -> Result<(), StoreError> {
-        self.recorded.lock().unwrap().push(why.to_string());
+    async fn record_stop(&self, reason: &StepStopReason) -> Result<(), StoreError> {
+        self.recorded.lock().unwrap().push(reason.to_string());
         (self.record)()
     }
 }

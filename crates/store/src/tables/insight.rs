@@ -167,6 +167,6 @@ fn elapsed_since(at: UnixMillis, now: UnixMillis) -> Duration {
 
 /// Splits the words of a state into state and reason, and adds the count.
 fn split_state_count(shown: &str, count: u64) -> (String, String, u64) {
-    let (state, why) = shown.split_once('/').unwrap_or((shown, ""));
-    (state.to_owned(), why.to_owned(), count)
+    let (state, reason) = shown.split_once('/').unwrap_or((shown, ""));
+    (state.to_owned(), reason.to_owned(), count)
 }

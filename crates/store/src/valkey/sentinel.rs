@@ -33,7 +33,7 @@ pub(super) struct SentinelGroup {
 impl SentinelGroup {
     /// Parses an address; none if it names a single server.
     pub(super) fn parse(url: &str, transport: TransportPolicy) -> Result<Option<Self>, SlotsError> {
-        let wrong = |why: String| SlotsError::SentinelUrl(why);
+        let wrong = |reason: String| SlotsError::SentinelUrl(reason);
         let Some((scheme, rest)) = url.split_once("://") else { return Ok(None) };
         let scheme = match scheme {
             "valkey+sentinel" | "redis+sentinel" => "redis",

@@ -45,7 +45,7 @@ async fn the_census_counts_slots_by_what_they_do_and_tells_the_oldest_due() {
     store.queue_notices(&[NewNotice::new(NoticeKind::Parked, "d", "day", "parked")]).await.unwrap();
     write_damaged_row(&store, "e", "}");
     let census = store.count_content().await.unwrap();
-    let told = |state: &str, why: &str, count| (state.to_owned(), why.to_owned(), count);
+    let told = |state: &str, reason: &str, count| (state.to_owned(), reason.to_owned(), count);
     assert_eq!(
         census.slots,
         [told("held", "parked", 1), told("unreadable", "", 1), told("waiting", "backoff", 3)]

@@ -228,8 +228,8 @@ async fn reviews_and_runs_side_by_side_do_not_pass_what_their_pull_request_may_c
         let store = stores[call as usize % 3].clone();
         tokio::spawn(async move {
             let [review, converge] = budgets_of_head(call / 2, NOW);
-            let purse = if call % 2 == 0 { review } else { converge };
-            let asked = store.reserve(&purse, &reservation_request(30, 30)).await.unwrap();
+            let budget = if call % 2 == 0 { review } else { converge };
+            let asked = store.reserve(&budget, &reservation_request(30, 30)).await.unwrap();
             matches!(asked, ReservationOutcome::Granted { .. })
         })
     });

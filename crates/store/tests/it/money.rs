@@ -193,12 +193,12 @@ async fn simulate_review(world: &Arc<World>, number: u64) {
     if random.below(50) == 0 {
         world.hand.0.fetch_sub(45_000, Ordering::Relaxed);
     }
-    let purse = random_budget(&mut random, number, world.hand.now());
+    let budget = random_budget(&mut random, number, world.hand.now());
     for _ in 0..=random.below(3) {
         let mut calls = JoinSet::new();
         for _ in 0..=random.below(3) {
-            let (world, purse, seed) = (Arc::clone(world), purse.clone(), random.below(u64::MAX));
-            calls.spawn(async move { call(&world, &purse, SplitMixGenerator(seed)).await });
+            let (world, budget, seed) = (Arc::clone(world), budget.clone(), random.below(u64::MAX));
+            calls.spawn(async move { call(&world, &budget, SplitMixGenerator(seed)).await });
         }
         while let Some(ended) = calls.join_next().await {
             ended.unwrap();

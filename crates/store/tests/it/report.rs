@@ -93,8 +93,8 @@ async fn a_damaged_row_hides_no_other() {
 #[tokio::test]
 async fn a_failed_attempt_is_told_with_what_it_cost_and_each_sum_once() {
     let (_home, store) = new_store().await;
-    let mut why = outcome(ReviewOutcomeKind::Failed);
-    why.reason = Some("no forge".into());
+    let mut reason = outcome(ReviewOutcomeKind::Failed);
+    reason.reason = Some("no forge".into());
     let pay = async |token: u64, cost: u64| {
         let level = BudgetLevel {
             kind: BudgetLevelKind::RepoDay,
@@ -102,13 +102,13 @@ async fn a_failed_attempt_is_told_with_what_it_cost_and_each_sum_once() {
             period: "2026-11-22".into(),
             limit: MicroUsd(900),
         };
-        let purse = RunBudget { run: run(token).id, levels: vec![level] };
+        let budget = RunBudget { run: run(token).id, levels: vec![level] };
         let ask = ReservationRequest {
             min_amount: MicroUsd(1),
             max_amount: MicroUsd(cost),
             expires: UnixMillis(NOW * 2),
         };
-        let ReservationOutcome::Granted { id, .. } = store.reserve(&purse, &ask).await.unwrap() else {
+        let ReservationOutcome::Granted { id, .. } = store.reserve(&budget, &ask).await.unwrap() else {
             panic!()
         };
         assert_eq!(
@@ -125,23 +125,23 @@ async fn a_failed_attempt_is_told_with_what_it_cost_and_each_sum_once() {
     };
 
     // The forge was unreachable, so the commit is unknown.
-    store.mark_failed(&run(1), &why, UnixMillis(NOW)).await.unwrap();
-    store.mark_failed(&run(1), &why, UnixMillis(NOW)).await.unwrap();
+    store.mark_failed(&run(1), &reason, UnixMillis(NOW)).await.unwrap();
+    store.mark_failed(&run(1), &reason, UnixMillis(NOW)).await.unwrap();
     assert_eq!(told().await, kinds(&[("failed", 1, 0)]));
     assert_eq!(store.records::<ReviewDetail>(None, UnixMillis(0), 1).await.unwrap()[0].detail.head, None);
 
     // A model was asked before the failure.
     store.begin_run(&run(2), &revision('a'), UnixMillis(NOW)).await.unwrap();
     pay(2, 30).await;
-    store.mark_failed(&run(2), &why, UnixMillis(NOW)).await.unwrap();
+    store.mark_failed(&run(2), &reason, UnixMillis(NOW)).await.unwrap();
     assert_eq!(told().await, kinds(&[("failed", 2, 30)]));
 
     // Another run takes over the computed review with its cost, fails before it begins, and is followed.
     store.begin_run(&run(3), &revision('a'), UnixMillis(NOW)).await.unwrap();
     let computed = computed(&run(3), 'a', vec![]);
     store.store_computed_review(&run(3), &computed).await.unwrap();
-    store.mark_failed(&run(3), &why, UnixMillis(NOW)).await.unwrap();
-    store.mark_failed(&run(4), &why, UnixMillis(NOW)).await.unwrap();
+    store.mark_failed(&run(3), &reason, UnixMillis(NOW)).await.unwrap();
+    store.mark_failed(&run(4), &reason, UnixMillis(NOW)).await.unwrap();
     assert_eq!(told().await, kinds(&[("failed", 4, 37)]), "what was computed has cost 7");
     let begun = store.begin_run(&run(5), &revision('a'), UnixMillis(NOW)).await.unwrap();
     let record = begun.computed.expect("what was computed is not lost");
@@ -159,7 +159,7 @@ async fn a_failed_attempt_is_told_with_what_it_cost_and_each_sum_once() {
     store.begin_run(&run(7), &revision('c'), UnixMillis(NOW)).await.unwrap();
     assert_eq!(told().await, kinds(&[("deferred", 1, 500), ("failed", 4, 30), ("reviewed", 1, 7)]));
     assert!(matches!(
-        store.mark_failed(&run(6), &why, UnixMillis(NOW)).await,
+        store.mark_failed(&run(6), &reason, UnixMillis(NOW)).await,
         Err(StoreError::Fenced { .. })
     ));
 }
@@ -174,10 +174,12 @@ async fn what_a_run_computed_that_told_nothing_is_told_once_by_the_run_that_take
         period: String::new(),
         limit: MicroUsd(900),
     };
-    let purse = RunBudget { run: run(1).id, levels: vec![level] };
+    let budget = RunBudget { run: run(1).id, levels: vec![level] };
     let ask =
         ReservationRequest { min_amount: MicroUsd(1), max_amount: MicroUsd(7), expires: UnixMillis(NOW * 2) };
-    let ReservationOutcome::Granted { id, .. } = store.reserve(&purse, &ask).await.unwrap() else { panic!() };
+    let ReservationOutcome::Granted { id, .. } = store.reserve(&budget, &ask).await.unwrap() else {
+        panic!()
+    };
     store.settle_reservation(id, MicroUsd(7), CostBasis::Metered).await.unwrap();
     let computed = computed(&run(1), 'a', vec![]);
     store.store_computed_review(&run(1), &computed).await.unwrap();

@@ -205,8 +205,8 @@ fn collect_files(paths: &[PathBuf], current_folder: &Path, root: &Path) -> Resul
     for path in paths {
         let full = current_folder.join(path);
         let shown = || truncate_text(visible_line(&path.display().to_string()), MAX_SHOWN);
-        let wrong = |why: &dyn std::fmt::Display| {
-            CliError::usage("no_such_path", format!("{}: {why}", shown()))
+        let wrong = |reason: &dyn std::fmt::Display| {
+            CliError::usage("no_such_path", format!("{}: {reason}", shown()))
                 .hint("name files and folders of the repository that is checked out here")
         };
         let full = full.canonicalize().map_err(|error| wrong(&error))?;

@@ -54,7 +54,7 @@ impl JsonLinesReader {
                 }
                 let question =
                     serde_json::from_slice(&line).map_err(|error| self.invalid_json_error(number, &error))?;
-                check(&question).map_err(|why| self.line_error(number, why))?;
+                check(&question).map_err(|reason| self.line_error(number, reason))?;
                 return Ok(Some(question));
             }
         };

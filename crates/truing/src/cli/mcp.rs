@@ -130,8 +130,9 @@ impl McpServeArgs {
         };
         let hint =
             format!("create one (`openssl rand -hex 32`), and give it in {TOKEN} or with --token-file FILE");
-        let wrong =
-            |why: String| CliError::usage("no_token", format!("the session's token: {why}")).hint(&hint);
+        let wrong = |reason: String| {
+            CliError::usage("no_token", format!("the session's token: {reason}")).hint(&hint)
+        };
         let token = from.read(&context.environment).map_err(|error| wrong(error.to_string()))?;
         if token.expose().len() < MIN_TOKEN {
             return Err(wrong(format!("{from} has fewer than {MIN_TOKEN} characters")));

@@ -321,8 +321,9 @@ fn check_envsubst(prompt: &Path, workflow: &Path, context: &CommandContext) -> R
 fn read_text(path: &Path, context: &CommandContext) -> Result<String, CliError> {
     use std::io::Read as _;
     let whole = context.environment.directory().join(path);
-    let unread =
-        |why: String| CliError::usage("unreadable", format!("{} cannot be read: {why}", path.display()));
+    let unread = |reason: String| {
+        CliError::usage("unreadable", format!("{} cannot be read: {reason}", path.display()))
+    };
     let file = std::fs::File::open(whole).map_err(|error| unread(error.to_string()))?;
     if !file.metadata().is_ok_and(|file| file.is_file()) {
         return Err(unread("it is not a regular file".to_owned()));

@@ -193,10 +193,10 @@ impl OperatorStep<'_> {
         let Some(store) = store else { return Ok(None) };
         let key = store.find_key(text).await.map_err(store_error)?.unwrap_or_else(|| SlotKey::new(text));
         let unreadable = store.unreadable_slots().await.map_err(store_error)?;
-        let Some((_, why)) = unreadable.iter().find(|(unreadable, _)| *unreadable == key) else {
+        let Some((_, reason)) = unreadable.iter().find(|(unreadable, _)| *unreadable == key) else {
             return Ok(None);
         };
-        self.record_action(store, self.action, &key, why).await?;
+        self.record_action(store, self.action, &key, reason).await?;
         store.delete_unreadable_slot(&key).await.map_err(store_error)?;
         Ok(Some(DescribedSlot { slot: Slot::new(key), described: None }))
     }
@@ -218,8 +218,8 @@ fn print_slots(
     unreadable: Vec<(SlotKey, String)>,
     context: &CommandContext,
 ) -> Result<(), CliError> {
-    for (key, why) in &unreadable {
-        context.output.warn(format_args!("{why}: drop it with `truing queue drop {key}`"));
+    for (key, reason) in &unreadable {
+        context.output.warn(format_args!("{reason}: drop it with `truing queue drop {key}`"));
     }
     let mut rows: Vec<QueueRow> = targets.iter().map(queue_row).collect();
     rows.extend(unreadable.into_iter().map(|(key, _)| QueueRow::from_unreadable(key)));
@@ -231,26 +231,26 @@ fn print_slots(
     }
     let mut text = String::new();
     for row in &rows {
-        let why = row.why.map(|why| format!(" ({why})")).unwrap_or_default();
+        let reason = row.why.map(|reason| format!(" ({reason})")).unwrap_or_default();
         let at = row.at.as_ref().map(|at| format!(" until {at}")).unwrap_or_default();
         let tries = match row.attempts {
             0 => String::new(),
             attempts => format!(", {attempts} failed"),
         };
         let name = row.name.as_deref().unwrap_or(row.key.as_str());
-        text += &format!("{name}: {}{why}{at}{tries}\n  {}\n", row.state, row.key);
+        text += &format!("{name}: {}{reason}{at}{tries}\n  {}\n", row.state, row.key);
     }
     context.output.print_data(text)
 }
 
 fn queue_row(target: &DescribedSlot) -> QueueRow {
     let slot = &target.slot;
-    let (state, why, at) = slot_state(slot);
+    let (state, reason, at) = slot_state(slot);
     QueueRow {
         key: slot.key.clone(),
         name: target.described.as_ref().map(|described| described.name.clone()),
         state,
-        why,
+        why: reason,
         at: at.map(format_instant),
         owner: slot.owner.map(|owner| owner.as_str()),
         attempts: slot.attempts,

@@ -477,7 +477,7 @@ impl ReviewCommand {
             }
             let place = place
                 .as_ref()
-                .map_err(|why| UnopenedRecords { reason: why.clone(), may_hold_findings: false })?;
+                .map_err(|reason| UnopenedRecords { reason: reason.clone(), may_hold_findings: false })?;
             // A database server may hold records.
             let is_empty = |file: &Path| file.metadata().map_or(true, |file| file.len() == 0);
             let may_hold_findings = !place.file_path().is_some_and(is_empty);

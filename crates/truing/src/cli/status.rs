@@ -106,15 +106,15 @@ fn render_text(
     address: SocketAddr,
     output: OutputPrinter,
 ) -> String {
-    let why = output.command_line("kill status");
+    let reason = output.command_line("kill status");
     let mut text = format!("Truing {} at {address}\n", status.version);
     if status.kill_switch {
-        text += &format!("kill switch: on; `{why}` says why\n");
+        text += &format!("kill switch: on; `{reason}` says why\n");
     }
     if status.kill_switch_repositories > 0 {
         let repositories = format_count(status.kill_switch_repositories, "repository");
         let names = if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
-        text += &format!("kill switch: on for {repositories}{names}; `{why}` says why\n");
+        text += &format!("kill switch: on for {repositories}{names}; `{reason}` says why\n");
     }
     if status.forges.is_empty() {
         text += "no forge is configured: nothing is reviewed\n";

@@ -121,7 +121,7 @@ pub(crate) fn run(args: &WhyArgs, context: &CommandContext) -> Result<CommandExi
             }
             None => None,
         };
-        let (state, why, at) = slot_state(&target.slot);
+        let (state, reason, at) = slot_state(&target.slot);
         let switches = store.kill_switches().await.map_err(store_error)?;
         let switch = switches.switch_for(&target.repository());
         let held_back = switch.map(|switch| kill::render_hold_line(switch, context.output));
@@ -141,7 +141,7 @@ pub(crate) fn run(args: &WhyArgs, context: &CommandContext) -> Result<CommandExi
         let waits = matches!(target.slot.state, SlotState::Waiting { .. });
         let is_served = store.path().is_none_or(|path| truing_store::is_served(path).unwrap_or(true));
         let (explanation, unblock) = match target.slot.state {
-            SlotState::Waiting { why, .. } if !is_served => explain_unserved(why, context.output),
+            SlotState::Waiting { why: reason, .. } if !is_served => explain_unserved(reason, context.output),
             SlotState::Idle if needs_sweep(&target, &store).await? => {
                 let review = format!("review --pr {} --publish", target.name());
                 (AWAITS_SWEEP.to_owned(), Some(context.output.command_line(&review)))
@@ -165,7 +165,7 @@ pub(crate) fn run(args: &WhyArgs, context: &CommandContext) -> Result<CommandExi
             name: target.name(),
             url: target.described.as_ref().map(|described| described.url.as_str()),
             state,
-            why,
+            why: reason,
             at: at.map(format_instant),
             attempts: target.slot.attempts,
             explanation,
@@ -198,8 +198,8 @@ async fn paying_budget_levels(
     let head = head.map_or("", Sha::as_str);
     let name = described.map(|described| described.name.split('#').next().unwrap_or_default().trim());
     let now = store.now().await.map_err(store_error)?;
-    let purse = budgets.review_budget(RunId::new(""), &target.slot.key, head, name, now);
-    let drawn = store.budget_usage(&purse.levels).await.map_err(store_error)?;
+    let budget = budgets.review_budget(RunId::new(""), &target.slot.key, head, name, now);
+    let drawn = store.budget_usage(&budget.levels).await.map_err(store_error)?;
     Ok(drawn.into_iter().filter(|drawn| drawn.spent.0 > 0 || drawn.reserved.0 > 0).collect())
 }
 
@@ -327,9 +327,9 @@ fn render_text(answer: &WhyJson<'_>) -> String {
             text += &row(name, value);
         }
     }
-    let why = answer.why.map(|why| format!(" ({why})")).unwrap_or_default();
+    let reason = answer.why.map(|reason| format!(" ({reason})")).unwrap_or_default();
     let at = answer.at.as_ref().map(|at| format!(" until {at}")).unwrap_or_default();
-    text += &row("state", &format!("{}{why}{at}", answer.state));
+    text += &row("state", &format!("{}{reason}{at}", answer.state));
     text += &row("because", &answer.explanation);
     if let Some(held_back) = &answer.held_back {
         text += &row("held back", held_back);

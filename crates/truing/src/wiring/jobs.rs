@@ -120,7 +120,7 @@ pub(crate) fn package_index(job: &JobConfig, environment: &Environment) -> Resul
     let variable = |name: &str| environment.get(name)?.to_str().map(str::to_owned);
     let home = environment.get("HOME").map(PathBuf::from);
     let user = UserEnvironment { variable: &variable, home: home.as_deref() };
-    let wrong = |why: String| CliError::usage("index", why);
+    let wrong = |reason: String| CliError::usage("index", reason);
     let own = user.find_index(job.registry, &job.package).map_err(|error| wrong(error.to_string()))?;
     let index = PackageIndex::new(job.registry, &own.address).map_err(|error| {
         let named_by = own.named_by.as_ref().map_or(String::new(), |name| format!("{name}: "));

@@ -117,7 +117,7 @@ fn read_passed_variable(
     config: &Config,
     environment: &Environment,
 ) -> Result<(String, Hidden), CliError> {
-    let wrong = |why: String| CliError::usage("mcp_variable", format!("mcp.{name}.env: {why}"));
+    let wrong = |reason: String| CliError::usage("mcp_variable", format!("mcp.{name}.env: {reason}"));
     let keeps = |value: &ConfigValue| {
         value.secrets().iter().any(|secret| matches!(secret, SecretSource::Env(kept) if kept == variable))
     };
@@ -153,8 +153,8 @@ fn server_address(
     };
     let mut address = ServerAddress::new(url, token.map(read).transpose()?);
     for (header, secret) in headers {
-        let wrong = |why: String| {
-            CliError::usage("mcp_header", format!("mcp.{name}.headers.{header:?}: {why}"))
+        let wrong = |reason: String| {
+            CliError::usage("mcp_header", format!("mcp.{name}.headers.{header:?}: {reason}"))
                 .hint("put the header's value there, in one line, or leave the header out")
         };
         let value = secret.read(environment).map_err(|error| wrong(error.to_string()))?;

@@ -82,8 +82,8 @@ fn policy_error(problems: &[PolicyFileError]) -> CliError {
 
 /// Reads the files of a policy's folder, sorted by name. `README.md` and hidden files are skipped.
 fn read_folder(folder: &Path) -> Result<Vec<PolicyFile>, CliError> {
-    let unreadable = |path: &Path, why: &dyn std::fmt::Display| {
-        CliError::usage("policy_folder", format!("policy.dir: {} cannot be read: {why}", path.display()))
+    let unreadable = |path: &Path, reason: &dyn std::fmt::Display| {
+        CliError::usage("policy_folder", format!("policy.dir: {} cannot be read: {reason}", path.display()))
             .hint(
                 "name a folder with `profiles/`, `grammar/` or `never.toml`, as `truing policy show` prints \
                  them",

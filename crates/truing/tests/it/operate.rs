@@ -189,9 +189,9 @@ async fn a_webhook_leads_to_a_review_and_the_commands_tell_of_it() {
     let id = site.repo.id().await.unwrap();
     let key = format!("pr/github/{id}/{number}");
     for target in [url.as_str(), "o/r#1", "o/r/1", &key] {
-        let why = site.run(&["why", target]);
-        assert_eq!(why.exit, 0, "{why:?}");
-        assert!(why.out.contains("reviewed at") && why.out.contains("leased"), "{}", why.out);
+        let reason = site.run(&["why", target]);
+        assert_eq!(reason.exit, 0, "{reason:?}");
+        assert!(reason.out.contains("reviewed at") && reason.out.contains("leased"), "{}", reason.out);
         // Each of these names is accepted wherever a pull request is named.
         let review = site.run(&["review", "--pr", target]);
         assert!(review.exit == 1 && review.out.contains("(o/r#1)"), "{target}: {review:?}");
@@ -201,8 +201,8 @@ async fn a_webhook_leads_to_a_review_and_the_commands_tell_of_it() {
             "{converge:?}"
         );
     }
-    let why: Value = serde_json::from_str(&site.run(&["why", "o/r#1", "--format", "json"]).out).unwrap();
-    assert_eq!(why["last_outcome"]["outcome"]["kind"], "reviewed");
+    let reason: Value = serde_json::from_str(&site.run(&["why", "o/r#1", "--format", "json"]).out).unwrap();
+    assert_eq!(reason["last_outcome"]["outcome"]["kind"], "reviewed");
 
     server.signal("-TERM");
     let (status, log) = server.wait_for_end();
@@ -263,10 +263,10 @@ async fn a_parked_slot_says_so_and_an_operator_brings_it_back() {
         (&slot["state"], &slot["name"], &slot["attempts"]),
         (&"held".into(), &"o/r#1".into(), &2.into())
     );
-    let why = site.run(&["why", "o/r#1"]);
-    assert!(unwrap_lines(&why.out).contains("does not accept the token"), "{}", why.out);
-    assert!(why.out.lines().all(|line| line.chars().count() <= 80), "{}", why.out);
-    assert!(why.out.contains("truing --config truing.toml queue retry pr/github/"), "{}", why.out);
+    let reason = site.run(&["why", "o/r#1"]);
+    assert!(unwrap_lines(&reason.out).contains("does not accept the token"), "{}", reason.out);
+    assert!(reason.out.lines().all(|line| line.chars().count() <= 80), "{}", reason.out);
+    assert!(reason.out.contains("truing --config truing.toml queue retry pr/github/"), "{}", reason.out);
     let report = site.run(&["report"]).out;
     assert!(
         report.starts_with("2 reviews ended from ") && report.contains("\n  failed           2  "),
@@ -330,8 +330,8 @@ async fn a_dropped_head_is_recorded_as_skipped_so_that_no_sweep_takes_it_up() {
     site.deliver().await;
     site.wait_until_slots("parked", |slots| slots.iter().any(|slot| slot["why"] == "parked")).await;
     assert_eq!(site.run(&["slots", "drop", "o/r#1"]).exit, 0);
-    let why: Value = serde_json::from_str(&site.run(&["why", "o/r#1", "--format", "json"]).out).unwrap();
-    let outcome = &why["last_outcome"]["outcome"];
+    let reason: Value = serde_json::from_str(&site.run(&["why", "o/r#1", "--format", "json"]).out).unwrap();
+    let outcome = &reason["last_outcome"]["outcome"];
     assert_eq!((&outcome["kind"], &outcome["reason"]), (&"skipped".into(), &"dropped by an operator".into()));
 }
 

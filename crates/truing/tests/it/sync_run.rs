@@ -86,8 +86,8 @@ async fn a_release_that_changes_nothing_widens_the_range_in_one_pull_request() {
         "a dry run is not remembered: {told:?}"
     );
     assert_eq!(told.json[0]["breaker"], "closed");
-    let why = site.run(&["why", "sync/demo"]).await;
-    assert!(why.json.to_string().contains("is admitted by"), "{why:?}");
+    let reason = site.run(&["why", "sync/demo"]).await;
+    assert!(reason.json.to_string().contains("is admitted by"), "{reason:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

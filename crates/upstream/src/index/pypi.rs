@@ -19,7 +19,7 @@ pub(super) async fn fetch_releases(
     let normal = normalise_package_name(package).ok_or_else(|| IndexError::Name(package.to_owned()))?;
     let page = index.fetch_page(&format!("{normal}/"), package, ACCEPTED).await?;
     let listed = if page.is_json { page::parse_json(&page.body) } else { Ok(page::parse_html(&page.body)) };
-    let listed = listed.map_err(|why| page.malformed_error(why))?;
+    let listed = listed.map_err(|reason| page.malformed_error(reason))?;
     if listed.is_empty() {
         return Err(page.malformed_error("it lists no file"));
     }

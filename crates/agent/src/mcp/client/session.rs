@@ -181,10 +181,10 @@ impl McpSession {
     }
 
     /// Ends a session that failed. Returns the reason, with the program's error output.
-    pub(super) async fn close_after_failure(self, why: ServerFailure) -> ServerFailure {
+    pub(super) async fn close_after_failure(self, reason: ServerFailure) -> ServerFailure {
         let Self { service, handle, meter } = self;
         drop(service);
-        handle.stop_after_failure(why, &meter).await
+        handle.stop_after_failure(reason, &meter).await
     }
 
     /// Ends the session and its server.
@@ -208,10 +208,11 @@ impl ServerHandle {
     }
 
     /// Ends the server. If it exceeded its bytes, that replaces any other reason.
-    async fn stop_after_failure(self, why: ServerFailure, meter: &ServerMeter) -> ServerFailure {
+    async fn stop_after_failure(self, reason: ServerFailure, meter: &ServerMeter) -> ServerFailure {
         let server_output = self.stop().await;
-        let why = if meter.is_over() { ServerFailure::from(ServerLimitExceeded.to_string()) } else { why };
-        if server_output.is_empty() { why } else { ServerFailure { server_output, ..why } }
+        let reason =
+            if meter.is_over() { ServerFailure::from(ServerLimitExceeded.to_string()) } else { reason };
+        if server_output.is_empty() { reason } else { ServerFailure { server_output, ..reason } }
     }
 }
 

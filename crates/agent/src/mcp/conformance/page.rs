@@ -94,7 +94,7 @@ impl ScenarioRow {
         let fits = |(name, revision, _): &&ExemptScenario| {
             self.name.starts_with(name) && revision.is_none_or(|revision| revision == self.revision)
         };
-        reasons.iter().find(fits).map(|(.., why)| *why)
+        reasons.iter().find(fits).map(|(.., reason)| *reason)
     }
 }
 

@@ -83,8 +83,8 @@ impl ApiReply {
     }
 
     /// Returns 500 with a message: the fake itself failed.
-    pub(crate) fn internal_error(why: impl std::fmt::Display) -> Self {
-        Self::bytes(500, "text/plain", format!("the fake forge failed: {why}\n"))
+    pub(crate) fn internal_error(reason: impl std::fmt::Display) -> Self {
+        Self::bytes(500, "text/plain", format!("the fake forge failed: {reason}\n"))
     }
 
     pub(crate) fn header(mut self, name: &'static str, value: impl ToString) -> Self {

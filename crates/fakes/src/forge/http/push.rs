@@ -183,10 +183,10 @@ pub(crate) fn packet_line(data: &[u8]) -> Vec<u8> {
 }
 
 /// Returns the report of a push that was rejected.
-fn rejected_push_report(commands: &[RefUpdate], side_band: bool, why: &str, words: &str) -> Vec<u8> {
+fn rejected_push_report(commands: &[RefUpdate], side_band: bool, reason: &str, words: &str) -> Vec<u8> {
     let mut report = packet_line(b"unpack ok\n");
     for command in commands {
-        report.extend(packet_line(format!("ng {} {why}\n", command.name).as_bytes()));
+        report.extend(packet_line(format!("ng {} {reason}\n", command.name).as_bytes()));
     }
     report.extend(b"0000");
     if !side_band {

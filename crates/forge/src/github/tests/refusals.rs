@@ -26,11 +26,11 @@ async fn a_refusal_to_resolve_is_kept_until_the_forge_says_that_it_may() {
     let refused = pull.perform(&Effect::Resolve { thread: ThreadId::new("T2") }, &open_gate_permit()).await;
     assert!(matches!(refused, Err(ForgeError::Forbidden { .. })), "{refused:?}");
     for _ in 0..2 {
-        let why = pull.denial_reason(EffectKind::Resolve).unwrap();
-        assert!(why.contains("`contents: write`"), "{why}");
+        let reason = pull.denial_reason(EffectKind::Resolve).unwrap();
+        assert!(reason.contains("`contents: write`"), "{reason}");
         assert_eq!(
             (pull.unsupported_reason(EffectKind::Resolve), pull.unsupported_reason(EffectKind::Reopen)),
-            (Some(why), Some(why))
+            (Some(reason), Some(reason))
         );
         assert_eq!(pull.unsupported_reason(EffectKind::Comment), None);
         if server.requests().len() == 1 {

@@ -62,9 +62,9 @@ pub(super) fn render_answer(record: &ConvergeRecord, finding: &Finding) -> (Stri
     };
     match (state.words.get(&finding.id), pushed) {
         (Some(FixerVerdict::Fixed), Some(commit)) => (fixed_text(commit), true),
-        (Some(FixerVerdict::Declined(why)), _) => {
-            let why = markdown::escape_text(&line::clean_line(why, MAX_LINE));
-            (format!("Could not address this loop: {why}"), false)
+        (Some(FixerVerdict::Declined(reason)), _) => {
+            let reason = markdown::escape_text(&line::clean_line(reason, MAX_LINE));
+            (format!("Could not address this loop: {reason}"), false)
         }
         (Some(FixerVerdict::Fixed), None) => {
             ("Could not address this loop: nothing was changed".to_owned(), false)

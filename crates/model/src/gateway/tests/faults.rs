@@ -300,8 +300,8 @@ async fn a_provider_that_is_not_there_is_down() {
         None,
         patience(),
     );
-    let purse = truing_core::ledger::RunBudget { run: truing_core::id::RunId::new("r"), levels: Vec::new() };
-    let session = gateway.unwrap().open_session(purse, [MODEL.to_owned()], Arc::new(stage.switch.clone()));
+    let budget = truing_core::ledger::RunBudget { run: truing_core::id::RunId::new("r"), levels: Vec::new() };
+    let session = gateway.unwrap().open_session(budget, [MODEL.to_owned()], Arc::new(stage.switch.clone()));
     let result = session.request_answer(&request(&[user("hello")])).await;
     assert_eq!(name(&result), "down", "{result:?}");
     // Nothing was sent, and nothing is owed.
@@ -370,10 +370,10 @@ impl WriteGate for DelayedSwitch {
 async fn the_kill_switch_is_asked_before_each_try() {
     for looks in 0..3 {
         let stage = Stage::new(ModelScript::from_answers([Says::status(529).times(0)])).await;
-        let purse =
+        let budget =
             truing_core::ledger::RunBudget { run: truing_core::id::RunId::new("r"), levels: Vec::new() };
         let gate = DelayedSwitch(Arc::new(AtomicU32::new(looks)));
-        let session = stage.gateway.open_session(purse, [MODEL.to_owned()], Arc::new(gate));
+        let session = stage.gateway.open_session(budget, [MODEL.to_owned()], Arc::new(gate));
         let result = session.request_answer(&request(&[user("hello")])).await;
         assert_eq!((name(&result), stage.requests()), ("switch", looks as usize));
     }

@@ -163,7 +163,7 @@ impl OneLevelLedger {
 impl Ledger for OneLevelLedger {
     async fn reserve(
         &self,
-        purse: &RunBudget,
+        budget: &RunBudget,
         ask: &ReservationRequest,
     ) -> Result<ReservationOutcome, StoreError> {
         let spent = self.spent();
@@ -175,7 +175,7 @@ impl Ledger for OneLevelLedger {
             let left = pages.limit - spent - pages.open.values().sum::<u64>();
             if left < ask.min_amount.0 {
                 return Ok(ReservationOutcome::Refused {
-                    level: purse.levels[0].clone(),
+                    level: budget.levels[0].clone(),
                     left: MicroUsd(left),
                 });
             }
@@ -309,9 +309,9 @@ impl Stage {
             period: String::new(),
             limit: MicroUsd(self.book.read(|pages| pages.limit)),
         };
-        let purse = RunBudget { run: RunId::new("run-1"), levels: vec![level] };
+        let budget = RunBudget { run: RunId::new("run-1"), levels: vec![level] };
         gateway.open_session(
-            purse,
+            budget,
             [MODEL.to_owned(), "claude-unpriced".to_owned()],
             Arc::new(self.switch.clone()),
         )

@@ -281,9 +281,9 @@ pub(super) fn draw_run_strip(runs: &[ReportedRun]) -> HtmlMarkup {
     for (place, run) in shown.iter().enumerate() {
         let (x, y) = (index_to_f64(place % IN_A_ROW) * CELL, index_to_f64(place / IN_A_ROW) * ROW + 4.0);
         let result = words_of(run.result.as_deref().unwrap_or(run.outcome_word()));
-        let why: String = run.reason_line().chars().take(160).collect();
+        let reason: String = run.reason_line().chars().take(160).collect();
         let release = run.to.as_deref().unwrap_or_default();
-        let told = format!("{} {} {release}: {result}\n{why}", format_instant(run.ended), run.name);
+        let told = format!("{} {} {release}: {result}\n{reason}", format_instant(run.ended), run.name);
         parts.push(draw_bar(run.kind.as_str(), x + 0.8, y, CELL - 1.6, CELL - 1.6, &told));
         parts.push(draw_end_sign(run.kind, x + 0.8, y, CELL - 1.6));
         if let Some(hash) = run.prompt_hash.as_deref() {

@@ -109,7 +109,7 @@ fn whole(cells: &Cells) -> String {
     for scenario in scenarios() {
         page.push_str(&format!("| {} |", scenario.name));
         for forge in PLAYED {
-            let absent = scenario.absent_at(forge.flavour).map(|why| format!("cannot: {why}"));
+            let absent = scenario.absent_at(forge.flavour).map(|reason| format!("cannot: {reason}"));
             let cell = absent.or_else(|| cells.get(&(scenario.name.into(), forge.row.name)).cloned());
             page.push_str(&format!(" {} |", cell.as_deref().unwrap_or("not played")));
         }

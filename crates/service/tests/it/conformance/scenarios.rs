@@ -40,7 +40,7 @@ impl Scenario {
         match flavour {
             ForgeFlavour::GitHub => None,
             ForgeFlavour::Cloud | ForgeFlavour::DataCenter => {
-                OF_GITHUB.iter().find(|(name, _)| *name == self.name).map(|(_, why)| *why)
+                OF_GITHUB.iter().find(|(name, _)| *name == self.name).map(|(_, reason)| *reason)
             }
         }
     }

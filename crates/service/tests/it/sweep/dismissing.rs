@@ -151,8 +151,8 @@ async fn who_may_not_and_what_names_nothing_dismisses_nothing_and_history_says_w
     assert_eq!(acts(&service).await, Vec::<String>::new());
     assert_eq!(site.picture(&opened).await.open(), FOUND);
     let history = service.history(&site.key(opened.number).await).await;
-    let told = |why: &str| {
-        let line = format!("`/dismiss` by ada@{FORGE} was not run: {why}");
+    let told = |reason: &str| {
+        let line = format!("`/dismiss` by ada@{FORGE} was not run: {reason}");
         history.iter().filter(|told| **told == line).count()
     };
     assert_eq!(told("it gives no reason"), 1, "{history:#?}");

@@ -225,9 +225,9 @@ impl<'a> Work<'a> {
         self.step(SlotCommand::Fail(self.run.token, None)).await;
     }
 
-    async fn wait(&self, why: WaitReason) {
+    async fn wait(&self, reason: WaitReason) {
         let at = self.now().await + DAY;
-        self.step(SlotCommand::Finish(self.run.token, StepOutcome::DueAt(at, why))).await;
+        self.step(SlotCommand::Finish(self.run.token, StepOutcome::DueAt(at, reason))).await;
     }
 
     fn record(&self, now: UnixMillis) -> ReviewRecord {

@@ -117,9 +117,9 @@ async fn ask_model(config: &Config, ledger: &Store, context: &CommandContext) ->
         thinking: None,
         output_config: None,
     };
-    let purse = RunBudget::for_run(new_run_id(), MOST);
+    let budget = RunBudget::for_run(new_run_id(), MOST);
     let gate = wiring::agent::gate_for_run(&agent, RepositoryRef::default());
-    match agent.gateway.open_session(purse, [name.clone()], gate).request_answer(&request).await {
+    match agent.gateway.open_session(budget, [name.clone()], gate).request_answer(&request).await {
         Ok(answer) => {
             ModelCheck { ok: true, answered_by: Some(answer.model), cost_micro_usd: answer.cost.0, ..row }
         }

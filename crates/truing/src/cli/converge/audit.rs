@@ -146,25 +146,25 @@ fn print_audit(
 
 /// Returns the failure if an auditor gave no valid answer.
 fn audit_failure(record: &ConvergeRecord) -> Option<CliError> {
-    let (code, why) = match (&record.detail.state.exit, &record.detail.state.next, record.detail.state.silent)
-    {
-        (Some(exit), ..) => (exit.code, line::clean_line(&exit.reason, MAX_CHARS)),
-        (None, ConvergeAction::Post, 0) => return None,
-        (None, ConvergeAction::Post, silent) => {
-            (ConvergeExitCode::Infrastructure, missing_answers_text(silent))
-        }
-        (
-            None,
-            ConvergeAction::Gate
-            | ConvergeAction::Mend { .. }
-            | ConvergeAction::Audit { .. }
-            | ConvergeAction::Fix { .. }
-            | ConvergeAction::Check
-            | ConvergeAction::Publish
-            | ConvergeAction::Reply,
-            _,
-        ) => (ConvergeExitCode::Infrastructure, "the audit did not finish".to_owned()),
-    };
+    let (code, reason) =
+        match (&record.detail.state.exit, &record.detail.state.next, record.detail.state.silent) {
+            (Some(exit), ..) => (exit.code, line::clean_line(&exit.reason, MAX_CHARS)),
+            (None, ConvergeAction::Post, 0) => return None,
+            (None, ConvergeAction::Post, silent) => {
+                (ConvergeExitCode::Infrastructure, missing_answers_text(silent))
+            }
+            (
+                None,
+                ConvergeAction::Gate
+                | ConvergeAction::Mend { .. }
+                | ConvergeAction::Audit { .. }
+                | ConvergeAction::Fix { .. }
+                | ConvergeAction::Check
+                | ConvergeAction::Publish
+                | ConvergeAction::Reply,
+                _,
+            ) => (ConvergeExitCode::Infrastructure, "the audit did not finish".to_owned()),
+        };
     let is_of_models =
         record.detail.state.exit.as_ref().is_none_or(truing_core::converge::ConvergeExit::is_model_failure);
     let hint = if code == ConvergeExitCode::Closed {
@@ -184,7 +184,7 @@ fn audit_failure(record: &ConvergeRecord) -> Option<CliError> {
         Some(_) => converge_exit(record),
         None => CommandExit::Failed,
     };
-    Some(CliError::new(exit, code.as_str(), why).hint(hint))
+    Some(CliError::new(exit, code.as_str(), reason).hint(hint))
 }
 
 /// Returns the findings of this severity and above.

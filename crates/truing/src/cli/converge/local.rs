@@ -350,8 +350,8 @@ impl BranchCheckout {
             let is_merged =
                 matches!(self.repository.merge_base(&tip, &self.head).await, Ok(Some(base)) if base == tip);
             if (is_old || is_merged) && self.repository.delete_branch(&name, &tip).await.unwrap_or(false) {
-                let why = if is_merged { "merged" } else { "older than 30 days" };
-                turn.print_note(format_args!("deleted {name}, the branch of an earlier run: {why}"));
+                let reason = if is_merged { "merged" } else { "older than 30 days" };
+                turn.print_note(format_args!("deleted {name}, the branch of an earlier run: {reason}"));
             }
         }
     }

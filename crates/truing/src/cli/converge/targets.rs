@@ -114,7 +114,8 @@ async fn current_target(git: &Git, context: &CommandContext) -> Result<Requested
     let Some(branch) = repository.current_branch().await.map_err(wiring::git_error)? else {
         return Ok(of_branch);
     };
-    let chosen = |why: String| context.output.print_note(format_args!("the local branch {branch}: {why}"));
+    let chosen =
+        |reason: String| context.output.print_note(format_args!("the local branch {branch}: {reason}"));
     let Some(home) = RepositoryTarget::from_remote(origin, &config, &context.environment) else {
         chosen("`origin` is not at a configured forge".to_owned());
         return Ok(of_branch);

@@ -41,12 +41,12 @@ pub(super) async fn run_demo(stay: bool, context: &CommandContext) -> Result<Com
     let report = story.report(pull, local).map_err(demo_error)?;
     output.print_answer(&report, || render_summary(&report))?;
     if stay {
-        let why = format!("why '{name}'");
+        let reason = format!("why '{name}'");
         print_stay_notes(
             output,
             &pulls_page(story.forge_url()),
             &story.config_path(),
-            &[&why, "report --loop converge"],
+            &[&reason, "report --loop converge"],
         );
         std::future::pending::<()>().await;
     }

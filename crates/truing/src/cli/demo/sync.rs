@@ -29,12 +29,12 @@ pub(super) async fn run_demo(stay: bool, context: &CommandContext) -> Result<Com
          rim/spin.py as coroutines. Each run is one `truing sync run rim`.",
     );
     if level < SandboxLevel::Full {
-        let why = format!(
+        let reason = format!(
             "The sandbox of this machine reaches `{}`, and a model ports code at `full` only: that part is \
              left out. `truing sandbox check` lists what is missing.",
             level.as_str()
         );
-        intro += &fold_line("", &why);
+        intro += &fold_line("", &reason);
     }
     if !output.is_json() {
         output.print_data(intro)?;
@@ -96,9 +96,9 @@ fn render_run(run: &SyncDemoRun, previous_reason: &str) -> String {
     };
     // For these results, the title says everything.
     if ![Outcome::Relaxed, Outcome::Bumped].contains(&run.result) {
-        let why =
+        let reason =
             if run.why == previous_reason { "as before" } else { run.why.lines().next().unwrap_or_default() };
-        text += &fold_line(if text.is_empty() { &label } else { BELOW }, why);
+        text += &fold_line(if text.is_empty() { &label } else { BELOW }, reason);
     }
     if run.turns > 0 {
         text += &fold_line(

@@ -187,8 +187,8 @@ fn render_footer(report: &MarkdownReport<'_>) -> String {
         text += "### Not reviewed\n\n";
         let mut listed = 0;
         for gap in missing.iter().chain(&by_design).take(MAX_GAPS) {
-            let why = gap.reason.as_str().replace('_', " ");
-            let line = format!("- {}: {why}\n", code_span(&visible_text(&gap.path.to_string())));
+            let reason = gap.reason.as_str().replace('_', " ");
+            let line = format!("- {}: {reason}\n", code_span(&visible_text(&gap.path.to_string())));
             if text.len() + line.len() > MAX_END_BYTES {
                 break;
             }

@@ -93,12 +93,12 @@ pub(super) async fn ask_consent(
 
 /// Returns the entry for a model's fix that is not applied for lack of consent.
 pub(super) fn declined_suggestion(raw: &RawFinding) -> UnappliedSuggestion {
-    let why = "a model proposes it: accept it on a terminal, or with --yes".to_owned();
+    let reason = "a model proposes it: accept it on a terminal, or with --yes".to_owned();
     UnappliedSuggestion {
         path: raw.place.path.clone(),
         line: raw.place.start_line,
         rule: raw.rule.clone(),
-        why,
+        why: reason,
     }
 }
 

@@ -90,8 +90,8 @@ impl PullTarget {
         let git = wiring::open_git(environment).await?;
         let repository =
             git.open_without_commits(environment.directory()).await.map_err(wiring::git_error)?;
-        let unknown = |why: &str| {
-            CliError::usage("bad_target", format!("`{number}`: {why}"))
+        let unknown = |reason: &str| {
+            CliError::usage("bad_target", format!("`{number}`: {reason}"))
                 .hint("name it in full: OWNER/NAME#NUMBER, or its URL")
         };
         let origin = repository.remote_url().ok_or_else(|| {

@@ -140,7 +140,9 @@ impl SyncInitArgs {
             package: job.package.clone(),
             at: version.to_string(),
             pinned: manifest.rows.len(),
-            not_guarded: not_guarded.map(|(symbol, why)| UnguardedSymbolJson { symbol, why }).collect(),
+            not_guarded: not_guarded
+                .map(|(symbol, reason)| UnguardedSymbolJson { symbol, why: reason })
+                .collect(),
             config: lines.clone(),
         };
         context.output.print_answer(&answer, || answer.text(name, context))?;
@@ -198,8 +200,9 @@ impl SyncInitJson {
 }
 
 fn write_manifest(path: &Path, manifest: &PinManifest) -> Result<(), CliError> {
-    let unwritten =
-        |why: String| CliError::failure("manifest", format!("{} cannot be written: {why}", path.display()));
+    let unwritten = |reason: String| {
+        CliError::failure("manifest", format!("{} cannot be written: {reason}", path.display()))
+    };
     let text = serde_json::to_string_pretty(&manifest.rows).map_err(|error| unwritten(error.to_string()))?;
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(|error| unwritten(error.to_string()))?;

@@ -61,8 +61,8 @@ fn a_run_that_is_stuck_goes_on_from_what_it_found_where_nothing_is_new() {
     let ran = scene.run(&[]);
     assert_eq!(ran.exit, 0, "{ran:?}");
     let said = ran.err.split_whitespace().collect::<Vec<_>>().join(" ");
-    let why = format!("run {} got stuck here (", first["run"].as_str().unwrap());
-    assert!(said.contains(&why) && said.contains("Nothing has changed since"), "{ran:?}");
+    let reason = format!("run {} got stuck here (", first["run"].as_str().unwrap());
+    assert!(said.contains(&reason) && said.contains("Nothing has changed since"), "{ran:?}");
     let spent =
         Ran::from(scene.other_command("budget", &["show", "--format", "json"]).output().unwrap()).json();
     let runs = spent.as_array().unwrap().iter().filter(|level| level["level"] == "run");

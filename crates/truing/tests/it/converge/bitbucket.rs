@@ -148,8 +148,11 @@ async fn commands_in_comments_are_followed_where_their_author_may_write() {
         site.request_only_run("ann").await;
         let pull = site.wait_until("the report", |pull| report_comment(pull).is_some()).await;
         assert!(report_comment(&pull).unwrap().starts_with("## /converge: stuck\n"), "{pull:#?}");
-        let why = site.run_why().await;
-        assert!(why.contains(&format!("`/converge` by ann@{name}")) && !why.contains("eve@"), "{why}");
+        let reason = site.run_why().await;
+        assert!(
+            reason.contains(&format!("`/converge` by ann@{name}")) && !reason.contains("eve@"),
+            "{reason}"
+        );
 
         // In the finding's thread, the command of ann is obeyed and that of eve is not.
         let first = pull.inline_comments().find(|comment| comment.in_reply_to.is_none()).unwrap().id;
@@ -158,8 +161,8 @@ async fn commands_in_comments_are_followed_where_their_author_may_write() {
         site.repo.reply(site.number, "ann", first, "/dismiss the callers rely on it").await.unwrap();
         site.deliver().await;
         let told = format!("`/dismiss 26045536a5-1` by ann@{name}: the callers rely on it");
-        let why = site.wait_until_why(&told).await;
-        assert!(!why.contains("eve@"), "{why}");
+        let reason = site.wait_until_why(&told).await;
+        assert!(!reason.contains("eve@"), "{reason}");
         site.model.set_script(ModelScript::from_answers([
             ScriptedAnswer::for_describer("Adds up orders."),
             planted_bug_answer(),

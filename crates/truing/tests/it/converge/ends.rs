@@ -34,7 +34,7 @@ async fn wait_until_counted(site: &Site, server: &Server, expected: [u64; 5], la
         assert!(Instant::now() < deadline, "{label}: {:?}, not {expected:?}", count_ends(server));
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let rests = |why: &str| why.contains("state idle") || why.contains("state held");
+    let rests = |reason: &str| reason.contains("state idle") || reason.contains("state held");
     while !rests(&site.run_why().await) {
         assert!(Instant::now() < deadline, "{label}: {}", site.run_why().await);
     }
@@ -232,8 +232,8 @@ async fn a_run_on_a_pull_request_that_the_system_ends_is_gone_on_with_at_once() 
     let shown = site.run_command(site.other_command("budget", &["show", "--format", "json"])).await;
     let (spent, held) = sum_ledger_rows(&shown.out);
     assert_eq!((told["cost_micro_usd"].as_u64(), held), (Some(spent), 0), "{told}");
-    let why = site.run_why().await;
-    assert!(why.contains("state idle") && why.contains("interrupted"), "{why}");
+    let reason = site.run_why().await;
+    assert!(reason.contains("state idle") && reason.contains("interrupted"), "{reason}");
     let fixes = [
         edit("total.py", WRONG, RIGHT),
         fix_report_answer(&[(BUG_ID, None)]),

@@ -168,9 +168,9 @@ pub(crate) fn write(path: &str, content: &str) -> ScriptedAnswer {
 
 /// Returns a fixer's report on findings by id: fixed, or declined with a reason.
 pub(crate) fn fix_report_answer(findings: &[(&str, Option<&str>)]) -> ScriptedAnswer {
-    let one = |(id, why): &(&str, Option<&str>)| match why {
+    let one = |(id, reason): &(&str, Option<&str>)| match reason {
         None => json!({ "id": id, "status": "fixed" }),
-        Some(why) => json!({ "id": id, "status": "could_not_address", "reason": why }),
+        Some(reason) => json!({ "id": id, "status": "could_not_address", "reason": reason }),
     };
     let findings: Vec<Value> = findings.iter().map(one).collect();
     ScriptedAnswer::tool("report", json!({ "summary": "count the last element", "findings": findings }))

@@ -79,15 +79,15 @@ impl Site {
         ran.out.split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
-    /// Waits until `why` prints this text.
+    /// Waits until `reason` prints this text.
     pub(crate) async fn wait_until_why(&self, text: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let why = self.run_why().await;
-            if why.contains(text) {
-                return why;
+            let reason = self.run_why().await;
+            if reason.contains(text) {
+                return reason;
             }
-            assert!(Instant::now() < deadline, "{text} is not in {why}");
+            assert!(Instant::now() < deadline, "{text} is not in {reason}");
         }
     }
 }
@@ -119,11 +119,11 @@ async fn a_comment_of_whoever_may_write_starts_a_run_and_a_strangers_does_not() 
         audit_review_headlines(&pull),
         ["## converge: loop 1 audit: 0P0 / 1P1 / 0P2", "## converge: loop 2 audit: 0P0 / 0P1 / 0P2 → clean"]
     );
-    let why = site.wait_until_why("converge: converged").await;
+    let reason = site.wait_until_why("converge: converged").await;
     for line in
         ["`/converge` by ann@github", "converge: Loop 1 audit: 0P0 / 1P1 / 0P2", "goes on later (step)"]
     {
-        assert!(why.contains(line), "{line} is not in {why}");
+        assert!(reason.contains(line), "{line} is not in {reason}");
     }
 }
 
@@ -204,8 +204,8 @@ async fn a_label_starts_a_run_if_whoever_set_it_may_write() {
     site.deliver().await;
     let pull = site.wait_until("the report", |pull| report_comment(pull).is_some()).await;
     assert!(report_comment(&pull).unwrap().starts_with("## /converge: converged\n"));
-    let why = site.run_why().await;
-    assert!(why.contains("`/converge` by ann@github") && !why.contains("eve@github"), "{why}");
+    let reason = site.run_why().await;
+    assert!(reason.contains("`/converge` by ann@github") && !reason.contains("eve@github"), "{reason}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -222,19 +222,19 @@ async fn of_those_who_may_write_only_the_configured_askers_start_a_run() {
     site.repo.set_label(site.number, "truing:converge", true, "ann").await.unwrap();
     site.deliver().await;
     let declined = "`/converge` by ann@github was not run: ann is not in `converge.askers`";
-    let why = site.wait_until_why(declined).await;
-    assert!(!why.contains("converge: ") && site.model.request_log().is_empty(), "{why}");
+    let reason = site.wait_until_why(declined).await;
+    assert!(!reason.contains("converge: ") && site.model.request_log().is_empty(), "{reason}");
     site.repo.set_label(site.number, "truing:converge", false, "ann").await.unwrap();
     site.comment_as("ann", "/review").await;
-    let why = site.wait_until_why("`/review` by ann@github").await;
-    assert_eq!(why.matches("not in `converge.askers`").count(), 3, "{why}");
+    let reason = site.wait_until_why("`/review` by ann@github").await;
+    assert_eq!(reason.matches("not in `converge.askers`").count(), 3, "{reason}");
     site.request_only_run("bob").await;
     let pull = site.wait_until("the report", |pull| report_comment(pull).is_some()).await;
     assert!(report_comment(&pull).unwrap().starts_with("## /converge: converged\n"), "{pull:#?}");
-    let why = site.run_why().await;
+    let reason = site.run_why().await;
     assert!(
-        why.contains("`/converge` by bob@github") && !why.contains("`/converge` by ann@github:"),
-        "{why}"
+        reason.contains("`/converge` by bob@github") && !reason.contains("`/converge` by ann@github:"),
+        "{reason}"
     );
 }
 
@@ -243,8 +243,8 @@ async fn a_server_that_asks_no_model_says_so() {
     let site = Site::new("", [clean_audit_answer()]).await;
     let _server = site.serve();
     site.request_only_run("ann").await;
-    let why = site.wait_until_why("was not run: this server asks no model").await;
-    assert!(why.contains("`/converge` by ann@github"), "{why}");
+    let reason = site.wait_until_why("was not run: this server asks no model").await;
+    assert!(reason.contains("`/converge` by ann@github"), "{reason}");
     assert!(site.model.request_log().is_empty());
 }
 
@@ -254,8 +254,8 @@ async fn a_server_that_may_not_converge_says_so_and_reviews() {
     let _server = site.serve();
     site.request_only_run("ann").await;
     let off = "this server does not converge (`converge.enabled` is false)";
-    let why = site.wait_until_why(&format!("was not run: {off}")).await;
-    assert!(why.contains("`/converge` by ann@github"), "{why}");
+    let reason = site.wait_until_why(&format!("was not run: {off}")).await;
+    assert!(reason.contains("`/converge` by ann@github"), "{reason}");
     site.forge.take_deliveries();
     site.repo.set_label(site.number, "truing:converge", true, "ann").await.unwrap();
     site.repo.comment(site.number, "ann", "/help").await.unwrap();
@@ -359,8 +359,8 @@ async fn a_model_that_is_not_there_ends_the_run_and_the_pull_request_is_told() {
     site.request_only_run("ann").await;
     let pull = site.wait_until("the report", |pull| report_comment(pull).is_some()).await;
     assert!(report_comment(&pull).unwrap().starts_with("## /converge: error\n"), "{pull:#?}");
-    let why = site.wait_until_why("converge: given up: ").await;
-    assert!(!why.contains("parked"), "reviews go on: {why}");
+    let reason = site.wait_until_why("converge: given up: ").await;
+    assert!(!reason.contains("parked"), "reviews go on: {reason}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -433,8 +433,8 @@ async fn a_run_that_a_person_stops_says_so_and_is_resumed() {
     site.comment_as("ann", "/converge stop").await;
     let pull = site.wait_until("the report", |pull| report_comment(pull).is_some()).await;
     assert!(report_comment(&pull).unwrap().starts_with("## /converge: interrupted\n"), "{pull:#?}");
-    let why = site.wait_until_why("converge: interrupted: stopped by `/converge stop`").await;
-    assert!(why.contains("`/converge stop` by ann@github") && !why.contains("eve@github"), "{why}");
+    let reason = site.wait_until_why("converge: interrupted: stopped by `/converge stop`").await;
+    assert!(reason.contains("`/converge stop` by ann@github") && !reason.contains("eve@github"), "{reason}");
 
     site.repo.review(site.number, "helper[bot]", FakeReviewVerdict::Approved, "fine").await.unwrap();
     site.request_only_run("ann").await;

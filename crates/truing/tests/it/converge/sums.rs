@@ -50,11 +50,11 @@ async fn why_tells_what_a_run_and_an_audit_cost_and_how_each_loop_ended() {
     let (told, exit) = site.run_json(&[]).await;
     assert_eq!((exit, &told["exit"]), (0, &json!("converged")), "{told}");
     let (spent, held) = site.ledger_sums().await;
-    let why = site.run_why_json().await;
-    assert_eq!((&why["cost_micro_usd"], held), (&json!(spent), 0), "{why}");
+    let reason = site.run_why_json().await;
+    assert_eq!((&reason["cost_micro_usd"], held), (&json!(spent), 0), "{reason}");
     assert!(spent > 0);
-    let last = &why["last_outcomes"][0];
-    assert_eq!((&last["loop"], &last["result"]), (&json!("converge"), &json!("converged")), "{why}");
+    let last = &reason["last_outcomes"][0];
+    assert_eq!((&last["loop"], &last["result"]), (&json!("converge"), &json!("converged")), "{reason}");
     assert_eq!(last["cost_micro_usd"], json!(spent));
     let text = site.run_subcommand("why", &[&format!("acme/shop#{}", site.number)]).await.out;
     assert!(text.contains("converge: converged at ") && !text.contains("$0.00 for this head"), "{text}");

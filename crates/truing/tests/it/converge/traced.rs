@@ -132,8 +132,8 @@ async fn a_served_step_that_fails_is_a_failure_in_its_trace() {
     // The auditors are asked again in a separate step.
     let failed: Vec<bool> = roots.iter().map(|root| is_failed(root)).collect();
     assert_eq!(failed, [false, true, true], "{roots:?}");
-    let why = &roots[2].status.as_ref().unwrap().message;
-    assert!(why.contains("no auditor gave a valid answer"), "{why}");
+    let reason = &roots[2].status.as_ref().unwrap().message;
+    assert!(reason.contains("no auditor gave a valid answer"), "{reason}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -41,8 +41,8 @@ async fn an_app_is_configured_by_its_number_and_its_key_and_neither_key_nor_toke
         assert!(view.comments.iter().all(|comment| comment.author == "truing[bot]"), "{view:#?}");
     }
     let page = format!("{}/o/r/pull/2", site.forge.base_url());
-    let why = site.run(&["why", &page]);
-    let told = unwrap_lines(&why.out);
+    let reason = site.run(&["why", &page]);
+    let told = unwrap_lines(&reason.out);
     assert!(told.contains("the token may not do this (403): Forbidden (hint: let the token read"), "{told}");
     let reviewed = site.run(&["review", "--pr", &page, "--no-record"]);
     assert_eq!(reviewed.exit, 1, "{reviewed:?}");
@@ -50,7 +50,7 @@ async fn an_app_is_configured_by_its_number_and_its_key_and_neither_key_nor_toke
     server.signal("-TERM");
     let (_, log) = server.wait_for_end();
     let kept = std::fs::read(database(site.home.path())).unwrap();
-    let all = format!("{log} {why:?} {reviewed:?} {shown:?} {missing:?} {broken:?}");
+    let all = format!("{log} {reason:?} {reviewed:?} {shown:?} {missing:?} {broken:?}");
     let tokens = site.forge.issued_tokens();
     assert!(tokens.len() >= 2, "the server's and the command's");
     let line = app.private_key.lines().nth(3).unwrap();

@@ -124,25 +124,25 @@ async fn what_is_due_waits_through_a_kill_minus_nine_and_goes_on_at_off() {
         retry.err
     );
     assert_eq!(site.read_audit_log()[0], "bob: queue retry o/r#1");
-    let held = |why: &Ran| {
-        unwrap_lines(&why.out).contains("KillSwitchEngaged: held back (mode finish, by ada: a storm)")
+    let held = |reason: &Ran| {
+        unwrap_lines(&reason.out).contains("KillSwitchEngaged: held back (mode finish, by ada: a storm)")
     };
     let told = async |site: &Site| {
         let deadline = Instant::now() + PATIENCE;
         let mut look = tokio::time::interval(Duration::from_millis(50));
         loop {
             look.tick().await;
-            let why = site.run(&["why", "o/r#1"]);
-            if held(&why) {
-                return why;
+            let reason = site.run(&["why", "o/r#1"]);
+            if held(&reason) {
+                return reason;
             }
-            assert!(Instant::now() < deadline, "{}", why.out);
+            assert!(Instant::now() < deadline, "{}", reason.out);
         }
     };
-    let why = told(&site).await;
-    assert!(why.out.contains("unblock   truing --config truing.toml kill off"), "{}", why.out);
-    let why: Value = serde_json::from_str(&site.run(&["why", "o/r#1", "--format", "json"]).out).unwrap();
-    assert_eq!((&why["kill_switch"]["enabled"], &why["state"]), (&true.into(), &"waiting".into()));
+    let reason = told(&site).await;
+    assert!(reason.out.contains("unblock   truing --config truing.toml kill off"), "{}", reason.out);
+    let reason: Value = serde_json::from_str(&site.run(&["why", "o/r#1", "--format", "json"]).out).unwrap();
+    assert_eq!((&reason["kill_switch"]["enabled"], &reason["state"]), (&true.into(), &"waiting".into()));
 
     server.signal("-KILL");
     server.wait_for_end();
@@ -294,9 +294,9 @@ async fn what_is_due_where_the_switch_of_the_repository_is_on_says_so_and_how_to
                  finish, by ada: a migration)";
     let is_told = async || unwrap_lines(&site.run(&["why", "o/r#1"]).out).contains(event);
     wait_until("it is told", is_told).await;
-    let why = site.run(&["why", "o/r#1"]).out;
-    assert!(why.contains("unblock   truing --config truing.toml kill off --repo o/r"), "{why}");
-    assert!(unwrap_lines(&why).contains("the kill switch of o/r is on, since"), "{why}");
+    let reason = site.run(&["why", "o/r#1"]).out;
+    assert!(reason.contains("unblock   truing --config truing.toml kill off --repo o/r"), "{reason}");
+    assert!(unwrap_lines(&reason).contains("the kill switch of o/r is on, since"), "{reason}");
     assert_eq!(site.run_as("ada", &["kill", "off", "--repo", "o/r"]).exit, 0);
     let again = |slots: &[Value]| slots.iter().all(|slot| slot["state"] == "idle" || slot["state"] == "held");
     site.wait_until_slots("it goes on", again).await;

@@ -273,8 +273,8 @@ async fn lines_that_are_not_in_the_diff_or_not_of_this_head_get_no_comment() {
         (with("body", json!("x".repeat(10_001))), "shorten it"),
         (with("key", json!("")), "`key`"),
     ] {
-        let why = agent.call_failing_tool("gh_upsert_inline_comment", input.clone());
-        assert!(why.contains(told), "{input}: {why}");
+        let reason = agent.call_failing_tool("gh_upsert_inline_comment", input.clone());
+        assert!(reason.contains(told), "{input}: {reason}");
     }
     let head = site.repo.pull(number).await.unwrap().head;
     agent.call_tool("gh_upsert_inline_comment", with("commit", json!(head)));
@@ -315,8 +315,8 @@ async fn while_the_kill_switch_is_on_tools_read_and_do_not_write_whichever_mode_
         for (tool, input) in write_calls() {
             let before = all_comments(&site).await;
             assert_eq!(site.run(&[&["kill", "on"], on].concat()).exit, 0);
-            let why = agent.call_failing_tool(tool, input.clone());
-            assert!(why.contains("the kill switch is on"), "{mode}: {why}");
+            let reason = agent.call_failing_tool(tool, input.clone());
+            assert!(reason.contains("the kill switch is on"), "{mode}: {reason}");
             agent.call_tool("gh_get_pull_request", json!({"repository": "o/r", "number": 1}));
             assert_eq!(all_comments(&site).await, before, "{mode}: {tool}");
             assert_eq!(site.run(&[&["kill", "off"], off].concat()).exit, 0);
@@ -340,7 +340,7 @@ async fn a_switch_that_is_turned_while_a_tool_looks_lets_it_write_nothing() {
         let before = all_comments(&site).await;
         let path = if tool == "gh_comment_pull_request" { COMMENTS } else { LINES };
         site.forge.add_fault(ForgeFault::on_call("GET", path, ForgeFaultKind::HeldAnswer));
-        let why = std::thread::scope(|scope| {
+        let reason = std::thread::scope(|scope| {
             let runtime = tokio::runtime::Handle::current();
             let site = &site;
             scope.spawn(move || {
@@ -350,7 +350,7 @@ async fn a_switch_that_is_turned_while_a_tool_looks_lets_it_write_nothing() {
             });
             agent.call_failing_tool(tool, input.clone())
         });
-        assert!(why.contains("the kill switch is on"), "{why}");
+        assert!(reason.contains("the kill switch is on"), "{reason}");
         assert_eq!(all_comments(&site).await, before, "{tool}");
         assert_eq!(site.run(&["kill", "off"]).exit, 0);
         agent.call_tool(tool, input);

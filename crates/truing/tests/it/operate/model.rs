@@ -96,12 +96,12 @@ async fn why_finds_a_review_that_was_published_nowhere_and_what_it_cost() {
     for name in [page.as_str(), "o/r#1"] {
         let ran = site.run(&["why", name, "--format", "json"]);
         assert_eq!(ran.exit, 0, "{ran:?}");
-        let why: Value = serde_json::from_str(&ran.out).unwrap();
-        assert_eq!((&why["state"], &why["cost_micro_usd"]), (&json!("idle"), &json!(cost)), "{why}");
-        let last = &why["last_outcomes"][0];
-        assert_eq!((&last["loop"], &last["published"]), (&json!("review"), &json!(false)), "{why}");
-        assert_eq!((&last["cost_micro_usd"], &last["head"]), (&json!(cost), &review["head"]), "{why}");
-        assert_eq!(why["last_outcome"]["cost_micro_usd"], json!(cost), "{why}");
+        let reason: Value = serde_json::from_str(&ran.out).unwrap();
+        assert_eq!((&reason["state"], &reason["cost_micro_usd"]), (&json!("idle"), &json!(cost)), "{reason}");
+        let last = &reason["last_outcomes"][0];
+        assert_eq!((&last["loop"], &last["published"]), (&json!("review"), &json!(false)), "{reason}");
+        assert_eq!((&last["cost_micro_usd"], &last["head"]), (&json!(cost), &review["head"]), "{reason}");
+        assert_eq!(reason["last_outcome"]["cost_micro_usd"], json!(cost), "{reason}");
     }
     let text = unwrap_lines(&site.run(&["why", "o/r#1"]).out);
     let (head, open) = (&review["head"].as_str().unwrap()[..10], "open finding");
@@ -116,12 +116,12 @@ async fn why_finds_a_review_that_was_published_nowhere_and_what_it_cost() {
     let mut command = site.command(&["review", "--pr", &page, "--runtime", "native", "--publish"]);
     command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", KEY);
     assert_eq!(Ran::from(command.output().unwrap()).exit, 1);
-    let why: Value = serde_json::from_str(&site.run(&["why", "o/r#1", "--format", "json"]).out).unwrap();
+    let reason: Value = serde_json::from_str(&site.run(&["why", "o/r#1", "--format", "json"]).out).unwrap();
     let published: Vec<&Value> =
-        why["last_outcomes"].as_array().unwrap().iter().map(|last| &last["published"]).collect();
-    assert_eq!(published, [&json!(true), &json!(false)], "{why}");
-    let all = why["cost_micro_usd"].as_u64().unwrap();
-    assert!(all > cost, "{why}");
+        reason["last_outcomes"].as_array().unwrap().iter().map(|last| &last["published"]).collect();
+    assert_eq!(published, [&json!(true), &json!(false)], "{reason}");
+    let all = reason["cost_micro_usd"].as_u64().unwrap();
+    assert!(all > cost, "{reason}");
 
     // A second review costs nothing.
     let mut command =
@@ -170,10 +170,10 @@ async fn a_command_that_fails_before_it_has_begun_is_a_run_that_ended() {
         assert_eq!(last["kind"], json!("failed"), "{command:?}: {last:#}");
         assert!(!last["exit_reason"].as_str().unwrap().is_empty(), "{last:#}");
     }
-    let why: Value = serde_json::from_str(&site.run(&["why", "o/r#1", "--format", "json"]).out).unwrap();
+    let reason: Value = serde_json::from_str(&site.run(&["why", "o/r#1", "--format", "json"]).out).unwrap();
     let last: Vec<&Value> =
-        why["last_outcomes"].as_array().unwrap().iter().map(|last| &last["loop"]).collect();
-    assert_eq!(last, [&json!("audit"), &json!("converge"), &json!("review")], "{why:#}");
+        reason["last_outcomes"].as_array().unwrap().iter().map(|last| &last["loop"]).collect();
+    assert_eq!(last, [&json!("audit"), &json!("converge"), &json!("review")], "{reason:#}");
 
     // A usage error is not recorded.
     let before = outcomes().len();

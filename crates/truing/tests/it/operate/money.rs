@@ -184,8 +184,8 @@ async fn any_number_of_pushes_costs_no_more_than_the_pull_request_may_and_the_ru
     assert!((200_000..=400_000).contains(&spent) && held == 0, "{spent} spent, {held} set aside");
     let shown = site.run(&["budget", "show"]).out;
     assert!(shown.contains("pr o/r#1") && shown.contains("budget.month_usd"), "{shown}");
-    let why = unwrap_lines(&site.run(&["why", &format!("o/r#{number}")]).out);
-    assert!(why.contains("all of this pull request: $0."), "{why}");
+    let reason = unwrap_lines(&site.run(&["why", &format!("o/r#{number}")]).out);
+    assert!(reason.contains("all of this pull request: $0."), "{reason}");
 
     // Another pull request has its own budget.
     let other = site.open_clean("other").await;
@@ -241,13 +241,13 @@ async fn at_the_soft_limit_one_comment_asks_and_models_go_on_when_a_writer_allow
     let is_green = |view: &PullView| view.statuses[&view.head].last().unwrap().state == "success";
     site.wait_until(number, "a model has reviewed it", is_green).await;
     assert!(count_requests(&model) > before);
-    let why = unwrap_lines(&site.run(&["why", &format!("o/r#{number}")]).out);
+    let reason = unwrap_lines(&site.run(&["why", &format!("o/r#{number}")]).out);
     assert!(
-        why.contains("this pull request until `/spend`: $0.") && why.contains(" of $0.60 spent"),
-        "{why}"
+        reason.contains("this pull request until `/spend`: $0.") && reason.contains(" of $0.60 spent"),
+        "{reason}"
     );
-    assert!(why.contains("`/spend` by ada@github was not run: models may still spend"), "{why}");
-    assert!(!why.contains("eve"), "{why}");
+    assert!(reason.contains("`/spend` by ada@github was not run: models may still spend"), "{reason}");
+    assert!(!reason.contains("eve"), "{reason}");
     // The next limit causes a question of its own, and the hard limit holds regardless of permissions.
     push_until("`budget.pr_ask_usd` ($0.60 ").await;
     site.wait_until(number, "the second question", |view| questions(view) == 2).await;
@@ -423,7 +423,7 @@ async fn what_a_review_costs_is_told_once_however_often_it_is_published_again() 
     assert_eq!(server.wait_for_end().0.code(), Some(0));
 }
 
-/// Returns the money spent by reviews according to the ledger, `why` for this head, and the report for all
+/// Returns the money spent by reviews according to the ledger, `reason` for this head, and the report for all
 /// runs.
 fn reported_sums(site: &Site) -> [u64; 3] {
     let of = |arguments: &[&str]| -> Value {
@@ -433,8 +433,8 @@ fn reported_sums(site: &Site) -> [u64; 3] {
     let rows = of(&["budget", "show"]);
     let reviews = rows.as_array().unwrap().iter().filter(|row| row["level"] == "review");
     let spent = reviews.map(|row| row["spent_micro_usd"].as_u64().unwrap()).sum();
-    let why = of(&["why", "o/r#1"])["cost_micro_usd"].as_u64().unwrap();
-    [spent, why, of(&["report"])["totals"]["cost_micro_usd"].as_u64().unwrap()]
+    let reason = of(&["why", "o/r#1"])["cost_micro_usd"].as_u64().unwrap();
+    [spent, reason, of(&["report"])["totals"]["cost_micro_usd"].as_u64().unwrap()]
 }
 
 async fn wait_for_bills(model: &FakeModel, bills: usize) {
@@ -469,9 +469,9 @@ async fn a_review_that_is_stopped_is_told_with_what_it_cost_by_hand_and_served()
     let error: Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(error["cost_micro_usd"], json!(sums[0]), "{ran:?}");
     // No server runs, so the work does not continue on its own.
-    let why = site.run(&["why", "o/r#1"]);
-    assert!(!why.out.contains("more pushes may follow"), "{}", why.out);
-    assert!(unwrap_lines(&why.out).contains("no server is running"), "{}", why.out);
+    let reason = site.run(&["why", "o/r#1"]);
+    assert!(!reason.out.contains("more pushes may follow"), "{}", reason.out);
+    assert!(unwrap_lines(&reason.out).contains("no server is running"), "{}", reason.out);
 
     // The server is stopped in the middle of the next attempt.
     let server = site.serve();

@@ -185,8 +185,8 @@ fn a_program_that_never_asks_the_model_is_ended() {
     };
     let told = ran.json();
     assert_eq!(told["outcome"]["kind"], "partial", "{}", ran.err);
-    let why = told["outcome"]["reason"].as_str().unwrap();
-    assert!(why.contains(&format!("has not asked the model within {seconds} s")), "{why}");
+    let reason = told["outcome"]["reason"].as_str().unwrap();
+    assert!(reason.contains(&format!("has not asked the model within {seconds} s")), "{reason}");
     assert_eq!(told["findings"].as_array().unwrap().len(), 1, "the rules have reviewed");
 }
 

@@ -381,8 +381,8 @@ fn json_lists_the_fixes_that_are_not_made() {
     let place = Place::new();
     place.write("b.py", "def f():\n    breakpoint()\n    breakpoint()\n");
     let ran = fix(&place, &["--format", "json"]);
-    let why = "with the other fixes of the file, it would change the code around";
-    let left = json!([{ "path": "b.py", "start_line": 3, "rule": "core/python-debugger", "reason": why }]);
+    let reason = "with the other fixes of the file, it would change the code around";
+    let left = json!([{ "path": "b.py", "start_line": 3, "rule": "core/python-debugger", "reason": reason }]);
     assert_eq!(ran.json()["not_fixed"], left, "{}", ran.err);
     assert!(fix(&place, &["--format", "json"]).json().get("not_fixed").is_none());
 }

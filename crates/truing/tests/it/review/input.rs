@@ -212,7 +212,7 @@ fn the_repositorys_own_file_is_not_taken_for_the_operators() {
     let place = Place::new();
     let hint = "make it a plain file of UTF-8 text, of 128 KiB at most, or delete it";
     let file = place.repo().join(".truing.toml");
-    let message = |why: &str| format!("configuration file {} cannot be read: {why}", file.display());
+    let message = |reason: &str| format!("configuration file {} cannot be read: {reason}", file.display());
     std::fs::create_dir(&file).unwrap();
     assert_usage_error(&place, &[], &message("it is not a regular file"), hint);
     std::fs::remove_dir(&file).unwrap();

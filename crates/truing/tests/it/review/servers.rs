@@ -152,11 +152,11 @@ fn partial_review_reason(scene: &Scene, name: &str) -> String {
     let ran = scene.review(&[]);
     let told = ran.json();
     assert_eq!((ran.exit, &told["outcome"]["kind"]), (1, &json!("partial")), "{name}: {}", ran.err);
-    let why = told["outcome"]["reason"].as_str().unwrap();
-    assert!(why.starts_with("mcp: "), "{name}: {why}");
+    let reason = told["outcome"]["reason"].as_str().unwrap();
+    assert!(reason.starts_with("mcp: "), "{name}: {reason}");
     let sources: Vec<_> = told["findings"].as_array().unwrap().iter().map(|one| &one["source"]).collect();
     assert_eq!(sources, ["rule", "agent"], "{name}: the model has reported");
-    why.to_owned()
+    reason.to_owned()
 }
 
 #[test]
@@ -164,10 +164,10 @@ fn a_server_that_hangs_is_told_of_and_the_review_goes_on() {
     // On a busy machine, the server may not be ready within the shorter timeouts.
     for seconds in [1, 2, 4, 8, 16] {
         let scene = scene("while :; do sleep 1; done", &format!("timeout = \"{seconds}s\"\n"));
-        let why = partial_review_reason(&scene, "hangs");
-        if !why.contains("was not ready within") {
+        let reason = partial_review_reason(&scene, "hangs");
+        if !reason.contains("was not ready within") {
             let expected = format!("did not answer a call of `search` within {seconds} s");
-            assert!(why.contains(&expected), "{why}");
+            assert!(reason.contains(&expected), "{reason}");
             return;
         }
     }

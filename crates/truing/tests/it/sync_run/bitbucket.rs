@@ -16,8 +16,8 @@ async fn a_release_that_changes_nothing_widens_the_range_in_one_pull_request() {
         site.publish_release("1.0.1");
         let ran = site.run(&["sync", "run", "demo"]).await;
         assert_eq!((ran.exit, ran.json["result"].as_str()), (0, Some("relaxed")), "{ran:?}");
-        let why = ran.json["exit_reason"].as_str().unwrap();
-        assert!(why.contains("has no labels"), "{why}");
+        let reason = ran.json["exit_reason"].as_str().unwrap();
+        assert!(reason.contains("has no labels"), "{reason}");
         let pulls = site.pulls().await;
         let [(number, pull)] = pulls.as_slice() else { panic!("{pulls:?}") };
         assert_eq!((pull.title.as_str(), pull.open, pull.draft), ("Admit demo up to 1.0.1", true, false));

@@ -44,8 +44,8 @@ async fn functions_that_need_no_port_widen_the_range_with_the_evidence_in_sight(
     let scene = scene("", "", answers).await;
     let dry = scene.site.run(&["sync", "run", "demo", "--dry-run"]).await;
     assert_eq!(parse_result(&dry), (&json!("rehearsed"), 0), "{dry:?}");
-    let why = dry.json["exit_reason"].as_str().unwrap();
-    assert!(why.contains("other in demo/m.py") && scene.model.request_log().is_empty(), "{why}");
+    let reason = dry.json["exit_reason"].as_str().unwrap();
+    assert!(reason.contains("other in demo/m.py") && scene.model.request_log().is_empty(), "{reason}");
 
     let ran = scene.run().await;
     assert_eq!(parse_result(&ran), (&json!("relaxed"), 0), "{ran:?}");

@@ -88,6 +88,6 @@ async fn a_push_that_is_refused_is_told_with_what_to_do() {
     site.repo.protect(BRANCH).await.unwrap();
     let ran = site.run(&["sync", "run", "demo"]).await;
     assert_eq!(ran.json["result"], json!("failed"));
-    let why = ran.json["exit_reason"].as_str().unwrap();
-    assert!(why.contains("protects it") && why.contains("give the job another `branch`"), "{why}");
+    let reason = ran.json["exit_reason"].as_str().unwrap();
+    assert!(reason.contains("protects it") && reason.contains("give the job another `branch`"), "{reason}");
 }

@@ -47,8 +47,8 @@ pub(super) fn html_error(status: u16) -> ApiReply {
 }
 
 /// Returns the error for an edit of a pull request that is not allowed.
-pub(super) fn edit_error(why: &EditRefusal) -> ApiReply {
-    match why {
+pub(super) fn edit_error(reason: &EditRefusal) -> ApiReply {
+    match reason {
         EditRefusal::NotYours => {
             error_reply(403, "Your credentials lack one or more required privilege scopes.")
         }

@@ -96,7 +96,7 @@ pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         ));
     }
     let reviewers = parse_reviewers(world, &call.body)?;
-    edits::check_reviewers(repo, &call.login, &reviewers).map_err(|why| edit_error(&why))?;
+    edits::check_reviewers(repo, &call.login, &reviewers).map_err(|reason| edit_error(&reason))?;
     let new = NewPull {
         title: text("title").to_owned(),
         body: text("description").to_owned(),
@@ -108,7 +108,7 @@ pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let number = open_pull(world, repo, new).map_err(ApiReply::internal_error)?;
     if !reviewers.is_empty() {
         let edit = PullEdit { reviewers: Some(reviewers), ..PullEdit::default() };
-        edits::apply_edit(world, repo, number, &call.login, edit).map_err(|why| edit_error(&why))?;
+        edits::apply_edit(world, repo, number, &call.login, edit).map_err(|reason| edit_error(&reason))?;
     }
     pull_reply(world, repo, number, 201)
 }
@@ -129,8 +129,9 @@ pub(super) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         reviewers: Some(parse_reviewers(world, &call.body)?),
         base: call.body["destination"]["branch"]["name"].as_str().map(str::to_owned),
     };
-    edits::check_edit_permission(world, repo, number, &call.login, &edit).map_err(|why| edit_error(&why))?;
-    edits::apply_edit(world, repo, number, &call.login, edit).map_err(|why| edit_error(&why))?;
+    edits::check_edit_permission(world, repo, number, &call.login, &edit)
+        .map_err(|reason| edit_error(&reason))?;
+    edits::apply_edit(world, repo, number, &call.login, edit).map_err(|reason| edit_error(&reason))?;
     pull_reply(world, repo, number, 200)
 }
 

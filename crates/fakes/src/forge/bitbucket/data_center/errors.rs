@@ -75,8 +75,8 @@ pub(super) fn stale_version(sent: Option<u64>, current: u64, pull: Option<Value>
 }
 
 /// Returns the error for an edit of a pull request that is not allowed.
-pub(super) fn edit_error(why: &EditRefusal) -> ApiReply {
-    match why {
+pub(super) fn edit_error(reason: &EditRefusal) -> ApiReply {
+    match reason {
         EditRefusal::NotYours => not_permitted(),
         EditRefusal::Author(login) => {
             invalid_reviewers(&format!("{login} is the author, and cannot review."))

@@ -108,7 +108,7 @@ pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         return Err(error_reply(409, &words, "pull.EmptyPullRequestException"));
     }
     let reviewers = parse_reviewers(world, &call.body)?;
-    edits::check_reviewers(repo, &call.login, &reviewers).map_err(|why| edit_error(&why))?;
+    edits::check_reviewers(repo, &call.login, &reviewers).map_err(|reason| edit_error(&reason))?;
     let has_drafts = is_since(&world.version, DRAFTS);
     let new = NewPull {
         title: title.to_owned(),
@@ -121,7 +121,7 @@ pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let number = open_pull(world, repo, new).map_err(ApiReply::internal_error)?;
     if !reviewers.is_empty() {
         let edit = PullEdit { reviewers: Some(reviewers), ..PullEdit::default() };
-        edits::apply_edit(world, repo, number, &call.login, edit).map_err(|why| edit_error(&why))?;
+        edits::apply_edit(world, repo, number, &call.login, edit).map_err(|reason| edit_error(&reason))?;
     }
     pull_reply(world, repo, number, 201)
 }
@@ -142,8 +142,9 @@ pub(super) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         reviewers: Some(parse_reviewers(world, &call.body)?),
         base: parse_branch(&call.body, "toRef").map(str::to_owned),
     };
-    edits::check_edit_permission(world, repo, number, &call.login, &edit).map_err(|why| edit_error(&why))?;
-    edits::apply_edit(world, repo, number, &call.login, edit).map_err(|why| edit_error(&why))?;
+    edits::check_edit_permission(world, repo, number, &call.login, &edit)
+        .map_err(|reason| edit_error(&reason))?;
+    edits::apply_edit(world, repo, number, &call.login, edit).map_err(|reason| edit_error(&reason))?;
     pull_reply(world, repo, number, 200)
 }
 
@@ -222,13 +223,14 @@ pub(super) fn add_reviewer(state: &mut FakeForgeState, call: &ApiCall) -> CallRe
     let name = call.body["user"]["name"].as_str().unwrap_or_default();
     let who = find_login(world, name).ok_or_else(|| bad_reviewers(&format!("{name} is not a user.")))?;
     let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
-    edits::check_reviewers(repo, &of.author, std::slice::from_ref(&who)).map_err(|why| edit_error(&why))?;
+    edits::check_reviewers(repo, &of.author, std::slice::from_ref(&who))
+        .map_err(|reason| edit_error(&reason))?;
     let mut all = of.merge_conditions.reviewers.clone();
     if !all.contains(&who) {
         all.push(who.clone());
     }
     let edit = PullEdit { reviewers: Some(all), ..PullEdit::default() };
-    edits::apply_edit(world, repo, number, &call.login, edit).map_err(|why| edit_error(&why))?;
+    edits::apply_edit(world, repo, number, &call.login, edit).map_err(|reason| edit_error(&reason))?;
     participant_reply(world, repo, number, &who)
 }
 

@@ -133,12 +133,12 @@ impl CaseRunner {
             ReportKind::Audit => self.ask_model::<AuditReport>(case, &filled, &tools).await,
             ReportKind::Described => self.ask_model::<DescriptionReport>(case, &filled, &tools).await,
             ReportKind::Work => {
-                let workshop = FixerWorkspace::new(tree, self.builtin_policy(ProfileName::Sync)?);
-                self.ask_model::<WorkReport>(case, &filled, &fixer_tools(tools, workshop)?).await
+                let workspace = FixerWorkspace::new(tree, self.builtin_policy(ProfileName::Sync)?);
+                self.ask_model::<WorkReport>(case, &filled, &fixer_tools(tools, workspace)?).await
             }
             ReportKind::Mended => {
-                let workshop = FixerWorkspace::new(tree, self.builtin_policy(ProfileName::Fixer)?);
-                self.ask_model::<FixReport>(case, &filled, &fixer_tools(tools, workshop)?).await
+                let workspace = FixerWorkspace::new(tree, self.builtin_policy(ProfileName::Fixer)?);
+                self.ask_model::<FixReport>(case, &filled, &fixer_tools(tools, workspace)?).await
             }
         }
     }
@@ -158,11 +158,11 @@ impl CaseRunner {
         filled: &FilledPrompts,
         tools: &dyn RunTools,
     ) -> Result<CaseResult, CliError> {
-        let purse = RunBudget::for_run(truing_loops::machine::new_run_id(), CASE_MONEY);
+        let budget = RunBudget::for_run(truing_loops::machine::new_run_id(), CASE_MONEY);
         let switches = SwitchReader::new(Arc::clone(&self.ledger), Arc::new(SystemClock));
         let gate = RunGate::for_run(&switches, RepositoryRef::default());
         let heard = RecordedCalls::default();
-        let session = self.gateway.open_session(purse, [self.model.clone()], Arc::new(gate));
+        let session = self.gateway.open_session(budget, [self.model.clone()], Arc::new(gate));
         let model = ObservedModel {
             validate: |input| F::read(input).map(drop),
             model: &session,
