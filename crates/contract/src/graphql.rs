@@ -159,7 +159,7 @@ impl ResponseChecker<'_> {
         place: &str,
         violations: &mut Vec<(String, String)>,
     ) {
-        let mut wrong = |what: &str| violations.push((place.to_owned(), what.to_owned()));
+        let mut wrong = |message: &str| violations.push((place.to_owned(), message.to_owned()));
         match (field_type.is_non_null(), value) {
             (true, Value::Null) => return wrong("must not be null"),
             (false, Value::Null) => return,

@@ -66,8 +66,8 @@ pub(crate) struct MalformedLine {
 
 impl MalformedLine {
     /// Returns an error at a position.
-    pub(crate) fn new(position: InputPosition, what: impl Into<String>) -> Self {
-        Self { position, message: what.into() }
+    pub(crate) fn new(position: InputPosition, message: impl Into<String>) -> Self {
+        Self { position, message: message.into() }
     }
 }
 

@@ -360,12 +360,12 @@ impl<H: From<LocatedHunk>> FileInProgress<H> {
 
     /// Reads the next line; returns false if it does not belong to the file.
     fn read_line(&mut self, row: &InputLine<'_>) -> Result<bool, MalformedLine> {
-        let of_file = |file: &DiffEntry<H>, what: String| add_file_name(file, row.malformed_line(what));
+        let of_file = |file: &DiffEntry<H>, message: String| add_file_name(file, row.malformed_line(message));
         if let Some(walk) = &mut self.hunk_reader {
-            walk.read_line(row.text).map_err(|what| of_file(&self.file, what))?;
+            walk.read_line(row.text).map_err(|message| of_file(&self.file, message))?;
         } else if begins_hunk(row.text, self.file.is_combined) {
             self.end_hunk();
-            self.begin_hunk(row).map_err(|what| of_file(&self.file, what))?;
+            self.begin_hunk(row).map_err(|message| of_file(&self.file, message))?;
         } else if !(self.hunk.is_some() && row.text.starts_with(b"\\")) {
             return Ok(false);
         }

@@ -201,12 +201,13 @@ impl GitHub {
 }
 
 /// Returns the fields for the place of a comment. GitHub accepts `start_line` only for several lines.
-fn location_fields(what: &str, place: &CodeLocation) -> Result<Value, ForgeError> {
+fn location_fields(purpose: &str, place: &CodeLocation) -> Result<Value, ForgeError> {
     let side = match place.side {
         DiffSide::Old => "LEFT",
         DiffSide::New => "RIGHT",
     };
-    let mut anchor = json!({ "path": path_text(what, &place.path)?, "line": place.end_line, "side": side });
+    let mut anchor =
+        json!({ "path": path_text(purpose, &place.path)?, "line": place.end_line, "side": side });
     if place.start_line < place.end_line {
         anchor["start_line"] = place.start_line.into();
         anchor["start_side"] = side.into();
@@ -214,9 +215,9 @@ fn location_fields(what: &str, place: &CodeLocation) -> Result<Value, ForgeError
     Ok(anchor)
 }
 
-fn path_text<'a>(what: &str, path: &'a RepoPath) -> Result<&'a str, ForgeError> {
+fn path_text<'a>(purpose: &str, path: &'a RepoPath) -> Result<&'a str, ForgeError> {
     path.as_str().ok_or_else(|| ForgeError::Rejected {
-        request: what.to_owned(),
+        request: purpose.to_owned(),
         message: "GitHub does not accept a path that is not UTF-8".to_owned(),
     })
 }

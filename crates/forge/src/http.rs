@@ -117,10 +117,10 @@ pub(crate) struct ForgeRequest {
 
 impl ForgeRequest {
     /// Builds a call that reads.
-    pub(crate) fn get(what: impl Into<String>, url: Url) -> Self {
+    pub(crate) fn get(purpose: impl Into<String>, url: Url) -> Self {
         let (method, retry_safety) = (Method::GET, RetrySafety::Harmless);
         Self {
-            purpose: what.into(),
+            purpose: purpose.into(),
             method,
             url,
             body: None,
@@ -133,15 +133,15 @@ impl ForgeRequest {
     }
 
     /// Builds a query that is sent as a body.
-    pub(crate) fn query(what: impl Into<String>, url: Url, body: Value) -> Self {
-        Self { writes: false, ..Self::set(what, Method::POST, url, Some(body)) }
+    pub(crate) fn query(purpose: impl Into<String>, url: Url, body: Value) -> Self {
+        Self { writes: false, ..Self::set(purpose, Method::POST, url, Some(body)) }
     }
 
     /// Builds a call that creates something each time it is sent.
-    pub(crate) fn create(what: impl Into<String>, url: Url, body: Value) -> Self {
+    pub(crate) fn create(purpose: impl Into<String>, url: Url, body: Value) -> Self {
         let (method, retry_safety) = (Method::POST, RetrySafety::Never);
         Self {
-            purpose: what.into(),
+            purpose: purpose.into(),
             method,
             url,
             body: Some(body),
@@ -165,15 +165,15 @@ impl ForgeRequest {
     }
 
     /// Builds a call that appends something each time it is sent.
-    pub(crate) fn append(what: impl Into<String>, url: Url, body: Value) -> Self {
-        Self { method: Method::PATCH, ..Self::create(what, url, body) }
+    pub(crate) fn append(purpose: impl Into<String>, url: Url, body: Value) -> Self {
+        Self { method: Method::PATCH, ..Self::create(purpose, url, body) }
     }
 
     /// Builds a call that sets a value and can be repeated.
-    pub(crate) fn set(what: impl Into<String>, method: Method, url: Url, body: Option<Value>) -> Self {
+    pub(crate) fn set(purpose: impl Into<String>, method: Method, url: Url, body: Option<Value>) -> Self {
         let retry_safety = RetrySafety::Harmless;
         Self {
-            purpose: what.into(),
+            purpose: purpose.into(),
             method,
             url,
             body,
@@ -590,8 +590,8 @@ impl ForgeResponse {
 }
 
 /// Returns the error for a call that may have been performed.
-pub(crate) fn unavailable_error(what: &str, message: &str) -> ForgeError {
-    ForgeError::Unavailable { request: what.to_owned(), message: message.to_owned() }
+pub(crate) fn unavailable_error(purpose: &str, message: &str) -> ForgeError {
+    ForgeError::Unavailable { request: purpose.to_owned(), message: message.to_owned() }
 }
 
 /// Returns scheme, host and port, for people.

@@ -82,7 +82,7 @@ impl<T> CachedListing<T> {
     pub(crate) async fn refresh<F>(
         &mut self,
         send: impl Fn(ForgeRequest) -> F,
-        what: &str,
+        purpose: &str,
         first: Url,
         pages: usize,
         calls: &mut u64,
@@ -92,7 +92,7 @@ impl<T> CachedListing<T> {
         F: Future<Output = Result<ForgeResponse, ForgeError>>,
     {
         let read = |answer: &ForgeResponse| Ok((read(answer)?, answer.next_page()?));
-        self.refresh_by(send, what, first, pages, calls, read).await
+        self.refresh_by(send, purpose, first, pages, calls, read).await
     }
 
     /// Reads the list as `refresh` does, for responses whose body names the next page: `read` returns it with
@@ -100,7 +100,7 @@ impl<T> CachedListing<T> {
     pub(crate) async fn refresh_by<F>(
         &mut self,
         send: impl Fn(ForgeRequest) -> F,
-        what: &str,
+        purpose: &str,
         first: Url,
         pages: usize,
         calls: &mut u64,
@@ -117,8 +117,8 @@ impl<T> CachedListing<T> {
                 return Ok(());
             }
             let known = self.pages.get(at).filter(|page| page.url == url);
-            let call =
-                ForgeRequest::get(what, url.clone()).if_none_match(known.and_then(|page| page.etag.clone()));
+            let call = ForgeRequest::get(purpose, url.clone())
+                .if_none_match(known.and_then(|page| page.etag.clone()));
             // Counted before it is sent: a call without a response counts too.
             *calls -= 1;
             let answer = send(call).await?;

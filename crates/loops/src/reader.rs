@@ -218,13 +218,13 @@ impl ChildProcessReader {
 
     async fn request_sources(
         &self,
-        asked: &SourcesQuery,
+        query: &SourcesQuery,
         said: &mut Vec<u8>,
     ) -> Result<Result<SourcesAnswer, SourcesError>, ChildError> {
-        let line = encode_line("the request", asked, MAX_ASKED_BYTES)?;
-        let running = self.program.start(asked.folder(), [OsStr::new("--sources")].into_iter())?;
+        let line = encode_line("the request", query, MAX_ASKED_BYTES)?;
+        let running = self.program.start(query.folder(), [OsStr::new("--sources")].into_iter())?;
         // One file is parsed; its limit is that of a file of a review.
-        let file = match asked {
+        let file = match query {
             SourcesQuery::Pins(test) => std::fs::metadata(test).ok().map(|test| test.len()),
             SourcesQuery::Release(_)
             | SourcesQuery::Project(_)
@@ -238,7 +238,7 @@ impl ChildProcessReader {
         let answer: Result<SourcesAnswer, SourcesError> =
             tokio::time::timeout(self.time, talked).await.unwrap_or(Err(ChildError::TimedOut(self.time)))?;
         Ok(match answer {
-            Ok(told) => Ok(check_sources(asked, told)?),
+            Ok(told) => Ok(check_sources(query, told)?),
             Err(error) => Err(SourcesError::Failed(to_printable_line(&error.to_string()))),
         })
     }

@@ -111,18 +111,18 @@ pub fn decide_retry(seen: &FailureCause) -> RetryDecision {
     }
 }
 
-fn decide_refusal(told: &ErrorResponse) -> RetryDecision {
-    let is_long = told.retry_after.is_some_and(|after| after > MAX_RETRY_AFTER);
-    match (told.status, told.kind) {
-        (402, _) | (400..=499, ProviderErrorKind::Spend) => RetryDecision::SpendCap(told.retry_after),
-        (403 | 429, _) if is_long => RetryDecision::SpendCap(told.retry_after),
+fn decide_refusal(response: &ErrorResponse) -> RetryDecision {
+    let is_long = response.retry_after.is_some_and(|after| after > MAX_RETRY_AFTER);
+    match (response.status, response.kind) {
+        (402, _) | (400..=499, ProviderErrorKind::Spend) => RetryDecision::SpendCap(response.retry_after),
+        (403 | 429, _) if is_long => RetryDecision::SpendCap(response.retry_after),
         (401 | 403, _) | (400, ProviderErrorKind::Key) => RetryDecision::Key,
         (413, _) | (400 | 422, ProviderErrorKind::TooLong) => RetryDecision::TooLong,
         // 424: Amazon Bedrock uses it for a failure of the model's backend.
         (408 | 409 | 429 | 500..=599, _) | (424, ProviderErrorKind::Temporary) => {
-            decide_transient(told, true)
+            decide_transient(response, true)
         }
-        (400..=499, _) => decide_transient(told, false),
+        (400..=499, _) => decide_transient(response, false),
         // A success without a response, or a redirect, which is not followed because it would receive the
         // key.
         (_, _) => RetryDecision::InvalidResponse,
@@ -131,12 +131,12 @@ fn decide_refusal(told: &ErrorResponse) -> RetryDecision {
 
 /// Decides on a refusal that is `usually` temporary, or usually not, unless the provider's header says
 /// otherwise.
-fn decide_transient(told: &ErrorResponse, usually: bool) -> RetryDecision {
-    let is_long = told.retry_after.is_some_and(|after| after > MAX_RETRY_AFTER);
-    match (told.retry.unwrap_or(usually), usually) {
-        (true, _) if is_long => RetryDecision::Unavailable(told.retry_after),
-        (true, _) => RetryDecision::Retry(told.retry_after),
-        (false, true) => RetryDecision::Unavailable(told.retry_after),
+fn decide_transient(response: &ErrorResponse, usually: bool) -> RetryDecision {
+    let is_long = response.retry_after.is_some_and(|after| after > MAX_RETRY_AFTER);
+    match (response.retry.unwrap_or(usually), usually) {
+        (true, _) if is_long => RetryDecision::Unavailable(response.retry_after),
+        (true, _) => RetryDecision::Retry(response.retry_after),
+        (false, true) => RetryDecision::Unavailable(response.retry_after),
         (false, false) => RetryDecision::Request,
     }
 }

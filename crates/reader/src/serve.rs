@@ -65,7 +65,7 @@ pub fn serve_sources_to_parent(sandbox: SandboxLevel) -> Result<(), ServeError> 
             io::stdin(),
             io::stdout(),
             sandbox,
-            |asked: SourcesQuery| asked.execute(),
+            |query: SourcesQuery| query.execute(),
             kill_own_process,
         )
     })?

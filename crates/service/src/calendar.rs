@@ -59,19 +59,19 @@ impl<'a> JobCalendar<'a> {
         store: &'a Arc<dyn RecordStore>,
         metrics: &'a ServiceMetrics,
         every: Duration,
-        mut told: watch::Receiver<bool>,
+        mut stop: watch::Receiver<bool>,
     ) -> BoxFuture<'a, ()> {
         Box::pin(async move {
             if self.jobs.is_empty() {
                 return;
             }
             loop {
-                if let Err(error) = self.run_due_jobs(store, metrics, &told).await {
+                if let Err(error) = self.run_due_jobs(store, metrics, &stop).await {
                     tracing::warn!(%error, "could not read the jobs");
                 }
                 tokio::select! {
                     () = tokio::time::sleep(every) => {}
-                    _ = told.wait_for(|told| *told) => return,
+                    _ = stop.wait_for(|stop| *stop) => return,
                 }
             }
         })
@@ -81,11 +81,11 @@ impl<'a> JobCalendar<'a> {
         &mut self,
         store: &Arc<dyn RecordStore>,
         metrics: &ServiceMetrics,
-        told: &watch::Receiver<bool>,
+        stop: &watch::Receiver<bool>,
     ) -> Result<(), StoreError> {
         for (run, cron) in &self.jobs {
             let switches = store.kill_switches().await?;
-            if *told.borrow() || switches.all.engagement().is_some() {
+            if *stop.borrow() || switches.all.engagement().is_some() {
                 return Ok(());
             }
             if switches.switch_for(&RepositoryRef::from_name(run.repo)).is_some() {
@@ -102,7 +102,7 @@ impl<'a> JobCalendar<'a> {
             if !is_due(slot.as_ref(), last.as_ref(), cron, self.started_at, now) {
                 continue;
             }
-            match run.run(store, told.clone()).await {
+            match run.run(store, stop.clone()).await {
                 Ok(record) => {
                     self.waiting.remove(run.job.name);
                     metrics.count_run(LoopKind::Sync.as_str(), record.detail.result.run_outcome().as_str());

@@ -227,19 +227,19 @@ impl CommandProcessor {
     async fn record_delay(
         &mut self,
         context: &ServiceContext,
-        told: &UserRequest,
+        user_request: &UserRequest,
         served: Result<(), CommentServeError>,
     ) -> bool {
-        let all = (told.pr.forge.clone(), String::new());
-        let own = (told.pr.forge.clone(), told.pr.repository.clone());
+        let all = (user_request.pr.forge.clone(), String::new());
+        let own = (user_request.pr.forge.clone(), user_request.pr.repository.clone());
         let now = context.clock.now();
         let Err(error) = served else {
             self.clear_delays([&own, &all]);
             return false;
         };
-        let wait = match error.retry_scope(now - told.at) {
+        let wait = match error.retry_scope(now - user_request.at) {
             RetryScope::Nothing => {
-                match ignore_request(&*context.store, told, &format!("given up: {error}")).await {
+                match ignore_request(&*context.store, user_request, &format!("given up: {error}")).await {
                     Ok(()) => return false,
                     Err(_) => None,
                 }
@@ -292,29 +292,29 @@ impl CommandProcessor {
 async fn serve_request(
     context: &ServiceContext,
     server: &AnyForgeServer,
-    told: &UserRequest,
+    user_request: &UserRequest,
     repository: Option<&mut KnownRepository>,
 ) -> Result<(), CommentServeError> {
     let store = &*context.store;
     let Some(repository) = repository else {
-        return Ok(ignore_request(store, told, "its repository is unknown").await?);
+        return Ok(ignore_request(store, user_request, "its repository is unknown").await?);
     };
-    let rows = store.desired_state(&told.pr.key(), CommentProducer::Review).await?.0.into_iter();
+    let rows = store.desired_state(&user_request.pr.key(), CommentProducer::Review).await?.0.into_iter();
     let known: Vec<_> = rows.filter_map(|row| Some((row.item, row.comment?))).collect();
-    match judge_request(context, server, told, repository, &known).await? {
-        CommandVerdict::Ignore(reason) => ignore_request(store, told, &reason).await?,
+    match judge_request(context, server, user_request, repository, &known).await? {
+        CommandVerdict::Ignore(reason) => ignore_request(store, user_request, &reason).await?,
         CommandVerdict::Refuse(CommandRequest { command, author, .. }, reason) => {
-            let who = format!("{}@{}", author.login, told.pr.forge);
-            record_declined_command(store, told, &command, &who, &reason).await?;
+            let who = format!("{}@{}", author.login, user_request.pr.forge);
+            record_declined_command(store, user_request, &command, &who, &reason).await?;
         }
         CommandVerdict::Accept(asker) => {
             store.store_repositories(std::slice::from_ref(repository)).await?;
             if asker.command == UserCommand::Help {
-                let reason = answer_help(context, told, &repository.name, &asker.author).await?;
-                return Ok(ignore_request(store, told, &reason).await?);
+                let reason = answer_help(context, user_request, &repository.name, &asker.author).await?;
+                return Ok(ignore_request(store, user_request, &reason).await?);
             }
-            let name = format!("{}#{}", repository.name, told.pr.number);
-            execute_command(context, told, &asker, name).await?;
+            let name = format!("{}#{}", repository.name, user_request.pr.number);
+            execute_command(context, user_request, &asker, name).await?;
         }
     }
     Ok(())
@@ -324,28 +324,28 @@ async fn serve_request(
 /// changes.
 async fn answer_help(
     context: &ServiceContext,
-    told: &UserRequest,
+    user_request: &UserRequest,
     repo: &str,
     by: &CommandAuthor,
 ) -> Result<String, CommentServeError> {
-    let repository = RepositoryRef::from_key(&told.pr.key()).with_name(repo);
+    let repository = RepositoryRef::from_key(&user_request.pr.key()).with_name(repo);
     if let Some(switch) = context.kill_switches().await.switch_for(&repository) {
         return Ok(format!("{switch} is on, by {}", switch.engaged.by));
     }
     let gate: Arc<dyn WriteGate> = Arc::new(context.gate(repository));
-    let client = context.forges.pull(&new_run_id(), &told.pr, repo, CommentProducer::Review);
+    let client = context.forges.pull(&new_run_id(), &user_request.pr, repo, CommentProducer::Review);
     let Some(client) = client else { return Ok("its forge is not configured".to_owned()) };
     let effects = EffectExecutor {
         forge: &*client,
         log: &*context.store,
         gate: &gate,
         clock: &*context.clock,
-        writer: EffectOwner { key: told.pr.key(), producer: CommentProducer::Review, token: None },
+        writer: EffectOwner { key: user_request.pr.key(), producer: CommentProducer::Review, token: None },
         watch: &context.watch,
     };
     let account = by.account.as_ref().map_or(by.login.as_str(), |account| account.as_str());
     let why_not = context.converging.as_ref().err().map(String::as_str);
-    let asks = act::raisable_level(context, told, repo).is_some();
+    let asks = act::raisable_level(context, user_request, repo).is_some();
     match effects.perform(&help::help_comment(account, &by.login, why_not, asks)).await {
         Ok(_) => Ok("`/help` is answered".to_owned()),
         Err(EffectError::Settling { .. }) => Err(CommentServeError::Later),
@@ -363,17 +363,17 @@ async fn answer_help(
 /// Carries out the command, and marks it as served.
 async fn execute_command(
     context: &ServiceContext,
-    told: &UserRequest,
+    user_request: &UserRequest,
     CommandRequest { command, author: who, url, thread }: &CommandRequest,
     name: String,
 ) -> Result<(), StoreError> {
-    let (store, key) = (&*context.store, told.pr.key());
+    let (store, key) = (&*context.store, user_request.pr.key());
     let login = &who.login;
     let by = match &who.account {
-        Some(account) => format!("{} by account {account}", origin_text(&told.origin)),
-        None => origin_text(&told.origin),
+        Some(account) => format!("{} by account {account}", origin_text(&user_request.origin)),
+        None => origin_text(&user_request.origin),
     };
-    let who = format!("{login}@{}", told.pr.forge);
+    let who = format!("{login}@{}", user_request.pr.forge);
     let mut allowed = None;
     // The name is stored first: a worker cannot use a slot whose repository it cannot find.
     let repository = name.split('#').next().unwrap_or_default().to_owned();
@@ -381,7 +381,7 @@ async fn execute_command(
         .store_descriptions(&[(key.clone(), SlotDescription { name, url: url.clone(), head: None })])
         .await?;
     let word = match command {
-        UserCommand::Spend => match act::raise_budget(context, told, &repository).await? {
+        UserCommand::Spend => match act::raise_budget(context, user_request, &repository).await? {
             Ok(level) => {
                 allowed = Some(level);
                 None
@@ -400,11 +400,11 @@ async fn execute_command(
         | UserCommand::Help => None,
         UserCommand::Dismiss { finding, reason } => {
             let finding = finding.as_deref();
-            Some(act::find_dismissal(store, told, finding, reason, thread.as_ref(), login).await?)
+            Some(act::find_dismissal(store, user_request, finding, reason, thread.as_ref(), login).await?)
         }
-        UserCommand::Undismiss { finding } => {
-            Some(act::withdrawn_dismissal(store, told, finding.as_deref(), thread.as_ref(), login).await?)
-        }
+        UserCommand::Undismiss { finding } => Some(
+            act::withdrawn_dismissal(store, user_request, finding.as_deref(), thread.as_ref(), login).await?,
+        ),
     };
     let (line, detail, dismissal) = match word {
         None => (command.as_str().to_owned(), by, None),
@@ -414,7 +414,7 @@ async fn execute_command(
             (line, format!("{}, {by}{reason}", said.finding), Some(said))
         }
         Some(Err(why)) => {
-            return record_declined_command(store, told, command, &who, &why).await;
+            return record_declined_command(store, user_request, command, &who, &why).await;
         }
     };
     for _ in 0..MAX_TRIES {
@@ -424,7 +424,8 @@ async fn execute_command(
         let decision = match act::decide_transition(command, &slot, &context.limits, now) {
             Ok(decision) => decision,
             Err(refused) => {
-                return ignore_request(store, told, &format!("{}: {refused}", command.as_str())).await;
+                return ignore_request(store, user_request, &format!("{}: {refused}", command.as_str()))
+                    .await;
             }
         };
         let mut what = format!("`{line}` by {who}");
@@ -438,7 +439,7 @@ async fn execute_command(
         let act = OperatorAction::new(&who, command.as_str(), key.as_str(), &detail);
         let (slot, dismissal, allowed) = ((version, decision.slot), dismissal.clone(), allowed.clone());
         let obeyed = UserRequestOutcome { slot, events, act, dismissal, allowed };
-        if store.mark_request_served(told, Some(&obeyed)).await?.is_ok() {
+        if store.mark_request_served(user_request, Some(&obeyed)).await?.is_ok() {
             tracing::info!(%key, by = who, detail, "{line}");
             return Ok(());
         }
@@ -449,23 +450,27 @@ async fn execute_command(
 /// Ignores a command of a person with write access, and records the reason in the history.
 async fn record_declined_command(
     store: &dyn RecordStore,
-    told: &UserRequest,
-    asked: &UserCommand,
+    user_request: &UserRequest,
+    command: &UserCommand,
     who: &str,
     reason: &str,
 ) -> Result<(), StoreError> {
-    let what = format!("`{}` by {who} was not run: {reason}", asked.as_str());
-    let event = HistoryEvent { at: store.now().await?, key: told.pr.key(), run: None, what };
+    let what = format!("`{}` by {who} was not run: {reason}", command.as_str());
+    let event = HistoryEvent { at: store.now().await?, key: user_request.pr.key(), run: None, what };
     // In this order a failure loses a line of the history; in the other a retry would repeat it.
-    ignore_request(store, told, &format!("{}: {reason}", asked.as_str())).await?;
+    ignore_request(store, user_request, &format!("{}: {reason}", command.as_str())).await?;
     store.append_history(&[event]).await
 }
 
 /// Marks a command as served without an effect, and logs the reason.
-async fn ignore_request(store: &dyn RecordStore, told: &UserRequest, reason: &str) -> Result<(), StoreError> {
-    let origin = origin_text(&told.origin);
-    tracing::info!(key = %told.pr.key(), origin, "a command was not run: {reason}");
-    store.mark_request_served(told, None).await.map(drop)
+async fn ignore_request(
+    store: &dyn RecordStore,
+    user_request: &UserRequest,
+    reason: &str,
+) -> Result<(), StoreError> {
+    let origin = origin_text(&user_request.origin);
+    tracing::info!(key = %user_request.pr.key(), origin, "a command was not run: {reason}");
+    store.mark_request_served(user_request, None).await.map(drop)
 }
 
 /// Returns the origin of a command for people.

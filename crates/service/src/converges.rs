@@ -234,7 +234,7 @@ impl ConvergeRunContext<'_> {
         &self,
         client: &RepositoryClient,
         last: Option<ConvergeRecord>,
-        said: &[Dismissal],
+        dismissals: &[Dismissal],
         key: &SlotKey,
         ConvergeCheckout { mirror, pull_details, base, inspection_tools, .. }: &ConvergeCheckout,
     ) -> Result<ConvergeRecord, RunFailure> {
@@ -242,14 +242,14 @@ impl ConvergeRunContext<'_> {
         let head = pull_details.head.sha.clone();
         let tree = mirror.commit_tree(&head).await?;
         if let Some(mut record) =
-            last.clone().filter(|last| last.is_audit_of(&head, base, inspection_tools, said))
+            last.clone().filter(|last| last.is_audit_of(&head, base, inspection_tools, dismissals))
         {
             record.resume_from_audit(limits);
             return Ok(record);
         }
         let known = (inspection_tools.as_str(), self.converging.agents.auditor.model.as_str());
         let is_stuck = |last: &ConvergeRecord| {
-            last.detail.state.head == head && last.is_stuck_with(base, known.0, known.1, said)
+            last.detail.state.head == head && last.is_stuck_with(base, known.0, known.1, dismissals)
         };
         if let Some(mut record) = last.clone().filter(is_stuck) {
             record.retry(limits);
@@ -270,17 +270,17 @@ impl ConvergeRunContext<'_> {
             }
             return Ok(record);
         }
-        let remembered =
-            last.as_ref().and_then(|last| last.cleared_head(base, inspection_tools, said)) == Some(&head);
+        let remembered = last.as_ref().and_then(|last| last.cleared_head(base, inspection_tools, dismissals))
+            == Some(&head);
         // Our own records of a head count more than a review there.
         let is_unknown = last.as_ref().is_none_or(|last| !last.involves_head(&head));
-        let scope = AuditScopeDigest::new(base, inspection_tools, said);
+        let scope = AuditScopeDigest::new(base, inspection_tools, dismissals);
         let reviewed = is_unknown && is_reviewed_clean(&client.reviews().await?, &head, &scope);
         let clean = (remembered || reviewed).then(|| head.clone());
         let mut state = ConvergeRun::new(limits, head, tree, clean.as_ref());
         if clean.is_some() {
             // A later run checks whether these dismissals still hold.
-            state.dismissals = said.to_vec();
+            state.dismissals = dismissals.to_vec();
         }
         let mut begun =
             self.new_record(last.as_ref(), key, base, &pull_details.head.branch, inspection_tools, state);

@@ -83,7 +83,7 @@ impl LeaseDriver<'_> {
         lease: &Lease,
         heir: LeaseSuccessor,
         heartbeat: Duration,
-        told: impl Future<Output = ()>,
+        stop: impl Future<Output = ()>,
         leased: &L,
     ) -> Result<Result<L::Ended, StepStopReason>, StepError> {
         let ending = Arc::new(AtomicBool::new(false));
@@ -94,8 +94,8 @@ impl LeaseDriver<'_> {
             ending: Arc::clone(&ending),
         };
         let mut beats = HeartbeatTask::start(beats, heartbeat);
-        let told = async {
-            told.await;
+        let stop = async {
+            stop.await;
             // A completed step is no longer stopped.
             if ending.load(Ordering::Relaxed) {
                 std::future::pending::<()>().await;
@@ -111,7 +111,7 @@ impl LeaseDriver<'_> {
                 tracing::warn!("the lease is lost; stopped");
                 Ok(Err(StepStopReason::LeaseLost))
             }
-            () = told => {
+            () = stop => {
                 // The lease is given back even if recording the reason fails.
                 if let Err(error) = leased.record_stop(&StepStopReason::Interrupted).await {
                     tracing::warn!(%error, "could not record how the run stopped");

@@ -183,15 +183,18 @@ impl Scheduler {
             // The first pass takes slots of this process alone. The second also takes slots that other
             // processes have left, and only where places stay free.
             let chosen = [true, false].into_iter().find_map(|only_own| {
-                let is_for_us = |who: &LeaseCandidate| match only_own {
-                    true => workers.is_preferred_worker(&who.key),
-                    false => workers.may_take(&who.key, who.at, now),
+                let is_for_us = |candidate: &LeaseCandidate| match only_own {
+                    true => workers.is_preferred_worker(&candidate.key),
+                    false => workers.may_take(&candidate.key, candidate.at, now),
                 };
                 let ours: Vec<usize> = (0..waiting.len())
-                    .filter(|at| waiting.get(*at).is_some_and(|(_, who)| is_for_us(who)))
+                    .filter(|at| waiting.get(*at).is_some_and(|(_, candidate)| is_for_us(candidate)))
                     .collect();
-                let candidates: Vec<DueSlot<'_>> =
-                    ours.iter().filter_map(|at| waiting.get(*at)).map(|(_, who)| who.due_slot()).collect();
+                let candidates: Vec<DueSlot<'_>> = ours
+                    .iter()
+                    .filter_map(|at| waiting.get(*at))
+                    .map(|(_, candidate)| candidate.due_slot())
+                    .collect();
                 let chosen: Vec<usize> = choose_slots(&candidates, &self.active_leases, places, now)
                     .into_iter()
                     .filter_map(|index| ours.get(index).copied())

@@ -82,7 +82,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
     /// no model request `within` this time.
     pub(super) async fn serve_program(
         &mut self,
-        mut said: mpsc::Receiver<ProgramMessage>,
+        mut messages: mpsc::Receiver<ProgramMessage>,
         start: Option<OwnedSemaphorePermit>,
         within: Duration,
     ) {
@@ -90,21 +90,22 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
         let latest = Instant::now() + within;
         let mut has_asked = false;
         while self.end.is_none() {
-            let next = if has_asked { Ok(said.recv().await) } else { timeout_at(latest, said.recv()).await };
+            let next =
+                if has_asked { Ok(messages.recv().await) } else { timeout_at(latest, messages.recv()).await };
             let Ok(next) = next else {
                 let reason = format!("claude has not asked the model within {} s", within.as_secs_f32());
                 self.end = Some(AgentRunEnd::Failed(reason));
                 // The program has not begun, so there is no orderly end to wait for.
                 return;
             };
-            let Some(said) = next else { break };
+            let Some(messages) = next else { break };
             drop(start.take());
-            has_asked |= matches!(said, ProgramMessage::ModelRequest { .. });
-            self.handle_message(said).await;
+            has_asked |= matches!(messages, ProgramMessage::ModelRequest { .. });
+            self.handle_message(messages).await;
         }
         let rest = async {
-            while let Some(said) = said.recv().await {
-                self.handle_message(said).await;
+            while let Some(messages) = messages.recv().await {
+                self.handle_message(messages).await;
             }
         };
         // The result is ignored, because the run is already over.
@@ -121,9 +122,9 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
         self.turns.finish_run(self.end.unwrap_or(end)).await
     }
 
-    async fn handle_message(&mut self, said: ProgramMessage) {
+    async fn handle_message(&mut self, message: ProgramMessage) {
         // A failed send is ignored: the receiver is gone and needs no response.
-        match said {
+        match message {
             ProgramMessage::ModelRequest { body, subagent, back } => {
                 drop(back.send(self.answer_request(&body, subagent).await));
             }
@@ -203,12 +204,12 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
 
     /// Builds a response for the program, with the usage since the previous response: the program adds it
     /// up for its own cap on money.
-    fn encode_reply(&mut self, said: &ModelMessage, streams: bool) -> RelayReply {
+    fn encode_reply(&mut self, message: &ModelMessage, streams: bool) -> RelayReply {
         self.response_count += 1;
         let id = format!("msg_{:08}", self.response_count);
         let counted = std::mem::replace(&mut self.reported_usage, self.turns.usage());
         let usage = self.reported_usage.minus(&counted);
-        RelayReply::Response { body: wire::encode_answer(said, &id, self.model, &usage, streams), streams }
+        RelayReply::Response { body: wire::encode_answer(message, &id, self.model, &usage, streams), streams }
     }
 
     /// Runs a call of the last response.

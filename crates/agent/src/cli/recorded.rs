@@ -275,9 +275,9 @@ async fn record_case(story: &RecordedCase) {
 async fn the_program_makes_the_calls_of_one_answer_one_after_another() {
     let Some(program) = find_program() else { return };
     let (tell, told) = oneshot::channel();
-    let answers = async |mut said: mpsc::Receiver<ProgramMessage>, _: Pid| {
+    let answers = async |mut messages: mpsc::Receiver<ProgramMessage>, _: Pid| {
         let (mut made, mut tell) = (Vec::new(), Some(tell));
-        while let Some(one) = said.recv().await {
+        while let Some(one) = messages.recv().await {
             match one {
                 ProgramMessage::ModelRequest { body, back, .. } => {
                     let asked = wire::read_request(&body).unwrap();
@@ -294,7 +294,7 @@ async fn the_program_makes_the_calls_of_one_answer_one_after_another() {
                 ProgramMessage::ToolCall { input, back, .. } => {
                     made.push(input["path"].as_str().unwrap().to_owned());
                     // A parallel call would arrive without this response, and at once.
-                    let next = tokio::time::timeout(AT_ONCE, said.recv()).await;
+                    let next = tokio::time::timeout(AT_ONCE, messages.recv()).await;
                     assert!(next.is_err(), "the call after {made:?} was made before it was answered");
                     drop(back.send(CallOutput { text: "x".to_owned(), is_error: false, denied: false }));
                 }
@@ -308,12 +308,12 @@ async fn the_program_makes_the_calls_of_one_answer_one_after_another() {
 }
 
 /// Answers the program's messages from the script.
-async fn answer_messages(story: &RecordedCase, mut said: mpsc::Receiver<ProgramMessage>, pid: Pid) {
+async fn answer_messages(story: &RecordedCase, mut messages: mpsc::Receiver<ProgramMessage>, pid: Pid) {
     let mut asked = 0;
     // Responses held open until the program dies.
     let mut open = Vec::new();
-    while let Some(said) = said.recv().await {
-        match said {
+    while let Some(messages) = messages.recv().await {
+        match messages {
             ProgramMessage::ModelRequest { body, back, .. } => {
                 let meets = story.asks.get(asked).or(story.asks.last()).copied().unwrap();
                 asked += 1;
@@ -337,17 +337,17 @@ async fn answer_messages(story: &RecordedCase, mut said: mpsc::Receiver<ProgramM
     }
 }
 
-fn reply_to_request(meets: ScriptedReply, nth: usize, asked: &wire::CliRequest) -> RelayReply {
+fn reply_to_request(meets: ScriptedReply, nth: usize, request: &wire::CliRequest) -> RelayReply {
     match meets {
         ScriptedReply::Forbidden | ScriptedReply::Death(_) => {
             RelayReply::Refused("this run's money is used up".to_owned())
         }
         ScriptedReply::Call(tokens) => {
-            answer_reply(vec![call_block(nth, json!({ "path": "a.py" }))], nth, tokens, asked)
+            answer_reply(vec![call_block(nth, json!({ "path": "a.py" }))], nth, tokens, request)
         }
-        ScriptedReply::Words => answer_reply(vec![MessageBlock::text("That is all.")], nth, 10, asked),
+        ScriptedReply::Words => answer_reply(vec![MessageBlock::text("That is all.")], nth, 10, request),
         ScriptedReply::Refusal => {
-            match answer_reply(vec![MessageBlock::text("That is all.")], nth, 10, asked) {
+            match answer_reply(vec![MessageBlock::text("That is all.")], nth, 10, request) {
                 RelayReply::Response { body, streams } => {
                     let body = String::from_utf8(body).unwrap().replace("end_turn", "refusal");
                     RelayReply::Response { body: body.into_bytes(), streams }
@@ -362,13 +362,18 @@ fn call_block(nth: usize, input: Value) -> MessageBlock {
     MessageBlock::Known(KnownBlock::ToolUse { id: format!("toolu_{nth:08}"), name: "read".to_owned(), input })
 }
 
-fn answer_reply(content: Vec<MessageBlock>, nth: usize, tokens: u64, asked: &wire::CliRequest) -> RelayReply {
+fn answer_reply(
+    content: Vec<MessageBlock>,
+    nth: usize,
+    tokens: u64,
+    request: &wire::CliRequest,
+) -> RelayReply {
     let said = ModelMessage { role: MessageRole::Assistant, content };
     let usage = TokenUsage { input: tokens, output: 10, ..TokenUsage::default() };
     let id = format!("msg_{nth:08}");
     RelayReply::Response {
-        body: wire::encode_answer(&said, &id, &asked.model, &usage, asked.streams),
-        streams: asked.streams,
+        body: wire::encode_answer(&said, &id, &request.model, &usage, request.streams),
+        streams: request.streams,
     }
 }
 

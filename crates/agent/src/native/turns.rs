@@ -327,8 +327,8 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
 
     /// Runs the calls of a response and adds their results to the conversation. Returns the end of the run,
     /// if it ends.
-    async fn carry_out(&mut self, said: ModelMessage, wrong: Option<String>) -> Option<AgentRunEnd> {
-        let calls = requested_calls(&said);
+    async fn carry_out(&mut self, message: ModelMessage, wrong: Option<String>) -> Option<AgentRunEnd> {
+        let calls = requested_calls(&message);
         let mut results = Vec::with_capacity(calls.len());
         for (at, call) in calls.iter().enumerate() {
             let CallOutput { text: content, is_error, denied: _ } =
@@ -341,7 +341,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
                 cache_control: None,
             }));
         }
-        self.push_model_message(said);
+        self.push_model_message(message);
         self.request.messages.push(ModelMessage { role: MessageRole::User, content: results });
         self.request_valid_report(wrong)
     }
@@ -396,9 +396,12 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
 
     /// Answers the calls of a response that name unknown tools; the results are keyed by the calls'
     /// identifiers.
-    pub(crate) async fn answer_unknown_calls(&mut self, said: &ModelMessage) -> BTreeMap<String, CallOutput> {
+    pub(crate) async fn answer_unknown_calls(
+        &mut self,
+        message: &ModelMessage,
+    ) -> BTreeMap<String, CallOutput> {
         let mut answered = BTreeMap::new();
-        for (at, call) in requested_calls(said).iter().enumerate() {
+        for (at, call) in requested_calls(message).iter().enumerate() {
             if !self.request.tools.iter().any(|tool| tool.name == call.name) {
                 let output = self.run_tool_call(call.name, call.input, at, None).await;
                 answered.insert(call.id.to_owned(), output);
@@ -455,14 +458,15 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
     }
 
     /// Lets the model go on after a response that was cut off.
-    fn go_on(&mut self, said: &ModelMessage) -> Option<AgentRunEnd> {
+    fn go_on(&mut self, message: &ModelMessage) -> Option<AgentRunEnd> {
         self.progress.cut_responses += 1;
         if self.progress.cut_responses > MAX_CUT {
             return Some(AgentRunEnd::ResponseTooLong);
         }
         // The input of a cut-off call cannot be trusted, so no call of this response is sent back.
-        let kept: Vec<MessageBlock> = said.content.iter().filter(|block| !is_call(block)).cloned().collect();
-        if kept.len() == said.content.len() {
+        let kept: Vec<MessageBlock> =
+            message.content.iter().filter(|block| !is_call(block)).cloned().collect();
+        if kept.len() == message.content.len() {
             self.push_model_message(ModelMessage { role: MessageRole::Assistant, content: kept });
         }
         self.push_user_text(F::BE_BRIEF);
@@ -476,9 +480,9 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         trimmed > 0
     }
 
-    pub(crate) fn push_model_message(&mut self, said: ModelMessage) {
-        if !said.content.is_empty() {
-            self.request.messages.push(said);
+    pub(crate) fn push_model_message(&mut self, message: ModelMessage) {
+        if !message.content.is_empty() {
+            self.request.messages.push(message);
         }
     }
 
@@ -504,7 +508,7 @@ fn end_or_continue(end: Option<AgentRunEnd>) -> TurnOutcome {
 }
 
 /// Returns the calls of a message, in order.
-fn requested_calls(said: &ModelMessage) -> Vec<RequestedCall<'_>> {
+fn requested_calls(message: &ModelMessage) -> Vec<RequestedCall<'_>> {
     let call = |block| match block {
         &MessageBlock::Known(KnownBlock::ToolUse { ref id, ref name, ref input }) => {
             Some(RequestedCall { id, name, input })
@@ -512,7 +516,7 @@ fn requested_calls(said: &ModelMessage) -> Vec<RequestedCall<'_>> {
         MessageBlock::Known(KnownBlock::Text { .. } | KnownBlock::ToolResult { .. })
         | MessageBlock::Other(_) => None,
     };
-    said.content.iter().filter_map(call).collect()
+    message.content.iter().filter_map(call).collect()
 }
 
 fn is_call(block: &MessageBlock) -> bool {
@@ -525,13 +529,13 @@ fn is_blank(block: &MessageBlock) -> bool {
 }
 
 /// Returns the joined text of a message.
-fn message_text(said: &ModelMessage) -> String {
+fn message_text(message: &ModelMessage) -> String {
     let text = |block: &MessageBlock| match block {
         MessageBlock::Known(KnownBlock::Text { text, .. }) => Some(text.clone()),
         MessageBlock::Known(KnownBlock::ToolUse { .. } | KnownBlock::ToolResult { .. })
         | MessageBlock::Other(_) => None,
     };
-    said.content.iter().filter_map(text).collect::<Vec<_>>().join("\n")
+    message.content.iter().filter_map(text).collect::<Vec<_>>().join("\n")
 }
 
 /// Cuts an output to its bound, with a note of the cut.

@@ -67,23 +67,23 @@ pub(super) fn read_verdicts(value: Option<&Value>) -> Vec<ReportedVerdict> {
 }
 
 /// Returns true if the verdict is about this finding.
-fn matches_finding(said: &ReportedVerdict, finding: &Finding) -> bool {
-    let id = said.id.trim();
+fn matches_finding(verdict: &ReportedVerdict, finding: &Finding) -> bool {
+    let id = verdict.id.trim();
     id == finding.id.as_str() || id == short_id(&finding.id)
 }
 
 /// Returns the verdicts on these findings.
 pub fn recheck_verdicts<'a>(
-    said: &[ReportedVerdict],
+    verdicts: &[ReportedVerdict],
     owed: impl IntoIterator<Item = &'a Finding>,
 ) -> Vec<RecheckVerdict> {
     let of = |finding: &'a Finding| {
-        said.iter().filter(|said| matches_finding(said, finding)).map(|said| RecheckVerdict {
+        verdicts.iter().filter(|verdicts| matches_finding(verdicts, finding)).map(|verdicts| RecheckVerdict {
             finding: finding.id.clone(),
-            status: said.verdict,
-            path: said.path.as_deref().map(str::trim).filter(|path| !path.is_empty()).map(Into::into),
-            lines: said.start_line.map(|first| (first, said.end_line.unwrap_or(first))),
-            excerpt: said.excerpt.clone(),
+            status: verdicts.verdict,
+            path: verdicts.path.as_deref().map(str::trim).filter(|path| !path.is_empty()).map(Into::into),
+            lines: verdicts.start_line.map(|first| (first, verdicts.end_line.unwrap_or(first))),
+            excerpt: verdicts.excerpt.clone(),
         })
     };
     owed.into_iter().flat_map(of).collect()
@@ -91,12 +91,12 @@ pub fn recheck_verdicts<'a>(
 
 /// Describes the verdicts that a report lacks, for the model.
 pub fn missing_verdicts<'a>(
-    said: &[ReportedVerdict],
+    verdicts: &[ReportedVerdict],
     owed: impl IntoIterator<Item = &'a Finding>,
 ) -> Option<String> {
     let unsaid: Vec<String> = owed
         .into_iter()
-        .filter(|finding| !said.iter().any(|said| matches_finding(said, finding)))
+        .filter(|finding| !verdicts.iter().any(|verdicts| matches_finding(verdicts, finding)))
         .take(MAX_TOLD)
         .map(|finding| short_id(&finding.id))
         .collect();

@@ -21,9 +21,12 @@ pub struct AuditScopeDigest(String);
 
 impl AuditScopeDigest {
     /// Returns the digest for a change from this base that is audited with these looks and dismissals.
-    pub fn new(base: &Sha, looks: &str, said: &[Dismissal]) -> Self {
-        let dismissed: BTreeSet<&str> =
-            said.iter().filter(|said| !said.withdrawn).map(|said| said.finding.as_str()).collect();
+    pub fn new(base: &Sha, looks: &str, dismissals: &[Dismissal]) -> Self {
+        let dismissed: BTreeSet<&str> = dismissals
+            .iter()
+            .filter(|dismissals| !dismissals.withdrawn)
+            .map(|dismissals| dismissals.finding.as_str())
+            .collect();
         let mut digest = Sha256::new();
         let parts = [DOMAIN, base.as_str().as_bytes(), looks.as_bytes()];
         // Each part is preceded by its length. Different lists of parts therefore never yield the same

@@ -82,7 +82,7 @@ mod tests {
     fn another_base_other_looks_and_other_dismissals_are_another_scope() {
         let (one, two) = (dismissal("1:one-0"), dismissal("1:two-0"));
         let withdrawn = Dismissal { withdrawn: true, ..one.clone() };
-        let of = |said: &[Dismissal]| AuditScopeDigest::new(&sha("b"), "looks", said);
+        let of = |dismissals: &[Dismissal]| AuditScopeDigest::new(&sha("b"), "looks", dismissals);
         assert_eq!(AuditScopeDigest::parse(scope().as_str()), Some(scope()));
         assert_ne!(AuditScopeDigest::new(&sha("c"), "looks", &[]), scope());
         assert_ne!(AuditScopeDigest::new(&sha("b"), "look", &[]), scope());

@@ -64,16 +64,19 @@ pub(super) fn is_repository_name(text: &str) -> bool {
 }
 
 /// Returns both parts of a repository name.
-pub(super) fn split_repository_name<'a>(what: &str, repo: &'a str) -> Result<(&'a str, &'a str), ForgeError> {
+pub(super) fn split_repository_name<'a>(
+    purpose: &str,
+    repo: &'a str,
+) -> Result<(&'a str, &'a str), ForgeError> {
     match repo.split_once('/') {
         Some(parts) if is_repository_name(repo) => Ok(parts),
-        Some(_) | None => Err(rejected_error(what, "the repository is not `owner/name`")),
+        Some(_) | None => Err(rejected_error(purpose, "the repository is not `owner/name`")),
     }
 }
 
 /// Returns the error for an operation that this forge has no call for, or for an input that cannot be sent.
-pub(super) fn rejected_error(what: &str, message: &str) -> ForgeError {
-    ForgeError::Rejected { request: what.to_owned(), message: message.to_owned() }
+pub(super) fn rejected_error(purpose: &str, message: &str) -> ForgeError {
+    ForgeError::Rejected { request: purpose.to_owned(), message: message.to_owned() }
 }
 
 /// Quotes a text in the syntax of the queries of both forges.

@@ -17,15 +17,15 @@ pub(super) const MAX_REPOSITORY_PAGES: usize = 100;
 pub(super) const MAX_COMMENT_CHARS: usize = 4096;
 
 /// Returns the error of a list that has more than `most` pages.
-pub(super) fn endless_list_error(what: &str, most: usize) -> ForgeError {
-    unavailable_error(what, &format!("the list has more than {most} pages, or its pages form a loop"))
+pub(super) fn endless_list_error(purpose: &str, most: usize) -> ForgeError {
+    unavailable_error(purpose, &format!("the list has more than {most} pages, or its pages form a loop"))
 }
 
 /// Parses an instant (ISO 8601 with an offset).
-pub(super) fn parse_instant(what: &str, text: &str) -> Result<UnixMillis, ForgeError> {
+pub(super) fn parse_instant(purpose: &str, text: &str) -> Result<UnixMillis, ForgeError> {
     match text.parse::<Timestamp>() {
         Ok(instant) => Ok(UnixMillis(instant.as_millisecond())),
-        Err(_) => Err(unavailable_error(what, "a time is not ISO 8601")),
+        Err(_) => Err(unavailable_error(purpose, "a time is not ISO 8601")),
     }
 }
 
@@ -35,6 +35,6 @@ pub(super) fn format_instant(at: UnixMillis) -> String {
 }
 
 /// Parses a full hash.
-pub(super) fn parse_sha(what: &str, text: &str) -> Result<Sha, ForgeError> {
-    Sha::parse(text).map_err(|error| unavailable_error(what, &error.to_string()))
+pub(super) fn parse_sha(purpose: &str, text: &str) -> Result<Sha, ForgeError> {
+    Sha::parse(text).map_err(|error| unavailable_error(purpose, &error.to_string()))
 }

@@ -195,12 +195,12 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
     async fn own_account(&self) -> Result<OwnAccount, ForgeError>;
 
     /// Reads a pull request, with full hashes of head and base.
-    async fn pull(&self, what: &str, repo: &str, number: u64) -> Result<BitbucketPullRequest, ForgeError>;
+    async fn pull(&self, purpose: &str, repo: &str, number: u64) -> Result<BitbucketPullRequest, ForgeError>;
 
     /// Lists the pull requests of a branch of the repository, in any state, newest first.
     async fn pulls_of(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         branch: &str,
     ) -> Result<Vec<BitbucketPullRequest>, ForgeError>;
@@ -208,50 +208,60 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
     /// Lists all comments of a pull request, oldest first.
     async fn list_notes(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         number: u64,
     ) -> Result<Vec<BitbucketComment>, ForgeError>;
 
     /// Reads one comment; [`ForgeError::NotFound`] if it is gone.
-    async fn load_note(&self, what: &str, repo: &str, of: (u64, u64))
-    -> Result<BitbucketComment, ForgeError>;
+    async fn load_note(
+        &self,
+        purpose: &str,
+        repo: &str,
+        of: (u64, u64),
+    ) -> Result<BitbucketComment, ForgeError>;
 
     /// Reads one comment and finds the first comment of its thread, which the response for an answer to an
     /// answer does not name.
     async fn load_thread_note(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         number: u64,
         id: u64,
     ) -> Result<BitbucketComment, ForgeError> {
-        let note = self.load_note(what, repo, (number, id)).await?;
+        let note = self.load_note(purpose, repo, (number, id)).await?;
         if note.is_deleted || (note.parent.is_none() && note.location.is_none()) {
             return Ok(note);
         }
-        let notes = self.list_notes(what, repo, number).await?;
+        let notes = self.list_notes(purpose, repo, number).await?;
         Ok(notes.into_iter().find(|note| note.id == id).unwrap_or(note))
     }
 
     async fn create_note(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         number: u64,
         new: NewBitbucketComment<'_>,
     ) -> Result<BitbucketComment, ForgeError>;
 
     /// Replaces the text of a comment.
-    async fn edit_note(&self, what: &str, repo: &str, of: (u64, u64), text: &str) -> Result<(), ForgeError>;
+    async fn edit_note(
+        &self,
+        purpose: &str,
+        repo: &str,
+        of: (u64, u64),
+        text: &str,
+    ) -> Result<(), ForgeError>;
 
     /// Deletes a comment. A comment that is gone is not an error.
-    async fn delete_note(&self, what: &str, repo: &str, of: (u64, u64)) -> Result<(), ForgeError>;
+    async fn delete_note(&self, purpose: &str, repo: &str, of: (u64, u64)) -> Result<(), ForgeError>;
 
     /// Resolves the thread that a comment began, or reopens it.
     async fn settle_thread(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         number: u64,
         first: u64,
@@ -262,7 +272,7 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
     /// reports that.
     async fn change_pull(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         pull: &BitbucketPullRequest,
         change: PullRequestEdit<'_>,
@@ -272,19 +282,20 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
     /// if there is one already.
     async fn create_pull(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         draft: &PullDraft,
         text: &str,
     ) -> Result<BitbucketPullRequest, ForgeError>;
 
     /// Declines a pull request as it was read.
-    async fn decline(&self, what: &str, repo: &str, pull: &BitbucketPullRequest) -> Result<(), ForgeError>;
+    async fn decline(&self, purpose: &str, repo: &str, pull: &BitbucketPullRequest)
+    -> Result<(), ForgeError>;
 
     /// Requests a review from an account, in addition to the existing requests.
     async fn request_reviewer(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         pull: &BitbucketPullRequest,
         login: &str,
@@ -293,7 +304,7 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
     /// Marks a pull request as needing changes, at this commit.
     async fn request_changes(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         number: u64,
         commit: &Sha,
@@ -303,30 +314,35 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
     /// withdrawn is not an error.
     async fn withdraw_changes(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         number: u64,
         commit: &Sha,
     ) -> Result<(), ForgeError>;
 
     /// Lists the commits of a pull request, oldest first.
-    async fn commits(&self, what: &str, repo: &str, number: u64) -> Result<Vec<BitbucketCommit>, ForgeError>;
+    async fn commits(
+        &self,
+        purpose: &str,
+        repo: &str,
+        number: u64,
+    ) -> Result<Vec<BitbucketCommit>, ForgeError>;
 
     /// Previews the result of a merge.
     async fn preview_merge(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         pull: &BitbucketPullRequest,
     ) -> Result<MergePreview, ForgeError>;
 
     /// Lists the statuses of a commit, the newest of each key.
-    async fn checks(&self, what: &str, repo: &str, commit: &Sha) -> Result<Vec<CommitCheck>, ForgeError>;
+    async fn checks(&self, purpose: &str, repo: &str, commit: &Sha) -> Result<Vec<CommitCheck>, ForgeError>;
 
     /// Sets our report and our build status on a commit, for this pull request.
     async fn set_status(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         number: u64,
         status: &DesiredStatus,
@@ -335,7 +351,7 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
     /// Returns true if the commit has this build status of ours. The status is set after the report.
     async fn has_status(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         number: u64,
         status: &DesiredStatus,
@@ -344,7 +360,7 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
     /// Reads the repository with this id, whose last known name is `repo`.
     async fn load_repository(
         &self,
-        what: &str,
+        purpose: &str,
         id: &str,
         repo: &str,
     ) -> Result<RepositoryDetails, ForgeError>;

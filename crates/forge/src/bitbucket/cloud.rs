@@ -93,8 +93,8 @@ impl BitbucketCloud {
         self.send(&call).await
     }
 
-    async fn get<T: DeserializeOwned>(&self, what: &str, url: Url) -> Result<T, ForgeError> {
-        self.send(&ForgeRequest::get(what, url)).await?.json()
+    async fn get<T: DeserializeOwned>(&self, purpose: &str, url: Url) -> Result<T, ForgeError> {
+        self.send(&ForgeRequest::get(purpose, url)).await?.json()
     }
 
     /// Returns the error for a request that an access token may not make. The missing value has to be
@@ -111,17 +111,17 @@ impl BitbucketCloud {
     }
 
     /// Reads all items of a list. The next page is the one that the response names, on this host only.
-    async fn get_all<T: DeserializeOwned>(&self, what: &str, first: Url) -> Result<Vec<T>, ForgeError> {
+    async fn get_all<T: DeserializeOwned>(&self, purpose: &str, first: Url) -> Result<Vec<T>, ForgeError> {
         let (mut all, mut url, mut seen) = (Vec::new(), first, Vec::new());
         loop {
-            let answer = self.send(&ForgeRequest::get(what, url.clone())).await?;
+            let answer = self.send(&ForgeRequest::get(purpose, url.clone())).await?;
             let (items, next) = parse_page(&answer)?;
             all.extend(items);
             seen.push(url);
             match next {
                 None => return Ok(all),
                 Some(next) if seen.len() == MAX_PAGES || seen.contains(&next) => {
-                    return Err(endless_list_error(what, MAX_PAGES));
+                    return Err(endless_list_error(purpose, MAX_PAGES));
                 }
                 Some(next) => url = next,
             }
@@ -134,22 +134,22 @@ impl BitbucketCloud {
     }
 
     /// Returns an address below that of a repository.
-    fn url(&self, what: &str, repo: &str, tail: &[&str]) -> Result<Url, ForgeError> {
-        let (workspace, slug) = split_repository_name(what, repo)?;
+    fn url(&self, purpose: &str, repo: &str, tail: &[&str]) -> Result<Url, ForgeError> {
+        let (workspace, slug) = split_repository_name(purpose, repo)?;
         Ok(self.root(["repositories", workspace, slug].into_iter().chain(tail.iter().copied())))
     }
 
     /// Returns an address below that of a pull request.
-    fn pull_url(&self, what: &str, repo: &str, number: u64, tail: &[&str]) -> Result<Url, ForgeError> {
+    fn pull_url(&self, purpose: &str, repo: &str, number: u64, tail: &[&str]) -> Result<Url, ForgeError> {
         let number = number.to_string();
         let path: Vec<&str> = ["pullrequests", &number].into_iter().chain(tail.iter().copied()).collect();
-        self.url(what, repo, &path)
+        self.url(purpose, repo, &path)
     }
 
     /// Returns the page of a pull request. It is built without a request because a status needs nothing else
     /// of the pull request.
-    fn page_of(&self, what: &str, repo: &str, number: u64) -> Result<Url, ForgeError> {
-        let (workspace, slug) = split_repository_name(what, repo)?;
+    fn page_of(&self, purpose: &str, repo: &str, number: u64) -> Result<Url, ForgeError> {
+        let (workspace, slug) = split_repository_name(purpose, repo)?;
         Ok(append_segments(
             &self.inner.options.git_url,
             [workspace, slug, "pull-requests", &number.to_string()],

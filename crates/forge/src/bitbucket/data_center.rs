@@ -128,25 +128,25 @@ impl BitbucketDataCenter {
         self.root(["api", "latest", "application-properties"])
     }
 
-    async fn get<T: DeserializeOwned>(&self, what: &str, url: Url) -> Result<T, ForgeError> {
-        self.send(&ForgeRequest::get(what, url)).await?.json()
+    async fn get<T: DeserializeOwned>(&self, purpose: &str, url: Url) -> Result<T, ForgeError> {
+        self.send(&ForgeRequest::get(purpose, url)).await?.json()
     }
 
     /// Reads all items of a list. The server gives the start of the next page; a page may be shorter than
     /// requested.
-    async fn get_all<T: DeserializeOwned>(&self, what: &str, first: Url) -> Result<Vec<T>, ForgeError> {
+    async fn get_all<T: DeserializeOwned>(&self, purpose: &str, first: Url) -> Result<Vec<T>, ForgeError> {
         let (mut all, mut start) = (Vec::new(), 0);
         for _ in 0..MAX_PAGES {
-            let page: wire::DataCenterPage<T> = self.get(what, page_url(&first, start)).await?;
+            let page: wire::DataCenterPage<T> = self.get(purpose, page_url(&first, start)).await?;
             let next = page.next();
             all.extend(page.values);
             match next {
                 None => return Ok(all),
-                Some(next) if next <= start => return Err(endless_list_error(what, MAX_PAGES)),
+                Some(next) if next <= start => return Err(endless_list_error(purpose, MAX_PAGES)),
                 Some(next) => start = next,
             }
         }
-        Err(endless_list_error(what, MAX_PAGES))
+        Err(endless_list_error(purpose, MAX_PAGES))
     }
 
     /// Returns an address below the root of the server.
@@ -157,31 +157,31 @@ impl BitbucketDataCenter {
     /// Returns an address below that of a repository, in one of the server's APIs.
     fn repository_api_url(
         &self,
-        what: &str,
+        purpose: &str,
         api: &str,
         repo: &str,
         tail: &[&str],
     ) -> Result<Url, ForgeError> {
-        let (key, slug) = split_repository_name(what, repo)?;
+        let (key, slug) = split_repository_name(purpose, repo)?;
         let path = [api, "latest", "projects", key, "repos", slug];
         Ok(self.root(path.into_iter().chain(tail.iter().copied())))
     }
 
     /// Returns an address below that of a repository in the main API.
-    fn url(&self, what: &str, repo: &str, tail: &[&str]) -> Result<Url, ForgeError> {
-        self.repository_api_url(what, "api", repo, tail)
+    fn url(&self, purpose: &str, repo: &str, tail: &[&str]) -> Result<Url, ForgeError> {
+        self.repository_api_url(purpose, "api", repo, tail)
     }
 
     /// Returns an address below that of a pull request.
-    fn pull_url(&self, what: &str, repo: &str, number: u64, tail: &[&str]) -> Result<Url, ForgeError> {
+    fn pull_url(&self, purpose: &str, repo: &str, number: u64, tail: &[&str]) -> Result<Url, ForgeError> {
         let number = number.to_string();
         let path: Vec<&str> = ["pull-requests", &number].into_iter().chain(tail.iter().copied()).collect();
-        self.url(what, repo, &path)
+        self.url(purpose, repo, &path)
     }
 
     /// Returns the page of a pull request.
-    fn page_of(&self, what: &str, repo: &str, number: u64) -> Result<Url, ForgeError> {
-        let (key, slug) = split_repository_name(what, repo)?;
+    fn page_of(&self, purpose: &str, repo: &str, number: u64) -> Result<Url, ForgeError> {
+        let (key, slug) = split_repository_name(purpose, repo)?;
         let path = ["projects", key, "repos", slug, "pull-requests", &number.to_string()];
         Ok(append_segments(&self.inner.options.api_url, path))
     }

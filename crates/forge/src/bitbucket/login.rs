@@ -128,6 +128,6 @@ pub(super) fn to_actor(accounts: &BitbucketAccounts<'_>, user: Option<&Bitbucket
 }
 
 /// Returns the error of a response that names no account.
-pub(super) fn no_account_error(what: &str) -> ForgeError {
-    crate::http::unavailable_error(what, "the response names no account")
+pub(super) fn no_account_error(purpose: &str) -> ForgeError {
+    crate::http::unavailable_error(purpose, "the response names no account")
 }

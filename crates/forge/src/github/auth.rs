@@ -372,12 +372,12 @@ impl GitHubAuth {
     async fn installation(
         &self,
         http: &ForgeHttpClient,
-        what: &str,
+        purpose: &str,
         scope: TokenScope<'_>,
     ) -> Result<AppInstallation, ForgeError> {
         let url = match scope {
             TokenScope::Installation(id) => return Ok(AppInstallation { id, permissions: HashMap::new() }),
-            TokenScope::App => return Err(unavailable_error(what, "the App itself has no token")),
+            TokenScope::App => return Err(unavailable_error(purpose, "the App itself has no token")),
             TokenScope::Id(id) => append_segments(&self.api, ["repositories", id, "installation"]),
             TokenScope::Named(name)
             | TokenScope::Repository(_, name)
@@ -388,11 +388,11 @@ impl GitHubAuth {
                 }
                 Some(_) | None => {
                     let message = "the repository is not `owner/name`".to_owned();
-                    return Err(ForgeError::Rejected { request: what.to_owned(), message });
+                    return Err(ForgeError::Rejected { request: purpose.to_owned(), message });
                 }
             },
         };
-        let call = ForgeRequest::get(format!("{what} (is it installed there?)"), url);
+        let call = ForgeRequest::get(format!("{purpose} (is it installed there?)"), url);
         self.send_as_app(http, call).await?.json()
     }
 
@@ -429,9 +429,9 @@ impl GitHubAuth {
 }
 
 /// Parses the numeric id of a repository.
-fn parse_repository_id(what: &str, id: &str) -> Result<u64, ForgeError> {
+fn parse_repository_id(purpose: &str, id: &str) -> Result<u64, ForgeError> {
     id.parse().map_err(|_| {
         let message = "the repository id is not a number, so it is not from this forge".to_owned();
-        ForgeError::Rejected { request: what.to_owned(), message }
+        ForgeError::Rejected { request: purpose.to_owned(), message }
     })
 }

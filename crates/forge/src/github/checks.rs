@@ -96,25 +96,25 @@ impl GitHubClient {
     /// commit.
     async fn our_checks(
         &self,
-        what: &str,
+        purpose: &str,
         app: u64,
         status: &DesiredStatus,
         whose: &str,
     ) -> Result<Vec<ListedCheckRun>, ForgeError> {
-        let mut url = self.url(what, &["commits", status.sha.as_str(), "check-runs"])?;
+        let mut url = self.url(purpose, &["commits", status.sha.as_str(), "check-runs"])?;
         url.query_pairs_mut()
             .append_pair("check_name", STATUS_CONTEXT)
             .append_pair("app_id", &app.to_string())
             .append_pair("filter", "all")
             .append_pair("per_page", &GITHUB.page.to_string());
-        let mut runs = self.send(&ForgeRequest::get(what, url)).await?.json::<CheckRunList>()?.check_runs;
+        let mut runs = self.send(&ForgeRequest::get(purpose, url)).await?.json::<CheckRunList>()?.check_runs;
         let ours = |id: &str| id.strip_prefix(whose).is_some_and(|rest| rest.starts_with('#'));
         runs.retain(|run| run.external_id.as_deref().is_some_and(ours));
         Ok(runs)
     }
 
-    fn check_run_url(&self, what: &str, id: u64) -> Result<url::Url, ForgeError> {
-        self.url(what, &["check-runs", &id.to_string()])
+    fn check_run_url(&self, purpose: &str, id: u64) -> Result<url::Url, ForgeError> {
+        self.url(purpose, &["check-runs", &id.to_string()])
     }
 }
 

@@ -86,25 +86,25 @@ impl GitHubClient {
     }
 
     /// Returns an address below that of the repository.
-    pub(super) fn url(&self, what: &str, tail: &[&str]) -> Result<Url, ForgeError> {
-        self.github.repository_url(what, &self.repo, tail)
+    pub(super) fn url(&self, purpose: &str, tail: &[&str]) -> Result<Url, ForgeError> {
+        self.github.repository_url(purpose, &self.repo, tail)
     }
 
     /// Returns the address of a list with this query and the maximum page size.
     pub(super) fn list_url(
         &self,
-        what: &str,
+        purpose: &str,
         tail: &[&str],
         query: &[(&str, &str)],
     ) -> Result<Url, ForgeError> {
-        Ok(paged_url(self.url(what, tail)?, query))
+        Ok(paged_url(self.url(purpose, tail)?, query))
     }
 
     /// Returns the address of one comment of either kind.
-    pub(super) fn comment_url(&self, what: &str, comment: &CommentId) -> Result<Url, ForgeError> {
-        match GitHubCommentId::parse(what, comment)? {
-            GitHubCommentId::Issue(number) => self.url(what, &["issues", "comments", &number.to_string()]),
-            GitHubCommentId::Review(number) => self.url(what, &["pulls", "comments", &number.to_string()]),
+    pub(super) fn comment_url(&self, purpose: &str, comment: &CommentId) -> Result<Url, ForgeError> {
+        match GitHubCommentId::parse(purpose, comment)? {
+            GitHubCommentId::Issue(number) => self.url(purpose, &["issues", "comments", &number.to_string()]),
+            GitHubCommentId::Review(number) => self.url(purpose, &["pulls", "comments", &number.to_string()]),
         }
     }
 

@@ -35,12 +35,12 @@ impl GitHub {
     pub(super) async fn graphql<T: DeserializeOwned>(
         &self,
         scope: TokenScope<'_>,
-        what: &str,
+        purpose: &str,
         query: &str,
         variables: Value,
     ) -> Result<T, ForgeError> {
         let body = json!({ "query": query, "variables": variables });
-        let call = ForgeRequest::query(what, graphql_url(&self.inner.options.api_url), body);
+        let call = ForgeRequest::query(purpose, graphql_url(&self.inner.options.api_url), body);
         self.send_graphql(scope, &call).await
     }
 
@@ -48,13 +48,13 @@ impl GitHub {
     pub(super) async fn mutate<T: DeserializeOwned>(
         &self,
         scope: TokenScope<'_>,
-        what: &str,
+        purpose: &str,
         mutation: &str,
         variables: Value,
     ) -> Result<T, ForgeError> {
         let body = json!({ "query": mutation, "variables": variables });
         let url = graphql_url(&self.inner.options.api_url);
-        self.send_graphql(scope, &ForgeRequest::set(what, Method::POST, url, Some(body))).await
+        self.send_graphql(scope, &ForgeRequest::set(purpose, Method::POST, url, Some(body))).await
     }
 
     async fn send_graphql<T: DeserializeOwned>(

@@ -21,8 +21,8 @@ impl GitHubCommentId {
         })
     }
 
-    /// Parses the id of a comment; `what` is the call that needs it.
-    pub(super) fn parse(what: &str, comment: &CommentId) -> Result<Self, ForgeError> {
+    /// Parses the id of a comment; `purpose` is the call that needs it.
+    pub(super) fn parse(purpose: &str, comment: &CommentId) -> Result<Self, ForgeError> {
         let parsed = comment.as_str().split_once(':').and_then(|(kind, number)| {
             let number = number.parse().ok()?;
             match kind {
@@ -32,7 +32,7 @@ impl GitHubCommentId {
             }
         });
         let message = "this is not the id of a comment at GitHub (issue:N or review:N)".to_owned();
-        parsed.ok_or_else(|| ForgeError::Rejected { request: what.to_owned(), message })
+        parsed.ok_or_else(|| ForgeError::Rejected { request: purpose.to_owned(), message })
     }
 }
 

@@ -96,7 +96,7 @@ impl<'a> ObservedComments<'a> {
     /// Returns all comments of ours, with the state of their threads.
     pub(super) fn into_observed(
         self,
-        what: &str,
+        purpose: &str,
         threads: Vec<ListedThread>,
     ) -> Result<Vec<ObservedComment>, ForgeError> {
         let mut threads: HashMap<u64, ForgeThread> =
@@ -107,7 +107,7 @@ impl<'a> ObservedComments<'a> {
                 GitHubCommentId::Issue(_) => (None, false),
                 GitHubCommentId::Review(number) => (threads.remove(&number), self.answered.contains(&number)),
             };
-            let created = wire::parse_instant(what, &created)?;
+            let created = wire::parse_instant(purpose, &created)?;
             observed.push(ObservedComment {
                 id: id.to_comment_id(),
                 item,

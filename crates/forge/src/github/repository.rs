@@ -60,12 +60,12 @@ impl GitHubClient {
     /// Sends a call that sets a value.
     pub(super) async fn send_set(
         &self,
-        what: String,
+        purpose: String,
         method: Method,
         url: Url,
         body: Option<Value>,
     ) -> Result<(), ForgeError> {
-        self.github.send(self.scope(), &ForgeRequest::set(what, method, url, body)).await?.check_body()
+        self.github.send(self.scope(), &ForgeRequest::set(purpose, method, url, body)).await?.check_body()
     }
 }
 
@@ -80,9 +80,9 @@ pub(super) fn to_actor(accounts: &GitHubAccounts<'_>, user: &wire::GitHubUser) -
 }
 
 /// Returns the error for a change of something that is not ours.
-fn not_ours(what: &str) -> ForgeError {
+fn not_ours(purpose: &str) -> ForgeError {
     let message = "Truing did not write it: it has another author or lacks our marker".to_owned();
-    ForgeError::Rejected { request: what.to_owned(), message }
+    ForgeError::Rejected { request: purpose.to_owned(), message }
 }
 
 impl GitHubClient {

@@ -308,13 +308,13 @@ impl GitHub {
     async fn one_repository(
         &self,
         scope: TokenScope<'_>,
-        what: String,
+        purpose: String,
         url: Url,
     ) -> Result<ForgeRepository, ForgeError> {
         let body: GitHubRepositoryBody =
-            self.send(scope, &ForgeRequest::get(what.as_str(), url)).await?.json()?;
+            self.send(scope, &ForgeRequest::get(purpose.as_str(), url)).await?.json()?;
         let seen = convert_repositories(vec![body]).pop();
-        seen.ok_or_else(|| unavailable_error(&what, "the repository's name is not as expected"))
+        seen.ok_or_else(|| unavailable_error(&purpose, "the repository's name is not as expected"))
     }
 
     /// Lists the comments of a kind on a repository's pull requests that were written or changed since then,
@@ -347,10 +347,10 @@ impl GitHub {
     }
 
     /// Returns an address below that of a repository.
-    pub(super) fn repository_url(&self, what: &str, repo: &str, tail: &[&str]) -> Result<Url, ForgeError> {
+    pub(super) fn repository_url(&self, purpose: &str, repo: &str, tail: &[&str]) -> Result<Url, ForgeError> {
         if !is_repository_name(repo) {
             let message = "the repository is not `owner/name`".to_owned();
-            return Err(ForgeError::Rejected { request: what.to_owned(), message });
+            return Err(ForgeError::Rejected { request: purpose.to_owned(), message });
         }
         let root = &self.inner.options.api_url;
         Ok(append_segments(root, ["repos"].into_iter().chain(repo.split('/')).chain(tail.iter().copied())))
@@ -369,8 +369,8 @@ pub(super) fn convert_repositories(bodies: Vec<GitHubRepositoryBody>) -> Vec<For
         .collect()
 }
 
-fn open_pull(what: &str, body: GitHubPullBody) -> Result<OpenPull, ForgeError> {
-    let sha = |text: &str| Sha::parse(text).map_err(|error| unavailable_error(what, &error.to_string()));
+fn open_pull(purpose: &str, body: GitHubPullBody) -> Result<OpenPull, ForgeError> {
+    let sha = |text: &str| Sha::parse(text).map_err(|error| unavailable_error(purpose, &error.to_string()));
     Ok(OpenPull {
         repository: body.base.repo.id.to_string(),
         repo: body.base.repo.full_name,
@@ -381,14 +381,14 @@ fn open_pull(what: &str, body: GitHubPullBody) -> Result<OpenPull, ForgeError> {
     })
 }
 
-fn pull_line(what: &str, body: ListedPullBody) -> Result<PullListItem, ForgeError> {
+fn pull_line(purpose: &str, body: ListedPullBody) -> Result<PullListItem, ForgeError> {
     Ok(PullListItem {
         number: body.number,
         title: body.title.unwrap_or_default(),
         url: body.html_url,
         author: body.user.and_then(|user| user.login),
         draft: body.draft,
-        head: Sha::parse(&body.head.sha).map_err(|error| unavailable_error(what, &error.to_string()))?,
+        head: Sha::parse(&body.head.sha).map_err(|error| unavailable_error(purpose, &error.to_string()))?,
         branch: body.head.branch,
         base_branch: body.base.branch,
     })
@@ -404,7 +404,7 @@ fn comment_segment(kind: CommentKind) -> &'static str {
 
 /// Returns a comment if the address of its page shows that it is on a pull request.
 fn pull_comment(
-    what: &str,
+    purpose: &str,
     kind: CommentKind,
     body: GitHubCommentBody,
 ) -> Result<Option<PullComment>, ForgeError> {
@@ -424,7 +424,7 @@ fn pull_comment(
         url: page.to_owned(),
         author,
         body: body.body.unwrap_or_default().chars().take(MAX_COMMENT_CHARS).collect(),
-        created: wire::parse_instant(what, &body.created_at)?,
-        updated: wire::parse_instant(what, &body.updated_at)?,
+        created: wire::parse_instant(purpose, &body.created_at)?,
+        updated: wire::parse_instant(purpose, &body.updated_at)?,
     }))
 }

@@ -57,14 +57,14 @@ impl GitHub {
     pub(super) async fn read_pages<T: DeserializeOwned>(
         &self,
         scope: TokenScope<'_>,
-        what: &str,
+        purpose: &str,
         first: Url,
         mut each: impl FnMut(T) + Send,
     ) -> Result<(), ForgeError> {
         let mut seen = vec![first.clone()];
         let mut url = first;
         loop {
-            let answer = self.send(scope, &ForgeRequest::get(what, url)).await?;
+            let answer = self.send(scope, &ForgeRequest::get(purpose, url)).await?;
             for item in answer.json::<Vec<T>>()? {
                 each(item);
             }
@@ -72,10 +72,10 @@ impl GitHub {
                 return Ok(());
             };
             if seen.contains(&next) {
-                return Err(unavailable_error(what, "the forge's pages form a loop"));
+                return Err(unavailable_error(purpose, "the forge's pages form a loop"));
             }
             if seen.len() == MAX_PAGES {
-                return Err(unavailable_error(what, &format!("the list has more than {MAX_PAGES} pages")));
+                return Err(unavailable_error(purpose, &format!("the list has more than {MAX_PAGES} pages")));
             }
             seen.push(next.clone());
             url = next;

@@ -194,7 +194,7 @@ fn parse_pull(forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryErr
 fn parse_check(name: &str, forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryError> {
     let event: CheckEvent = parse_body(body)?;
     let action = event.action.ok_or_else(|| missing_field("action"))?;
-    let ignored = |what: &str| Ok(WebhookEvent::Ignored { event_name: format!("{name} {what}") });
+    let ignored = |purpose: &str| Ok(WebhookEvent::Ignored { event_name: format!("{name} {purpose}") });
     if !matches!(action.as_str(), "rerequested" | "requested_action") {
         return ignored(&clean_word(&action));
     }
@@ -236,7 +236,7 @@ fn parse_comment(forge_name: &str, body: &[u8], kind: CommentKind) -> Result<Web
         CommentKind::Conversation => "issue_comment",
         CommentKind::Diff => "pull_request_review_comment",
     };
-    let ignored = |what: &str| WebhookEvent::Ignored { event_name: format!("{name} {what}") };
+    let ignored = |purpose: &str| WebhookEvent::Ignored { event_name: format!("{name} {purpose}") };
     if action != "created" {
         return Ok(ignored(&clean_word(&action)));
     }

@@ -71,9 +71,9 @@ pub(super) struct CreatedItem {
 }
 
 /// Parses an instant (RFC 3339).
-pub(super) fn parse_instant(what: &str, text: &str) -> Result<UnixMillis, ForgeError> {
+pub(super) fn parse_instant(purpose: &str, text: &str) -> Result<UnixMillis, ForgeError> {
     match text.parse::<Timestamp>() {
         Ok(instant) => Ok(UnixMillis(instant.as_millisecond())),
-        Err(_) => Err(unavailable_error(what, "a time is not ISO 8601")),
+        Err(_) => Err(unavailable_error(purpose, "a time is not ISO 8601")),
     }
 }

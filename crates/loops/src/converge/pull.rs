@@ -445,9 +445,9 @@ fn is_open(thread: &ReviewThread) -> bool {
 }
 
 /// Keeps only the comments that Truing wrote.
-pub(super) fn retain_own_comments(mut said: Vec<ConversationComment>) -> Vec<ConversationComment> {
-    said.retain(|said| said.author.as_ref().is_some_and(|author| author.ours));
-    said
+pub(super) fn retain_own_comments(mut comments: Vec<ConversationComment>) -> Vec<ConversationComment> {
+    comments.retain(|comments| comments.author.as_ref().is_some_and(|author| author.ours));
+    comments
 }
 
 /// Returns the base of a change: the merge base of its head with the current target branch. The forge may

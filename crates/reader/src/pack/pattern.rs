@@ -20,8 +20,8 @@ impl RulePattern {
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let mut parser = regex_syntax::ParserBuilder::new();
         let parsed = parser.unicode(false).utf8(false).multi_line(true).crlf(true).build().parse(text);
-        let at = |span: &regex_syntax::ast::Span, what: String| {
-            format!("{what} (at line {}, column {} of the pattern)", span.start.line, span.start.column)
+        let at = |span: &regex_syntax::ast::Span, message: String| {
+            format!("{message} (at line {}, column {} of the pattern)", span.start.line, span.start.column)
         };
         match parsed {
             Ok(parsed) if parsed.properties().minimum_len() == Some(0) => {

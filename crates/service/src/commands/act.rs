@@ -64,10 +64,10 @@ pub(super) fn invisible_reason(slot: &Slot) -> Option<&'static str> {
 /// Returns the budget level that `/spend` raises; none if this server asks for no approval of spending.
 pub(super) fn raisable_level(
     context: &ServiceContext,
-    told: &UserRequest,
+    user_request: &UserRequest,
     repo: &str,
 ) -> Option<BudgetLevel> {
-    context.agent.as_ref()?.budgets.raisable_level(&told.pr.key(), repo)
+    context.agent.as_ref()?.budgets.raisable_level(&user_request.pr.key(), repo)
 }
 
 /// Returns the level that `/spend` raises by its initial limit, or the reason for a refusal.
@@ -76,13 +76,13 @@ pub(super) fn raisable_level(
 /// [`StoreError`] if the ledger or the effects cannot be read.
 pub(super) async fn raise_budget(
     context: &ServiceContext,
-    told: &UserRequest,
+    user_request: &UserRequest,
     repo: &str,
 ) -> Result<Result<BudgetLevel, String>, StoreError> {
-    let (Some(agent), Some(level)) = (&context.agent, raisable_level(context, told, repo)) else {
+    let (Some(agent), Some(level)) = (&context.agent, raisable_level(context, user_request, repo)) else {
         return Ok(Err("`budget.pr_ask_usd` is not set".to_owned()));
     };
-    let key = told.pr.key();
+    let key = user_request.pr.key();
     let levels: Vec<BudgetLevel> = agent.budgets.caps(Some(repo)).pull_levels(key.as_str()).collect();
     let drawn = agent.ledger.budget_usage(&levels).await?;
     let find = |kind| drawn.iter().find(|drawn| drawn.level.kind == kind);
@@ -110,13 +110,13 @@ pub(super) async fn raise_budget(
 /// [`StoreError`] if the findings cannot be read.
 pub(super) async fn find_dismissal(
     store: &dyn RecordStore,
-    told: &UserRequest,
+    user_request: &UserRequest,
     finding: Option<&str>,
     reason: &str,
     thread: Option<&FindingId>,
     by: &str,
 ) -> Result<Result<Dismissal, String>, StoreError> {
-    let findings = known_findings(store, told).await?;
+    let findings = known_findings(store, user_request).await?;
     Ok(select_finding(&findings, finding, thread).and_then(|meant| {
         if reason.is_empty() {
             return Err("it gives no reason".to_owned());
@@ -129,7 +129,7 @@ pub(super) async fn find_dismissal(
             | FindingStatus::Claimed
             | FindingStatus::Declined(_)
             | FindingStatus::Dismissed(_) => {
-                Ok(Dismissal::new(meant, &redact_line(reason, MAX_TEXT), by, told.at))
+                Ok(Dismissal::new(meant, &redact_line(reason, MAX_TEXT), by, user_request.at))
             }
         }
     }))
@@ -141,14 +141,14 @@ pub(super) async fn find_dismissal(
 /// [`StoreError`] if the findings cannot be read.
 pub(super) async fn withdrawn_dismissal(
     store: &dyn RecordStore,
-    told: &UserRequest,
+    user_request: &UserRequest,
     finding: Option<&str>,
     thread: Option<&FindingId>,
     by: &str,
 ) -> Result<Result<Dismissal, String>, StoreError> {
-    let findings = known_findings(store, told).await?;
+    let findings = known_findings(store, user_request).await?;
     Ok(select_finding(&findings, finding, thread).and_then(|meant| match meant.status {
-        FindingStatus::Dismissed(_) => Ok(Dismissal::from_withdrawal(meant, by, told.at)),
+        FindingStatus::Dismissed(_) => Ok(Dismissal::from_withdrawal(meant, by, user_request.at)),
         FindingStatus::Open
         | FindingStatus::Claimed
         | FindingStatus::Declined(_)
@@ -160,8 +160,11 @@ pub(super) async fn withdrawn_dismissal(
 
 /// Reads the findings of a pull request: of its reviews, and of its last converge run. Where both have the
 /// same finding, the review's state of it counts.
-async fn known_findings(store: &dyn RecordStore, told: &UserRequest) -> Result<Vec<Finding>, StoreError> {
-    let key = told.pr.key();
+async fn known_findings(
+    store: &dyn RecordStore,
+    user_request: &UserRequest,
+) -> Result<Vec<Finding>, StoreError> {
+    let key = user_request.pr.key();
     let mut known = store.findings(&key).await?;
     if let Some(mut last) = store.last_converge(&key).await? {
         last.detail.state.apply_dismissals(store.dismissals(&key).await?);

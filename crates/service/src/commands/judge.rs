@@ -48,19 +48,19 @@ impl From<AuthorAccount> for CommandAuthor {
 pub(super) async fn judge_request(
     context: &ServiceContext,
     server: &AnyForgeServer,
-    told: &UserRequest,
+    user_request: &UserRequest,
     repository: &mut KnownRepository,
     known: &[(CommentSubject, CommentId)],
 ) -> Result<CommandVerdict, CommentServeError> {
-    match &told.origin {
+    match &user_request.origin {
         RequestOrigin::Comment { kind, id } => {
-            judge_comment(context, server, told, (*kind, *id), repository, known).await
+            judge_comment(context, server, user_request, (*kind, *id), repository, known).await
         }
         RequestOrigin::Check { account, login } => {
             let author = AuthorAccount { id: account.clone(), login: login.clone(), is_person: true };
-            judge_button(server, told, author, repository).await
+            judge_button(server, user_request, author, repository).await
         }
-        RequestOrigin::Label { name } => judge_label(context, server, told, name, repository).await,
+        RequestOrigin::Label { name } => judge_label(context, server, user_request, name, repository).await,
     }
 }
 
@@ -68,15 +68,15 @@ pub(super) async fn judge_request(
 async fn judge_label(
     context: &ServiceContext,
     server: &AnyForgeServer,
-    told: &UserRequest,
+    user_request: &UserRequest,
     name: &str,
     repository: &mut KnownRepository,
 ) -> Result<CommandVerdict, CommentServeError> {
-    let pull = match open_pull(server, told, repository).await? {
+    let pull = match open_pull(server, user_request, repository).await? {
         Ok(pull) => pull,
         Err(verdict) => return Ok(verdict),
     };
-    let client = server.client(&told.pr, &repository.name, CommentProducer::Converge);
+    let client = server.client(&user_request.pr, &repository.name, CommentProducer::Converge);
     // Forges ignore case in the names of labels.
     let set = client.labels().await?.into_iter().find(|label| label.name.eq_ignore_ascii_case(name));
     let Some(set) = set else { return Ok(CommandVerdict::Ignore("it is no longer set".into())) };
@@ -105,11 +105,11 @@ fn decline_asker(request: CommandRequest) -> CommandVerdict {
 /// Decides on the button of a check; the signed webhook names the account that pressed it.
 async fn judge_button(
     server: &AnyForgeServer,
-    told: &UserRequest,
+    user_request: &UserRequest,
     author: AuthorAccount,
     repository: &mut KnownRepository,
 ) -> Result<CommandVerdict, CommentServeError> {
-    let pull = match open_pull(server, told, repository).await? {
+    let pull = match open_pull(server, user_request, repository).await? {
         Ok(pull) => pull,
         Err(verdict) => return Ok(verdict),
     };
@@ -127,10 +127,10 @@ async fn judge_button(
 /// Reads the pull request, or returns a verdict if it is closed or gone.
 async fn open_pull(
     server: &AnyForgeServer,
-    told: &UserRequest,
+    user_request: &UserRequest,
     repository: &mut KnownRepository,
 ) -> Result<Result<PullRequest, CommandVerdict>, ForgeError> {
-    match find_pull(server, told, repository).await {
+    match find_pull(server, user_request, repository).await {
         Ok(pull) if pull.state == PrState::Closed => {
             Ok(Err(CommandVerdict::Ignore("its pull request is closed".into())))
         }
@@ -146,15 +146,15 @@ async fn open_pull(
 /// id.
 async fn find_pull(
     server: &AnyForgeServer,
-    told: &UserRequest,
+    user_request: &UserRequest,
     repository: &mut KnownRepository,
 ) -> Result<PullRequest, ForgeError> {
-    let pull = |name: &str| server.client(&told.pr, name, CommentProducer::Review);
+    let pull = |name: &str| server.client(&user_request.pr, name, CommentProducer::Review);
     match pull(&repository.name).pull_request().await {
         Err(ForgeError::NotFound { .. } | ForgeError::Moved { .. }) => {}
         found => return found,
     }
-    repository.name = server.repository_by_id(&told.pr.repository).await?.name;
+    repository.name = server.repository_by_id(&user_request.pr.repository).await?.name;
     pull(&repository.name).pull_request().await
 }
 
@@ -162,15 +162,15 @@ async fn find_pull(
 async fn judge_comment(
     context: &ServiceContext,
     server: &AnyForgeServer,
-    told: &UserRequest,
+    user_request: &UserRequest,
     of: (CommentKind, u64),
     repository: &mut KnownRepository,
     known: &[(CommentSubject, CommentId)],
 ) -> Result<CommandVerdict, CommentServeError> {
-    let comment = match find_comment(server, told, of.0, of.1, repository).await {
-        Ok(Some(comment)) if comment.number == told.pr.number => comment,
+    let comment = match find_comment(server, user_request, of.0, of.1, repository).await {
+        Ok(Some(comment)) if comment.number == user_request.pr.number => comment,
         Ok(_) => return Ok(CommandVerdict::Ignore("it is not on that pull request".into())),
-        Err(ForgeError::NotFound { .. }) if context.clock.now() - told.at < SETTLED => {
+        Err(ForgeError::NotFound { .. }) if context.clock.now() - user_request.at < SETTLED => {
             return Err(CommentServeError::Later);
         }
         Err(ForgeError::NotFound { .. }) => return Ok(CommandVerdict::Ignore("it is gone".into())),
@@ -199,7 +199,7 @@ async fn judge_comment(
     }
     let first = comment.first.filter(|_| command.is_of_its_thread());
     let thread = match first {
-        Some(first) => thread_of(server, told, repository, first, known).await?,
+        Some(first) => thread_of(server, user_request, repository, first, known).await?,
         None => None,
     };
     Ok(CommandVerdict::Accept(CommandRequest { command, author: author.into(), url: comment.url, thread }))
@@ -208,19 +208,19 @@ async fn judge_comment(
 /// Returns the finding whose thread a comment of ours on the diff began.
 async fn thread_of(
     server: &AnyForgeServer,
-    told: &UserRequest,
+    user_request: &UserRequest,
     repository: &KnownRepository,
     first: CommentId,
     known: &[(CommentSubject, CommentId)],
 ) -> Result<Option<FindingId>, ForgeError> {
-    let review = server.client(&told.pr, &repository.name, CommentProducer::Review);
+    let review = server.client(&user_request.pr, &repository.name, CommentProducer::Review);
     match review.comment_subject(known, &first).await {
         Ok(Some(CommentSubject::Finding(id))) => return Ok(Some(id)),
         Ok(Some(CommentSubject::Summary) | None) | Err(ForgeError::NotFound { .. }) => {}
         Err(error) => return Err(error),
     }
     // The finding may be one of a converge run.
-    let client = server.client(&told.pr, &repository.name, CommentProducer::Converge);
+    let client = server.client(&user_request.pr, &repository.name, CommentProducer::Converge);
     match client.comment_topic(&first).await {
         Ok(topic) => {
             Ok(topic.and_then(|topic| topic.as_str().strip_prefix(Topic::FINDING).map(FindingId::new)))
@@ -233,15 +233,15 @@ async fn thread_of(
 /// Reads the comment. If the repository's name leads elsewhere by now, it is found by the repository's id.
 async fn find_comment(
     server: &AnyForgeServer,
-    told: &UserRequest,
+    user_request: &UserRequest,
     kind: CommentKind,
     id: u64,
     repository: &mut KnownRepository,
 ) -> Result<Option<PullComment>, ForgeError> {
-    match server.comment(&told.pr, &repository.name, kind, id).await {
+    match server.comment(&user_request.pr, &repository.name, kind, id).await {
         Err(ForgeError::NotFound { .. } | ForgeError::Moved { .. }) => {}
         found => return found,
     }
-    repository.name = server.repository_by_id(&told.pr.repository).await?.name;
-    server.comment(&told.pr, &repository.name, kind, id).await
+    repository.name = server.repository_by_id(&user_request.pr.repository).await?.name;
+    server.comment(&user_request.pr, &repository.name, kind, id).await
 }

@@ -156,7 +156,7 @@ impl ConvergeRunContext<'_> {
         let told = RunTimeline {
             store,
             mirror: &ground.mirror,
-            report_progress: &|said: ProgressMessage<'_>| tracing::info!("{}", said.text()),
+            report_progress: &|message: ProgressMessage<'_>| tracing::info!("{}", message.text()),
         };
         let mut left = Box::pin(runner.run_until_ready(store, lease.token, &told)).await?;
         if left == ConvergeCallOutcome::Done {

@@ -116,14 +116,14 @@ impl Scene {
     async fn driven(
         &self,
         lease: &Lease,
-        told: impl Future<Output = ()>,
+        stop: impl Future<Output = ()>,
         ends: impl Fn() -> Option<Result<NextSlotState, StepStopReason>> + Sync,
         record: fn() -> Result<(), StoreError>,
     ) -> (Result<Result<(), StepStopReason>, StepError>, Vec<String>) {
         let scripted = Scripted { ends, recorded: Mutex::default(), record };
         let driver = LeaseDriver { store: &self.store, clock: &SystemClock, limits: &self.limits };
         let often = Duration::from_millis(5);
-        let ended = driver.drive(lease, LeaseSuccessor::Server, often, told, &scripted).await;
+        let ended = driver.drive(lease, LeaseSuccessor::Server, often, stop, &scripted).await;
         (ended, scripted.recorded.into_inner().unwrap())
     }
 }

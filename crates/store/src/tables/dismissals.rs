@@ -10,12 +10,12 @@ use crate::fault::{StoreFault, from_json, to_json};
 pub(super) fn store_dismissal(
     connection: &SqlTransaction,
     key: &SlotKey,
-    said: &Dismissal,
+    dismissal: &Dismissal,
 ) -> Result<(), StoreFault> {
     let sql = "INSERT INTO dismissal (key, finding, version, body) VALUES (?1, ?2, 1, ?3)
                ON CONFLICT (key, finding) DO UPDATE SET version = dismissal.version + 1, body = \
          excluded.body";
-    let row = (key.as_str(), said.finding.as_str(), to_json(said)?);
+    let row = (key.as_str(), dismissal.finding.as_str(), to_json(dismissal)?);
     connection.sql(sql).execute(row)?;
     Ok(())
 }

@@ -77,11 +77,11 @@ impl SweepStore for Store {
 
     async fn store_requests(
         &self,
-        told: &[UserRequest],
+        user_requests: &[UserRequest],
         of: &KnownRepository,
         until: Option<UnixMillis>,
     ) -> Result<(), StoreError> {
-        let (told, of) = (told.to_vec(), of.clone());
+        let (user_requests, of) = (user_requests.to_vec(), of.clone());
         self.write(move |connection| {
             store_repositories(connection, std::slice::from_ref(&of))?;
             if let Some(until) = until {
@@ -100,7 +100,7 @@ impl SweepStore for Store {
                        SET at = CASE WHEN label_set.at < excluded.at THEN excluded.at ELSE label_set.at + 1 \
                  END";
             let label = connection.sql(sql);
-            for UserRequest { pr: PrId { forge, repository, number }, origin, at } in &told {
+            for UserRequest { pr: PrId { forge, repository, number }, origin, at } in &user_requests {
                 match origin {
                     RequestOrigin::Comment { kind, id } => {
                         insert.execute((forge, repository, kind.as_str(), id, number, at.0))?
@@ -158,21 +158,21 @@ impl SweepStore for Store {
 
     async fn mark_request_served(
         &self,
-        told: &UserRequest,
+        user_request: &UserRequest,
         obeyed: Option<&UserRequestOutcome>,
     ) -> Result<Result<(), VersionConflict>, StoreError> {
         let is_apart = self.valkey_server().is_some();
         if let (Some(valkey), Some(UserRequestOutcome { slot, .. })) = (self.valkey_server(), obeyed) {
             // The slot is written first, under a name that makes it happen once. If the process dies in
             // between, a later one finds the slot changed, and writes the rest.
-            let name = request_name(told);
+            let name = request_name(user_request);
             match box_future(|| valkey.swap_slots(std::slice::from_ref(slot), false, Some(&name))).await? {
                 SwapOutcome::PerSlot(swapped) if swapped.iter().all(Result::is_ok) => {}
                 SwapOutcome::AlreadyDone => {}
                 SwapOutcome::PerSlot(_) | SwapOutcome::SwitchedOff => return Ok(Err(VersionConflict)),
             }
         }
-        let (told, obeyed, now) = (told.clone(), obeyed.cloned(), self.0.clock.now());
+        let (user_request, obeyed, now) = (user_request.clone(), obeyed.cloned(), self.0.clock.now());
         self.write(move |connection| {
             if let Some(UserRequestOutcome { slot: (version, slot), events, act, dismissal, allowed }) =
                 &obeyed
@@ -180,22 +180,22 @@ impl SweepStore for Store {
                 if !is_apart && slots::swap(connection, *version, slot.clone())?.is_err() {
                     return Ok(Err(VersionConflict));
                 }
-                if matches!(told.origin, RequestOrigin::Check { .. }) {
-                    mark_status_unset(connection, &told.pr.key())?;
+                if matches!(user_request.origin, RequestOrigin::Check { .. }) {
+                    mark_status_unset(connection, &user_request.pr.key())?;
                 }
                 history::append_events(connection, events)?;
                 operations::audit::append(connection, std::slice::from_ref(act), now)?;
                 if let Some(dismissal) = dismissal {
-                    dismissals::store_dismissal(connection, &told.pr.key(), dismissal)?;
+                    dismissals::store_dismissal(connection, &user_request.pr.key(), dismissal)?;
                 }
                 if let Some(level) = allowed
-                    && is_unserved(connection, &told)?
+                    && is_unserved(connection, &user_request)?
                 {
                     ledger::raise_allowance(connection, level, now)?;
                 }
             }
-            let PrId { forge, repository, number } = &told.pr;
-            match &told.origin {
+            let PrId { forge, repository, number } = &user_request.pr;
+            match &user_request.origin {
                 RequestOrigin::Comment { kind, id } => {
                     let sql = "UPDATE comment_seen SET served = 1
                                WHERE forge = ?1 AND repository = ?2 AND kind = ?3 AND id = ?4";
@@ -210,7 +210,7 @@ impl SweepStore for Store {
                     // A label that another user has set since is another request.
                     let sql = "DELETE FROM label_set WHERE forge = ?1 AND repository = ?2 AND number = ?3
                                AND name = ?4 AND at = ?5";
-                    let row = (forge, repository, number, name, told.at.0);
+                    let row = (forge, repository, number, name, user_request.at.0);
                     connection.sql(sql).execute(row)?
                 }
             };

@@ -242,12 +242,13 @@ async fn a_comment_acts_once_together_with_what_it_changes() {
 async fn comments_of_one_repository_do_not_take_the_places_of_others() {
     let (_home, store) = new_store().await;
     for (of, comments) in [("1", vec![1, 2, 3]), ("2", vec![4, 6]), ("3", vec![5])] {
-        let told = |id| UserRequest { pr: pull_request_id(of, 7), ..comment(7, CommentKind::Diff, id, NOW) };
-        let told: Vec<UserRequest> = comments.into_iter().map(told).collect();
-        store.store_requests(&told, &repository(of, "octo/some", 1), None).await.unwrap();
+        let user_request =
+            |id| UserRequest { pr: pull_request_id(of, 7), ..comment(7, CommentKind::Diff, id, NOW) };
+        let user_request: Vec<UserRequest> = comments.into_iter().map(user_request).collect();
+        store.store_requests(&user_request, &repository(of, "octo/some", 1), None).await.unwrap();
     }
     let unserved = async |limit| -> Vec<u64> {
-        let number = |told: UserRequest| match told.origin {
+        let number = |user_request: UserRequest| match user_request.origin {
             RequestOrigin::Comment { id, .. } => id,
             RequestOrigin::Check { account, .. } => account.as_str().parse().unwrap(),
             RequestOrigin::Label { .. } => 0,

@@ -268,8 +268,8 @@ fn gate_report<'a>(result: &'a GateResult, change: Option<&ReviewedChange>) -> G
 }
 
 impl<'a> From<&'a GateFinding> for GateFindingJson<'a> {
-    fn from(said: &'a GateFinding) -> Self {
-        let GateFinding { by, location, text } = said;
+    fn from(finding: &'a GateFinding) -> Self {
+        let GateFinding { by, location, text } = finding;
         let (path, line) = location.as_ref().map(|(path, line)| (path.to_string(), *line)).unzip();
         Self { by, path, line, text }
     }

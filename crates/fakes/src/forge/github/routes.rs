@@ -152,8 +152,8 @@ fn apply_etag(world: &mut ForgeInstance, mut reply: ApiReply, known: Option<&Hea
 }
 
 /// Adds GitHub's headers to a response.
-fn add_headers(world: &mut ForgeInstance, reply: ApiReply, asked: &HeaderContext<'_>) -> ApiReply {
-    let known = asked.headers.get(header::IF_NONE_MATCH).filter(|_| asked.is_get);
+fn add_headers(world: &mut ForgeInstance, reply: ApiReply, context: &HeaderContext<'_>) -> ApiReply {
+    let known = context.headers.get(header::IF_NONE_MATCH).filter(|_| context.is_get);
     let reply = apply_etag(world, reply, known);
     let (used, now) = (world.used, world.now());
     let (limit, in_hour) = match world.limit {
@@ -169,7 +169,7 @@ fn add_headers(world: &mut ForgeInstance, reply: ApiReply, asked: &HeaderContext
         ("x-ratelimit-used", in_hour.to_string()),
         // Whole hours, so the same clock gives the same response.
         ("x-ratelimit-reset", (now.div_euclid(3600) + 1).saturating_mul(3600).to_string()),
-        ("x-ratelimit-resource", asked.resource.to_owned()),
+        ("x-ratelimit-resource", context.resource.to_owned()),
     ];
     with_headers(reply, general)
 }

@@ -51,21 +51,21 @@ impl FakeRepo {
     ///
     /// # Errors
     /// There is no such repository, or its branches cannot be written.
-    pub async fn restore_snapshot(&self, kept: &FakeRepoSnapshot) -> Result<(), FakeError> {
-        let kept = kept.clone();
+    pub async fn restore_snapshot(&self, snapshot: &FakeRepoSnapshot) -> Result<(), FakeError> {
+        let snapshot = snapshot.clone();
         self.with_repository(move |_, repo| {
             let now: Vec<String> = repo.git.refs("").map(|(name, _)| name.to_owned()).collect();
-            for name in now.iter().filter(|name| !kept.refs.contains_key(*name)) {
+            for name in now.iter().filter(|name| !snapshot.refs.contains_key(*name)) {
                 repo.git.delete_ref(name)?;
             }
-            for (name, sha) in &kept.refs {
+            for (name, sha) in &snapshot.refs {
                 if repo.git.tip(name) != Some(sha.as_str()) {
                     repo.git.set_ref(name, sha)?;
                 }
             }
-            (repo.pulls, repo.issues, repo.labels) = (kept.pulls, kept.issues, kept.labels);
-            (repo.statuses, repo.checks, repo.bots) = (kept.statuses, kept.checks, kept.bots);
-            repo.reports = kept.reports;
+            (repo.pulls, repo.issues, repo.labels) = (snapshot.pulls, snapshot.issues, snapshot.labels);
+            (repo.statuses, repo.checks, repo.bots) = (snapshot.statuses, snapshot.checks, snapshot.bots);
+            repo.reports = snapshot.reports;
             Ok(())
         })
         .await

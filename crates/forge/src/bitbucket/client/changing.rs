@@ -17,16 +17,16 @@ const MAX_TRIES: u32 = 3;
 
 impl<C: BitbucketApi> BitbucketClient<C> {
     /// Returns an error for a draft where the forge has no drafts.
-    fn check_drafts(&self, what: &str) -> Result<(), ForgeError> {
+    fn check_drafts(&self, purpose: &str) -> Result<(), ForgeError> {
         let row = self.calls.capability_row();
-        if row.drafts { Ok(()) } else { Err(rejected_error(what, &format!("{} has no drafts", row.name))) }
+        if row.drafts { Ok(()) } else { Err(rejected_error(purpose, &format!("{} has no drafts", row.name))) }
     }
 
     /// Reads a pull request and changes it, again if it was changed in between. `plan` returns the change for
     /// the pull request as it was read; `None` means no change.
     async fn change<'a>(
         &self,
-        what: &str,
+        purpose: &str,
         number: u64,
         own: bool,
         plan: impl Fn(&BitbucketPullRequest) -> Result<Option<PullRequestEdit<'a>>, ForgeError>,
@@ -34,12 +34,12 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let mut tries = 0;
         loop {
             let pull = match own {
-                true => self.read_own_pull(what, number).await?,
-                false => self.read_pull(what, number).await?,
+                true => self.read_own_pull(purpose, number).await?,
+                false => self.read_pull(purpose, number).await?,
             };
             let Some(change) = plan(&pull)? else { return Ok(()) };
             tries += 1;
-            match self.calls.change_pull(what, &self.repo, &pull, change).await {
+            match self.calls.change_pull(purpose, &self.repo, &pull, change).await {
                 Err(ForgeError::Stale { .. }) if tries < MAX_TRIES => {}
                 changed => return changed,
             }
@@ -135,13 +135,13 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 
     /// Reads a pull request; an error if it is not ours.
-    async fn read_own_pull(&self, what: &str, number: u64) -> Result<BitbucketPullRequest, ForgeError> {
+    async fn read_own_pull(&self, purpose: &str, number: u64) -> Result<BitbucketPullRequest, ForgeError> {
         let accounts = self.accounts().await?;
-        let pull = self.read_pull(what, number).await?;
+        let pull = self.read_pull(purpose, number).await?;
         let is_ours = accounts.is_ours(pull.author.as_ref());
         match self.read_topic(0, is_ours, &pull.text) {
             (Some(_), _) => Ok(pull),
-            (None, _) => Err(not_ours(what)),
+            (None, _) => Err(not_ours(purpose)),
         }
     }
 

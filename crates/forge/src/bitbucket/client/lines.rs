@@ -14,8 +14,8 @@ use crate::http::unavailable_error;
 use crate::marker::without_seed;
 
 /// Returns the error for places on a commit that is no longer the head.
-fn head_moved_error(what: &str) -> ForgeError {
-    rejected_error(what, "the head has moved on")
+fn head_moved_error(purpose: &str) -> ForgeError {
+    rejected_error(purpose, "the head has moved on")
 }
 
 /// Returns the error after a comment was made that may be on a line of another commit: the call is not surely
@@ -34,8 +34,8 @@ fn unsure_error(error: ForgeError) -> ForgeError {
     }
 }
 
-fn unsure_of(what: &str, error: &ForgeError) -> ForgeError {
-    unavailable_error(what, &format!("a comment was posted, but may be on another line: {error}"))
+fn unsure_of(purpose: &str, error: &ForgeError) -> ForgeError {
+    unavailable_error(purpose, &format!("a comment was posted, but may be on another line: {error}"))
 }
 
 /// Returns our comment on lines for this topic, if its lines still exist.
@@ -95,28 +95,28 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     /// another commit before or after.
     pub(super) async fn post_line_comments(
         &self,
-        what: &str,
+        purpose: &str,
         commit: &Sha,
         drafts: &[(&CodeLocation, &Topic, &str)],
     ) -> Result<Vec<Result<CommentId, ForgeError>>, ForgeError> {
         if drafts.is_empty() {
             return Ok(Vec::new());
         }
-        if !self.is_head(what, commit).await? {
-            return Ok(drafts.iter().map(|_| Err(head_moved_error(what))).collect());
+        if !self.is_head(purpose, commit).await? {
+            return Ok(drafts.iter().map(|_| Err(head_moved_error(purpose))).collect());
         }
         let mut placed = Vec::with_capacity(drafts.len());
         for (place, topic, body) in drafts {
-            match self.post_diff_comment(what, DiffPlace::Lines(commit, place), topic, body).await {
+            match self.post_diff_comment(purpose, DiffPlace::Lines(commit, place), topic, body).await {
                 said @ (Ok(_) | Err(ForgeError::Rejected { .. })) => placed.push(said),
                 Err(error) => return Err(error),
             }
         }
-        if placed.iter().any(Result::is_ok) && !self.is_head(what, commit).await.map_err(unsure_error)? {
+        if placed.iter().any(Result::is_ok) && !self.is_head(purpose, commit).await.map_err(unsure_error)? {
             for said in &mut placed {
                 if let Ok(comment) = said {
                     self.delete_comment(comment).await.map_err(unsure_error)?;
-                    *said = Err(head_moved_error(what));
+                    *said = Err(head_moved_error(purpose));
                 }
             }
         }
@@ -124,20 +124,20 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 
     /// Returns true if this commit is the head. Requested only where comments always go to the current head.
-    async fn is_head(&self, what: &str, commit: &Sha) -> Result<bool, ForgeError> {
+    async fn is_head(&self, purpose: &str, commit: &Sha) -> Result<bool, ForgeError> {
         let follows_head = self.calls.capability_row().anchored == AnchorCommit::Head;
-        Ok(!follows_head || self.read_pull(what, self.id.number).await?.head.commit == *commit)
+        Ok(!follows_head || self.read_pull(purpose, self.id.number).await?.head.commit == *commit)
     }
 
     async fn post_diff_comment(
         &self,
-        what: &str,
+        purpose: &str,
         on: DiffPlace<'_>,
         topic: &Topic,
         body: &str,
     ) -> Result<CommentId, ForgeError> {
         let text = self.add_topic_marker(self.id.number, topic, body);
         let new = NewBitbucketComment { text: &text, parent: None, location: Some(on) };
-        Ok(comment_id(self.calls.create_note(what, &self.repo, self.id.number, new).await?.id))
+        Ok(comment_id(self.calls.create_note(purpose, &self.repo, self.id.number, new).await?.id))
     }
 }

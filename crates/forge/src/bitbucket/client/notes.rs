@@ -23,14 +23,14 @@ pub(super) fn comment_id(number: u64) -> CommentId {
 }
 
 /// Parses the number of a comment from its id.
-pub(super) fn number_of(what: &str, comment: &CommentId) -> Result<u64, ForgeError> {
-    let wrong = |_| rejected_error(what, "the comment id is not a number, so it is not from this forge");
+pub(super) fn number_of(purpose: &str, comment: &CommentId) -> Result<u64, ForgeError> {
+    let wrong = |_| rejected_error(purpose, "the comment id is not a number, so it is not from this forge");
     comment.as_str().parse().map_err(wrong)
 }
 
 /// Returns the number of the comment that began a thread, which is the id of the thread.
-pub(super) fn first_of(what: &str, thread: &ThreadId) -> Result<u64, ForgeError> {
-    number_of(what, &CommentId::new(thread.as_str()))
+pub(super) fn first_of(purpose: &str, thread: &ThreadId) -> Result<u64, ForgeError> {
+    number_of(purpose, &CommentId::new(thread.as_str()))
 }
 
 /// Returns the state of the thread that a comment began.
@@ -54,8 +54,8 @@ pub(super) fn is_same(read: &str, given: &str) -> bool {
 }
 
 impl<C: BitbucketApi> BitbucketClient<C> {
-    async fn notes_of(&self, what: &str, number: u64) -> Result<Vec<BitbucketComment>, ForgeError> {
-        self.calls.list_notes(what, &self.repo, number).await
+    async fn notes_of(&self, purpose: &str, number: u64) -> Result<Vec<BitbucketComment>, ForgeError> {
+        self.calls.list_notes(purpose, &self.repo, number).await
     }
 
     /// Returns the item that a text of ours shows, if its marker is for this place and this producer. The
@@ -233,11 +233,11 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         // The clocks of other forges have whole seconds, so the time is rounded down to a second before it is
         // compared.
         let since = UnixMillis(since.0.div_euclid(1000) * 1000);
-        let mut said = self.find_comments_with_text(text).await?.into_iter();
-        let ours = |said: &ConversationComment| {
-            said.author.as_ref().is_some_and(|author| author.ours) && said.at >= since
+        let mut comment = self.find_comments_with_text(text).await?.into_iter();
+        let ours = |comment: &ConversationComment| {
+            comment.author.as_ref().is_some_and(|author| author.ours) && comment.at >= since
         };
-        Ok(said.rfind(ours))
+        Ok(comment.rfind(ours))
     }
 
     pub(super) async fn ensure_exact_comment(
@@ -270,12 +270,12 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     /// it.
     async fn find_own_comment(
         &self,
-        what: &str,
+        purpose: &str,
         number: u64,
         topic: &Topic,
     ) -> Result<Option<(u64, String, BitbucketAccountKind)>, ForgeError> {
         let accounts = self.accounts().await?;
-        let notes = self.notes_of(what, number).await?;
+        let notes = self.notes_of(purpose, number).await?;
         let talk = notes.iter().filter(|note| note.location.is_none() && !note.is_deleted);
         let mut ours = talk.filter_map(|note| {
             let whose = accounts.account_kind(note.author.as_ref()?)?;
@@ -313,13 +313,13 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     /// Returns our answer on this topic in the thread that this comment began.
     pub(super) async fn find_answer(
         &self,
-        what: &str,
+        purpose: &str,
         first: &CommentId,
         topic: &Topic,
     ) -> Result<Option<CommentId>, ForgeError> {
-        let first = number_of(what, first)?;
+        let first = number_of(purpose, first)?;
         let accounts = self.accounts().await?;
-        let notes = self.notes_of(what, self.id.number).await?;
+        let notes = self.notes_of(purpose, self.id.number).await?;
         let mut answers = notes.iter().filter(|note| note.first == first && note.id != first);
         let found = answers.find(|note| {
             let is_ours = accounts.is_ours(note.author.as_ref());
@@ -383,13 +383,13 @@ impl<C: BitbucketApi> BitbucketClient<C> {
 
     async fn create_inline(
         &self,
-        what: &str,
+        purpose: &str,
         on: DiffPlace<'_>,
         draft: &InlineDraft,
     ) -> Result<CommentId, ForgeError> {
         let text = self.marked_item(&draft.item, &draft.body);
         let new = NewBitbucketComment { text: &text, parent: None, location: Some(on) };
-        Ok(comment_id(self.calls.create_note(what, &self.repo, self.id.number, new).await?.id))
+        Ok(comment_id(self.calls.create_note(purpose, &self.repo, self.id.number, new).await?.id))
     }
 
     /// Returns our comments on these items; `None` if none of them exists.
@@ -495,13 +495,13 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     /// `None` if it is gone.
     async fn own_comment_number(
         &self,
-        what: &str,
+        purpose: &str,
         number: u64,
         comment: &CommentId,
     ) -> Result<Option<u64>, ForgeError> {
-        let id = number_of(what, comment)?;
+        let id = number_of(purpose, comment)?;
         let accounts = self.accounts().await?;
-        let note = match self.calls.load_note(what, &self.repo, (number, id)).await {
+        let note = match self.calls.load_note(purpose, &self.repo, (number, id)).await {
             Ok(note) if note.is_deleted => return Ok(None),
             Ok(note) => note,
             Err(ForgeError::NotFound { .. }) => return Ok(None),
@@ -510,7 +510,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         // No other account can change the comment of a former account of ours.
         let whose = note.author.as_ref().and_then(|user| accounts.account_kind(user));
         let (topic, _) = self.read_topic(number, whose == Some(BitbucketAccountKind::Present), &note.text);
-        if topic.is_some() && note.location.is_none() { Ok(Some(id)) } else { Err(not_ours(what)) }
+        if topic.is_some() && note.location.is_none() { Ok(Some(id)) } else { Err(not_ours(purpose)) }
     }
 
     pub(super) async fn remove_comment(&self, number: u64, comment: &CommentId) -> Result<(), ForgeError> {
@@ -535,6 +535,6 @@ fn conversation_comment(accounts: &BitbucketAccounts<'_>, note: &BitbucketCommen
 }
 
 /// Returns the error for a change of a comment or pull request that is not ours.
-pub(super) fn not_ours(what: &str) -> ForgeError {
-    rejected_error(what, "Truing did not write it: it has another author or lacks our marker")
+pub(super) fn not_ours(purpose: &str) -> ForgeError {
+    rejected_error(purpose, "Truing did not write it: it has another author or lacks our marker")
 }

@@ -158,12 +158,12 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         Ok(pulls.into_iter().map(|pull| self.branch_pull(&accounts, pull)).collect())
     }
 
-    pub(super) fn check_branch(&self, what: &str, branch: &str) -> Result<(), ForgeError> {
+    pub(super) fn check_branch(&self, purpose: &str, branch: &str) -> Result<(), ForgeError> {
         if is_branch_name(branch) {
             Ok(())
         } else {
             let branch = line::visible_line(branch);
-            Err(rejected_error(what, &format!("`{branch}` is not a valid branch name")))
+            Err(rejected_error(purpose, &format!("`{branch}` is not a valid branch name")))
         }
     }
 

@@ -57,9 +57,12 @@ fn open_thread_page<'a>(threads: &'a [ReviewThread], finding: &LineDraft) -> Opt
 }
 
 /// Returns the comments of the findings of a draft, in its order.
-fn finding_comments(draft: &ReviewDraft, there: &HashMap<Topic, CommentId>) -> Vec<(Topic, CommentId)> {
+fn finding_comments(
+    draft: &ReviewDraft,
+    posted_comments: &HashMap<Topic, CommentId>,
+) -> Vec<(Topic, CommentId)> {
     let topics = draft.findings.iter().map(|finding| &finding.topic);
-    topics.filter_map(|topic| Some((topic.clone(), there.get(topic)?.clone()))).collect()
+    topics.filter_map(|topic| Some((topic.clone(), posted_comments.get(topic)?.clone()))).collect()
 }
 
 impl<C: BitbucketApi> BitbucketClient<C> {
@@ -111,7 +114,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     /// verdict, the review is only a comment.
     async fn decide(
         &self,
-        what: &str,
+        purpose: &str,
         accounts: &BitbucketAccounts<'_>,
         draft: &ReviewDraft,
     ) -> Result<(), ForgeError> {
@@ -119,15 +122,15 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let decided = match draft.event {
             ReviewEvent::Comment => return Ok(()),
             ReviewEvent::RequestChanges => {
-                let pull = self.read_pull(what, number).await?;
+                let pull = self.read_pull(purpose, number).await?;
                 // An account cannot give a verdict on its own pull request.
                 if accounts.is_ours(pull.author.as_ref()) {
                     return Ok(());
                 }
-                self.calls.request_changes(what, &self.repo, number, commit).await
+                self.calls.request_changes(purpose, &self.repo, number, commit).await
             }
             ReviewEvent::Withdraw => {
-                let pull = self.read_pull(what, number).await?;
+                let pull = self.read_pull(purpose, number).await?;
                 let stands = pull.reviewers.iter().any(|one| {
                     one.state == Some(ReviewState::ChangesRequested)
                         && accounts.account_kind(&one.user) == Some(BitbucketAccountKind::Present)
@@ -136,7 +139,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
                 if !stands || pull.head.commit != *commit {
                     return Ok(());
                 }
-                self.calls.withdraw_changes(what, &self.repo, number, commit).await
+                self.calls.withdraw_changes(purpose, &self.repo, number, commit).await
             }
         };
         match decided {
@@ -161,7 +164,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         accounts: &BitbucketAccounts<'_>,
         notes: &[BitbucketComment],
         draft: &ReviewDraft,
-        there: &HashMap<Topic, CommentId>,
+        posted_comments: &HashMap<Topic, CommentId>,
     ) -> Option<PostedReview> {
         let talk = notes.iter().filter(|note| note.location.is_none() && !note.is_deleted);
         let mut marked = talk.filter(|note| {
@@ -173,7 +176,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         });
         marked.next().map(|note| PostedReview::Review {
             id: ReviewId::new(note.id.to_string()),
-            comments: finding_comments(draft, there),
+            comments: finding_comments(draft, posted_comments),
         })
     }
 

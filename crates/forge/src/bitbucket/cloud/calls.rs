@@ -30,10 +30,10 @@ use crate::http::ForgeRequest;
 
 /// Returns the place of a comment. `to` and `start_to` are lines of the new side, `from` and `start_from` of
 /// the old side. The format has no field for a commit.
-fn inline_fields(what: &str, on: DiffPlace<'_>) -> Result<Value, ForgeError> {
+fn inline_fields(purpose: &str, on: DiffPlace<'_>) -> Result<Value, ForgeError> {
     let (DiffPlace::Lines(_, place) | DiffPlace::File(_, place)) = on;
     let Some(path) = place.path.as_str() else {
-        return Err(rejected_error(what, "Bitbucket does not accept a path that is not UTF-8"));
+        return Err(rejected_error(purpose, "Bitbucket does not accept a path that is not UTF-8"));
     };
     let mut inline = json!({ "path": path });
     if let DiffPlace::Lines(_, CodeLocation { side, start_line, end_line, .. }) = on {
@@ -52,20 +52,20 @@ fn inline_fields(what: &str, on: DiffPlace<'_>) -> Result<Value, ForgeError> {
 impl BitbucketCloud {
     /// Returns an error if a write has shown that the token belongs to an account other than the configured
     /// one.
-    fn wrong_account_error(&self, what: &str) -> Option<ForgeError> {
+    fn wrong_account_error(&self, purpose: &str) -> Option<ForgeError> {
         let CloudInner { options, learnt, .. } = &*self.inner;
         let (name, told, id) = (&options.name, options.account.as_ref()?, learnt.other_account.get()?);
         let message = format!("the token writes as {id}, and forge.{name}.account is {told}: set it to {id}");
-        Some(ForgeError::Forbidden { request: what.to_owned(), message })
+        Some(ForgeError::Forbidden { request: purpose.to_owned(), message })
     }
 
     /// Returns true if this login may push, as far as the forge reports it.
-    async fn may_push(&self, what: &str, repo: &str, id: &str) -> Option<bool> {
-        let (workspace, slug) = split_repository_name(what, repo).ok()?;
+    async fn may_push(&self, purpose: &str, repo: &str, id: &str) -> Option<bool> {
+        let (workspace, slug) = split_repository_name(purpose, repo).ok()?;
         let url = self.root(["user", "workspaces", workspace, "permissions", "repositories"]);
         let query = format!("repository.name={}", quote_text(slug));
         let listed: Vec<wire::CloudPermission> =
-            self.get_all(what, with_query(url, &[("q", &query)])).await.ok()?;
+            self.get_all(purpose, with_query(url, &[("q", &query)])).await.ok()?;
         let is_here = |one: &&wire::CloudPermission| {
             one.repository.as_ref().and_then(|of| of.uuid.as_deref()) == Some(id)
         };
@@ -75,18 +75,23 @@ impl BitbucketCloud {
 
     /// Returns true if a merge conflicts. The call redirects by design. `None` if the login may not make the
     /// call.
-    async fn has_conflicts(&self, what: &str, repo: &str, number: u64) -> Result<Option<bool>, ForgeError> {
-        let first =
-            ForgeRequest::get(what, self.pull_url(what, repo, number, &["conflicts"])?).allow_redirect();
-        let below = self.url(what, repo, &["file-conflicts", ""])?;
+    async fn has_conflicts(
+        &self,
+        purpose: &str,
+        repo: &str,
+        number: u64,
+    ) -> Result<Option<bool>, ForgeError> {
+        let first = ForgeRequest::get(purpose, self.pull_url(purpose, repo, number, &["conflicts"])?)
+            .allow_redirect();
+        let below = self.url(purpose, repo, &["file-conflicts", ""])?;
         let asked = async {
             let answer = self.send(&first).await?;
             let answer = match answer.location() {
                 None => answer,
                 Some(to) if to.path().starts_with(below.path()) => {
-                    self.send(&ForgeRequest::get(what, to)).await?
+                    self.send(&ForgeRequest::get(purpose, to)).await?
                 }
-                Some(_) => return Err(ForgeError::Moved { request: what.to_owned() }),
+                Some(_) => return Err(ForgeError::Moved { request: purpose.to_owned() }),
             };
             Ok(!super::parse_page::<Value>(&answer)?.0.is_empty())
         };
@@ -104,12 +109,12 @@ impl BitbucketCloud {
     }
 
     /// Returns the address of our own request for changes. The request has no commit.
-    fn changes_url(&self, what: &str, repo: &str, number: u64) -> Result<Url, ForgeError> {
-        self.pull_url(what, repo, number, &["request-changes"])
+    fn changes_url(&self, purpose: &str, repo: &str, number: u64) -> Result<Url, ForgeError> {
+        self.pull_url(purpose, repo, number, &["request-changes"])
     }
 
-    fn comment_url(&self, what: &str, repo: &str, number: u64, id: u64) -> Result<Url, ForgeError> {
-        self.pull_url(what, repo, number, &["comments", &id.to_string()])
+    fn comment_url(&self, purpose: &str, repo: &str, number: u64, id: u64) -> Result<Url, ForgeError> {
+        self.pull_url(purpose, repo, number, &["comments", &id.to_string()])
     }
 }
 
@@ -145,26 +150,26 @@ impl BitbucketApi for BitbucketCloud {
         self.inner.learnt.own.get_or_try_init(ask).await.cloned()
     }
 
-    async fn pull(&self, what: &str, repo: &str, number: u64) -> Result<BitbucketPullRequest, ForgeError> {
-        let body: wire::CloudPull = self.get(what, self.pull_url(what, repo, number, &[])?).await?;
-        self.read_pull(what, repo, body, true).await
+    async fn pull(&self, purpose: &str, repo: &str, number: u64) -> Result<BitbucketPullRequest, ForgeError> {
+        let body: wire::CloudPull = self.get(purpose, self.pull_url(purpose, repo, number, &[])?).await?;
+        self.read_pull(purpose, repo, body, true).await
     }
 
     async fn pulls_of(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         branch: &str,
     ) -> Result<Vec<BitbucketPullRequest>, ForgeError> {
         let query = format!("source.branch.name={}", quote_text(branch));
         let states = ["OPEN", "MERGED", "DECLINED", "SUPERSEDED"].map(|state| ("state", state));
-        let url = with_query(self.url(what, repo, &["pullrequests"])?, &states);
+        let url = with_query(self.url(purpose, repo, &["pullrequests"])?, &states);
         let url = with_query(url, &[("q", &query), ("sort", "-created_on"), ("pagelen", "50")]);
         let mut pulls = Vec::new();
-        let bodies: Vec<wire::CloudPull> = self.get_all(what, url).await?;
+        let bodies: Vec<wire::CloudPull> = self.get_all(purpose, url).await?;
         // Forks have branches with the same name.
         for body in bodies.into_iter().filter(wire::CloudPull::is_from_same_repository) {
-            pulls.extend(self.read_listed(what, repo, body, false).await?);
+            pulls.extend(self.read_listed(purpose, repo, body, false).await?);
         }
         pulls.sort_by_key(|pull| std::cmp::Reverse((pull.created, pull.number)));
         Ok(pulls)
@@ -172,26 +177,27 @@ impl BitbucketApi for BitbucketCloud {
 
     async fn list_notes(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         number: u64,
     ) -> Result<Vec<BitbucketComment>, ForgeError> {
-        self.read_notes(what, repo, number).await
+        self.read_notes(purpose, repo, number).await
     }
 
     async fn load_note(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         of: (u64, u64),
     ) -> Result<BitbucketComment, ForgeError> {
-        let comment: wire::CloudComment = self.get(what, self.comment_url(what, repo, of.0, of.1)?).await?;
-        comment.into_note(what)
+        let comment: wire::CloudComment =
+            self.get(purpose, self.comment_url(purpose, repo, of.0, of.1)?).await?;
+        comment.into_note(purpose)
     }
 
     async fn create_note(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         number: u64,
         new: NewBitbucketComment<'_>,
@@ -202,12 +208,12 @@ impl BitbucketApi for BitbucketCloud {
         }
         let is_on_diff = new.location.is_some();
         if let Some(on) = new.location {
-            body["inline"] = inline_fields(what, on)?;
+            body["inline"] = inline_fields(purpose, on)?;
         }
-        let url = self.pull_url(what, repo, number, &["comments"])?;
-        let call = ForgeRequest::create(what, url, body);
+        let url = self.pull_url(purpose, repo, number, &["comments"])?;
+        let call = ForgeRequest::create(purpose, url, body);
         let call = if is_on_diff { call.for_diff_comment() } else { call };
-        let made = self.send(&call).await?.json::<wire::CloudComment>()?.into_note(what)?;
+        let made = self.send(&call).await?.json::<wire::CloudComment>()?.into_note(purpose)?;
         let (Some(told), Some(author)) = (&self.inner.options.account, &made.author) else { return Ok(made) };
         if author.id.as_str().eq_ignore_ascii_case(told) {
             return Ok(made);
@@ -215,19 +221,25 @@ impl BitbucketApi for BitbucketCloud {
         // Our texts would not be recognised as ours, so nothing more is written. Another process may have set
         // this.
         drop(self.inner.learnt.other_account.set(author.id.clone()));
-        self.delete_note(what, repo, (number, made.id)).await?;
-        Err(self.wrong_account_error(what).unwrap_or_else(|| no_account_error(what)))
+        self.delete_note(purpose, repo, (number, made.id)).await?;
+        Err(self.wrong_account_error(purpose).unwrap_or_else(|| no_account_error(purpose)))
     }
 
-    async fn edit_note(&self, what: &str, repo: &str, of: (u64, u64), text: &str) -> Result<(), ForgeError> {
+    async fn edit_note(
+        &self,
+        purpose: &str,
+        repo: &str,
+        of: (u64, u64),
+        text: &str,
+    ) -> Result<(), ForgeError> {
         let body = json!({ "content": { "raw": text } });
-        let url = self.comment_url(what, repo, of.0, of.1)?;
-        self.send(&ForgeRequest::set(what, Method::PUT, url, Some(body))).await?.check_body()
+        let url = self.comment_url(purpose, repo, of.0, of.1)?;
+        self.send(&ForgeRequest::set(purpose, Method::PUT, url, Some(body))).await?.check_body()
     }
 
-    async fn delete_note(&self, what: &str, repo: &str, of: (u64, u64)) -> Result<(), ForgeError> {
-        let url = self.comment_url(what, repo, of.0, of.1)?;
-        match self.send(&ForgeRequest::set(what, Method::DELETE, url, None)).await {
+    async fn delete_note(&self, purpose: &str, repo: &str, of: (u64, u64)) -> Result<(), ForgeError> {
+        let url = self.comment_url(purpose, repo, of.0, of.1)?;
+        match self.send(&ForgeRequest::set(purpose, Method::DELETE, url, None)).await {
             // The comment is to be gone. A first try whose response was lost may have deleted it.
             Ok(_) | Err(ForgeError::NotFound { .. }) => Ok(()),
             Err(error) => Err(error),
@@ -236,20 +248,20 @@ impl BitbucketApi for BitbucketCloud {
 
     async fn settle_thread(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         number: u64,
         first: u64,
         resolved: bool,
     ) -> Result<(), ForgeError> {
-        let url = self.pull_url(what, repo, number, &["comments", &first.to_string(), "resolve"])?;
+        let url = self.pull_url(purpose, repo, number, &["comments", &first.to_string(), "resolve"])?;
         let method = if resolved { Method::POST } else { Method::DELETE };
-        match self.send(&ForgeRequest::set(what, method, url, None)).await {
+        match self.send(&ForgeRequest::set(purpose, method, url, None)).await {
             Ok(answer) => answer.check_body(),
             Err(ForgeError::Stale { .. }) if resolved => Ok(()),
             // The thread is open already or the comment is gone; this call reports a comment that is gone.
             Err(ForgeError::NotFound { .. }) if !resolved => {
-                self.load_note(what, repo, (number, first)).await.map(drop)
+                self.load_note(purpose, repo, (number, first)).await.map(drop)
             }
             Err(error) => Err(error),
         }
@@ -257,17 +269,17 @@ impl BitbucketApi for BitbucketCloud {
 
     async fn change_pull(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         pull: &BitbucketPullRequest,
         change: PullRequestEdit<'_>,
     ) -> Result<(), ForgeError> {
-        self.update_pull(what, repo, pull, change, None).await
+        self.update_pull(purpose, repo, pull, change, None).await
     }
 
     async fn create_pull(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         draft: &PullDraft,
         text: &str,
@@ -280,20 +292,25 @@ impl BitbucketApi for BitbucketCloud {
             "draft": draft.draft,
             "close_source_branch": false,
         });
-        let url = self.url(what, repo, &["pullrequests"])?;
-        let made: wire::CloudPull = self.send(&ForgeRequest::create(what, url, body)).await?.json()?;
-        self.read_pull(what, repo, made, false).await
+        let url = self.url(purpose, repo, &["pullrequests"])?;
+        let made: wire::CloudPull = self.send(&ForgeRequest::create(purpose, url, body)).await?.json()?;
+        self.read_pull(purpose, repo, made, false).await
     }
 
-    async fn decline(&self, what: &str, repo: &str, pull: &BitbucketPullRequest) -> Result<(), ForgeError> {
-        let url = self.pull_url(what, repo, pull.number, &["decline"])?;
+    async fn decline(
+        &self,
+        purpose: &str,
+        repo: &str,
+        pull: &BitbucketPullRequest,
+    ) -> Result<(), ForgeError> {
+        let url = self.pull_url(purpose, repo, pull.number, &["decline"])?;
         // A second try would be rejected because the pull request is then declined.
-        self.send(&ForgeRequest::create(what, url, json!({})).without_body()).await?.check_body()
+        self.send(&ForgeRequest::create(purpose, url, json!({})).without_body()).await?.check_body()
     }
 
     async fn request_reviewer(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         pull: &BitbucketPullRequest,
         login: &str,
@@ -301,37 +318,54 @@ impl BitbucketApi for BitbucketCloud {
         // Any account can choose any login name.
         if !login.starts_with('{') {
             let message = "Bitbucket Cloud identifies an account only by its UUID: name it as {…}";
-            return Err(rejected_error(what, message));
+            return Err(rejected_error(purpose, message));
         }
-        self.update_pull(what, repo, pull, PullRequestEdit::default(), Some(login)).await
+        self.update_pull(purpose, repo, pull, PullRequestEdit::default(), Some(login)).await
     }
 
-    async fn request_changes(&self, what: &str, repo: &str, number: u64, _: &Sha) -> Result<(), ForgeError> {
-        let url = self.changes_url(what, repo, number)?;
-        self.send(&ForgeRequest::set(what, Method::POST, url, None)).await?.check_body()
+    async fn request_changes(
+        &self,
+        purpose: &str,
+        repo: &str,
+        number: u64,
+        _: &Sha,
+    ) -> Result<(), ForgeError> {
+        let url = self.changes_url(purpose, repo, number)?;
+        self.send(&ForgeRequest::set(purpose, Method::POST, url, None)).await?.check_body()
     }
 
-    async fn withdraw_changes(&self, what: &str, repo: &str, number: u64, _: &Sha) -> Result<(), ForgeError> {
-        let url = self.changes_url(what, repo, number)?;
-        match self.send(&ForgeRequest::set(what, Method::DELETE, url, None)).await {
+    async fn withdraw_changes(
+        &self,
+        purpose: &str,
+        repo: &str,
+        number: u64,
+        _: &Sha,
+    ) -> Result<(), ForgeError> {
+        let url = self.changes_url(purpose, repo, number)?;
+        match self.send(&ForgeRequest::set(purpose, Method::DELETE, url, None)).await {
             // There is none any more. A first try whose response was lost may have removed it.
             Ok(_) | Err(ForgeError::NotFound { .. }) => Ok(()),
             Err(error) => Err(error),
         }
     }
 
-    async fn commits(&self, what: &str, repo: &str, number: u64) -> Result<Vec<BitbucketCommit>, ForgeError> {
-        let url = with_query(self.pull_url(what, repo, number, &["commits"])?, &[("pagelen", "100")]);
-        let newest_first: Vec<wire::CloudCommit> = self.get_all(what, url).await?;
+    async fn commits(
+        &self,
+        purpose: &str,
+        repo: &str,
+        number: u64,
+    ) -> Result<Vec<BitbucketCommit>, ForgeError> {
+        let url = with_query(self.pull_url(purpose, repo, number, &["commits"])?, &[("pagelen", "100")]);
+        let newest_first: Vec<wire::CloudCommit> = self.get_all(purpose, url).await?;
         let read = |commit: wire::CloudCommit| {
             let (raw, user) = commit.author.map(|author| (author.raw, author.user)).unwrap_or_default();
             let (name, email) = raw.split_once('<').unwrap_or((&raw, ""));
             Ok(BitbucketCommit {
-                sha: parse_sha(what, &commit.hash)?,
+                sha: parse_sha(purpose, &commit.hash)?,
                 user: user.and_then(wire::CloudAccount::user),
                 name: name.trim().to_owned(),
                 email: email.trim_end_matches('>').to_owned(),
-                committed: commit.date.map_or(Ok(UnixMillis(0)), |at| parse_instant(what, &at))?,
+                committed: commit.date.map_or(Ok(UnixMillis(0)), |at| parse_instant(purpose, &at))?,
             })
         };
         newest_first.into_iter().rev().map(read).collect()
@@ -339,11 +373,11 @@ impl BitbucketApi for BitbucketCloud {
 
     async fn preview_merge(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         pull: &BitbucketPullRequest,
     ) -> Result<MergePreview, ForgeError> {
-        let conflicts = self.has_conflicts(what, repo, pull.number).await?;
+        let conflicts = self.has_conflicts(purpose, repo, pull.number).await?;
         let state = match (conflicts, pull.is_mergeable) {
             (Some(true), _) => Mergeable::Dirty,
             (_, Some(true)) | (Some(false), None) => Mergeable::Clean,
@@ -353,10 +387,10 @@ impl BitbucketApi for BitbucketCloud {
         Ok(MergePreview { conflicts, state })
     }
 
-    async fn checks(&self, what: &str, repo: &str, commit: &Sha) -> Result<Vec<CommitCheck>, ForgeError> {
-        let url = self.url(what, repo, &["commit", commit.as_str(), "statuses"])?;
+    async fn checks(&self, purpose: &str, repo: &str, commit: &Sha) -> Result<Vec<CommitCheck>, ForgeError> {
+        let url = self.url(purpose, repo, &["commit", commit.as_str(), "statuses"])?;
         let statuses: Vec<wire::CloudStatus> =
-            self.get_all(what, with_query(url, &[("pagelen", "100")])).await?;
+            self.get_all(purpose, with_query(url, &[("pagelen", "100")])).await?;
         // One key has one status; a new status replaces the old one.
         let check = |status: wire::CloudStatus| CommitCheck {
             name: status.name.filter(|name| !name.is_empty()).unwrap_or(status.key),
@@ -372,28 +406,33 @@ impl BitbucketApi for BitbucketCloud {
 
     async fn set_status(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         number: u64,
         status: &DesiredStatus,
     ) -> Result<(), ForgeError> {
-        self.set_report(what, repo, number, status).await?;
-        self.set_build(what, repo, number, status).await
+        self.set_report(purpose, repo, number, status).await?;
+        self.set_build(purpose, repo, number, status).await
     }
 
     async fn has_status(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         number: u64,
         status: &DesiredStatus,
     ) -> Result<bool, ForgeError> {
-        self.has_build(what, repo, number, status).await
+        self.has_build(purpose, repo, number, status).await
     }
 
-    async fn load_repository(&self, what: &str, id: &str, _: &str) -> Result<RepositoryDetails, ForgeError> {
-        let body: wire::CloudRepository = self.get(what, self.repository_id_url(id)).await?;
-        let push = self.may_push(what, &body.full_name, id).await;
+    async fn load_repository(
+        &self,
+        purpose: &str,
+        id: &str,
+        _: &str,
+    ) -> Result<RepositoryDetails, ForgeError> {
+        let body: wire::CloudRepository = self.get(purpose, self.repository_id_url(id)).await?;
+        let push = self.may_push(purpose, &body.full_name, id).await;
         Ok(RepositoryDetails {
             default_branch: body.mainbranch.map(|branch| branch.name).unwrap_or_default(),
             // The API has no field for a read-only repository, and no longer has issues.

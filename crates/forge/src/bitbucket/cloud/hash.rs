@@ -22,7 +22,7 @@ impl BitbucketCloud {
     /// there.
     pub(super) async fn full_hash(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         digits: &str,
         fork: Option<&str>,
@@ -32,19 +32,19 @@ impl BitbucketCloud {
         }
         let right = digits.len() >= MIN_DIGITS && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
         if !right {
-            return Err(unavailable_error(what, "a commit's hash is not a hexadecimal number"));
+            return Err(unavailable_error(purpose, "a commit's hash is not a hexadecimal number"));
         }
         let key = format!("{repo}/{digits}");
         if let Some(known) = self.learnt_hash(&key) {
             return Ok(known);
         }
-        let commit: wire::CloudCommitHash = match (self.commit(what, repo, digits).await, fork) {
-            (Err(ForgeError::NotFound { .. }), Some(fork)) => self.commit(what, fork, digits).await?,
+        let commit: wire::CloudCommitHash = match (self.commit(purpose, repo, digits).await, fork) {
+            (Err(ForgeError::NotFound { .. }), Some(fork)) => self.commit(purpose, fork, digits).await?,
             (read, _) => read?,
         };
-        let full = parse_sha(what, &commit.hash)?;
+        let full = parse_sha(purpose, &commit.hash)?;
         if !full.as_str().starts_with(&digits.to_ascii_lowercase()) {
-            return Err(unavailable_error(what, "the forge returned another commit than requested"));
+            return Err(unavailable_error(purpose, "the forge returned another commit than requested"));
         }
         self.learn_hash(key, full.clone());
         Ok(full)
@@ -55,7 +55,7 @@ impl BitbucketCloud {
     /// cached until the pull request changes.
     pub(super) async fn head_of(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         number: u64,
         updated: &str,
@@ -68,14 +68,14 @@ impl BitbucketCloud {
         if let Some(known) = self.learnt_hash(&key) {
             return Ok(known);
         }
-        let url = with_query(self.pull_url(what, repo, number, &["commits"])?, &[("pagelen", "1")]);
+        let url = with_query(self.pull_url(purpose, repo, number, &["commits"])?, &[("pagelen", "1")]);
         let (newest, _) =
-            parse_page::<wire::CloudCommitHash>(&self.send(&ForgeRequest::get(what, url)).await?)?;
+            parse_page::<wire::CloudCommitHash>(&self.send(&ForgeRequest::get(purpose, url)).await?)?;
         let newest =
-            newest.first().ok_or_else(|| unavailable_error(what, "the pull request has no commits"))?;
-        let full = parse_sha(what, &newest.hash)?;
+            newest.first().ok_or_else(|| unavailable_error(purpose, "the pull request has no commits"))?;
+        let full = parse_sha(purpose, &newest.hash)?;
         if !full.as_str().starts_with(&digits.to_ascii_lowercase()) {
-            return Err(unavailable_error(what, "the pull request changed while it was read"));
+            return Err(unavailable_error(purpose, "the pull request changed while it was read"));
         }
         self.learn_hash(key, full.clone());
         Ok(full)
@@ -96,10 +96,10 @@ impl BitbucketCloud {
 
     async fn commit(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         digits: &str,
     ) -> Result<wire::CloudCommitHash, ForgeError> {
-        self.get(what, self.url(what, repo, &["commit", digits])?).await
+        self.get(purpose, self.url(purpose, repo, &["commit", digits])?).await
     }
 }

@@ -15,7 +15,7 @@ impl BitbucketCloud {
     /// Lists do not need it and get [`Sha::null`].
     pub(super) async fn read_pull(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         body: wire::CloudPull,
         with_base: bool,
@@ -23,21 +23,21 @@ impl BitbucketCloud {
         let state = body.pull_state();
         let is_open = matches!(state, PullState::Open | PullState::Draft);
         let base = if with_base {
-            self.read_end(what, repo, body.destination, is_open).await?
+            self.read_end(purpose, repo, body.destination, is_open).await?
         } else {
             build_end(body.destination, Sha::null())
         };
         let asked = (body.id, body.updated_on.as_str());
         let head = match &body.source.commit {
             Some(commit) if is_open => {
-                let read = self.head_of(what, repo, asked.0, asked.1, &commit.hash).await;
+                let read = self.head_of(purpose, repo, asked.0, asked.1, &commit.hash).await;
                 Some(read.map_err(|error| fork_commit_error(error, fork_of(repo, &body.source)))?)
             }
             Some(_) | None => None,
         };
         let head = match head {
             Some(commit) => build_end(body.source, commit),
-            None => self.read_end(what, repo, body.source, is_open).await?,
+            None => self.read_end(purpose, repo, body.source, is_open).await?,
         };
         Ok(BitbucketPullRequest {
             number: body.id,
@@ -46,12 +46,12 @@ impl BitbucketCloud {
             title: body.title,
             text: body.description.unwrap_or_default(),
             state,
-            created: parse_instant(what, &body.created_on)?,
+            created: parse_instant(purpose, &body.created_on)?,
             author: body.author.and_then(wire::CloudAccount::user),
             head,
             base,
             is_mergeable: body.mergeable,
-            reviewers: wire::merge_reviewers(what, body.reviewers, body.participants)?,
+            reviewers: wire::merge_reviewers(purpose, body.reviewers, body.participants)?,
         })
     }
 
@@ -59,13 +59,13 @@ impl BitbucketCloud {
     /// gone, or in a fork that the token cannot see. The rest of the list is still read.
     pub(super) async fn read_listed(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         body: wire::CloudPull,
         with_base: bool,
     ) -> Result<Option<BitbucketPullRequest>, ForgeError> {
         let number = body.id;
-        match self.read_pull(what, repo, body, with_base).await {
+        match self.read_pull(purpose, repo, body, with_base).await {
             Err(error @ (ForgeError::NotFound { .. } | ForgeError::Forbidden { .. })) => {
                 tracing::warn!(repo, number, %error, "a pull request is left out of a list: its commits \
                      cannot be read");
@@ -78,16 +78,18 @@ impl BitbucketCloud {
     /// Reads the head or the base. In a closed pull request the commit may be gone.
     async fn read_end(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         body: wire::CloudPullRef,
         is_open: bool,
     ) -> Result<PullRequestRef, ForgeError> {
         let fork = fork_of(repo, &body);
         let commit = match &body.commit {
-            None if is_open => return Err(ForgeError::NotFound { request: format!("{what}, its commit") }),
+            None if is_open => {
+                return Err(ForgeError::NotFound { request: format!("{purpose}, its commit") });
+            }
             None => Sha::null(),
-            Some(commit) => match (self.full_hash(what, repo, &commit.hash, fork).await, fork) {
+            Some(commit) => match (self.full_hash(purpose, repo, &commit.hash, fork).await, fork) {
                 (Err(ForgeError::NotFound { .. }), _) if !is_open => Sha::null(),
                 (read, fork) => read.map_err(|error| fork_commit_error(error, fork))?,
             },
@@ -97,15 +99,15 @@ impl BitbucketCloud {
 
     pub(super) async fn read_notes(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         number: u64,
     ) -> Result<Vec<BitbucketComment>, ForgeError> {
-        let url = with_query(self.pull_url(what, repo, number, &["comments"])?, &[("pagelen", "100")]);
-        let comments: Vec<wire::CloudComment> = self.get_all(what, url).await?;
+        let url = with_query(self.pull_url(purpose, repo, number, &["comments"])?, &[("pagelen", "100")]);
+        let comments: Vec<wire::CloudComment> = self.get_all(purpose, url).await?;
         let seen = comments.into_iter().filter(|comment| !comment.pending);
         let mut notes =
-            seen.map(|comment| comment.into_note(what)).collect::<Result<Vec<BitbucketComment>, _>>()?;
+            seen.map(|comment| comment.into_note(purpose)).collect::<Result<Vec<BitbucketComment>, _>>()?;
         notes.sort_by_key(|note| note.id);
         assign_threads(&mut notes);
         Ok(notes)

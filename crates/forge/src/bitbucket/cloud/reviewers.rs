@@ -22,7 +22,7 @@ impl BitbucketCloud {
     /// and so does a reviewer who is requested now.
     pub(super) async fn update_pull(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         pull: &BitbucketPullRequest,
         change: PullRequestEdit<'_>,
@@ -30,13 +30,14 @@ impl BitbucketCloud {
     ) -> Result<(), ForgeError> {
         let there = pull.reviewers.iter().filter(|one| one.is_asked).map(|one| &one.user);
         let there: Vec<&BitbucketUser> = there.collect();
-        let refused = match self.update_pull_with_reviewers(what, repo, pull, change, asked, &there).await {
+        let refused = match self.update_pull_with_reviewers(purpose, repo, pull, change, asked, &there).await
+        {
             Err(ForgeError::Rejected { message, .. }) if message.contains(ABOUT_REVIEWERS) => message,
             sent => return sent,
         };
-        let gone = self.departed_reviewers(what, repo, &there).await?;
+        let gone = self.departed_reviewers(purpose, repo, &there).await?;
         if gone.is_empty() {
-            return Err(rejected_reviewers_error(what, &refused, asked));
+            return Err(rejected_reviewers_error(purpose, &refused, asked));
         }
         let ids: Vec<&str> = gone.iter().map(|user| user.id.as_str()).collect();
         tracing::warn!(
@@ -47,9 +48,9 @@ impl BitbucketCloud {
              them"
         );
         let left: Vec<&BitbucketUser> = there.into_iter().filter(|user| !gone.contains(user)).collect();
-        match self.update_pull_with_reviewers(what, repo, pull, change, asked, &left).await {
+        match self.update_pull_with_reviewers(purpose, repo, pull, change, asked, &left).await {
             Err(ForgeError::Rejected { message, .. }) if message.contains(ABOUT_REVIEWERS) => {
-                Err(rejected_reviewers_error(what, &message, asked))
+                Err(rejected_reviewers_error(purpose, &message, asked))
             }
             sent => sent,
         }
@@ -58,7 +59,7 @@ impl BitbucketCloud {
     /// Sends the change with these reviewers, and with the reviewer who is requested by it.
     async fn update_pull_with_reviewers(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         pull: &BitbucketPullRequest,
         change: PullRequestEdit<'_>,
@@ -73,26 +74,26 @@ impl BitbucketCloud {
             "draft": change.draft.unwrap_or(pull.state == PullState::Draft),
             "reviewers": reviewers,
         });
-        let url = self.pull_url(what, repo, pull.number, &[])?;
-        self.send(&ForgeRequest::set(what, Method::PUT, url, Some(body))).await?.check_body()
+        let url = self.pull_url(purpose, repo, pull.number, &[])?;
+        self.send(&ForgeRequest::set(purpose, Method::PUT, url, Some(body))).await?.check_body()
     }
 
     /// Returns the reviewers who have surely left: their account is closed, or they are not members of the
     /// workspace.
     async fn departed_reviewers<'a>(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         there: &[&'a BitbucketUser],
     ) -> Result<Vec<&'a BitbucketUser>, ForgeError> {
-        let (workspace, _) = split_repository_name(what, repo)?;
+        let (workspace, _) = split_repository_name(purpose, repo)?;
         let own = self.own_account().await?.user;
         // If even our own membership is not visible, the absence of another account proves nothing.
-        let tells = self.is_member(what, workspace, &own).await? == Some(true);
+        let tells = self.is_member(purpose, workspace, &own).await? == Some(true);
         let mut gone = Vec::new();
         for user in there.iter().take(MAX_LOOKED_FOR) {
-            let is_gone = self.is_closed(what, user).await?
-                || (tells && self.is_member(what, workspace, user).await? == Some(false));
+            let is_gone = self.is_closed(purpose, user).await?
+                || (tells && self.is_member(purpose, workspace, user).await? == Some(false));
             if is_gone {
                 gone.push(*user);
             }
@@ -101,8 +102,8 @@ impl BitbucketCloud {
     }
 
     /// Returns true if the account is closed. An account that the token cannot read counts as open.
-    async fn is_closed(&self, what: &str, user: &BitbucketUser) -> Result<bool, ForgeError> {
-        match self.get::<wire::CloudAccount>(what, self.root(["users", user.id.as_str()])).await {
+    async fn is_closed(&self, purpose: &str, user: &BitbucketUser) -> Result<bool, ForgeError> {
+        match self.get::<wire::CloudAccount>(purpose, self.root(["users", user.id.as_str()])).await {
             Ok(account) => Ok(account.is_closed()),
             Err(
                 ForgeError::NotFound { .. } | ForgeError::Forbidden { .. } | ForgeError::Unauthorized { .. },
@@ -114,12 +115,12 @@ impl BitbucketCloud {
     /// Returns true if the account is a member of the workspace; `None` if the token may not ask.
     async fn is_member(
         &self,
-        what: &str,
+        purpose: &str,
         workspace: &str,
         user: &BitbucketUser,
     ) -> Result<Option<bool>, ForgeError> {
         let url = self.root(["workspaces", workspace, "members", user.id.as_str()]);
-        match self.get::<Value>(what, url).await {
+        match self.get::<Value>(purpose, url).await {
             Ok(_) => Ok(Some(true)),
             Err(ForgeError::NotFound { .. }) => Ok(Some(false)),
             Err(ForgeError::Forbidden { .. } | ForgeError::Unauthorized { .. }) => Ok(None),
@@ -130,7 +131,7 @@ impl BitbucketCloud {
 
 /// Returns the error for rejected reviewers when none of them is known to have left. If it is about a
 /// reviewer who is requested now, the forge's message is enough.
-fn rejected_reviewers_error(what: &str, refused: &str, asked: Option<&str>) -> ForgeError {
+fn rejected_reviewers_error(purpose: &str, refused: &str, asked: Option<&str>) -> ForgeError {
     let hint = match asked {
         Some(_) => "",
         None => {
@@ -138,5 +139,5 @@ fn rejected_reviewers_error(what: &str, refused: &str, asked: Option<&str>) -> F
              ask who is a member (docs/bitbucket.md)"
         }
     };
-    rejected_error(what, &format!("{refused}{hint}"))
+    rejected_error(purpose, &format!("{refused}{hint}"))
 }

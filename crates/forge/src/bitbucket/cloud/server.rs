@@ -54,21 +54,22 @@ impl BitbucketCloud {
         self.root(["repositories", "{}", id])
     }
 
-    async fn read_repository(&self, what: &str, url: Url) -> Result<ForgeRepository, ForgeError> {
-        let body: wire::CloudRepository = self.get(what, url).await?;
-        convert_repository(body)
-            .ok_or_else(|| crate::http::unavailable_error(what, "the repository's name is not as expected"))
+    async fn read_repository(&self, purpose: &str, url: Url) -> Result<ForgeRepository, ForgeError> {
+        let body: wire::CloudRepository = self.get(purpose, url).await?;
+        convert_repository(body).ok_or_else(|| {
+            crate::http::unavailable_error(purpose, "the repository's name is not as expected")
+        })
     }
 
-    fn pulls_url(&self, what: &str, repo: &str, query: &str) -> Result<Url, ForgeError> {
+    fn pulls_url(&self, purpose: &str, repo: &str, query: &str) -> Result<Url, ForgeError> {
         let query = [("q", query), ("sort", "-updated_on"), ("pagelen", "50")];
-        Ok(with_query(self.url(what, repo, &["pullrequests"])?, &query))
+        Ok(with_query(self.url(purpose, repo, &["pullrequests"])?, &query))
     }
 
     /// Reads pages of listed pull requests while calls are left. The flag is true if the list is complete.
     async fn list_pulls(
         &self,
-        what: &str,
+        purpose: &str,
         first: Url,
         calls: &mut u64,
         most: usize,
@@ -80,7 +81,7 @@ impl BitbucketCloud {
                 return Ok((all, false));
             }
             *calls -= 1;
-            let answer = self.send(&ForgeRequest::get(what, url)).await?;
+            let answer = self.send(&ForgeRequest::get(purpose, url)).await?;
             let (items, following) = parse_page::<wire::CloudPull>(&answer)?;
             all.extend(items);
             next = following;

@@ -57,21 +57,21 @@ fn annotation_json(key: &str, at: usize, annotation: &CheckAnnotation) -> Option
 }
 
 impl BitbucketCloud {
-    fn report_url(&self, what: &str, repo: &str, commit: &str, tail: &[&str]) -> Result<Url, ForgeError> {
+    fn report_url(&self, purpose: &str, repo: &str, commit: &str, tail: &[&str]) -> Result<Url, ForgeError> {
         let path: Vec<&str> = ["commit", commit, "reports"].into_iter().chain(tail.iter().copied()).collect();
-        self.url(what, repo, &path)
+        self.url(purpose, repo, &path)
     }
 
     /// Sets the report. If the login may not, or the report is rejected, only the build status is set: that
     /// is what merges depend on.
     pub(super) async fn set_report(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         number: u64,
         status: &DesiredStatus,
     ) -> Result<(), ForgeError> {
-        match self.put_report(what, repo, number, status).await {
+        match self.put_report(purpose, repo, number, status).await {
             Err(
                 error @ (ForgeError::Forbidden { .. }
                 | ForgeError::NotFound { .. }
@@ -90,7 +90,7 @@ impl BitbucketCloud {
 
     async fn put_report(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         number: u64,
         status: &DesiredStatus,
@@ -109,25 +109,25 @@ impl BitbucketCloud {
             "details": truncate_text(details.map_or(STATUS_NAME, String::as_str), MAX_DETAILS, "…"),
             "report_type": "BUG",
             "reporter": "Truing",
-            "link": self.page_of(what, repo, number)?.as_str(),
+            "link": self.page_of(purpose, repo, number)?.as_str(),
             "result": result,
         });
-        let url = self.report_url(what, repo, commit, &[&key])?;
+        let url = self.report_url(purpose, repo, commit, &[&key])?;
         // Deleting the report also deletes the notes of an earlier report on this commit.
-        match self.send(&ForgeRequest::set(what, Method::DELETE, url.clone(), None)).await {
+        match self.send(&ForgeRequest::set(purpose, Method::DELETE, url.clone(), None)).await {
             Ok(_) | Err(ForgeError::NotFound { .. }) => {}
             Err(error) => return Err(error),
         }
-        self.send(&ForgeRequest::set(what, Method::PUT, url, Some(report))).await?.check_body()?;
+        self.send(&ForgeRequest::set(purpose, Method::PUT, url, Some(report))).await?.check_body()?;
         let all = status.check.annotations.iter().enumerate();
         let all: Vec<Value> = all
             .filter_map(|(at, annotation)| annotation_json(&key, at, annotation))
             .take(BITBUCKET_CLOUD.report_annotations)
             .collect();
         for batch in all.chunks(BITBUCKET_CLOUD.annotations) {
-            let url = self.report_url(what, repo, commit, &[&key, "annotations"])?;
+            let url = self.report_url(purpose, repo, commit, &[&key, "annotations"])?;
             // The request body is the list itself.
-            let call = ForgeRequest::set(what, Method::POST, url, Some(batch.to_vec().into()));
+            let call = ForgeRequest::set(purpose, Method::POST, url, Some(batch.to_vec().into()));
             self.send(&call).await?.json::<serde::de::IgnoredAny>()?;
         }
         Ok(())
@@ -135,7 +135,7 @@ impl BitbucketCloud {
 
     pub(super) async fn set_build(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         number: u64,
         status: &DesiredStatus,
@@ -146,23 +146,23 @@ impl BitbucketCloud {
             "state": state,
             "name": STATUS_NAME,
             "description": description,
-            "url": self.page_of(what, repo, number)?.as_str(),
+            "url": self.page_of(purpose, repo, number)?.as_str(),
         });
-        let url = self.url(what, repo, &["commit", status.sha.as_str(), "statuses", "build"])?;
-        self.send(&ForgeRequest::set(what, Method::POST, url, Some(body))).await?.check_body()
+        let url = self.url(purpose, repo, &["commit", status.sha.as_str(), "statuses", "build"])?;
+        self.send(&ForgeRequest::set(purpose, Method::POST, url, Some(body))).await?.check_body()
     }
 
     /// Returns true if the commit has this build status of ours.
     pub(super) async fn has_build(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         number: u64,
         status: &DesiredStatus,
     ) -> Result<bool, ForgeError> {
         let key = status_key(number);
-        let url = self.url(what, repo, &["commit", status.sha.as_str(), "statuses", "build", &key])?;
-        let there: wire::CloudStatus = match self.get(what, url).await {
+        let url = self.url(purpose, repo, &["commit", status.sha.as_str(), "statuses", "build", &key])?;
+        let there: wire::CloudStatus = match self.get(purpose, url).await {
             Ok(there) => there,
             Err(ForgeError::NotFound { .. }) => return Ok(false),
             Err(error) => return Err(error),

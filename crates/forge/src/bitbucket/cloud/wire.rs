@@ -149,7 +149,7 @@ impl CloudPull {
 
 /// Returns the requested reviewers, and the participants who gave a verdict without a request.
 pub(super) fn merge_reviewers(
-    what: &str,
+    purpose: &str,
     asked: Vec<CloudAccount>,
     participants: Vec<CloudParticipant>,
 ) -> Result<Vec<BitbucketReviewer>, ForgeError> {
@@ -161,7 +161,7 @@ pub(super) fn merge_reviewers(
             Some("changes_requested") => Some(ReviewState::ChangesRequested),
             Some(_) | None => None,
         };
-        let at = one.participated_on.map(|at| parse_instant(what, &at)).transpose()?;
+        let at = one.participated_on.map(|at| parse_instant(purpose, &at)).transpose()?;
         let is_asked = one.role == "REVIEWER";
         all.push(BitbucketReviewer { user, is_asked, state, commit: None, at });
     }
@@ -221,8 +221,8 @@ pub(super) struct CloudComment {
 
 impl CloudComment {
     /// Returns the comment as it was read alone: its thread is that of the comment it answers.
-    pub(super) fn into_note(self, what: &str) -> Result<BitbucketComment, ForgeError> {
-        let created = parse_instant(what, &self.created_on)?;
+    pub(super) fn into_note(self, purpose: &str) -> Result<BitbucketComment, ForgeError> {
+        let created = parse_instant(purpose, &self.created_on)?;
         let parent = self.parent.map(|parent| parent.id);
         Ok(BitbucketComment {
             id: self.id,
@@ -231,7 +231,7 @@ impl CloudComment {
             first: parent.unwrap_or(self.id),
             author: self.user.and_then(CloudAccount::user),
             created,
-            updated: self.updated_on.map_or(Ok(created), |at| parse_instant(what, &at))?,
+            updated: self.updated_on.map_or(Ok(created), |at| parse_instant(purpose, &at))?,
             text: self.content.raw.unwrap_or_default(),
             url: self.links.page(),
             location: self.inline.map(|inline| CommentLines {

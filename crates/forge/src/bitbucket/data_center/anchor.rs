@@ -87,7 +87,13 @@ impl PullDiff {
     }
 
     /// Returns the kind of a line, or the most likely kind if the diff is truncated.
-    fn kind(&self, what: &str, path: &str, side: DiffSide, number: u32) -> Result<&'static str, ForgeError> {
+    fn kind(
+        &self,
+        purpose: &str,
+        path: &str,
+        side: DiffSide,
+        number: u32,
+    ) -> Result<&'static str, ForgeError> {
         let hunks = self.file_diffs(path).flat_map(|file| &file.hunks);
         for segment in hunks.flat_map(|hunk| &hunk.segments) {
             let kind = match (segment.kind.as_str(), side) {
@@ -106,7 +112,7 @@ impl PullDiff {
         }
         match side {
             _ if !self.is_cut(path) => {
-                Err(rejected_error(what, "the line is not in the server's diff of the file"))
+                Err(rejected_error(purpose, "the line is not in the server's diff of the file"))
             }
             DiffSide::New => Ok("ADDED"),
             DiffSide::Old => Ok("REMOVED"),
@@ -125,32 +131,32 @@ impl BitbucketDataCenter {
     /// Returns the anchor of a comment on a place of this commit, which must be the head.
     pub(super) async fn anchor(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         number: u64,
         on: DiffPlace<'_>,
     ) -> Result<Value, ForgeError> {
         let (DiffPlace::Lines(commit, place) | DiffPlace::File(commit, place)) = on;
         let Some(path) = place.path.as_str() else {
-            return Err(rejected_error(what, "Bitbucket does not accept a path that is not UTF-8"));
+            return Err(rejected_error(purpose, "Bitbucket does not accept a path that is not UTF-8"));
         };
-        let diff = self.diff_of(what, repo, number, commit, path).await?;
+        let diff = self.diff_of(purpose, repo, number, commit, path).await?;
         let (from, to) = match (&diff.from_hash, &diff.to_hash) {
             (Some(from), Some(to)) => (from.clone(), to.clone()),
             (_, _) => {
-                let pull = self.pull(what, repo, number).await?;
+                let pull = self.pull(purpose, repo, number).await?;
                 (pull.base.commit.to_string(), pull.head.commit.to_string())
             }
         };
         if Sha::parse(&to).ok().as_ref() != Some(commit) {
-            return Err(rejected_error(what, "the head has moved on"));
+            return Err(rejected_error(purpose, "the head has moved on"));
         }
         let mut anchor = json!({ "path": path, "diffType": "EFFECTIVE", "fromHash": from, "toHash": to });
         if let Some(source) = diff.source_path(path) {
             anchor["srcPath"] = source.into();
         }
         if let DiffPlace::Lines(..) = on {
-            self.set_anchor_lines(what, &mut anchor, &diff, path, place)?;
+            self.set_anchor_lines(purpose, &mut anchor, &diff, path, place)?;
         }
         Ok(anchor)
     }
@@ -159,7 +165,7 @@ impl BitbucketDataCenter {
     /// line.
     fn set_anchor_lines(
         &self,
-        what: &str,
+        purpose: &str,
         anchor: &mut Value,
         diff: &PullDiff,
         path: &str,
@@ -171,11 +177,11 @@ impl BitbucketDataCenter {
             DiffSide::Old => ("FROM", ("srcSpanStart", "srcSpanEnd")),
         };
         anchor["line"] = (*end_line).into();
-        anchor["lineType"] = diff.kind(what, path, *side, *end_line)?.into();
+        anchor["lineType"] = diff.kind(purpose, path, *side, *end_line)?.into();
         anchor["fileType"] = file.into();
         match self.version_capability().lines {
             CommentableLines::OneHunk if start_line < end_line => {
-                let first = diff.kind(what, path, *side, *start_line)?;
+                let first = diff.kind(purpose, path, *side, *start_line)?;
                 anchor["multilineMarker"] = json!({ "startLine": start_line, "startLineType": first });
                 anchor["multilineSpan"] = json!({ span.0: start_line, span.1: end_line });
             }
@@ -188,7 +194,7 @@ impl BitbucketDataCenter {
     /// for each head, or that of the file alone if the pull request's is truncated.
     async fn diff_of(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         number: u64,
         commit: &Sha,
@@ -199,7 +205,7 @@ impl BitbucketDataCenter {
                 std::iter::once("diff").chain(path.into_iter().flat_map(|path| path.split('/'))).collect();
             let query = [("withComments", Some("false")), ("srcPath", source)];
             let query: Vec<_> = query.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
-            Ok::<_, ForgeError>(with_query(self.pull_url(what, repo, number, &tail)?, &query))
+            Ok::<_, ForgeError>(with_query(self.pull_url(purpose, repo, number, &tail)?, &query))
         };
         let kept = || self.inner.diff.lock().unwrap_or_else(PoisonError::into_inner);
         let is_it = |(of, diff): &&(u64, Arc<PullDiff>)| {
@@ -209,7 +215,7 @@ impl BitbucketDataCenter {
         let whole = match known {
             Some(whole) => whole,
             None => {
-                let whole = Arc::new(self.get::<PullDiff>(what, url(None, None)?).await?);
+                let whole = Arc::new(self.get::<PullDiff>(purpose, url(None, None)?).await?);
                 *kept() = Some((number, whole.clone()));
                 whole
             }
@@ -218,7 +224,7 @@ impl BitbucketDataCenter {
             return Ok(whole);
         }
         // For a renamed file the server needs both paths; otherwise it shows a new file.
-        Ok(Arc::new(self.get(what, url(Some(path), whole.source_path(path).as_deref())?).await?))
+        Ok(Arc::new(self.get(purpose, url(Some(path), whole.source_path(path).as_deref())?).await?))
     }
 
     /// Logs a warning if the server put a comment elsewhere than requested: it ignores unknown field names

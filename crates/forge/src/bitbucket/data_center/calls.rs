@@ -44,36 +44,37 @@ enum ParticipantStatus {
 }
 
 impl BitbucketDataCenter {
-    fn comment_url(&self, what: &str, repo: &str, number: u64, id: u64) -> Result<Url, ForgeError> {
-        self.pull_url(what, repo, number, &["comments", &id.to_string()])
+    fn comment_url(&self, purpose: &str, repo: &str, number: u64, id: u64) -> Result<Url, ForgeError> {
+        self.pull_url(purpose, repo, number, &["comments", &id.to_string()])
     }
 
     /// Gives our verdict on this commit. The server rejects it for another head.
     async fn set_verdict(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         number: u64,
         verdict: ParticipantStatus,
         commit: &Sha,
     ) -> Result<(), ForgeError> {
         let own = self.own_account().await?.user;
-        let url = self.pull_url(what, repo, number, &["participants", &own.slug])?;
+        let url = self.pull_url(purpose, repo, number, &["participants", &own.slug])?;
         let body = json!({ "status": verdict, "lastReviewedCommit": commit.as_str() });
-        self.send(&ForgeRequest::set(what, Method::PUT, url, Some(body))).await?.check_body()
+        self.send(&ForgeRequest::set(purpose, Method::PUT, url, Some(body))).await?.check_body()
     }
 
     /// Returns true if the server lists the repository among those that this login may push to.
-    async fn may_push(&self, what: &str, body: &wire::DataCenterRepository) -> Option<bool> {
+    async fn may_push(&self, purpose: &str, body: &wire::DataCenterRepository) -> Option<bool> {
         let url = self.root(["api", "latest", "repos"]);
         let url = with_query(url, &[("permission", "REPO_WRITE"), ("name", &body.name)]);
-        let listed: Vec<wire::DataCenterRepository> = self.get_all(what, url).await.ok()?;
+        let listed: Vec<wire::DataCenterRepository> = self.get_all(purpose, url).await.ok()?;
         Some(listed.iter().any(|one| one.id() == body.id()))
     }
 
     /// Returns the branch that pull requests go to; empty while the repository is empty.
-    async fn default_branch(&self, what: &str, repo: &str) -> Result<String, ForgeError> {
-        match self.get::<wire::DataCenterBranch>(what, self.url(what, repo, &["default-branch"])?).await {
+    async fn default_branch(&self, purpose: &str, repo: &str) -> Result<String, ForgeError> {
+        match self.get::<wire::DataCenterBranch>(purpose, self.url(purpose, repo, &["default-branch"])?).await
+        {
             Ok(branch) => Ok(branch.display_id),
             Err(ForgeError::NotFound { .. }) => Ok(String::new()),
             Err(error) => Err(error),
@@ -102,22 +103,23 @@ impl BitbucketApi for BitbucketDataCenter {
         self.load_own_account().await
     }
 
-    async fn pull(&self, what: &str, repo: &str, number: u64) -> Result<BitbucketPullRequest, ForgeError> {
-        let body: wire::DataCenterPull = self.get(what, self.pull_url(what, repo, number, &[])?).await?;
-        self.read_pull(what, repo, body)
+    async fn pull(&self, purpose: &str, repo: &str, number: u64) -> Result<BitbucketPullRequest, ForgeError> {
+        let body: wire::DataCenterPull =
+            self.get(purpose, self.pull_url(purpose, repo, number, &[])?).await?;
+        self.read_pull(purpose, repo, body)
     }
 
     async fn pulls_of(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         branch: &str,
     ) -> Result<Vec<BitbucketPullRequest>, ForgeError> {
         let at = format!("{BRANCHES}{branch}");
         let query = [("state", "ALL"), ("direction", "OUTGOING"), ("at", at.as_str())];
-        let url = with_query(self.url(what, repo, &["pull-requests"])?, &query);
-        let bodies: Vec<wire::DataCenterPull> = self.get_all(what, url).await?;
-        let pulls = bodies.into_iter().map(|body| self.read_pull(what, repo, body));
+        let url = with_query(self.url(purpose, repo, &["pull-requests"])?, &query);
+        let bodies: Vec<wire::DataCenterPull> = self.get_all(purpose, url).await?;
+        let pulls = bodies.into_iter().map(|body| self.read_pull(purpose, repo, body));
         let mut pulls = pulls.collect::<Result<Vec<BitbucketPullRequest>, _>>()?;
         pulls.sort_by_key(|pull| std::cmp::Reverse((pull.created, pull.number)));
         Ok(pulls)
@@ -125,27 +127,27 @@ impl BitbucketApi for BitbucketDataCenter {
 
     async fn list_notes(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         number: u64,
     ) -> Result<Vec<BitbucketComment>, ForgeError> {
-        self.read_notes(what, repo, number).await
+        self.read_notes(purpose, repo, number).await
     }
 
     async fn load_note(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         of: (u64, u64),
     ) -> Result<BitbucketComment, ForgeError> {
         let comment: wire::DataCenterComment =
-            self.get(what, self.comment_url(what, repo, of.0, of.1)?).await?;
-        self.read_note(what, repo, of.0, comment)
+            self.get(purpose, self.comment_url(purpose, repo, of.0, of.1)?).await?;
+        self.read_note(purpose, repo, of.0, comment)
     }
 
     async fn create_note(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         number: u64,
         new: NewBitbucketComment<'_>,
@@ -155,31 +157,37 @@ impl BitbucketApi for BitbucketDataCenter {
             body["parent"] = json!({ "id": parent });
         }
         if let Some(on) = new.location {
-            body["anchor"] = self.anchor(what, repo, number, on).await?;
+            body["anchor"] = self.anchor(purpose, repo, number, on).await?;
         }
         let anchor = body.get("anchor").cloned();
-        let url = self.pull_url(what, repo, number, &["comments"])?;
-        let call = ForgeRequest::create(what, url, body);
+        let url = self.pull_url(purpose, repo, number, &["comments"])?;
+        let call = ForgeRequest::create(purpose, url, body);
         let call = if anchor.is_some() { call.for_diff_comment() } else { call };
         let made: wire::DataCenterComment = self.send(&call).await?.json()?;
         if let Some(anchor) = anchor {
             self.check_place(repo, &anchor, made.anchor.as_ref());
         }
-        self.read_note(what, repo, number, made)
+        self.read_note(purpose, repo, number, made)
     }
 
-    async fn edit_note(&self, what: &str, repo: &str, of: (u64, u64), text: &str) -> Result<(), ForgeError> {
-        let first = self.load_note(what, repo, of).await?;
+    async fn edit_note(
+        &self,
+        purpose: &str,
+        repo: &str,
+        of: (u64, u64),
+        text: &str,
+    ) -> Result<(), ForgeError> {
+        let first = self.load_note(purpose, repo, of).await?;
         let (mut version, mut tries) = (first.version, 0);
         loop {
-            let url = self.comment_url(what, repo, of.0, of.1)?;
+            let url = self.comment_url(purpose, repo, of.0, of.1)?;
             let body = json!({ "text": text, "version": version });
             tries += 1;
-            let stale = match self.send(&ForgeRequest::set(what, Method::PUT, url, Some(body))).await {
+            let stale = match self.send(&ForgeRequest::set(purpose, Method::PUT, url, Some(body))).await {
                 Err(stale @ ForgeError::Stale { .. }) => stale,
                 sent => return sent?.check_body(),
             };
-            let now = self.load_note(what, repo, of).await?;
+            let now = self.load_note(purpose, repo, of).await?;
             if now.text == text {
                 // An earlier try whose response was lost has done it.
                 return Ok(());
@@ -220,7 +228,7 @@ impl BitbucketApi for BitbucketDataCenter {
 
     async fn settle_thread(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         number: u64,
         first: u64,
@@ -228,15 +236,15 @@ impl BitbucketApi for BitbucketDataCenter {
     ) -> Result<(), ForgeError> {
         let mut tries = 0;
         loop {
-            let note = self.load_note(what, repo, (number, first)).await?;
+            let note = self.load_note(purpose, repo, (number, first)).await?;
             if (note.settled != ThreadResolution::Open) == resolved {
                 return Ok(());
             }
-            let url = self.comment_url(what, repo, number, first)?;
+            let url = self.comment_url(purpose, repo, number, first)?;
             // The text is left out because only its author may write it.
             let body = json!({ "threadResolved": resolved, "version": note.version });
             tries += 1;
-            match self.send(&ForgeRequest::set(what, Method::PUT, url, Some(body))).await {
+            match self.send(&ForgeRequest::set(purpose, Method::PUT, url, Some(body))).await {
                 Err(ForgeError::Stale { .. }) if tries < MAX_TRIES => {}
                 Ok(answer) if answer.json::<wire::DataCenterComment>()?.thread_resolved == resolved => {
                     return Ok(());
@@ -244,7 +252,7 @@ impl BitbucketApi for BitbucketDataCenter {
                 // Older versions ignore the field.
                 Ok(_) => {
                     return Err(unavailable_error(
-                        what,
+                        purpose,
                         "the forge reports success, but the thread is as before",
                     ));
                 }
@@ -255,7 +263,7 @@ impl BitbucketApi for BitbucketDataCenter {
 
     async fn change_pull(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         pull: &BitbucketPullRequest,
         change: PullRequestEdit<'_>,
@@ -272,18 +280,18 @@ impl BitbucketApi for BitbucketDataCenter {
         if self.version_capability().drafts {
             body["draft"] = change.draft.unwrap_or(pull.state == PullState::Draft).into();
         }
-        let url = self.pull_url(what, repo, pull.number, &[])?;
-        self.send(&ForgeRequest::set(what, Method::PUT, url, Some(body))).await?.check_body()
+        let url = self.pull_url(purpose, repo, pull.number, &[])?;
+        self.send(&ForgeRequest::set(purpose, Method::PUT, url, Some(body))).await?.check_body()
     }
 
     async fn create_pull(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         draft: &PullDraft,
         text: &str,
     ) -> Result<BitbucketPullRequest, ForgeError> {
-        let (key, slug) = split_repository_name(what, repo)?;
+        let (key, slug) = split_repository_name(purpose, repo)?;
         let end = |branch: &str| {
             let repository = json!({ "slug": slug, "project": { "key": key } });
             json!({ "id": format!("{BRANCHES}{branch}"), "repository": repository })
@@ -297,56 +305,67 @@ impl BitbucketApi for BitbucketDataCenter {
         if draft.draft {
             body["draft"] = true.into();
         }
-        let url = self.url(what, repo, &["pull-requests"])?;
-        let made: wire::DataCenterPull = self.send(&ForgeRequest::create(what, url, body)).await?.json()?;
-        self.read_pull(what, repo, made)
+        let url = self.url(purpose, repo, &["pull-requests"])?;
+        let made: wire::DataCenterPull =
+            self.send(&ForgeRequest::create(purpose, url, body)).await?.json()?;
+        self.read_pull(purpose, repo, made)
     }
 
-    async fn decline(&self, what: &str, repo: &str, pull: &BitbucketPullRequest) -> Result<(), ForgeError> {
+    async fn decline(
+        &self,
+        purpose: &str,
+        repo: &str,
+        pull: &BitbucketPullRequest,
+    ) -> Result<(), ForgeError> {
         let version = pull.version.to_string();
-        let url = self.pull_url(what, repo, pull.number, &["decline"])?;
+        let url = self.pull_url(purpose, repo, pull.number, &["decline"])?;
         let url = with_query(url, &[("version", &version)]);
         // A second try would be rejected because the pull request is then declined.
-        let call = ForgeRequest::create(what, url, json!({ "version": pull.version }));
+        let call = ForgeRequest::create(purpose, url, json!({ "version": pull.version }));
         self.send(&call).await?.check_body()
     }
 
     async fn request_reviewer(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         pull: &BitbucketPullRequest,
         login: &str,
     ) -> Result<(), ForgeError> {
-        let url = self.pull_url(what, repo, pull.number, &["participants"])?;
+        let url = self.pull_url(purpose, repo, pull.number, &["participants"])?;
         // A reviewer who is requested already stays so.
         let body = json!({ "user": { "name": login }, "role": "REVIEWER" });
-        self.send(&ForgeRequest::set(what, Method::POST, url, Some(body))).await?.check_body()
+        self.send(&ForgeRequest::set(purpose, Method::POST, url, Some(body))).await?.check_body()
     }
 
     async fn request_changes(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         number: u64,
         commit: &Sha,
     ) -> Result<(), ForgeError> {
-        self.set_verdict(what, repo, number, ParticipantStatus::NeedsWork, commit).await
+        self.set_verdict(purpose, repo, number, ParticipantStatus::NeedsWork, commit).await
     }
 
     async fn withdraw_changes(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         number: u64,
         commit: &Sha,
     ) -> Result<(), ForgeError> {
-        self.set_verdict(what, repo, number, ParticipantStatus::Unapproved, commit).await
+        self.set_verdict(purpose, repo, number, ParticipantStatus::Unapproved, commit).await
     }
 
-    async fn commits(&self, what: &str, repo: &str, number: u64) -> Result<Vec<BitbucketCommit>, ForgeError> {
-        let url = self.pull_url(what, repo, number, &["commits"])?;
-        let newest_first: Vec<wire::DataCenterCommit> = self.get_all(what, url).await?;
+    async fn commits(
+        &self,
+        purpose: &str,
+        repo: &str,
+        number: u64,
+    ) -> Result<Vec<BitbucketCommit>, ForgeError> {
+        let url = self.pull_url(purpose, repo, number, &["commits"])?;
+        let newest_first: Vec<wire::DataCenterCommit> = self.get_all(purpose, url).await?;
         let read = |commit: wire::DataCenterCommit| {
             let author = commit.author.map(|author| {
                 let (name, email) = (author.name(), author.email_address);
@@ -354,19 +373,19 @@ impl BitbucketApi for BitbucketDataCenter {
             });
             let (name, email, user) = author.unwrap_or_default();
             let committed = to_unix_millis(commit.committer_timestamp);
-            Ok(BitbucketCommit { sha: parse_sha(what, &commit.id)?, user, name, email, committed })
+            Ok(BitbucketCommit { sha: parse_sha(purpose, &commit.id)?, user, name, email, committed })
         };
         newest_first.into_iter().rev().map(read).collect()
     }
 
     async fn preview_merge(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         pull: &BitbucketPullRequest,
     ) -> Result<MergePreview, ForgeError> {
-        let url = self.pull_url(what, repo, pull.number, &["merge"])?;
-        let said: wire::DataCenterMergeability = match self.get(what, url).await {
+        let url = self.pull_url(purpose, repo, pull.number, &["merge"])?;
+        let said: wire::DataCenterMergeability = match self.get(purpose, url).await {
             Ok(said) => said,
             // The pull request is not open, so there is nothing to merge.
             Err(ForgeError::Stale { .. } | ForgeError::Rejected { .. }) => {
@@ -388,8 +407,8 @@ impl BitbucketApi for BitbucketDataCenter {
         Ok(MergePreview { conflicts, state })
     }
 
-    async fn checks(&self, what: &str, _: &str, commit: &Sha) -> Result<Vec<CommitCheck>, ForgeError> {
-        let builds = self.builds(what, commit).await?;
+    async fn checks(&self, purpose: &str, _: &str, commit: &Sha) -> Result<Vec<CommitCheck>, ForgeError> {
+        let builds = self.builds(purpose, commit).await?;
         let check = |build: wire::BuildStatus| CommitCheck {
             name: build.name.filter(|name| !name.is_empty()).unwrap_or(build.key),
             app: None,
@@ -404,37 +423,37 @@ impl BitbucketApi for BitbucketDataCenter {
 
     async fn set_status(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         number: u64,
         status: &DesiredStatus,
     ) -> Result<(), ForgeError> {
         // A status does not need our account, but it needs a supported version.
         self.load_own_account().await?;
-        self.set_report(what, repo, number, status).await?;
-        self.set_build(what, repo, number, status).await
+        self.set_report(purpose, repo, number, status).await?;
+        self.set_build(purpose, repo, number, status).await
     }
 
     async fn has_status(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         number: u64,
         status: &DesiredStatus,
     ) -> Result<bool, ForgeError> {
-        self.has_build(what, repo, number, status).await
+        self.has_build(purpose, repo, number, status).await
     }
 
     async fn load_repository(
         &self,
-        what: &str,
+        purpose: &str,
         id: &str,
         repo: &str,
     ) -> Result<RepositoryDetails, ForgeError> {
-        let body = self.repository_with(what, id, repo).await?;
-        let (name, push) = (body.full_name(), self.may_push(what, &body).await);
+        let body = self.repository_with(purpose, id, repo).await?;
+        let (name, push) = (body.full_name(), self.may_push(purpose, &body).await);
         Ok(RepositoryDetails {
-            default_branch: self.default_branch(what, &name).await?,
+            default_branch: self.default_branch(purpose, &name).await?,
             writable: WriteAccess { archived: body.archived, push, issues: false },
             is_fork: body.origin.is_some(),
             name,

@@ -23,7 +23,7 @@ impl BitbucketDataCenter {
     /// Parses a pull request from a response.
     pub(super) fn read_pull(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         body: wire::DataCenterPull,
     ) -> Result<BitbucketPullRequest, ForgeError> {
@@ -34,14 +34,14 @@ impl BitbucketDataCenter {
         Ok(BitbucketPullRequest {
             number: body.id,
             version: body.version,
-            url: self.page_of(what, repo, body.id)?.to_string(),
+            url: self.page_of(purpose, repo, body.id)?.to_string(),
             title: body.title,
             text: body.description.unwrap_or_default(),
             state,
             created: to_unix_millis(body.created_date),
             author: body.author.and_then(|author| author.user.user()),
-            head: parse_end(what, body.from_ref, is_open)?,
-            base: parse_end(what, body.to_ref, is_open)?,
+            head: parse_end(purpose, body.from_ref, is_open)?,
+            base: parse_end(purpose, body.to_ref, is_open)?,
             is_mergeable: None,
             reviewers: reviewers.chain(others).collect(),
         })
@@ -51,13 +51,13 @@ impl BitbucketDataCenter {
     /// of the pull request.
     pub(super) async fn read_notes(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         number: u64,
     ) -> Result<Vec<BitbucketComment>, ForgeError> {
-        let page = self.page_of(what, repo, number)?.to_string();
+        let page = self.page_of(purpose, repo, number)?.to_string();
         let activities: Vec<DataCenterActivity> =
-            self.get_all(what, self.pull_url(what, repo, number, &["activities"])?).await?;
+            self.get_all(purpose, self.pull_url(purpose, repo, number, &["activities"])?).await?;
         let mut notes: BTreeMap<u64, BitbucketComment> = BTreeMap::new();
         // Newest first: the first activity about a comment has its current state.
         for activity in activities {
@@ -84,12 +84,12 @@ impl BitbucketDataCenter {
     /// Parses one comment as the server returns it alone.
     pub(super) fn read_note(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         number: u64,
         comment: DataCenterComment,
     ) -> Result<BitbucketComment, ForgeError> {
-        let page = self.page_of(what, repo, number)?.to_string();
+        let page = self.page_of(purpose, repo, number)?.to_string();
         let on = comment.anchor.as_ref().map(wire::DataCenterAnchor::to_comment_lines);
         let parent = comment.parent.as_ref().map(|parent| parent.id);
         let first = parent.unwrap_or(comment.id);
@@ -98,10 +98,14 @@ impl BitbucketDataCenter {
 }
 
 /// Parses the head or the base. In a closed pull request the commit may be gone.
-fn parse_end(what: &str, body: wire::DataCenterPullRef, is_open: bool) -> Result<PullRequestRef, ForgeError> {
+fn parse_end(
+    purpose: &str,
+    body: wire::DataCenterPullRef,
+    is_open: bool,
+) -> Result<PullRequestRef, ForgeError> {
     let commit = match body.latest_commit {
         None if !is_open => Sha::null(),
-        commit => parse_sha(what, &commit.unwrap_or_default())?,
+        commit => parse_sha(purpose, &commit.unwrap_or_default())?,
     };
     let branch = body.id.strip_prefix(BRANCHES).unwrap_or(&body.id).to_owned();
     Ok(PullRequestRef { commit, branch, repository: body.repository.map(|of| (of.id(), of.full_name())) })

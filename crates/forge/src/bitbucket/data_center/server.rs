@@ -36,46 +36,46 @@ impl BitbucketDataCenter {
     /// Reads the repository with this id, whose last known name is `repo`.
     pub(super) async fn repository_with(
         &self,
-        what: &str,
+        purpose: &str,
         id: &str,
         repo: &str,
     ) -> Result<wire::DataCenterRepository, ForgeError> {
-        match self.get::<wire::DataCenterRepository>(what, self.url(what, repo, &[])?).await {
+        match self.get::<wire::DataCenterRepository>(purpose, self.url(purpose, repo, &[])?).await {
             Ok(body) if body.id() == id => Ok(body),
             // The name now belongs to another repository, or to none.
-            Ok(_) | Err(ForgeError::NotFound { .. }) => self.find_by_id(what, id).await,
+            Ok(_) | Err(ForgeError::NotFound { .. }) => self.find_by_id(purpose, id).await,
             Err(error) => Err(error),
         }
     }
 
     /// Searches all repositories, because no call finds one by its id.
-    async fn find_by_id(&self, what: &str, id: &str) -> Result<wire::DataCenterRepository, ForgeError> {
+    async fn find_by_id(&self, purpose: &str, id: &str) -> Result<wire::DataCenterRepository, ForgeError> {
         let first = self.root(["api", "latest", "repos"]);
         let mut start = 0;
         for _ in 0..MAX_REPOSITORY_PAGES {
             let page: wire::DataCenterPage<wire::DataCenterRepository> =
-                self.get(what, page_url(&first, start)).await?;
+                self.get(purpose, page_url(&first, start)).await?;
             let next = page.next();
             if let Some(body) = page.values.into_iter().find(|body| body.id() == id) {
                 return Ok(body);
             }
             match next.filter(|next| *next > start) {
                 Some(next) => start = next,
-                None => return Err(ForgeError::NotFound { request: what.to_owned() }),
+                None => return Err(ForgeError::NotFound { request: purpose.to_owned() }),
             }
         }
-        Err(endless_list_error(what, MAX_REPOSITORY_PAGES))
+        Err(endless_list_error(purpose, MAX_REPOSITORY_PAGES))
     }
 
     /// Converts a repository and caches its name.
     fn cache_repository(
         &self,
-        what: &str,
+        purpose: &str,
         body: &wire::DataCenterRepository,
     ) -> Result<ForgeRepository, ForgeError> {
         let seen = convert_repository(body);
         let seen = seen.ok_or_else(|| {
-            crate::http::unavailable_error(what, "the repository's name is not as expected")
+            crate::http::unavailable_error(purpose, "the repository's name is not as expected")
         })?;
         self.remember_name(&seen.id, &seen.name);
         Ok(seen)
@@ -85,7 +85,7 @@ impl BitbucketDataCenter {
     /// flag is true if the list is complete.
     async fn list_pulls(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         first: &Url,
         calls: &mut u64,
@@ -98,10 +98,10 @@ impl BitbucketDataCenter {
             }
             *calls -= 1;
             let page: wire::DataCenterPage<wire::DataCenterPull> =
-                self.get(what, page_url(first, start)).await?;
+                self.get(purpose, page_url(first, start)).await?;
             let next = page.next();
             for body in page.values {
-                all.push(self.read_pull(what, repo, body)?);
+                all.push(self.read_pull(purpose, repo, body)?);
             }
             match next.filter(|next| *next > start) {
                 Some(next) => start = next,
@@ -111,9 +111,9 @@ impl BitbucketDataCenter {
         Ok((all, false))
     }
 
-    fn open_url(&self, what: &str, repo: &str) -> Result<Url, ForgeError> {
+    fn open_url(&self, purpose: &str, repo: &str) -> Result<Url, ForgeError> {
         let query = [("state", "OPEN"), ("order", "NEWEST")];
-        Ok(with_query(self.url(what, repo, &["pull-requests"])?, &query))
+        Ok(with_query(self.url(purpose, repo, &["pull-requests"])?, &query))
     }
 }
 

@@ -60,26 +60,26 @@ impl BitbucketDataCenter {
     /// Returns an address below that of our report on a commit.
     fn report_url(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         status: &DesiredStatus,
         tail: &[&str],
     ) -> Result<Url, ForgeError> {
         let path = ["commits", status.sha.as_str(), "reports", REQUIRED_KEY];
         let path: Vec<&str> = path.into_iter().chain(tail.iter().copied()).collect();
-        self.repository_api_url(what, "insights", repo, &path)
+        self.repository_api_url(purpose, "insights", repo, &path)
     }
 
     /// Sets the report. If the login may not, or the report is rejected, only the build status is set: that
     /// is what merges depend on. A report that another account made stays.
     pub(super) async fn set_report(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         number: u64,
         status: &DesiredStatus,
     ) -> Result<(), ForgeError> {
-        match self.put_report(what, repo, (number, status)).await {
+        match self.put_report(purpose, repo, (number, status)).await {
             Err(
                 error @ (ForgeError::Forbidden { .. }
                 | ForgeError::NotFound { .. }
@@ -96,25 +96,30 @@ impl BitbucketDataCenter {
         }
     }
 
-    async fn put_report(&self, what: &str, repo: &str, of: (u64, &DesiredStatus)) -> Result<(), ForgeError> {
+    async fn put_report(
+        &self,
+        purpose: &str,
+        repo: &str,
+        of: (u64, &DesiredStatus),
+    ) -> Result<(), ForgeError> {
         let (number, status) = of;
         let mut report = json!({
             "title": STATUS_NAME,
             "details": truncate_text(&status.check.summary, MAX_DETAILS, "…"),
             "reporter": "Truing",
-            "link": self.page_of(what, repo, number)?.as_str(),
+            "link": self.page_of(purpose, repo, number)?.as_str(),
             "data": [],
         });
         // The API has no value for a neutral result.
-        match self.worst_conclusion(what, repo, of.0, of.1).await? {
+        match self.worst_conclusion(purpose, repo, of.0, of.1).await? {
             CheckConclusion::Success => report["result"] = "PASS".into(),
             CheckConclusion::Failure => report["result"] = "FAIL".into(),
             CheckConclusion::Neutral => {}
         }
-        let url = self.report_url(what, repo, status, &[])?;
-        self.send(&ForgeRequest::set(what, Method::PUT, url, Some(report))).await?.check_body()?;
-        let url = self.report_url(what, repo, status, &["annotations"])?;
-        self.send(&ForgeRequest::set(what, Method::DELETE, url.clone(), None)).await?.check_body()?;
+        let url = self.report_url(purpose, repo, status, &[])?;
+        self.send(&ForgeRequest::set(purpose, Method::PUT, url, Some(report))).await?.check_body()?;
+        let url = self.report_url(purpose, repo, status, &["annotations"])?;
+        self.send(&ForgeRequest::set(purpose, Method::DELETE, url.clone(), None)).await?.check_body()?;
         let all = status.check.annotations.iter().enumerate();
         let all: Vec<Value> = all
             .filter_map(|(at, annotation)| annotation_json(at, annotation))
@@ -123,7 +128,7 @@ impl BitbucketDataCenter {
             .collect();
         for batch in all.chunks(BITBUCKET_DC.annotations) {
             // A retry may post them twice; the next status deletes both.
-            let call = ForgeRequest::create(what, url.clone(), json!({ "annotations": batch }));
+            let call = ForgeRequest::create(purpose, url.clone(), json!({ "annotations": batch }));
             self.send(&call).await?.check_body()?;
         }
         Ok(())
@@ -133,7 +138,7 @@ impl BitbucketDataCenter {
     /// second pull request onto a branch that already has the changes would make the first one pass.
     async fn worst_conclusion(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         number: u64,
         status: &DesiredStatus,
@@ -142,10 +147,10 @@ impl BitbucketDataCenter {
         if worst == CheckConclusion::Failure {
             return Ok(worst);
         }
-        for build in self.builds(what, &status.sha).await? {
+        for build in self.builds(purpose, &status.sha).await? {
             let Some(other) = number_in(&build.key).filter(|other| *other != number) else { continue };
             // Forks have commits and numbers in common.
-            if build.url != Some(self.build_page(what, repo, other)?) {
+            if build.url != Some(self.build_page(purpose, repo, other)?) {
                 continue;
             }
             match build.state.as_str() {
@@ -160,25 +165,25 @@ impl BitbucketDataCenter {
     /// Lists the build statuses of a commit, in all repositories. The newer call returns one key only.
     pub(super) async fn builds(
         &self,
-        what: &str,
+        purpose: &str,
         commit: &Sha,
     ) -> Result<Vec<wire::BuildStatus>, ForgeError> {
-        self.get_all(what, self.root(["build-status", "latest", "commits", commit.as_str()])).await
+        self.get_all(purpose, self.root(["build-status", "latest", "commits", commit.as_str()])).await
     }
 
     /// Returns the address that a build status links to.
-    fn build_page(&self, what: &str, repo: &str, number: u64) -> Result<String, ForgeError> {
-        let page = self.page_of(what, repo, number)?.to_string();
+    fn build_page(&self, purpose: &str, repo: &str, number: u64) -> Result<String, ForgeError> {
+        let page = self.page_of(purpose, repo, number)?.to_string();
         Ok(if page.len() <= MAX_URL { page } else { self.inner.options.api_url.to_string() })
     }
 
-    fn builds_url(&self, what: &str, repo: &str, status: &DesiredStatus) -> Result<Url, ForgeError> {
-        self.url(what, repo, &["commits", status.sha.as_str(), "builds"])
+    fn builds_url(&self, purpose: &str, repo: &str, status: &DesiredStatus) -> Result<Url, ForgeError> {
+        self.url(purpose, repo, &["commits", status.sha.as_str(), "builds"])
     }
 
     pub(super) async fn set_build(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         number: u64,
         status: &DesiredStatus,
@@ -190,22 +195,22 @@ impl BitbucketDataCenter {
             "state": state,
             "name": STATUS_NAME,
             "description": description,
-            "url": self.build_page(what, repo, number)?,
+            "url": self.build_page(purpose, repo, number)?,
         });
-        let url = self.builds_url(what, repo, status)?;
-        self.send(&ForgeRequest::set(what, Method::POST, url, Some(body))).await?.check_body()
+        let url = self.builds_url(purpose, repo, status)?;
+        self.send(&ForgeRequest::set(purpose, Method::POST, url, Some(body))).await?.check_body()
     }
 
     /// Returns true if the commit has this build status of ours.
     pub(super) async fn has_build(
         &self,
-        what: &str,
+        purpose: &str,
         repo: &str,
         number: u64,
         status: &DesiredStatus,
     ) -> Result<bool, ForgeError> {
-        let url = with_query(self.builds_url(what, repo, status)?, &[("key", &status_key(number))]);
-        let there: wire::BuildStatus = match self.get(what, url).await {
+        let url = with_query(self.builds_url(purpose, repo, status)?, &[("key", &status_key(number))]);
+        let there: wire::BuildStatus = match self.get(purpose, url).await {
             Ok(there) => there,
             Err(ForgeError::NotFound { .. }) => return Ok(false),
             Err(error) => return Err(error),

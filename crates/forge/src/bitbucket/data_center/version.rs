@@ -74,10 +74,10 @@ impl BitbucketDataCenter {
     }
 
     /// Finds the account with this name. Its address contains the slug of the name, which is guessed first.
-    async fn user_named(&self, what: &str, name: &str) -> Result<Option<BitbucketUser>, ForgeError> {
+    async fn user_named(&self, purpose: &str, name: &str) -> Result<Option<BitbucketUser>, ForgeError> {
         let is_it = |user: &BitbucketUser| user.login.eq_ignore_ascii_case(name);
         let guessed = self.root(["api", "latest", "users", &slug_of(name)]);
-        match self.get::<wire::DataCenterUser>(what, guessed).await {
+        match self.get::<wire::DataCenterUser>(purpose, guessed).await {
             Ok(user) => {
                 if let Some(user) = user.user().filter(is_it) {
                     return Ok(Some(user));
@@ -87,7 +87,7 @@ impl BitbucketDataCenter {
             Err(error) => return Err(error),
         }
         let like = with_query(self.root(["api", "latest", "users"]), &[("filter", name)]);
-        let all: Vec<wire::DataCenterUser> = self.get_all(what, like).await?;
+        let all: Vec<wire::DataCenterUser> = self.get_all(purpose, like).await?;
         Ok(all.into_iter().filter_map(wire::DataCenterUser::user).find(is_it))
     }
 }

@@ -69,7 +69,7 @@ impl GitHubClient {
 
     async fn head(
         &self,
-        what: &str,
+        purpose: &str,
         pull: &bodies::GitHubPullDetails,
         author: Option<&Actor>,
     ) -> Result<PullHead, ForgeError> {
@@ -86,7 +86,7 @@ impl GitHubClient {
             // The head may be in a fork of our own.
             Some(_) => author.is_none_or(|author| !author.ours).then_some(false),
         };
-        let (sha, branch) = (parse_sha(what, &pull.head.sha)?, pull.head.branch.clone());
+        let (sha, branch) = (parse_sha(purpose, &pull.head.sha)?, pull.head.branch.clone());
         Ok(PullHead { sha, branch, repository, push })
     }
 
@@ -194,12 +194,12 @@ impl GitHubClient {
         Ok(labels)
     }
 
-    pub(super) async fn list_reviews(&self, what: &str) -> Result<Vec<PullReview>, ForgeError> {
+    pub(super) async fn list_reviews(&self, purpose: &str) -> Result<Vec<PullReview>, ForgeError> {
         let accounts = self.accounts().await?;
-        let url = self.list_url(what, &["pulls", &self.number(), "reviews"], &[])?;
+        let url = self.list_url(purpose, &["pulls", &self.number(), "reviews"], &[])?;
         let mut reviews: Vec<GitHubReview> = Vec::new();
-        self.github.read_pages(self.scope(), what, url, |review| reviews.push(review)).await?;
-        let read = |review| self.convert_review(what, self.id.number, &accounts, review);
+        self.github.read_pages(self.scope(), purpose, url, |review| reviews.push(review)).await?;
+        let read = |review| self.convert_review(purpose, self.id.number, &accounts, review);
         reviews.into_iter().map(read).collect()
     }
 
@@ -207,19 +207,19 @@ impl GitHubClient {
     /// thread.
     pub(super) async fn list_line_comments(
         &self,
-        what: &str,
+        purpose: &str,
     ) -> Result<Vec<(u64, String, LineComment)>, ForgeError> {
         let accounts = self.accounts().await?;
-        let url = self.list_url(what, &["pulls", &self.number(), "comments"], &[])?;
+        let url = self.list_url(purpose, &["pulls", &self.number(), "comments"], &[])?;
         let mut comments: Vec<bodies::LineComment> = Vec::new();
-        self.github.read_pages(self.scope(), what, url, |comment| comments.push(comment)).await?;
+        self.github.read_pages(self.scope(), purpose, url, |comment| comments.push(comment)).await?;
         comments.sort_by_key(|comment| comment.id);
-        comments.into_iter().map(|comment| self.convert_line_comment(what, &accounts, comment)).collect()
+        comments.into_iter().map(|comment| self.convert_line_comment(purpose, &accounts, comment)).collect()
     }
 
     fn convert_line_comment(
         &self,
-        what: &str,
+        purpose: &str,
         accounts: &GitHubAccounts<'_>,
         comment: bodies::LineComment,
     ) -> Result<(u64, String, LineComment), ForgeError> {
@@ -232,9 +232,9 @@ impl GitHubClient {
             url: comment.html_url,
             review: comment.pull_request_review_id.map(|id| ReviewId::new(id.to_string())),
             author,
-            commit: comment.original_commit_id.map(|commit| parse_sha(what, &commit)).transpose()?,
+            commit: comment.original_commit_id.map(|commit| parse_sha(purpose, &commit)).transpose()?,
             line: comment.line,
-            at: wire::parse_instant(what, &comment.created_at)?,
+            at: wire::parse_instant(purpose, &comment.created_at)?,
             body,
             topic,
             reviewed,

@@ -146,26 +146,28 @@ impl GitHubClient {
 
     async fn find_posted_review(
         &self,
-        what: &str,
+        purpose: &str,
         draft: &ReviewDraft,
-        there: &HashMap<Topic, CommentId>,
+        posted_comments: &HashMap<Topic, CommentId>,
     ) -> Result<Option<PostedReview>, ForgeError> {
-        let reviews = self.list_reviews(what).await?;
+        let reviews = self.list_reviews(purpose).await?;
         let is_it =
             |review: &PullReview| review.audit_mark().is_some_and(|mark| mark.is_same_audit(&draft.mark));
         let found = reviews.into_iter().find(is_it);
-        Ok(found
-            .map(|review| PostedReview::Review { id: review.id, comments: finding_comments(draft, there) }))
+        Ok(found.map(|review| PostedReview::Review {
+            id: review.id,
+            comments: finding_comments(draft, posted_comments),
+        }))
     }
 
     /// Returns the event of a review. GitHub accepts no verdict of an account on its own pull request.
-    async fn event(&self, what: &str, event: ReviewEvent) -> Result<&'static str, ForgeError> {
+    async fn event(&self, purpose: &str, event: ReviewEvent) -> Result<&'static str, ForgeError> {
         let own = match event {
             // Withdrawing the verdict of a review means dismissing the review, which this client cannot do.
             ReviewEvent::Comment | ReviewEvent::Withdraw => true,
             ReviewEvent::RequestChanges => {
                 let accounts = self.accounts().await?;
-                self.read_raw_pull(what)
+                self.read_raw_pull(purpose)
                     .await?
                     .user
                     .is_some_and(|user| accounts.account_kind(&user).is_some())
@@ -176,7 +178,7 @@ impl GitHubClient {
 
     async fn post_review(
         &self,
-        what: &str,
+        purpose: &str,
         mark: &AuditMark,
         event: &str,
         inline: &[&LineDraft],
@@ -184,13 +186,13 @@ impl GitHubClient {
     ) -> Result<ReviewId, ForgeError> {
         let body = self.add_topic_marker(self.id.number, &mark.topic(), &text);
         let comments =
-            inline.iter().map(|finding| self.comment(what, &finding.place, &finding.topic, &finding.body));
+            inline.iter().map(|finding| self.comment(purpose, &finding.place, &finding.topic, &finding.body));
         let review = json!({
             "commit_id": mark.commit.as_str(), "event": event, "body": body,
             "comments": comments.collect::<Result<Vec<_>, _>>()?,
         });
-        let url = self.url(what, &["pulls", &self.number(), "reviews"])?;
-        let call = ForgeRequest::create(what, url, review);
+        let url = self.url(purpose, &["pulls", &self.number(), "reviews"])?;
+        let call = ForgeRequest::create(purpose, url, review);
         let call = if inline.is_empty() { call } else { call.for_diff_comment() };
         let made: wire::CreatedItem = self.send(&call).await?.json()?;
         Ok(ReviewId::new(made.id.to_string()))
@@ -199,28 +201,28 @@ impl GitHubClient {
     /// Creates a single comment on lines.
     pub(super) async fn create_line(
         &self,
-        what: &str,
+        purpose: &str,
         commit: &Sha,
         place: &CodeLocation,
         topic: &Topic,
         body: &str,
     ) -> Result<CommentId, ForgeError> {
-        let mut comment = self.comment(what, place, topic, body)?;
+        let mut comment = self.comment(purpose, place, topic, body)?;
         comment["commit_id"] = commit.as_str().into();
-        let url = self.url(what, &["pulls", &self.number(), "comments"])?;
+        let url = self.url(purpose, &["pulls", &self.number(), "comments"])?;
         let made: wire::CreatedItem =
-            self.send(&ForgeRequest::create(what, url, comment).for_diff_comment()).await?.json()?;
+            self.send(&ForgeRequest::create(purpose, url, comment).for_diff_comment()).await?.json()?;
         Ok(GitHubCommentId::Review(made.id).to_comment_id())
     }
 
     fn comment(
         &self,
-        what: &str,
+        purpose: &str,
         place: &CodeLocation,
         topic: &Topic,
         body: &str,
     ) -> Result<Value, ForgeError> {
-        let mut comment = location_fields(what, place)?;
+        let mut comment = location_fields(purpose, place)?;
         comment["body"] = self.add_topic_marker(self.id.number, topic, body).into();
         Ok(comment)
     }
@@ -229,27 +231,31 @@ impl GitHubClient {
     /// later, so errors are ignored.
     async fn with_comments(
         &self,
-        what: &str,
+        purpose: &str,
         draft: &ReviewDraft,
         id: ReviewId,
-        mut there: HashMap<Topic, CommentId>,
+        mut posted_comments: HashMap<Topic, CommentId>,
     ) -> PostedReview {
-        let url = self.list_url(what, &["pulls", &self.number(), "reviews", id.as_str(), "comments"], &[]);
+        let url = self.list_url(purpose, &["pulls", &self.number(), "reviews", id.as_str(), "comments"], &[]);
         if let Ok(url) = url {
             let each = |comment: bodies::ReviewComment| {
                 let (topic, _) = self.read_verified_topic(self.id.number, true, comment.body.as_deref());
-                there.extend(topic.map(|topic| (topic, GitHubCommentId::Review(comment.id).to_comment_id())));
+                posted_comments
+                    .extend(topic.map(|topic| (topic, GitHubCommentId::Review(comment.id).to_comment_id())));
             };
             // The review exists: an error here would say that it may not.
-            let _ = self.github.read_pages(self.scope(), what, url, each).await;
+            let _ = self.github.read_pages(self.scope(), purpose, url, each).await;
         }
-        PostedReview::Review { id, comments: finding_comments(draft, &there) }
+        PostedReview::Review { id, comments: finding_comments(draft, &posted_comments) }
     }
 }
 
 /// Returns place, topic and text of the comment of a finding.
 /// Returns the comments of the findings of a draft, in its order.
-fn finding_comments(draft: &ReviewDraft, there: &HashMap<Topic, CommentId>) -> Vec<(Topic, CommentId)> {
+fn finding_comments(
+    draft: &ReviewDraft,
+    posted_comments: &HashMap<Topic, CommentId>,
+) -> Vec<(Topic, CommentId)> {
     let topics = draft.findings.iter().map(|finding| &finding.topic);
-    topics.filter_map(|topic| Some((topic.clone(), there.get(topic)?.clone()))).collect()
+    topics.filter_map(|topic| Some((topic.clone(), posted_comments.get(topic)?.clone()))).collect()
 }

@@ -41,11 +41,11 @@ impl GitHubClient {
     /// Returns our answer on this topic in the thread that this comment began.
     pub(super) async fn find_answer(
         &self,
-        what: &str,
+        purpose: &str,
         first: u64,
         topic: &Topic,
     ) -> Result<Option<CommentId>, ForgeError> {
-        let there = self.list_line_comments(what).await?.into_iter();
+        let there = self.list_line_comments(purpose).await?.into_iter();
         let mut ours =
             there.filter(|(began, _, comment)| *began == first && comment.topic.as_ref() == Some(topic));
         Ok(ours.next().map(|(_, _, comment)| comment.id))
@@ -131,19 +131,19 @@ impl GitHubClient {
 
     pub(super) async fn find_comments_with_text(
         &self,
-        what: &str,
+        purpose: &str,
         text: &str,
     ) -> Result<Vec<ConversationComment>, ForgeError> {
         let accounts = self.accounts().await?;
         let is = |comment: &GitHubCommentItem| {
             comment.body.as_deref().is_some_and(|body| body.trim() == text.trim())
         };
-        let comments = self.conversation_of(what, self.id.number).await?.into_iter().filter(is);
+        let comments = self.conversation_of(purpose, self.id.number).await?.into_iter().filter(is);
         let read = |comment: GitHubCommentItem| {
             Ok(ConversationComment {
                 id: GitHubCommentId::Issue(comment.id).to_comment_id(),
                 author: comment.user.as_ref().map(|user| to_actor(&accounts, user)),
-                at: wire::parse_instant(what, &comment.created_at)?,
+                at: wire::parse_instant(purpose, &comment.created_at)?,
             })
         };
         comments.map(read).collect()
@@ -157,12 +157,12 @@ impl GitHubClient {
     ) -> Result<Option<ConversationComment>, ForgeError> {
         // The forge's clock has whole seconds, so the time is rounded down to a second.
         let since = UnixMillis(since.0.div_euclid(1000) * 1000);
-        let mut said =
+        let mut comment =
             self.find_comments_with_text(&self.what_of_pull("waking a reviewer"), text).await?.into_iter();
-        let ours = |said: &ConversationComment| {
-            said.author.as_ref().is_some_and(|author| author.ours) && said.at >= since
+        let ours = |comment: &ConversationComment| {
+            comment.author.as_ref().is_some_and(|author| author.ours) && comment.at >= since
         };
-        Ok(said.rfind(ours))
+        Ok(comment.rfind(ours))
     }
 
     pub(super) async fn ensure_exact_comment(

@@ -86,17 +86,17 @@ impl GitHubClient {
     }
 
     /// Reads an issue; an error if it is not ours.
-    pub(super) async fn read_own_issue(&self, what: &str, number: u64) -> Result<OwnIssue, ForgeError> {
+    pub(super) async fn read_own_issue(&self, purpose: &str, number: u64) -> Result<OwnIssue, ForgeError> {
         let accounts = self.accounts().await?;
-        let url = self.url(what, &["issues", &number.to_string()])?;
-        let issue = self.github.send(self.scope(), &ForgeRequest::get(what, url)).await?.json()?;
-        self.to_own_issue(what, &accounts, issue)?.ok_or_else(|| not_ours(what))
+        let url = self.url(purpose, &["issues", &number.to_string()])?;
+        let issue = self.github.send(self.scope(), &ForgeRequest::get(purpose, url)).await?.json()?;
+        self.to_own_issue(purpose, &accounts, issue)?.ok_or_else(|| not_ours(purpose))
     }
 
     /// Returns the issue; `None` if it is not ours, or is a pull request.
     fn to_own_issue(
         &self,
-        what: &str,
+        purpose: &str,
         accounts: &GitHubAccounts<'_>,
         issue: GitHubIssue,
     ) -> Result<Option<OwnIssue>, ForgeError> {
@@ -113,7 +113,7 @@ impl GitHubClient {
             topic,
             open: issue.state == "open",
             locked: issue.locked,
-            created: wire::parse_instant(what, &issue.created_at)?,
+            created: wire::parse_instant(purpose, &issue.created_at)?,
         }))
     }
 }

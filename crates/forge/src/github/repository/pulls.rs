@@ -108,18 +108,19 @@ impl GitHubClient {
     /// Makes the pull request with this GraphQL id a draft, or ready for review.
     pub(in crate::github) async fn send_draft(
         &self,
-        what: &str,
+        purpose: &str,
         node: &str,
         draft: bool,
     ) -> Result<(), ForgeError> {
         let mutation = if draft { TO_DRAFT } else { TO_READY };
         let scope = TokenScope::Changing(&self.id.repository, &self.repo);
-        let data: DraftData = self.github.mutate(scope, what, mutation, json!({ "id": node })).await?;
+        let data: DraftData = self.github.mutate(scope, purpose, mutation, json!({ "id": node })).await?;
         match data.change.and_then(|change| change.pull_request) {
             Some(pull) if pull.is_draft == draft => Ok(()),
-            Some(_) | None => {
-                Err(unavailable_error(what, "the forge reports success, but the pull request is as before"))
-            }
+            Some(_) | None => Err(unavailable_error(
+                purpose,
+                "the forge reports success, but the pull request is as before",
+            )),
         }
     }
 
@@ -141,29 +142,33 @@ impl GitHubClient {
     }
 
     /// Lists the labels of a pull request of any account.
-    pub(super) async fn labels_of(&self, what: &str, number: u64) -> Result<Vec<String>, ForgeError> {
-        let url = self.url(what, &["pulls", &number.to_string()])?;
+    pub(super) async fn labels_of(&self, purpose: &str, number: u64) -> Result<Vec<String>, ForgeError> {
+        let url = self.url(purpose, &["pulls", &number.to_string()])?;
         let pull: GitHubPullItem =
-            self.github.send(self.scope(), &ForgeRequest::get(what, url)).await?.json()?;
+            self.github.send(self.scope(), &ForgeRequest::get(purpose, url)).await?.json()?;
         Ok(pull.labels.into_iter().map(|label| label.name).collect())
     }
 
     /// Reads a pull request; an error if it is not ours.
-    pub(super) async fn read_own_pull(&self, what: &str, number: u64) -> Result<GitHubPullItem, ForgeError> {
+    pub(super) async fn read_own_pull(
+        &self,
+        purpose: &str,
+        number: u64,
+    ) -> Result<GitHubPullItem, ForgeError> {
         let accounts = self.accounts().await?;
-        let url = self.url(what, &["pulls", &number.to_string()])?;
+        let url = self.url(purpose, &["pulls", &number.to_string()])?;
         let pull: GitHubPullItem =
-            self.github.send(self.scope(), &ForgeRequest::get(what, url)).await?.json()?;
+            self.github.send(self.scope(), &ForgeRequest::get(purpose, url)).await?.json()?;
         let is_ours = pull.user.as_ref().is_some_and(|user| accounts.account_kind(user).is_some());
         match self.read_topic(0, is_ours, pull.body.as_deref()) {
             (Some(_), _) => Ok(pull),
-            (None, _) => Err(not_ours(what)),
+            (None, _) => Err(not_ours(purpose)),
         }
     }
 
     fn branch_pull(
         &self,
-        what: &str,
+        purpose: &str,
         accounts: &GitHubAccounts<'_>,
         pull: GitHubPullItem,
     ) -> Result<BranchPull, ForgeError> {
@@ -182,12 +187,12 @@ impl GitHubClient {
             title: pull.title,
             body,
             state,
-            head: parse_sha(what, &pull.head.sha)?,
+            head: parse_sha(purpose, &pull.head.sha)?,
             branch: pull.head.branch,
             base: pull.base.branch,
             author,
             topic,
-            created: wire::parse_instant(what, &pull.created_at)?,
+            created: wire::parse_instant(purpose, &pull.created_at)?,
             labels: pull.labels.into_iter().map(|label| label.name).collect(),
         })
     }
@@ -239,7 +244,7 @@ impl GitHubClient {
     /// Converts a review from a response.
     pub(in crate::github) fn convert_review(
         &self,
-        what: &str,
+        purpose: &str,
         number: u64,
         accounts: &GitHubAccounts<'_>,
         review: GitHubReview,
@@ -250,7 +255,7 @@ impl GitHubClient {
             "COMMENTED" => ReviewState::Commented,
             "DISMISSED" => ReviewState::Dismissed,
             "PENDING" => ReviewState::Pending,
-            _ => return Err(unavailable_error(what, "a review is in a state that is not known")),
+            _ => return Err(unavailable_error(purpose, "a review is in a state that is not known")),
         };
         let author = review.user.as_ref().map(|user| to_actor(accounts, user));
         let is_ours = author.as_ref().is_some_and(|author| author.ours);
@@ -259,8 +264,8 @@ impl GitHubClient {
             id: ReviewId::new(review.id.to_string()),
             author,
             state,
-            commit: review.commit_id.map(|commit| parse_sha(what, &commit)).transpose()?,
-            at: review.submitted_at.map(|at| wire::parse_instant(what, &at)).transpose()?,
+            commit: review.commit_id.map(|commit| parse_sha(purpose, &commit)).transpose()?,
+            at: review.submitted_at.map(|at| wire::parse_instant(purpose, &at)).transpose()?,
             body,
             topic,
         })
@@ -268,7 +273,7 @@ impl GitHubClient {
 
     fn convert_remark(
         &self,
-        what: &str,
+        purpose: &str,
         number: u64,
         accounts: &GitHubAccounts<'_>,
         id: fn(u64) -> GitHubCommentId,
@@ -280,8 +285,8 @@ impl GitHubClient {
         Ok(PullRequestComment {
             id: id(comment.id).to_comment_id(),
             author,
-            commit: comment.original_commit_id.map(|commit| parse_sha(what, &commit)).transpose()?,
-            at: wire::parse_instant(what, &comment.created_at)?,
+            commit: comment.original_commit_id.map(|commit| parse_sha(purpose, &commit)).transpose()?,
+            at: wire::parse_instant(purpose, &comment.created_at)?,
             body,
             topic,
         })
@@ -289,7 +294,7 @@ impl GitHubClient {
 }
 
 fn pull_commit(
-    what: &str,
+    purpose: &str,
     accounts: &GitHubAccounts<'_>,
     commit: GitHubCommit,
 ) -> Result<PullCommit, ForgeError> {
@@ -300,22 +305,22 @@ fn pull_commit(
     let committed = commit.commit.committer.and_then(|committer| committer.date);
     let (name, email) = commit.commit.author.map(|author| (author.name, author.email)).unwrap_or_default();
     Ok(PullCommit {
-        sha: parse_sha(what, &commit.sha)?,
+        sha: parse_sha(purpose, &commit.sha)?,
         author: account.map(|user| to_actor(accounts, user)),
         name,
         email,
-        committed: committed.map_or(Ok(UnixMillis(0)), |at| wire::parse_instant(what, &at))?,
+        committed: committed.map_or(Ok(UnixMillis(0)), |at| wire::parse_instant(purpose, &at))?,
     })
 }
 
-pub(in crate::github) fn parse_sha(what: &str, text: &str) -> Result<Sha, ForgeError> {
-    Sha::parse(text).map_err(|error| unavailable_error(what, &error.to_string()))
+pub(in crate::github) fn parse_sha(purpose: &str, text: &str) -> Result<Sha, ForgeError> {
+    Sha::parse(text).map_err(|error| unavailable_error(purpose, &error.to_string()))
 }
 
-fn check_branch(what: &str, branch: &str) -> Result<(), ForgeError> {
+fn check_branch(purpose: &str, branch: &str) -> Result<(), ForgeError> {
     if is_branch_name(branch) {
         return Ok(());
     }
     let message = format!("`{}` is not a valid branch name", line::visible_line(branch));
-    Err(ForgeError::Rejected { request: what.to_owned(), message })
+    Err(ForgeError::Rejected { request: purpose.to_owned(), message })
 }

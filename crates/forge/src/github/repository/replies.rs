@@ -18,12 +18,12 @@ impl GitHubClient {
     /// Lists all comments of a conversation, oldest first.
     pub(in crate::github) async fn conversation_of(
         &self,
-        what: &str,
+        purpose: &str,
         number: u64,
     ) -> Result<Vec<GitHubCommentItem>, ForgeError> {
-        let url = self.list_url(what, &["issues", &number.to_string(), "comments"], &[])?;
+        let url = self.list_url(purpose, &["issues", &number.to_string(), "comments"], &[])?;
         let mut comments = Vec::new();
-        self.github.read_pages(self.scope(), what, url, |comment| comments.push(comment)).await?;
+        self.github.read_pages(self.scope(), purpose, url, |comment| comments.push(comment)).await?;
         Ok(comments)
     }
 
@@ -133,21 +133,21 @@ impl GitHubClient {
     /// Returns the number of a comment that is ours and in this conversation, which its marker must name.
     pub(super) async fn own_comment_number(
         &self,
-        what: &str,
+        purpose: &str,
         number: u64,
         comment: &CommentId,
     ) -> Result<String, ForgeError> {
-        let GitHubCommentId::Issue(id) = GitHubCommentId::parse(what, comment)? else {
-            return Err(not_ours(what));
+        let GitHubCommentId::Issue(id) = GitHubCommentId::parse(purpose, comment)? else {
+            return Err(not_ours(purpose));
         };
         let accounts = self.accounts().await?;
-        let url = self.url(what, &["issues", "comments", &id.to_string()])?;
+        let url = self.url(purpose, &["issues", "comments", &id.to_string()])?;
         let read: GitHubCommentItem =
-            self.github.send(self.scope(), &ForgeRequest::get(what, url)).await?.json()?;
+            self.github.send(self.scope(), &ForgeRequest::get(purpose, url)).await?.json()?;
         // No other account can edit the comment of a former account of ours.
         let whose = read.user.as_ref().and_then(|user| accounts.account_kind(user));
         let (topic, _) =
             self.read_topic(number, whose == Some(GitHubAccountKind::Present), read.body.as_deref());
-        if topic.is_some() { Ok(id.to_string()) } else { Err(not_ours(what)) }
+        if topic.is_some() { Ok(id.to_string()) } else { Err(not_ours(purpose)) }
     }
 }

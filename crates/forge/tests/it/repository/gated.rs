@@ -51,11 +51,11 @@ async fn seen(site: &Site, number: u64, own: u64) -> String {
     format!("{} {pull:#?} {own:#?}", writes(site))
 }
 
-fn withheld<T: std::fmt::Debug>(what: &str, done: Result<T, ForgeError>) {
+fn withheld<T: std::fmt::Debug>(purpose: &str, done: Result<T, ForgeError>) {
     let refused = done.unwrap_err();
     assert!(
         matches!(&refused, ForgeError::Halted(halt) if halt.reason == HaltReason::KillSwitch),
-        "{what}: {refused}"
+        "{purpose}: {refused}"
     );
     assert!(refused.has_no_effect() && refused.to_string().starts_with("the kill switch is on; not done: "));
 }

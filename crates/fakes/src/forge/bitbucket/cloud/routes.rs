@@ -118,14 +118,14 @@ pub(crate) static PROTOCOL: ForgeProtocol = ForgeProtocol {
 
 /// Adds Cloud's headers. For its limit they contain neither remaining calls nor an end; for `Basic` logins
 /// they are left out.
-fn add_headers(world: &mut ForgeInstance, reply: ApiReply, asked: &HeaderContext<'_>) -> ApiReply {
+fn add_headers(world: &mut ForgeInstance, reply: ApiReply, context: &HeaderContext<'_>) -> ApiReply {
     let now = world.now();
     let mut general = vec![
         ("date", http_date(now)),
         ("x-request-id", format!("fake-{}", world.used)),
         ("server", "AtlassianEdge".into()),
     ];
-    let authorization = asked.headers.get("authorization").and_then(|value| value.to_str().ok());
+    let authorization = context.headers.get("authorization").and_then(|value| value.to_str().ok());
     if authorization.is_some_and(|value| value.to_ascii_lowercase().starts_with("bearer ")) {
         let limit = world.limit.unwrap_or(RATE_LIMIT);
         let left = limit.saturating_sub(if world.limit.is_some() { world.spent.1 } else { 0 });

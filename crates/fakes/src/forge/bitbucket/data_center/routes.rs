@@ -148,13 +148,13 @@ pub(crate) static PROTOCOL: ForgeProtocol = ForgeProtocol {
 };
 
 /// Adds Data Center's headers: the login name, and a limit only if one is set.
-fn add_headers(world: &mut ForgeInstance, reply: ApiReply, asked: &HeaderContext<'_>) -> ApiReply {
+fn add_headers(world: &mut ForgeInstance, reply: ApiReply, context: &HeaderContext<'_>) -> ApiReply {
     let mut general = vec![
         ("date", http_date(world.now())),
         ("x-arequestid", format!("@FAKEx{}", world.used)),
         ("cache-control", "no-cache, no-transform".into()),
     ];
-    if let Some(login) = asked.login {
+    if let Some(login) = context.login {
         general.push(("x-ausername", login.to_owned()));
         general.push(("x-auserid", super::super::number_of(world, login).to_string()));
     }

@@ -11,9 +11,9 @@ impl ForgeInstance {
     pub(crate) fn commit_json(&self, repo: &StoredRepository, commit: &CommitObject) -> Value {
         let (base, name, sha) = (&self.base_url, repo.full_name(), &commit.sha);
         let api = format!("{base}/repos/{name}");
-        let signed = |who: &FakeCommitIdentity| {
-            json!({"name": who.name, "email": who.email,
-            "date": format_time(who.at)})
+        let signed = |identity: &FakeCommitIdentity| {
+            json!({"name": identity.name, "email": identity.email,
+            "date": format_time(identity.at)})
         };
         let parents = commit.parents.iter().map(|parent| {
             json!({
@@ -42,8 +42,8 @@ impl ForgeInstance {
 
     /// Returns the account with an e-mail address: `LOGIN@…`, or `ID+LOGIN@…` as GitHub issues it. Null if
     /// there is none, as for a name with a space.
-    fn account_of(&self, who: &FakeCommitIdentity) -> Value {
-        let login = who.email.split('@').next().unwrap_or_default();
+    fn account_of(&self, identity: &FakeCommitIdentity) -> Value {
+        let login = identity.email.split('@').next().unwrap_or_default();
         let login = login.split_once('+').map_or(login, |(_, login)| login);
         let is_login = !login.contains(char::is_whitespace);
         if is_login && self.accounts.contains_key(login) { self.user_json(login) } else { Value::Null }
