@@ -105,7 +105,7 @@ pub(crate) fn render_page(root: &Path) -> Result<String> {
          parsers make much, and tells the worst.\n",
         TABLE.rsplit('/').next().unwrap_or(TABLE),
     );
-    let mut told = BTreeSet::new();
+    let mut rendered = BTreeSet::new();
     for input in &table.input {
         write!(
             page,
@@ -120,7 +120,7 @@ pub(crate) fn render_page(root: &Path) -> Result<String> {
             let test = if test.is_empty() { "none of its own".to_owned() } else { format!("`{test}`") };
             let value = format_value(value, unit).with_context(|| format!("{TABLE}: {constant}"))?;
             writeln!(page, "| {of} | {value} | {beyond} | {test} |")?;
-            told.insert(constant.as_str());
+            rendered.insert(constant.as_str());
         }
     }
     page += "\n## Every other constant that is a limit\n\n| Constant | Value | Of what |\n|---|---|---|\n";
@@ -129,7 +129,7 @@ pub(crate) fn render_page(root: &Path) -> Result<String> {
             path.contains("/src/") && !path.starts_with("crates/fakes/") && !path.contains("/tests");
         for constant in value::parse_constants(text).iter().filter(|_| is_ours) {
             let place = format!("{path} {}", constant.name);
-            if constant.name.starts_with("MAX_") && !told.contains(place.as_str()) {
+            if constant.name.starts_with("MAX_") && !rendered.contains(place.as_str()) {
                 let short = path.trim_start_matches("crates/").replace("/src/", "/");
                 writeln!(
                     page,

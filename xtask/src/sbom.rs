@@ -75,21 +75,23 @@ fn library_component(
     package: &ResolvedPackage,
     checksums: &BTreeMap<(String, String), Option<String>>,
 ) -> Value {
-    let mut told = describe_package(package, "library");
+    let mut component = describe_package(package, "library");
     let checksum = checksums.get(&(package.name.clone(), package.version.clone())).and_then(Option::as_ref);
-    told["hashes"] = checksum.map(|sum| json!([{ "alg": "SHA-256", "content": sum }])).unwrap_or_default();
-    told
+    component["hashes"] =
+        checksum.map(|sum| json!([{ "alg": "SHA-256", "content": sum }])).unwrap_or_default();
+    component
 }
 
 fn describe_package(package: &ResolvedPackage, kind: &str) -> Value {
     let ResolvedPackage { name, version, licence } = package;
     let purl = format!("pkg:cargo/{name}@{version}");
-    let mut told = json!({ "type": kind, "bom-ref": purl, "name": name, "version": version, "purl": purl });
+    let mut component =
+        json!({ "type": kind, "bom-ref": purl, "name": name, "version": version, "purl": purl });
     if let Some(licence) = licence {
         // Older manifests write `MIT/Apache-2.0`.
-        told["licenses"] = json!([{ "expression": licence.replace('/', " OR ") }]);
+        component["licenses"] = json!([{ "expression": licence.replace('/', " OR ") }]);
     }
-    told
+    component
 }
 
 #[cfg(test)]

@@ -148,10 +148,10 @@ fn run_part(part: &SoakPart) -> Result<String> {
     command.args([*verb, "--release", "--locked", "--quiet"]).args(rest).envs(part.size);
     let text = workspace::command_output(&mut command)
         .with_context(|| format!("a promise is broken: {}", part.promise))?;
-    let told = text.lines().find(|line| line.starts_with(part.summary_prefix));
+    let summary_line = text.lines().find(|line| line.starts_with(part.summary_prefix));
     // A filter that matches no test would succeed.
-    let told = told.with_context(|| {
+    let summary_line = summary_line.with_context(|| {
         format!("{} ran nothing: it printed no line that begins with `{}`", part.name, part.summary_prefix)
     })?;
-    Ok(format!("{told} ({:.0} s)", began.elapsed().as_secs_f64()))
+    Ok(format!("{summary_line} ({:.0} s)", began.elapsed().as_secs_f64()))
 }

@@ -63,9 +63,9 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         let output = place.converge_command().output().context("cannot start the program")?;
         ours.push(began.elapsed().as_secs_f64());
         asked = model.request_log().len().saturating_sub(before);
-        let told: Value = serde_json::from_slice(&output.stdout).context("the run is no JSON")?;
-        if told["exit"] != "converged" || told["loops"] != 2 {
-            bail!("the run did not converge in two loops: {told}");
+        let run_json: Value = serde_json::from_slice(&output.stdout).context("the run is no JSON")?;
+        if run_json["exit"] != "converged" || run_json["loops"] != 2 {
+            bail!("the run did not converge in two loops: {run_json}");
         }
     }
     let [whole, start, git] = [ours, starts, theirs].map(meter::median);

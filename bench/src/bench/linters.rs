@@ -229,16 +229,16 @@ impl LinterComparison<'_> {
             changed.get(path).is_some_and(|lines| lines.range(*first..=*last).next().is_some())
         };
         let added: Vec<&LinterPlace> = found.iter().filter(is_added).collect();
-        let Some(told) = self.find_with_truing(true, &mut totals.ours)? else {
+        let Some(truing_findings) = self.find_with_truing(true, &mut totals.ours)? else {
             totals.failed += 1;
             return Ok(());
         };
         self.find_with_truing(false, &mut totals.without)?;
         totals.found += found.len();
         totals.on_added += added.len();
-        totals.reported += told.len();
+        totals.reported += truing_findings.len();
         let mut left: BTreeMap<(&str, u64), usize> = BTreeMap::new();
-        for (path, line, _) in &told {
+        for (path, line, _) in &truing_findings {
             *left.entry((path, *line)).or_default() += 1;
         }
         let mut not_told = Vec::new();
@@ -255,8 +255,9 @@ impl LinterComparison<'_> {
         totals.more += more;
         // Two findings of one rule on one line count once, and the linter's findings on lines that the commit
         // removes are old.
-        let is_told =
-            |place: &&&LinterPlace| told.iter().any(|(path, line, _)| (path, line) == (&place.0, &place.1));
+        let is_told = |place: &&&LinterPlace| {
+            truing_findings.iter().any(|(path, line, _)| (path, line) == (&place.0, &place.1))
+        };
         let twice = not_told.iter().filter(is_told).count();
         not_told.retain(|place| !is_told(&place));
         // Code also moves between files: the number of old findings is at most that of the parent's on
@@ -318,14 +319,14 @@ impl LinterComparison<'_> {
         let began = Instant::now();
         let output = command.output()?;
         times.push(began.elapsed().as_secs_f64());
-        let told: Value = serde_json::from_slice(&output.stdout)
+        let report: Value = serde_json::from_slice(&output.stdout)
             .with_context(|| format!("{}: {}", self.commit, String::from_utf8_lossy(&output.stderr)))?;
-        let runs = told["tools"].as_array().cloned().unwrap_or_default();
+        let runs = report["tools"].as_array().cloned().unwrap_or_default();
         if let Some(why) = runs.iter().find_map(|run| run["failed"].as_str().or(run["skipped"].as_str())) {
             say::print_line(&format!("{}: {why}", self.commit));
             return Ok(None);
         }
-        let findings = told["findings"].as_array().cloned().unwrap_or_default();
+        let findings = report["findings"].as_array().cloned().unwrap_or_default();
         let of_tool = findings.iter().filter(|finding| finding["source"] == "tool");
         Ok(Some(
             of_tool

@@ -260,15 +260,15 @@ impl PushComparison<'_> {
 
 /// Counts the comments that reviewdog posts and deletes for these findings.
 fn count_reviewdog_comments(findings: &[PushFindings], totals: &mut CommentTotals) {
-    let (mut there, mut said) = (BTreeSet::new(), BTreeMap::<FindingText, usize>::new());
+    let (mut there, mut posted) = (BTreeSet::new(), BTreeMap::<FindingText, usize>::new());
     for push in findings {
-        let one = |(said, lines): (&FindingText, &BTreeSet<(u64, u64)>)| {
-            lines.iter().map(|lines| (said.clone(), *lines)).collect::<Vec<_>>()
+        let one = |(posted, lines): (&FindingText, &BTreeSet<(u64, u64)>)| {
+            lines.iter().map(|lines| (posted.clone(), *lines)).collect::<Vec<_>>()
         };
         let now: BTreeSet<(FindingText, (u64, u64))> = push.iter().flat_map(one).collect();
         for (text, _) in now.difference(&there) {
             totals.posted += 1;
-            let before = said.entry(text.clone()).or_default();
+            let before = posted.entry(text.clone()).or_default();
             *before += 1;
             let needed = push.get(text).map_or(1, BTreeSet::len);
             totals.repeated += usize::from(*before > needed);
@@ -297,14 +297,15 @@ fn count_truing_comments(
         .filter(|comment| !comment.resolved)
         .filter_map(|comment| Some((comment.place.as_ref()?.path.clone(), u64::from(comment.line?))))
         .collect();
-    let is_at = |(path, line): &(String, u64), said: &FindingText, lines: &BTreeSet<(u64, u64)>| {
-        *path == said.0 && lines.iter().any(|(first, last)| (first..=last).contains(&line))
+    let is_at = |(path, line): &(String, u64), posted: &FindingText, lines: &BTreeSet<(u64, u64)>| {
+        *path == posted.0 && lines.iter().any(|(first, last)| (first..=last).contains(&line))
     };
     totals.stale +=
-        open.iter().filter(|place| !last.iter().any(|(said, lines)| is_at(place, said, lines))).count();
+        open.iter().filter(|place| !last.iter().any(|(posted, lines)| is_at(place, posted, lines))).count();
     let news = last.iter().filter(|((_, text), _)| !old.contains(text));
     // An open comment still exists if its line has left the diff, or if its file was renamed.
     let hidden = comments.iter().filter(|comment| !comment.resolved && comment.line.is_none()).count();
-    let without = news.filter(|(said, lines)| !open.iter().any(|place| is_at(place, said, lines))).count();
+    let without =
+        news.filter(|(posted, lines)| !open.iter().any(|place| is_at(place, posted, lines))).count();
     totals.lost += without.saturating_sub(hidden);
 }

@@ -174,8 +174,8 @@ fn measure_due_queries(served: &MeasuredStore, tools: &BenchPrograms<'_>) -> Res
     let mut bench = workspace::cargo_command(tools.root);
     bench.args(["bench", "--locked", "--quiet", "--package", "truing-store", "--bench", "due", "--"]);
     bench.arg(CALLS.to_string()).args(served.addresses()).current_dir(tools.root);
-    let told = workspace::command_output(&mut bench)?;
-    serde_json::from_str(told.trim()).with_context(|| format!("no figures in {told}"))
+    let bench_output = workspace::command_output(&mut bench)?;
+    serde_json::from_str(bench_output.trim()).with_context(|| format!("no figures in {bench_output}"))
 }
 
 /// Moves a store to servers and back.

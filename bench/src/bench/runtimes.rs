@@ -42,7 +42,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     place.create_repository()?;
     let mut rows = [MeasuredRuntime::Native, MeasuredRuntime::Cli, MeasuredRuntime::Claude]
         .map(|who| RuntimeRow { runtime: who, runs: Vec::new(), bytes: 0 });
-    let mut told = Vec::new();
+    let mut figures = Vec::new();
     for round in 0..=options.rounds.max(1) {
         for row in &mut rows {
             if round == 0 {
@@ -50,7 +50,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
                 let seen = watch::run_and_measure(&mut place.review_command(row.runtime))?;
                 row.bytes = seen.tree_bytes;
                 if !matches!(row.runtime, MeasuredRuntime::Claude) {
-                    told.push(parse_review_result(&seen.output)?);
+                    figures.push(parse_review_result(&seen.output)?);
                 }
             } else {
                 row.runs.push(meter::run(&mut place.review_command(row.runtime))?);
@@ -76,7 +76,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     say::print_line(
         "ratio: to `native`; MB: the largest sum of VmRSS of all processes (what they share counts for each)",
     );
-    let same = told.windows(2).all(|pair| pair.first() == pair.get(1));
+    let same = figures.windows(2).all(|pair| pair.first() == pair.get(1));
     say::print_line(if same { "both reviews found the same" } else { "the reviews did not find the same" });
     Ok(same)
 }

@@ -91,9 +91,9 @@ pub(super) fn find_postgres_programs() -> Result<PathBuf> {
     if let Some((_, bin)) = programs.max() {
         return Ok(bin);
     }
-    let told = workspace::command_output(Command::new("pg_config").arg("--bindir"));
-    let told = told.context("PostgreSQL is needed: Debian's package postgresql has it")?;
-    Ok(PathBuf::from(told.trim()))
+    let bin_dir = workspace::command_output(Command::new("pg_config").arg("--bindir"));
+    let bin_dir = bin_dir.context("PostgreSQL is needed: Debian's package postgresql has it")?;
+    Ok(PathBuf::from(bin_dir.trim()))
 }
 
 /// The servers of a deployment of many processes.
@@ -143,10 +143,10 @@ pub(super) fn read_database_stats(records: &str) -> Result<DatabaseStats> {
          pg_stat_database WHERE datname = current_database()) FROM pg_tables WHERE schemaname = 'truing'";
     let mut ask = Command::new(find_postgres_programs()?.join("psql"));
     ask.args(["-X", "-q", "-A", "-t", "-F", " ", "-v", "ON_ERROR_STOP=1", "-c", sql, "-d", records]);
-    let told = workspace::command_output(&mut ask)?;
-    let numbers: Vec<u64> = told.split_whitespace().filter_map(|number| number.parse().ok()).collect();
+    let stats_text = workspace::command_output(&mut ask)?;
+    let numbers: Vec<u64> = stats_text.split_whitespace().filter_map(|number| number.parse().ok()).collect();
     let [rows, bytes, commits, rollbacks] = numbers[..] else {
-        bail!("PostgreSQL told no size, but {told:?}");
+        bail!("PostgreSQL told no size, but {stats_text:?}");
     };
     Ok(DatabaseStats { rows, bytes, commits, rollbacks })
 }

@@ -55,9 +55,9 @@ pub(super) fn verdicts_by_rule(labels: &HitLabels) -> BTreeMap<String, String> {
     for (hit, known) in labels.iter().filter(|(_, known)| known.current_severity.is_some()) {
         found.entry(&hit.rule).or_default().push(known.verdict);
     }
-    let told =
+    let render_counts =
         |verdicts: Vec<HitVerdict>| render_verdicts(VerdictCounts::count_verdicts(verdicts.into_iter()));
-    found.into_iter().map(|(rule, verdicts)| (rule.clone(), told(verdicts))).collect()
+    found.into_iter().map(|(rule, verdicts)| (rule.clone(), render_counts(verdicts))).collect()
 }
 
 /// Renders the page, in Markdown.

@@ -119,11 +119,17 @@ impl ClaudeCli {
         let cli = Self { program, starts: Arc::new(Semaphore::new(cpus)), start_timeout, teams: false };
         let silent = |reason: String| ClaudeCliError::Silent { program: cli.program.clone(), reason };
         let output = cli.query_version()?.map_err(|error| silent(error.to_string()))?;
-        let said = String::from_utf8_lossy(&output.stdout);
-        let found =
-            said.split_whitespace().next().filter(|word| word.starts_with(|c: char| c.is_ascii_digit()));
+        let version_output = String::from_utf8_lossy(&output.stdout);
+        let found = version_output
+            .split_whitespace()
+            .next()
+            .filter(|word| word.starts_with(|c: char| c.is_ascii_digit()));
         let Some(found) = found else {
-            let words = if said.trim().is_empty() { String::from_utf8_lossy(&output.stderr) } else { said };
+            let words = if version_output.trim().is_empty() {
+                String::from_utf8_lossy(&output.stderr)
+            } else {
+                version_output
+            };
             return Err(silent(clean_line(words.trim(), MAX_WORDS)));
         };
         if !output.status.success() {
@@ -143,8 +149,8 @@ impl ClaudeCli {
 
     /// Sets the value of the user's `CLAUDE_CODE_EXPERIMENTAL_AGENT_TEAMS`, which is passed on if it is 1.
     #[must_use]
-    pub fn with_teams(self, said: Option<&str>) -> Self {
-        Self { teams: said.is_some_and(|said| said.trim() == invocation::TEAMS.1), ..self }
+    pub fn with_teams(self, flag_text: Option<&str>) -> Self {
+        Self { teams: flag_text.is_some_and(|flag_text| flag_text.trim() == invocation::TEAMS.1), ..self }
     }
 
     /// Returns the environment variables of the program.
@@ -162,9 +168,9 @@ impl ClaudeCli {
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
             let child = command.spawn()?;
             let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-            let (tell, told) = std::sync::mpsc::channel();
-            std::thread::spawn(move || tell.send(read_output(child)));
-            told.recv_timeout(self.start_timeout).unwrap_or_else(|_| {
+            let (sender, receiver) = std::sync::mpsc::channel();
+            std::thread::spawn(move || sender.send(read_output(child)));
+            receiver.recv_timeout(self.start_timeout).unwrap_or_else(|_| {
                 // Killing the sandbox helper ends the program, too.
                 pid.and_then(|pid| kill_process(pid, Signal::KILL).ok());
                 Err(std::io::Error::other(format!(
@@ -213,8 +219,8 @@ impl ClaudeCli {
         limits: &RunLimits,
     ) -> Result<AgentRunEnd, CommandError> {
         let token = SecretString::new(random_token()?);
-        let (say, said) = mpsc::channel(WAITING);
-        let relay = CliRelay::new(&token, conversation.offers(), say);
+        let (message_sender, message_receiver) = mpsc::channel(WAITING);
+        let relay = CliRelay::new(&token, conversation.offers(), message_sender);
         let mut job = self.job(invocation::program_arguments(&brief.model, limits))?;
         job.variables = self.environment_variables(token.expose());
         let bounds = CommandLimits { time: limits.time, written: None, whole: false };
@@ -225,7 +231,7 @@ impl ClaudeCli {
         let mut program = Box::pin(command::run_with(job, &bounds, around, |listener| relay.serve(listener)));
         tokio::select! {
             ended = &mut program => return Ok(run_end(ended?)),
-            () = Box::pin(conversation.serve_program(said, start, self.start_timeout)) => {}
+            () = Box::pin(conversation.serve_program(message_receiver, start, self.start_timeout)) => {}
         }
         if conversation.is_over() {
             // The run's own end counts; dropping the future ends the program.

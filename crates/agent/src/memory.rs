@@ -220,7 +220,7 @@ impl LayeredMemory {
     /// operator's apart.
     #[must_use]
     pub fn with_instructions<'a>(&self, instructions: impl IntoIterator<Item = &'a PathInstruction>) -> Self {
-        let mut told = self.clone();
+        let mut memory = self.clone();
         let (mut bytes, mut own) = (0, 0);
         for PathInstruction { origin, owner, repos: _, paths, text } in instructions {
             let origin = line::clean_line(origin, MAX_SHOWN_CHARS);
@@ -229,37 +229,37 @@ impl LayeredMemory {
                 let note = format!(
                     "the instruction at `{origin}` is left out: the limit for all together is {most} bytes"
                 );
-                told.notes.push(note);
+                memory.notes.push(note);
                 continue;
             }
             bytes += text.len();
             let all = match owner {
-                RuleOwner::Operator => &mut told.operator_text,
+                RuleOwner::Operator => &mut memory.operator_text,
                 RuleOwner::Repository => {
                     own += 1;
-                    &mut told.text
+                    &mut memory.text
                 }
             };
             let paths = line::clean_line(&paths.join(", "), MAX_NOTE_CHARS);
             let gap = if all.is_empty() { "" } else { "\n\n" };
             let _ = write!(all, "{gap}For files that match {paths}:\n{}\n", text.trim_end());
-            told.instructions.push(origin);
+            memory.instructions.push(origin);
         }
-        told.notes = limit_notes(told.notes);
+        memory.notes = limit_notes(memory.notes);
         let mut hash = Sha256::new();
-        for part in [self.hash.as_str(), &told.operator_text, &told.text] {
+        for part in [self.hash.as_str(), &memory.operator_text, &memory.text] {
             hash.update(part.len().to_le_bytes());
             hash.update(part);
         }
-        told.hash = hex::encode(hash.finalize());
+        memory.hash = hex::encode(hash.finalize());
         if own > 0 {
             let counted = line::format_count(own, "instruction");
-            told.repository_summary = Some(match told.repository_summary {
+            memory.repository_summary = Some(match memory.repository_summary {
                 Some(own) => format!("{own}, and {counted}"),
                 None => counted,
             });
         }
-        told
+        memory
     }
 
     /// Returns the list of skills for the model.

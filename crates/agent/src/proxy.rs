@@ -172,11 +172,11 @@ impl EgressProxy {
     /// Returns all attempts, by host.
     pub(crate) fn host_accesses(&self) -> Vec<HostAccess> {
         let seen = self.0.attempts.lock().unwrap_or_else(PoisonError::into_inner);
-        let told = seen.iter().map(|((host, port, refused), meter)| {
+        let accesses = seen.iter().map(|((host, port, refused), meter)| {
             let (times, sent, received) = meter.read_counts();
             HostAccess { host: host.clone(), port: *port, refused: refused.clone(), times, sent, received }
         });
-        told.collect()
+        accesses.collect()
     }
 
     async fn serve_connection(&self, stream: TcpStream) {

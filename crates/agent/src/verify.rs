@@ -292,13 +292,19 @@ impl Verifier {
                 state: SetupState::Failed,
             });
         }
-        let told = (commands.clone(), contacted_hosts.clone());
+        let metadata = (commands.clone(), contacted_hosts.clone());
         let entry = run_blocking("cannot cache the results of the set-up", move || {
             let at = copy_folder.path();
             std::fs::remove_dir_all(at.join("temporary"))?;
             copy::remove_originals(&at.join("tree"), &tree)?;
-            let entry =
-                this.cache.store_entry(&scope, &key, copy_folder, told.0, told.1, SystemTime::now())?;
+            let entry = this.cache.store_entry(
+                &scope,
+                &key,
+                copy_folder,
+                metadata.0,
+                metadata.1,
+                SystemTime::now(),
+            )?;
             this.cache.clean(now);
             Ok(entry)
         });

@@ -85,9 +85,10 @@ impl GraphqlDocument {
                 return found;
             }
             let walk = ResponseChecker { schema: &self.0, document: &document };
-            let mut told = Vec::new();
-            walk.check_object(&operation.selection_set, data, "/data", &mut told);
-            told.into_iter()
+            let mut violations = Vec::new();
+            walk.check_object(&operation.selection_set, data, "/data", &mut violations);
+            violations
+                .into_iter()
                 .for_each(|(place, description)| wrong(ExchangePart::Answer(200), &place, description));
         }
         found

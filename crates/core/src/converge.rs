@@ -524,8 +524,8 @@ impl ConvergeRun {
         }
         self.log_fix(None);
         let is_claim = |finding: &&Finding| self.words.get(&finding.id) == Some(&FixerVerdict::Fixed);
-        let said: Vec<Finding> = self.found.iter().filter(|finding| !is_claim(finding)).cloned().collect();
-        self.history.record_fixer_verdicts(&said, &self.words);
+        let others: Vec<Finding> = self.found.iter().filter(|finding| !is_claim(finding)).cloned().collect();
+        self.history.record_fixer_verdicts(&others, &self.words);
         // Findings that do not block remain notes.
         let least = self.limits.min_blocking;
         self.history.apply_statuses(self.found.iter_mut().filter(|finding| finding.raw.severity <= least));

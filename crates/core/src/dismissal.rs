@@ -156,16 +156,16 @@ pub fn reopen_dismissed(known: &mut [Finding], dismissals: &[Dismissal]) {
 pub fn apply_dismissals(findings: &mut [Finding], dismissals: &[Dismissal]) -> usize {
     let mut changed = 0;
     for finding in findings {
-        let Some(said) = dismissals.iter().find(|said| said.covers(finding)) else { continue };
+        let Some(dismissal) = dismissals.iter().find(|dismissal| dismissal.covers(finding)) else { continue };
         let is = match &finding.status {
-            FindingStatus::Dismissed(_) if said.withdrawn => FindingStatus::Open,
+            FindingStatus::Dismissed(_) if dismissal.withdrawn => FindingStatus::Open,
             FindingStatus::Open
             | FindingStatus::Claimed
             | FindingStatus::Declined(_)
             | FindingStatus::Dismissed(_)
-                if !said.withdrawn =>
+                if !dismissal.withdrawn =>
             {
-                FindingStatus::Dismissed(said.status_text())
+                FindingStatus::Dismissed(dismissal.status_text())
             }
             FindingStatus::Open
             | FindingStatus::Claimed

@@ -15,8 +15,8 @@ pub fn select_lines(text: &str, start_line: u32, end_line: u32) -> Option<Vec<&s
 
 /// Returns true if the lines contain the excerpt. An empty excerpt matches nothing.
 pub fn contains_excerpt(lines: &[&str], excerpt: &str) -> bool {
-    let said = fold_whitespace(unescape_hidden(excerpt).lines());
-    !said.is_empty() && fold_whitespace(lines.iter().copied()).contains(&said)
+    let folded_excerpt = fold_whitespace(unescape_hidden(excerpt).lines());
+    !folded_excerpt.is_empty() && fold_whitespace(lines.iter().copied()).contains(&folded_excerpt)
 }
 
 /// Returns true if an excerpt consists of exactly these lines.

@@ -295,7 +295,7 @@ fn are_comparable(a: &RawFinding, b: &RawFinding) -> bool {
 /// Returns the status of a finding that is present. A person's decision applies while the code is the same,
 /// also after a rename.
 fn next_finding_status(earlier: Option<&Finding>, placed: &PlacedFinding) -> FindingStatus {
-    let said = earlier.map(|earlier| &earlier.status).filter(|status| match status {
+    let lasting_status = earlier.map(|earlier| &earlier.status).filter(|status| match status {
         FindingStatus::Declined(_) | FindingStatus::Dismissed(_) => true,
         FindingStatus::Open
         | FindingStatus::Claimed
@@ -307,8 +307,8 @@ fn next_finding_status(earlier: Option<&Finding>, placed: &PlacedFinding) -> Fin
         let was_changed = placed.sighting.unverified.is_some() && earlier.unverified.is_none();
         is_same_code(&earlier.raw, &placed.raw) && !was_changed
     });
-    match (said.filter(|_| is_same), &placed.sighting.suppressed) {
-        (Some(said), _) => said.clone(),
+    match (lasting_status.filter(|_| is_same), &placed.sighting.suppressed) {
+        (Some(lasting_status), _) => lasting_status.clone(),
         (None, Some(reason)) => FindingStatus::Suppressed(reason.clone()),
         (None, None) => FindingStatus::Open,
     }

@@ -570,8 +570,8 @@ impl ForgeResponse {
     /// used only if it has no date of its own.
     pub(crate) fn quota_wait(&self, now: UnixMillis) -> Option<TimeSpan> {
         limits::parse_limit_headers(&self.headers, now)
-            .filter(|told| told.quota.remaining == 0)
-            .map(|told| told.wait)
+            .filter(|limit| limit.quota.remaining == 0)
+            .map(|limit| limit.wait)
     }
 
     /// Cleans text of this response for an error.

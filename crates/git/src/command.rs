@@ -118,13 +118,13 @@ impl Git {
         let git =
             Self { inner: Arc::new(GitInner { program, path, home, options, version: OnceLock::new() }) };
 
-        let said = git.command("--version").read_output().await?;
-        match parse_version(&said) {
+        let version_output = git.command("--version").read_output().await?;
+        match parse_version(&version_output) {
             Some(found) if found >= MIN_VERSION => {
                 let _ = git.inner.version.set(found);
                 Ok(git)
             }
-            Some(_) | None => Err(GitError::TooOld { found: clean_message(&said, None) }),
+            Some(_) | None => Err(GitError::TooOld { found: clean_message(&version_output, None) }),
         }
     }
 
@@ -445,14 +445,14 @@ impl GitProcess {
     ) -> Result<(T, ExitStatus, String), GitError> {
         let (name, after, stderr) = (self.name, self.time, self.child.stderr.take());
         let whole = async {
-            let (done, said) = tokio::try_join!(exchange, async { Ok(read_tail(stderr).await) })?;
+            let (done, error_tail) = tokio::try_join!(exchange, async { Ok(read_tail(stderr).await) })?;
             let status = self.child.wait().await.map_err(|source| GitError::Io {
                 doing: "cannot wait for",
                 path: PathBuf::from("git"),
                 source,
             })?;
             self.group = None;
-            Ok((done, status, clean_message(&said, self.secret.as_ref())))
+            Ok((done, status, clean_message(&error_tail, self.secret.as_ref())))
         };
         tokio::time::timeout(after, whole).await.unwrap_or(Err(GitError::TimedOut { call: name, after }))
     }

@@ -44,15 +44,15 @@ pub(crate) fn parse_listed_ref(answer: &[u8], reference: &str) -> Result<Option<
 
 /// Classifies a failure by git's untranslated message.
 pub(crate) fn classify_failure(remote: &Remote, call: &'static str, finished: GitOutput) -> GitError {
-    let said = finished.message.as_str();
-    let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
+    let message = finished.message.as_str();
+    let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
     let remote = remote.url().to_owned();
     if says(&["not our ref", "unadvertised object", "find remote ref", "bad object"]) {
-        let sha = said.split([' ', ';']).find_map(|word| Sha::parse(word).ok());
+        let sha = message.split([' ', ';']).find_map(|word| Sha::parse(word).ok());
         return GitError::CommitGone { remote, sha };
     }
     if says(&["Authentication failed", "could not read Username", "error: 401", "error: 403"]) {
-        return GitError::Unauthorized { remote, message: said.to_owned() };
+        return GitError::Unauthorized { remote, message: message.to_owned() };
     }
     if says(&["error: 404", "not found", "does not appear to be a git repository"]) {
         return GitError::RemoteMissing { remote };

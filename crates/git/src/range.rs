@@ -34,9 +34,9 @@ impl IsolatedGitDir {
         let call = self.command("range-diff").args(["--no-patch", "--no-color", "--no-abbrev"]);
         // Git before 2.41 ignores `--no-abbrev` here.
         let call = call.config("core.abbrev", "no");
-        let said = call.args(ranges).arg("--").read_output().await?;
+        let log_output = call.args(ranges).arg("--").read_output().await?;
         let mut rewritten = (vec![], vec![], 0, 0);
-        for line in said.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        for line in log_output.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             let (fate, sha) =
                 parse_range_line(line).ok_or_else(|| invalid_output_error("range-diff", line))?;
             let (new, changed, same, gone) = &mut rewritten;
@@ -62,9 +62,12 @@ impl IsolatedGitDir {
         let call =
             self.command("rev-list").args(["--no-merges", &format!("--max-count={}", MAX_COMMITS + 1)]);
         let call = call.arg(head.as_str()).args(excluded.iter().map(|sha| format!("^{sha}")));
-        let said = call.arg("--").read_output().await?;
-        let ids = std::str::from_utf8(&said).map_err(|_| invalid_output_error("rev-list", &said))?;
-        ids.lines().map(|id| Sha::parse(id).map_err(|_| invalid_output_error("rev-list", &said))).collect()
+        let log_output = call.arg("--").read_output().await?;
+        let ids =
+            std::str::from_utf8(&log_output).map_err(|_| invalid_output_error("rev-list", &log_output))?;
+        ids.lines()
+            .map(|id| Sha::parse(id).map_err(|_| invalid_output_error("rev-list", &log_output)))
+            .collect()
     }
 }
 

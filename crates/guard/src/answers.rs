@@ -162,9 +162,9 @@ pub fn find_hard_coded_answers(
             } else {
                 continue;
             };
-            let told = Weakening { path: path.clone(), kind, subject: value.line, is_report_only: true };
-            if !found.contains(&told) {
-                found.push(told);
+            let weakening = Weakening { path: path.clone(), kind, subject: value.line, is_report_only: true };
+            if !found.contains(&weakening) {
+                found.push(weakening);
             }
             if found.len() >= super::MAX_WEAKENINGS {
                 return found;
@@ -210,7 +210,8 @@ fn code_literals(half: &ChangedFileVersion) -> Vec<CodeLiteral> {
     let numbers = outside.iter().flat_map(|range| find_numbers(&scanned.code, range));
     let value = |range: Range<usize>| {
         let line = scanned.line_range(scanned.line_of(range.start));
-        let (code, said) = (text_slice(&scanned.code, line.clone()), text_slice(&scanned.bare, line.clone()));
+        let (code, bare_text) =
+            (text_slice(&scanned.code, line.clone()), text_slice(&scanned.bare, line.clone()));
         let before = text_slice(&scanned.code, line.start..range.start).trim_end();
         let after = text_slice(&scanned.code, range.end..line.end).trim_start();
         let text = text_slice(&scanned.bare, range.clone());
@@ -237,7 +238,7 @@ fn code_literals(half: &ChangedFileVersion) -> Vec<CodeLiteral> {
             special_case: is_case.then(|| SpecialCase::from_deciding_value(scanned, &range)).flatten(),
             is_file_search: LOOKS.iter().any(|word| code.contains(word)),
             is_dated: is_clocked && is_date(text),
-            line: clean_line(said.trim(), super::weakening::MAX_QUOTE),
+            line: clean_line(bare_text.trim(), super::weakening::MAX_QUOTE),
             text: text.to_owned(),
         }
     };

@@ -46,36 +46,38 @@ pub(super) fn resolve_imports(tokens: Vec<CodeToken>, half: &ChangedFileVersion)
     let path = half.path.as_str();
     let left = WordBudget(Cell::new(half.text.len().checked_add(MORE_WORDS)));
     let mut names = NamePaths::new();
-    let mut said: Vec<CodeToken> = Vec::with_capacity(tokens.len());
+    let mut resolved: Vec<CodeToken> = Vec::with_capacity(tokens.len());
     let mut at = 0;
     while let Some(token) = tokens.get(at) {
         let import = ImportReader { tokens: &tokens, path, budget: &left };
-        let read = import.parse_statement(at, said.last());
+        let read = import.parse_statement(at, resolved.last());
         let Some((end, imports)) = read.filter(|(end, _)| *end > at) else {
-            said.push(token.clone());
+            resolved.push(token.clone());
             at += 1;
             continue;
         };
         for (name, target) in imports {
-            said.push(token.with_text("import", false));
+            resolved.push(token.with_text("import", false));
             match name.and_then(|name| left.take_words(target.len()).map(|()| name)) {
                 Some(name) => {
-                    said.extend(target.iter().cloned());
+                    resolved.extend(target.iter().cloned());
                     names.insert(name, target);
                 }
-                None => said.extend(target),
+                None => resolved.extend(target),
             }
         }
         at = end;
     }
     drop(tokens);
-    add_assigned_names(&said, &mut names, &left);
-    let mut whole = Vec::with_capacity(said.len());
-    for (at, token) in said.iter().enumerate() {
-        let is_part =
-            at.checked_sub(1).and_then(|before| said.get(before)).is_some_and(|before| before.has_text("."));
+    add_assigned_names(&resolved, &mut names, &left);
+    let mut whole = Vec::with_capacity(resolved.len());
+    for (at, token) in resolved.iter().enumerate() {
+        let is_part = at
+            .checked_sub(1)
+            .and_then(|before| resolved.get(before))
+            .is_some_and(|before| before.has_text("."));
         // A name that is being assigned is not replaced.
-        let is_given = said.get(at + 1).is_some_and(|next| next.has_text("=") || next.has_text(":="));
+        let is_given = resolved.get(at + 1).is_some_and(|next| next.has_text("=") || next.has_text(":="));
         let target = names.get(&token.text).filter(|_| !is_part && !is_given && !token.is_imported);
         match target.filter(|target| left.take_words(target.len()).is_some()) {
             Some(target) => whole.extend(target.iter().map(|part| token.with_text(part.text.clone(), true))),

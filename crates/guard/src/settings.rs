@@ -97,17 +97,18 @@ pub(super) fn concerns_setting(name: &str, text: &str, setting: &str, subjects: 
         let lines: Vec<&str> = text.lines().collect();
         let from = usize::try_from(first.saturating_sub(1)).unwrap_or(usize::MAX).min(lines.len());
         let to = usize::try_from(end.max(first)).unwrap_or(usize::MAX).min(lines.len());
-        let mut said: Vec<&str> = lines.get(from..to).unwrap_or_default().to_vec();
+        let mut setting_lines: Vec<&str> = lines.get(from..to).unwrap_or_default().to_vec();
         // The content of a target or a section follows its head.
         let is_ini = name.ends_with(".ini") || name.ends_with(".cfg");
         let is_head =
             |line: &&&str| if is_ini { line.starts_with('[') } else { !line.starts_with([' ', '\t', '#']) };
-        let is_below = said.first().is_some_and(|first| is_ini || first.starts_with([' ', '\t']));
+        let is_below = setting_lines.first().is_some_and(|first| is_ini || first.starts_with([' ', '\t']));
         let above =
             lines.get(..from).unwrap_or_default().iter().rev().find(|line| is_head(line) && !line.is_empty());
-        said.extend(above.filter(|_| is_below));
+        setting_lines.extend(above.filter(|_| is_below));
         let quoted = [format!("`{last}`"), format!("`{setting}`"), format!("\"{last}\"")];
-        said.iter()
+        setting_lines
+            .iter()
             .any(|line| line.contains(setting) || (!setting.is_empty() && has_word(line_key(line), last)))
             || quoted.iter().any(|quoted| subject.text.contains(&quoted.to_lowercase()))
     })

@@ -113,8 +113,9 @@ fn parse_test_unit(
 ) -> Option<TestUnit> {
     let (start, begin) = (attributes.start, attributes.end);
     let rest = scanned.code.get(begin..)?.strip_prefix(opening.words)?;
-    let said = text_slice(&scanned.code, attributes);
-    if !opening.attributes.is_empty() && !opening.attributes.iter().any(|word| said.contains(word)) {
+    let attribute_text = text_slice(&scanned.code, attributes);
+    if !opening.attributes.is_empty() && !opening.attributes.iter().any(|word| attribute_text.contains(word))
+    {
         return None;
     }
     let after = begin + opening.words.len();
@@ -295,11 +296,11 @@ pub(super) fn literals(scanned: &ScannedText, range: &Range<usize>) -> Vec<Strin
     let mut is_said = |string: &&Range<usize>| {
         let line = scanned.line_of(string.start);
         // Each line is examined once, regardless of its number of strings.
-        let (_, said) = known.filter(|(of, _)| *of == line).unwrap_or_else(|| {
+        let (_, is_message) = known.filter(|(of, _)| *of == line).unwrap_or_else(|| {
             (line, is_message_statement(text_slice(&scanned.bare, scanned.line_range(line)).trim_start()))
         });
-        known = Some((line, said));
-        said
+        known = Some((line, is_message));
+        is_message
     };
     let strings = scanned.strings_in(range).filter(|string| !is_said(string));
     let mut found: Vec<String> =

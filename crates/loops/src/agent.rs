@@ -338,8 +338,9 @@ impl ModelReviewRequest<'_> {
         if part.is_complete()
             && let Some(asked) = &mut part.model_review
         {
-            let said = looks.iter().flat_map(|look| &look.agent_run.items.walkthrough);
-            asked.detail.walkthrough = gives::collect_walkthrough(said, review_tree.tree, &reading.coverage);
+            let walkthrough_lines = looks.iter().flat_map(|look| &look.agent_run.items.walkthrough);
+            asked.detail.walkthrough =
+                gives::collect_walkthrough(walkthrough_lines, review_tree.tree, &reading.coverage);
         }
         Ok((part.with_lost_findings(lost).with_failed_servers(&problems), reviewers))
     }

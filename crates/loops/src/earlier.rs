@@ -106,15 +106,15 @@ impl EarlierReviews {
         let files = RedactedFiles::new(tree);
         let changed = readable_paths(reading);
         let head = head_view(&files, &changed, change, reading);
-        let mut told = String::new();
+        let mut text = String::new();
         for finding in self.findings_to_recheck() {
             let one = render_earlier_finding(finding, &recheck::locate_at_head(finding, &head));
-            if told.len() + one.len() > MAX_OPEN_BYTES {
+            if text.len() + one.len() > MAX_OPEN_BYTES {
                 break;
             }
-            told.push_str(&one);
+            text.push_str(&one);
         }
-        told
+        text
     }
 }
 

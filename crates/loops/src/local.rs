@@ -211,12 +211,12 @@ impl LocalReviewRequest<'_> {
                     started_at: started,
                     runtime,
                 });
-                let told = (ChangeDescription::default(), recalled);
+                let description = (ChangeDescription::default(), recalled);
                 let form = ModelReviewOptions {
                     walkthrough: self.scope.walkthrough,
                     specialists: self.scope.tiers.default_tier() == Tier::Deep,
                 };
-                Some(model.review_request(budget, told.0, told.1, form, started))
+                Some(model.review_request(budget, description.0, description.1, form, started))
             }
             None => None,
         };

@@ -242,8 +242,8 @@ impl FindingStorage<'_> {
         let revision = PullRevision { head: filing_commit.clone(), base: record.detail.base.clone() };
         let begun = store.begin_run(&run, &revision, record.started).await?;
         let (mut known, _) = self.known_findings(store, &run.key).await?;
-        let said = self.apply_dismissals(store, &mut known, begun.dismissals).await?;
-        let (kept, findings) = self.recognise(&known, &said, found, record, filing_commit);
+        let applied = self.apply_dismissals(store, &mut known, begun.dismissals).await?;
+        let (kept, findings) = self.recognise(&known, &applied, found, record, filing_commit);
         let outcome = record.clone();
         let producer = CommentProducer::Review;
         let computed =
@@ -266,11 +266,11 @@ impl FindingStorage<'_> {
             dismissal::add_dismissed(known, &general_dismissals);
             return Ok(general_dismissals);
         };
-        let mut said = store.dismissals(branch).await?;
-        said.extend(general_dismissals);
-        dismissal::reopen_dismissed(known, &said);
-        dismissal::add_dismissed(known, &said);
-        Ok(said)
+        let mut dismissals = store.dismissals(branch).await?;
+        dismissals.extend(general_dismissals);
+        dismissal::reopen_dismissed(known, &dismissals);
+        dismissal::add_dismissed(known, &dismissals);
+        Ok(dismissals)
     }
 
     /// Returns the known findings and their key.

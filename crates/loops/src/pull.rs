@@ -100,8 +100,8 @@ impl PullRequestReview<'_> {
                     started_at: started,
                     runtime,
                 });
-                let told = (ChangeDescription::from_pull_request(self.pull), recalled);
-                Some(model.review_request(budget, told.0, told.1, form, started))
+                let description = (ChangeDescription::from_pull_request(self.pull), recalled);
+                Some(model.review_request(budget, description.0, description.1, form, started))
             }
             None => None,
         };

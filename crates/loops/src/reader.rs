@@ -209,17 +209,17 @@ impl ChildProcessReader {
     }
 
     async fn query_child(&self, query: &SourcesQuery) -> Result<SourcesAnswer, SourcesError> {
-        let mut said = Vec::new();
-        match self.request_sources(query, &mut said).await {
+        let mut error_output = Vec::new();
+        match self.request_sources(query, &mut error_output).await {
             Ok(answer) => answer,
-            Err(error) => Err(SourcesError::Failed(failure_text(&error, &said))),
+            Err(error) => Err(SourcesError::Failed(failure_text(&error, &error_output))),
         }
     }
 
     async fn request_sources(
         &self,
         query: &SourcesQuery,
-        said: &mut Vec<u8>,
+        error_output: &mut Vec<u8>,
     ) -> Result<Result<SourcesAnswer, SourcesError>, ChildError> {
         let line = encode_line("the request", query, MAX_ASKED_BYTES)?;
         let running = self.program.start(query.folder(), [OsStr::new("--sources")].into_iter())?;
@@ -234,11 +234,11 @@ impl ChildProcessReader {
             | SourcesQuery::Format(_)
             | SourcesQuery::Proofs(_) => None,
         };
-        let talked = running.exchange(&line, file, self.program.min_sandbox, said);
+        let talked = running.exchange(&line, file, self.program.min_sandbox, error_output);
         let answer: Result<SourcesAnswer, SourcesError> =
             tokio::time::timeout(self.time, talked).await.unwrap_or(Err(ChildError::TimedOut(self.time)))?;
         Ok(match answer {
-            Ok(told) => Ok(check_sources(query, told)?),
+            Ok(sources_answer) => Ok(check_sources(query, sources_answer)?),
             Err(error) => Err(SourcesError::Failed(to_printable_line(&error.to_string()))),
         })
     }

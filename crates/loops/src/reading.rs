@@ -358,8 +358,8 @@ impl<'a> ReadingPlan<'a> {
             let is_wanted = self.to_read.binary_search_by(|file| file.path.cmp(path)).is_ok();
             // For a text file, the rules would report lines. For a type change, the last section describes
             // the current file.
-            let told = self.files.iter().rfind(|file| file.path == *path);
-            let is_binary = is_wanted && told.is_some_and(|file| file.is_binary);
+            let listed = self.files.iter().rfind(|file| file.path == *path);
+            let is_binary = is_wanted && listed.is_some_and(|file| file.is_binary);
             let file = tree.join(as_path(path));
             let made = is_binary
                 && file.parent().is_some_and(|folder| std::fs::create_dir_all(folder).is_ok())
@@ -447,19 +447,21 @@ impl<'a> ReadingPlan<'a> {
                 let mut files = std::mem::take(&mut printed.inspected_paths);
                 // The linter may have printed findings before it failed.
                 let is_silent = printed.output.failed.is_some() && printed.output.text.trim().is_empty();
-                let (told, output) = if is_silent {
+                let (tool_findings, output) = if is_silent {
                     (ToolFindings::default(), printed.output)
                 } else {
                     printed.read_findings(&request.tree, &request.files, reader).await?
                 };
-                files.retain(|path| !told.ignored.contains(path));
-                if add_runs(&mut tools, &told, &output, &request.off) {
+                files.retain(|path| !tool_findings.ignored.contains(path));
+                if add_runs(&mut tools, &tool_findings, &output, &request.off) {
                     looked_at.entry(tool_name(&output.tool)).or_default().extend(files);
                 }
                 told_before.begin_output();
                 let is_off = |raw: &RawFinding| request.off.contains(&raw.rule);
-                let findings =
-                    told.findings.into_iter().filter(|raw| !is_off(raw) && told_before.record_if_new(raw));
+                let findings = tool_findings
+                    .findings
+                    .into_iter()
+                    .filter(|raw| !is_off(raw) && told_before.record_if_new(raw));
                 found.extend(findings.filter_map(place));
             }
             told_before.add_duplicate_rules(&mut found);

@@ -17,8 +17,8 @@ const MAX_LINES: usize = 3;
 
 /// Describes the end of a failed command, with its last output.
 pub(crate) fn failure_text(command_output: &CommandOutput) -> String {
-    let said = [&command_output.errors, &command_output.output].map(|text| clean_output(text.trim_end()));
-    let last = said.iter().find(|text| !text.is_empty()).map(String::as_str).unwrap_or_default();
+    let cleaned = [&command_output.errors, &command_output.output].map(|text| clean_output(text.trim_end()));
+    let last = cleaned.iter().find(|text| !text.is_empty()).map(String::as_str).unwrap_or_default();
     let lines: Vec<&str> = last.lines().rev().take(MAX_LINES).collect();
     let words = lines.into_iter().rev().collect::<Vec<_>>().join("; ");
     let words = line::clean_line(&words, MAX_LAST_WORDS);
@@ -27,22 +27,22 @@ pub(crate) fn failure_text(command_output: &CommandOutput) -> String {
 
 /// Describes the end of a failed program, with its output from the first line that mentions an error.
 pub(crate) fn failure_cause(command_output: &CommandOutput) -> String {
-    let said =
+    let texts =
         [&command_output.errors, &command_output.output].map(|text| redact_secrets(&strip_colours(text)));
-    let from_error = said.iter().find_map(|text| {
+    let from_error = texts.iter().find_map(|text| {
         let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !is_source_excerpt(line)).collect();
         let first = lines.iter().position(|line| mentions_error(line))?;
         // The headings of some programs name the file.
         let start = first.saturating_sub(1);
         let heading = lines.get(start).filter(|line| line.ends_with(RULE)).copied();
-        let mut told: Vec<&str> = heading.into_iter().collect();
+        let mut causes: Vec<&str> = heading.into_iter().collect();
         for line in lines.into_iter().skip(first) {
-            if told.len() < MAX_LINES && !told.contains(&line) {
-                told.push(line);
+            if causes.len() < MAX_LINES && !causes.contains(&line) {
+                causes.push(line);
             }
         }
-        let told: Vec<&str> = told.iter().map(|line| line.trim_end_matches([RULE, ' '])).collect();
-        let words = line::clean_line(&told.join("; "), MAX_LAST_WORDS);
+        let causes: Vec<&str> = causes.iter().map(|line| line.trim_end_matches([RULE, ' '])).collect();
+        let words = line::clean_line(&causes.join("; "), MAX_LAST_WORDS);
         (!words.is_empty()).then_some(words)
     });
     from_error

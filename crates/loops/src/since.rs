@@ -58,7 +58,7 @@ pub fn describe_new_commits(since: Option<&HeadComparison>) -> String {
     let commits = |commits: &[Sha], what: &str| {
         format!("{}{}", format_count(commits.len(), &format!("{what} commit")), names(commits))
     };
-    let mut told = match history {
+    let mut description = match history {
         Some(BranchHistory::Grown { new }) => format!("{}.", commits(new, "new")),
         Some(BranchHistory::Rewritten { new, changed, same, gone }) => format!(
             "The branch was rewritten since (rebased, amended or reset): {}, {}, {same} as before, {gone} \
@@ -68,7 +68,11 @@ pub fn describe_new_commits(since: Option<&HeadComparison>) -> String {
         ),
         None => "There are too many commits to list.".to_owned(),
     };
-    told.push_str(if lines.is_empty() { " No line of the change is new." } else { " Lines that are new:" });
+    description.push_str(if lines.is_empty() {
+        " No line of the change is new."
+    } else {
+        " Lines that are new:"
+    });
     for (path, ranges) in lines.iter().take(MAX_FILES) {
         let range = |(first, last): &(u32, u32)| match first == last {
             true => first.to_string(),
@@ -77,12 +81,12 @@ pub fn describe_new_commits(since: Option<&HeadComparison>) -> String {
         let mut shown: Vec<String> = ranges.iter().take(MAX_RANGES).map(range).collect();
         shown.extend((ranges.len() > MAX_RANGES).then(|| "…".to_owned()));
         let path = line::clean_line(&path.to_string(), MAX_PATH_CHARS);
-        told.push_str(&format!("\n{path}: {}", shown.join(", ")));
+        description.push_str(&format!("\n{path}: {}", shown.join(", ")));
     }
     if lines.len() > MAX_FILES {
-        told.push_str(&format!("\nand in {}", format_count(lines.len() - MAX_FILES, "more file")));
+        description.push_str(&format!("\nand in {}", format_count(lines.len() - MAX_FILES, "more file")));
     }
-    told
+    description
 }
 
 /// Builds the earlier reviews' results; `before` is the revision of the last one.

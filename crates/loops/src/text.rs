@@ -152,8 +152,8 @@ pub fn render_summary(summary: &SummaryContent<'_>) -> String {
     }
     if !remarks.is_empty() {
         text.push('\n');
-        for told in *remarks {
-            let _ = writeln!(text, "- {}", escape_text(told));
+        for remark in *remarks {
+            let _ = writeln!(text, "- {}", escape_text(remark));
         }
     }
     if let Some(since) = since {

@@ -237,8 +237,9 @@ impl<'a> ReviewLinters<'a> {
             &read_findings(outputs, tree, &removed, reader).await?,
         );
         for run in runs {
-            let told = placed_findings.iter().filter(|placed| placed.raw.tool() == Some(&run.name)).count();
-            run.findings = u32::try_from(told).unwrap_or(u32::MAX);
+            let reported =
+                placed_findings.iter().filter(|placed| placed.raw.tool() == Some(&run.name)).count();
+            run.findings = u32::try_from(reported).unwrap_or(u32::MAX);
         }
         Ok(old)
     }

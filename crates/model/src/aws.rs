@@ -179,11 +179,16 @@ impl AwsLogin {
             .build()
             .map_err(|error| failed(&error))?
             .into();
-        let mut said = Vec::new();
+        let mut headers_to_sign = Vec::new();
         for (name, value) in &*headers {
-            said.push((name.as_str(), value.to_str().map_err(|error| failed(&error))?));
+            headers_to_sign.push((name.as_str(), value.to_str().map_err(|error| failed(&error))?));
         }
-        let request = SignableRequest::new("POST", url.as_str(), said.into_iter(), SignableBody::Bytes(body));
+        let request = SignableRequest::new(
+            "POST",
+            url.as_str(),
+            headers_to_sign.into_iter(),
+            SignableBody::Bytes(body),
+        );
         let signed =
             sign(request.map_err(|error| failed(&error))?, &settings).map_err(|error| failed(&error))?;
         for (name, value) in signed.output().headers() {

@@ -107,7 +107,7 @@ pub fn decide_retry(seen: &FailureCause) -> RetryDecision {
         FailureCause::Event(ProviderErrorKind::Key) => RetryDecision::Key,
         FailureCause::Event(ProviderErrorKind::TooLong) => RetryDecision::TooLong,
         FailureCause::Event(ProviderErrorKind::Request) => RetryDecision::Request,
-        FailureCause::Status(told) => decide_refusal(told),
+        FailureCause::Status(status) => decide_refusal(status),
     }
 }
 

@@ -310,11 +310,11 @@ impl<'packs> RuleSet<'packs> {
         };
         let found = self.sizes.iter().filter(exceeded);
         let part = RepositoryPart::from_path(&file.path);
-        let told = |(rule, _): &(&'packs PackRule, &SizeCheck)| {
+        let size_finding = |(rule, _): &(&'packs PackRule, &SizeCheck)| {
             let severity = rule.severity_in(part)?;
             Some(RawFinding { severity, ..build_finding(rule, &file.path, 1, 1, String::new()) })
         };
-        found.filter_map(told).collect()
+        found.filter_map(size_finding).collect()
     }
 
     /// Returns every match on added lines of every syntax rule that applies to this path.

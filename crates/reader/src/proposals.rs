@@ -40,11 +40,11 @@ pub(crate) fn prove_replacements(request: &FixValidationRequest) -> Result<Vec<b
         parsers.begin_file(MAX_TIME);
         let mut prover = FixValidator::new(language, &lines, text, &mut parsers);
         for (at, proposal) in proposals {
-            if let (Some(said), Some(fix)) =
+            if let (Some(is_proven), Some(fix)) =
                 (proven.get_mut(at), proposal_replacement(proposal, language, &lines))
             {
                 let (first, last) = (proposal.start_line, proposal.end_line);
-                *said = prover.prove_fix(first, last, &fix).is_some();
+                *is_proven = prover.prove_fix(first, last, &fix).is_some();
             }
         }
     }

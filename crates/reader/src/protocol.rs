@@ -288,7 +288,7 @@ pub fn check_report(request: &ReadRequest, report: ReadReport) -> Result<Checked
         tell(&gap.path, Some(gap.reason))?;
     }
 
-    let told = report.findings.len();
+    let reported = report.findings.len();
     let mut findings = Vec::new();
     let mut malformed = Vec::new();
     for finding in report.findings {
@@ -329,7 +329,7 @@ pub fn check_report(request: &ReadRequest, report: ReadReport) -> Result<Checked
         }
     }
 
-    let dropped = told - findings.len();
+    let dropped = reported - findings.len();
     findings.sort_by(|a, b| (&a.place, &a.rule).cmp(&(&b.place, &b.rule)));
     let mut suppressions = report.suppressions;
     suppressions.retain(|idle| {

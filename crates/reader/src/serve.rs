@@ -165,8 +165,8 @@ fn serve_tools(
     let line = read_line(&mut input, MAX_REQUEST_BYTES)?;
     let request: ToolsRequest = decode_line("the request", &line, MAX_REQUEST_BYTES)?;
     let opened = TreeToolbox::open(&request);
-    let told: TreeOpenReply = opened.as_ref().map(|_| ()).map_err(Clone::clone);
-    write_line(&mut output, "what came of it", &told, MAX_OPENED_BYTES)?;
+    let open_reply: TreeOpenReply = opened.as_ref().map(|_| ()).map_err(Clone::clone);
+    write_line(&mut output, "what came of it", &open_reply, MAX_OPENED_BYTES)?;
     let Ok(mut toolbox) = opened else { return Ok(()) };
 
     let calls = InputLines::new(input, MAX_CALL_BYTES, abandoned)?;

@@ -194,50 +194,51 @@ fn build_report(
     let mut wanted: BTreeSet<String> = files.keys().filter(|path| mirrored.is_match(path)).cloned().collect();
     let mut items = ReleaseFiles::new(files);
     let mut package = python::PythonPackage::new(files, request.format);
-    let mut told =
+    let mut sources =
         ReleaseSources { requirements: requirements::parse_files(files.iter()), ..ReleaseSources::default() };
     let mut find = |symbol: &String| match SymbolTarget::parse(symbol) {
         SymbolTarget::Module(name) => package.symbol_state(name),
         SymbolTarget::Item(_, file, item) => items.symbol_state(file, item),
         SymbolTarget::File(file) => items.whole_file_state(file),
     };
-    told.symbols = request.symbols.iter().map(|symbol| (symbol.clone(), find(symbol))).collect();
+    sources.symbols = request.symbols.iter().map(|symbol| (symbol.clone(), find(symbol))).collect();
     if request.mirrored.is_empty() {
-        wanted.extend(told.symbols.values().filter_map(SymbolState::definition).map(|at| at.file.clone()));
+        wanted.extend(sources.symbols.values().filter_map(SymbolState::definition).map(|at| at.file.clone()));
     }
     for symbol in &request.bases {
-        told.symbols.entry(symbol.clone()).or_insert_with(|| find(symbol));
+        sources.symbols.entry(symbol.clone()).or_insert_with(|| find(symbol));
     }
-    for SymbolDefinition { file, name, .. } in told.symbols.values().filter_map(SymbolState::definition) {
+    for SymbolDefinition { file, name, .. } in sources.symbols.values().filter_map(SymbolState::definition) {
         let all = package.same_name_definitions(file, name);
         if all.len() > 1 {
-            told.namesakes.entry(file.clone()).or_default().insert(name.clone(), all);
+            sources.namesakes.entry(file.clone()).or_default().insert(name.clone(), all);
         }
     }
     for path in wanted {
         let bytes = files.get(&path).map(Vec::as_slice).unwrap_or_default();
-        told.files.insert(path.clone(), hex::encode(Sha1::digest(bytes)));
+        sources.files.insert(path.clone(), hex::encode(Sha1::digest(bytes)));
         if !path.ends_with(".py") {
             let rest = items.outside_code(&path);
-            told.outside.extend(rest.map(|rest| (path.clone(), vec![rest])));
-            told.functions.insert(path.clone(), items.all_definitions(&path));
+            sources.outside.extend(rest.map(|rest| (path.clone(), vec![rest])));
+            sources.functions.insert(path.clone(), items.all_definitions(&path));
         } else if let Some(module) = package.load_file(&path) {
             let imported = module.outside.modules.iter();
             let places = imported
                 .flat_map(|name| package.candidate_paths(name).chain(python::native_module_paths(name)));
-            told.imported.extend(places.filter(|at| paths.contains(at) || natives.contains(at)));
-            told.outside.insert(path.clone(), module.outside.pieces.clone());
-            told.functions.insert(path, module.function_digests());
+            sources.imported.extend(places.filter(|at| paths.contains(at) || natives.contains(at)));
+            sources.outside.insert(path.clone(), module.outside.pieces.clone());
+            sources.functions.insert(path, module.function_digests());
         }
     }
-    let definitions = told.symbols.values().filter_map(SymbolState::definition).map(|at| at.file.clone());
+    let definitions = sources.symbols.values().filter_map(SymbolState::definition).map(|at| at.file.clone());
     let told_of = requirements::requirements_files(files);
-    let compared = told.files.keys().cloned().chain(definitions).chain(package.parsed_files()).chain(told_of);
+    let compared =
+        sources.files.keys().cloned().chain(definitions).chain(package.parsed_files()).chain(told_of);
     let compared = compared.chain(request.mirrored.iter().cloned());
-    told.shadows = shadow::find_shadows(&content, request.format, &compared.collect());
-    told.unreadable = package.into_unreadable();
-    told.unreadable.extend(items.unreadable);
-    told
+    sources.shadows = shadow::find_shadows(&content, request.format, &compared.collect());
+    sources.unreadable = package.into_unreadable();
+    sources.unreadable.extend(items.unreadable);
+    sources
 }
 
 fn build_glob_set(patterns: &[String]) -> Result<GlobSet, SourcesError> {

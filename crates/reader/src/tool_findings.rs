@@ -80,7 +80,7 @@ fn add_output_findings(
         };
         let text = FileText::new(&content);
         let finder = FindingMapper::new(&text, &mapping);
-        let (mut placed, mut said) = (Vec::new(), BTreeSet::new());
+        let (mut placed, mut texts) = (Vec::new(), BTreeSet::new());
         for diagnostic in diagnostics {
             let Ok(raw) = finder.map_diagnostic(diagnostic) else {
                 collected.elsewhere += 1;
@@ -99,7 +99,7 @@ fn add_output_findings(
             let place = text.byte_range(&diagnostic.range).ok().and_then(|place| content.get(place));
             let raw = if is_secret { redact_secret_text(raw, place) } else { raw };
             let (first, last) = (raw.place.start_line, raw.place.end_line);
-            if said.insert((first, last, column, raw.severity, raw.rule.clone(), title_key(&raw))) {
+            if texts.insert((first, last, column, raw.severity, raw.rule.clone(), title_key(&raw))) {
                 placed.push(raw);
             }
         }

@@ -206,7 +206,7 @@ fn collect_problems(
         ProblemKind::NoLine => !output.is_clean,
         ProblemKind::Place | ProblemKind::Outside => false,
     };
-    let mut told: Vec<String> = Vec::new();
+    let mut problems: Vec<String> = Vec::new();
     let is_other_form =
         |problem: &ReportProblem| matches!(problem.kind, ProblemKind::NoLine | ProblemKind::Unreadable);
     // This check is made once for all problems, because it tries every line format.
@@ -216,7 +216,7 @@ fn collect_problems(
     for problem in report.problems.iter().filter(is_failure) {
         let hint = other.filter(|_| is_other_form(problem));
         let hint = hint.map(|other| format!("; it looks like `{}`", other.as_str())).unwrap_or_default();
-        told.push(clean_line(&format!("{}{hint}", problem.text), MAX_PROBLEM_CHARS));
+        problems.push(clean_line(&format!("{}{hint}", problem.text), MAX_PROBLEM_CHARS));
     }
     let unplaced: Vec<&ReportProblem> = report.problems.iter().filter(is_unplaced).collect();
     if !unplaced.is_empty() {
@@ -225,7 +225,7 @@ fn collect_problems(
             if report.problems.len() == MAX_NAMED { report.left_out.max(1) } else { unplaced.len() as u64 };
         let first: Vec<&str> = unplaced.iter().take(MAX_NAMES).map(|problem| problem.text.as_str()).collect();
         let text = format!("{} no file of the tree: {}", result_count_phrase(count), first.join("; "));
-        told.push(clean_line(&text, MAX_PROBLEM_CHARS));
+        problems.push(clean_line(&text, MAX_PROBLEM_CHARS));
     }
     if absent.is_all {
         let text = format!(
@@ -233,13 +233,13 @@ fn collect_problems(
             result_count_phrase(absent.count as u64),
             absent.first.join(", ")
         );
-        told.push(clean_line(&text, MAX_PROBLEM_CHARS));
+        problems.push(clean_line(&text, MAX_PROBLEM_CHARS));
     }
-    if report.more_problems > 0 && !told.is_empty() {
-        told.truncate(MAX_PROBLEMS - 1);
-        told.push(format_count(report.more_problems, "more problem"));
+    if report.more_problems > 0 && !problems.is_empty() {
+        problems.truncate(MAX_PROBLEMS - 1);
+        problems.push(format_count(report.more_problems, "more problem"));
     }
-    told.truncate(MAX_PROBLEMS);
+    problems.truncate(MAX_PROBLEMS);
     let others = report.other_lines.len() as u64 + report.more_lines;
     let keeps_open = if others > 0 {
         let first = report.other_lines.iter().map(|line| format!("`{line}`")).collect::<Vec<_>>().join(", ");
@@ -253,7 +253,7 @@ fn collect_problems(
     } else {
         None
     };
-    (told, keeps_open.map(|reason| clean_line(&reason, MAX_PROBLEM_CHARS)))
+    (problems, keeps_open.map(|reason| clean_line(&reason, MAX_PROBLEM_CHARS)))
 }
 
 /// Returns a subject for a number of results.

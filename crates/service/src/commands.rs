@@ -103,9 +103,9 @@ pub async fn store_requests(
         missing_since: None,
         onboarded: false,
     };
-    let told: Vec<UserRequest> =
+    let requests: Vec<UserRequest> =
         pulls.iter().map(|pr| UserRequest { pr: pr.clone(), origin: origin.clone(), at }).collect();
-    store.store_requests(&told, &of, None).await
+    store.store_requests(&requests, &of, None).await
 }
 
 /// Serves commands for as long as it is polled.
@@ -208,14 +208,14 @@ impl CommandProcessor {
                 .into_iter()
                 .map(|one| (one.id.clone(), one))
                 .collect();
-            for told in unserved {
-                let own = (forge.clone(), told.pr.repository.clone());
+            for user_request in unserved {
+                let own = (forge.clone(), user_request.pr.repository.clone());
                 if self.is_waiting(&own, context.clock.now()) {
                     continue; // the comments of a repository are served in their order
                 }
-                let repository = repositories.get_mut(&told.pr.repository);
-                let served = serve_request(context, server, &told, repository).await;
-                if self.record_delay(context, &told, served).await {
+                let repository = repositories.get_mut(&user_request.pr.repository);
+                let served = serve_request(context, server, &user_request, repository).await;
+                if self.record_delay(context, &user_request, served).await {
                     break;
                 }
             }
@@ -408,10 +408,10 @@ async fn execute_command(
     };
     let (line, detail, dismissal) = match word {
         None => (command.as_str().to_owned(), by, None),
-        Some(Ok(said)) => {
-            let line = format!("{} {}", command.as_str(), dismissal::short_id(&said.finding));
-            let reason = if said.withdrawn { String::new() } else { format!(": {}", said.reason) };
-            (line, format!("{}, {by}{reason}", said.finding), Some(said))
+        Some(Ok(comment)) => {
+            let line = format!("{} {}", command.as_str(), dismissal::short_id(&comment.finding));
+            let reason = if comment.withdrawn { String::new() } else { format!(": {}", comment.reason) };
+            (line, format!("{}, {by}{reason}", comment.finding), Some(comment))
         }
         Some(Err(why)) => {
             return record_declined_command(store, user_request, command, &who, &why).await;
@@ -429,10 +429,10 @@ async fn execute_command(
             }
         };
         let mut what = format!("`{line}` by {who}");
-        let said = dismissal.as_ref().map(|said| said.reason.clone());
-        let unseen = said.as_ref().and_then(|_| act::invisible_reason(&slot)).map(str::to_owned);
-        let note = decision.note.filter(|_| said.is_none()).map(|note| note.to_string());
-        for more in [said, note, unseen].into_iter().flatten().filter(|more| !more.is_empty()) {
+        let comment = dismissal.as_ref().map(|comment| comment.reason.clone());
+        let unseen = comment.as_ref().and_then(|_| act::invisible_reason(&slot)).map(str::to_owned);
+        let note = decision.note.filter(|_| comment.is_none()).map(|note| note.to_string());
+        for more in [comment, note, unseen].into_iter().flatten().filter(|more| !more.is_empty()) {
             what.push_str(&format!(": {more}"));
         }
         let events = vec![HistoryEvent { at: now, key: key.clone(), run: None, what }];

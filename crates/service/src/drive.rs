@@ -242,7 +242,7 @@ pub(super) async fn clock_lead(store: &dyn RecordStore, clock: &dyn Clock) -> Re
 
 /// Returns when `give_back` becomes true.
 pub(super) async fn wait_for_give_back(mut give_back: watch::Receiver<bool>) {
-    if give_back.wait_for(|told| *told).await.is_err() {
+    if give_back.wait_for(|is_requested| *is_requested).await.is_err() {
         std::future::pending::<()>().await;
     }
 }

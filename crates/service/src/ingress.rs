@@ -169,25 +169,25 @@ async fn webhook(
         }
         None => ingress.accept_delivery(&name, request).await,
     };
-    let told = &ingress.context.metrics;
+    let metrics = &ingress.context.metrics;
     let refusal = match taken {
         Ok(answer) => {
             let result = if answer["status"] == "accepted" { "accepted" } else { "ignored" };
-            told.record_webhook(result, began.elapsed());
+            metrics.record_webhook(result, began.elapsed());
             tracing::debug!(forge = name, %source, delivery, key = answer["key"].as_str(),
                 "delivery {result}");
             return (StatusCode::ACCEPTED, Json(answer)).into_response();
         }
         Err(refusal) => refusal,
     };
-    told.record_webhook(refusal.metric_label(), began.elapsed());
+    metrics.record_webhook(refusal.metric_label(), began.elapsed());
     let silenced =
         server.is_some_and(|server| server.capability().refused == RefusalConsequence::HookSuspended);
     let answer = match silenced && refusal.is_of_the_store() {
         true => {
-            let told = json!({ "status": "ignored", "what": "the store is unreachable: the sweep will find \
+            let metrics = json!({ "status": "ignored", "what": "the store is unreachable: the sweep will find \
                  open pull requests" });
-            (StatusCode::ACCEPTED, Json(told)).into_response()
+            (StatusCode::ACCEPTED, Json(metrics)).into_response()
         }
         false => refusal.to_response(),
     };
@@ -215,9 +215,11 @@ impl IngressState {
         let unknown = || DeliveryRefusal::UnknownForge(visible_ascii(name, MAX_ID_CHARS));
         let secret = self.settings.secrets.get(name).ok_or_else(unknown)?;
         let server = self.context.forges.servers().get(name).ok_or_else(unknown)?;
-        let told = self.settings.halted.get(name).copied();
-        let (kind, halted) =
-            (server.kind(), told.unwrap_or_else(|| default_halt_policy(server.capability().refused)));
+        let halt_response = self.settings.halted.get(name).copied();
+        let (kind, halted) = (
+            server.kind(),
+            halt_response.unwrap_or_else(|| default_halt_policy(server.capability().refused)),
+        );
         let DeliveryHeaders { event, signature, .. } = DeliveryHeaders::read(kind, &headers);
         let check =
             signature.and_then(|signature| secret.check(signature)).map_err(DeliveryRefusal::Unsigned)?;

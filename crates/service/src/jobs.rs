@@ -85,8 +85,8 @@ impl JobRun<'_> {
         let job = &JobRun { forge: &forge, ..*self };
         let leased = LeasedJob { job, store, run: &run, trace: &trace };
         let driver = LeaseDriver { store, clock: &SystemClock, limits: self.limits };
-        let told = drive::wait_for_give_back(give_back);
-        let ended = driver.drive(&lease, LeaseSuccessor::Nobody, self.heartbeat, told, &leased).await?;
+        let stop = drive::wait_for_give_back(give_back);
+        let ended = driver.drive(&lease, LeaseSuccessor::Nobody, self.heartbeat, stop, &leased).await?;
         ended.unwrap_or_else(|stopped| {
             trace_stop(&trace, &stopped);
             Err(RunFailure::Stopped(stopped))

@@ -47,7 +47,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let index = (times.len() as f64 * share) as usize;
         times.get(index).or(times.last()).copied().unwrap_or(f64::NAN)
     };
-    let told = serde_json::json!({ "slots": slots, "p50": at(0.5), "p99": at(0.99) });
-    writeln!(std::io::stdout(), "{told}")?;
+    let figures = serde_json::json!({ "slots": slots, "p50": at(0.5), "p99": at(0.99) });
+    writeln!(std::io::stdout(), "{figures}")?;
     Ok(())
 }

@@ -68,7 +68,7 @@ pub(crate) fn from_json<T: DeserializeOwned>(
 pub(crate) fn skip_unreadable<T>(
     rows: impl Iterator<Item = Result<T, StoreFault>>,
 ) -> Result<Vec<T>, StoreFault> {
-    let told = |row: Result<T, StoreFault>| match row {
+    let log_unreadable = |row: Result<T, StoreFault>| match row {
         Err(StoreFault::Unreadable { row: what, source }) => {
             tracing::warn!("cannot read {what}, which is left out: {source}");
             None
@@ -86,5 +86,5 @@ pub(crate) fn skip_unreadable<T>(
             | StoreFault::RolledBack,
         ) => Some(row),
     };
-    rows.filter_map(told).collect()
+    rows.filter_map(log_unreadable).collect()
 }

@@ -161,11 +161,11 @@ fn lock_exclusively(file: &File) -> Result<(), TryLockError> {
 /// [`ServeLockError::Io`] if the lock file cannot be used.
 pub fn is_served(database: &Path) -> Result<bool, ServeLockError> {
     let path = lock_file_path(database, ".lock");
-    let told = |source: io::Error| ServeLockError::Io { path: path.clone(), source };
-    match open(&path).map_err(told)?.try_lock_shared() {
+    let to_lock_error = |source: io::Error| ServeLockError::Io { path: path.clone(), source };
+    match open(&path).map_err(to_lock_error)?.try_lock_shared() {
         Ok(()) => Ok(false),
         Err(TryLockError::WouldBlock) => Ok(true),
-        Err(TryLockError::Error(source)) => Err(told(source)),
+        Err(TryLockError::Error(source)) => Err(to_lock_error(source)),
     }
 }
 
@@ -173,12 +173,12 @@ pub fn is_served(database: &Path) -> Result<bool, ServeLockError> {
 /// one.
 pub(crate) fn lock_out_commands(database: &Path) -> Result<Option<File>, ServeLockError> {
     let path = lock_file_path(database, ".commands.lock");
-    let told = |source: io::Error| ServeLockError::Io { path: path.clone(), source };
-    let file = open(&path).map_err(told)?;
+    let to_lock_error = |source: io::Error| ServeLockError::Io { path: path.clone(), source };
+    let file = open(&path).map_err(to_lock_error)?;
     match lock_exclusively(&file) {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(source)) => Err(told(source)),
+        Err(TryLockError::Error(source)) => Err(to_lock_error(source)),
     }
 }
 
@@ -211,18 +211,18 @@ impl ServeLock {
     /// [`ServeLockError::AlreadyServed`] names the process that has the lock.
     pub fn acquire(database: &Path, listen: &str, now: UnixMillis) -> Result<Self, ServeLockError> {
         let path = lock_file_path(database, ".lock");
-        let told = |source: io::Error| ServeLockError::Io { path: path.clone(), source };
-        let mut file = open(&path).map_err(told)?;
+        let to_lock_error = |source: io::Error| ServeLockError::Io { path: path.clone(), source };
+        let mut file = open(&path).map_err(to_lock_error)?;
         match lock_exclusively(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let database = database.canonicalize().unwrap_or_else(|_| database.to_path_buf());
                 return Err(ServeLockError::AlreadyServed {
-                    holder: read_holder(&mut file).map_err(told)?,
+                    holder: read_holder(&mut file).map_err(to_lock_error)?,
                     database,
                 });
             }
-            Err(TryLockError::Error(source)) => return Err(told(source)),
+            Err(TryLockError::Error(source)) => return Err(to_lock_error(source)),
         }
         let of_database = |source: io::Error| ServeLockError::Io { path: database.to_owned(), source };
         let whole = ManuallyDrop::new(File::open(database).map_err(of_database)?);
@@ -233,7 +233,7 @@ impl ServeLock {
             }
             Err(TryLockError::Error(source)) => return Err(of_database(source)),
         }
-        write_holder(&mut file, listen, now).map_err(told)?;
+        write_holder(&mut file, listen, now).map_err(to_lock_error)?;
         Ok(Self { file, database: whole })
     }
 

@@ -108,8 +108,8 @@ impl SwitchKeys {
 
     /// Returns true if both keys have this value.
     pub(crate) fn both_equal(&self, is_on: bool) -> bool {
-        let said = Some(if is_on { "true" } else { "false" });
-        self.set.as_deref() == said && self.own_copy.as_deref() == said
+        let expected = Some(if is_on { "true" } else { "false" });
+        self.set.as_deref() == expected && self.own_copy.as_deref() == expected
     }
 }
 

@@ -397,8 +397,8 @@ fn invalid_arguments_error(error: &clap::Error) -> CliError {
     let mut paragraphs = text.split("\n\n");
     let on_one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let wrong = CliError::usage("usage", on_one_line(paragraphs.next().unwrap_or_default()));
-    let told = paragraphs.flat_map(usage_hints).fold(wrong, CliError::hint);
-    if told.hints.is_empty() { told.hint("see its arguments: `--help`") } else { told }
+    let cli_error = paragraphs.flat_map(usage_hints).fold(wrong, CliError::hint);
+    if cli_error.hints.is_empty() { cli_error.hint("see its arguments: `--help`") } else { cli_error }
 }
 
 /// Returns one hint for each tip and one for the usage.

@@ -59,16 +59,16 @@ pub fn clear_temp_folder(database: &Path) -> Result<PathBuf, CliError> {
     let mut folder = database.as_os_str().to_owned();
     folder.push(".tmp");
     let folder = PathBuf::from(folder);
-    let told = |error: std::io::Error| {
+    let to_cli_error = |error: std::io::Error| {
         CliError::failure("temp", format!("cannot empty {}: {error}", folder.display()))
             .hint("check that the folder beside it is writable, or remove it manually")
     };
     match std::fs::remove_dir_all(&folder) {
         Ok(()) => tracing::info!(folder = %folder.display(), "removed files that an earlier server left"),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => return Err(told(error)),
+        Err(error) => return Err(to_cli_error(error)),
     }
-    DirBuilder::new().mode(0o700).create(&folder).map_err(told)?;
+    DirBuilder::new().mode(0o700).create(&folder).map_err(to_cli_error)?;
     Ok(folder)
 }
 
@@ -107,12 +107,12 @@ fn git_options(environment: &Environment) -> GitOptions {
 /// Converts a git error to an error of the command line.
 pub fn git_error(error: GitError) -> CliError {
     let hint = error.hint();
-    let told = if error.is_wrong_input() {
+    let cli_error = if error.is_wrong_input() {
         CliError::usage("git_input", error.to_string())
     } else {
         CliError::failure("git", error.to_string())
     };
-    told.hint(hint)
+    cli_error.hint(hint)
 }
 
 /// Returns the files and rules of a review. `lines_key` is that of [`lines_key`], or any key for a command
@@ -299,10 +299,10 @@ pub fn nearest_three_names<'a>(name: &str, known: impl IntoIterator<Item = &'a s
 pub fn reader_error(error: ReaderError) -> CliError {
     match error {
         ReaderError::UnknownPack { ref name, ref known } => {
-            let told = CliError::usage("unknown_pack", error.to_string());
+            let cli_error = CliError::usage("unknown_pack", error.to_string());
             match nearest_name(name, known.split(", ")) {
-                Some(word) => told.hint(format!("did you mean `{word}`?")),
-                None => told.hint(
+                Some(word) => cli_error.hint(format!("did you mean `{word}`?")),
+                None => cli_error.hint(
                     "`truing rules list` shows the packs; `rules.dir` in the configuration names the folder \
                      of your own",
                 ),
@@ -360,11 +360,11 @@ pub fn remote_error(error: RemoteError) -> CliError {
 
 /// Converts the error of a forge whose name in the configuration and kind are known.
 pub fn forge_kind_error(forge: &str, kind: ForgeKind, error: RemoteError) -> CliError {
-    let told = match error {
+    let cli_error = match error {
         RemoteError::Forge(error) => forge_error_with_hint(&error, error.hint_at(kind)),
         RemoteError::Git(error) => git_error(error),
     };
-    told.map_hints(|hint| hint.replace("forge.NAME", &format!("forge.{forge}")))
+    cli_error.map_hints(|hint| hint.replace("forge.NAME", &format!("forge.{forge}")))
 }
 
 /// Converts the error of a forge to an error of the command line.

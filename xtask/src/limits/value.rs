@@ -37,11 +37,11 @@ impl SourceConstant {
 /// Returns the constants of a source file, in order. A value that spans several lines is read completely.
 pub(crate) fn parse_constants(source: &str) -> Vec<SourceConstant> {
     let mut found = Vec::new();
-    let mut said: Vec<&str> = Vec::new();
+    let mut doc_lines: Vec<&str> = Vec::new();
     let mut lines = source.lines().map(str::trim);
     while let Some(line) = lines.next() {
         if let Some(words) = line.strip_prefix("///") {
-            said.push(words.trim());
+            doc_lines.push(words.trim());
             continue;
         }
         if line.starts_with("#[") {
@@ -53,9 +53,13 @@ pub(crate) fn parse_constants(source: &str) -> Vec<SourceConstant> {
                 expression.push_str(more);
             }
             let expression = expression.trim_end_matches(';').trim().to_owned();
-            found.push(SourceConstant { name: name.to_owned(), doc_comment: said.join(" "), expression });
+            found.push(SourceConstant {
+                name: name.to_owned(),
+                doc_comment: doc_lines.join(" "),
+                expression,
+            });
         }
-        said.clear();
+        doc_lines.clear();
     }
     found
 }

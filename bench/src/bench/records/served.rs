@@ -195,8 +195,8 @@ impl MeasuredStore {
             StoreBackend::Servers(_) => "truing.",
         };
         let count = |table: &'static str| -> Result<(&'static str, u64)> {
-            let told = self.query(&format!("SELECT count(*) FROM {schema}{table}"))?;
-            Ok((table, told.trim().parse().with_context(|| format!("{table}: {told}"))?))
+            let count_text = self.query(&format!("SELECT count(*) FROM {schema}{table}"))?;
+            Ok((table, count_text.trim().parse().with_context(|| format!("{table}: {count_text}"))?))
         };
         let counts: Vec<(&'static str, u64)> = TABLES.into_iter().map(count).collect::<Result<_>>()?;
         Ok(counts.into_iter().filter(|(_, rows)| *rows > 0).collect())
@@ -207,8 +207,8 @@ impl MeasuredStore {
         match &self.backing {
             StoreBackend::File(file) => Ok(std::fs::metadata(file)?.len()),
             StoreBackend::Servers(_) => {
-                let told = self.query("SELECT pg_database_size(current_database())")?;
-                told.trim().parse().with_context(|| format!("no size: {told}"))
+                let size_text = self.query("SELECT pg_database_size(current_database())")?;
+                size_text.trim().parse().with_context(|| format!("no size: {size_text}"))
             }
         }
     }

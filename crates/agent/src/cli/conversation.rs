@@ -151,12 +151,12 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
         if self.end.is_none() && !asked.tools.iter().any(|name| name == REPORT) {
             return RelayReply::Refused("the tools of this run are not connected".to_owned());
         }
-        let said = match &self.end {
+        let reply = match &self.end {
             Some(_) => None,
             None => self.ask_model(asked.messages).await,
         };
-        match (said, &self.end) {
-            (Some(said), _) => self.encode_reply(&said, asked.streams),
+        match (reply, &self.end) {
+            (Some(reply), _) => self.encode_reply(&reply, asked.streams),
             (None, Some(AgentRunEnd::Refused(why))) => RelayReply::Refused(why.to_string()),
             (None, Some(_) | None) => {
                 let last =

@@ -222,7 +222,7 @@ async fn run_program<F: Future<Output = ()>>(
 ) -> ProgramRun {
     let place = tempfile::tempdir().unwrap();
     let token = SecretString::new("run-token");
-    let (say, said) = mpsc::channel(WAITING);
+    let (message_sender, message_receiver) = mpsc::channel(WAITING);
     let offer = McpTool {
         name: "read".to_owned(),
         title: "read".to_owned(),
@@ -233,7 +233,7 @@ async fn run_program<F: Future<Output = ()>>(
     };
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
-    let server = tokio::spawn(CliRelay::new(&token, vec![offer], say).serve(listener));
+    let server = tokio::spawn(CliRelay::new(&token, vec![offer], message_sender).serve(listener));
 
     let limits = RunLimits { turns: 0, max_cost: Some(MicroUsd(1_000_000)), ..RunLimits::default() };
     let mut command = tokio::process::Command::new(program);
@@ -249,7 +249,7 @@ async fn run_program<F: Future<Output = ()>>(
     let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw).unwrap();
     let output = tokio::select! {
         output = child.wait_with_output() => output.unwrap(),
-        () = answers(said, pid) => panic!("the server ended"),
+        () = answers(message_receiver, pid) => panic!("the server ended"),
     };
     server.abort();
     ProgramRun { output, names: [(place.path().display().to_string(), "/run"), (address, "http://run")] }
@@ -258,7 +258,7 @@ async fn run_program<F: Future<Output = ()>>(
 /// Runs the program and stores its output as a recording.
 async fn record_case(story: &RecordedCase) {
     let program = find_program().expect("the program is where `cargo xtask test` puts it");
-    let ran = run_program(&program, story.lines, |said, pid| answer_messages(story, said, pid)).await;
+    let ran = run_program(&program, story.lines, |messages, pid| answer_messages(story, messages, pid)).await;
     let mut text =
         json!({ "claude": CLI_VERSION, "status": ran.output.status.into_raw() }).to_string() + "\n";
     for line in String::from_utf8(ran.output.stdout).unwrap().lines() {
@@ -368,11 +368,11 @@ fn answer_reply(
     tokens: u64,
     request: &wire::CliRequest,
 ) -> RelayReply {
-    let said = ModelMessage { role: MessageRole::Assistant, content };
+    let message = ModelMessage { role: MessageRole::Assistant, content };
     let usage = TokenUsage { input: tokens, output: 10, ..TokenUsage::default() };
     let id = format!("msg_{nth:08}");
     RelayReply::Response {
-        body: wire::encode_answer(&said, &id, &request.model, &usage, request.streams),
+        body: wire::encode_answer(&message, &id, &request.model, &usage, request.streams),
         streams: request.streams,
     }
 }

@@ -79,36 +79,39 @@ impl CliStream {
     /// Handles the end of a line. Of several results one that is an error takes precedence.
     pub(super) fn finish_line(&mut self) {
         let (line, is_long) = (std::mem::take(&mut self.line), std::mem::take(&mut self.is_long));
-        let told = serde_json::from_slice::<ResultLine>(&line)
+        let result_line = serde_json::from_slice::<ResultLine>(&line)
             .ok()
-            .filter(|told| told.r#type == "result" && !is_long);
-        if let Some(told) = told
+            .filter(|result_line| result_line.r#type == "result" && !is_long);
+        if let Some(result_line) = result_line
             && !self.result.as_ref().is_some_and(|before| before.is_error)
         {
-            self.result = Some(told);
+            self.result = Some(result_line);
         }
     }
 
     /// Returns the end of a run whose program ended before the run itself did.
     pub(super) fn run_end(&self, status: ExitStatus, errors: &str) -> AgentRunEnd {
-        let Some(told) = &self.result else {
+        let Some(result_line) = &self.result else {
             let errors = clean_line(errors.trim(), MAX_WORDS);
             let why = if errors.is_empty() { String::new() } else { format!(": {errors}") };
             return AgentRunEnd::Failed(format!("claude ended ({status}) without a result{why}"));
         };
-        match told.terminal_reason.as_deref() {
+        match result_line.terminal_reason.as_deref() {
             Some("max_turns") => AgentRunEnd::Limit(RunLimit::Turns),
             Some("budget_exhausted") => AgentRunEnd::Limit(RunLimit::Money),
             Some("prompt_too_long" | "blocking_limit") => AgentRunEnd::ContextExceeded,
-            Some(reason) if told.is_error => {
-                let words = told.result.clone().or_else(|| told.errors.first().map(ToString::to_string));
+            Some(reason) if result_line.is_error => {
+                let words = result_line
+                    .result
+                    .clone()
+                    .or_else(|| result_line.errors.first().map(ToString::to_string));
                 AgentRunEnd::Failed(clean_line(
                     &format!("claude ended with {reason}: {}", words.unwrap_or_default()),
                     MAX_WORDS,
                 ))
             }
             Some(_) | None => AgentRunEnd::Failed(clean_line(
-                &format!("claude ended ({}) before the model had reported", told.subtype),
+                &format!("claude ended ({}) before the model had reported", result_line.subtype),
                 MAX_WORDS,
             )),
         }

@@ -60,8 +60,8 @@ pub(super) fn read_request(body: &[u8]) -> Result<CliRequest, String> {
         serde_json::from_slice(body).map_err(|error| format!("this is no request for a message: {error}"))?;
     // System messages are dropped: the program describes itself and its surroundings there, which do not
     // apply to the model in this run.
-    let said = messages.into_iter().filter(|said| said.role != MessageRole::System);
-    let messages = said
+    let message = messages.into_iter().filter(|message| message.role != MessageRole::System);
+    let messages = message
         .map(|CliMessage { role, content }| ModelMessage { role, content: parse_blocks(content) })
         .collect();
     let tools = tools.into_iter().filter_map(|tool| own_tool_name(&tool.name).map(str::to_owned)).collect();

@@ -62,10 +62,10 @@ async fn run_suite(
     command.arg(script).args(arguments).args(["--requirements", revision]).current_dir(folder.path());
     let output = command.stdin(Stdio::null()).kill_on_drop(true).output();
     let output = timeout(PATIENCE, output).await.unwrap().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let output_text = String::from_utf8_lossy(&output.stdout).into_owned();
     let rows: Vec<ScenarioRow> =
-        said.lines().filter_map(|line| ScenarioRow::from_line(revision, line)).collect();
-    assert!(rows.len() > 20, "{}\n{said}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
+        output_text.lines().filter_map(|line| ScenarioRow::from_line(revision, line)).collect();
+    assert!(rows.len() > 20, "{}\n{output_text}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
     rows
 }
 

@@ -156,10 +156,11 @@ impl McpEndpoint {
     /// Returns true if the headers contain the token. Compares in constant time.
     pub(crate) fn lets_in(&self, headers: &HeaderMap) -> bool {
         let Some(token) = &self.token else { return true };
-        let said = headers.get(AUTHORIZATION).map_or(&[][..], |value| value.as_bytes());
-        let said = said.split_at_checked(7).filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "));
-        let (_, said) = said.unwrap_or_default();
-        Sha256::digest(said).as_slice().ct_eq(token).into()
+        let authorization = headers.get(AUTHORIZATION).map_or(&[][..], |value| value.as_bytes());
+        let authorization =
+            authorization.split_at_checked(7).filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "));
+        let (_, authorization) = authorization.unwrap_or_default();
+        Sha256::digest(authorization).as_slice().ct_eq(token).into()
     }
 }
 

@@ -38,9 +38,9 @@ pub(super) fn split_front_matter(text: &str) -> Result<(SkillFrontMatter, &str),
         return Err(format!("its front matter has more than {MAX_FRONT_BYTES} bytes"));
     }
     let wrong = |error: serde_saphyr::Error| {
-        let said = error.to_string();
-        let said = said.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-        format!("its front matter is malformed: {}", line::clean_line(said, MAX_WORDS_CHARS))
+        let message = error.to_string();
+        let message = message.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+        format!("its front matter is malformed: {}", line::clean_line(message, MAX_WORDS_CHARS))
     };
     Ok((serde_saphyr::from_str(front).map_err(wrong)?, body))
 }

@@ -263,21 +263,21 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
     fn handle_answer(&mut self, answer: ModelAnswer, last: Option<RunLimit>) -> TurnOutcome {
         let ModelAnswer { message: ModelMessage { role, content }, stop, .. } = answer;
         let content: Vec<MessageBlock> = content.into_iter().filter(|block| !is_blank(block)).collect();
-        let said = ModelMessage { role, content };
+        let message = ModelMessage { role, content };
         match stop {
             StopReason::EndTurn | StopReason::ToolUse | StopReason::StopSequence => {
                 self.progress.cut_responses = 0;
-                self.handle_message(said, last)
+                self.handle_message(message, last)
             }
             StopReason::Refusal => TurnOutcome::Ended(AgentRunEnd::Declined),
-            StopReason::PauseTurn if said.content.is_empty() => {
+            StopReason::PauseTurn if message.content.is_empty() => {
                 end_or_continue(self.request_report_once("an empty pause"))
             }
             StopReason::PauseTurn => {
-                self.request.messages.push(said);
+                self.request.messages.push(message);
                 TurnOutcome::NextTurn
             }
-            StopReason::MaxTokens => end_or_continue(self.go_on(&said)),
+            StopReason::MaxTokens => end_or_continue(self.go_on(&message)),
             StopReason::ModelContextWindowExceeded => {
                 self.progress.cut_responses += 1;
                 end_or_continue(
@@ -371,16 +371,16 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
 
     /// Returns the result of one call. `wrong` is the error of a report.
     async fn answer_call(&mut self, name: &str, input: &Value, at: usize, wrong: Option<&str>) -> CallOutput {
-        let told = |text: String, is_error| CallOutput { text, is_error, denied: false };
+        let call_output = |text: String, is_error| CallOutput { text, is_error, denied: false };
         if name == REPORT {
             return match (F::read(input), wrong) {
-                (Ok((report, _)), None) => told(report.acceptance_message(), false),
-                (Ok(_), Some(wrong)) => told(wrong.to_owned(), true),
-                (Err(malformed), _) => told(malformed, true),
+                (Ok((report, _)), None) => call_output(report.acceptance_message(), false),
+                (Ok(_), Some(wrong)) => call_output(wrong.to_owned(), true),
+                (Err(malformed), _) => call_output(malformed, true),
             };
         }
         if at >= MAX_CALLS_AT_ONCE {
-            return told(
+            return call_output(
                 format!("not called: {MAX_CALLS_AT_ONCE} calls at once are the most; call it again"),
                 true,
             );

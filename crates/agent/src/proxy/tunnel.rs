@@ -43,15 +43,15 @@ async fn read_client_hello(
     inside: &mut (impl AsyncRead + Unpin),
     host: &str,
 ) -> Result<Option<Vec<u8>>, ConnectionRefusal> {
-    let (mut acceptor, mut said, mut part) = (Acceptor::default(), Vec::new(), vec![0; CHUNK]);
+    let (mut acceptor, mut received, mut part) = (Acceptor::default(), Vec::new(), vec![0; CHUNK]);
     loop {
         let count = inside.read(&mut part).await.unwrap_or(0);
         let more = part.get(..count).unwrap_or_default();
-        said.extend_from_slice(more);
-        if count == 0 && said.is_empty() {
+        received.extend_from_slice(more);
+        if count == 0 && received.is_empty() {
             return Ok(None);
         }
-        if count == 0 || said.len() > MAX_HELLO {
+        if count == 0 || received.len() > MAX_HELLO {
             return Err(ConnectionRefusal::OtherHost);
         }
         let mut more = more;
@@ -64,7 +64,7 @@ async fn read_client_hello(
                 let named = accepted.client_hello().server_name().map(normalize_host);
                 let is_host =
                     named.as_deref() == Some(host) || named.is_none() && host.parse::<IpAddr>().is_ok();
-                return if is_host { Ok(Some(said)) } else { Err(ConnectionRefusal::OtherHost) };
+                return if is_host { Ok(Some(received)) } else { Err(ConnectionRefusal::OtherHost) };
             }
             Err(_) => return Err(ConnectionRefusal::OtherHost),
         }

@@ -369,8 +369,8 @@ impl EscapeTestTree {
         }
         let ended = child.wait_with_output()?;
         if ended.status.code() == Some(i32::from(HELPER_FAILED)) {
-            let said = String::from_utf8_lossy(&ended.stderr).trim().to_owned();
-            return Err(SandboxError::Start(io::Error::other(said)));
+            let error_text = String::from_utf8_lossy(&ended.stderr).trim().to_owned();
+            return Err(SandboxError::Start(io::Error::other(error_text)));
         }
         let escaped = match escape.evidence {
             EscapeEvidence::End => ended.status.success(),

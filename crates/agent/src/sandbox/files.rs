@@ -52,12 +52,13 @@ pub(super) fn read_open_files(proc: &OwnedFd, table: &str) -> Option<OpenFiles> 
     for name in names {
         // The flag avoids requests to a network file system. A file that was closed meanwhile holds
         // nothing.
-        let Ok(told) = statx(&folder, name, AtFlags::STATX_DONT_SYNC, StatxFlags::TYPE | StatxFlags::INO)
+        let Ok(file_stat) =
+            statx(&folder, name, AtFlags::STATX_DONT_SYNC, StatxFlags::TYPE | StatxFlags::INO)
         else {
             continue;
         };
-        if FileType::from_raw_mode(told.stx_mode.into()) == FileType::Fifo {
-            open.pipes.insert((told.stx_dev_major, told.stx_dev_minor, told.stx_ino));
+        if FileType::from_raw_mode(file_stat.stx_mode.into()) == FileType::Fifo {
+            open.pipes.insert((file_stat.stx_dev_major, file_stat.stx_dev_minor, file_stat.stx_ino));
         } else {
             open.others = open.others.saturating_add(1);
         }

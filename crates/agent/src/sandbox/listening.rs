@@ -57,12 +57,12 @@ impl SocketHandoff {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut handed = RecvAncillaryBuffer::new(&mut space);
         let mut byte = [0; 1];
-        let told =
+        let received =
             recvmsg(self.0.as_fd(), &mut [IoSliceMut::new(&mut byte)], &mut handed, RecvFlags::CMSG_CLOEXEC)?;
         let socket = handed.drain().find_map(|message| {
             if let RecvAncillaryMessage::ScmRights(mut files) = message { files.next() } else { None }
         });
-        match (told.bytes, socket) {
+        match (received.bytes, socket) {
             (1.., Some(socket)) => Ok(TcpListener::from(socket)),
             (_, _) => Err(io::Error::other("it ended before it had a network")),
         }

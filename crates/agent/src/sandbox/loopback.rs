@@ -20,8 +20,8 @@ pub(super) fn enable_loopback() -> io::Result<()> {
     let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
     sendto(&socket, &message_bytes(), SendFlags::empty(), &kernel)?;
     let mut answer = [0; 256];
-    let (told, _) = recv(&socket, &mut answer, RecvFlags::empty())?;
-    match answer.get(..told).and_then(|told| told.get(ERROR_AT..ERROR_AT + 4)) {
+    let (received, _) = recv(&socket, &mut answer, RecvFlags::empty())?;
+    match answer.get(..received).and_then(|received| received.get(ERROR_AT..ERROR_AT + 4)) {
         Some([0, 0, 0, 0]) => Ok(()),
         Some(_) | None => Err(io::Error::other("the kernel does not turn the loopback interface on")),
     }

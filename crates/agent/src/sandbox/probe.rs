@@ -267,8 +267,8 @@ fn send_files(held: &mut AttemptResources) -> io::Result<()> {
 
 fn find_canary(canary: &str) -> io::Result<()> {
     for process in std::fs::read_dir("/proc")? {
-        let told = std::fs::read(process?.path().join("environ")).unwrap_or_default();
-        if String::from_utf8_lossy(&told).contains(canary) {
+        let environment = std::fs::read(process?.path().join("environ")).unwrap_or_default();
+        if String::from_utf8_lossy(&environment).contains(canary) {
             return Ok(());
         }
     }

@@ -179,8 +179,9 @@ impl JobWatcher {
             folders,
             next_disk: Instant::now() + DISK_PERIOD,
         };
-        watch.sums_up =
-            watch.read_proc("self/smaps_rollup").is_some_and(|told| smaps::parse_summary(&told).is_some());
+        watch.sums_up = watch
+            .read_proc("self/smaps_rollup")
+            .is_some_and(|summary| smaps::parse_summary(&summary).is_some());
         watch.shared_before = watch.shared_of_machine();
         watch.min_kernel_memory = watch.kernel_of_machine().unwrap_or([u64::MAX; 2]);
         Ok(watch)
@@ -278,12 +279,12 @@ impl JobWatcher {
             if !spent && self.is_suspended(*pid, processes) {
                 continue;
             }
-            let told = if spent { None } else { self.read_process_file(*pid, "smaps_rollup", None) };
-            let told = told.and_then(|text| smaps::parse_summary(&text));
+            let rollup = if spent { None } else { self.read_process_file(*pid, "smaps_rollup", None) };
+            let rollup = rollup.and_then(|text| smaps::parse_summary(&text));
             // A process that hides its memory is counted in full.
-            let told = told.filter(|told| process.anonymous == 0 || told.anonymous > 0);
-            let (own, shared) =
-                told.map_or((process.anonymous, process.shared), |told| (told.anonymous, told.shared));
+            let rollup = rollup.filter(|rollup| process.anonymous == 0 || rollup.anonymous > 0);
+            let (own, shared) = rollup
+                .map_or((process.anonymous, process.shared), |rollup| (rollup.anonymous, rollup.shared));
             all.anonymous = all.anonymous.saturating_add(own).saturating_add(process.tables);
             all.shared = all.shared.saturating_add(shared);
         }
@@ -315,8 +316,8 @@ impl JobWatcher {
             if !spent && self.is_suspended(*pid, processes) {
                 continue;
             }
-            let told = if spent { None } else { self.read_process_file(*pid, "smaps", Some(budget)) };
-            let mapped = told.map(|text| smaps::sum_mappings(&text, self.nameless));
+            let smaps_text = if spent { None } else { self.read_process_file(*pid, "smaps", Some(budget)) };
+            let mapped = smaps_text.map(|text| smaps::sum_mappings(&text, self.nameless));
             // A process that hides its memory is counted in full.
             let mapped = mapped.filter(|mapped| process.anonymous == 0 || mapped.bytes > 0).unwrap_or(
                 smaps::MappedMemory { bytes: process.max_own_memory(), shares: process.shared > 0 },
@@ -395,10 +396,10 @@ impl JobWatcher {
     }
 
     /// Reads the open files of a process. All its threads have the same ones, but an ended thread has none.
-    fn read_open_files<T>(&self, pid: u32, told: fn(&OwnedFd, &str) -> Option<T>) -> Option<T> {
-        told(&self.proc, &format!("{pid}/fd")).or_else(|| {
+    fn read_open_files<T>(&self, pid: u32, parse_entry: fn(&OwnedFd, &str) -> Option<T>) -> Option<T> {
+        parse_entry(&self.proc, &format!("{pid}/fd")).or_else(|| {
             let mut threads = self.threads(pid).into_iter();
-            threads.find_map(|thread| told(&self.proc, &format!("{pid}/task/{thread}/fd")))
+            threads.find_map(|thread| parse_entry(&self.proc, &format!("{pid}/task/{thread}/fd")))
         })
     }
 
@@ -424,16 +425,17 @@ impl JobWatcher {
 
     /// Returns the number of sockets in the job's own network.
     fn count_sockets(&self) -> u64 {
-        let told = match self.level {
+        let sockstat = match self.level {
             SandboxLevel::Full => self.read_proc("self/net/sockstat"),
             SandboxLevel::Landlock | SandboxLevel::None => None,
         };
-        told.and_then(|told| told.strip_prefix("sockets: used ")?.lines().next()?.trim().parse().ok())
+        sockstat
+            .and_then(|sockstat| sockstat.strip_prefix("sockets: used ")?.lines().next()?.trim().parse().ok())
             .unwrap_or(0)
     }
 
     fn shared_of_machine(&self) -> u64 {
-        self.read_proc("meminfo").map_or(0, |told| kib_field(&told, "Shmem:"))
+        self.read_proc("meminfo").map_or(0, |meminfo| kib_field(&meminfo, "Shmem:"))
     }
 
     fn poll_disk(&mut self) -> Option<ExceededLimit> {

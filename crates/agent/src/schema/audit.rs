@@ -223,14 +223,14 @@ impl CategoryAbsence {
 }
 
 /// Returns true if this line, or one near it, contains the text.
-fn has_text_near(text: &str, at: u32, said: &str) -> bool {
-    let said = fold_whitespace(unescape_hidden(said).lines());
+fn has_text_near(text: &str, at: u32, quote: &str) -> bool {
+    let quote = fold_whitespace(unescape_hidden(quote).lines());
     let place = |line: u32| usize::try_from(line).unwrap_or(usize::MAX);
     let from = place(at.saturating_sub(DRIFT)).saturating_sub(1);
     let near = text.lines().take(place(at.saturating_add(DRIFT))).skip(from);
     at > 0
-        && !said.is_empty()
-        && near.map(|line| fold_whitespace([line].into_iter())).any(|line| line.contains(&said))
+        && !quote.is_empty()
+        && near.map(|line| fold_whitespace([line].into_iter())).any(|line| line.contains(&quote))
 }
 
 impl ReportSchema for AuditReport {

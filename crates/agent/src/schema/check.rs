@@ -124,25 +124,25 @@ pub fn mismatch_message(
     items: &UncheckedFindings,
     tree: impl Fn(&RepoPath) -> Option<String>,
 ) -> Option<String> {
-    let mut told = Vec::new();
+    let mut lines = Vec::new();
     for item in &items.findings {
         let path = RepoPath::from_bytes(item.path.as_bytes());
         let text = tree(&path);
         let complaint =
             verify_finding(item.clone(), path, text.as_deref()).err().and_then(DropReason::complaint);
-        if let Some(complaint) = complaint.filter(|_| told.len() < MAX_UNFIT) {
+        if let Some(complaint) = complaint.filter(|_| lines.len() < MAX_UNFIT) {
             let (path, title) = (
                 line::clean_line(&item.path, MAX_TITLE_CHARS),
                 line::clean_line(&item.title, MAX_TITLE_CHARS),
             );
-            told.push(format!("{path}:{}, \"{title}\": {complaint}", item.start_line));
+            lines.push(format!("{path}:{}, \"{title}\": {complaint}", item.start_line));
         }
     }
-    (!told.is_empty()).then(|| {
+    (!lines.is_empty()).then(|| {
         format!(
             "These findings do not fit the files, so they do not count: {}. Read the lines again and call \
              `report` again, with all your findings; leave out what is not so.",
-            told.join("; ")
+            lines.join("; ")
         )
     })
 }

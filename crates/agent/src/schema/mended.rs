@@ -95,7 +95,7 @@ impl ReportSchema for FixReport {
                 line::clean_line(&error.to_string(), MAX_REASON_CHARS)
             )
         })?;
-        let said =
+        let entries =
             report.findings.into_iter().take(2 * MAX_FINDINGS).map(|FixEntry { id, status, reason }| {
                 let reason = line::clean_line(reason.trim(), MAX_REASON_CHARS);
                 let why = match status {
@@ -106,7 +106,7 @@ impl ReportSchema for FixReport {
                 (id, why)
             });
         let summary = line::clean_line(report.summary.trim(), MAX_SUMMARY_CHARS);
-        Ok((Self { summary, findings: said.collect() }, false))
+        Ok((Self { summary, findings: entries.collect() }, false))
     }
 
     fn parse_text(text: &str) -> Option<(Self, bool)> {

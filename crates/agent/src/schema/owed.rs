@@ -58,10 +58,11 @@ pub(super) fn verdict_schema() -> Value {
 
 /// Parses the verdicts of a report; invalid ones are ignored.
 pub(super) fn read_verdicts(value: Option<&Value>) -> Vec<ReportedVerdict> {
-    let said = value.and_then(Value::as_array).into_iter().flatten();
-    said.filter_map(|one| ReportedVerdict::deserialize(one).ok())
-        .filter(|said| said.excerpt.len() <= MAX_CODE_BYTES)
-        .filter(|said| said.path.as_ref().is_none_or(|path| path.len() <= MAX_CODE_BYTES))
+    let entries = value.and_then(Value::as_array).into_iter().flatten();
+    entries
+        .filter_map(|one| ReportedVerdict::deserialize(one).ok())
+        .filter(|entries| entries.excerpt.len() <= MAX_CODE_BYTES)
+        .filter(|entries| entries.path.as_ref().is_none_or(|path| path.len() <= MAX_CODE_BYTES))
         .take(MAX_ITEMS)
         .collect()
 }

@@ -17,8 +17,8 @@ const MAX_SHOWN_LINES: usize = 20;
 /// Adds a model's replacement to a finding: as a proposal to prove, or as text. `is_whole` is true if the
 /// excerpt has all of its lines; otherwise lines that the model has not read would be replaced. An empty
 /// replacement is ignored, because models leave unused fields empty.
-pub(super) fn with_proposal(raw: RawFinding, said: &str, is_whole: bool) -> RawFinding {
-    let text = said.replace("\r\n", "\n");
+pub(super) fn with_proposal(raw: RawFinding, replacement_text: &str, is_whole: bool) -> RawFinding {
+    let text = replacement_text.replace("\r\n", "\n");
     let text = text.trim_end_matches('\n');
     if text.trim().is_empty() {
         return raw;

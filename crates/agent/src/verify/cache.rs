@@ -192,8 +192,8 @@ impl SetupCache {
         now: SystemTime,
     ) -> io::Result<SetupCacheEntry> {
         let usage::DiskUsage { bytes, files } = usage_of(held.path());
-        let told = SetupMetadata { commands, reached, bytes, files, made: now };
-        std::fs::write(held.path().join(ABOUT), serde_json::to_vec(&told)?)?;
+        let metadata = SetupMetadata { commands, reached, bytes, files, made: now };
+        std::fs::write(held.path().join(ABOUT), serde_json::to_vec(&metadata)?)?;
         let folder = self.folder.join(entry_name(&scope.own_scope, key));
         // An invalid entry of the same key is removed.
         if read_metadata(&folder)
@@ -207,7 +207,12 @@ impl SetupCache {
             return Ok(entry);
         }
         let lock = File::open(held.path())?;
-        Ok(SetupCacheEntry { folder: held.path().to_owned(), metadata: told, _lock: lock, _held: Some(held) })
+        Ok(SetupCacheEntry {
+            folder: held.path().to_owned(),
+            metadata: metadata,
+            _lock: lock,
+            _held: Some(held),
+        })
     }
 
     /// Removes entries that are too old or too many, and folders of dead processes.

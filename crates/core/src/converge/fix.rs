@@ -161,10 +161,10 @@ impl ConvergeRun {
     }
 
     pub(super) fn log_fix(&mut self, commit: Option<Sha>) {
-        let said = self.words.values().filter(|word| matches!(word, FixerVerdict::Fixed)).count();
+        let fixed_count = self.words.values().filter(|word| matches!(word, FixerVerdict::Fixed)).count();
         // Without a commit nothing is fixed, even if the fixer claims it.
-        let fixed = if commit.is_some() { said } else { 0 };
-        let declined = self.found.len().saturating_sub(said);
+        let fixed = if commit.is_some() { fixed_count } else { 0 };
+        let declined = self.found.len().saturating_sub(fixed_count);
         let count = |many| u32::try_from(many).unwrap_or(u32::MAX);
         let (fixed, declined) = (count(fixed), count(declined));
         self.log.push(ConvergeLogLine::Fix { number: self.audits, commit, fixed, declined });

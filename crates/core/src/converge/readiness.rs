@@ -544,9 +544,9 @@ fn check_threads(rules: &ReadinessRules, snapshot: &PullSnapshot) -> Result<(), 
 
 /// Lists names that others chose, cleaned and limited in number.
 fn join_names(names: &[String]) -> String {
-    let told: Vec<String> =
+    let shown_names: Vec<String> =
         names.iter().take(MAX_NAMED).map(|name| crate::line::clean_line(name, MAX_NAME)).collect();
-    let rest = names.len().saturating_sub(told.len());
+    let rest = names.len().saturating_sub(shown_names.len());
     let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
-    format!("{}{more}", told.join(", "))
+    format!("{}{more}", shown_names.join(", "))
 }

@@ -110,7 +110,8 @@ pub(super) fn new_evidence<T: Fn(&RepoPath) -> Option<String>>(
         | FollowOutcome::NoFile => None,
     };
     let is_quoted = |statement: &CodeStatement| statement.touches((first, last));
-    let told: Vec<&CodeStatement> = page.statements().iter().filter(|one| is_quoted(one)).collect();
+    let quoted_statements: Vec<&CodeStatement> =
+        page.statements().iter().filter(|one| is_quoted(one)).collect();
     let is_of_another = |statement: &CodeStatement| {
         replaced.iter().any(|(id, at, lines)| **id != finding.id && at == path && statement.touches(*lines))
     };
@@ -123,14 +124,15 @@ pub(super) fn new_evidence<T: Fn(&RepoPath) -> Option<String>>(
         one.has_words && !was_there && !is_of_another(one)
     };
     let beside = || {
-        let said = told.iter().filter(is_new).find(|one| is_near(one)).map(|one| one.text_hash);
+        let new_hash =
+            quoted_statements.iter().filter(is_new).find(|one| is_near(one)).map(|one| one.text_hash);
         // Two statements that are adjacent only now: both of them are quoted.
-        let together = told.windows(2).find_map(|pair| {
+        let together = quoted_statements.windows(2).find_map(|pair| {
             let [above, below] = pair else { return None };
             let is_one = is_near(above) && is_near(below) && (above.has_words || below.has_words);
             (is_one && was.is_new_pair(above, below)).then_some(below.pair_hash)
         });
-        said.or(together)
+        new_hash.or(together)
     };
     let elsewhere = || {
         if !seen.is_whole {
@@ -151,7 +153,11 @@ pub(super) fn new_evidence<T: Fn(&RepoPath) -> Option<String>>(
         let moved = if path == own_path { None } else { all_of_it() };
         let is_moved =
             |one: &&&CodeStatement| moved.as_ref().is_some_and(|it| it.encloses_statement(one, &page, added));
-        let found = told.iter().filter(is_new).filter(is_added).find(|one| is_of_it(one) || is_moved(one));
+        let found = quoted_statements
+            .iter()
+            .filter(is_new)
+            .filter(is_added)
+            .find(|one| is_of_it(one) || is_moved(one));
         found.map(|one| one.text_hash)
     };
     let mark = beside().or_else(elsewhere)?;

@@ -243,9 +243,9 @@ fn unpinned_namesakes(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) ->
             found.insert((place.file.clone(), name.clone()), (reason, what));
         }
     }
-    let told =
+    let to_unguarded =
         |((file, symbol), (reason, what))| UnguardedPart { symbol, file: Some(file), why: reason, what };
-    found.into_iter().map(told).collect()
+    found.into_iter().map(to_unguarded).collect()
 }
 
 /// Returns the definitions that share a definition's name, if there are several.
@@ -359,13 +359,13 @@ fn digests_by_key(pieces: &[NonFunctionCode]) -> BTreeMap<NonFunctionKey<'_>, Ve
 fn new_imports(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) -> Vec<UnguardedPart> {
     let new = step.to.imported.difference(&step.from.imported);
     let new = new.filter(|file| !step.to.functions.contains_key(*file) && !pinned.has(file, WHOLE));
-    let told = |file: &String| UnguardedPart {
+    let to_unguarded = |file: &String| UnguardedPart {
         symbol: WHOLE.to_owned(),
         file: Some(file.clone()),
         why: UnguardedReason::Added,
         what: ReleasePartKind::File,
     };
-    new.map(told).collect()
+    new.map(to_unguarded).collect()
 }
 
 /// Returns the changed requirements of the release.

@@ -107,16 +107,19 @@ pub fn add_line(
         let rest = text.get(section.line_range.start..).unwrap_or_default();
         return Ok([before, &head, gap, &line, eol, eol, rest].concat());
     }
-    let said = body.lines().any(|one| one.trim_end() == line);
+    let is_present = body.lines().any(|one| one.trim_end() == line);
     let head = match (placement, &section.version) {
-        (ChangelogPlacement::Renamed(version), Some((old, _))) if !said || *old != version => {
+        (ChangelogPlacement::Renamed(version), Some((old, _))) if !is_present || *old != version => {
             render_heading(&section, version, new_line.date, eol)
         }
         _ => text.get(section.line_range.start..section.body).unwrap_or_default().to_owned(),
     };
     let gap = if head.ends_with('\n') { "" } else { eol };
-    let body =
-        if said { body.to_owned() } else { entry_with_line(body, &line, new_line, eol, after.is_empty()) };
+    let body = if is_present {
+        body.to_owned()
+    } else {
+        entry_with_line(body, &line, new_line, eol, after.is_empty())
+    };
     Ok([before, &head, gap, &body, after].concat())
 }
 

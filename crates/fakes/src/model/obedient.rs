@@ -184,8 +184,8 @@ fn block_identity(block: &AnswerBlock) -> String {
 
 /// Returns the instructions that earlier answers have followed.
 fn completed_orders(messages: &Value) -> BTreeSet<String> {
-    let said = messages.as_array().into_iter().flatten().filter(|message| message["role"] == "assistant");
-    let blocks = said.flat_map(|message| message["content"].as_array().into_iter().flatten());
+    let answers = messages.as_array().into_iter().flatten().filter(|message| message["role"] == "assistant");
+    let blocks = answers.flat_map(|message| message["content"].as_array().into_iter().flatten());
     blocks
         .map(|block| match block["type"].as_str() {
             Some("tool_use") => {

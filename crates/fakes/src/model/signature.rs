@@ -57,11 +57,12 @@ pub(crate) fn is_signed_by_known_key(
     if header_text(head, "anthropic-workspace-id") != service.workspace {
         return Err("anthropic-workspace-id: not the workspace of this key");
     }
-    let said = header_text(head, "authorization")
+    let authorization = header_text(head, "authorization")
         .and_then(|value| value.strip_prefix(ALGORITHM))
         .unwrap_or_default();
-    let part =
-        |name: &str| said.split(',').find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='));
+    let part = |name: &str| {
+        authorization.split(',').find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='))
+    };
     let (Some(credential), Some(signed), Some(signature)) =
         (part("Credential"), part("SignedHeaders"), part("Signature"))
     else {

@@ -108,11 +108,11 @@ impl GitHubClient {
 
     /// Returns true if we may push. The argument is the repository's own statement about the requesting
     /// account.
-    async fn may_push(&self, told: Option<bool>) -> Result<Option<bool>, ForgeError> {
+    async fn may_push(&self, reported_permission: Option<bool>) -> Result<Option<bool>, ForgeError> {
         if self.github.app().is_none() {
             // A repository's statement is about an account; for the token of an installation it has none.
             let installation = self.github.identity(self.scope()).await?.installation;
-            return Ok(told.filter(|_| !installation));
+            return Ok(reported_permission.filter(|_| !installation));
         }
         let (auth, http) = (&self.github.inner.auth, &self.github.inner.http);
         let pushing = TokenScope::Pushing(&self.id.repository, &self.repo);

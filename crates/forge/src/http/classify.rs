@@ -137,11 +137,11 @@ fn rate_limit(
         Ok(seconds) => TimeSpan::seconds(seconds),
         Err(_) => http_date(value).map_or(DEFAULT_WAIT, |until| until - now),
     });
-    let told = parse_limit_headers(headers, now);
+    let limit = parse_limit_headers(headers, now);
     let (wait, brake) = if let Some(wait) = asked {
         (wait, Some(SecondaryLimit::WithWait))
-    } else if let Some(told) = told.filter(|told| told.quota.remaining == 0) {
-        (told.wait, None)
+    } else if let Some(limit) = limit.filter(|limit| limit.quota.remaining == 0) {
+        (limit.wait, None)
     } else if status == StatusCode::TOO_MANY_REQUESTS
         || speaks_of_limits(words)
         || header_text(headers, "x-ratelimit-remaining") == Some("0")

@@ -121,8 +121,8 @@ fn compared_list(scanned: &ScannedText, line: &Range<usize>, value: &Range<usize
     }
     let open = line.start + before.rfind(['[', '(', '{'])?;
     let close = scanned.closing_bracket(open).filter(|close| *close < line.end)?;
-    let said = text_slice(&scanned.code, line.start..open);
-    let compares = said.trim_end_matches(|letter: char| {
+    let left_side = text_slice(&scanned.code, line.start..open);
+    let compares = left_side.trim_end_matches(|letter: char| {
         letter.is_alphanumeric() || matches!(letter, ' ' | '&' | '!' | '[' | ']' | '(')
     });
     let is_arm = text_slice(&scanned.code, close + 1..line.end).trim_start().starts_with("=>");
@@ -133,7 +133,7 @@ fn compared_list(scanned: &ScannedText, line: &Range<usize>, value: &Range<usize
             .strings_in(&inner)
             .any(|range| !is_boundary_value(text_slice(&scanned.bare, range.clone())));
     let text = without_blanks(text_slice(&scanned.bare, inner));
-    let is_compared = compares.ends_with("==") || is_arm || compares_lists(said);
+    let is_compared = compares.ends_with("==") || is_arm || compares_lists(left_side);
     (is_compared && is_telling).then(|| text.trim_end_matches(',').to_owned())
 }
 

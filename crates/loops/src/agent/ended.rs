@@ -154,7 +154,7 @@ impl ModelReviewRun {
         if problems.is_empty() || self.part != ModelReviewStatus::Complete {
             return self;
         }
-        let told = problems
+        let problem_texts = problems
             .iter()
             .take(MAX_PROBLEMS)
             .map(|problem| format!("`{}`: {}", problem.server, problem.description));
@@ -162,9 +162,10 @@ impl ModelReviewRun {
             0 => String::new(),
             more => format!(" (and {more} more)"),
         };
-        let told = told.collect::<Vec<_>>().join("; ");
-        let reason =
-            format!("mcp: the model continued without a server, or without a part of it: {told}{more}");
+        let problem_texts = problem_texts.collect::<Vec<_>>().join("; ");
+        let reason = format!(
+            "mcp: the model continued without a server, or without a part of it: {problem_texts}{more}"
+        );
         Self { part: ModelReviewStatus::Partial(reason), ..self }
     }
 

@@ -179,8 +179,8 @@ impl ContextSources {
                 match commits.read_file(commit, &file.path).await {
                     Ok(content) => content.ok_or_else(gone),
                     Err(error) => {
-                        let said = line::clean_line(&error.to_string(), MAX_WORDS_CHARS);
-                        Err(format!("{}: {said}", gone()))
+                        let message = line::clean_line(&error.to_string(), MAX_WORDS_CHARS);
+                        Err(format!("{}: {message}", gone()))
                     }
                 }
             };

@@ -133,7 +133,7 @@ impl<'a> ReviewInput<'a> {
             findings: None,
             dismissed: None,
         };
-        let (told, viewed_paths) = shown::build_first_prompt(agent, (REVIEW.system, task), shown)?;
+        let (prompt, viewed_paths) = shown::build_first_prompt(agent, (REVIEW.system, task), shown)?;
         let request = ToolsRequest {
             tree: review_tree.tree.to_owned(),
             only: review_tree.visible_paths.map(<[_]>::to_vec),
@@ -167,7 +167,7 @@ impl<'a> ReviewInput<'a> {
         let levels = budget.levels.iter().cloned().chain(own).collect();
         let drawn = RunBudget { run: budget.run.clone(), levels };
         let who = (RUN, name.as_deref().unwrap_or(AGENT));
-        let task = ModelTask { budget: drawn, name: who, prompt: &told, limits, gate };
+        let task = ModelTask { budget: drawn, name: who, prompt: &prompt, limits, gate };
         let files = FileTree::open(review_tree.tree).ok();
         let text = |path: &RepoPath| files.as_ref()?.read_text(path);
         let lacks = |items: &UncheckedFindings| {
@@ -175,8 +175,8 @@ impl<'a> ReviewInput<'a> {
                 schema::mismatch_message(items, text),
                 schema::missing_verdicts(&items.verdicts, findings_to_verify.iter().copied()),
             ];
-            let told: Vec<String> = both.into_iter().flatten().collect();
-            (!told.is_empty()).then(|| told.join("\n"))
+            let prompt: Vec<String> = both.into_iter().flatten().collect();
+            (!prompt.is_empty()).then(|| prompt.join("\n"))
         };
         let agent_run: AgentRunResult = if self.options.walkthrough {
             let lacks = |items: &WalkthroughReport| lacks(&items.0);
@@ -192,7 +192,7 @@ impl<'a> ReviewInput<'a> {
             return Err(AgentError::Drift(what));
         }
         let (viewed_paths, failures) = (looked.seen_files(), tools.failures().await.len());
-        Ok(ReviewerRun { specialist: name, agent_run, viewed_paths, failures, hash: told.hash, ms, bound })
+        Ok(ReviewerRun { specialist: name, agent_run, viewed_paths, failures, hash: prompt.hash, ms, bound })
     }
 }
 

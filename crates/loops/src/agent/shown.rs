@@ -218,12 +218,12 @@ pub(super) fn build_first_prompt(
         None => task,
     };
     let (memory, part) = (memory.map_or("", |memory| &memory.text), part.unwrap_or_default());
-    let said =
+    let texts =
         [subject.title.as_str(), description, &subject.branch, findings, dismissed, memory, &skills, part];
-    let told = earlier_reviews.into_iter().flat_map(|earlier_reviews| {
+    let earlier_texts = earlier_reviews.into_iter().flat_map(|earlier_reviews| {
         [earlier_reviews.later_changes.as_bytes(), earlier_reviews.open.as_bytes()]
     });
-    let data = std::iter::once(change.diff.as_slice()).chain(said.map(str::as_bytes)).chain(told);
+    let data = std::iter::once(change.diff.as_slice()).chain(texts.map(str::as_bytes)).chain(earlier_texts);
     let fence = data_fence(data)?;
     let filled = agent.prompts.fill_prompts(names.0, names.1, &system, &task, &fence)?;
     let FilledPrompts { system, task, hash } = filled;

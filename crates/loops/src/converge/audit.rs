@@ -155,15 +155,15 @@ impl AuditInput {
             } else {
                 reason.as_str().replace('_', " ")
             };
-            let told = format!("not audited: {path} ({why})");
-            runner.record.warn(line::clean_line(&told, MAX_QUESTION_CHARS));
+            let warning = format!("not audited: {path} ({why})");
+            runner.record.warn(line::clean_line(&warning, MAX_QUESTION_CHARS));
         }
         let origins = LineOrigins::load(runner, &self.change, starting).await?;
         for (index, answer, questions) in answered {
             for question in questions.into_iter().take(MAX_QUESTIONS) {
                 let AuditQuestion { file, line, question } = question;
-                let told = redact_secrets(&format!("open question at {file}:{line}: {question}"));
-                runner.record.warn(line::clean_line(&told, MAX_QUESTION_CHARS));
+                let warning = redact_secrets(&format!("open question at {file}:{line}: {question}"));
+                runner.record.warn(line::clean_line(&warning, MAX_QUESTION_CHARS));
             }
             let answer = match answer {
                 AuditorAnswer::Complete(mut claims) => {
@@ -232,7 +232,7 @@ impl AuditInput {
             (self.findings_to_fix.is_none() && !dismissed.is_empty()).then_some(dismissed.as_str());
         let route = if self.findings_to_fix.is_some() { CONVERGE_CHECK } else { CONVERGE_AUDIT };
         let task = if dismissed.is_some() { AUDIT_TASK_DISMISSED } else { route.task };
-        let (told, seen) = agent.build_change_prompt(
+        let (prompt, seen) = agent.build_change_prompt(
             (route.system, task),
             self.findings_to_fix.as_deref(),
             dismissed,
@@ -259,7 +259,7 @@ impl AuditInput {
         let limits = RunLimits { time: runner.config.audit_timeout, max_cost: Some(most), ..agent.limits };
         let name = format!("auditor-{}", index.saturating_add(1));
         let task =
-            ModelTask { budget, name: (RUN, &name), prompt: &told, limits, gate: Arc::clone(runner.gate) };
+            ModelTask { budget, name: (RUN, &name), prompt: &prompt, limits, gate: Arc::clone(runner.gate) };
         let ran = agent.run_task(task, &looked, spent, wrong).await.map_err(ActError::from)?;
         let complaint = wrong(&ran.items);
         *failed_servers = servers.stop().await;

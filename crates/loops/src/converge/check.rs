@@ -95,20 +95,20 @@ impl ConvergeRunner<'_> {
             .collect();
         let about = self.finding_subjects();
         let problem = |what: &Weakening| FixProblem { kind: FixProblemKind::Test, text: what.to_string() };
-        let (told, refused): (Vec<Weakening>, Vec<Weakening>) =
+        let (reported, refused): (Vec<Weakening>, Vec<Weakening>) =
             find_weakenings(&rewrites, &about).into_iter().partition(|weakening| weakening.is_report_only);
         let mut problems: Vec<FixProblem> =
             rewrites.iter().filter_map(binary_file_problem).chain(refused.iter().map(problem)).collect();
-        let mut told: Vec<String> = told.iter().map(weakening_warning).collect();
+        let mut reported: Vec<String> = reported.iter().map(weakening_warning).collect();
         if problems.is_empty() {
             problems.extend(self.cosmetic_fix_problem(head, &rewrites).await?);
         }
         if problems.is_empty() {
-            told.extend(
+            reported.extend(
                 self.hard_coded_results(head, &rewrites, &about).await?.iter().map(weakening_warning),
             );
         }
-        Ok((problems, told))
+        Ok((problems, reported))
     }
 
     /// Returns the parts of the fix that hard-code the results which existing tests expect.
@@ -219,7 +219,7 @@ impl ConvergeRunner<'_> {
         let baseline = baseline.clone();
         let verdicts = VerificationReport::compare(Some(&baseline), &now);
         let failing = now.checks.iter().zip(verdicts).filter(|(_, verdict)| verdict.blocks());
-        let told = |(CheckAttempts { ran, .. }, _): (&CheckAttempts, _)| FixProblem {
+        let to_problem = |(CheckAttempts { ran, .. }, _): (&CheckAttempts, _)| FixProblem {
             kind: FixProblemKind::Check,
             text: format!(
                 "this check fails with the fix, and passes without it ({}):\n{}",
@@ -227,7 +227,7 @@ impl ConvergeRunner<'_> {
                 output_tail(&ran.argv, &ran.output, &ran.errors)
             ),
         };
-        let mut failing: Vec<FixProblem> = failing.map(told).collect();
+        let mut failing: Vec<FixProblem> = failing.map(to_problem).collect();
         if failing.is_empty() {
             failing = self.meaningless_tests(head, candidate, &touched, &baseline, &now).await?;
         }
@@ -306,7 +306,7 @@ impl ConvergeRunner<'_> {
             without.checks.iter().any(|other| other.ran.argv == check.ran.argv && !other.passes())
         };
         let files = summarise_paths(&tests.iter().collect::<Vec<_>>());
-        let told = |CheckAttempts { ran, .. }: &CheckAttempts| FixProblem {
+        let to_problem = |CheckAttempts { ran, .. }: &CheckAttempts| FixProblem {
             kind: FixProblemKind::Test,
             text: format!(
                 "the fix fails the old tests, and its own tests ({files}) pass even without the fix, so they \
@@ -314,7 +314,7 @@ impl ConvergeRunner<'_> {
                 output_tail(&ran.argv, &ran.output, &ran.errors)
             ),
         };
-        Ok(failing.into_iter().filter(|check| !tells(check)).map(told).collect())
+        Ok(failing.into_iter().filter(|check| !tells(check)).map(to_problem).collect())
     }
 
     /// Runs the checks on the files of one commit with these tests of another; none if the set-up fails.

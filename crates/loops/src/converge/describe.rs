@@ -91,7 +91,7 @@ impl PullRequestRunner<'_> {
             ("checks", self.list_checks()),
         ];
         let route = CONVERGE_DESCRIBE;
-        let told = agent.build_prompt(route.system, &system, route.task, &task)?;
+        let prompt = agent.build_prompt(route.system, &system, route.task, &task)?;
         let request = ToolsRequest {
             tree: audited.exported_commit.path().to_owned(),
             only: None,
@@ -105,7 +105,7 @@ impl PullRequestRunner<'_> {
         let task = ModelTask {
             budget,
             name: (RUN, WRITER),
-            prompt: &told,
+            prompt: &prompt,
             limits,
             gate: Arc::clone(self.runner.gate),
         };

@@ -210,7 +210,7 @@ impl ConvergeRunner<'_> {
         let paths = paths.join("\n");
         let system = PromptValues::default().with_value("max_turns", agent.limits.turns.to_string());
         let head = state.head.to_string();
-        let told = match fixer_task {
+        let task_text = match fixer_task {
             FixerTask::Findings(problems) => {
                 let problems: Vec<&str> = problems.iter().map(|problem| problem.text.as_str()).collect();
                 let values = [
@@ -251,7 +251,7 @@ impl ConvergeRunner<'_> {
         let (budget, most) = self.model_budget(agent);
         let limits = RunLimits { time, max_cost: Some(most), ..agent.limits };
         let task =
-            ModelTask { budget, name: (RUN, FIXER), prompt: &told, limits, gate: Arc::clone(self.gate) };
+            ModelTask { budget, name: (RUN, FIXER), prompt: &task_text, limits, gate: Arc::clone(self.gate) };
         let unanswered = |mended: &FixReport| match fixer_task {
             FixerTask::Findings(_) => unanswered_message(&state.found, mended),
             FixerTask::Gate(_) => None,

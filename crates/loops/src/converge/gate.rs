@@ -222,8 +222,8 @@ impl GateResult {
         }
         let GateFindings { findings, left_out } = &self.blocking;
         let mut words = String::new();
-        for said in findings.iter().take(MAX_TOLD) {
-            let _ = writeln!(words, "{said}");
+        for finding in findings.iter().take(MAX_TOLD) {
+            let _ = writeln!(words, "{finding}");
         }
         let more = findings.len().saturating_sub(MAX_TOLD) + left_out;
         if more > 0 {

@@ -36,19 +36,19 @@ impl RunLock {
     /// [`RunLockError`]
     pub fn acquire(folder: &Path, key: &SlotKey) -> Result<Self, RunLockError> {
         let path = lock_path(folder, key);
-        let told = |source| RunLockError::Io { path: path.clone(), source };
-        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(told)?;
+        let to_lock_error = |source| RunLockError::Io { path: path.clone(), source };
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(to_lock_error)?;
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let mut file = options.open(&path).map_err(told)?;
+        let mut file = options.open(&path).map_err(to_lock_error)?;
         match file.try_lock() {
             Ok(()) => Ok(Self { file }),
             Err(TryLockError::WouldBlock) => {
                 let mut run = String::new();
-                (&mut file).take(MAX_BYTES).read_to_string(&mut run).map_err(told)?;
+                (&mut file).take(MAX_BYTES).read_to_string(&mut run).map_err(to_lock_error)?;
                 Err(RunLockError::Held(if run.is_empty() { "it has just started".to_owned() } else { run }))
             }
-            Err(TryLockError::Error(source)) => Err(told(source)),
+            Err(TryLockError::Error(source)) => Err(to_lock_error(source)),
         }
     }
 
@@ -58,16 +58,16 @@ impl RunLock {
     /// [`RunLockError::Io`]
     pub fn is_held(folder: &Path, key: &SlotKey) -> Result<bool, RunLockError> {
         let path = lock_path(folder, key);
-        let told = |source| RunLockError::Io { path: path.clone(), source };
+        let to_lock_error = |source| RunLockError::Io { path: path.clone(), source };
         let file = match File::open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            Err(error) => return Err(told(error)),
+            Err(error) => return Err(to_lock_error(error)),
         };
         match file.try_lock_shared() {
             Ok(()) => Ok(false),
             Err(TryLockError::WouldBlock) => Ok(true),
-            Err(TryLockError::Error(source)) => Err(told(source)),
+            Err(TryLockError::Error(source)) => Err(to_lock_error(source)),
         }
     }
 

@@ -196,13 +196,13 @@ impl PullRequestWorkspace<'_> {
 
     /// Writes a trigger comment, unless a reviewer already works on the newest one, by any author.
     async fn trigger_if_idle(&self, text: &str, calls: usize) -> Result<(), EffectError> {
-        let said = self.forge.matching_comments(text).await?;
-        if let Some(newest) = said.last()
+        let matching = self.forge.matching_comments(text).await?;
+        if let Some(newest) = matching.last()
             && self.has_started_reviewer(&newest.id).await?
         {
             return Ok(());
         }
-        self.trigger_reviewer(text, &retain_own_comments(said), calls).await
+        self.trigger_reviewer(text, &retain_own_comments(matching), calls).await
     }
 
     /// Answers the findings that fixers declined and those of other reviewers. Other fixes are first checked
@@ -406,8 +406,8 @@ impl BranchWorkspace for PullRequestWorkspace<'_> {
 
     async fn count_calls(&self) -> Result<Option<usize>, ActError> {
         let Some(text) = self.post_push_comment else { return Ok(None) };
-        let said = self.forge.matching_comments(text).await.map_err(forge_error)?;
-        Ok(Some(retain_own_comments(said).len()))
+        let matching = self.forge.matching_comments(text).await.map_err(forge_error)?;
+        Ok(Some(retain_own_comments(matching).len()))
     }
 
     async fn call_reviewer(&self, record: &ConvergeRecord, calls: usize) -> Result<Vec<String>, ActError> {

@@ -287,7 +287,7 @@ impl PullRequestRunner<'_> {
                     Some(other) => self.ask_reviewer(other, &look.snapshot.head).await,
                     None => Ok(()),
                 };
-                let told = |error: &EffectError| line::clean_line(&error.to_string(), MAX_TITLE);
+                let error_line = |error: &EffectError| line::clean_line(&error.to_string(), MAX_TITLE);
                 match asked {
                     Ok(()) => {
                         readiness.record_request(&name, now);
@@ -295,13 +295,16 @@ impl PullRequestRunner<'_> {
                     }
                     Err(error) if stops_run_for_now(&error) => return Err(effect_error(error)),
                     Err(error @ EffectError::Refused(_)) => {
-                        readiness.mark_unreachable(&name, told(&error));
+                        readiness.mark_unreachable(&name, error_line(&error));
                         NextAction::CheckAgain
                     }
                     // The request may have arrived; a retry finds it.
                     Err(error) => {
-                        readiness.record_request_failure(&name, told(&error));
-                        NextAction::Wait(now + rules.poll, format!("cannot ask {name}: {}", told(&error)))
+                        readiness.record_request_failure(&name, error_line(&error));
+                        NextAction::Wait(
+                            now + rules.poll,
+                            format!("cannot ask {name}: {}", error_line(&error)),
+                        )
                     }
                 }
             }
@@ -388,11 +391,11 @@ impl PullRequestRunner<'_> {
                 None => Ok(()),
             },
             ReviewerTrigger::Comment(text) => {
-                let said = retain_own_comments(self.workspace.forge.matching_comments(text).await?);
+                let own_comments = retain_own_comments(self.workspace.forge.matching_comments(text).await?);
                 let known =
                     self.runner.record.detail.wakes.get(&reviewer.name).map_or(0, |(known, _)| *known);
-                self.workspace.trigger_reviewer(text, &said, known).await?;
-                let (many, head) = (known.saturating_add(1).max(said.len()), head.clone());
+                self.workspace.trigger_reviewer(text, &own_comments, known).await?;
+                let (many, head) = (known.saturating_add(1).max(own_comments.len()), head.clone());
                 self.runner.record.detail.wakes.insert(reviewer.name.clone(), (many, head));
                 Ok(())
             }
@@ -431,14 +434,14 @@ impl PullRequestRunner<'_> {
                     pull.requested.iter().any(|asked| is_reviewer_account(asked, other, unique))
                 }
                 ReviewerTrigger::Comment(text) => {
-                    let said = client.matching_comments(text).await.map_err(forge_error)?;
+                    let matching = client.matching_comments(text).await.map_err(forge_error)?;
                     let is_theirs =
                         |review: &&PullReview| is_by_reviewer(review.author.as_ref(), other, unique);
                     let answered = reviews.iter().filter(is_theirs).filter_map(|review| review.at).max();
-                    let many = retain_own_comments(said.clone()).len();
+                    let many = retain_own_comments(matching.clone()).len();
                     let begun = (many, pull.head.sha.clone());
                     let asked = self.runner.record.detail.wakes.entry(other.name.clone()).or_insert(begun);
-                    match pending_call(&said, answered, asked, many, &pull.head.sha) {
+                    match pending_call(&matching, answered, asked, many, &pull.head.sha) {
                         Some(newest) => {
                             self.workspace.has_started_reviewer(&newest.id).await.map_err(forge_error)?
                         }
@@ -500,14 +503,14 @@ impl PullRequestRunner<'_> {
             let line = at.and_then(|at| text.lines().nth(usize::try_from(at).ok()?.checked_sub(1)?));
             let heard =
                 thread.comments.iter().filter(|comment| is_relevant_comment(comment, &listed, unique));
-            let said: Vec<&str> = heard.map(|comment| comment.body.as_str()).collect();
+            let bodies: Vec<&str> = heard.map(|comment| comment.body.as_str()).collect();
             let (rule, place) = (format!("{HEARD}{}", first.id), (path, at.unwrap_or(1)));
             claims.push(finding_from_comment(
                 rule,
                 place.0,
                 place.1,
                 line.unwrap_or_default(),
-                &said.join("\n\n"),
+                &bodies.join("\n\n"),
             ));
         }
         for name in &feedback.reviews {

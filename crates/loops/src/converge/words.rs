@@ -119,9 +119,9 @@ pub async fn render_progress(
     record: &ConvergeRecord,
     from: usize,
 ) -> Result<Vec<String>, GitError> {
-    let mut told = Vec::new();
+    let mut lines = Vec::new();
     for (line, changed) in log_lines_with_stats(mirror, record, from).await? {
-        told.push(match line {
+        lines.push(match line {
             ConvergeLogLine::Audit { number, counts: [a, b, c], silent } => {
                 let end = if a + b + c + silent == 0 { " → clean" } else { "" };
                 format!("Loop {number} audit: {a}P0 / {b}P1 / {c}P2{end}{}", degraded_suffix(*silent))
@@ -139,7 +139,7 @@ pub async fn render_progress(
             ConvergeLogLine::Moved { head } => format!("The branch has moved to {}", short_sha(head)),
         });
     }
-    Ok(told)
+    Ok(lines)
 }
 
 fn degraded_suffix(silent: u32) -> String {
@@ -166,7 +166,7 @@ async fn log_lines_with_stats<'a>(
     record: &'a ConvergeRecord,
     from: usize,
 ) -> Result<Vec<(&'a ConvergeLogLine, CommitStat)>, GitError> {
-    let (mut head, mut told) = (&record.detail.state.starting, Vec::new());
+    let (mut head, mut lines) = (&record.detail.state.starting, Vec::new());
     for (at, line) in record.detail.state.log.iter().enumerate() {
         let next = match line {
             ConvergeLogLine::Fix { commit, .. } => commit.as_ref(),
@@ -185,10 +185,10 @@ async fn log_lines_with_stats<'a>(
             head = next;
         }
         if at >= from {
-            told.push((line, changed));
+            lines.push((line, changed));
         }
     }
-    Ok(told)
+    Ok(lines)
 }
 
 /// Returns the unfixed findings of the newest audit, and those that fixers declined. A fix that no audit has

@@ -55,15 +55,15 @@ impl FixLock {
     pub fn acquire(folder: &Path, root: &Path) -> Result<Self, FixLockError> {
         let name = digest(root.as_os_str().as_bytes());
         let path = folder.join(format!("{name}.lock"));
-        let told = |source| FixLockError::Io { path: path.clone(), source };
-        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(told)?;
+        let to_lock_error = |source| FixLockError::Io { path: path.clone(), source };
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(to_lock_error)?;
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let file = options.open(&path).map_err(told)?;
+        let file = options.open(&path).map_err(to_lock_error)?;
         match file.try_lock() {
             Ok(()) => Ok(Self { file }),
             Err(TryLockError::WouldBlock) => Err(FixLockError::Held),
-            Err(TryLockError::Error(source)) => Err(told(source)),
+            Err(TryLockError::Error(source)) => Err(to_lock_error(source)),
         }
     }
 

@@ -29,9 +29,9 @@ impl ProcessUsage {
 
     /// Returns the CPU time that the process has used; none if the system does not report it.
     pub(super) fn cpu_time(self) -> Option<Duration> {
-        let told = self.read_proc_file("stat")?;
+        let stat = self.read_proc_file("stat")?;
         // The process name may contain any character; the state follows as the third field.
-        let fields: Vec<&str> = told.rsplit_once(')')?.1.split_whitespace().collect();
+        let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
         let ticks = |at: usize| fields.get(at)?.parse::<u64>().ok();
         let ticks = ticks(11)?.checked_add(ticks(12)?)?;
         let per_second = rustix::param::clock_ticks_per_second().max(1);
@@ -61,8 +61,8 @@ impl ProcessUsage {
     /// Returns the bytes of data and stacks, which are the part that the limit counts.
     #[cfg(target_os = "linux")]
     fn data_bytes(self) -> Option<u64> {
-        let told = self.read_proc_file("statm")?;
-        let pages: u64 = told.split_whitespace().nth(5)?.parse().ok()?;
+        let statm = self.read_proc_file("statm")?;
+        let pages: u64 = statm.split_whitespace().nth(5)?.parse().ok()?;
         pages.checked_mul(u64::try_from(rustix::param::page_size()).ok()?)
     }
 

@@ -154,8 +154,8 @@ impl ReaderSession {
             },
         };
         self.process.kill();
-        let said = timeout(LAST_WORDS_TIME, &mut self.error_output).await;
-        let message = failure_text(&error, &said.ok().and_then(Result::ok).unwrap_or_default());
+        let error_text = timeout(LAST_WORDS_TIME, &mut self.error_output).await;
+        let message = failure_text(&error, &error_text.ok().and_then(Result::ok).unwrap_or_default());
         ReaderFailure {
             message,
             status: if let ChildError::Ended(status) = error { Some(status) } else { None },

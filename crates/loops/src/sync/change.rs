@@ -92,12 +92,12 @@ pub(super) fn manifest_digest(manifest: &[u8]) -> String {
 /// # Errors
 /// [`ChangeError::File`]
 pub(super) fn read_regular_file(project: &Path, name: &str) -> Result<Option<Vec<u8>>, ChangeError> {
-    let told = |reason: String| ChangeError::File { path: name.to_owned(), reason };
-    let tree = WritableTree::open(project).map_err(|error| told(error.to_string()))?;
+    let to_change_error = |reason: String| ChangeError::File { path: name.to_owned(), reason };
+    let tree = WritableTree::open(project).map_err(|error| to_change_error(error.to_string()))?;
     match tree.read(&RepoPath::from(name)) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(ReplaceError::Changed) => Ok(None),
-        Err(error) => Err(told(error.to_string())),
+        Err(error) => Err(to_change_error(error.to_string())),
     }
 }
 
@@ -111,10 +111,10 @@ pub(super) fn replace_file(
     old: Option<Vec<u8>>,
     new: String,
 ) -> Result<FileContentChange, ChangeError> {
-    let told = |reason: String| ChangeError::File { path: name.to_owned(), reason };
-    let tree = WritableTree::open(project).map_err(|error| told(error.to_string()))?;
+    let to_change_error = |reason: String| ChangeError::File { path: name.to_owned(), reason };
+    let tree = WritableTree::open(project).map_err(|error| to_change_error(error.to_string()))?;
     let path = RepoPath::from(name);
     let replaced = tree.replace(&path, &old.unwrap_or_default(), new.as_bytes());
-    replaced.map_err(|error| told(error.to_string()))?;
+    replaced.map_err(|error| to_change_error(error.to_string()))?;
     Ok(FileContentChange { path, content: Some(new.into_bytes()) })
 }

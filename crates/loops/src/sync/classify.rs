@@ -116,27 +116,31 @@ impl SyncRun<'_> {
             .filter(|known| known.asked == material.digest)
             // A closed question has no newest answer: no new comment exists.
             .filter(|known| context.newest_answer.is_none_or(|heard| known.heard.as_ref() == Some(heard)));
-        let said = match known {
+        let classification = match known {
             Some(known) => known.said.clone(),
             None if self.job.dry_run => return Ok(Some(dry_run_end(&functions))),
             None => {
                 self.check_write_gate().await?;
                 let mut spent = ModelSpend::default();
-                let said = Box::pin(self.ask_model(porter, &functions, &material, &mut spent)).await;
+                let classification =
+                    Box::pin(self.ask_model(porter, &functions, &material, &mut spent)).await;
                 let was_paid = spent.step_cost.turns > 0;
                 log.set_spend(spent);
-                let said = said?;
+                let classification = classification?;
                 // A question that cost nothing can be asked again.
                 if was_paid {
                     let heard = context.newest_answer.cloned();
-                    job.classified =
-                        Some(CachedClassification { asked: material.digest, heard, said: said.clone() });
+                    job.classified = Some(CachedClassification {
+                        asked: material.digest,
+                        heard,
+                        said: classification.clone(),
+                    });
                     self.store.store_job(self.run, job).await?;
                 }
-                said
+                classification
             }
         };
-        self.apply_classification(decided, &functions, said);
+        self.apply_classification(decided, &functions, classification);
         Ok(None)
     }
 

@@ -184,7 +184,7 @@ impl CodeMigration<'_> {
         let MigrationAgent { agent, programs, policy } = self.porter;
         let repository = self.job.repo.as_deref().unwrap_or_default();
         let (budget, most) = agent.budgets.sync_budget(self.run.clone(), repository, self.now);
-        let told = told::build_port_prompt(self, handover).await?;
+        let prompt = told::build_port_prompt(self, handover).await?;
         let request = ToolsRequest { tree: workspace.path().to_owned(), only: None, always: Vec::new() };
         let workshop = FixerWorkspace {
             programs: programs.clone(),
@@ -204,7 +204,7 @@ impl CodeMigration<'_> {
         let limits =
             RunLimits { turns: self.job.turns, time: self.job.wall, max_cost: Some(most), ..agent.limits };
         let gate = Arc::clone(self.gate);
-        let task = ModelTask { budget, name: (RUN, AGENT), prompt: &told, limits, gate };
+        let task = ModelTask { budget, name: (RUN, AGENT), prompt: &prompt, limits, gate };
         let ran = agent
             .run_task(task, &tools, spent, |_: &WorkReport| None)
             .await

@@ -72,7 +72,7 @@ impl JobQuestions<'_> {
             let by = reply.author.as_ref().map(|author| author.login.clone()).unwrap_or_default();
             Some(ReleaseRuling { version: version.clone(), verdict, by, comment: reply.id.clone() })
         });
-        let said = trusted.iter().map(|reply| TrustedAnswer {
+        let answers = trusted.iter().map(|reply| TrustedAnswer {
             id: reply.id.clone(),
             by: reply.author.as_ref().map(|author| author.login.clone()).unwrap_or_default(),
             text: reply.body.chars().take(MAX_ANSWER_CHARS).collect(),
@@ -80,7 +80,7 @@ impl JobQuestions<'_> {
         Ok(QuestionAnswers {
             newest: trusted.last().map(|reply| reply.id.clone()),
             ruling,
-            trusted_comments: said.collect(),
+            trusted_comments: answers.collect(),
         })
     }
 

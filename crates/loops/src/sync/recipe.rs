@@ -92,10 +92,10 @@ impl DeterministicChange<'_> {
         let mut written =
             made.map_err(|error| RejectedFile::from_folder_error(folder, std::io::Error::from(error)))??;
         let Self { job, decided, mirror, date, .. } = self;
-        let told = ReleaseNoteWriter { job, decided, mirror, date }.write(folder).await?;
+        let note = ReleaseNoteWriter { job, decided, mirror, date }.write(folder).await?;
         // The version may be in the file of the range.
-        written.retain(|one| told.iter().all(|later| later.path != one.path));
-        written.extend(told);
+        written.retain(|one| note.iter().all(|later| later.path != one.path));
+        written.extend(note);
         written.extend(self.update_lock_files(on, folder, &written).await?);
         Ok(written)
     }

@@ -58,8 +58,8 @@ fn request_attributes(request: &ModelRequest) -> Vec<KeyValue> {
         KeyValue::new("langfuse.observation.type", "generation"),
     ];
     // Earlier messages are in earlier spans.
-    let said = request.messages.last().and_then(|message| serde_json::to_string(message).ok());
-    attributes.extend(text_attributes(INPUT, &said.unwrap_or_default()));
+    let last_message = request.messages.last().and_then(|message| serde_json::to_string(message).ok());
+    attributes.extend(text_attributes(INPUT, &last_message.unwrap_or_default()));
     attributes
 }
 
@@ -96,8 +96,8 @@ fn answer_attributes(answer: &ModelAnswer) -> Vec<KeyValue> {
         KeyValue::new("langfuse.observation.usage_details", details.to_string()),
         KeyValue::new("truing.model.request_id", answer.request_id.clone()),
     ];
-    let said = serde_json::to_string(&answer.message).unwrap_or_default();
-    attributes.extend(text_attributes(OUTPUT, &said));
+    let message_json = serde_json::to_string(&answer.message).unwrap_or_default();
+    attributes.extend(text_attributes(OUTPUT, &message_json));
     attributes
 }
 

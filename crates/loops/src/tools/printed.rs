@@ -167,16 +167,16 @@ fn to_project_paths(text: &str, root: &Path) -> String {
     let root = root.display();
     let inside = format!("{root}/");
     let is_path = |letter: char| letter.is_alphanumeric() || "/._-".contains(letter);
-    let (mut told, mut rest) = (String::new(), text);
+    let (mut converted, mut rest) = (String::new(), text);
     while let Some((before, after)) = rest.split_once(&inside) {
-        told.push_str(before);
-        if told.ends_with(is_path) {
-            told.push_str(&inside);
+        converted.push_str(before);
+        if converted.ends_with(is_path) {
+            converted.push_str(&inside);
         }
         rest = after;
     }
-    told.push_str(rest);
-    told.replace(&format!(" ({root})"), "")
+    converted.push_str(rest);
+    converted.replace(&format!(" ({root})"), "")
 }
 
 /// Creates an empty output of a tool.

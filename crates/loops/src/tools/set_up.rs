@@ -90,9 +90,9 @@ impl LinterRunner {
                 run_in_set_up(tool, verifier, set_up, known.version.clone(), files.tree).await.ok()?
             }
         };
-        let told = find_version(&version.output)?;
-        (version_numbers(told) < version_numbers(oldest))
-            .then(|| format!("{} {told} is older than {oldest}, which Truing needs", tool.name))
+        let version_text = find_version(&version.output)?;
+        (version_numbers(version_text) < version_numbers(oldest))
+            .then(|| format!("{} {version_text} is older than {oldest}, which Truing needs", tool.name))
     }
 }
 

@@ -228,21 +228,21 @@ impl ToolCallIds {
 }
 
 /// Converts a message to one or more messages: results of tools are separate messages, and come first.
-fn push_message(message: &ModelMessage, names: &mut ToolCallIds, said: &mut Vec<Value>) {
+fn push_message(message: &ModelMessage, names: &mut ToolCallIds, messages: &mut Vec<Value>) {
     let ModelMessage { role, content } = message;
     let text = joined_text(content);
     match role {
         // Many templates accept one system message only, at the beginning.
-        MessageRole::System => said.push(json!({"role": "user", "content": text})),
+        MessageRole::System => messages.push(json!({"role": "user", "content": text})),
         MessageRole::User => {
-            let before = said.len();
+            let before = messages.len();
             for (id, content) in content.iter().filter_map(tool_result) {
-                said.push(json!({"role": "tool", "tool_call_id": names.find(&id), "content": content}));
+                messages.push(json!({"role": "tool", "tool_call_id": names.find(&id), "content": content}));
             }
             if !text.is_empty() {
-                said.push(json!({"role": "user", "content": text}));
-            } else if said.len() == before {
-                said.push(json!({"role": "user", "content": EMPTY}));
+                messages.push(json!({"role": "user", "content": text}));
+            } else if messages.len() == before {
+                messages.push(json!({"role": "user", "content": EMPTY}));
             }
         }
         MessageRole::Assistant => {
@@ -256,7 +256,7 @@ fn push_message(message: &ModelMessage, names: &mut ToolCallIds, said: &mut Vec<
             } else {
                 message["tool_calls"] = Value::Array(calls);
             }
-            said.push(message);
+            messages.push(message);
         }
     }
 }

@@ -8,7 +8,7 @@ use super::PackRule;
 /// histories.
 pub(super) fn render_page(pack: &str, rules: &[PackRule], judged: &BTreeMap<String, String>) -> String {
     let on = rules.iter().filter(|rule| rule.enabled).count();
-    let (told, column, rule, command) = match judged.is_empty() {
+    let (note, column, rule, command) = match judged.is_empty() {
         true => ("", "", "", "truing-reader"),
         false => (
             "\"Judged\" is about what it finds in the histories of public repositories: how many findings, \
@@ -24,7 +24,7 @@ pub(super) fn render_page(pack: &str, rules: &[PackRule], judged: &BTreeMap<Stri
          UPDATE_DOCS=1 cargo test -p {command} -->\n\n{} rules, {on} of them on. \"Released code\" says what \
          a rule finds in published packages, every line counted\nas new, and what became of its hits when \
          they were looked at; a rule without a figure finds nothing there.\n`fix`: where it is proven, the \
-         rule suggests what to write instead, and `truing review --fix` writes it.\n{told}\n| Rule | \
+         rule suggests what to write instead, and `truing review --fix` writes it.\n{note}\n| Rule | \
          Severity | Kind | What it finds | Released code |{column}\n|---|---|---|---|---|{rule}\n",
         rules.len(),
     );

@@ -207,9 +207,9 @@ impl ProjectModule<'_> {
         let first = |name: &String| name.split('.').next().unwrap_or_default().to_owned();
         let imports = imported.iter().map(first).collect();
         let mut file = ProjectModule { text, path: name, module, package, imports: BTreeMap::new() };
-        let mut told = ModuleFacts { classes: Vec::new(), functions: BTreeSet::new(), imports };
-        file.visit_statements(tree.root_node(), &mut told);
-        Ok(told)
+        let mut facts = ModuleFacts { classes: Vec::new(), functions: BTreeSet::new(), imports };
+        file.visit_statements(tree.root_node(), &mut facts);
+        Ok(facts)
     }
 
     fn text_of(&self, node: Node<'_>) -> &str {

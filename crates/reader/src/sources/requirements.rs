@@ -37,7 +37,7 @@ pub(super) fn requirements_files(files: &BTreeMap<String, Vec<u8>>) -> impl Iter
 pub(super) fn parse_files<'a>(
     files: impl Iterator<Item = (&'a String, &'a Vec<u8>)>,
 ) -> BTreeMap<String, FoundRequirements> {
-    let mut told = BTreeMap::new();
+    let mut requirements = BTreeMap::new();
     for (path, bytes) in files {
         let (Some(file), Ok(text)) = (requirements_file_name(path), std::str::from_utf8(bytes)) else {
             continue;
@@ -47,9 +47,9 @@ pub(super) fn parse_files<'a>(
             CARGO => cargo_requirements(text),
             _ => python_requirements(text, path == "PKG-INFO"),
         };
-        told.extend(found.map(|found| (file.to_owned(), found)));
+        requirements.extend(found.map(|found| (file.to_owned(), found)));
     }
-    told
+    requirements
 }
 
 type FoundRequirements = BTreeMap<String, BTreeSet<String>>;

@@ -129,12 +129,12 @@ pub(crate) fn from_yaml<T: DeserializeOwned>(text: &str) -> Result<T, RuleSyntax
         let line = at.map_or(1, |at| at.line());
         let column = at.map_or(1, |at| at.column());
         // The error's text contains the position and an excerpt; the position is reported separately.
-        let told = error.without_snippet().to_string();
-        let told = told.lines().next().unwrap_or_default();
-        let told = told.strip_prefix("error: ").unwrap_or(told);
-        let told = told.strip_prefix(&format!("line {line} column {column}: ")).unwrap_or(told);
-        let told = told.strip_suffix(&format!(" at line {line}, column {column}")).unwrap_or(told);
-        RuleSyntaxError { line: to_usize(line), column: to_usize(column), message: told.to_owned() }
+        let message = error.without_snippet().to_string();
+        let message = message.lines().next().unwrap_or_default();
+        let message = message.strip_prefix("error: ").unwrap_or(message);
+        let message = message.strip_prefix(&format!("line {line} column {column}: ")).unwrap_or(message);
+        let message = message.strip_suffix(&format!(" at line {line}, column {column}")).unwrap_or(message);
+        RuleSyntaxError { line: to_usize(line), column: to_usize(column), message: message.to_owned() }
     })
 }
 

@@ -117,8 +117,8 @@ impl ParserPool {
 /// Returns the processor time that this thread has used. A busy machine therefore does not make a file too
 /// complex.
 fn thread_cpu_time() -> Duration {
-    let told = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(u64::try_from(told.tv_sec).unwrap_or(0), u32::try_from(told.tv_nsec).unwrap_or(0))
+    let cpu_time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(u64::try_from(cpu_time.tv_sec).unwrap_or(0), u32::try_from(cpu_time.tv_nsec).unwrap_or(0))
 }
 
 /// Shape of a tree around some bytes of its text.

@@ -158,20 +158,20 @@ struct UnsearchedFileCounts {
 impl UnsearchedFileCounts {
     fn describe(&self) -> String {
         let Self { unreadable, long, timed_out } = *self;
-        let mut told = String::new();
+        let mut text = String::new();
         if unreadable > 0 {
-            told.push_str(&format!("; not searched, as binary or too large: {unreadable}"));
+            text.push_str(&format!("; not searched, as binary or too large: {unreadable}"));
         }
         if long > 0 {
-            told.push_str(&format!("; not searched to the end, for lines that are too long: {long}"));
+            text.push_str(&format!("; not searched to the end, for lines that are too long: {long}"));
         }
         if timed_out > 0 {
-            told.push_str(&format!(
+            text.push_str(&format!(
                 "; not searched, because the time limit was reached: {timed_out} (narrow it down with `path` \
                  or `glob`)"
             ));
         }
-        told
+        text
     }
 }
 

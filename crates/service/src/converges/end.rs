@@ -78,11 +78,11 @@ pub(super) fn report_comment(body: String) -> Effect {
 /// Reports on the pull request that a run is given up. It rewrites the run's report, or posts a separate
 /// comment if a report written just now may not be visible yet. No later step of the run would report it.
 pub(super) async fn report_abandoned_run(effects: &EffectExecutor<'_>, body: String) {
-    let mut told = effects.perform(&report_comment(body.clone())).await;
-    if matches!(told, Err(EffectError::Settling { .. })) {
-        told = effects.perform(&Effect::Comment { topic: Topic::new(GIVEN_UP), body }).await;
+    let mut performed = effects.perform(&report_comment(body.clone())).await;
+    if matches!(performed, Err(EffectError::Settling { .. })) {
+        performed = effects.perform(&Effect::Comment { topic: Topic::new(GIVEN_UP), body }).await;
     }
-    if let Err(error) = told {
+    if let Err(error) = performed {
         tracing::warn!(%error, "could not update the pull request");
     }
 }

@@ -76,10 +76,10 @@ impl<'a> StopListener<'a> {
                     Some(UserCommand::Stop | UserCommand::Converge)
                 )
         };
-        let mut said: Vec<&PullComment> =
+        let mut comments: Vec<&PullComment> =
             lists.iter().flat_map(CachedListing::items).filter(of_run).collect();
-        said.sort_by_key(|comment| (comment.created, comment.id));
-        for comment in said.into_iter().rev() {
+        comments.sort_by_key(|comment| (comment.created, comment.id));
+        for comment in comments.into_iter().rev() {
             if let Some(author) = &comment.author
                 && author.is_person
                 && !self.server.is_own_account(self.repo, author).await?
@@ -96,8 +96,8 @@ impl<'a> StopListener<'a> {
 
 impl StopRequests for StopListener<'_> {
     fn stop_requester(&self) -> BoxFuture<'_, Result<Option<String>, ForgeError>> {
-        let told =
+        let stop_text =
             |by: String| format!("stopped by `/converge stop` of {by}: run the same command again to resume");
-        self.find_stop_request().map(move |newest| newest.map(|by| by.map(told))).boxed()
+        self.find_stop_request().map(move |newest| newest.map(|by| by.map(stop_text))).boxed()
     }
 }

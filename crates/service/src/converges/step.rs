@@ -137,8 +137,8 @@ impl ConvergeRunContext<'_> {
                 self.resume_or_new_audit(last, &lease.key, &ground).await?
             }
             last => {
-                let said = store.dismissals(&lease.key).await?;
-                let record = self.resume_or_new_record(client, last, &said, &lease.key, &ground).await;
+                let dismissals = store.dismissals(&lease.key).await?;
+                let record = self.resume_or_new_record(client, last, &dismissals, &lease.key, &ground).await;
                 record.map_err(|error| error.into_stop_reason(settle))?
             }
         };
@@ -153,12 +153,12 @@ impl ConvergeRunContext<'_> {
         ground: &ConvergeCheckout,
         runner: &mut PullRequestRunner<'_>,
     ) -> Result<StepOutcome, StepStopReason> {
-        let told = RunTimeline {
+        let timeline = RunTimeline {
             store,
             mirror: &ground.mirror,
             report_progress: &|message: ProgressMessage<'_>| tracing::info!("{}", message.text()),
         };
-        let mut left = Box::pin(runner.run_until_ready(store, lease.token, &told)).await?;
+        let mut left = Box::pin(runner.run_until_ready(store, lease.token, &timeline)).await?;
         if left == ConvergeCallOutcome::Done {
             left = Box::pin(runner.describe_change()).await?.map_or(left, ConvergeCallOutcome::Failed);
         }

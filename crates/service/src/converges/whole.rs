@@ -95,8 +95,8 @@ impl ConvergeRunContext<'_> {
         let client = forge.client(&id, self.repo, CommentProducer::Converge);
         let ground = self.fetch_checkout(&id, client.pull_details().await?).await?;
         let (key, last) = (id.key(), store.last_converge(&id.key()).await?);
-        let said = store.dismissals(&key).await?;
-        let record = self.resume_or_new_record(&client, last, &said, &key, &ground).await?;
+        let dismissals = store.dismissals(&key).await?;
+        let record = self.resume_or_new_record(&client, last, &dismissals, &key, &ground).await?;
         Ok((record, ground.mirror))
     }
 
@@ -197,9 +197,9 @@ impl LeasedConvergeRun<'_> {
         let listener = StopListener::open(pull.forge.1, pull.repo, pull.number).await?;
         let ground = pull.fetch_checkout(id, (*now).clone()).await?;
         let last = store.last_converge(&lease.key).await?;
-        let said = store.dismissals(&lease.key).await?;
+        let dismissals = store.dismissals(&lease.key).await?;
         let before = last.clone();
-        let mut record = pull.resume_or_new_record(client, last, &said, &lease.key, &ground).await?;
+        let mut record = pull.resume_or_new_record(client, last, &dismissals, &lease.key, &ground).await?;
         (record.detail.paid_before, record.detail.denied_before) =
             (record.cost(), record.denied_tool_calls());
         if let Some(before) = before.filter(|last| last.run == record.run && is_stuck(last)) {
@@ -215,9 +215,9 @@ impl LeasedConvergeRun<'_> {
         let span = pull.span(&record, SystemTime::now());
         let mut runner = pull.runner(&ground, &workspace, gate, record, ConvergeRunMode::Whole);
         let work = async {
-            let told = RunTimeline { store, mirror: &ground.mirror, report_progress };
+            let timeline = RunTimeline { store, mirror: &ground.mirror, report_progress };
             loop {
-                match runner.run_until_ready(store, lease.token, &told).await? {
+                match runner.run_until_ready(store, lease.token, &timeline).await? {
                     ConvergeCallOutcome::WaitUntil(at, _, what) => {
                         report_progress(ProgressMessage::Step(&format!("waiting: {what}")));
                         let wait = u64::try_from((at - SystemClock.now()).0).unwrap_or(0);

@@ -89,13 +89,13 @@ pub(crate) fn start(
                 connections: bounds.connections.min(METRICS_CONNECTIONS),
                 ..bounds.clone()
             };
-            let told = async {
+            let serving = async {
                 if let Some(apart) = apart {
                     serve(apart, metrics, few, trusted.clone(), stop.clone()).await;
                 }
             };
             let both =
-                async { tokio::join!(serve(listener, main, bounds, trusted.clone(), stop.clone()), told) };
+                async { tokio::join!(serve(listener, main, bounds, trusted.clone(), stop.clone()), serving) };
             tokio::select! {
                 ((), ()) = both => {}
                 () = end.closed() => {}

@@ -63,7 +63,8 @@ impl RateLimiter {
             bucket.full_at = full_at;
             return Ok(());
         }
-        let should_log = bucket.last_logged.is_none_or(|told| now.duration_since(told) >= EVERY);
+        let should_log =
+            bucket.last_logged.is_none_or(|last_warning| now.duration_since(last_warning) >= EVERY);
         if should_log {
             bucket.last_logged = Some(now);
         }

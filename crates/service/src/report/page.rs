@@ -165,19 +165,19 @@ fn render_legend(section: &LoopSection) -> HtmlMarkup {
     let tally = &section.figures.tally;
     let items = RunOutcome::ALL.into_iter().filter(|kind| tally.get(*kind) > 0).map(|kind| {
         let (count, word) = (tally.get(kind), outcome_word(section.loop_kind, kind));
-        let told = format!("{word} {count} ({})", format_share(count, tally.runs()));
-        element("li", &[], [plot::draw_swatch(kind), text(told)])
+        let label_text = format!("{word} {count} ({})", format_share(count, tally.runs()));
+        element("li", &[], [plot::draw_swatch(kind), text(label_text)])
     });
     element("ul", &[("class", &"legend")], items)
 }
 
 fn render_rates(section: &LoopSection) -> HtmlMarkup {
-    let mut told =
+    let mut caption =
         "Bars: runs by how they ended. Line: success, of runs that had something to do.".to_owned();
     if section.figures.prompts.len() > 1 {
-        told += " Dashed: another prompt.";
+        caption += " Dashed: another prompt.";
     }
-    muted_paragraph(told)
+    muted_paragraph(caption)
 }
 
 fn render_costs(section: &LoopSection) -> HtmlMarkup {
@@ -387,12 +387,12 @@ fn recent_runs_table(section: &LoopSection) -> HtmlMarkup {
     });
     let heads = ["Ended (UTC)", "Of", "Release", "Result", "Step", "#Turns", "#Cost", "#Time", "~Why"];
     let table = render_table(&heads, rows);
-    let told = match section.runs.len() {
+    let caption = match section.runs.len() {
         runs if runs > RUNS => format!("The last {RUNS} of {runs} runs"),
         runs => format!("All {}", format_count(runs, "run")),
     };
     let card = element("div", &[("class", &"card")], [table]);
-    element("details", &[("open", &"open")], [element("summary", &[], [text(told)]), card])
+    element("details", &[("open", &"open")], [element("summary", &[], [text(caption)]), card])
 }
 
 /// Renders the change from one release to another.

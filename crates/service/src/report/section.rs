@@ -153,20 +153,20 @@ impl JobLine {
 
     /// Describes its circuit breaker in words.
     pub fn breaker_text(&self) -> String {
-        let mut told = format!("breaker {}", self.breaker);
+        let mut text = format!("breaker {}", self.breaker);
         if let Some(since) = self.open_since {
-            told += &format!(" since {}", format_instant(since));
+            text += &format!(" since {}", format_instant(since));
         }
         if self.streak > 0 {
-            told += &format!(
+            text += &format!(
                 ", {} of this release, {} in a row",
                 format_count(self.failures, "failure"),
                 self.streak
             );
         }
         if let MicroUsd(untold @ 1..) = self.untold_micro_usd {
-            told += &format!("; {} by runs that were stopped or go on", amount::format_dollars(untold));
+            text += &format!("; {} by runs that were stopped or go on", amount::format_dollars(untold));
         }
-        told
+        text
     }
 }

@@ -211,7 +211,7 @@ impl RepositorySnapshot {
         let since = UnixMillis(repository.cursor.0.saturating_sub(OVERLAP.0));
         let of = (repository.name.as_str(), None);
         server.comments_since(of, since, &mut self.comments, calls).await?;
-        let mut told = Vec::new();
+        let mut requests = Vec::new();
         let at = context.store.now().await?;
         for comment in self.comments.iter().flat_map(CachedListing::items) {
             // A comment that was edited just now was processed when it was new. An older comment without an
@@ -225,12 +225,12 @@ impl RepositorySnapshot {
             if new && by_person {
                 let pr = pull_request_id(repository, comment.number);
                 let origin = RequestOrigin::Comment { kind: comment.kind, id: comment.id };
-                told.push(UserRequest { pr, origin, at });
+                requests.push(UserRequest { pr, origin, at });
             }
         }
         let until = comments_read_until(&self.comments);
-        if until.is_some_and(|until| until > repository.cursor) || !told.is_empty() {
-            context.store.store_requests(&told, repository, until).await?;
+        if until.is_some_and(|until| until > repository.cursor) || !requests.is_empty() {
+            context.store.store_requests(&requests, repository, until).await?;
         }
         Ok(())
     }

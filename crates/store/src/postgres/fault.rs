@@ -125,7 +125,7 @@ const HINTS: &[(&SqlState, &str)] = &[
 /// Returns the innermost cause, which is the most specific.
 pub(super) fn cause(error: &tokio_postgres::Error) -> String {
     match error.as_db_error() {
-        Some(said) => said.message().to_owned(),
+        Some(message) => message.message().to_owned(),
         None => error.source().map_or_else(|| error.to_string(), ToString::to_string),
     }
 }
@@ -134,20 +134,22 @@ fn error_text(error: &tokio_postgres::Error) -> String {
     if let Some(words) = crate::tls::describe_tls_error(error) {
         return words;
     }
-    let said = cause(error);
+    let message = cause(error);
     let known = error.code().and_then(|code| HINTS.iter().find(|(known, _)| *known == code));
     match known {
-        Some((_, hint)) => format!("{hint} ({said})"),
+        Some((_, hint)) => format!("{hint} ({message})"),
         // The client has no error kind for a missing TLS.
-        None if said.contains("does not support TLS") => format!(
+        None if message.contains("does not support TLS") => format!(
             "it offers no TLS, and `sslmode` insists on it; switch it on there (ssl = on), or set \
-             `sslmode=disable` in `store.records` where the way to the server is safe ({said})"
+             `sslmode=disable` in `store.records` where the way to the server is safe ({message})"
         ),
-        None if error.is_closed() => format!("the connection was lost; try again ({said})"),
+        None if error.is_closed() => format!("the connection was lost; try again ({message})"),
         None if error.as_db_error().is_none() => {
-            format!("it cannot be reached; check that it runs, and its address in `store.records` ({said})")
+            format!(
+                "it cannot be reached; check that it runs, and its address in `store.records` ({message})"
+            )
         }
-        None => format!("the operation failed: {said}"),
+        None => format!("the operation failed: {message}"),
     }
 }
 

@@ -42,7 +42,7 @@ impl PostgresDatabase {
     pub(super) async fn migrate(&self, purpose: StoreOpenPurpose) -> Result<(), PostgresConnectError> {
         let mut client =
             self.pool.get().await.map_err(|error| fault::first_session_error(&self.name, &error))?;
-        let told = |error: tokio_postgres::Error| fault::connect_error(&self.name, &error);
+        let to_connect_error = |error: tokio_postgres::Error| fault::connect_error(&self.name, &error);
         let row = client
             .query_one(
                 "SELECT current_setting('server_version_num')::BIGINT, pg_is_in_recovery(), \
@@ -50,7 +50,7 @@ impl PostgresDatabase {
                 &[],
             )
             .await
-            .map_err(told)?;
+            .map_err(to_connect_error)?;
         let (version, is_replica): (i64, bool) = (row.get(0), row.get(1));
         if version < OLDEST_SERVER {
             return Err(PostgresConnectError::TooOld { name: Arc::clone(&self.name), version: row.get(2) });
@@ -61,17 +61,19 @@ impl PostgresDatabase {
         if purpose == StoreOpenPurpose::Look {
             return Ok(());
         }
-        let transaction = client.transaction().await.map_err(told)?;
-        transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await.map_err(told)?;
+        let transaction = client.transaction().await.map_err(to_connect_error)?;
+        transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await.map_err(to_connect_error)?;
         transaction
             .batch_execute(
                 "CREATE SCHEMA IF NOT EXISTS truing;
                  CREATE TABLE IF NOT EXISTS truing.form (version BIGINT NOT NULL, oldest BIGINT NOT NULL)",
             )
             .await
-            .map_err(told)?;
-        let found =
-            transaction.query_opt("SELECT version, oldest FROM truing.form", &[]).await.map_err(told)?;
+            .map_err(to_connect_error)?;
+        let found = transaction
+            .query_opt("SELECT version, oldest FROM truing.form", &[])
+            .await
+            .map_err(to_connect_error)?;
         let (found, oldest): (i64, i64) = found.map_or((0, 0), |row| (row.get(0), row.get(1)));
         if oldest > FORM {
             return Err(PostgresConnectError::Newer {
@@ -83,31 +85,36 @@ impl PostgresDatabase {
         }
         let applied = usize::try_from(found).unwrap_or(0);
         for migration in MIGRATIONS.iter().skip(applied) {
-            transaction.batch_execute(migration.sql).await.map_err(told)?;
+            transaction.batch_execute(migration.sql).await.map_err(to_connect_error)?;
         }
         if let Some(last) = MIGRATIONS.get(applied..).and_then(<[SchemaMigration]>::last) {
-            transaction.execute("DELETE FROM truing.form", &[]).await.map_err(told)?;
+            transaction.execute("DELETE FROM truing.form", &[]).await.map_err(to_connect_error)?;
             let sql = "INSERT INTO truing.form VALUES ($1, $2)";
-            transaction.execute(sql, &[&FORM, &last.oldest]).await.map_err(told)?;
+            transaction.execute(sql, &[&FORM, &last.oldest]).await.map_err(to_connect_error)?;
         }
-        let half =
-            transaction.query_opt("SELECT source FROM truing.transfer LIMIT 1", &[]).await.map_err(told)?;
+        let half = transaction
+            .query_opt("SELECT source FROM truing.transfer LIMIT 1", &[])
+            .await
+            .map_err(to_connect_error)?;
         if let (StoreOpenPurpose::Use, Some(half)) = (purpose, half) {
             return Err(PostgresConnectError::HalfCopied {
                 name: Arc::clone(&self.name),
                 source_name: half.get(0),
             });
         }
-        transaction.commit().await.map_err(told)
+        transaction.commit().await.map_err(to_connect_error)
     }
 
     /// Returns the present schema version of the database; 0: it is empty.
     pub(crate) async fn schema_versions(&self) -> Result<SchemaVersions, PostgresConnectError> {
         let client = self.pool.get().await.map_err(|error| fault::first_session_error(&self.name, &error))?;
-        let told = |error: tokio_postgres::Error| fault::connect_error(&self.name, &error);
+        let to_connect_error = |error: tokio_postgres::Error| fault::connect_error(&self.name, &error);
         let is_there = "SELECT to_regclass('truing.form') IS NOT NULL";
-        let database = match client.query_one(is_there, &[]).await.map_err(told)?.get(0) {
-            true => client.query_opt("SELECT version, oldest FROM truing.form", &[]).await.map_err(told)?,
+        let database = match client.query_one(is_there, &[]).await.map_err(to_connect_error)?.get(0) {
+            true => client
+                .query_opt("SELECT version, oldest FROM truing.form", &[])
+                .await
+                .map_err(to_connect_error)?,
             false => None,
         };
         let (database, oldest): (i64, i64) = database.map_or((0, 0), |row| (row.get(0), row.get(1)));

@@ -54,9 +54,9 @@ impl Store {
     #[truing_core::boxed_future]
     pub async fn backup(&self, to: &Path) -> Result<(), BackupError> {
         let (from, to) = (Arc::clone(self.database_file().ok_or(BackupError::Served)?), to.to_owned());
-        let told = to.clone();
+        let destination = to.clone();
         tokio::task::spawn_blocking(move || copy(&from, &to)).await.unwrap_or_else(|error| {
-            Err(BackupError::Write { path: told, source: io::Error::other(error.to_string()) })
+            Err(BackupError::Write { path: destination, source: io::Error::other(error.to_string()) })
         })
     }
 }

@@ -223,12 +223,12 @@ pub(super) fn open_reader(opened: &DatabaseFile) -> Result<Connection, StoreFaul
 /// Copies the file to one that must not exist; returns its schema version. The file and its folder are not
 /// changed.
 pub(super) fn copy_database(path: &Path, to: &Path) -> Result<i64, SqliteOpenError> {
-    let told = |error: rusqlite::Error| SqliteOpenError::Sqlite(sql_message(path, &error));
-    let connection = open_read_only(path).map_err(told)?;
-    connection.busy_timeout(Duration::from_secs(BUSY_SECONDS)).map_err(told)?;
+    let to_open_error = |error: rusqlite::Error| SqliteOpenError::Sqlite(sql_message(path, &error));
+    let connection = open_read_only(path).map_err(to_open_error)?;
+    connection.busy_timeout(Duration::from_secs(BUSY_SECONDS)).map_err(to_open_error)?;
     let form = read_schema_version(path, &connection)?;
-    let name = to.to_str().ok_or_else(|| told(rusqlite::Error::InvalidPath(to.to_owned())))?;
-    connection.execute("VACUUM INTO ?1", [name]).map_err(told)?;
+    let name = to.to_str().ok_or_else(|| to_open_error(rusqlite::Error::InvalidPath(to.to_owned())))?;
+    connection.execute("VACUUM INTO ?1", [name]).map_err(to_open_error)?;
     Ok(form)
 }
 
@@ -269,7 +269,7 @@ fn create_file(path: &Path) -> Result<(), SqliteOpenError> {
     // closed.
     static MAKING: Mutex<()> = Mutex::new(());
     let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
-    let told = |source: io::Error| SqliteOpenError::File { path: path.into(), source };
+    let to_open_error = |source: io::Error| SqliteOpenError::File { path: path.into(), source };
     // A new file would not be used: the server has the old one open.
     if let Some(server) = serving_process(path).filter(|_| !path.exists()) {
         return Err(SqliteOpenError::Deleted { path: path.into(), server });
@@ -280,9 +280,9 @@ fn create_file(path: &Path) -> Result<(), SqliteOpenError> {
         Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
             return Err(SqliteOpenError::ReadOnly { path: path.into() });
         }
-        Err(error) => return Err(told(error)),
+        Err(error) => return Err(to_open_error(error)),
     }
-    let metadata = std::fs::metadata(path).map_err(told)?;
+    let metadata = std::fs::metadata(path).map_err(to_open_error)?;
     if metadata.is_dir() {
         return Err(SqliteOpenError::IsAFolder { path: path.into() });
     }
@@ -304,17 +304,17 @@ fn create_file(path: &Path) -> Result<(), SqliteOpenError> {
 
 /// Opens the connection that may write to the file, with the schema of this version.
 pub(super) fn connect(path: &Path, purpose: StoreOpenPurpose) -> Result<Connection, SqliteOpenError> {
-    let told = |error: rusqlite::Error| SqliteOpenError::Sqlite(sql_message(path, &error));
+    let to_open_error = |error: rusqlite::Error| SqliteOpenError::Sqlite(sql_message(path, &error));
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection = Connection::open_with_flags(path, flags).map_err(told)?;
-    configure_connection(&connection).map_err(told)?;
+    let mut connection = Connection::open_with_flags(path, flags).map_err(to_open_error)?;
+    configure_connection(&connection).map_err(to_open_error)?;
     // SQLite falls back to reading when it may not write.
-    if connection.is_readonly(MAIN_DB).map_err(told)? {
+    if connection.is_readonly(MAIN_DB).map_err(to_open_error)? {
         return Err(SqliteOpenError::ReadOnly { path: path.into() });
     }
     // The check comes before any change, including that of the journal mode.
     read_schema_version(path, &connection)?;
-    let mode = enable_write_ahead_log(&connection).map_err(told)?;
+    let mode = enable_write_ahead_log(&connection).map_err(to_open_error)?;
     if mode != "wal" {
         return Err(SqliteOpenError::NoWal { path: path.into(), mode });
     }
@@ -372,8 +372,9 @@ fn migrate(
     purpose: StoreOpenPurpose,
     connection: &mut Connection,
 ) -> Result<(), SqliteOpenError> {
-    let told = |error: rusqlite::Error| SqliteOpenError::Sqlite(sql_message(path, &error));
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(told)?;
+    let to_open_error = |error: rusqlite::Error| SqliteOpenError::Sqlite(sql_message(path, &error));
+    let transaction =
+        connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(to_open_error)?;
     let form = read_schema_version(path, &transaction)?;
     if form < VERSION {
         // The running server would find unknown tables in the middle of its work.
@@ -388,23 +389,23 @@ fn migrate(
                 if matches!(error, rusqlite::Error::SqlInputError { .. }) {
                     return SqliteOpenError::SchemaMismatch { path: path.into(), recorded_version: applied };
                 }
-                told(error)
+                to_open_error(error)
             })?;
         }
         if form < ONE_TABLE {
-            one_table::convert_records(&transaction).map_err(told)?;
+            one_table::convert_records(&transaction).map_err(to_open_error)?;
         }
-        transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(told)?;
-        transaction.pragma_update(None, "user_version", VERSION).map_err(told)?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(to_open_error)?;
+        transaction.pragma_update(None, "user_version", VERSION).map_err(to_open_error)?;
     }
     if purpose == StoreOpenPurpose::Use {
         let half =
             transaction.query_row("SELECT source FROM transfer LIMIT 1", [], |row| row.get(0)).optional();
-        if let Some(source_name) = half.map_err(told)? {
+        if let Some(source_name) = half.map_err(to_open_error)? {
             return Err(SqliteOpenError::HalfCopied { path: path.into(), source_name });
         }
     }
-    transaction.commit().map_err(told)
+    transaction.commit().map_err(to_open_error)
 }
 
 #[cfg(test)]

@@ -24,13 +24,14 @@ impl Store {
             if connection.dialect() == SqlDialect::Postgres {
                 return Ok(());
             }
-            let said: String = connection.sql("PRAGMA quick_check(1)").single_row((), |row| row.get(0))?;
-            if said == WHOLE {
+            let check_result: String =
+                connection.sql("PRAGMA quick_check(1)").single_row((), |row| row.get(0))?;
+            if check_result == WHOLE {
                 return Ok(());
             }
             Err(StoreFault::Sqlite(rusqlite::Error::SqliteFailure(
                 ffi::Error::new(ffi::SQLITE_CORRUPT),
-                Some(said),
+                Some(check_result),
             )))
         })
         .await

@@ -168,13 +168,13 @@ fn apply_marks(
     for mark in marks {
         let decision = slot.apply_event(mark.loop_kind, limits, now);
         slot = decision.slot;
-        let told = decision.note.map(|note| HistoryEvent {
+        let event = decision.note.map(|note| HistoryEvent {
             at: now,
             key: mark.key.clone(),
             run: None,
             what: note.to_string(),
         });
-        events.extend(told);
+        events.extend(event);
     }
     (slot, events)
 }

@@ -162,8 +162,8 @@ pub(super) fn error_text(error: &RedisError) -> String {
 
 /// Renders an error of connecting; none: the server does not answer.
 pub(super) fn connection_error_text(client: &Client, error: Option<&RedisError>) -> String {
-    let said = error.map_or_else(|| timeout_message(PATIENCE), error_text);
-    format!("{said}{}", port_kind_hint(client, error))
+    let message = error.map_or_else(|| timeout_message(PATIENCE), error_text);
+    format!("{message}{}", port_kind_hint(client, error))
 }
 
 /// Returns a hint for a wrong kind of port: a port with TLS or without stays silent or closes the connection

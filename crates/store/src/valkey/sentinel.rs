@@ -113,19 +113,19 @@ impl SentinelGroup {
     /// Asks one Sentinel for host and port of the primary.
     async fn query_primary_address(&self, sentinel: &Client) -> Result<(String, u16), String> {
         let name = sentinel.get_connection_info().addr();
-        let told = |error: RedisError| {
+        let sentinel_error = |error: RedisError| {
             format!("Sentinel {name}: {}", fault::render_sentinel_error(sentinel, &error))
         };
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(SENTINEL_PATIENCE))
             .set_response_timeout(Some(SENTINEL_PATIENCE));
         let connecting = sentinel.get_multiplexed_async_connection_with_config(&config);
-        let mut connection = connecting.await.map_err(told)?;
+        let mut connection = connecting.await.map_err(sentinel_error)?;
         let asked = redis::cmd("SENTINEL")
             .arg(("GET-MASTER-ADDR-BY-NAME", &self.primary_name))
             .query_async(&mut connection)
             .await;
-        let address: Option<(String, u16)> = asked.map_err(told)?;
+        let address: Option<(String, u16)> = asked.map_err(sentinel_error)?;
         address.ok_or_else(|| {
             format!(
                 "Sentinel {name} knows no primary `{}`; correct the name in `store.url`",

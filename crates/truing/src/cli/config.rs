@@ -228,13 +228,13 @@ fn no_config_file_error() -> CliError {
 /// An invalid configuration is a usage error: every problem is reported, or counted after the last one.
 impl From<ConfigError> for CliError {
     fn from(error: ConfigError) -> Self {
-        let told =
+        let problem_error =
             |problem: &ConfigProblem| Self::usage(problem.code(), problem.to_string()).hint(problem.hint());
-        let mut other_errors: Vec<Self> = error.other_problems.iter().map(told).collect();
+        let mut other_errors: Vec<Self> = error.other_problems.iter().map(problem_error).collect();
         if let Some(last) = other_errors.last_mut().filter(|_| error.left_out > 0) {
             last.hints.push(format!("and {} more problems: fix these first", error.left_out));
         }
-        Self { other_errors, ..told(&error.first) }
+        Self { other_errors, ..problem_error(&error.first) }
     }
 }
 

@@ -245,14 +245,14 @@ fn print_stay_notes(output: OutputPrinter, pulls: &str, config: &Path, look: &[&
 
 /// Formats the result of the finding that the model did not repeat.
 fn render_dropped_finding(forgotten: DroppedFindingCounts) -> String {
-    let told = if forgotten.has_passed() {
+    let consequence = if forgotten.has_passed() {
         "it stays open and unverified, keeps its one comment, and the status is not green"
     } else {
         "it is not open, as it should be"
     };
     let text = format!(
         "A second push renames a variable in the lines of the model's finding, and the model no longer \
-         reports it: {told}."
+         reports it: {consequence}."
     );
     format!("\n{}", fold_line("", &text))
 }
@@ -287,15 +287,15 @@ fn render_linter(linted: &LinterCounts) -> String {
 /// Formats the changes of one push.
 fn render_changes(changes: &CommentChanges) -> String {
     let CommentChanges { new, moved, fixed, reopened, dismissed } = changes;
-    let told = [
+    let counts = [
         (new, "new"),
         (moved, "moved with their lines"),
         (fixed, "fixed and resolved"),
         (reopened, "open again"),
         (dismissed, "dismissed"),
     ];
-    let told = told.into_iter().filter(|(count, _)| **count > 0);
-    told.map(|(count, what)| format!("{count} {what}")).collect::<Vec<_>>().join(", ")
+    let counts = counts.into_iter().filter(|(count, _)| **count > 0);
+    counts.map(|(count, what)| format!("{count} {what}")).collect::<Vec<_>>().join(", ")
 }
 
 fn render_summary(report: &ReviewDemoReport) -> String {

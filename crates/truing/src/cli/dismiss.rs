@@ -85,15 +85,15 @@ impl DismissalKeys {
     /// Returns the active dismissals: for each finding the newest one of the branch, else the one for all
     /// branches.
     async fn load_dismissals(&self, store: &Store) -> Result<Vec<Dismissal>, StoreError> {
-        let mut said = store.dismissals(&self.reviews).await?;
-        said.extend(store.dismissals(&self.runs).await?);
-        said.sort_by(|a, b| a.finding.cmp(&b.finding).then(b.at.cmp(&a.at)));
+        let mut dismissals = store.dismissals(&self.reviews).await?;
+        dismissals.extend(store.dismissals(&self.runs).await?);
+        dismissals.sort_by(|a, b| a.finding.cmp(&b.finding).then(b.at.cmp(&a.at)));
         // This sort is stable and keeps the order of dismissals of one finding.
-        said.extend(store.dismissals(&self.repository).await?);
-        said.sort_by(|a, b| a.finding.cmp(&b.finding));
-        said.dedup_by(|later, first| later.finding == first.finding);
-        said.retain(|said| !said.withdrawn);
-        Ok(said)
+        dismissals.extend(store.dismissals(&self.repository).await?);
+        dismissals.sort_by(|a, b| a.finding.cmp(&b.finding));
+        dismissals.dedup_by(|later, first| later.finding == first.finding);
+        dismissals.retain(|dismissals| !dismissals.withdrawn);
+        Ok(dismissals)
     }
 
     /// Returns the findings that are open again: later reviews, audits or runs found them in code that the
@@ -126,8 +126,8 @@ impl DismissalKeys {
 
     /// Returns the findings that are dismissed.
     async fn dismissed_findings(&self, store: &Store) -> Result<Vec<Finding>, StoreError> {
-        let said = self.load_dismissals(store).await?;
-        Ok(unique_findings(said.into_iter().filter_map(|said| said.about).collect()))
+        let dismissals = self.load_dismissals(store).await?;
+        Ok(unique_findings(dismissals.into_iter().filter_map(|dismissals| dismissals.about).collect()))
     }
 }
 
@@ -202,38 +202,42 @@ impl DismissArgs {
         let git = wiring::open_git(&context.environment).await?;
         let repository = git.open(folder).await.map_err(wiring::git_error)?;
         let branch = DismissalKeys::from_repository(&repository).await?;
-        let (said, reopened) = match existing_store(&config, &context.environment).await? {
+        let (dismissals, reopened) = match existing_store(&config, &context.environment).await? {
             Some(store) => {
-                let said = branch.load_dismissals(&store).await.map_err(store_error)?;
-                let reopened = branch.reopened_findings(&store, &said).await.map_err(store_error)?;
-                (said, reopened)
+                let dismissals = branch.load_dismissals(&store).await.map_err(store_error)?;
+                let reopened = branch.reopened_findings(&store, &dismissals).await.map_err(store_error)?;
+                (dismissals, reopened)
             }
             None => (Vec::new(), Vec::new()),
         };
-        let is_in_effect = |said: &Dismissal| !reopened.contains(&said.finding);
-        let reason = |said: &Dismissal| redact_line(&said.reason, MAX_TEXT);
-        let object = |said: &Dismissal| {
-            let raw = said.about.as_ref().map(|about| &about.raw);
-            json!({ "id": said.finding, "path": raw.map(|raw| &raw.place.path),
+        let is_in_effect = |dismissals: &Dismissal| !reopened.contains(&dismissals.finding);
+        let reason = |dismissals: &Dismissal| redact_line(&dismissals.reason, MAX_TEXT);
+        let object = |dismissals: &Dismissal| {
+            let raw = dismissals.about.as_ref().map(|about| &about.raw);
+            json!({ "id": dismissals.finding, "path": raw.map(|raw| &raw.place.path),
                 "start_line": raw.map(|raw| raw.place.start_line), "title": raw.map(|raw| &raw.title),
-                "reason": reason(said), "by": said.by, "at": format_instant(said.at),
-                "in_effect": is_in_effect(said) })
+                "reason": reason(dismissals), "by": dismissals.by, "at": format_instant(dismissals.at),
+                "in_effect": is_in_effect(dismissals) })
         };
-        let text = |said: &Dismissal| {
-            let what = said.about.as_ref().map_or_else(String::new, describe_finding);
-            let by =
-                format!("{}, by {}, {}", reason(said), line::visible_line(&said.by), format_instant(said.at));
-            let label = format!("{} ", dismissal::short_id(&said.finding));
-            let effect = match is_in_effect(said) {
+        let text = |dismissals: &Dismissal| {
+            let what = dismissals.about.as_ref().map_or_else(String::new, describe_finding);
+            let by = format!(
+                "{}, by {}, {}",
+                reason(dismissals),
+                line::visible_line(&dismissals.by),
+                format_instant(dismissals.at)
+            );
+            let label = format!("{} ", dismissal::short_id(&dismissals.finding));
+            let effect = match is_in_effect(dismissals) {
                 true => "",
                 false => "  not in effect: the code that was found last differs\n",
             };
             fold_line(&label, &what) + &fold_line("  because ", &by) + effect
         };
-        let objects: Vec<Value> = said.iter().map(object).collect();
-        context.output.print_answer(&json!({ "dismissed": objects }), || match said.as_slice() {
+        let objects: Vec<Value> = dismissals.iter().map(object).collect();
+        context.output.print_answer(&json!({ "dismissed": objects }), || match dismissals.as_slice() {
             [] => "no finding of this branch is dismissed\n".to_owned(),
-            said => said.iter().map(text).collect(),
+            dismissals => dismissals.iter().map(text).collect(),
         })?;
         Ok(CommandExit::Done)
     }

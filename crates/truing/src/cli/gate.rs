@@ -317,8 +317,8 @@ fn render_text(result: &GateResult, compared: Option<(&ReviewedChange, &BaseOrig
 /// Returns the findings of each file, in order.
 fn render_violations(findings: &GateFindings) -> String {
     let mut files: BTreeMap<Option<&RepoPath>, Vec<&GateFinding>> = BTreeMap::new();
-    for said in &findings.findings {
-        files.entry(said.location.as_ref().map(|(path, _)| path)).or_default().push(said);
+    for finding in &findings.findings {
+        files.entry(finding.location.as_ref().map(|(path, _)| path)).or_default().push(finding);
     }
     let mut text = String::new();
     for (path, all) in files {

@@ -41,20 +41,20 @@ const LEVELS: [LevelFilter; 5] =
 /// crates log two levels less. Only the first call in a process has an effect. The caller keeps the returned
 /// guard until the process ends.
 pub(crate) fn start(style: LogStyle, output: OutputPrinter) -> LogGuard {
-    let told = match (output.is_quiet(), style) {
+    let formatter = match (output.is_quiet(), style) {
         (true, LogStyle::Human | LogStyle::Text | LogStyle::Json) => 0,
         (false, LogStyle::Human) => 1 + usize::from(output.verbosity()),
         (false, LogStyle::Text | LogStyle::Json) => 2 + usize::from(output.verbosity()),
     };
     let level = |at: usize| LEVELS.get(at).copied().unwrap_or(LevelFilter::TRACE);
-    let (ours, others) = (level(told), level(told.saturating_sub(2)));
+    let (ours, others) = (level(formatter), level(formatter.saturating_sub(2)));
     // The prefix covers every crate of the workspace.
     let filter = Targets::new().with_default(others).with_target("truing", ours);
     // AWS's libraries log whole responses of STS, which contain keys.
     let filter = filter.with_target("aws", LevelFilter::OFF);
     // The answer of a command reports an exhausted budget. A service prints no answer.
     let filter = match style {
-        LogStyle::Human => filter.with_target(BUDGET, level(told.saturating_sub(1))),
+        LogStyle::Human => filter.with_target(BUDGET, level(formatter.saturating_sub(1))),
         LogStyle::Text | LogStyle::Json => filter,
     };
     let lines = match style {

@@ -84,8 +84,9 @@ impl McpServeArgs {
         // The other forges are not used and may have no token.
         config.forges.retain(|name, _| *name == self.forge);
         if !config.forges.contains_key(&self.forge) {
-            let told = CliError::usage("forge", format!("--forge: [forge.{}] is not configured", self.forge));
-            return Err(told.hint("name one of the sections [forge.NAME] of the configuration"));
+            let usage_error =
+                CliError::usage("forge", format!("--forge: [forge.{}] is not configured", self.forge));
+            return Err(usage_error.hint("name one of the sections [forge.NAME] of the configuration"));
         }
         let token = self.listen.map(|_| self.read_token(context)).transpose()?;
         let mut signals = StopSignals::new()?;
@@ -115,7 +116,7 @@ impl McpServeArgs {
         };
         tokio::select! {
             served = serving => served.map(|()| CommandExit::Done),
-            told = signals.next() => Ok(match told {
+            usage_error = signals.next() => Ok(match usage_error {
                 StopSignal::Interrupt => CommandExit::Interrupted,
                 StopSignal::Terminate | StopSignal::HangUp => CommandExit::Done,
             }),

@@ -128,10 +128,10 @@ impl PreflightResults {
 }
 
 pub(crate) fn run(args: &PreflightArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
-    let said = BugteamVariables::from_environment(&context.environment)?;
-    if said.skips_preflight {
-        let told = PreflightReport { schema: SCHEMA, ok: true, skipped: true, checks: &[] };
-        context.output.print_answer(&told, || format!("{SKIPPED}\n"))?;
+    let variables = BugteamVariables::from_environment(&context.environment)?;
+    if variables.skips_preflight {
+        let report = PreflightReport { schema: SCHEMA, ok: true, skipped: true, checks: &[] };
+        context.output.print_answer(&report, || format!("{SKIPPED}\n"))?;
         return Ok(CommandExit::Done);
     }
     check_not_disabled(context)?;
@@ -139,16 +139,16 @@ pub(crate) fn run(args: &PreflightArgs, context: &CommandContext) -> Result<Comm
     runtime::start()?.block_on(async {
         tokio::select! {
             looked = inspect_target(args.target.as_deref(), context, &mut found) => looked,
-            told = runtime::wait_for_stop_signal() => {
-                told?;
+            report = runtime::wait_for_stop_signal() => {
+                report?;
                 Err(CliError::new(CommandExit::Interrupted, "interrupted", "interrupted before everything \
                      was checked")
                     .hint("nothing was changed; all commands have ended"))
             }
         }
     })?;
-    let told = PreflightReport { schema: SCHEMA, ok: found.all_passed(), skipped: false, checks: &found.0 };
-    context.output.print_answer(&told, || render_text(&found.0))?;
+    let report = PreflightReport { schema: SCHEMA, ok: found.all_passed(), skipped: false, checks: &found.0 };
+    context.output.print_answer(&report, || render_text(&found.0))?;
     Ok(if found.all_passed() { CommandExit::Done } else { CommandExit::NegativeAnswer })
 }
 

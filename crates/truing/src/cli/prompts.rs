@@ -206,14 +206,14 @@ struct ProblemJson {
 }
 
 fn check_prompts(dir: Option<&PathBuf>, context: &CommandContext) -> Result<CommandExit, CliError> {
-    let told = |error| wiring::prompt_error(&error);
-    let embedded = PromptLibrary::load_embedded().map_err(told)?;
+    let to_cli_error = |error| wiring::prompt_error(&error);
+    let embedded = PromptLibrary::load_embedded().map_err(to_cli_error)?;
     let folder = match dir {
         Some(dir) => Some(context.environment.directory().join(dir)),
         None => context.config(&[])?.prompts.dir,
     };
     let problems = match folder {
-        Some(folder) => embedded.check(&folder).map_err(told)?,
+        Some(folder) => embedded.check(&folder).map_err(to_cli_error)?,
         None => Vec::new(),
     };
     let as_json = |problem: &PromptProblem| {

@@ -121,9 +121,9 @@ pub(crate) fn run(args: &QueueArgs, context: &CommandContext) -> Result<CommandE
             let switches = store.kill_switches().await.map_err(store_error)?;
             let all = switches.switch_for(&RepositoryRef::default());
             let its = targets.iter().filter_map(|target| switches.switch_for(&target.repository()));
-            let told: BTreeSet<String> =
+            let hold_lines: BTreeSet<String> =
                 all.into_iter().chain(its).map(|switch| render_hold_line(switch, context.output)).collect();
-            told.into_iter().for_each(|told| context.output.warn(told));
+            hold_lines.into_iter().for_each(|hold_lines| context.output.warn(hold_lines));
         }
         print_slots(&targets, unreadable, context)?;
         Ok(CommandExit::Done)

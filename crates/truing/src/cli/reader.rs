@@ -32,14 +32,15 @@ pub(super) struct ReaderArgs {
 }
 
 pub(super) fn run(args: &ReaderArgs, _: &CommandContext) -> Result<CommandExit, CliError> {
-    let told = match &args.tree {
+    let served = match &args.tree {
         Some(tree) if !io::stdin().is_terminal() => match serve(tree, args) {
             Ok(()) => return Ok(CommandExit::Done),
             Err(error) => CliError::failure("reader", error.to_string()),
         },
         Some(_) | None => CliError::usage("not_for_people", "`truing reader` is not for use at a terminal"),
     };
-    Err(told.hint("`truing serve` starts `truing reader` to read repository files, and speaks JSON with it"))
+    Err(served
+        .hint("`truing serve` starts `truing reader` to read repository files, and speaks JSON with it"))
 }
 
 /// Confines this process, and then serves requests.

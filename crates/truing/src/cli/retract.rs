@@ -170,11 +170,13 @@ impl RetractArgs {
                     .any(|row| row.item == CommentSubject::Finding(id.clone()) && row.comment.is_some())
             };
             let mut findings = store.findings(&key).await.map_err(store_error)?;
-            let said = store.dismissals(&key).await.map_err(store_error)?;
+            let dismissals = store.dismissals(&key).await.map_err(store_error)?;
             // A dismissal by a person is kept.
             let is_of_person = |finding: &Finding| {
                 matches!(finding.status, FindingStatus::Dismissed(_))
-                    && !said.iter().any(|said| said.finding == finding.id && said.retraction.is_some())
+                    && !dismissals
+                        .iter()
+                        .any(|dismissals| dismissals.finding == finding.id && dismissals.retraction.is_some())
             };
             findings.retain(|finding| {
                 is_wanted(&rule, &finding.raw.rule)

@@ -498,8 +498,8 @@ impl ReviewCommand {
         let ReportLabels { head, configured, remote, published, unapplied_fixes } = names;
         let format = self.output.format();
         let idle = review.record.detail.suppressions.iter().map(|idle| text::visible_text(&idle.to_string()));
-        for told in idle.chain(ignores::unused_pattern_warnings(&review.record.detail.idle_ignores)) {
-            self.output.warn(told);
+        for warning in idle.chain(ignores::unused_pattern_warnings(&review.record.detail.idle_ignores)) {
+            self.output.warn(warning);
         }
         if let (
             Some(from),

@@ -213,11 +213,11 @@ fn watch_child(mut child: Child, time: Duration) -> Result<CommandExit, CliError
     });
     let status = child.wait().map_err(failed)?;
     if !timely {
-        let told = CliError::failure(
+        let timeout_error = CliError::failure(
             "sandbox_timeout",
             format!("the command took longer than {} s", time.as_secs_f32()),
         );
-        return Err(told.hint("give it more time: --timeout"));
+        return Err(timeout_error.hint("give it more time: --timeout"));
     }
     if !complete {
         return Err(CliError::failure(
@@ -226,8 +226,9 @@ fn watch_child(mut child: Child, time: Duration) -> Result<CommandExit, CliError
         ));
     }
     if let Some((bound, seen)) = bound_passed(status.code(), &errors) {
-        let told = format!("the command exceeded the {} limit of the sandbox ({seen})", bound.as_str());
-        return Err(CliError::failure("sandbox_limit", told).hint("run less at once"));
+        let timeout_error =
+            format!("the command exceeded the {} limit of the sandbox ({seen})", bound.as_str());
+        return Err(CliError::failure("sandbox_limit", timeout_error).hint("run less at once"));
     }
     match status.code().and_then(|code| u8::try_from(code).ok()) {
         Some(HELPER_FAILED) | None => Err(failed(io::Error::other(format!("its helper failed ({status})")))),
@@ -302,19 +303,19 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
 }
 
 fn sandbox_error(error: SandboxError) -> CliError {
-    let told = error.to_string();
+    let message = error.to_string();
     match error {
-        SandboxError::TooWeak { .. } => CliError::failure("sandbox_weak", told)
+        SandboxError::TooWeak { .. } => CliError::failure("sandbox_weak", message)
             .hint(
                 "allow user namespaces, or run where they are allowed; `truing sandbox check` shows what it \
                  stops",
             )
             .hint("or accept a weaker sandbox: `sandbox.level` in the operator's configuration"),
         SandboxError::Tree { .. } => {
-            CliError::usage("sandbox_tree", told).hint("change to the folder of a project")
+            CliError::usage("sandbox_tree", message).hint("change to the folder of a project")
         }
         SandboxError::Start(_) => {
-            CliError::failure("sandbox", told).hint("see what this machine allows: `truing sandbox check`")
+            CliError::failure("sandbox", message).hint("see what this machine allows: `truing sandbox check`")
         }
     }
 }

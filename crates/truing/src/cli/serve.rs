@@ -186,7 +186,7 @@ async fn serve(
     tokio::select! {
         whole = store.check_integrity() => whole.map_err(store_error)?,
         // The check may be slow on a large file and a slow disk; a signal ends it.
-        told = signals.next() => return Ok(signal_exit(told)),
+        received_signals = signals.next() => return Ok(signal_exit(received_signals)),
     }
     let reader = wiring::child_reader(&config.rules, &config.sandbox)?;
     let temp = TempFolder::create(config, &place)?;
@@ -195,7 +195,7 @@ async fn serve(
         shared = wiring::service::service_context(config, &context.environment, stores.0, stores.1,
             shared_reader, temp.path()) => shared?,
         // A git process that hangs must not delay the end.
-        told = signals.next() => return Ok(signal_exit(told)),
+        received_signals = signals.next() => return Ok(signal_exit(received_signals)),
     };
     let sinks = wiring::notice_sinks(&config.notify, &context.environment, &shared.metrics)?;
     let operations = Arc::clone(&shared.store);
@@ -234,8 +234,8 @@ async fn serve(
     }
     tracing::info!(%address, role = role.as_str(), database = %place, "serving");
     // The first signal stops the service; the second one shortens the grace period.
-    let (tell, told) = watch::channel(Vec::new());
-    let [mut stop, mut hurry] = [told.clone(), told.clone()];
+    let (signal_sender, received_signals) = watch::channel(Vec::new());
+    let [mut stop, mut hurry] = [received_signals.clone(), received_signals.clone()];
     let halted = config.forges.iter().filter_map(|(name, forge)| Some((name.clone(), forge.halted?)));
     let ingress = IngressSettings {
         halted: halted.collect(),
@@ -251,7 +251,7 @@ async fn serve(
     telling.spawn(async move {
         for _ in 0..2 {
             let by = signals.next().await;
-            tell.send_modify(|told| told.push(by));
+            signal_sender.send_modify(|received_signals| received_signals.push(by));
         }
         std::future::pending().await
     });
@@ -277,15 +277,15 @@ async fn serve(
     };
     let (quit, quitting) = watch::channel(false);
     let mut ends = stop.clone();
-    let stop = async move { drop(stop.wait_for(|told| !told.is_empty()).await) };
-    let hurry = async move { drop(hurry.wait_for(|told| told.len() > 1).await) };
+    let stop = async move { drop(stop.wait_for(|received_signals| !received_signals.is_empty()).await) };
+    let hurry = async move { drop(hurry.wait_for(|received_signals| received_signals.len() > 1).await) };
     let serving = async {
         let served = service.run(listener, stop, hurry).await;
         quit.send_replace(true);
         served
     };
     let ending = async {
-        drop(ends.wait_for(|told| !told.is_empty()).await);
+        drop(ends.wait_for(|received_signals| !received_signals.is_empty()).await);
         quit.send_replace(true);
     };
     let running = async {
@@ -304,7 +304,7 @@ async fn serve(
         ServeError::Thread(error) => runtime::thread_start_error(&error),
     })?;
     tracing::info!("stopped");
-    let by = told.borrow().first().copied();
+    let by = received_signals.borrow().first().copied();
     Ok(by.map_or(CommandExit::Done, signal_exit))
 }
 

@@ -81,7 +81,7 @@ pub(super) async fn forge_problems(config: &Config, location: &StoreLocation) ->
         return Vec::new();
     };
     let Ok(status) = fetch_status(address, SHORT_TIME).await else { return Vec::new() };
-    let told = |forge: &ForgeStatus| match forge.state.as_str() {
+    let forge_problem = |forge: &ForgeStatus| match forge.state.as_str() {
         "token_refused" => {
             let what = "refuses the token: nothing is swept; replace it and restart the server";
             Some(format!("{} {what}", forge.name))
@@ -89,7 +89,7 @@ pub(super) async fn forge_problems(config: &Config, location: &StoreLocation) ->
         "away" => Some(format!("{} does not answer: nothing is swept until it does", forge.name)),
         _ => None,
     };
-    status.forges.iter().filter_map(told).collect()
+    status.forges.iter().filter_map(forge_problem).collect()
 }
 
 /// Returns the names of the repositories whose own kill switch is on, from the store, since a server does not

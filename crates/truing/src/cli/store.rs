@@ -120,8 +120,10 @@ async fn migrate(
     let (from, to) = (source.name(), target.name());
     context.output.print_note(format_args!("from {from} to {to}"));
     let progress = context.output.progress("copying", None);
-    let told = |copied: CopiedPage| progress.show_step(&format!("{}: {}", copied.table, copied.rows));
-    let compared = source.copy_to(&target, nul_policy, told).await.map_err(|error| transfer_error(&error))?;
+    let show_progress =
+        |copied: CopiedPage| progress.show_step(&format!("{}: {}", copied.table, copied.rows));
+    let compared =
+        source.copy_to(&target, nul_policy, show_progress).await.map_err(|error| transfer_error(&error))?;
     drop(progress);
     print_comparison(&compared, context)?;
     context

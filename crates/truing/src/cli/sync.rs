@@ -164,11 +164,11 @@ impl SyncDecideArgs {
             None => runtime.block_on(load_pins(job, &self.repo, &reader)),
         };
         let PinnedManifest { manifest, untold } = pins.map_err(|error| {
-            let told = CliError::usage("manifest", error.to_string());
+            let usage_error = CliError::usage("manifest", error.to_string());
             if !path.exists() {
-                return self.with_manifest_hint(told, &path);
+                return self.with_manifest_hint(usage_error, &path);
             }
-            told.hint(
+            usage_error.hint(
                 "a manifest is an object of definitions and their digests, \
                  {\"module:Class.method\": [\"SHA-1\"]}, or a Python test with pairs of objects and digests",
             )

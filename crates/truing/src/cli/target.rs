@@ -167,17 +167,17 @@ pub(super) async fn acquire_command_lock(
     store: &Store,
     limits: &SlotLimits,
 ) -> Result<Option<CommandLock>, CliError> {
-    let told = |error: ServeLockError| CliError::failure("lock", error.to_string());
+    let to_cli_error = |error: ServeLockError| CliError::failure("lock", error.to_string());
     // A store on a database server has no such lock; leases there expire by themselves.
     let Some(path) = store.path() else { return Ok(None) };
-    if !is_served(path).map_err(told)? {
+    if !is_served(path).map_err(to_cli_error)? {
         end_orphaned_leases(store, limits).await.map_err(store_error)?;
     }
     // The call may wait for another command of this process that reclaims leases, so it does not block a
     // thread of the runtime.
     let path = path.to_path_buf();
     let taken = tokio::task::spawn_blocking(move || CommandLock::acquire(&path)).await;
-    taken.map_err(|stopped| CliError::failure("lock", stopped.to_string()))?.map(Some).map_err(told)
+    taken.map_err(|stopped| CliError::failure("lock", stopped.to_string()))?.map(Some).map_err(to_cli_error)
 }
 
 /// Returns the acting person for the audit log: the name in `LOGNAME` or `USER`, else the name of the

@@ -202,12 +202,12 @@ fn checks_json<'a>(
     verdicts: Option<&[CheckVerdict]>,
 ) -> Option<Vec<VerifyCheckJson<'a>>> {
     let checks = verified.verification.as_ref()?.checks.iter().enumerate();
-    let told = |(at, check): (usize, &'a CheckAttempts)| VerifyCheckJson {
+    let check_json = |(at, check): (usize, &'a CheckAttempts)| VerifyCheckJson {
         verdict: verdicts.and_then(|verdicts| verdicts.get(at).copied()),
         ran: VerifyCommandJson::from(&check.ran),
         again: check.again.as_ref().map(VerifyCommandJson::from),
     };
-    Some(checks.map(told).collect())
+    Some(checks.map(check_json).collect())
 }
 
 fn render_text(answer: &VerifyOutcome) -> String {

@@ -299,8 +299,9 @@ impl SyncDemo {
         let config = Config::resolve(&self.environment, Some(&operator), &[]).map_err(setup_error)?;
         let run = SyncRunArgs { job: PACKAGE.to_owned(), to: None, dry_run: false, scheduled, record: None };
         let before: u64 = self.forge.call_counts().values().sum();
-        let (_tell, told) = watch::channel(false);
-        let record = Box::pin(run.run_with_config(&config, &self.environment, &self.reader, told)).await;
+        let (_stop_sender, stop_receiver) = watch::channel(false);
+        let record =
+            Box::pin(run.run_with_config(&config, &self.environment, &self.reader, stop_receiver)).await;
         let record = record.map_err(|error| setup_error(error.message))?;
         let forge_calls = self.forge.call_counts().values().sum::<u64>() - before;
         let (pulls, questions) = (self.pulls().await, self.questions().await?);

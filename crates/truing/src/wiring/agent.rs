@@ -270,7 +270,7 @@ fn conversation_runtime(
                 )
             });
             let teams =
-                environment.get("CLAUDE_CODE_EXPERIMENTAL_AGENT_TEAMS").and_then(|said| said.to_str());
+                environment.get("CLAUDE_CODE_EXPERIMENTAL_AGENT_TEAMS").and_then(|value| value.to_str());
             let cli = cli.map(|cli| cli.with_teams(teams));
             cli.map(Conversation::Cli).map_err(|error| claude_error(&error, version, role))
         }
@@ -299,14 +299,14 @@ fn find_program(name: &str, environment: &Environment) -> Result<PathBuf, Claude
 }
 
 fn claude_error(error: &ClaudeCliError, version: &str, role: ModelRole) -> CliError {
-    let told = role.refusal("claude", format!("the runtime \"cli\": {error}"));
+    let cli_error = role.refusal("claude", format!("the runtime \"cli\": {error}"));
     let install = format!("install it: npm install --global @anthropic-ai/claude-code@{version}");
     match error {
-        ClaudeCliError::Missing { .. } => told.hint(install).hint("or set its place: `review.claude`"),
+        ClaudeCliError::Missing { .. } => cli_error.hint(install).hint("or set its place: `review.claude`"),
         ClaudeCliError::Version { found, .. } => {
-            told.hint(install).hint(format!("or allow this one: review.claude_version = \"{found}\""))
+            cli_error.hint(install).hint(format!("or allow this one: review.claude_version = \"{found}\""))
         }
-        ClaudeCliError::Silent { .. } => told
+        ClaudeCliError::Silent { .. } => cli_error
             .hint(
                 "`review.claude` must name the program itself, not a script that starts it: npm has it in \
                  the package claude-code-linux-x64",
@@ -316,7 +316,7 @@ fn claude_error(error: &ClaudeCliError, version: &str, role: ModelRole) -> CliEr
             CliError::failure("sandbox_weak", format!("the runtime \"cli\": {error}"))
                 .hint("allow user namespaces, or review with `--runtime native`")
         }
-        ClaudeCliError::Sandbox(_) => told.hint("`truing sandbox check` shows what this machine allows"),
+        ClaudeCliError::Sandbox(_) => cli_error.hint("`truing sandbox check` shows what this machine allows"),
     }
 }
 

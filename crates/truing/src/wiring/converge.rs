@@ -104,8 +104,8 @@ pub fn service_setup(
     }
     // Reviews continue even if converge cannot be set up.
     converge_setup(config.clone(), environment, store).map_err(|error| {
-        let told = [error.message].into_iter().chain(error.hints).collect::<Vec<_>>();
-        told.join("; ")
+        let messages = [error.message].into_iter().chain(error.hints).collect::<Vec<_>>();
+        messages.join("; ")
     })
 }
 

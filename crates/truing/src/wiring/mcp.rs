@@ -103,8 +103,8 @@ pub(super) fn configured_servers(
 fn check_folders(name: &str, folders: &[PathBuf]) -> Result<Vec<PathBuf>, CliError> {
     match folders.iter().find(|folder| !folder.is_absolute() || !folder.is_dir()) {
         Some(folder) => {
-            let told = format!("mcp.{name}.read: there is no folder `{}`", folder.display());
-            Err(CliError::usage("no_folder", told).hint("name folders by their full paths, without `~`"))
+            let message = format!("mcp.{name}.read: there is no folder `{}`", folder.display());
+            Err(CliError::usage("no_folder", message).hint("name folders by their full paths, without `~`"))
         }
         None => Ok(folders.to_owned()),
     }

@@ -265,7 +265,7 @@ fn connection_error(error: &PostgresConnectError) -> CliError {
 }
 
 fn store_open_error(error: SqliteOpenError) -> CliError {
-    let told = CliError::failure("store", error.to_string());
+    let cli_error = CliError::failure("store", error.to_string());
     match error {
         // The texts of these errors include the solution.
         SqliteOpenError::Served { .. }
@@ -274,7 +274,7 @@ fn store_open_error(error: SqliteOpenError) -> CliError {
         | SqliteOpenError::Emptied { .. }
         | SqliteOpenError::InUse { .. }
         | SqliteOpenError::HalfCopied { .. }
-        | SqliteOpenError::Linked { .. } => told,
+        | SqliteOpenError::Linked { .. } => cli_error,
         SqliteOpenError::Folder { .. }
         | SqliteOpenError::IsAFolder { .. }
         | SqliteOpenError::File { .. }
@@ -285,7 +285,7 @@ fn store_open_error(error: SqliteOpenError) -> CliError {
         | SqliteOpenError::NoWal { .. }
         | SqliteOpenError::Sqlite(_)
         | SqliteOpenError::Thread { .. } => {
-            told.hint("check that the folder exists and is writable, or set store.url to another file")
+            cli_error.hint("check that the folder exists and is writable, or set store.url to another file")
         }
     }
 }

@@ -37,9 +37,9 @@ fn verifier_with_registries(
     environment: &Environment,
 ) -> Result<Verifier, CliError> {
     if let Some(folder) = config.programs.iter().find(|folder| !folder.is_absolute() || !folder.is_dir()) {
-        let told = format!("verify.programs: there is no folder `{}`", folder.display());
+        let message = format!("verify.programs: there is no folder `{}`", folder.display());
         return Err(
-            CliError::usage("no_programs", told).hint("name folders by their full paths, without `~`")
+            CliError::usage("no_programs", message).hint("name folders by their full paths, without `~`")
         );
     }
     let folder = environment.user_folder("XDG_CACHE_HOME", ".cache").ok_or_else(|| {
@@ -122,9 +122,9 @@ fn registry_access(kinds: &[PackageRegistry], environment: &Environment) -> Resu
 
 /// Converts an error that prevented the checks.
 pub(crate) fn verify_error(error: VerifyError) -> CliError {
-    let told = error.to_string();
+    let message = error.to_string();
     match error {
-        VerifyError::Sandbox(SandboxError::TooWeak { .. }) => CliError::failure("sandbox_weak", told)
+        VerifyError::Sandbox(SandboxError::TooWeak { .. }) => CliError::failure("sandbox_weak", message)
             .hint(
                 "allow user namespaces, or run where they are allowed; `truing sandbox check` shows what it \
                  stops",
@@ -133,11 +133,11 @@ pub(crate) fn verify_error(error: VerifyError) -> CliError {
                 "a weaker sandbox is not accepted here: without a network of their own, commands could reach \
                  the machine's",
             ),
-        VerifyError::Sandbox(_) | VerifyError::NotRun { .. } => CliError::failure("sandbox", told).hint(
+        VerifyError::Sandbox(_) | VerifyError::NotRun { .. } => CliError::failure("sandbox", message).hint(
             "see what this machine allows: `truing sandbox check`; and that `verify.programs` names no \
              folder of the system's own",
         ),
-        VerifyError::Folder { .. } => CliError::failure("verify_folder", told).hint(
+        VerifyError::Folder { .. } => CliError::failure("verify_folder", message).hint(
             "check that the folder for temporary files and the user's cache folder have free space and are \
              writable",
         ),

@@ -295,9 +295,9 @@ fn server_job(
     // Event loops use sockets to wake themselves.
     job.sockets = true;
     for folder in read {
-        let told =
+        let missing_folder_error =
             |error: std::io::Error| format!("cannot find {}, which it may read: {error}", folder.display());
-        job.read.push(folder.canonicalize().map_err(told)?);
+        job.read.push(folder.canonicalize().map_err(missing_folder_error)?);
     }
     let variables = variables.iter().map(|(name, value)| (name.clone(), value.expose().to_owned()));
     job.variables = variables.collect();

@@ -48,9 +48,10 @@ impl SseTransport {
 
 /// Resolves the address for messages. It must be on the configured server, which alone may receive the
 /// token.
-fn message_url(url: &str, said: &str) -> Result<Url, String> {
+fn message_url(url: &str, address_text: &str) -> Result<Url, String> {
     let base = Url::parse(url).map_err(|error| format!("its address is not a URL: {error}"))?;
-    let to = base.join(said.trim()).map_err(|_| "its address for messages is not a URL".to_owned())?;
+    let to =
+        base.join(address_text.trim()).map_err(|_| "its address for messages is not a URL".to_owned())?;
     if to.origin() == base.origin() {
         Ok(to)
     } else {

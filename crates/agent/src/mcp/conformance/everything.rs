@@ -178,8 +178,8 @@ impl ServerHandler for ConformanceServer {
                 if let Some(token) = context.meta.get_progress_token() {
                     for done in [0.0, 50.0, 100.0] {
                         let progress = ProgressNotificationParam::new(token.clone(), done).with_total(100.0);
-                        let told = context.peer.notify_progress(progress).await;
-                        told.map_err(|error| ErrorData::internal_error(error.to_string(), None))?;
+                        let sent = context.peer.notify_progress(progress).await;
+                        sent.map_err(|error| ErrorData::internal_error(error.to_string(), None))?;
                     }
                 }
                 json!([text_content("Done.")])

@@ -82,12 +82,17 @@ impl ScenarioRow {
     /// Parses a line of the suite's summary: `✓ tools-list: 2 passed, 0 failed`.
     pub(super) fn from_line(revision: &str, line: &str) -> Option<Self> {
         let (mark, rest) = line.split_once(' ')?;
-        let (name, said) = rest.split_once(": ")?;
-        if !matches!(mark, "✓" | "✗") || !said.contains(" passed, ") {
+        let (name, counts) = rest.split_once(": ")?;
+        if !matches!(mark, "✓" | "✗") || !counts.contains(" passed, ") {
             return None;
         }
-        let passes = mark == "✓" && !said.starts_with("0 passed");
-        Some(Self { revision: revision.to_owned(), name: name.to_owned(), summary: said.to_owned(), passes })
+        let passes = mark == "✓" && !counts.starts_with("0 passed");
+        Some(Self {
+            revision: revision.to_owned(),
+            name: name.to_owned(),
+            summary: counts.to_owned(),
+            passes,
+        })
     }
 
     fn excuse_reason(&self, reasons: &[ExemptScenario]) -> Option<&'static str> {

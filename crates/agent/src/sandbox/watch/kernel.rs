@@ -89,11 +89,11 @@ impl JobWatcher {
     /// second has all memory outside processes, files and caches, such as pages in flight through sockets.
     /// It also includes free pages that processors hold back, and can therefore miss growth of that size.
     pub(super) fn kernel_of_machine(&self) -> Option<[u64; 2]> {
-        self.read_proc("meminfo").map(|told| {
-            let sum = |names: &[&str]| names.iter().map(|name| kib_field(&told, name)).sum::<u64>();
+        self.read_proc("meminfo").map(|meminfo| {
+            let sum = |names: &[&str]| names.iter().map(|name| kib_field(&meminfo, name)).sum::<u64>();
             let others = ["MemFree:", "Buffers:", "Cached:", "AnonPages:", "SReclaimable:", "PageTables:"];
             let objects = sum(&["SUnreclaim:", "VmallocUsed:"]);
-            [objects, kib_field(&told, "MemTotal:").saturating_sub(sum(&others))]
+            [objects, kib_field(&meminfo, "MemTotal:").saturating_sub(sum(&others))]
         })
     }
 }

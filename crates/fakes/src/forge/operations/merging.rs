@@ -10,8 +10,8 @@ use crate::repo::FakeGitError;
 impl StoredRepository {
     /// Returns the result that a merge would have, without counting as a request.
     pub(crate) fn merge_state(&self, pull: &StoredPull) -> MergeState {
-        if let Some(told) = pull.merge_conditions.merge.front() {
-            return *told;
+        if let Some(forced_state) = pull.merge_conditions.merge.front() {
+            return *forced_state;
         }
         if !pull.open {
             return MergeState::Unknown;
@@ -38,18 +38,18 @@ impl StoredRepository {
     /// Returns true if a merge would conflict with the base.
     pub(crate) fn has_conflicts(&self, pull: &StoredPull) -> Result<bool, FakeGitError> {
         match pull.merge_conditions.merge.front() {
-            Some(told) => Ok(*told == MergeState::Dirty),
+            Some(forced_state) => Ok(*forced_state == MergeState::Dirty),
             None => Ok(!self.git.conflicting_files(&pull.base, &pull.head)?.is_empty()),
         }
     }
 
     /// Returns the result that a merge would have, and counts as one request.
     pub(crate) fn ask_merge_state(&mut self, number: u64) -> Option<MergeState> {
-        let told = self.merge_state(self.pulls.get(&number)?);
+        let state = self.merge_state(self.pulls.get(&number)?);
         let merge = &mut self.pulls.get_mut(&number)?.merge_conditions.merge;
         if merge.len() > 1 {
             merge.pop_front();
         }
-        Some(told)
+        Some(state)
     }
 }

@@ -16,12 +16,20 @@ pub(crate) fn trigger_bots(
     number: u64,
     comment: u64,
 ) -> Result<(), String> {
-    let said = repo.conversation_comments(number).iter().find(|note| note.id == comment);
-    let Some(said) = said.map(|note| note.body.trim().to_owned()) else { return Ok(()) };
+    let trigger_comment = repo.conversation_comments(number).iter().find(|note| note.id == comment);
+    let Some(trigger_comment) = trigger_comment.map(|note| note.body.trim().to_owned()) else {
+        return Ok(());
+    };
     if !repo.pulls.contains_key(&number) {
         return Ok(());
     }
-    run_bots(world, repo, number, |bot| bot.trigger.as_deref() == Some(said.as_str()), Some(comment))
+    run_bots(
+        world,
+        repo,
+        number,
+        |bot| bot.trigger.as_deref() == Some(trigger_comment.as_str()),
+        Some(comment),
+    )
 }
 
 /// Lets the selected bots take their next step.

@@ -108,15 +108,15 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let mut placed = Vec::with_capacity(drafts.len());
         for (place, topic, body) in drafts {
             match self.post_diff_comment(purpose, DiffPlace::Lines(commit, place), topic, body).await {
-                said @ (Ok(_) | Err(ForgeError::Rejected { .. })) => placed.push(said),
+                posted @ (Ok(_) | Err(ForgeError::Rejected { .. })) => placed.push(posted),
                 Err(error) => return Err(error),
             }
         }
         if placed.iter().any(Result::is_ok) && !self.is_head(purpose, commit).await.map_err(unsure_error)? {
-            for said in &mut placed {
-                if let Ok(comment) = said {
+            for posted in &mut placed {
+                if let Ok(comment) = posted {
                     self.delete_comment(comment).await.map_err(unsure_error)?;
-                    *said = Err(head_moved_error(purpose));
+                    *posted = Err(head_moved_error(purpose));
                 }
             }
         }

@@ -245,8 +245,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         text: &str,
         since: UnixMillis,
     ) -> Result<ConversationComment, ForgeError> {
-        if let Some(said) = self.find_exact_comment(text, since).await? {
-            return Ok(said);
+        if let Some(existing) = self.find_exact_comment(text, since).await? {
+            return Ok(existing);
         }
         let accounts = self.accounts().await?;
         let what = self.what_of_pull("waking a reviewer");

@@ -54,8 +54,11 @@ impl BitbucketCloud {
     /// one.
     fn wrong_account_error(&self, purpose: &str) -> Option<ForgeError> {
         let CloudInner { options, learnt, .. } = &*self.inner;
-        let (name, told, id) = (&options.name, options.account.as_ref()?, learnt.other_account.get()?);
-        let message = format!("the token writes as {id}, and forge.{name}.account is {told}: set it to {id}");
+        let (name, configured_account, id) =
+            (&options.name, options.account.as_ref()?, learnt.other_account.get()?);
+        let message = format!(
+            "the token writes as {id}, and forge.{name}.account is {configured_account}: set it to {id}"
+        );
         Some(ForgeError::Forbidden { request: purpose.to_owned(), message })
     }
 
@@ -214,8 +217,10 @@ impl BitbucketApi for BitbucketCloud {
         let call = ForgeRequest::create(purpose, url, body);
         let call = if is_on_diff { call.for_diff_comment() } else { call };
         let made = self.send(&call).await?.json::<wire::CloudComment>()?.into_note(purpose)?;
-        let (Some(told), Some(author)) = (&self.inner.options.account, &made.author) else { return Ok(made) };
-        if author.id.as_str().eq_ignore_ascii_case(told) {
+        let (Some(configured_account), Some(author)) = (&self.inner.options.account, &made.author) else {
+            return Ok(made);
+        };
+        if author.id.as_str().eq_ignore_ascii_case(configured_account) {
             return Ok(made);
         }
         // Our texts would not be recognised as ours, so nothing more is written. Another process may have set

@@ -143,12 +143,12 @@ impl ForgeServer for BitbucketCloud {
         };
         let first = with_query(self.root(["user", "workspaces"]), &[("pagelen", "100")]);
         let send = |call| self.send_owned(call);
-        let told = &self.inner.options.workspaces;
+        let configured_workspaces = &self.inner.options.workspaces;
         // An access token may list repositories, but its account has no role in them.
-        let is_told = self.inner.options.email.is_none() && !told.is_empty();
+        let is_told = self.inner.options.email.is_none() && !configured_workspaces.is_empty();
         let names: Vec<String> = if is_told {
-            last.groups.replace(first, told.clone(), true);
-            told.clone()
+            last.groups.replace(first, configured_workspaces.clone(), true);
+            configured_workspaces.clone()
         } else {
             let listed = last.groups.refresh_by(send, what, first, MAX_REPOSITORY_PAGES, calls, read).await;
             listed.map_err(|error| self.access_token_error(error, "repositories", "`WORKSPACE/*`"))?;

@@ -385,22 +385,24 @@ impl BitbucketApi for BitbucketDataCenter {
         pull: &BitbucketPullRequest,
     ) -> Result<MergePreview, ForgeError> {
         let url = self.pull_url(purpose, repo, pull.number, &["merge"])?;
-        let said: wire::DataCenterMergeability = match self.get(purpose, url).await {
-            Ok(said) => said,
+        let mergeability: wire::DataCenterMergeability = match self.get(purpose, url).await {
+            Ok(mergeability) => mergeability,
             // The pull request is not open, so there is nothing to merge.
             Err(ForgeError::Stale { .. } | ForgeError::Rejected { .. }) => {
                 return Ok(MergePreview { conflicts: None, state: Mergeable::Unknown });
             }
             Err(error) => return Err(error),
         };
-        let conflicts = match (said.outcome.as_deref(), said.conflicted) {
+        let conflicts = match (mergeability.outcome.as_deref(), mergeability.conflicted) {
             (Some("CONFLICTED"), _) | (None, Some(true)) => Some(true),
             (Some("CLEAN"), _) | (None, Some(false)) => Some(false),
             (Some(_), _) | (None, None) => None,
         };
         let state = match conflicts {
             Some(true) => Mergeable::Dirty,
-            Some(false) if !said.vetoes.is_empty() || said.can_merge == Some(false) => Mergeable::Blocked,
+            Some(false) if !mergeability.vetoes.is_empty() || mergeability.can_merge == Some(false) => {
+                Mergeable::Blocked
+            }
             Some(false) => Mergeable::Clean,
             None => Mergeable::Unknown,
         };

@@ -171,8 +171,8 @@ impl GitHubClient {
         since: UnixMillis,
     ) -> Result<ConversationComment, ForgeError> {
         let what = self.what_of_pull("waking a reviewer");
-        if let Some(said) = self.find_exact_comment(text, since).await? {
-            return Ok(said);
+        if let Some(existing) = self.find_exact_comment(text, since).await? {
+            return Ok(existing);
         }
         let accounts = self.accounts().await?;
         let url = self.url(&what, &["issues", &self.number(), "comments"])?;

@@ -98,11 +98,16 @@ pub(super) fn unresolved_thread(
     let last =
         thread.comments.iter().rfind(|comment| is_relevant_comment(comment, others, unique)).unwrap_or(last);
     let is_answer = last.topic.as_ref().is_some_and(|topic| topic.as_str().starts_with(ANSWER));
-    let said = match (is_ours(last), is_answer) {
+    let last_comment = match (is_ours(last), is_answer) {
         (false, _) => LastComment::Theirs,
         (true, true) if !last.body.starts_with(FIXED) => LastComment::Declined,
         // A finding of ours that no audit reports any more.
         (true, _) => LastComment::Fixed,
     };
-    Some(UnresolvedThread { id: known.id.clone(), author: by, is_outdated: thread.outdated, last: said })
+    Some(UnresolvedThread {
+        id: known.id.clone(),
+        author: by,
+        is_outdated: thread.outdated,
+        last: last_comment,
+    })
 }

@@ -34,7 +34,7 @@ pub(super) async fn build_port_prompt(
     let mirror: Vec<String> = job.mirror.iter().map(|(theirs, ours)| format!("{theirs} = {ours}")).collect();
     let unguarded = decided.decision.unguarded.iter().take(MAX_NAMED);
     let unguarded = unguarded.map(|one| format!("{}: {}", one.name(), one.change_text()));
-    let looked = decided.classification.iter().flat_map(|said| &said.functions);
+    let looked = decided.classification.iter().flat_map(|classification| &classification.functions);
     let looked = looked.map(|one| {
         let FunctionJudgement { function, verdict, reason, .. } = one;
         format!(
@@ -45,7 +45,8 @@ pub(super) async fn build_port_prompt(
         )
     });
     let unguarded = unguarded.chain(looked);
-    let answers = port.answers.iter().map(|said| format!("{}:\n{}", said.by, said.text));
+    let answers =
+        port.answers.iter().map(|classification| format!("{}:\n{}", classification.by, classification.text));
     let values = [
         ("package", job.package.clone()),
         ("from", decided.from.to_string()),

@@ -161,9 +161,9 @@ fn read_message(reading: &mut OutputReader<'_>, message: RustcMessage, seen: &mu
     diagnostic.has_unsafe_fix = diagnostic.fixes.is_empty() && message.children.iter().any(has_replacement);
     diagnostic.help = help_text(&message.children);
     diagnostic.rule = message.code.map(|code| code.code);
-    let told = message.children.iter().find_map(|child| child.message.strip_prefix(PAGE));
+    let rule_page = message.children.iter().find_map(|child| child.message.strip_prefix(PAGE));
     diagnostic.rule_page =
-        told.map(str::to_owned).or_else(|| diagnostic.rule.as_deref().and_then(error_page_url));
+        rule_page.map(str::to_owned).or_else(|| diagnostic.rule.as_deref().and_then(error_page_url));
     reading.collected.push(diagnostic);
 }
 

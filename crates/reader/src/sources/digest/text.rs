@@ -75,13 +75,13 @@ const MAX_ESCAPE: usize = 9;
 fn escape_value(after: &str, skipped: usize, digits: usize, radix: u32) -> (usize, String) {
     let text: String = after.chars().skip(skipped).take(digits).collect();
     let number = u32::from_str_radix(&text, radix).ok();
-    let told = match number.and_then(char::from_u32) {
+    let escaped = match number.and_then(char::from_u32) {
         Some('\\') => "\\\\".to_owned(),
         Some(letter) => letter.to_string(),
         // Half of a surrogate pair is not a letter.
         None => format!("\\u{text}"),
     };
-    (skipped + digits, told)
+    (skipped + digits, escaped)
 }
 
 /// Returns a number by its value.

@@ -32,9 +32,9 @@ const CELLS: usize = 90;
 const IN_A_ROW: usize = 30;
 
 /// Makes a picture with a title that describes it to readers who cannot see it.
-fn draw_picture(width: f64, height: f64, told: &str, parts: Vec<HtmlMarkup>) -> HtmlMarkup {
+fn draw_picture(width: f64, height: f64, title: &str, parts: Vec<HtmlMarkup>) -> HtmlMarkup {
     let view = format!("0 0 {} {}", format_coordinate(width), format_coordinate(height));
-    let parts = [element("title", &[], [text(told)])].into_iter().chain(parts);
+    let parts = [element("title", &[], [text(title)])].into_iter().chain(parts);
     element("svg", &[("viewBox", &view), ("role", &"img"), ("xmlns", &"http://www.w3.org/2000/svg")], parts)
 }
 
@@ -53,7 +53,7 @@ fn index_to_f64(count: usize) -> f64 {
 }
 
 /// Makes a rectangle with a tooltip.
-fn draw_bar(class: &str, x: f64, y: f64, width: f64, height: f64, told: &str) -> HtmlMarkup {
+fn draw_bar(class: &str, x: f64, y: f64, width: f64, height: f64, tooltip: &str) -> HtmlMarkup {
     let (x, y, width, height) = (
         format_coordinate(x),
         format_coordinate(y),
@@ -63,7 +63,7 @@ fn draw_bar(class: &str, x: f64, y: f64, width: f64, height: f64, told: &str) ->
     element(
         "rect",
         &[("class", &class), ("x", &x), ("y", &y), ("width", &width), ("height", &height), ("rx", &"1")],
-        [element("title", &[], [text(told)])],
+        [element("title", &[], [text(tooltip)])],
     )
 }
 
@@ -185,8 +185,15 @@ pub(super) fn draw_run_trend(figures: &LoopFigures, of: LoopKind) -> HtmlMarkup 
             let runs = period.tally.get(kind);
             if runs > 0 {
                 let corner = (time.x(place) + (step - wide) / 2.0, floor - time.bar_height(below + runs));
-                let told = format!("{}: {runs} {}", time.period_name(period), outcome_word(of, kind));
-                parts.push(draw_bar(kind.as_str(), corner.0, corner.1, wide, time.bar_height(runs), &told));
+                let tooltip = format!("{}: {runs} {}", time.period_name(period), outcome_word(of, kind));
+                parts.push(draw_bar(
+                    kind.as_str(),
+                    corner.0,
+                    corner.1,
+                    wide,
+                    time.bar_height(runs),
+                    &tooltip,
+                ));
             }
             below += runs;
         }
@@ -208,12 +215,12 @@ pub(super) fn draw_run_trend(figures: &LoopFigures, of: LoopKind) -> HtmlMarkup 
         .map(|(x, y, _)| format!("{},{}", format_coordinate(*x), format_coordinate(*y)))
         .collect();
     parts.push(void("polyline", &[("class", &"rate"), ("points", &points.join(" "))]));
-    for (x, y, told) in &rates {
+    for (x, y, tooltip) in &rates {
         let (x, y) = (format_coordinate(*x), format_coordinate(*y));
         parts.push(element(
             "circle",
             &[("class", &"dot"), ("cx", &x), ("cy", &y), ("r", &"3")],
-            [element("title", &[], [text(told)])],
+            [element("title", &[], [text(tooltip)])],
         ));
     }
     let rate = figures.tally.success_rate().map_or_else(|| "none".to_owned(), format_percent);
@@ -235,13 +242,13 @@ pub(super) fn draw_cost(figures: &LoopFigures) -> HtmlMarkup {
     {
         let high = time.bar_height(period.cost_micro_usd);
         let corner = (time.x(place) + (step - wide) / 2.0, floor - high);
-        let told = format!(
+        let tooltip = format!(
             "{}: {}, {}",
             time.period_name(period),
             format_dollars(period.cost_micro_usd),
             format_count(period.turns, "turn")
         );
-        parts.push(draw_bar("bar", corner.0, corner.1, wide, high, &told));
+        parts.push(draw_bar("bar", corner.0, corner.1, wide, high, &tooltip));
     }
     parts.extend(time.prompt_change_lines());
     draw_picture(
@@ -253,7 +260,7 @@ pub(super) fn draw_cost(figures: &LoopFigures) -> HtmlMarkup {
 }
 
 /// Draws one bar for each step, with the mean of the runs that had it.
-pub(super) fn render_step_bars(rows: &[(&str, u64, String)], told: &str) -> HtmlMarkup {
+pub(super) fn render_step_bars(rows: &[(&str, u64, String)], title: &str) -> HtmlMarkup {
     const ROW: f64 = 22.0;
     const WHOLE: f64 = 320.0;
     const NAMES: f64 = 56.0;
@@ -268,7 +275,7 @@ pub(super) fn render_step_bars(rows: &[(&str, u64, String)], told: &str) -> Html
         parts.push(draw_bar("bar", NAMES, y, width.max(1.0), ROW - 7.0, &format!("{name}: {shown}")));
         parts.push(draw_label("", "start", NAMES + width + 6.0, y + 11.5, shown));
     }
-    draw_picture(WHOLE, index_to_f64(rows.len()) * ROW + 6.0, told, parts)
+    draw_picture(WHOLE, index_to_f64(rows.len()) * ROW + 6.0, title, parts)
 }
 
 /// Draws the last runs, oldest first, each with a sign of its end, and a line at each change of the prompt.
@@ -283,8 +290,8 @@ pub(super) fn draw_run_strip(runs: &[ReportedRun]) -> HtmlMarkup {
         let result = words_of(run.result.as_deref().unwrap_or(run.outcome_word()));
         let reason: String = run.reason_line().chars().take(160).collect();
         let release = run.to.as_deref().unwrap_or_default();
-        let told = format!("{} {} {release}: {result}\n{reason}", format_instant(run.ended), run.name);
-        parts.push(draw_bar(run.kind.as_str(), x + 0.8, y, CELL - 1.6, CELL - 1.6, &told));
+        let tooltip = format!("{} {} {release}: {result}\n{reason}", format_instant(run.ended), run.name);
+        parts.push(draw_bar(run.kind.as_str(), x + 0.8, y, CELL - 1.6, CELL - 1.6, &tooltip));
         parts.push(draw_end_sign(run.kind, x + 0.8, y, CELL - 1.6));
         if let Some(hash) = run.prompt_hash.as_deref() {
             if prompt.is_some_and(|before| before != hash) {

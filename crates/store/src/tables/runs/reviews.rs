@@ -362,7 +362,7 @@ fn assign_computed_review(
     if record.run != *run {
         let sql =
             "SELECT record FROM run WHERE loop = 'review' AND key = ?1 AND id = ?2 AND record IS NOT NULL";
-        let told: Option<String> =
+        let computed: Option<String> =
             connection.sql(sql).first((key.as_str(), record.run.as_str()), |row| row.get(0))?;
         // An earlier run without a record has no cost to subtract: its calls are assigned to this run.
         let sql = "UPDATE reservation SET run = ?1 WHERE run = ?2";
@@ -372,10 +372,10 @@ fn assign_computed_review(
                    WHERE loop = 'review' AND key = ?1 AND id = ?2 AND record IS NOT NULL";
         connection.sql(sql).execute(of)?;
         // An unreadable record contains no cost.
-        if let Some(told) = told.and_then(|json| serde_json::from_str::<ReviewRecord>(&json).ok()) {
-            let told = told.without_cost();
+        if let Some(computed) = computed.and_then(|json| serde_json::from_str::<ReviewRecord>(&json).ok()) {
+            let computed = computed.without_cost();
             let sql = "UPDATE run SET record = ?3 WHERE loop = 'review' AND key = ?1 AND id = ?2";
-            connection.sql(sql).execute((key.as_str(), record.run.as_str(), to_json(&told)?))?;
+            connection.sql(sql).execute((key.as_str(), record.run.as_str(), to_json(&computed)?))?;
         }
     }
     Ok(ReviewRecord { run: run.clone(), ..record })

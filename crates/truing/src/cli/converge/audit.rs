@@ -52,13 +52,13 @@ pub(crate) fn run(args: &AuditArgs, context: &CommandContext) -> Result<CommandE
 
 /// Runs the audit until it ends or is interrupted.
 async fn run_until_interrupted(args: &AuditArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
-    let (tell, told) = watch::channel(false);
-    let mut work = Box::pin(args.run(told, context));
+    let (stop_sender, stop_receiver) = watch::channel(false);
+    let mut work = Box::pin(args.run(stop_receiver, context));
     tokio::select! {
         ended = &mut work => ended,
         heard = runtime::wait_for_stop_signal() => {
             heard?;
-            tell.send_replace(true);
+            stop_sender.send_replace(true);
             // The cost of the requests is settled and recorded.
             tokio::time::timeout(GRACE, work).await.unwrap_or_else(|_| {
                 Err(CliError::new(CommandExit::Interrupted, "interrupted", "interrupted before the audit \

@@ -112,7 +112,7 @@ impl PreparedRun {
         let Self { checkout, agents, inspection_tools, config, store, gate, record, earlier: _, lock: _ } =
             &self;
         let (name, workspace) = (checkout.origin_name(), checkout.workspace());
-        let told = RunLogPrinter { mirror: &checkout.mirror, target_run };
+        let log_printer = RunLogPrinter { mirror: &checkout.mirror, target_run };
         let context = ConvergeContext {
             workspace: &workspace,
             mirror: &checkout.mirror,
@@ -123,14 +123,14 @@ impl PreparedRun {
             repository: name.as_deref(),
         };
         let mut runner = ConvergeRunner::new(context, record.clone(), ConvergeRunMode::Whole);
-        if let Some(told) =
+        if let Some(log_printer) =
             skipped_hooks_warning(&checkout.repository.hooks(), !config.converge.gate.is_empty())
         {
-            runner.record.warn(told);
+            runner.record.warn(log_printer);
         }
         let span = ConvergeSpan::start(&runner.record, name.as_deref(), None, SystemTime::now());
         let left = tokio::select! {
-            left = span.wrap(run_to_end(&mut runner, store, &told)) => {
+            left = span.wrap(run_to_end(&mut runner, store, &log_printer)) => {
                 left.inspect_err(|error| span.record_failure(&error.message))?
             }
             () = target_run.wait_for_stop() => {
@@ -312,11 +312,11 @@ impl BranchCheckout {
         let place = wiring::mirrors_folder(folder).join("local").join(format!("{name}.git"));
         let mirror = git.open_mirror(&place, &remote).await.map_err(wiring::git_error)?;
         mirror.fetch(&[base.clone(), head.clone()]).await.map_err(|error| {
-            let mut told = wiring::git_error(error);
+            let mut cli_error = wiring::git_error(error);
             if repository.is_shallow() {
-                told.hints = vec![SHALLOW.to_owned()];
+                cli_error.hints = vec![SHALLOW.to_owned()];
             }
-            told
+            cli_error
         })?;
         let branch = checked_out_branch(&repository).await.map_err(wiring::git_error)?;
         Ok(Self { repository, mirror, branch, base, head })
@@ -400,10 +400,10 @@ impl BranchCheckout {
         let last = last.filter(|last| last.detail.base == self.base);
         let audit =
             store.last_converge(&audit_key(&self.repository, &self.branch)).await.map_err(store_error)?;
-        let said = store.dismissals(&key).await.map_err(store_error)?;
+        let dismissals = store.dismissals(&key).await.map_err(store_error)?;
         // The later of run and audit counts.
         let audit = audit.filter(|audit| {
-            audit.is_audit_of(&self.head, &self.base, inspection_digest, &said)
+            audit.is_audit_of(&self.head, &self.base, inspection_digest, &dismissals)
                 && last.as_ref().is_none_or(|last| last.started < audit.started && !last.is_unfinished())
         });
         if let Some(audit) = audit {
@@ -425,7 +425,7 @@ impl BranchCheckout {
             let tip = self.repository.branch_tip(&last.detail.branch).await.map_err(wiring::git_error)?;
             let is_there =
                 last.detail.state.commits.is_empty() || tip.as_ref() == Some(&last.detail.state.head);
-            if is_there && last.is_stuck_with(&self.base, inspection_digest, model, &said) {
+            if is_there && last.is_stuck_with(&self.base, inspection_digest, model, &dismissals) {
                 let mut record = last.clone();
                 let earlier = words::render_stuck_notice(&record);
                 record.retry(config.converge.limits.clone());
@@ -433,8 +433,8 @@ impl BranchCheckout {
             }
             let is_converged = last.detail.state.exit.as_ref().is_some_and(|exit| exit.code.exit_code() == 0);
             // Another gate or check has not checked this commit.
-            let is_same =
-                last.detail.looks == inspection_digest && last.detail.state.dismissals_still_hold(&said);
+            let is_same = last.detail.looks == inspection_digest
+                && last.detail.state.dismissals_still_hold(&dismissals);
             if is_converged && is_same && tip.as_ref() == Some(&last.detail.state.head) {
                 let earlier = format!("run {} has converged from here before", last.run);
                 return Ok((last.clone(), Some(earlier)));
@@ -454,7 +454,8 @@ impl BranchCheckout {
             },
         );
         let tree = self.mirror.commit_tree(&self.head).await.map_err(wiring::git_error)?;
-        let clean = last.as_ref().and_then(|last| last.cleared_head(&self.base, inspection_digest, &said));
+        let clean =
+            last.as_ref().and_then(|last| last.cleared_head(&self.base, inspection_digest, &dismissals));
         let state = ConvergeRun::new(config.converge.limits.clone(), self.head.clone(), tree, clean);
         let earlier = earlier.filter(|_| state.exit.is_none());
         // The earlier audit skipped some things and did not find them clean, so its warnings are kept.

@@ -44,13 +44,14 @@ pub(super) async fn run(
     store.append_audit_log(&[act]).await.map_err(store_error)?;
     let _at_work = acquire_command_lock(store, &place.limits).await?;
     // When interrupted, the run returns its lease, and the requests that it began end with it.
-    let told = turn.interrupt.clone();
+    let stop_receiver = turn.interrupt.clone();
     let records = store.as_record_store();
-    let ended = Box::pin(
-        place
-            .run_context()
-            .run_by_operator(&records, place.heartbeat, told, &|said| turn.print_progress(said)),
-    )
+    let ended = Box::pin(place.run_context().run_by_operator(
+        &records,
+        place.heartbeat,
+        stop_receiver,
+        &|progress| turn.print_progress(progress),
+    ))
     .await;
     place.record_early_failure(ended, false).await
 }

@@ -47,12 +47,12 @@ impl TeamMembership {
         context: &CommandContext,
         folder: &Path,
     ) -> Result<Self, CliError> {
-        let said = BugteamVariables::from_environment(&context.environment)?;
-        let name = args.team.clone().or(said.team);
+        let variables = BugteamVariables::from_environment(&context.environment)?;
+        let name = args.team.clone().or(variables.team);
         let lifecycle = args
             .lifecycle
             .map(WorkspaceOwnership::from)
-            .or(said.lifecycle)
+            .or(variables.lifecycle)
             .unwrap_or(WorkspaceOwnership::Auto);
         let Some(name) = name else {
             if lifecycle == WorkspaceOwnership::Attach {

@@ -69,7 +69,7 @@ impl<'a> TargetRun<'a> {
 
     /// Completes when the call is interrupted.
     pub(super) async fn wait_for_stop(&self) {
-        if self.interrupt.clone().wait_for(|told| *told).await.is_err() {
+        if self.interrupt.clone().wait_for(|is_stopped| *is_stopped).await.is_err() {
             std::future::pending::<()>().await;
         }
     }
@@ -101,14 +101,14 @@ pub(super) async fn run_all(
     context: &CommandContext,
 ) -> Result<Vec<TargetOutcome>, CliError> {
     let mut signals = runtime::StopSignals::new()?;
-    let (tell, told) = watch::channel(false);
+    let (stop_sender, stop_receiver) = watch::channel(false);
     let room = Semaphore::new(if args.way.serial { 1 } else { MAX_AT_ONCE });
     let bar = context.output.start_steps();
-    let (room, told, bar) = (&room, &told, &bar);
+    let (room, stop_receiver, bar) = (&room, &stop_receiver, &bar);
     let runs = targets.iter().map(|targets| async move {
         let workspace = targets.workspace.as_ref().map_err(CliError::clone)?;
         let name = targets.name.as_deref().filter(|_| is_named);
-        let turn = TargetRun { context, name, interrupt: told.clone(), bar: Some(bar) };
+        let turn = TargetRun { context, name, interrupt: stop_receiver.clone(), bar: Some(bar) };
         let _place = tokio::select! {
             biased;
             () = turn.wait_for_stop() => return Err(outcome::interrupted_error()),
@@ -122,7 +122,7 @@ pub(super) async fn run_all(
         let ended = tokio::select! {
             ended = runs.next() => ended,
             _ = signals.next() => {
-                tell.send_replace(true);
+                stop_sender.send_replace(true);
                 continue;
             }
         };

@@ -137,10 +137,10 @@ fn read_bounded(name: &str, source: impl Read, size: u64, max_bytes: u64) -> Res
 
 fn unreadable_error(name: &str, error: &std::io::Error, is_wrong_input: bool) -> CliError {
     let message = format!("cannot read {name}: {error}");
-    let told = if is_wrong_input {
+    let cli_error = if is_wrong_input {
         CliError::usage("unreadable", message)
     } else {
         CliError::failure("unreadable", message)
     };
-    told.hint("name a file with a diff, or `-` and pipe one in, such as `git diff`")
+    cli_error.hint("name a file with a diff, or `-` and pipe one in, such as `git diff`")
 }

@@ -37,12 +37,12 @@ impl BackgroundLogWriter {
     /// # Errors
     /// Returns an error if the system cannot start a thread.
     pub(super) fn start(out: impl Write + Send + 'static, style: LogStyle) -> io::Result<Self> {
-        let (lines, told) = sync_channel(LINES);
+        let (lines, line_receiver) = sync_channel(LINES);
         let lost = Arc::new(AtomicU64::new(0));
         let writer = Self { lines, lost: Arc::clone(&lost) };
         std::thread::Builder::new()
             .name("log".into())
-            .spawn(move || write_lines(out, &told, &lost, style))?;
+            .spawn(move || write_lines(out, &line_receiver, &lost, style))?;
         Ok(writer)
     }
 

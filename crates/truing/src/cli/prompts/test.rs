@@ -66,17 +66,17 @@ struct MutationResults {
 }
 
 pub(super) fn run(args: &PromptsTestArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
-    let told = |error| wiring::prompt_error(&error);
+    let to_cli_error = |error| wiring::prompt_error(&error);
     let config = context.config(&[])?;
     let folder = match &args.dir {
         Some(dir) => Some(context.environment.directory().join(dir)),
         None => config.prompts.dir.clone(),
     };
     let prompts = wiring::load_prompts(&PromptsConfig { dir: folder.clone() })?;
-    let cases = PromptCase::load_all(folder.as_deref()).map_err(told)?;
+    let cases = PromptCase::load_all(folder.as_deref()).map_err(to_cli_error)?;
     if let Some(folder) = &folder
-        && prompts == PromptLibrary::load_embedded().map_err(told)?
-        && cases == PromptCase::load_all(None).map_err(told)?
+        && prompts == PromptLibrary::load_embedded().map_err(to_cli_error)?
+        && cases == PromptCase::load_all(None).map_err(to_cli_error)?
     {
         let message = format!("the folder {} holds neither prompts nor cases", folder.display());
         return Err(CliError::usage("no_prompts", message)

@@ -179,8 +179,8 @@ fn render_jobs(jobs: &[JobLine]) -> String {
     }
     text += "\nJobs\n";
     for job in jobs {
-        let told = job.breaker_text();
-        text += &fold_line(&format!("  {}: ", job.name), &told);
+        let breaker_text = job.breaker_text();
+        text += &fold_line(&format!("  {}: ", job.name), &breaker_text);
         if let Some(question) = &job.question {
             text += &fold_line("    people are asked: ", question);
         }

@@ -27,17 +27,17 @@ fn diagnostic_json(finding: &Finding) -> Value {
         Severity::P0 | Severity::P1 => "ERROR",
         Severity::P2 => "WARNING",
     };
-    let mut told = json!({
+    let mut diagnostic = json!({
         "message": finding_message(finding),
         "location": { "path": raw.place.path, "range": &lines },
         "severity": severity,
         "code": { "value": raw.rule },
     });
-    if let (Some(suggestion), Value::Object(told)) = (&raw.suggestion, &mut told) {
+    if let (Some(suggestion), Value::Object(diagnostic)) = (&raw.suggestion, &mut diagnostic) {
         let fix = json!({ "range": lines, "text": suggestion.replacement });
-        told.insert("suggestions".into(), json!([fix]));
+        diagnostic.insert("suggestions".into(), json!([fix]));
     }
-    told
+    diagnostic
 }
 
 /// Returns one workflow command per finding, each on one line.

@@ -84,10 +84,10 @@ pub(in crate::cli) fn render_markdown(report: &MarkdownReport<'_>) -> String {
     let mut text = format!("## Truing: {}\n\n", escape_text(&report.headline));
     text += &report.remarks.iter().map(|line| format_sentence(line)).collect::<Vec<_>>().join(" ");
     text += "\n\n";
-    for (told, finding) in report.findings.iter().enumerate() {
+    for (index, finding) in report.findings.iter().enumerate() {
         let section = render_section(finding);
         if text.len() + section.len() + MAX_END_BYTES > MAX_BYTES {
-            let left = report.findings.len() - told;
+            let left = report.findings.len() - index;
             let more = format_count(left, "more finding");
             let verb = if left == 1 { "is" } else { "are" };
             text += &format!("**{more} {verb} left out**: this text has reached its maximum length.\n\n");
@@ -118,14 +118,14 @@ fn render_section(finding: &Finding) -> String {
     text += &format!("{}\n\n", sanitize_markdown(&raw.body));
     if let Some(suggestion) = &raw.suggestion {
         let new = visible_text(&suggestion.replacement);
-        let (told, lines) = if is_snippet_complete(finding) {
+        let (heading, lines) = if is_snippet_complete(finding) {
             ("Suggested change:", code_block("diff", &render_change(&visible_text(&raw.snippet), &new)))
         } else if new.is_empty() {
             ("Suggested change: delete these lines.", String::new())
         } else {
             ("Suggested instead of these lines:", code_block(code_language(&raw.place.path), &new))
         };
-        text += &format!("{told}\n\n{lines}");
+        text += &format!("{heading}\n\n{lines}");
         text += if lines.is_empty() { "" } else { "\n\n" };
     }
     text

@@ -278,10 +278,10 @@ impl PublishRequest<'_> {
         };
         *remaining = rest;
         self.output.print_note(format_args!("{name}: waiting {} s ({reason})", wait.as_secs() + 1));
-        let mut told = self.interrupt.clone();
+        let mut interrupt = self.interrupt.clone();
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
-            _ = told.wait_for(|told| *told) => {}
+            _ = interrupt.wait_for(|interrupt| *interrupt) => {}
         }
         Ok(())
     }

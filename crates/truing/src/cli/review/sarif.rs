@@ -122,7 +122,7 @@ pub(in crate::cli) fn render_sarif(run: &SarifReport<'_>) -> Result<String, CliE
     let rules = run.rules.get(..MAX_RULES).unwrap_or(run.rules);
     let index: HashMap<&str, usize> = rules.iter().enumerate().map(|(at, rule)| (rule.rule, at)).collect();
     let findings = truncate_findings(run.findings);
-    let mut told = json!({
+    let mut sarif_run = json!({
         "tool": { "driver": {
             "name": "Truing",
             "version": env!("CARGO_PKG_VERSION"),
@@ -135,21 +135,21 @@ pub(in crate::cli) fn render_sarif(run: &SarifReport<'_>) -> Result<String, CliE
         "redactionTokens": ["…"],
         "results": findings.iter().map(|finding| result_json(finding, &index)).collect::<Vec<_>>(),
     });
-    if let (Some(change), Value::Object(told)) = (&run.change, &mut told) {
+    if let (Some(change), Value::Object(sarif_run)) = (&run.change, &mut sarif_run) {
         let mut properties = json!({ "base": change.base, "head": change.head });
         if !change.walkthrough.is_empty() {
             properties["walkthrough"] = json!(change.walkthrough);
         }
-        told.insert("properties".into(), properties);
+        sarif_run.insert("properties".into(), properties);
         if let Some(uri) = change.remote.and_then(repository_uri) {
             let mut from = json!({ "repositoryUri": uri, "mappedTo": { "uriBaseId": ROOT } });
             if let Some(head) = change.head {
                 from["revisionId"] = json!(head);
             }
-            told.insert("versionControlProvenance".into(), json!([from]));
+            sarif_run.insert("versionControlProvenance".into(), json!([from]));
         }
     }
-    let log = SarifDocument { schema: SCHEMA, version: "2.1.0", runs: [told] };
+    let log = SarifDocument { schema: SCHEMA, version: "2.1.0", runs: [sarif_run] };
     json_line(&log)
 }
 
@@ -205,7 +205,7 @@ fn rule_json(rule: &ListedRule<'_>) -> Value {
 
 fn result_json(finding: &Finding, rule_indexes: &HashMap<&str, usize>) -> Value {
     let raw = &finding.raw;
-    let mut told = json!({
+    let mut sarif_result = json!({
         "ruleId": raw.rule,
         "level": sarif_level(raw.severity),
         "message": { "text": message_text(&raw.title, &raw.body) },
@@ -218,10 +218,10 @@ fn result_json(finding: &Finding, rule_indexes: &HashMap<&str, usize>) -> Value 
         "properties": { "severity": raw.severity, "category": raw.category },
     });
     if let Some(rule_indexes) = rule_indexes.get(raw.rule.as_str()) {
-        told["ruleIndex"] = json!(rule_indexes);
+        sarif_result["ruleIndex"] = json!(rule_indexes);
     }
     if let Some(suggestion) = &raw.suggestion {
-        told["fixes"] = json!([{
+        sarif_result["fixes"] = json!([{
             "description": { "text": "What the lines become." },
             "artifactChanges": [{
                 "artifactLocation": artifact_json(&raw.place.path),
@@ -229,7 +229,7 @@ fn result_json(finding: &Finding, rule_indexes: &HashMap<&str, usize>) -> Value 
             }],
         }]);
     }
-    told
+    sarif_result
 }
 
 /// Returns a replacement of lines. An empty text deletes them with their line ends, up to the beginning of
@@ -346,15 +346,15 @@ fn repository_uri(remote: &str) -> Option<String> {
 // -------------------------------------------------------------------------------- how it went
 
 fn invocation_json(run: &SarifReport<'_>, left_out: usize) -> Value {
-    let mut told = json!({
+    let mut invocation = json!({
         "executionSuccessful": run.complete,
         "toolExecutionNotifications": notifications_json(run, left_out),
     });
     if let Some((began, ended)) = run.time {
-        told["startTimeUtc"] = json!(try_format_instant(began));
-        told["endTimeUtc"] = json!(try_format_instant(ended));
+        invocation["startTimeUtc"] = json!(try_format_instant(began));
+        invocation["endTimeUtc"] = json!(try_format_instant(ended));
     }
-    told
+    invocation
 }
 
 /// Returns notifications on files that were not reviewed and findings that are left out.
@@ -362,10 +362,13 @@ fn notifications_json(run: &SarifReport<'_>, left_out: usize) -> Vec<Value> {
     let coverage = run.coverage;
     let (by_design, missing): (Vec<_>, Vec<_>) =
         coverage.not_reviewed.iter().partition(|gap| gap.reason.is_by_design());
-    let said = |level: &str, text: String| json!({ "level": level, "message": { "text": text } });
+    let notification = |level: &str, text: String| json!({ "level": level, "message": { "text": text } });
     let mut all: Vec<Value> = Vec::new();
     if left_out > 0 {
-        all.push(said("error", format!("{left_out} more results are left out: a run cannot hold more.")));
+        all.push(notification(
+            "error",
+            format!("{left_out} more results are left out: a run cannot hold more."),
+        ));
     }
     let mut bytes = 0_usize;
     let fits = |gap: &&&UnreviewedFile| {
@@ -382,7 +385,7 @@ fn notifications_json(run: &SarifReport<'_>, left_out: usize) -> Vec<Value> {
     let more = coverage.not_reviewed.len() - named.len();
     all.extend(named);
     if more > 0 {
-        all.push(said("note", format!("{more} more files were not reviewed.")));
+        all.push(notification("note", format!("{more} more files were not reviewed.")));
     }
     let kinds = [
         (run.suppressed, "are suppressed by comments in the code"),
@@ -391,7 +394,7 @@ fn notifications_json(run: &SarifReport<'_>, left_out: usize) -> Vec<Value> {
     for (findings, why) in kinds {
         all.extend(findings.iter().take(MAX_LEFT_OUT).filter_map(left_out_notification));
         if let Some(more @ 1..) = findings.len().checked_sub(MAX_LEFT_OUT) {
-            all.push(said("note", format!("{more} more findings {why}.")));
+            all.push(notification("note", format!("{more} more findings {why}.")));
         }
     }
     all
@@ -410,11 +413,11 @@ fn left_out_notification(finding: &Finding) -> Option<Value> {
         | FindingStatus::Outside
         | FindingStatus::Declined(_) => return None,
     };
-    let told = format!("{by}: {} ({}): {reason}", raw.title, raw.rule);
+    let text = format!("{by}: {} ({}): {reason}", raw.title, raw.rule);
     Some(json!({
         "descriptor": { "id": kind },
         "level": "note",
-        "message": { "text": shorten_text(&told) },
+        "message": { "text": shorten_text(&text) },
         "locations": [{ "physicalLocation": {
             "artifactLocation": artifact_json(&raw.place.path),
             "region": { "startLine": raw.place.start_line, "endLine": raw.place.end_line },

@@ -83,8 +83,8 @@ pub(super) fn render_report(
         .collect::<String>();
     text += &fill_paragraph(&render_comparison(review, head));
     text += &configured.map_or_else(String::new, |from| fill_paragraph(&self::render_config_source(from)));
-    for told in collect_remarks(record) {
-        text += &fill_paragraph(&visible_text(&told));
+    for remark in collect_remarks(record) {
+        text += &fill_paragraph(&visible_text(&remark));
     }
     let by = reviewer_line(record);
     // A command is for pasting, so it stays on one line or is left out.
@@ -149,7 +149,7 @@ fn render_headline(
 
 /// Formats the findings that were fixed since the previous review, each with the lines that show it.
 fn render_fixed(fixed: &[Finding]) -> Vec<String> {
-    let told = |finding: &Finding| {
+    let fixed_line = |finding: &Finding| {
         let raw = &finding.raw;
         let (title, path) = (visible_text(&raw.title), visible_text(&raw.place.path.to_string()));
         let shown = finding.evidence.as_ref().map(|shown| match shown.start_line {
@@ -159,7 +159,7 @@ fn render_fixed(fixed: &[Finding]) -> Vec<String> {
         let (severity, line) = (raw.severity.as_str(), raw.place.start_line);
         format!("fixed: {severity} {title} ({path}:{line}){}", shown.unwrap_or_default())
     };
-    let mut lines: Vec<String> = fixed.iter().take(MAX_FIXED).map(told).collect();
+    let mut lines: Vec<String> = fixed.iter().take(MAX_FIXED).map(fixed_line).collect();
     lines.extend(
         fixed.len().checked_sub(MAX_FIXED).filter(|more| *more > 0).map(|more| format!("fixed: {more} more")),
     );
@@ -201,20 +201,21 @@ fn render_fixable(review: &LocalReviewOutcome, fix: &str) -> Vec<String> {
     let fixes = review.findings.open.iter().filter(|finding| finding.raw.suggestion.is_some());
     let (proposed, sure): (Vec<_>, Vec<_>) = fixes.partition(|finding| is_proposed(finding));
     let are = |count: usize| if count == 1 { "is" } else { "are" };
-    let told = |count: usize, what: &str| {
+    let count_text = |count: usize, what: &str| {
         (count > 0).then(|| format!("{} {} {what}", format_count(count, "finding"), are(count)))
     };
-    let sure = told(sure.len(), &format!("auto-fixable: {fix}"));
-    let proposed = told(proposed.len(), &format!("fixable as the model proposes, if you accept it: {fix}"));
+    let sure = count_text(sure.len(), &format!("auto-fixable: {fix}"));
+    let proposed =
+        count_text(proposed.len(), &format!("fixable as the model proposes, if you accept it: {fix}"));
     sure.into_iter().chain(proposed).collect()
 }
 
 /// Formats the walkthrough with one line per file.
 fn render_walkthrough(lines: &[WalkthroughLine]) -> String {
-    let told = |line: &WalkthroughLine| {
+    let render_line = |line: &WalkthroughLine| {
         fill_paragraph(&format!("- {}: {}", visible_text(&line.path.to_string()), visible_text(&line.text)))
     };
-    let lines: String = lines.iter().map(told).collect();
+    let lines: String = lines.iter().map(render_line).collect();
     if lines.is_empty() { lines } else { format!("walkthrough, by the model:\n{lines}") }
 }
 
@@ -293,12 +294,12 @@ pub(in crate::cli) fn render_finding(finding: &Finding) -> String {
         None => title.element(Origin::path(path).line(first)),
     };
     let body = visible_text(raw.body.trim());
-    let told = if is_cut && !body.starts_with(&whole) { format!("{whole}\n\n{body}") } else { body };
-    let note = Some(told.trim()).filter(|told| !told.is_empty());
-    let note = note.map(|told| Level::NOTE.message(wrap_words(told, WIDTH - NOTE_INDENT)));
+    let shown_body = if is_cut && !body.starts_with(&whole) { format!("{whole}\n\n{body}") } else { body };
+    let note = Some(shown_body.trim()).filter(|shown_body| !shown_body.is_empty());
+    let note = note.map(|shown_body| Level::NOTE.message(wrap_words(shown_body, WIDTH - NOTE_INDENT)));
     let unverified = finding.unverified.map(|why| {
-        let told = format!("open, and not verified to be still there: {}", why.reason());
-        Level::NOTE.message(wrap_words(&told, WIDTH - NOTE_INDENT))
+        let shown_body = format!("open, and not verified to be still there: {}", why.reason());
+        Level::NOTE.message(wrap_words(&shown_body, WIDTH - NOTE_INDENT))
     });
     let group = group
         .elements(note)

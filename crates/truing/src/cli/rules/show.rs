@@ -135,15 +135,15 @@ fn rule_id(rule: &str) -> &str {
 
 /// Returns the error for an unknown rule. `ids` are candidates if the rule was named without a pack.
 fn unknown_rule_error(name: &str, packs: &RulePacks, ids: &[&str]) -> CliError {
-    let told = CliError::usage("unknown_rule", format!("there is no rule `{name}`"));
+    let cli_error = CliError::usage("unknown_rule", format!("there is no rule `{name}`"));
     if packs.pack_names().contains(&name) {
-        return told.hint(format!("`{name}` is a pack: `truing rules list` shows its rules"));
+        return cli_error.hint(format!("`{name}` is a pack: `truing rules list` shows its rules"));
     }
     let listed = packs.list_rules().unwrap_or_default();
     let known = listed.iter().map(|rule| rule.rule).chain(ids.iter().copied());
     match wiring::nearest_name(name, known) {
-        Some(near) => told.hint(format!("did you mean `{near}`?")),
-        None => told.hint(
+        Some(near) => cli_error.hint(format!("did you mean `{near}`?")),
+        None => cli_error.hint(
             "`truing rules list` shows the rules; `rules.dir` in the configuration names the folder of your \
              own",
         ),

@@ -192,8 +192,8 @@ fn render_forge(DryRunForge { found, webhooks, is_limited }: &DryRunForge, leave
         text += &fold_line("  ", &format!("not in `forge.{name}.repositories`: {seen} that the token sees"));
     }
     for RepositoryPreview { name, problem, pulls } in found.repositories.iter().take(MOST_SHOWN) {
-        let told = problem.clone().unwrap_or_else(|| render_pulls(*pulls, leaves));
-        text += &fold_line("  ", &format!("{name}: {told}"));
+        let description = problem.clone().unwrap_or_else(|| render_pulls(*pulls, leaves));
+        text += &fold_line("  ", &format!("{name}: {description}"));
     }
     if let Some(more) = found.repositories.len().checked_sub(MOST_SHOWN).filter(|more| *more > 0) {
         text += &format!("  and {more} more\n");
@@ -248,8 +248,8 @@ fn render_store(store: &DryRunStore) -> String {
     if let Some(pid) = served_by {
         text += &fold_line("  ", &format!("process {pid} is using it: a start is refused until that stops"));
     }
-    for told in kill_switch {
-        text += &fold_line("  ", told);
+    for switch_line in kill_switch {
+        text += &fold_line("  ", switch_line);
     }
     text
 }

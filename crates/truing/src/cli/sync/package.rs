@@ -116,9 +116,9 @@ impl PackageSearch<'_> {
         let pairs = mirror.iter().map(|pair| ("--mirror", Some(pair.as_str())));
         flags.into_iter().chain(pairs).fold(
             format!("truing sync {word} {}", shell_quote(self.name)),
-            |told, flag| {
-                let (flag, Some(value)) = flag else { return told };
-                format!("{told} {flag} {}", shell_quote(value))
+            |command_line, flag| {
+                let (flag, Some(value)) = flag else { return command_line };
+                format!("{command_line} {flag} {}", shell_quote(value))
             },
         )
     }

@@ -115,15 +115,16 @@ impl SyncRunArgs {
         config.forges.retain(|name, _| *name == forge);
         let runtime = runtime::start()?;
         let traces = wiring::start_telemetry(&config, &context.environment, runtime.handle())?;
-        let (tell, told) = watch::channel(false);
+        let (stop_sender, stop_receiver) = watch::channel(false);
         let ran = runtime.block_on(async {
             let mut signals = runtime::StopSignals::new()?;
             let reader = child_reader(&config.rules, &config.sandbox)?;
-            let mut work = Box::pin(self.run_with_config(&config, &context.environment, &reader, told));
+            let mut work =
+                Box::pin(self.run_with_config(&config, &context.environment, &reader, stop_receiver));
             tokio::select! {
                 record = &mut work => record,
                 _ = signals.next() => {
-                    tell.send_replace(true);
+                    stop_sender.send_replace(true);
                     // The run returns its lease, and the work that it began ends with it.
                     let _ = tokio::time::timeout(GRACE, work).await;
                     Err(CliError::new(CommandExit::Interrupted, "interrupted", "interrupted before the run \

@@ -78,11 +78,13 @@ pub(super) fn decision_error(error: SyncDecisionError, job: &JobConfig, project:
     let text = error.to_string();
     match error {
         SyncDecisionError::Constraint(ConstraintError::Count { count: 0, .. }) => {
-            let mut told = CliError::usage("constraint", text);
+            let mut cli_error = CliError::usage("constraint", text);
             for at in constraint::other_places(&requirement_place(job, &project.join(&job.constraint_file))) {
-                told = told.hint(format!("it is required there: `constraint.path = '{at}'` of the job"));
+                cli_error =
+                    cli_error.hint(format!("it is required there: `constraint.path = '{at}'` of the job"));
             }
-            told.hint("if another package brings it, say which releases to compare: --from V --to V")
+            cli_error
+                .hint("if another package brings it, say which releases to compare: --from V --to V")
                 .hint("if the requirement is elsewhere: `constraint.file` and `constraint.path` of the job")
         }
         SyncDecisionError::Constraint(_) => CliError::usage("constraint", text)

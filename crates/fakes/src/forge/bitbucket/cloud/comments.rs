@@ -120,9 +120,9 @@ pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         let id = add_inline(world, repo, number, &call.login, text, InlineTarget { spot, place, hunk });
         return comment_reply(world, repo, number, id, 201);
     }
-    let said = talk::add_comment(world, repo, number, &call.login, parent, text)
+    let comment = talk::add_comment(world, repo, number, &call.login, parent, text)
         .map_err(ApiReply::internal_error)?;
-    let id = said.ok_or_else(|| invalid_field("parent", "the comment does not exist"))?;
+    let id = comment.ok_or_else(|| invalid_field("parent", "the comment does not exist"))?;
     comment_reply(world, repo, number, id, 201)
 }
 

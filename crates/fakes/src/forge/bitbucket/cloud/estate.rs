@@ -28,10 +28,10 @@ pub(super) fn account(state: &mut FakeForgeState, call: &ApiCall) -> CallResult 
     reject_access_token(call)?;
     let world = &state.world;
     let login = login_of(world, call.param("user")).ok_or_else(|| not_found("User"))?;
-    let mut told = json::account(world, login);
+    let mut account_json = json::account(world, login);
     let status = if world.closed_accounts.contains(login) { "inactive" } else { "active" };
-    told["account_status"] = status.into();
-    Ok(ApiReply::json(200, told))
+    account_json["account_status"] = status.into();
+    Ok(ApiReply::json(200, account_json))
 }
 
 /// Handles `GET /2.0/workspaces/{owner}/members/{user}`: every account with a role in one of its repositories

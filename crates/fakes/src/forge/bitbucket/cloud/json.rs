@@ -142,7 +142,7 @@ pub(super) fn pull(world: &ForgeInstance, repo: &StoredRepository, pull: &Stored
     let (from, branch) = head_of(repo, &pull.head_ref);
     let source = from.map(|(owner, id)| repository_with_owner(world, repo, owner, id));
     let merged = (state(pull) == "MERGED").then(|| json!({"hash": short_sha(head)}));
-    let said = talk::all_comments(pull).into_iter().filter(|comment| !comment.note.deleted).count();
+    let comment_count = talk::all_comments(pull).into_iter().filter(|comment| !comment.note.deleted).count();
     let links: Map<String, Value> =
         ["commits", "approve", "diff", "diffstat", "comments", "activity", "merge", "decline"]
             .into_iter()
@@ -159,7 +159,7 @@ pub(super) fn pull(world: &ForgeInstance, repo: &StoredRepository, pull: &Stored
             "branch": {"name": pull.base_ref}, "commit": commit_in(&pull.base),
             "repository": repository_in(world, repo),
         },
-        "merge_commit": merged, "comment_count": said, "task_count": 0, "close_source_branch": false,
+        "merge_commit": merged, "comment_count": comment_count, "task_count": 0, "close_source_branch": false,
         "closed_by": pull.closed.map(|_| account(world, pull.merged_by.as_deref().unwrap_or(&pull.author))),
         "reason": "", "created_on": format_time(pull.created), "updated_on": format_time(pull.updated),
         "links": links,

@@ -204,9 +204,9 @@ pub(super) fn conflicts(state: &mut FakeForgeState, call: &ApiCall) -> CallResul
     let (world, repo) = find_repository(state, call)?;
     let (base, head) = compared_commits(repo, call)?;
     let number = call.query_param("from_pullrequest_id").and_then(|number| number.parse().ok()).unwrap_or(0);
-    let told = repo.pulls.get(&number).and_then(|pull| pull.merge_conditions.merge.front()).copied();
+    let forced_state = repo.pulls.get(&number).and_then(|pull| pull.merge_conditions.merge.front()).copied();
     repo.ask_merge_state(number);
-    let paths = match told {
+    let paths = match forced_state {
         Some(MergeState::Dirty) => vec!["a file".to_owned()],
         Some(_) => Vec::new(),
         None => repo.git.conflicting_files(&base, &head)?,

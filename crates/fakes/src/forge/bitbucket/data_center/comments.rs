@@ -128,9 +128,9 @@ pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         let id = add_inline(world, repo, number, &call.login, text, InlineTarget { spot, place, hunk });
         return comment_reply(world, repo, number, id, 201);
     }
-    let said = talk::add_comment(world, repo, number, &call.login, parent, text)
+    let comment = talk::add_comment(world, repo, number, &call.login, parent, text)
         .map_err(ApiReply::internal_error)?;
-    comment_reply(world, repo, number, said.ok_or_else(no_comment)?, 201)
+    comment_reply(world, repo, number, comment.ok_or_else(no_comment)?, 201)
 }
 
 /// Returns the comment that the path names, if it has the version that the call names.
