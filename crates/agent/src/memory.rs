@@ -309,7 +309,7 @@ impl MemoryBuilder {
                 Ok(_) if usable.len() >= most => more += 1,
                 Ok(skill) if names.insert(skill.name.clone()) => usable.push(skill),
                 Ok(skill) => {
-                    self.add_omitted_file(&file.path, format!("there is another {what} `{}`", skill.name))
+                    self.add_omitted_file(&file.path, format!("there is another {what} `{}`", skill.name));
                 }
                 Err(why) => self.add_omitted_file(&file.path, why),
             }

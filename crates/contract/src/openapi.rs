@@ -136,11 +136,11 @@ impl ApiOperation {
         match (&self.request, exchange.request) {
             (Some(body), Some(value)) => {
                 body.check(value, components, |location, description| {
-                    report_violation(ExchangePart::Request, location, description)
+                    report_violation(ExchangePart::Request, location, description);
                 });
             }
             (None, Some(_)) => {
-                report_violation(ExchangePart::Request, String::new(), "the call takes no body".into())
+                report_violation(ExchangePart::Request, String::new(), "the call takes no body".into());
             }
             (Some(_) | None, None) => {}
         }
@@ -148,11 +148,11 @@ impl ApiOperation {
         let part = ExchangePart::Answer(status);
         match (self.responses.get(&status.to_string()), answer) {
             (None, _) => {
-                report_violation(ExchangePart::Status(status), String::new(), "not among the call's".into())
+                report_violation(ExchangePart::Status(status), String::new(), "not among the call's".into());
             }
             (Some(Some(body)), Some(value)) => {
                 body.check(value, components, |location, description| {
-                    report_violation(part, location, description)
+                    report_violation(part, location, description);
                 });
             }
             (Some(Some(_)), None) => report_violation(part, String::new(), "there should be JSON".into()),

@@ -125,7 +125,7 @@ impl RawFinding {
     /// #     rule: "core/x".into(), snippet: "key = ghp_…".into(), code: Default::default(),
     /// #     suggestion: None, source: FindingSource::Rule };
     /// let key = LinesKey::derive(b"secret");
-    /// let digest = |content: &str| raw.clone().with_lines(Some(content.as_bytes()), &key).code.lines;
+    /// let digest = |content: &str| raw.clone().with_lines_digest(Some(content.as_bytes()), &key).code.lines;
     /// assert_eq!(digest("key = ghp_one\n"), digest("  key =  ghp_one"));
     /// assert_ne!(digest("key = ghp_one\n"), digest("key = ghp_two\n"));
     /// ```

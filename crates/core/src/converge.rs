@@ -333,7 +333,7 @@ impl ConvergeRun {
                 self.apply_base_update(head, tree);
             }
             (_, ConvergeEvent::Heard { findings, renames }) if reopens => {
-                self.apply_claims(findings, &renames)
+                self.apply_claims(findings, &renames);
             }
             (ConvergeAction::Gate, ConvergeEvent::Gated(None)) if std::mem::take(&mut self.is_audited) => {
                 self.next = ConvergeAction::Post;

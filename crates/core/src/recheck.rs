@@ -206,10 +206,10 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
             RecheckOutcome::Fixed(evidence) => _ = rechecked.fixed.insert(finding.id.clone(), evidence),
             RecheckOutcome::Outside => _ = rechecked.outside.insert(finding.id.clone()),
             RecheckOutcome::Open(reason) => {
-                found.push(move_to_current_place(finding, &went, reason, head, &place_finding))
+                found.push(move_to_current_place(finding, &went, reason, head, &place_finding));
             }
             RecheckOutcome::Seen(lines) => {
-                found.extend(place_at_lines(finding, &went, lines, head, &place_finding))
+                found.extend(place_at_lines(finding, &went, lines, head, &place_finding));
             }
         }
     }

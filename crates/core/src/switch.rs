@@ -256,7 +256,7 @@ impl KillSwitches {
         let mut switches = self.clone();
         match (switch, at) {
             (KillSwitch::Off, _) => {
-                switches.repositories.retain(|switch| !switch.repository.may_be_same(&known))
+                switches.repositories.retain(|switch| !switch.repository.may_be_same(&known));
             }
             (KillSwitch::On(engaged), None) => {
                 switches.repositories.push(RepositorySwitch { repository: known, engaged });

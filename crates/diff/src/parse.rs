@@ -132,11 +132,11 @@ fn hunk_with_lines(input: &[u8], located: LocatedHunk) -> Hunk<'_> {
 /// ```
 /// use truing_diff::OutlineReader;
 /// let mut outlines = OutlineReader::default();
-/// outlines.take(b"--- a/x\n+++ b/x\n@@ -1 +1");
-/// outlines.take(b",2 @@\n same\n+more");
-/// assert!(outlines.pop().is_none());
+/// outlines.push_bytes(b"--- a/x\n+++ b/x\n@@ -1 +1");
+/// outlines.push_bytes(b",2 @@\n same\n+more");
+/// assert!(outlines.pop_file().is_none());
 /// outlines.finish();
-/// let file = outlines.pop().unwrap().unwrap();
+/// let file = outlines.pop_file().unwrap().unwrap();
 /// assert_eq!((file.added, file.hunks.first().unwrap().new_lines), (1, 2));
 /// ```
 #[derive(Clone, Debug)]

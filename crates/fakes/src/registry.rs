@@ -142,7 +142,8 @@ impl FakeRegistry {
         let mut lines = String::new();
         for (version, files) in releases {
             let archive = tar_gz(&format!("{package}-{version}"), files)?;
-            let line = json!({ "name": package, "vers": version, "cksum": sha256_hex(&archive), "yanked": false,
+            let line = json!({ "name": package, "vers": version, "cksum": sha256_hex(&archive),
+                "yanked": false,
                 "deps": [], "features": {}, "pubtime": PUBLISHED });
             lines += &format!("{line}\n");
             self.set_file(format!("/dl/{package}/{version}.crate"), archive);

@@ -308,7 +308,7 @@ impl TokenFolding<'_> {
                 self.push_import(&place, &key);
             }
             (")", Some(_)) if name == "join" && self.is_join_call(open) => {
-                self.fold_join_call(open, &inner, &place)
+                self.fold_join_call(open, &inner, &place);
             }
             (")", _) if name == "join" && self.ends_with(&[".", "join", "("]) => {
                 let is_list = |first: &CodeToken| first.has_text("[") || first.has_text("(");

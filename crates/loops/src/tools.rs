@@ -375,7 +375,7 @@ impl LinterRunner {
                 match self.run_method(tool, files, set_up.as_ref()) {
                     Ok(run_method) => match select_place(tool, &signs, base.as_mut()).await {
                         Ok(base_folder) => {
-                            ready.push(ReadyLinter { tool, files: names, run_method, base_folder })
+                            ready.push(ReadyLinter { tool, files: names, run_method, base_folder });
                         }
                         Err(reason) => looked.outputs.push(LinterOutput::from_failure(tool, &reason)),
                     },

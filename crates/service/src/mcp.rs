@@ -163,7 +163,8 @@ impl From<HaltReason> for ToolError {
     fn from(reason: HaltReason) -> Self {
         Self(match reason {
             HaltReason::KillSwitch => format!(
-                "{reason}: nothing is written to the forge until an operator turns it off (`truing kill status` \
+                "{reason}: nothing is written to the forge until an operator turns it off (`truing kill \
+                 status` \
                  shows why)"
             ),
             HaltReason::NoAnswer | HaltReason::LeaseLost { .. } | HaltReason::ReadOnly => {

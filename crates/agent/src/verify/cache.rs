@@ -207,12 +207,7 @@ impl SetupCache {
             return Ok(entry);
         }
         let lock = File::open(held.path())?;
-        Ok(SetupCacheEntry {
-            folder: held.path().to_owned(),
-            metadata: metadata,
-            _lock: lock,
-            _held: Some(held),
-        })
+        Ok(SetupCacheEntry { folder: held.path().to_owned(), metadata, _lock: lock, _held: Some(held) })
     }
 
     /// Removes entries that are too old or too many, and folders of dead processes.

@@ -156,7 +156,7 @@ impl RegistryAccess {
                 self.environment.extend(names.map(|name| (name.to_owned(), address.clone())));
             }
             PackageRegistry::Npm => {
-                self.environment.push(("npm_config_registry".to_owned(), address.clone()))
+                self.environment.push(("npm_config_registry".to_owned(), address.clone()));
             }
             PackageRegistry::Crates => {
                 let sparse = format!("{SPARSE}{}", address.strip_prefix(SPARSE).unwrap_or(address));

@@ -134,7 +134,7 @@ impl LeasedReview<'_> {
                 None => {
                     self.store
                         .store_announcement(self.run, CommentProducer::Review, &summary, &status)
-                        .await?
+                        .await?;
                 }
             }
             if let ReconcileOutcome::Settling { until } = self.publish(head, false).await? {

@@ -221,7 +221,7 @@ fn render_checks(checked: &CheckResults) -> String {
                 .to_owned()
         }
         (Some(count), true) => {
-            format!("\nNone of the project's render_checks ({count}) newly fails.\n")
+            format!("\nNone of the project's checks ({count}) newly fails.\n")
         }
         (Some(_), false) => format!("\nChecks that fail, and did not before:\n\n{failing}"),
     }

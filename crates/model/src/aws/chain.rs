@@ -92,7 +92,7 @@ impl KeyState {
     fn record_lease(&mut self, fetched: &ExpiringKeys) {
         match self.issued_keys.iter_mut().find(|old| old.keys == fetched.keys) {
             Some(old) => {
-                old.expires_at = old.expires_at.zip(fetched.expires_at).map(|(old, new)| old.max(new))
+                old.expires_at = old.expires_at.zip(fetched.expires_at).map(|(old, new)| old.max(new));
             }
             None => self.issued_keys.push(fetched.clone()),
         }

@@ -92,7 +92,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
             }
             "yield" => fate.merge(self.uses_in_yield(parent)),
             "attribute" if is_field(parent, "object", node) => {
-                fate.merge(self.uses_in_attribute(parent, hops))
+                fate.merge(self.uses_in_attribute(parent, hops));
             }
             "argument_list" => fate.merge(self.uses_in_argument(parent, node, None, hops)),
             "keyword_argument" if is_field(parent, "value", node) => {

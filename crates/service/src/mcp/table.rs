@@ -229,7 +229,8 @@ fn object_schema(properties: Value, required: &[&str]) -> Value {
 fn line_comment_schema(required: &[&str]) -> Value {
     object_schema(
         json!({
-            "repository": repository_schema(), "number": number_schema(), "body": body_schema(), "key": key_schema(),
+            "repository": repository_schema(), "number": number_schema(), "body": body_schema(),
+            "key": key_schema(),
             "path": {"type": "string", "description": "The file, by its name in the diff"},
             "line": {"type": "integer", "minimum": 1, "description": "The line, or the last one of several"},
             "start_line": {"type": "integer", "minimum": 1, "description": "The first one of several lines"},

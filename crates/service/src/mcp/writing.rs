@@ -225,7 +225,8 @@ impl From<EffectError> for ToolError {
 
 fn uncertain_error(reason: &str) -> ToolError {
     ToolError(format!(
-        "{reason}; the comment may have been posted anyway. Call this again with the same input: it is posted \
+        "{reason}; the comment may have been posted anyway. Call this again with the same input: it is \
+         posted \
          once"
     ))
 }

@@ -436,7 +436,7 @@ impl WeekSimulation {
                 self.counted.fenced += 1;
             }
             WorkerStepResult::Ended | WorkerStepResult::Failed => {
-                assert!(newest, "{}: two workers at once", work.run.key)
+                assert!(newest, "{}: two workers at once", work.run.key);
             }
         }
     }

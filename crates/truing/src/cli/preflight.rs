@@ -396,7 +396,7 @@ async fn check_change(
     };
     match base.filter(|_| differs) {
         Some(base) => {
-            results.add_ok("difference", format!("from {} of the default branch", base.short_sha()))
+            results.add_ok("difference", format!("from {} of the default branch", base.short_sha()));
         }
         None => {
             let hint = "check out a branch that differs from the default branch, and commit to it";

@@ -224,7 +224,7 @@ fn collect_imports(
         ["self"] if depth_before > 0 => record(path.clone(), path.last().cloned()),
         ["self", "as", alias] if depth_before > 0 => record(path.clone(), Some(strip_raw_prefix(alias))),
         [name, "as", alias] => {
-            record([path.as_slice(), &[strip_raw_prefix(name)]].concat(), Some(strip_raw_prefix(alias)))
+            record([path.as_slice(), &[strip_raw_prefix(name)]].concat(), Some(strip_raw_prefix(alias)));
         }
         [name] => record([path.as_slice(), &[strip_raw_prefix(name)]].concat(), Some(strip_raw_prefix(name))),
         ["::", rest @ ..] => {

@@ -176,7 +176,7 @@ async fn doubt_asks_people_whatever_it_is() {
     let invented = ("pinned", 1, "def pinned(a):");
     let dead = ScriptedAnswer::status(401).times(0);
     let cases: Vec<(&str, ScriptedAnswer, &str, &str)> = vec![
-        ("ambiguous", two_verdicts_answer("no-port", "ambiguous"), "", "cannot tell of more"),
+        ("ambiguous", two_verdicts_answer("no-port", "ambiguous"), "", "cannot decide on more"),
         ("a missing function", classification_answer(&[no(OTHER)]), "", "not answered"),
         ("none at all", classification_answer(&[]), "", "not answered"),
         ("a made-up one", classification_answer(&[no(OTHER), no(MORE), no(invented)]), "", "not among"),
