@@ -184,7 +184,7 @@ pub fn apply_dismissals(findings: &mut [Finding], dismissals: &[Dismissal]) -> u
 }
 
 /// Adds dismissed findings to the known ones and applies all dismissals. Every loop that meets such a finding
-/// again then recognises it ([`crate::identity::identify`]), even if another loop found it first.
+/// again then recognises it ([`crate::identity::assign_finding_ids`]), even if another loop found it first.
 pub fn add_dismissed(known: &mut Vec<Finding>, dismissals: &[Dismissal]) {
     for finding in dismissals
         .iter()

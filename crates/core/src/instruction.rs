@@ -31,7 +31,7 @@ struct CompiledInstruction {
 }
 
 impl PathInstructions {
-    /// Compiles the patterns of instructions, which are bounded ([`crate::glob::is_bounded`]).
+    /// Compiles the patterns of instructions, which are bounded ([`crate::glob::check_bounds`]).
     ///
     /// # Errors
     /// If a pattern is not a valid glob.

@@ -5,7 +5,7 @@
 //! this: its own lines are gone there, or lines new since the last sighting show the fix (`evidence`).
 //!
 //! It is verified as present if its lines are unchanged, or a reviewer names their current form. Otherwise it
-//! stays open and unverified at the place that its lines moved to ([`follow`]).
+//! stays open and unverified at the place that its lines moved to.
 
 mod around;
 mod evidence;

@@ -248,7 +248,7 @@ impl fmt::Display for TierCondition {
 }
 
 impl TierRules {
-    /// Compiles the patterns of rules, which are bounded ([`crate::glob::is_bounded`]).
+    /// Compiles the patterns of rules, which are bounded ([`crate::glob::check_bounds`]).
     ///
     /// # Errors
     /// If a pattern is not a valid glob.

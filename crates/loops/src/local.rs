@@ -430,12 +430,12 @@ pub fn repository_key(repository: &LocalRepository) -> SlotKey {
 }
 
 /// Returns the key of people's verdicts on findings of a branch of a repository;
-/// [`converge::local::checked_out`] names the branch.
+/// [`converge::local::checked_out_branch`] names the branch.
 pub fn branch_key(repository: &LocalRepository, branch: &str) -> SlotKey {
     SlotKey::new(format!("{}@{}", repository_key(repository), encode_name(branch.as_bytes())))
 }
 
-/// Returns the branch of a line of work, as [`converge::local::checked_out`] names it.
+/// Returns the branch of a line of work, as [`converge::local::checked_out_branch`] names it.
 fn branch_of_line(line: &str) -> &str {
     let line = line.strip_prefix("index of ").unwrap_or(line);
     line.strip_prefix("branch ").unwrap_or(converge::local::DETACHED)

@@ -60,7 +60,7 @@ pub struct SummaryContent<'a> {
     pub configuring: &'a [RepoPath],
     /// Comments of the change that suppress nothing.
     pub suppressions: &'a [UnusedSuppression],
-    /// Remarks on the model's context and on linters that did not run: [`remarks`].
+    /// Remarks on the model's context and on linters that did not run.
     pub remarks: &'a [String],
     /// Open findings of the review.
     pub open: &'a [&'a Finding],

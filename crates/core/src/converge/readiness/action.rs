@@ -28,8 +28,9 @@ pub enum ReadinessAction {
     /// Our own audit has to clear the head, so the run continues. If it had converged or does not know the
     /// head, it first gets a [`ConvergeEvent::Moved`](crate::converge::ConvergeEvent::Moved) or
     /// [`ConvergeEvent::Updated`](crate::converge::ConvergeEvent::Updated)
-    /// ([`PullReadiness::is_requested_base_merge`](super::PullReadiness::is_update)). When it has converged,
-    /// the caller calls [`PullReadiness::record_clearance`](super::PullReadiness::record_clearance).
+    /// ([`PullReadiness::is_requested_base_merge`](super::PullReadiness::is_requested_base_merge)). When it
+    /// has converged, the caller calls
+    /// [`PullReadiness::record_clearance`](super::PullReadiness::record_clearance).
     Internal,
     /// Request a review from this reviewer, then call
     /// [`PullReadiness::record_request`](super::PullReadiness::record_request).
