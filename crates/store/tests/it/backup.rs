@@ -49,7 +49,7 @@ async fn a_copy_overwrites_nothing_and_leaves_nothing_half_written() {
     let error = store.backup(&folder.path().join("other")).await.unwrap_err();
     assert!(matches!(error, BackupError::Partial { .. }), "{error}");
     assert!(
-        error.to_string().contains("other.partial") && error.to_string().contains("remove it"),
+        error.to_string().contains("other.partial") && error.to_string().contains("remove the file"),
         "{error}"
     );
     let error = store.backup(store.path().unwrap()).await.unwrap_err();
