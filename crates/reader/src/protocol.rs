@@ -14,6 +14,8 @@
 //! validated it, because hostile bytes may have taken over the reader. The reader applies the same bounds
 //! with the same function.
 
+// long: one protocol, both of its sides.
+
 mod collected;
 
 use std::collections::BTreeMap;

@@ -6,6 +6,8 @@
 //! prints the most expensive ones. Syntax trees and hash tests, which a child process parses, have their own
 //! bombs in `tests/it/reader/bombs.rs`.
 
+// long: one generator for each form of text, which share their bounds.
+
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,

@@ -1,4 +1,6 @@
-//! What follows from what, rule by rule (spec/converge.md 2, 14); whole runs are in `simulation`.
+//! Tests of each transition of a run; whole runs are in `simulation`.
+
+// long: one test for each transition of the run, which share their acts.
 
 mod forges;
 mod others;

@@ -1,6 +1,8 @@
 //! Tests of the calls that the port's methods make and of their handling of responses. Other tests cover a
 //! whole forge, with a stateful fake.
 
+// long: one test for each form of GitHub's answers, which share their helpers.
+
 use truing_core::finding::CodeLocation;
 use truing_core::id::{AccountId, CommentId, FindingId, PrId, Sha, ThreadId, UnixMillis};
 use truing_core::port::{AuthorAccount, ForgeRead as _, InlineDraft, PrState, PullRequest, PullRevision};

@@ -2,6 +2,8 @@
 //! test, one end. An effect that a forge cannot make is rejected before any call. The table is
 //! `truing_core::effect`'s; `docs/reference/effects.md` is generated from it and names these tests.
 
+// long: every effect against every interruption, in one table.
+
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
 mod calls;

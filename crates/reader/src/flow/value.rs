@@ -1,6 +1,8 @@
 //! Resolves the possible values of an expression as far as the file determines them. It follows imports,
 //! calls, and the results of calling, awaiting and entering. An unknown expression has no values.
 
+// long: one evaluator of expressions, with a function for each kind of node.
+
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 

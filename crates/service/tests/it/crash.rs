@@ -10,6 +10,8 @@
 //! file; one of them is also played on Valkey and PostgreSQL, in one way. `points` selects the calls; `cargo
 //! xtask test --full` plays all stories at all calls, on a file and on the servers.
 
+// long: one harness of crash points and its stories.
+
 use crate::support::home::{self, Deployment, Home};
 use crate::support::reader::ThreadedReader;
 use crate::support::{change, deliver, folder, points, ports, watch};

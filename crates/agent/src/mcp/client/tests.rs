@@ -1,6 +1,8 @@
 //! Tests of a run's MCP servers: over a pipe in this process and over HTTP on this machine, with valid and
 //! invalid behaviour.
 
+// long: one test for each answer of a server, which share their servers.
+
 use std::borrow::Cow;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};

@@ -1,5 +1,7 @@
 //! Tests of the next readiness step, rule by rule; whole runs are in `forges`.
 
+// long: one test for each condition of readiness, which share their pull request.
+
 use std::collections::BTreeMap;
 
 use truing_core::converge::ConvergeExitCode;

@@ -9,6 +9,8 @@
 //!   result with `suppressions`: GitHub does not read that property and would open an alert.
 //! * Code is the finding's snippet, in which secrets are cut, never the file.
 
+// long: one document, in the order of its properties.
+
 use std::collections::HashMap;
 use std::fmt::Write as _;
 

@@ -1,5 +1,7 @@
 //! Tests of runs on a branch of a local repository: their ends and results.
 
+// long: one story for each way in which a local run ends, which share their repository.
+
 use std::time::Instant;
 
 use serde_json::{Value, json};
