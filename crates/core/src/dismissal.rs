@@ -135,7 +135,7 @@ pub fn count_outdated(current: &[Finding], known: &[Finding], dismissals: &[Dism
     let is_outdated = |finding: &&Finding| {
         finding.is_open()
             && is_new(finding)
-            && dismissals.iter().any(|dismissals| dismissals.is_outdated_for(finding))
+            && dismissals.iter().any(|dismissal| dismissal.is_outdated_for(finding))
     };
     u32::try_from(current.iter().filter(is_outdated).count()).unwrap_or(u32::MAX)
 }
@@ -145,7 +145,7 @@ pub fn count_outdated(current: &[Finding], known: &[Finding], dismissals: &[Dism
 pub fn reopen_dismissed(known: &mut [Finding], dismissals: &[Dismissal]) {
     for finding in known {
         let is_dismissed = matches!(finding.status, FindingStatus::Dismissed(_));
-        if is_dismissed && !dismissals.iter().any(|dismissals| dismissals.covers(finding)) {
+        if is_dismissed && !dismissals.iter().any(|dismissal| dismissal.covers(finding)) {
             finding.status = FindingStatus::Open;
         }
     }
@@ -188,8 +188,8 @@ pub fn apply_dismissals(findings: &mut [Finding], dismissals: &[Dismissal]) -> u
 pub fn add_dismissed(known: &mut Vec<Finding>, dismissals: &[Dismissal]) {
     for finding in dismissals
         .iter()
-        .filter(|dismissals| !dismissals.withdrawn)
-        .filter_map(|dismissals| dismissals.about.as_ref())
+        .filter(|dismissal| !dismissal.withdrawn)
+        .filter_map(|dismissal| dismissal.about.as_ref())
     {
         if known.iter().all(|known| known.id != finding.id) {
             known.push(finding.clone());

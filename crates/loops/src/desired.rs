@@ -53,8 +53,8 @@ pub fn desired_comments(
 /// Returns the comments on a finding that are to be deleted.
 fn retraction_scope(finding: &Finding, dismissals: &[Dismissal]) -> Option<RetractionScope> {
     let mut active_dismissals =
-        dismissals.iter().filter(|active_dismissals| !active_dismissals.withdrawn && !finding.is_open());
-    active_dismissals.find(|active_dismissals| active_dismissals.covers(finding))?.retraction
+        dismissals.iter().filter(|dismissal| !dismissal.withdrawn && !finding.is_open());
+    active_dismissals.find(|dismissal| dismissal.covers(finding))?.retraction
 }
 
 /// Renders the summary's text. `walkthrough` holds the lines that are shown; a status has none.

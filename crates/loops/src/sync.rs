@@ -145,17 +145,9 @@ pub fn decide_release<'a>(
     Box::pin(async move {
         let AvailableReleases { releases, newest, spec, from, to } =
             find_releases(&request, sources.index).await?;
-        let PackageSources { index, archives, reader } = sources;
         let read_releases = BTreeMap::new();
-        let mut history = ReleaseHistory {
-            job: request.job,
-            index,
-            archives,
-            reader,
-            releases: &releases,
-            newest,
-            read_releases,
-        };
+        let mut history =
+            ReleaseHistory { job: request.job, sources, releases: &releases, newest, read_releases };
         let comparison = ReleaseComparison::new(&request, &history, spec, from).await?;
         let compared = comparison.compare_with(&history, &to).await?;
         let is_more = matches!(compared.decision.verdict, SyncVerdict::Bump | SyncVerdict::Ask);
@@ -261,11 +253,9 @@ async fn newest_safe_release(
     available: &AvailableReleases,
     sources: PackageSources<'_>,
 ) -> Result<Option<PackageVersion>, SyncDecisionError> {
-    let PackageSources { index, archives, reader } = sources;
     let AvailableReleases { releases, newest, spec, from, to } = available;
     let (newest, read_releases) = (newest.clone(), BTreeMap::new());
-    let history =
-        ReleaseHistory { job: request.job, index, archives, reader, releases, newest, read_releases };
+    let history = ReleaseHistory { job: request.job, sources, releases, newest, read_releases };
     let comparison = ReleaseComparison::new(request, &history, spec.clone(), from.clone()).await?;
     let compared = comparison.compare_with(&history, to).await?;
     Ok(match compared.decision.verdict {
@@ -285,17 +275,9 @@ pub fn decide_on_release<'a>(
 ) -> BoxFuture<'a, Result<ReleaseDecision, SyncDecisionError>> {
     Box::pin(async move {
         let AvailableReleases { releases, newest, spec, from, to } = available;
-        let PackageSources { index, archives, reader } = sources;
         let read_releases = BTreeMap::new();
-        let mut history = ReleaseHistory {
-            job: request.job,
-            index,
-            archives,
-            reader,
-            releases: &releases,
-            newest,
-            read_releases,
-        };
+        let mut history =
+            ReleaseHistory { job: request.job, sources, releases: &releases, newest, read_releases };
         let comparison = ReleaseComparison::new(&request, &history, spec, from).await?;
         let compared = comparison.compare_with(&history, &to).await?;
         comparison.complete_decision(&mut history, to, compared).await

@@ -127,12 +127,12 @@ fn add_stored_findings(
         collected.tools.extend(raw.tool().map(str::to_owned));
         by_file.entry(&raw.place.path).or_default().push(raw);
     }
-    for (path, stored) in by_file {
+    for (path, findings) in by_file {
         let Some((file, content)) = load_counted_file(request, tree, path) else {
-            collected.elsewhere += stored.len() as u64;
+            collected.elsewhere += findings.len() as u64;
             continue;
         };
-        add_findings(collected, request, file, &content, stored.into_iter().cloned().collect());
+        add_findings(collected, request, file, &content, findings.into_iter().cloned().collect());
     }
 }
 

@@ -408,10 +408,10 @@ async fn execute_command(
     };
     let (line, detail, dismissal) = match word {
         None => (command.as_str().to_owned(), by, None),
-        Some(Ok(comment)) => {
-            let line = format!("{} {}", command.as_str(), dismissal::short_id(&comment.finding));
-            let reason = if comment.withdrawn { String::new() } else { format!(": {}", comment.reason) };
-            (line, format!("{}, {by}{reason}", comment.finding), Some(comment))
+        Some(Ok(dismissal)) => {
+            let line = format!("{} {}", command.as_str(), dismissal::short_id(&dismissal.finding));
+            let reason = if dismissal.withdrawn { String::new() } else { format!(": {}", dismissal.reason) };
+            (line, format!("{}, {by}{reason}", dismissal.finding), Some(dismissal))
         }
         Some(Err(why)) => {
             return record_declined_command(store, user_request, command, &who, &why).await;
@@ -429,10 +429,10 @@ async fn execute_command(
             }
         };
         let mut what = format!("`{line}` by {who}");
-        let comment = dismissal.as_ref().map(|comment| comment.reason.clone());
-        let unseen = comment.as_ref().and_then(|_| act::invisible_reason(&slot)).map(str::to_owned);
-        let note = decision.note.filter(|_| comment.is_none()).map(|note| note.to_string());
-        for more in [comment, note, unseen].into_iter().flatten().filter(|more| !more.is_empty()) {
+        let reason = dismissal.as_ref().map(|dismissal| dismissal.reason.clone());
+        let unseen = reason.as_ref().and_then(|_| act::invisible_reason(&slot)).map(str::to_owned);
+        let note = decision.note.filter(|_| reason.is_none()).map(|note| note.to_string());
+        for more in [reason, note, unseen].into_iter().flatten().filter(|more| !more.is_empty()) {
             what.push_str(&format!(": {more}"));
         }
         let events = vec![HistoryEvent { at: now, key: key.clone(), run: None, what }];

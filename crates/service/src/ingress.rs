@@ -185,10 +185,10 @@ async fn webhook(
         server.is_some_and(|server| server.capability().refused == RefusalConsequence::HookSuspended);
     let answer = match silenced && refusal.is_of_the_store() {
         true => {
-            let metrics = json!({ "status": "ignored", "what": "the store is unreachable: the sweep will \
+            let body = json!({ "status": "ignored", "what": "the store is unreachable: the sweep will \
                  find \
                  open pull requests" });
-            (StatusCode::ACCEPTED, Json(metrics)).into_response()
+            (StatusCode::ACCEPTED, Json(body)).into_response()
         }
         false => refusal.to_response(),
     };

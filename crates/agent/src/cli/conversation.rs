@@ -98,14 +98,14 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
                 // The program has not begun, so there is no orderly end to wait for.
                 return;
             };
-            let Some(messages) = next else { break };
+            let Some(message) = next else { break };
             drop(start.take());
-            has_asked |= matches!(messages, ProgramMessage::ModelRequest { .. });
-            self.handle_message(messages).await;
+            has_asked |= matches!(message, ProgramMessage::ModelRequest { .. });
+            self.handle_message(message).await;
         }
         let rest = async {
-            while let Some(messages) = messages.recv().await {
-                self.handle_message(messages).await;
+            while let Some(message) = messages.recv().await {
+                self.handle_message(message).await;
             }
         };
         // The result is ignored, because the run is already over.

@@ -312,8 +312,8 @@ async fn answer_messages(story: &RecordedCase, mut messages: mpsc::Receiver<Prog
     let mut asked = 0;
     // Responses held open until the program dies.
     let mut open = Vec::new();
-    while let Some(messages) = messages.recv().await {
-        match messages {
+    while let Some(message) = messages.recv().await {
+        match message {
             ProgramMessage::ModelRequest { body, back, .. } => {
                 let meets = story.asks.get(asked).or(story.asks.last()).copied().unwrap();
                 asked += 1;

@@ -61,8 +61,8 @@ pub(super) fn read_verdicts(value: Option<&Value>) -> Vec<ReportedVerdict> {
     let entries = value.and_then(Value::as_array).into_iter().flatten();
     entries
         .filter_map(|one| ReportedVerdict::deserialize(one).ok())
-        .filter(|entries| entries.excerpt.len() <= MAX_CODE_BYTES)
-        .filter(|entries| entries.path.as_ref().is_none_or(|path| path.len() <= MAX_CODE_BYTES))
+        .filter(|entry| entry.excerpt.len() <= MAX_CODE_BYTES)
+        .filter(|entry| entry.path.as_ref().is_none_or(|path| path.len() <= MAX_CODE_BYTES))
         .take(MAX_ITEMS)
         .collect()
 }
@@ -79,12 +79,12 @@ pub fn recheck_verdicts<'a>(
     owed: impl IntoIterator<Item = &'a Finding>,
 ) -> Vec<RecheckVerdict> {
     let of = |finding: &'a Finding| {
-        verdicts.iter().filter(|verdicts| matches_finding(verdicts, finding)).map(|verdicts| RecheckVerdict {
+        verdicts.iter().filter(|verdict| matches_finding(verdict, finding)).map(|verdict| RecheckVerdict {
             finding: finding.id.clone(),
-            status: verdicts.verdict,
-            path: verdicts.path.as_deref().map(str::trim).filter(|path| !path.is_empty()).map(Into::into),
-            lines: verdicts.start_line.map(|first| (first, verdicts.end_line.unwrap_or(first))),
-            excerpt: verdicts.excerpt.clone(),
+            status: verdict.verdict,
+            path: verdict.path.as_deref().map(str::trim).filter(|path| !path.is_empty()).map(Into::into),
+            lines: verdict.start_line.map(|first| (first, verdict.end_line.unwrap_or(first))),
+            excerpt: verdict.excerpt.clone(),
         })
     };
     owed.into_iter().flat_map(of).collect()
@@ -97,7 +97,7 @@ pub fn missing_verdicts<'a>(
 ) -> Option<String> {
     let unsaid: Vec<String> = owed
         .into_iter()
-        .filter(|finding| !verdicts.iter().any(|verdicts| matches_finding(verdicts, finding)))
+        .filter(|finding| !verdicts.iter().any(|verdict| matches_finding(verdict, finding)))
         .take(MAX_TOLD)
         .map(|finding| short_id(&finding.id))
         .collect();

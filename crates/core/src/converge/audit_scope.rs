@@ -24,8 +24,8 @@ impl AuditScopeDigest {
     pub fn new(base: &Sha, looks: &str, dismissals: &[Dismissal]) -> Self {
         let dismissed: BTreeSet<&str> = dismissals
             .iter()
-            .filter(|dismissals| !dismissals.withdrawn)
-            .map(|dismissals| dismissals.finding.as_str())
+            .filter(|dismissal| !dismissal.withdrawn)
+            .map(|dismissal| dismissal.finding.as_str())
             .collect();
         let mut digest = Sha256::new();
         let parts = [DOMAIN, base.as_str().as_bytes(), looks.as_bytes()];

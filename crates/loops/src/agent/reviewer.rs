@@ -175,8 +175,8 @@ impl<'a> ReviewInput<'a> {
                 schema::mismatch_message(items, text),
                 schema::missing_verdicts(&items.verdicts, findings_to_verify.iter().copied()),
             ];
-            let prompt: Vec<String> = both.into_iter().flatten().collect();
-            (!prompt.is_empty()).then(|| prompt.join("\n"))
+            let texts: Vec<String> = both.into_iter().flatten().collect();
+            (!texts.is_empty()).then(|| texts.join("\n"))
         };
         let agent_run: AgentRunResult = if self.options.walkthrough {
             let lacks = |items: &WalkthroughReport| lacks(&items.0);

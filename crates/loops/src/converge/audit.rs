@@ -426,14 +426,14 @@ impl LineOrigins {
 /// Repeated findings of the auditor are dropped later.
 fn list_dismissed(dismissals: &[Dismissal], text: impl Fn(&RepoPath) -> Option<String>) -> String {
     let mut told = String::new();
-    for dismissals in dismissals.iter().filter(|dismissals| !dismissals.withdrawn) {
-        let Some(raw) = dismissals.about.as_ref().map(|finding| &finding.raw) else { continue };
+    for dismissal in dismissals.iter().filter(|dismissal| !dismissal.withdrawn) {
+        let Some(raw) = dismissal.about.as_ref().map(|finding| &finding.raw) else { continue };
         let (path, was) = (&raw.place.path, raw.place.start_line);
         let at = text(path).and_then(|text| truing_core::excerpt::locate_snippet(&text, &raw.snippet, was));
         let Some((line, _)) = at else { continue };
         let cleaned = |text: &str| line::clean_line(&redact_secrets(text), MAX_QUESTION_CHARS);
         let (path, title, reason) =
-            (cleaned(&path.to_string()), cleaned(&raw.title), cleaned(&dismissals.reason));
+            (cleaned(&path.to_string()), cleaned(&raw.title), cleaned(&dismissal.reason));
         let one = format!("{path}:{line}: {} {title}; dismissed: {reason}\n", raw.severity.as_str());
         if told.len() + one.len() > MAX_DISMISSED_BYTES {
             break;

@@ -446,7 +446,7 @@ fn is_open(thread: &ReviewThread) -> bool {
 
 /// Keeps only the comments that Truing wrote.
 pub(super) fn retain_own_comments(mut comments: Vec<ConversationComment>) -> Vec<ConversationComment> {
-    comments.retain(|comments| comments.author.as_ref().is_some_and(|author| author.ours));
+    comments.retain(|comment| comment.author.as_ref().is_some_and(|author| author.ours));
     comments
 }
 

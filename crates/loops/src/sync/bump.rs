@@ -114,7 +114,7 @@ impl SyncRun<'_> {
             tip,
             decision,
             prepared_changes: &written,
-            tools: (self.job.index, self.job.archives, self.job.reader),
+            sources: self.job.sources,
             gate: self.effects.gate,
             now: self.effects.clock.now(),
             before: log.cost(),

@@ -165,7 +165,7 @@ impl SyncRun<'_> {
         decided: &ReleaseDecision,
     ) -> Result<ClassifyMaterial, ClassifyError> {
         let ClassifyContext { project, manifest, .. } = context;
-        let tools = (self.job.index, self.job.archives, self.job.reader);
+        let sources = self.job.sources;
         let pairs = file_counterparts(self.job.config, project);
         let mut files: Vec<String> = functions.iter().map(|one| one.file.clone()).collect();
         files.dedup();
@@ -173,10 +173,8 @@ impl SyncRun<'_> {
         let theirs: BTreeSet<String> =
             pairs.iter().map(|(theirs, _)| theirs).chain(&files).cloned().collect();
         let theirs: Vec<String> = theirs.into_iter().collect();
-        let before =
-            read_release_files(self.job.config, tools.0, tools.1, tools.2, &decided.from, &theirs).await?;
-        let after =
-            read_release_files(self.job.config, tools.0, tools.1, tools.2, &decided.to, &theirs).await?;
+        let before = read_release_files(self.job.config, sources, &decided.from, &theirs).await?;
+        let after = read_release_files(self.job.config, sources, &decided.to, &theirs).await?;
         let mut project_files = BTreeMap::new();
         for (_, path) in &pairs {
             // A tracked symbolic link is not shown.
@@ -242,7 +240,7 @@ impl SyncRun<'_> {
         };
         let request = ToolsRequest { tree: folder.path().to_owned(), only: None, always: Vec::new() };
         // There is no change to show.
-        let tools = TracedTools(self.job.reader.tools(request, Vec::new()));
+        let tools = TracedTools(self.job.sources.reader.tools(request, Vec::new()));
         let limits = RunLimits {
             turns: self.job.config.turns,
             time: self.job.config.wall,

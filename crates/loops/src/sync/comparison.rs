@@ -50,7 +50,7 @@ impl<'a> ReleaseComparison<'a> {
         let DecisionRequest { job, project, manifest, .. } = *question;
         let pairs = file_counterparts(job, project);
         let (used_definitions, unreported) =
-            own::load_project_copies(job, project, &pairs, history.reader).await;
+            own::load_project_copies(job, project, &pairs, history.sources.reader).await;
         let bases: Vec<String> = used_definitions.inherited.iter().cloned().collect();
         let mirrored: Vec<String> = pairs.iter().map(|(theirs, _)| escape(theirs)).collect();
         let request = ReleaseQuery { manifest, mirrored: mirrored.clone(), bases: &bases };

@@ -7,11 +7,10 @@ use truing_config::sync::JobConfig;
 use truing_core::sync::{PinManifest, ReleaseSources, SymbolState, SyncDecision, SyncVerdict};
 use truing_core::version::PackageVersion;
 use truing_reader::sources::ReleaseSourcesRequest;
-use truing_upstream::archives::ArchiveFolder;
-use truing_upstream::index::{PackageIndex, PackageRelease};
+use truing_upstream::index::PackageRelease;
 
+use super::PackageSources;
 use super::SyncDecisionError;
-use crate::reader::ChildProcessReader;
 
 /// A query about a release.
 pub(super) struct ReleaseQuery<'a> {
@@ -24,9 +23,7 @@ pub(super) struct ReleaseQuery<'a> {
 /// The releases of a package, as far as they were read.
 pub(super) struct ReleaseHistory<'a> {
     pub(super) job: &'a JobConfig,
-    pub(super) index: &'a PackageIndex,
-    pub(super) archives: &'a ArchiveFolder,
-    pub(super) reader: &'a ChildProcessReader,
+    pub(super) sources: PackageSources<'a>,
     pub(super) releases: &'a [PackageRelease],
     pub(super) newest: PackageVersion,
     /// The results for the releases between the two, by index.
@@ -76,10 +73,10 @@ impl ReleaseHistory<'_> {
         bases: Vec<String>,
     ) -> Result<ReleaseSources, SyncDecisionError> {
         let Some(release) = self.releases.get(release_index) else { return Ok(ReleaseSources::default()) };
-        let archive: PathBuf = self.archives.fetch(self.index, &release.archive).await?;
+        let archive: PathBuf = self.sources.archives.fetch(self.sources.index, &release.archive).await?;
         let request =
             ReleaseSourcesRequest { archive, format: release.archive.format, symbols, mirrored, bases };
-        let read = self.reader.sources(&request).await;
+        let read = self.sources.reader.sources(&request).await;
         read.map_err(|source| SyncDecisionError::Sources { name: release.archive.name.clone(), source })
     }
 

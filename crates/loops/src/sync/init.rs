@@ -37,14 +37,13 @@ pub fn propose_manifest<'a>(
 ) -> BoxFuture<'a, Result<ProposedManifest, SyncDecisionError>> {
     Box::pin(async move {
         let DecisionRequest { job, project, .. } = request;
-        let PackageSources { index, archives, reader } = sources;
         let mut wanted = request.manifest.rows.clone();
         let mut not_guarded = BTreeMap::new();
         if wanted.is_empty() {
             let pairs = file_counterparts(job, project);
             match job.registry {
                 PackageRegistry::Pypi => {
-                    let found = load_project_facts(job, project, &pairs, reader).await?;
+                    let found = load_project_facts(job, project, &pairs, sources.reader).await?;
                     not_guarded
                         .extend(found.unreadable.iter().map(|(file, reason)| (file.clone(), reason.clone())));
                     wanted = manifest_rows(&found, &pairs);
@@ -56,18 +55,11 @@ pub fn propose_manifest<'a>(
                 }
             }
         }
-        let AvailableReleases { releases, newest, from, .. } = find_releases(&request, index).await?;
+        let AvailableReleases { releases, newest, from, .. } = find_releases(&request, sources.index).await?;
         let is_found = request.manifest.rows.is_empty();
         let mut manifest = PinManifest { rows: wanted };
-        let history = ReleaseHistory {
-            job,
-            index,
-            archives,
-            reader,
-            releases: &releases,
-            newest,
-            read_releases: BTreeMap::new(),
-        };
+        let history =
+            ReleaseHistory { job, sources, releases: &releases, newest, read_releases: BTreeMap::new() };
         let sources = history
             .read_sources(&from, &ReleaseQuery { manifest: &manifest, mirrored: Vec::new(), bases: &[] })
             .await?;

@@ -4,11 +4,9 @@ use truing_agent::verify::Verifier;
 use truing_config::sync::JobConfig;
 use truing_core::version::PackageVersion;
 use truing_git::Git;
-use truing_upstream::archives::ArchiveFolder;
-use truing_upstream::index::PackageIndex;
 
+use super::PackageSources;
 use super::port::MigrationAgent;
-use crate::reader::ChildProcessReader;
 
 /// A sync job, and the tools of each of its runs.
 #[derive(Clone, Copy, Debug)]
@@ -17,12 +15,8 @@ pub struct SyncJob<'a> {
     /// The package that it follows, and the configuration.
     pub config: &'a JobConfig,
     pub git: &'a Git,
-    /// Index of the package's releases.
-    pub index: &'a PackageIndex,
-    /// The folder of downloaded archives.
-    pub archives: &'a ArchiveFolder,
-    /// The reader of archives.
-    pub reader: &'a ChildProcessReader,
+    /// The places that the package's releases are read from.
+    pub sources: PackageSources<'a>,
     /// The model that ports code; none if no model may.
     pub porter: Option<&'a MigrationAgent>,
     /// The runner of lock commands; none if the job has none.

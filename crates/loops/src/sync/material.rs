@@ -6,11 +6,9 @@ use std::collections::BTreeMap;
 use truing_config::sync::JobConfig;
 use truing_core::version::PackageVersion;
 use truing_reader::sources::FilesRequest;
-use truing_upstream::archives::ArchiveFolder;
-use truing_upstream::index::PackageIndex;
 
+use super::PackageSources;
 use super::SyncDecisionError;
-use crate::reader::ChildProcessReader;
 
 /// Maximum number of bytes of the package's changes, and of an earlier run's handover.
 const MAX_SHOWN: usize = 160 << 10;
@@ -38,12 +36,11 @@ pub(super) fn release_patches(
 /// Reads files of a release.
 pub(super) async fn read_release_files(
     job: &JobConfig,
-    index: &PackageIndex,
-    archives: &ArchiveFolder,
-    reader: &ChildProcessReader,
+    sources: PackageSources<'_>,
     version: &PackageVersion,
     files: &[String],
 ) -> Result<BTreeMap<String, String>, SyncDecisionError> {
+    let PackageSources { index, archives, reader } = sources;
     let releases = index.fetch_releases(&job.package).await?;
     let release = releases.iter().find(|release| release.version == *version);
     let release = release.ok_or_else(|| SyncDecisionError::NoRelease {

@@ -89,9 +89,8 @@ impl ReleasePair<'_> {
         if files.is_empty() {
             return Ok(BTreeMap::new());
         }
-        let ReleaseHistory { job, index, archives, reader, .. } = self.history;
-        read_release_files(job, index, archives, reader, version, &files.into_iter().collect::<Vec<_>>())
-            .await
+        let ReleaseHistory { job, sources, .. } = self.history;
+        read_release_files(job, *sources, version, &files.into_iter().collect::<Vec<_>>()).await
     }
 }
 

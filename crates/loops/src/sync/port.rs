@@ -28,13 +28,11 @@ use truing_git::{GitError, Mirror, PrivateFolder};
 use truing_model::gateway::ModelError;
 use truing_reader::protocol::ToolsRequest;
 use truing_reader::redact::redact_secrets;
-use truing_upstream::archives::ArchiveFolder;
-use truing_upstream::index::PackageIndex;
 
+use super::PackageSources;
 use super::{ReleaseDecision, SyncDecisionError};
 use crate::agent::{ModelAgent, ModelSpend, ModelTask, RestrictedTools, TracedTools, describe_end};
 use crate::files::{FileContentChange, RejectedFile, write_changes};
-use crate::reader::ChildProcessReader;
 
 pub(super) use clone::MigrationPathPolicy;
 
@@ -125,7 +123,8 @@ pub(super) struct CodeMigration<'a> {
     pub(super) decision: &'a ReleaseDecision,
     /// Files that are written without the model: range, digests, lock files.
     pub(super) prepared_changes: &'a [FileContentChange],
-    pub(super) tools: (&'a PackageIndex, &'a ArchiveFolder, &'a ChildProcessReader),
+    /// The places that the package's releases are read from.
+    pub(super) sources: PackageSources<'a>,
     /// Consulted before each turn of the model.
     pub(super) gate: &'a Arc<dyn WriteGate>,
     pub(super) now: UnixMillis,
@@ -191,7 +190,7 @@ impl CodeMigration<'_> {
             time: self.job.wall.min(truing_agent::fixer::TIME),
             ..FixerWorkspace::new(workspace.path().to_owned(), Arc::clone(policy))
         };
-        let (.., reader) = self.tools;
+        let reader = self.sources.reader;
         // Other work of this task, such as renewing its lease, must not wait for it.
         let level = spawn_blocking(crate::machine::sandbox_level)
             .await

@@ -31,8 +31,8 @@ use super::tracking;
 use super::verify::ProjectChecks;
 use super::words::{self, ReleaseSubject};
 use super::{
-    AvailableReleases, DecisionRequest, PackageSources, ReleaseDecision, SyncDecisionError,
-    decide_on_release, load_pins, unreported,
+    AvailableReleases, DecisionRequest, ReleaseDecision, SyncDecisionError, decide_on_release, load_pins,
+    unreported,
 };
 use crate::agent::ModelSpend;
 use crate::program_versions;
@@ -236,7 +236,7 @@ impl SyncRun<'_> {
             Vec::new()
         };
         change::read_regular_file(project, &self.job.config.constraint_file)?;
-        let pins = load_pins(self.job.config, project, self.job.reader).await?;
+        let pins = load_pins(self.job.config, project, self.job.sources.reader).await?;
         let now = Timestamp::from_millisecond(log.started_at.0).unwrap_or_default();
         let question = |to| DecisionRequest {
             job: self.job.config,
@@ -262,11 +262,11 @@ impl SyncRun<'_> {
             return Ok(SyncRunResult::new(Outcome::Held, why, QuestionUpdate::Keep));
         }
         let wanted = named.clone().or_else(|| begun.clone());
-        let mut seen = super::find_releases(&question(wanted), self.job.index).await;
+        let mut seen = super::find_releases(&question(wanted), self.job.sources.index).await;
         if let (Some(draft), true) = (&saved.draft, is_port_obsolete(begun.as_ref(), &seen)) {
             self.close_draft(draft, "Nothing is left to do for this release").await?;
             saved.draft = None;
-            seen = super::find_releases(&question(named.clone()), self.job.index).await;
+            seen = super::find_releases(&question(named.clone()), self.job.sources.index).await;
         }
         // A named release that cannot be followed is the caller's mistake, and the job has not failed.
         if let (Some(named), Some(why)) = (&named, self.unfollowed_reason(&seen)) {
@@ -274,8 +274,7 @@ impl SyncRun<'_> {
             return Ok(SyncRunResult::new(Outcome::Held, why, QuestionUpdate::Keep));
         }
         let mut seen = seen?;
-        let SyncJob { index, archives, reader, .. } = *self.job;
-        let sources = PackageSources { index, archives, reader };
+        let sources = self.job.sources;
         let is_safe = named.is_none() && saved.draft.is_none() && self.job.config.target == Follows::Safe;
         if is_safe
             && !seen.is_in_range()

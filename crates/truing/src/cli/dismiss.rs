@@ -92,7 +92,7 @@ impl DismissalKeys {
         dismissals.extend(store.dismissals(&self.repository).await?);
         dismissals.sort_by(|a, b| a.finding.cmp(&b.finding));
         dismissals.dedup_by(|later, first| later.finding == first.finding);
-        dismissals.retain(|dismissals| !dismissals.withdrawn);
+        dismissals.retain(|dismissal| !dismissal.withdrawn);
         Ok(dismissals)
     }
 
@@ -112,22 +112,19 @@ impl DismissalKeys {
             let findings = last.detail.state.history.findings().iter();
             found.extend(findings.map(|finding| (Some(last.started), finding.clone())));
         }
-        let is_reopened = |dismissals: &&Dismissal| {
+        let is_reopened = |dismissal: &&Dismissal| {
             found.iter().any(|(at, finding)| {
-                let is_later = at.is_none_or(|at| at > dismissals.at);
-                finding.id == dismissals.finding
-                    && is_later
-                    && finding.is_open()
-                    && !dismissals.covers(finding)
+                let is_later = at.is_none_or(|at| at > dismissal.at);
+                finding.id == dismissal.finding && is_later && finding.is_open() && !dismissal.covers(finding)
             })
         };
-        Ok(dismissals.iter().filter(is_reopened).map(|dismissals| dismissals.finding.clone()).collect())
+        Ok(dismissals.iter().filter(is_reopened).map(|dismissal| dismissal.finding.clone()).collect())
     }
 
     /// Returns the findings that are dismissed.
     async fn dismissed_findings(&self, store: &Store) -> Result<Vec<Finding>, StoreError> {
         let dismissals = self.load_dismissals(store).await?;
-        Ok(unique_findings(dismissals.into_iter().filter_map(|dismissals| dismissals.about).collect()))
+        Ok(unique_findings(dismissals.into_iter().filter_map(|dismissal| dismissal.about).collect()))
     }
 }
 
@@ -210,14 +207,14 @@ impl DismissArgs {
             }
             None => (Vec::new(), Vec::new()),
         };
-        let is_in_effect = |dismissals: &Dismissal| !reopened.contains(&dismissals.finding);
-        let reason = |dismissals: &Dismissal| redact_line(&dismissals.reason, MAX_TEXT);
-        let object = |dismissals: &Dismissal| {
-            let raw = dismissals.about.as_ref().map(|about| &about.raw);
-            json!({ "id": dismissals.finding, "path": raw.map(|raw| &raw.place.path),
+        let is_in_effect = |dismissal: &Dismissal| !reopened.contains(&dismissal.finding);
+        let reason = |dismissal: &Dismissal| redact_line(&dismissal.reason, MAX_TEXT);
+        let object = |dismissal: &Dismissal| {
+            let raw = dismissal.about.as_ref().map(|about| &about.raw);
+            json!({ "id": dismissal.finding, "path": raw.map(|raw| &raw.place.path),
                 "start_line": raw.map(|raw| raw.place.start_line), "title": raw.map(|raw| &raw.title),
-                "reason": reason(dismissals), "by": dismissals.by, "at": format_instant(dismissals.at),
-                "in_effect": is_in_effect(dismissals) })
+                "reason": reason(dismissal), "by": dismissal.by, "at": format_instant(dismissal.at),
+                "in_effect": is_in_effect(dismissal) })
         };
         let text = |dismissals: &Dismissal| {
             let what = dismissals.about.as_ref().map_or_else(String::new, describe_finding);

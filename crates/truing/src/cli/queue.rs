@@ -123,7 +123,7 @@ pub(crate) fn run(args: &QueueArgs, context: &CommandContext) -> Result<CommandE
             let its = targets.iter().filter_map(|target| switches.switch_for(&target.repository()));
             let hold_lines: BTreeSet<String> =
                 all.into_iter().chain(its).map(|switch| render_hold_line(switch, context.output)).collect();
-            hold_lines.into_iter().for_each(|hold_lines| context.output.warn(hold_lines));
+            hold_lines.into_iter().for_each(|line| context.output.warn(line));
         }
         print_slots(&targets, unreadable, context)?;
         Ok(CommandExit::Done)

@@ -176,7 +176,7 @@ impl RetractArgs {
                 matches!(finding.status, FindingStatus::Dismissed(_))
                     && !dismissals
                         .iter()
-                        .any(|dismissals| dismissals.finding == finding.id && dismissals.retraction.is_some())
+                        .any(|dismissal| dismissal.finding == finding.id && dismissal.retraction.is_some())
             };
             findings.retain(|finding| {
                 is_wanted(&rule, &finding.raw.rule)

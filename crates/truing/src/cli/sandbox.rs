@@ -226,9 +226,8 @@ fn watch_child(mut child: Child, time: Duration) -> Result<CommandExit, CliError
         ));
     }
     if let Some((bound, seen)) = bound_passed(status.code(), &errors) {
-        let timeout_error =
-            format!("the command exceeded the {} limit of the sandbox ({seen})", bound.as_str());
-        return Err(CliError::failure("sandbox_limit", timeout_error).hint("run less at once"));
+        let message = format!("the command exceeded the {} limit of the sandbox ({seen})", bound.as_str());
+        return Err(CliError::failure("sandbox_limit", message).hint("run less at once"));
     }
     match status.code().and_then(|code| u8::try_from(code).ok()) {
         Some(HELPER_FAILED) | None => Err(failed(io::Error::other(format!("its helper failed ({status})")))),

@@ -8,6 +8,7 @@ use truing_config::Config;
 use truing_config::environment::Environment;
 use truing_config::sync::JobConfig;
 use truing_loops::reader::ChildProcessReader;
+use truing_loops::sync::PackageSources;
 use truing_loops::sync::job::SyncJob;
 use truing_loops::sync::port::MigrationAgent;
 use truing_service::ServiceContext;
@@ -92,9 +93,7 @@ impl<'a> ScheduledJobs<'a> {
                 name,
                 config: job,
                 git: &context.git,
-                index,
-                archives: &self.archives,
-                reader: &self.reader,
+                sources: PackageSources { index, archives: &self.archives, reader: &self.reader },
                 porter: porter.as_ref(),
                 locker: locker.as_ref(),
                 verifier: verifier.as_ref(),

@@ -81,10 +81,8 @@ async fn render_definitions(port: &CodeMigration<'_>) -> Result<String, CodeMigr
     let news = decided.decision.unguarded.iter().filter(|one| one.why.needs_check());
     files.extend(news.filter_map(|one| one.file.clone()));
     let files: Vec<String> = files.into_iter().collect();
-    let before =
-        read_release_files(port.job, port.tools.0, port.tools.1, port.tools.2, &decided.from, &files).await?;
-    let after =
-        read_release_files(port.job, port.tools.0, port.tools.1, port.tools.2, &decided.to, &files).await?;
+    let before = read_release_files(port.job, port.sources, &decided.from, &files).await?;
+    let after = read_release_files(port.job, port.sources, &decided.to, &files).await?;
     text += &release_patches(&files, &decided.from, &before, &decided.to, &after);
     Ok(truncate_with_note(&text))
 }

@@ -107,26 +107,33 @@ impl PreparedRun {
         Ok(Self { checkout, agents, inspection_tools: looks, config, store, gate, record, earlier, lock })
     }
 
+    /// Returns the branch of the run, and what works on it.
+    fn converge_context<'b>(
+        &'b self,
+        workspace: &'b LocalWorkspace<'b>,
+        repository: Option<&'b str>,
+    ) -> ConvergeContext<'b> {
+        ConvergeContext {
+            workspace,
+            mirror: &self.checkout.mirror,
+            agents: &self.agents,
+            inspection_tools: &self.inspection_tools,
+            config: &self.config.converge,
+            gate: &self.gate,
+            repository,
+        }
+    }
+
     /// Continues the run until it ends or is interrupted.
     pub(super) async fn run(self, target_run: &TargetRun<'_>) -> Result<(ConvergeRecord, Mirror), CliError> {
-        let Self { checkout, agents, inspection_tools, config, store, gate, record, earlier: _, lock: _ } =
-            &self;
+        let Self { checkout, config, store, record, .. } = &self;
         let (name, workspace) = (checkout.origin_name(), checkout.workspace());
         let log_printer = RunLogPrinter { mirror: &checkout.mirror, target_run };
-        let context = ConvergeContext {
-            workspace: &workspace,
-            mirror: &checkout.mirror,
-            agents,
-            inspection_tools,
-            config: &config.converge,
-            gate,
-            repository: name.as_deref(),
-        };
+        let context = self.converge_context(&workspace, name.as_deref());
         let mut runner = ConvergeRunner::new(context, record.clone(), ConvergeRunMode::Whole);
-        if let Some(log_printer) =
-            skipped_hooks_warning(&checkout.repository.hooks(), !config.converge.gate.is_empty())
-        {
-            runner.record.warn(log_printer);
+        let has_gate = !config.converge.gate.is_empty();
+        if let Some(warning) = skipped_hooks_warning(&checkout.repository.hooks(), has_gate) {
+            runner.record.warn(warning);
         }
         let span = ConvergeSpan::start(&runner.record, name.as_deref(), None, SystemTime::now());
         let left = tokio::select! {
@@ -159,24 +166,17 @@ impl PreparedRun {
 
     /// Audits the commit that is checked out, once. Findings and branches of earlier runs are not used.
     pub(super) async fn audit_once(&mut self, turn: &TargetRun<'_>) -> Result<ConvergeRecord, CliError> {
-        let Self { checkout, agents, inspection_tools, config, store, gate, record, lock, .. } = self;
+        let Self { checkout, inspection_tools, config, store, record, .. } = &*self;
         let tree = checkout.mirror.commit_tree(&checkout.head).await.map_err(wiring::git_error)?;
         let state = ConvergeRun::new_audit(config.converge.limits.clone(), (checkout.head.clone(), tree));
         let mut record = checkout.new_record(record.key.clone(), state, &inspection_tools.name);
         record.detail.state.apply_dismissals(store.dismissals(&record.key).await.map_err(store_error)?);
-        lock.write_run_id(&record.run).map_err(|error| CliError::failure("lock", error.to_string()))?;
+        self.lock.write_run_id(&record.run).map_err(|error| CliError::failure("lock", error.to_string()))?;
+        let Self { checkout, store, .. } = &*self;
         // If the process is killed, the record shows only the cost.
         store.store_converge(FencingToken(0), &record.with_abandoned_key()).await.map_err(store_error)?;
         let (name, workspace) = (checkout.origin_name(), checkout.workspace());
-        let context = ConvergeContext {
-            workspace: &workspace,
-            mirror: &checkout.mirror,
-            agents,
-            inspection_tools,
-            config: &config.converge,
-            gate,
-            repository: name.as_deref(),
-        };
+        let context = self.converge_context(&workspace, name.as_deref());
         let mut runner = ConvergeRunner::new(context, record, ConvergeRunMode::Whole);
         let span = ConvergeSpan::start(&runner.record, name.as_deref(), None, SystemTime::now());
         let stopped = tokio::select! {

@@ -105,9 +105,9 @@ pub(super) async fn run_all(
     let room = Semaphore::new(if args.way.serial { 1 } else { MAX_AT_ONCE });
     let bar = context.output.start_steps();
     let (room, stop_receiver, bar) = (&room, &stop_receiver, &bar);
-    let runs = targets.iter().map(|targets| async move {
-        let workspace = targets.workspace.as_ref().map_err(CliError::clone)?;
-        let name = targets.name.as_deref().filter(|_| is_named);
+    let runs = targets.iter().map(|target| async move {
+        let workspace = target.workspace.as_ref().map_err(CliError::clone)?;
+        let name = target.name.as_deref().filter(|_| is_named);
         let turn = TargetRun { context, name, interrupt: stop_receiver.clone(), bar: Some(bar) };
         let _place = tokio::select! {
             biased;
@@ -126,13 +126,13 @@ pub(super) async fn run_all(
                 continue;
             }
         };
-        let (Some(ended), Some(targets)) = (ended, names.next()) else { break };
+        let (Some(ended), Some(target)) = (ended, names.next()) else { break };
         bar.pause();
-        let folder = match &targets.workspace {
+        let folder = match &target.workspace {
             Ok(ConvergeTarget::Folder(folder)) => Some(folder.as_path()),
             Ok(ConvergeTarget::Pull(_)) | Err(_) => None,
         };
-        match outcome::print_outcome(targets.name.as_deref(), folder, is_named, args, ended, context).await {
+        match outcome::print_outcome(target.name.as_deref(), folder, is_named, args, ended, context).await {
             Ok(ended) => all.push(ended),
             Err(error) => printed = Err(error),
         }

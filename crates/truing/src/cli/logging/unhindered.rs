@@ -79,9 +79,9 @@ impl<'a> MakeWriter<'a> for BackgroundLogWriter {
 }
 
 fn write_lines(mut out: impl Write, messages: &Receiver<LogMessage>, lost: &AtomicU64, style: LogStyle) {
-    for messages in messages {
+    for message in messages {
         // A failed write cannot be reported anywhere.
-        match messages {
+        match message {
             LogMessage::Line(line) => drop(out.write_all(&line)),
             LogMessage::End(end) => drop(end.send(())),
         }

@@ -295,11 +295,11 @@ pub(in crate::cli) fn render_finding(finding: &Finding) -> String {
     };
     let body = visible_text(raw.body.trim());
     let shown_body = if is_cut && !body.starts_with(&whole) { format!("{whole}\n\n{body}") } else { body };
-    let note = Some(shown_body.trim()).filter(|shown_body| !shown_body.is_empty());
-    let note = note.map(|shown_body| Level::NOTE.message(wrap_words(shown_body, WIDTH - NOTE_INDENT)));
+    let note = Some(shown_body.trim()).filter(|text| !text.is_empty());
+    let note = note.map(|text| Level::NOTE.message(wrap_words(text, WIDTH - NOTE_INDENT)));
     let unverified = finding.unverified.map(|why| {
-        let shown_body = format!("open, and not verified to be still there: {}", why.reason());
-        Level::NOTE.message(wrap_words(&shown_body, WIDTH - NOTE_INDENT))
+        let text = format!("open, and not verified to be still there: {}", why.reason());
+        Level::NOTE.message(wrap_words(&text, WIDTH - NOTE_INDENT))
     });
     let group = group
         .elements(note)

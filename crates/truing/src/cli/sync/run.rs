@@ -22,6 +22,7 @@ use truing_git::PrivateFolder;
 use truing_loops::machine::SystemClock;
 use truing_loops::reader::ChildProcessReader;
 use truing_loops::run_gate::SwitchReader;
+use truing_loops::sync::PackageSources;
 use truing_loops::sync::job::SyncJob;
 use truing_loops::text::format_instant;
 use truing_service::calendar;
@@ -200,9 +201,11 @@ impl SyncRunArgs {
                 name: &self.job,
                 config: job,
                 git: &wiring::open_git(environment).await?,
-                index: &package_index(job, environment)?,
-                archives: &ArchiveFolder::new(archives_folder(environment)?),
-                reader,
+                sources: PackageSources {
+                    index: &package_index(job, environment)?,
+                    archives: &ArchiveFolder::new(archives_folder(environment)?),
+                    reader,
+                },
                 porter: porter.as_ref(),
                 locker: locker.as_ref(),
                 verifier: verifier.as_ref(),
