@@ -23,6 +23,7 @@ mod material;
 mod news;
 mod notices;
 mod own;
+mod package_sources;
 mod patch;
 mod pinned;
 pub mod place;
@@ -48,7 +49,6 @@ use jiff::{SignedDuration, Timestamp};
 use truing_core::sync::classify::ReleaseClassification;
 use truing_core::sync::{PinManifest, SyncDecision, SyncVerdict};
 use truing_core::version::PackageVersion;
-use truing_upstream::archives::ArchiveFolder;
 use truing_upstream::constraint::{self, ConstraintError};
 use truing_upstream::index::{PackageIndex, PackageRelease};
 use truing_upstream::range::VersionRange;
@@ -57,23 +57,11 @@ use comparison::ReleaseComparison;
 pub use decision_error::SyncDecisionError;
 use history::ReleaseHistory;
 pub use init::{ProposedManifest, propose_manifest};
+pub use package_sources::PackageSources;
 pub use patch::DefinitionPatch;
 pub use pinned::{PinnedError, PinnedManifest, load_pins, read_pins};
 use place::requirement_place;
 use truing_config::sync::{JobConfig, ReleaseSelector};
-
-use crate::reader::ChildProcessReader;
-
-/// The places that the releases of a package are read from.
-#[derive(Clone, Copy, Debug)]
-pub struct PackageSources<'a> {
-    /// The package registry's index.
-    pub index: &'a PackageIndex,
-    /// Folder of the downloaded archives.
-    pub archives: &'a ArchiveFolder,
-    /// Process that parses the archives.
-    pub reader: &'a ChildProcessReader,
-}
 
 /// The input of a decision.
 #[derive(Debug)]

@@ -9,8 +9,8 @@ use truing_core::version::PackageVersion;
 use truing_reader::sources::ReleaseSourcesRequest;
 use truing_upstream::index::PackageRelease;
 
-use super::PackageSources;
 use super::SyncDecisionError;
+use super::package_sources::PackageSources;
 
 /// A query about a release.
 pub(super) struct ReleaseQuery<'a> {

@@ -12,9 +12,8 @@ use truing_reader::sources::ProjectFacts;
 
 use super::history::{ReleaseHistory, ReleaseQuery};
 use super::own::load_project_facts;
-use super::{
-    AvailableReleases, DecisionRequest, PackageSources, SyncDecisionError, file_counterparts, find_releases,
-};
+use super::package_sources::PackageSources;
+use super::{AvailableReleases, DecisionRequest, SyncDecisionError, file_counterparts, find_releases};
 
 /// The pins that a project could have.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -5,7 +5,7 @@ use truing_config::sync::JobConfig;
 use truing_core::version::PackageVersion;
 use truing_git::Git;
 
-use super::PackageSources;
+use super::package_sources::PackageSources;
 use super::port::MigrationAgent;
 
 /// A sync job, and the tools of each of its runs.

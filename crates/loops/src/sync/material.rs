@@ -7,8 +7,8 @@ use truing_config::sync::JobConfig;
 use truing_core::version::PackageVersion;
 use truing_reader::sources::FilesRequest;
 
-use super::PackageSources;
 use super::SyncDecisionError;
+use super::package_sources::PackageSources;
 
 /// Maximum number of bytes of the package's changes, and of an earlier run's handover.
 const MAX_SHOWN: usize = 160 << 10;

@@ -29,7 +29,7 @@ use truing_model::gateway::ModelError;
 use truing_reader::protocol::ToolsRequest;
 use truing_reader::redact::redact_secrets;
 
-use super::PackageSources;
+use super::package_sources::PackageSources;
 use super::{ReleaseDecision, SyncDecisionError};
 use crate::agent::{ModelAgent, ModelSpend, ModelTask, RestrictedTools, TracedTools, describe_end};
 use crate::files::{FileContentChange, RejectedFile, write_changes};
