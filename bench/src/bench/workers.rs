@@ -14,7 +14,8 @@ use clap::Args;
 use serde_json::json;
 use tokio::runtime::Runtime;
 use truing_fakes::forge::{
-    DeliveryHook, FakeForge, FakeForgeOptions as ForgeOptions, FakeRepo, NewPull, PullView, UnreliableNetwork,
+    FakeForge, FakeForgeOptions as ForgeOptions, FakeRepo, NewPull, PullView, UnreliableNetwork,
+    WebhookTarget,
 };
 use truing_fakes::model::{FakeModel, KEY, ModelFault, ModelScript, ScriptedAnswer};
 use truing_fakes::repo::CommitBuilder;
@@ -207,7 +208,7 @@ fn measure_workers(options: &Options, root: &Path, program: &Path, workers: usiz
     let records = servers.records;
     let ingress = ports.first().context("there is no process")?;
     let url = format!("http://127.0.0.1:{ingress}/webhooks/github");
-    doubles.forge.set_hook(DeliveryHook { url, secret: SECRET.to_owned(), automatic: false });
+    doubles.forge.set_hook(WebhookTarget { url, secret: SECRET.to_owned(), automatic: false });
 
     let at_first = stores::read_database_stats(&records)?;
     let (before, began) = (cpu_seconds_by_part(&processes)?, Instant::now());

@@ -253,7 +253,7 @@ mod tests {
     fn every_label_is_of_a_repository_and_a_rule_there_is() {
         let (labels, repositories) = read_labels(&workspace::workspace_root().unwrap()).unwrap();
         let packs = RulePacks::load_embedded().unwrap();
-        let rules: BTreeSet<&str> = packs.list_rules().unwrap().iter().map(|rule| rule.rule).collect();
+        let rules: BTreeSet<&str> = packs.list_rules().unwrap().iter().map(|rule| rule.name).collect();
         for (hit, known) in &labels {
             assert!(repositories.repository.iter().any(|it| it.name == hit.repository), "{hit:?}");
             assert!(

@@ -10,7 +10,7 @@
 mod conversation;
 mod invocation;
 #[cfg(test)]
-mod recorded;
+mod recordings;
 mod relay;
 mod stream;
 mod wire;

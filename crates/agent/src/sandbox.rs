@@ -15,7 +15,6 @@
 pub mod check;
 mod enter;
 mod fence;
-mod files;
 mod filter;
 mod job;
 mod limits;
@@ -24,6 +23,7 @@ mod loopback;
 mod machine_code;
 mod mounts;
 pub mod objects;
+mod open_files;
 mod probe;
 mod read_only;
 mod reading;
@@ -84,7 +84,7 @@ impl SandboxJob {
     pub fn new(level: SandboxLevel, tree: &Path, run: JobCommand) -> Result<Self, SandboxError> {
         let no = |reason: String| SandboxError::Tree { path: tree.to_owned(), reason };
         let tree = tree.canonicalize().map_err(|error| no(error.to_string()))?;
-        if mounts::is_system(&tree) {
+        if mounts::touches_system_folder(&tree) {
             return Err(no("it holds the system's own folders".to_owned()));
         }
         Ok(Self {
@@ -117,8 +117,8 @@ pub fn run_if_helper(arguments: &[OsString]) -> Option<ExitCode> {
         return None;
     }
     let code = match HelperStage::from_arguments(stage) {
-        Some(HelperStage::Outside { job, parent }) => enter::run_outside(&job, parent),
-        Some(HelperStage::Inside { job, outside }) => enter::run_inside(&job, outside),
+        Some(HelperStage::Outside { job, parent }) => enter::run_outer_helper(&job, parent),
+        Some(HelperStage::Inside { job, outside }) => enter::run_inner_helper(&job, outside),
         Some(HelperStage::Probe(probe)) => Ok(probe.run_to_exit_code()),
         Some(HelperStage::Reading { reading, probe }) => reading.confine().map(|_| probe.run_to_exit_code()),
         None => Err(std::io::Error::other("it is started by truing alone")),

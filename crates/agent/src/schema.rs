@@ -7,11 +7,11 @@
 
 pub mod audit;
 mod check;
-pub mod described;
+pub mod description;
 pub mod judged;
 pub mod mended;
-mod owed;
 mod proposed;
+mod recheck_verdicts;
 pub mod walkthrough;
 pub mod work;
 
@@ -26,8 +26,8 @@ use truing_model::messages::ToolDefinition;
 use crate::native::ReportSchema;
 
 pub use check::{CheckedFindings, DropReason, category_rule, check_findings, mismatch_message};
-pub use owed::{RecheckStatus, ReportedVerdict, missing_verdicts, recheck_verdicts};
 pub use proposed::truncate_replacement;
+pub use recheck_verdicts::{RecheckStatus, ReportedVerdict, missing_verdicts_message, to_recheck_verdicts};
 
 /// Name of the report tool.
 pub const REPORT: &str = "report";
@@ -185,7 +185,7 @@ pub fn findings_tool() -> ToolDefinition {
             "findings": { "type": "array", "items": finding,
                 "description": format!("The defects, worst first; an empty list if there are none. At most \
                      {MAX_FINDINGS} in all.") },
-            "verdicts": { "type": "array", "items": owed::verdict_schema(),
+            "verdicts": { "type": "array", "items": recheck_verdicts::verdict_schema(),
                 "description": "One for each open finding of an earlier review that you were shown; leave it \
                      out if there was none." },
             "more": { "type": "boolean",
@@ -240,7 +240,7 @@ pub fn read_findings(input: &Value) -> Result<FindingsReport, MalformedReport> {
     let Value::Object(fields) = input else { return Err(MalformedReport::NoObject) };
     let Some(Value::Array(found)) = fields.get("findings") else { return Err(MalformedReport::NoFindings) };
     let mut items = UncheckedFindings {
-        verdicts: owed::read_verdicts(fields.get("verdicts")),
+        verdicts: recheck_verdicts::read_verdicts(fields.get("verdicts")),
         ..UncheckedFindings::default()
     };
     let mut first_wrong = None;

@@ -57,7 +57,7 @@ fn check_store(
     let bad = |at: &ValueOrigin, key: &str, wrong: &str| ConfigProblem::BadValue {
         origin: at.clone(),
         key: key.to_owned(),
-        wrong: wrong.to_owned(),
+        requirement: wrong.to_owned(),
     };
     let is_server = matches!(url.value, ConfigValue::Secret(_));
     let mut problems = Vec::new();

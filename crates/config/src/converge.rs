@@ -297,9 +297,12 @@ fn read_reviewer(settings: &TypedSettings<'_>, name: &str) -> Result<ReviewerCon
 /// Creates the error of a value that only its own section can validate.
 fn bad_value(settings: &TypedSettings<'_>, key: &str, wrong: String) -> ConfigError {
     match settings.setting(key) {
-        Ok(setting) => {
-            ConfigProblem::BadValue { origin: setting.origin.clone(), key: key.to_owned(), wrong }.into()
+        Ok(setting) => ConfigProblem::BadValue {
+            origin: setting.origin.clone(),
+            key: key.to_owned(),
+            requirement: wrong,
         }
+        .into(),
         Err(error) => error,
     }
 }
@@ -357,7 +360,11 @@ impl BugteamVariables {
             WorkspaceOwnership::ALL.into_iter().find(|one| one.as_str() == word).ok_or_else(|| {
                 let wrong = format!("must be \"owned\", \"attach\" or \"auto\", not `{word}`");
                 let origin = ValueOrigin::Foreign(LIFECYCLE.to_owned());
-                ConfigError::from(ConfigProblem::BadValue { origin, key: "--lifecycle".to_owned(), wrong })
+                ConfigError::from(ConfigProblem::BadValue {
+                    origin,
+                    key: "--lifecycle".to_owned(),
+                    requirement: wrong,
+                })
             })
         });
         Ok(Self {

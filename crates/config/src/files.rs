@@ -19,22 +19,22 @@ pub const REPOSITORY_FILE: &str = ".truing.toml";
 ///
 /// # Errors
 /// [`ConfigProblem::Unreadable`] if the file cannot be read.
-pub fn operator_file(
+pub fn read_operator_file(
     environment: &Environment,
-    given: Option<&Path>,
+    config_flag: Option<&Path>,
 ) -> Result<Option<SourceFile>, ConfigError> {
     let variable = environment.get(CONFIG_VARIABLE).filter(|path| !path.is_empty()).map(Path::new);
-    if let Some(path) = given.or(variable) {
+    if let Some(path) = config_flag.or(variable) {
         return read_named_file(path, &environment.directory().join(path)).map(Some);
     }
-    match user_file(environment) {
+    match operator_file_path(environment) {
         Some(path) if path.exists() => read_named_file(&path, &path).map(Some),
         Some(_) | None => Ok(None),
     }
 }
 
 /// Returns the default path of the operator's file.
-pub fn user_file(environment: &Environment) -> Option<PathBuf> {
+pub fn operator_file_path(environment: &Environment) -> Option<PathBuf> {
     Some(environment.user_folder("XDG_CONFIG_HOME", ".config")?.join("truing/truing.toml"))
 }
 
@@ -43,7 +43,7 @@ pub fn user_file(environment: &Environment) -> Option<PathBuf> {
 ///
 /// # Errors
 /// [`ConfigProblem::RepositoryFile`], also for links and anything else that is no plain file.
-pub fn repository_file(root: &Path) -> Result<Option<SourceFile>, ConfigError> {
+pub fn read_repository_file(root: &Path) -> Result<Option<SourceFile>, ConfigError> {
     let path = root.join(REPOSITORY_FILE);
     let name = path.display().to_string();
     let unreadable = |reason: String| ConfigProblem::RepositoryFile { file: name.clone(), reason };
@@ -62,8 +62,8 @@ pub fn repository_file(root: &Path) -> Result<Option<SourceFile>, ConfigError> {
 ///
 /// # Errors
 /// [`ConfigProblem::Unreadable`] if it cannot be read.
-pub fn read_named_file(shown: &Path, path: &Path) -> Result<SourceFile, ConfigError> {
-    let name = shown.display().to_string();
+pub fn read_named_file(display_path: &Path, path: &Path) -> Result<SourceFile, ConfigError> {
+    let name = display_path.display().to_string();
     let text =
         text_of(path, MAX_FILE).map_err(|reason| ConfigProblem::Unreadable { file: name.clone(), reason })?;
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();

@@ -23,17 +23,17 @@ pub struct ForgeConfig {
     /// Account of a Bitbucket Cloud token, for a token that may not query it.
     pub account: Option<String>,
     /// Accounts that wrote our comments earlier: ids and names; at Bitbucket Cloud only ids.
-    pub accounts: Vec<String>,
+    pub previous_accounts: Vec<String>,
     /// Secret of its webhooks.
     pub webhook_secret: SecretSource,
     /// Treatment of its webhooks while the kill switch is on; `None` for the default of its kind.
-    pub halted: Option<HaltPolicy>,
+    pub halt_policy: Option<HaltPolicy>,
     /// Key of the markers; `None` for `marker.key` beside the database, which is created once.
     pub marker_key: Option<SecretSource>,
     /// Keys that signed markers earlier.
     pub previous_marker_keys: Vec<SecretSource>,
     /// Time that a created item may stay invisible after its response was lost.
-    pub settle: Duration,
+    pub visibility_delay: Duration,
     /// Globs of the repositories to review, which [`crate::value::compile_repository_globs`] compiles; empty
     /// for all.
     pub repositories: Vec<String>,

@@ -65,7 +65,7 @@ const FIRST_KEYS: [&str; 10] = [
 
 /// Renders the same with only the keys that a first server needs, each with the first sentence of its
 /// description. The file fits on a screen.
-pub fn first_file(repository: Option<&str>) -> String {
+pub fn starter_file(repository: Option<&str>) -> String {
     let mut text = String::from(
         "# Configuration of truing: what a first server needs. All keys: `truing init --all`\n\
          # Lines with `# ` in front show defaults. Effective values: `truing config show`.\n",
@@ -282,7 +282,7 @@ fn default_as_toml(key: &ConfigKey) -> String {
             | ValueKind::Program
             | ValueKind::Model
             | ValueKind::Email
-            | ValueKind::Account
+            | ValueKind::AccountUuid
             | ValueKind::Text
             | ValueKind::Cron
             | ValueKind::Repository
@@ -336,7 +336,7 @@ fn schema_of(key: &ConfigKey) -> Json {
         ValueKind::Address => json!({ "type": "string", "pattern": "^.+:[0-9]+$" }),
         ValueKind::Integer(least, most) => json!({ "type": "integer", "minimum": least, "maximum": most }),
         ValueKind::Duration(..) => json!({ "type": "string", "pattern": DURATION_PATTERN }),
-        ValueKind::Choice { built, .. } => json!({ "enum": built }),
+        ValueKind::Choice { supported: built, .. } => json!({ "enum": built }),
         ValueKind::Flag => json!({ "type": "boolean" }),
         ValueKind::Url | ValueKind::Endpoint => {
             json!({ "type": "string", "format": "uri", "pattern": "^https?://" })
@@ -346,7 +346,7 @@ fn schema_of(key: &ConfigKey) -> Json {
         }
         ValueKind::Usd(most) => json!({ "type": "number", "minimum": 0, "maximum": most }),
         ValueKind::Name => json!({ "type": "string", "pattern": "^[!-~]+$" }),
-        ValueKind::Account => json!({ "type": "string", "pattern": "^(\\{[0-9A-Fa-f-]{36}\\})?$" }),
+        ValueKind::AccountUuid => json!({ "type": "string", "pattern": "^(\\{[0-9A-Fa-f-]{36}\\})?$" }),
         ValueKind::Email => json!({ "type": "string", "pattern": "^([^@:\\s]+@[^@:\\s]+)?$" }),
         ValueKind::Model => json!({ "type": "string", "pattern": "^([a-z][a-z0-9-]*)?$" }),
         ValueKind::Cron => json!({ "type": "string", "minLength": 9 }),
@@ -449,7 +449,7 @@ fn schema_of(key: &ConfigKey) -> Json {
             | ValueKind::Program
             | ValueKind::Model
             | ValueKind::Email
-            | ValueKind::Account
+            | ValueKind::AccountUuid
             | ValueKind::Text
             | ValueKind::Cron
             | ValueKind::Repository
@@ -501,7 +501,7 @@ fn type_in_words(kind: ValueKind) -> String {
         ValueKind::Duration(least, most) => {
             format!("length of time, {} to {}", FormattedDuration(least), FormattedDuration(most))
         }
-        ValueKind::Choice { built, .. } => {
+        ValueKind::Choice { supported: built, .. } => {
             built.iter().map(|word| format!("`\"{word}\"`")).collect::<Vec<_>>().join(", ")
         }
         ValueKind::Flag => "true or false".to_owned(),
@@ -511,7 +511,7 @@ fn type_in_words(kind: ValueKind) -> String {
         ValueKind::Text => "text".to_owned(),
         ValueKind::Cron => "cron pattern".to_owned(),
         ValueKind::Email => "e-mail address".to_owned(),
-        ValueKind::Account => "UUID in braces".to_owned(),
+        ValueKind::AccountUuid => "UUID in braces".to_owned(),
         ValueKind::Model => "the `NAME` of a `[model.NAME]`".to_owned(),
         ValueKind::Repository => "repository, `owner/name`".to_owned(),
         ValueKind::Branch => "branch".to_owned(),
@@ -554,7 +554,7 @@ fn type_in_words(kind: ValueKind) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{FIRST_KEYS, commented_file, first_file};
+    use super::{FIRST_KEYS, commented_file, starter_file};
 
     #[test]
     fn the_commented_file_serves_the_repository_that_is_given_alone() {
@@ -562,12 +562,12 @@ mod tests {
         let line = "# forge.github.repositories = []\n";
         assert!(without.contains(line), "{without}");
         assert_eq!(with, without.replace(line, "forge.github.repositories = [\"ada/shop\"]\n"));
-        for file in [first_file(None), first_file(Some("ada/shop"))] {
+        for file in [starter_file(None), starter_file(Some("ada/shop"))] {
             let keys = file.lines().filter(|line| line.contains(" = ")).count();
             assert_eq!(keys, FIRST_KEYS.len(), "{file}");
             assert!(file.lines().count() < 40, "{file}");
         }
-        assert!(first_file(Some("ada/shop")).contains("\nforge.github.repositories = [\"ada/shop\"]\n"));
+        assert!(starter_file(Some("ada/shop")).contains("\nforge.github.repositories = [\"ada/shop\"]\n"));
         let words = without.replace("\n# ", " ");
         assert!(words.contains("Truing serves every repository that the token sees"), "{words}");
     }

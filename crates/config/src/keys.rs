@@ -355,7 +355,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "forge.NAME.kind",
-        kind: ValueKind::Choice { built: &["github", "bitbucket", "bitbucket-dc"], planned: &[] },
+        kind: ValueKind::Choice { supported: &["github", "bitbucket", "bitbucket-dc"], planned: &[] },
         default: KeyDefault::Computed { words: "the forge's name", example: "\"github\"" },
         repository: RepositoryOverride::No,
         since: "0.1.0",
@@ -384,7 +384,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "forge.NAME.account",
-        kind: ValueKind::Account,
+        kind: ValueKind::AccountUuid,
         default: KeyDefault::Computed { words: "none: the forge is asked", example: "\"\"" },
         repository: RepositoryOverride::No,
         since: "0.1.0",
@@ -457,7 +457,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "forge.NAME.halted",
-        kind: ValueKind::Choice { built: &["refuse", "mark"], planned: &[] },
+        kind: ValueKind::Choice { supported: &["refuse", "mark"], planned: &[] },
         default: KeyDefault::Computed {
             words: "`refuse`, of a `bitbucket-dc` `mark`",
             example: "\"refuse\"",
@@ -522,7 +522,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "model.provider",
-        kind: ValueKind::Choice { built: PROVIDERS, planned: PLANNED_PROVIDERS },
+        kind: ValueKind::Choice { supported: PROVIDERS, planned: PLANNED_PROVIDERS },
         default: KeyDefault::Text("anthropic"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
@@ -621,7 +621,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "model.NAME.provider",
-        kind: ValueKind::Choice { built: PROVIDERS, planned: PLANNED_PROVIDERS },
+        kind: ValueKind::Choice { supported: PROVIDERS, planned: PLANNED_PROVIDERS },
         default: KeyDefault::Text("anthropic"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
@@ -698,7 +698,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "review.runtime",
-        kind: ValueKind::Choice { built: &["rules", "native", "sdk", "cli"], planned: &[] },
+        kind: ValueKind::Choice { supported: &["rules", "native", "sdk", "cli"], planned: &[] },
         default: KeyDefault::Text("rules"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
@@ -863,7 +863,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "review.existing",
-        kind: ValueKind::Choice { built: &["leave", "review"], planned: &[] },
+        kind: ValueKind::Choice { supported: &["leave", "review"], planned: &[] },
         default: KeyDefault::Text("leave"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
@@ -873,7 +873,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "review.tier",
-        kind: ValueKind::Choice { built: &["off", "rules", "once", "settled", "deep"], planned: &[] },
+        kind: ValueKind::Choice { supported: &["off", "rules", "once", "settled", "deep"], planned: &[] },
         default: KeyDefault::Computed {
             words: "`deep` with `review.specialists`, else `settled`",
             example: "\"settled\"",
@@ -887,7 +887,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "review.most",
-        kind: ValueKind::Choice { built: &["off", "rules", "once", "settled", "deep"], planned: &[] },
+        kind: ValueKind::Choice { supported: &["off", "rules", "once", "settled", "deep"], planned: &[] },
         default: KeyDefault::Computed { words: "`review.tier`", example: "\"settled\"" },
         repository: RepositoryOverride::No,
         since: "0.1.0",
@@ -921,7 +921,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "review.tools",
-        kind: ValueKind::Choice { built: &["off", "auto"], planned: &[] },
+        kind: ValueKind::Choice { supported: &["off", "auto"], planned: &[] },
         default: KeyDefault::Text("off"),
         repository: RepositoryOverride::SetsIfAllowed,
         since: "0.1.0",
@@ -991,7 +991,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "mcp.NAME.transport",
-        kind: ValueKind::Choice { built: &["stdio", "http", "sse"], planned: &[] },
+        kind: ValueKind::Choice { supported: &["stdio", "http", "sse"], planned: &[] },
         default: KeyDefault::Computed {
             words: "`stdio` with `command`, `http` (streamable HTTP) with `url`",
             example: "\"sse\"",
@@ -1085,7 +1085,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "tool.NAME.when",
-        kind: ValueKind::Choice { built: &["changed", "always", "never"], planned: &[] },
+        kind: ValueKind::Choice { supported: &["changed", "always", "never"], planned: &[] },
         default: KeyDefault::Text("changed"),
         repository: RepositoryOverride::SetsIfAllowed,
         since: "0.1.0",
@@ -1114,7 +1114,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "tool.NAME.scope",
-        kind: ValueKind::Choice { built: &["lines", "files"], planned: &[] },
+        kind: ValueKind::Choice { supported: &["lines", "files"], planned: &[] },
         default: KeyDefault::Text("lines"),
         repository: RepositoryOverride::SetsIfAllowed,
         since: "0.1.0",
@@ -1201,7 +1201,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "sandbox.level",
-        kind: ValueKind::Choice { built: &["full", "landlock", "none"], planned: &[] },
+        kind: ValueKind::Choice { supported: &["full", "landlock", "none"], planned: &[] },
         default: KeyDefault::Text("full"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
@@ -1423,7 +1423,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "converge.min_blocking_severity",
-        kind: ValueKind::Choice { built: &["P0", "P1", "P2"], planned: &[] },
+        kind: ValueKind::Choice { supported: &["P0", "P1", "P2"], planned: &[] },
         default: KeyDefault::Text("P2"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
@@ -1431,7 +1431,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "converge.event",
-        kind: ValueKind::Choice { built: &["COMMENT", "REQUEST_CHANGES"], planned: &[] },
+        kind: ValueKind::Choice { supported: &["COMMENT", "REQUEST_CHANGES"], planned: &[] },
         default: KeyDefault::Text("COMMENT"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
@@ -1771,7 +1771,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "sync.NAME.registry",
-        kind: ValueKind::Choice { built: &["pypi", "npm", "crates"], planned: &[] },
+        kind: ValueKind::Choice { supported: &["pypi", "npm", "crates"], planned: &[] },
         default: KeyDefault::Text("pypi"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
@@ -1836,7 +1836,7 @@ pub const KEYS: &[ConfigKey] = &[
     ConfigKey {
         path: "sync.NAME.constraint.style",
         kind: ValueKind::Choice {
-            built: &["keep", "exclusive-upper-next-patch", "exact", "caret", "vendored-version"],
+            supported: &["keep", "exclusive-upper-next-patch", "exact", "caret", "vendored-version"],
             planned: &[],
         },
         default: KeyDefault::Text("keep"),
@@ -1903,7 +1903,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "sync.NAME.version_rule",
-        kind: ValueKind::Choice { built: &["none", "patch-on-relax-minor-on-bump"], planned: &[] },
+        kind: ValueKind::Choice { supported: &["none", "patch-on-relax-minor-on-bump"], planned: &[] },
         default: KeyDefault::Text("none"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
@@ -2055,7 +2055,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "sync.NAME.mode",
-        kind: ValueKind::Choice { built: &["relax", "code"], planned: &[] },
+        kind: ValueKind::Choice { supported: &["relax", "code"], planned: &[] },
         default: KeyDefault::Text("relax"),
         repository: RepositoryOverride::No,
         since: "0.1.0",

@@ -17,7 +17,7 @@ pub enum ValueKind {
     /// One word of `built`. The words in `planned` have an error of their own, because documents name them.
     Choice {
         /// Words that this version supports.
-        built: &'static [&'static str],
+        supported: &'static [&'static str],
         /// Words that it does not support yet.
         planned: &'static [&'static str],
     },
@@ -30,7 +30,7 @@ pub enum ValueKind {
     /// A name without blanks, such as a model's.
     Name,
     /// The UUID of an account, with its braces.
-    Account,
+    AccountUuid,
     /// A program: a name to be found on `PATH`, or a path. A relative path starts at the file's folder.
     Program,
     /// The `NAME` of a `[model.NAME]`, or nothing.
@@ -122,7 +122,7 @@ impl ValueKind {
             Self::Program => "\"/usr/local/bin/claude\"",
             Self::Model => "\"other\"",
             Self::Email => "\"reviewer@example.com\"",
-            Self::Account => "\"{0f3a9c56-0000-4000-8000-000000000001}\"",
+            Self::AccountUuid => "\"{0f3a9c56-0000-4000-8000-000000000001}\"",
             Self::Text => "\"Follow {{package}}\"",
             Self::Cron => "\"0 10 * * MON\"",
             Self::Repository => "\"acme/shop\"",

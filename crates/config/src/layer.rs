@@ -216,7 +216,7 @@ impl LayerBuilder<'_> {
 
     fn report_bad_value(&mut self, start: usize, path: &[&str], wrong: String) {
         let key = path.join(".");
-        self.report_problem(start, |origin| ConfigProblem::BadValue { origin, key, wrong });
+        self.report_problem(start, |origin| ConfigProblem::BadValue { origin, key, requirement: wrong });
     }
 
     fn read_section(&mut self, path: &[&str], start: usize, section: &DeTable<'_>) {
@@ -247,7 +247,7 @@ impl LayerBuilder<'_> {
             (ValueKind::Secrets, DeValue::Array(places)) => self.read_secrets(path, places),
             (ValueKind::Headers, DeValue::Table(table)) => Ok(self.read_headers(path, table)),
             (ValueKind::Severities, DeValue::Table(table)) => Ok(self.read_severities(path, table)),
-            (ValueKind::Tiers, DeValue::Array(rules)) => self.read_tiers(path, rules),
+            (ValueKind::Tiers, DeValue::Array(rules)) => self.read_tier_rules(path, rules),
             (ValueKind::Instructions, DeValue::Array(all)) => self.read_instructions(path, all),
             (kind, value) => {
                 // A program of the repository is searched in each tree that is checked.

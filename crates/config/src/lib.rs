@@ -44,7 +44,9 @@ use truing_core::sandbox::SandboxLevel;
 use crate::environment::Environment;
 pub use budget::BudgetConfig;
 use converge::ConvergeConfig;
-pub use files::{REPOSITORY_FILE, operator_file, read_named_file, repository_file, user_file};
+pub use files::{
+    REPOSITORY_FILE, operator_file_path, read_named_file, read_operator_file, read_repository_file,
+};
 pub use forges::ForgeConfig;
 use keys::{ConfigKey, NamedSection, RepositoryOverride, SECTIONS};
 use layer::{FileOwner, KeyFlag, SectionNames, SourceFile};
@@ -86,7 +88,7 @@ pub struct Config {
     /// MCP servers by name, whose tools a model may call.
     pub mcp: BTreeMap<String, McpConfig>,
     /// Configured linters, in the order of their names.
-    pub tools: Vec<ToolConfig>,
+    pub linters: Vec<ToolConfig>,
     /// Settings of the rules, from section `rules`.
     pub rules: RulesConfig,
     /// Settings of the models' prompts, from section `prompts`.
@@ -104,11 +106,11 @@ pub struct Config {
     /// Teams by name, from sections `team.NAME`.
     pub teams: BTreeMap<String, TeamConfig>,
     /// Daily limits of repositories that have their own, by `owner/name`.
-    pub repositories: BTreeMap<String, MicroUsd>,
+    pub repository_day_limits: BTreeMap<String, MicroUsd>,
     /// Prices of models, by name.
     pub prices: BTreeMap<String, DeclaredPrice>,
     /// Jobs that follow an upstream package, by name.
-    pub jobs: BTreeMap<String, JobConfig>,
+    pub sync_jobs: BTreeMap<String, JobConfig>,
     /// Recipients of notices, from section `notify`.
     pub notify: NotifyConfig,
     /// Destination of traces, from section `telemetry`.
@@ -117,7 +119,7 @@ pub struct Config {
     pub retention: RetentionConfig,
     settings: BTreeMap<String, EffectiveSetting>,
     names: SectionNames,
-    not_used: Vec<String>,
+    denied_keys: Vec<String>,
 }
 
 /// Section `server` of the configuration.
@@ -126,7 +128,7 @@ pub struct ServerConfig {
     /// Address to listen on.
     pub listen: SocketAddr,
     /// Separate address of `/metrics`; `None` if it is on `listen`.
-    pub metrics: Option<SocketAddr>,
+    pub metrics_listen: Option<SocketAddr>,
     /// Maximum number of leases that a process holds at once.
     pub concurrency: usize,
     /// Maximum number for one owner's repositories; 0 means no separate limit.
@@ -136,9 +138,9 @@ pub struct ServerConfig {
     /// Interval of lease renewals; less than two thirds of `lease`.
     pub heartbeat: Duration,
     /// Interval at which the scheduler looks for due slots.
-    pub poll: Duration,
+    pub slot_poll_interval: Duration,
     /// Interval at which the forges are asked for open pull requests.
-    pub sweep: Duration,
+    pub forge_poll_interval: Duration,
     /// Maximum number of webhooks per second from one source; 0 means no limit.
     pub rate_limit: u32,
     /// Networks of proxies whose information about a webhook's sender is trusted.
@@ -170,9 +172,9 @@ pub struct SandboxConfig {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TeamConfig {
     /// Globs of its repositories, which [`value::compile_repository_globs`] compiles.
-    pub repos: Vec<String>,
+    pub repositories: Vec<String>,
     /// Limit of its monthly cost; `None` for no limit.
-    pub month: Option<MicroUsd>,
+    pub monthly_limit: Option<MicroUsd>,
 }
 
 /// Section `notify` of the configuration.
@@ -328,13 +330,13 @@ impl Config {
             }
         }
         not_used.sort();
-        Ok(Self { not_used, ..Self::from_settings(settings, names)? })
+        Ok(Self { denied_keys: not_used, ..Self::from_settings(settings, names)? })
     }
 
     /// Returns the keys, and tools without any, that the repository's own file sets although the operator
     /// does not permit it.
     pub fn denied_repository_keys(&self) -> &[String] {
-        &self.not_used
+        &self.denied_keys
     }
 
     /// Adds one more forge, with only its name configured.
@@ -382,7 +384,7 @@ impl Config {
             .filter(|(_, setting)| setting.origin != ValueOrigin::Default)
             .map(|(key, setting)| (key.clone(), setting.origin.clone()))
             .collect();
-        Self::read_typed(settings, names).map_err(|error| {
+        Self::read_typed_config(settings, names).map_err(|error| {
             error.with_place(|section| {
                 let is_in = |key: &str| key.strip_prefix(section).is_some_and(|rest| rest.starts_with('.'));
                 let inside = set.iter().filter(|(key, _)| is_in(key));
@@ -391,82 +393,84 @@ impl Config {
         })
     }
 
-    fn read_typed(
+    fn read_typed_config(
         settings: BTreeMap<String, EffectiveSetting>,
         names: SectionNames,
     ) -> Result<Self, ConfigError> {
-        let of = TypedSettings(&settings);
+        let typed = TypedSettings(&settings);
         let config = Self {
-            store: of.store()?,
+            store: typed.store()?,
             server: ServerConfig {
-                listen: of.address("server.listen")?,
-                metrics: of.address_if_any("server.metrics_listen")?,
-                concurrency: of.number("server.concurrency")?,
-                concurrency_per_owner: of.number("server.concurrency_per_owner")?,
-                lease: of.duration("server.lease")?,
-                heartbeat: of.duration("server.heartbeat")?,
-                poll: of.duration("server.poll")?,
-                sweep: of.duration("server.sweep")?,
-                rate_limit: of.number("server.rate_limit")?,
-                trusted_proxies: of.networks("server.trusted_proxies")?,
+                listen: typed.address("server.listen")?,
+                metrics_listen: typed.address_if_any("server.metrics_listen")?,
+                concurrency: typed.number("server.concurrency")?,
+                concurrency_per_owner: typed.number("server.concurrency_per_owner")?,
+                lease: typed.duration("server.lease")?,
+                heartbeat: typed.duration("server.heartbeat")?,
+                slot_poll_interval: typed.duration("server.poll")?,
+                forge_poll_interval: typed.duration("server.sweep")?,
+                rate_limit: typed.number("server.rate_limit")?,
+                trusted_proxies: typed.networks("server.trusted_proxies")?,
             },
-            forges: read_each(&names, NamedSection::Forge, |name| of.forge(name))?,
-            model: model::read_section(&of, names.get(&NamedSection::Model))?,
-            models: read_each(&names, NamedSection::Model, |name| model::read_named(&of, name))?,
-            roles: model::read_roles(&of, names.get(&NamedSection::Model))?,
-            review: review::read_section(&of)?,
-            mcp: read_each(&names, NamedSection::Mcp, |name| mcp::read_section(&of, name))?,
-            tools: tool::read_tools(&of, names.get(&NamedSection::Tool))?,
-            rules: rules::read_section(&of)?,
-            prompts: PromptsConfig { dir: of.path("prompts.dir")? },
-            policy: PolicyConfig { dir: of.path("policy.dir")? },
-            sandbox: SandboxConfig { level: of.choice("sandbox.level", SandboxLevel::from_name)? },
-            verify: verify::read_section(&of)?,
+            forges: read_named_sections(&names, NamedSection::Forge, |name| typed.forge(name))?,
+            model: model::read_section(&typed, names.get(&NamedSection::Model))?,
+            models: read_named_sections(&names, NamedSection::Model, |name| model::read_named(&typed, name))?,
+            roles: model::read_roles(&typed, names.get(&NamedSection::Model))?,
+            review: review::read_section(&typed)?,
+            mcp: read_named_sections(&names, NamedSection::Mcp, |name| mcp::read_section(&typed, name))?,
+            linters: tool::read_tools(&typed, names.get(&NamedSection::Tool))?,
+            rules: rules::read_section(&typed)?,
+            prompts: PromptsConfig { dir: typed.path("prompts.dir")? },
+            policy: PolicyConfig { dir: typed.path("policy.dir")? },
+            sandbox: SandboxConfig { level: typed.choice("sandbox.level", SandboxLevel::from_name)? },
+            verify: verify::read_section(&typed)?,
             converge: converge::read_section(
-                &of,
+                &typed,
                 names.get(&NamedSection::Reviewer),
                 names.get(&NamedSection::Model),
             )?,
-            budget: budget::read_section(&of)?,
-            teams: read_each(&names, NamedSection::Team, |name| {
+            budget: budget::read_section(&typed)?,
+            teams: read_named_sections(&names, NamedSection::Team, |name| {
                 Ok(TeamConfig {
-                    repos: of.list(&format!("team.{name}.repos"))?,
-                    month: of.usd_if_any(&format!("team.{name}.month_usd"))?,
+                    repositories: typed.list(&format!("team.{name}.repos"))?,
+                    monthly_limit: typed.usd_if_any(&format!("team.{name}.month_usd"))?,
                 })
             })?,
-            repositories: read_each(&names, NamedSection::Repo, |name| {
-                of.usd_if_any(&format!("repo.{name}.day_usd"))
+            repository_day_limits: read_named_sections(&names, NamedSection::Repo, |name| {
+                typed.usd_if_any(&format!("repo.{name}.day_usd"))
             })?
             .into_iter()
             .filter_map(|(name, limit)| Some((name, limit?)))
             .collect(),
-            prices: read_each(&names, NamedSection::Price, |name| of.price(name))?,
-            jobs: read_each(&names, NamedSection::Sync, |name| sync::read_section(&of, name))?,
+            prices: read_named_sections(&names, NamedSection::Price, |name| typed.price(name))?,
+            sync_jobs: read_named_sections(&names, NamedSection::Sync, |name| {
+                sync::read_section(&typed, name)
+            })?,
             notify: NotifyConfig {
-                webhook: of.secret("notify.webhook")?,
-                smtp: of.secret("notify.smtp")?,
-                smtp_password: of.secret("notify.smtp_password")?,
+                webhook: typed.secret("notify.webhook")?,
+                smtp: typed.secret("notify.smtp")?,
+                smtp_password: typed.secret("notify.smtp_password")?,
             },
             telemetry: TelemetryConfig {
-                otlp_endpoint: of.url_if_any("telemetry.otlp_endpoint")?,
-                headers: of.secret("telemetry.headers")?,
-                capture_content: of.flag("telemetry.capture_content")?,
+                otlp_endpoint: typed.url_if_any("telemetry.otlp_endpoint")?,
+                headers: typed.secret("telemetry.headers")?,
+                capture_content: typed.flag("telemetry.capture_content")?,
             },
             retention: RetentionConfig {
-                runs: of.duration("retention.runs")?,
-                audit: of.duration("retention.audit")?,
+                runs: typed.duration("retention.runs")?,
+                audit: typed.duration("retention.audit")?,
             },
             settings: BTreeMap::new(),
             names: SectionNames::new(),
-            not_used: Vec::new(),
+            denied_keys: Vec::new(),
         };
-        ConfigError::if_any(conflict::find_conflicts(&of, &config.forges)?)?;
+        ConfigError::if_any(conflict::find_conflicts(&typed, &config.forges)?)?;
         Ok(Self { settings, names, ..config })
     }
 }
 
 /// Reads all sections of a kind that has names.
-fn read_each<T>(
+fn read_named_sections<T>(
     names: &SectionNames,
     named: NamedSection,
     read: impl Fn(&str) -> Result<T, ConfigError>,

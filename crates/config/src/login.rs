@@ -48,9 +48,12 @@ pub(super) fn former_accounts(
             "must hold UUIDs with their braces, such as `{{0f3a9c56-…}}`, not `{account}`: at Bitbucket \
              Cloud anybody may take a name"
         );
-        return Err(
-            ConfigProblem::BadValue { origin: settings.setting(&key)?.origin.clone(), key, wrong }.into()
-        );
+        return Err(ConfigProblem::BadValue {
+            origin: settings.setting(&key)?.origin.clone(),
+            key,
+            requirement: wrong,
+        }
+        .into());
     }
     Ok(accounts)
 }

@@ -30,7 +30,7 @@ pub enum McpTransport {
         /// Program and its arguments.
         command: Vec<String>,
         /// Folders that it may read.
-        read: Vec<PathBuf>,
+        readable_folders: Vec<PathBuf>,
         /// Variables that are passed to it.
         env: Vec<String>,
         /// Hosts that it may connect to; empty for no network.
@@ -83,7 +83,7 @@ pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<M
     let wrong = |key: &str, wrong: &str| match settings.setting(&path(key)) {
         Ok(setting) => {
             let (origin, wrong) = (setting.origin.clone(), wrong.to_owned());
-            ConfigError::from(ConfigProblem::BadValue { origin, key: path(key), wrong })
+            ConfigError::from(ConfigProblem::BadValue { origin, key: path(key), requirement: wrong })
         }
         Err(error) => error,
     };
@@ -100,7 +100,7 @@ pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<M
     let hosts: Vec<McpHost> = hosts.collect::<Result<_, _>>()?;
     let forge = settings.name_if_any(&path("forge"))?;
     // Keys that only one kind of transport has.
-    for (key, is_said, fits, ways) in [
+    for (key, is_set, fits, ways) in [
         ("read", !read.is_empty(), !command.is_empty(), "a `command`"),
         ("env", !env.is_empty(), !command.is_empty(), "a `command`"),
         ("hosts", !hosts.is_empty(), !command.is_empty(), "a `command`"),
@@ -108,19 +108,19 @@ pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<M
         ("headers", !headers.is_empty(), url.is_some(), "a `url`"),
         ("transport", transport.is_some(), forge.is_none(), "a `command` or a `url`"),
     ] {
-        if is_said && !fits {
+        if is_set && !fits {
             return Err(wrong(key, &format!("goes with {ways}")));
         }
     }
     if token.is_some() && headers.keys().any(|name| name.eq_ignore_ascii_case("authorization")) {
         return Err(wrong("headers", "must not set `Authorization` beside `token`, which is sent in it"));
     }
-    let way = match ((!command.is_empty()).then_some(command), url, forge) {
+    let server_transport = match ((!command.is_empty()).then_some(command), url, forge) {
         (None, None, None) => {
             return Err(wrong("command", "or `url` or `forge` is required"));
         }
         (Some(command), None, None) if matches!(transport, Some(TransportKind::Stdio) | None) => {
-            McpTransport::Program { command, read, env, hosts }
+            McpTransport::Program { command, readable_folders: read, env, hosts }
         }
         (None, Some(url), None) if transport == Some(TransportKind::Sse) => {
             McpTransport::Sse { url, token, headers }
@@ -154,7 +154,7 @@ pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<M
     }
     let max_output = usize::try_from(settings.number::<i64>(&path("max_output"))?);
     Ok(McpConfig {
-        transport: way,
+        transport: server_transport,
         tools,
         timeout: settings.duration(&path("timeout"))?,
         max_output: max_output.map_err(|_| table_mismatch(&path("max_output")))?,

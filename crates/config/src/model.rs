@@ -128,7 +128,7 @@ pub(super) fn known_model(
     {
         let origin = settings.setting(key)?.origin.clone();
         let wrong = unknown_model_message(name, models.into_iter().flatten());
-        return Err(ConfigProblem::BadValue { origin, key: key.to_owned(), wrong }.into());
+        return Err(ConfigProblem::BadValue { origin, key: key.to_owned(), requirement: wrong }.into());
     }
     Ok(name)
 }
@@ -142,7 +142,7 @@ fn read_model(settings: &TypedSettings<'_>, section: &str) -> Result<ModelConfig
     let path = |key: &str| format!("{section}.{key}");
     let needed = |key: &str| {
         let (key, wrong) = (path(key), "has to be said".to_owned());
-        ConfigProblem::BadValue { origin: ValueOrigin::Default, key, wrong }
+        ConfigProblem::BadValue { origin: ValueOrigin::Default, key, requirement: wrong }
     };
     let provider = settings.choice(&path("provider"), |word| match word {
         "anthropic" => Some(ProviderKind::Anthropic),

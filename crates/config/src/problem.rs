@@ -116,12 +116,12 @@ pub enum ConfigProblem {
     #[error("{origin}: `{key}` cannot be set by a repository")]
     NotForRepository { origin: ValueOrigin, key: String },
     /// A value that is invalid for its key.
-    #[error("{origin}: `{key}` {wrong}")]
+    #[error("{origin}: `{key}` {requirement}")]
     BadValue {
         origin: ValueOrigin,
         key: String,
         /// Description of the required value.
-        wrong: String,
+        requirement: String,
     },
     /// A value whose feature is not in this build.
     #[error("{origin}: `{key}`: \"{word}\" is not built in this version of truing")]
@@ -212,7 +212,7 @@ impl ConfigProblem {
     /// Creates the problem of a value of `key`, set at `origin`.
     pub(crate) fn from_value_error(origin: ValueOrigin, key: String, wrong: ConfigValueError) -> Self {
         match wrong {
-            ConfigValueError::Value(wrong) => Self::BadValue { origin, key, wrong },
+            ConfigValueError::Value(wrong) => Self::BadValue { origin, key, requirement: wrong },
             ConfigValueError::Planned { word, built } => Self::NotBuilt { origin, key, word, built },
             ConfigValueError::Literal => Self::LiteralSecret { origin, key },
         }
@@ -416,12 +416,17 @@ impl ConfigError {
     /// it.
     pub(crate) fn with_place(self, first_set: impl Fn(&str) -> Option<(String, ValueOrigin)>) -> Self {
         let placed = |problem: ConfigProblem| {
-            let ConfigProblem::BadValue { origin: ValueOrigin::Default, key, wrong } = &problem else {
+            let ConfigProblem::BadValue { origin: ValueOrigin::Default, key, requirement: wrong } = &problem
+            else {
                 return problem;
             };
             let set = key.rsplit_once('.').and_then(|(section, _)| first_set(section));
             let Some((other, origin)) = set else { return problem };
-            ConfigProblem::BadValue { origin, wrong: format!("{wrong} (`{other}` is set)"), key: key.clone() }
+            ConfigProblem::BadValue {
+                origin,
+                requirement: format!("{wrong} (`{other}` is set)"),
+                key: key.clone(),
+            }
         };
         let Self { first, other_problems, left_out } = self;
         Self {

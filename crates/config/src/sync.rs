@@ -286,9 +286,12 @@ fn parse_template(
 /// Creates the error of a value that only its own section can validate.
 fn bad_value(settings: &TypedSettings<'_>, key: &str, wrong: String) -> ConfigError {
     match settings.setting(key) {
-        Ok(setting) => {
-            ConfigProblem::BadValue { origin: setting.origin.clone(), key: key.to_owned(), wrong }.into()
+        Ok(setting) => ConfigProblem::BadValue {
+            origin: setting.origin.clone(),
+            key: key.to_owned(),
+            requirement: wrong,
         }
+        .into(),
         Err(error) => error,
     }
 }

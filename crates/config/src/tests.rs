@@ -60,7 +60,7 @@ fn without_anything_the_defaults_hold() {
         (config.server.lease, config.server.heartbeat),
         (Duration::from_secs(60), Duration::from_secs(10))
     );
-    assert_eq!(config.server.poll, Duration::from_secs(2));
+    assert_eq!(config.server.slot_poll_interval, Duration::from_secs(2));
     assert_eq!(
         (config.review.debounce, config.review.max_wait),
         (Duration::from_secs(15), Duration::from_secs(120))
@@ -854,7 +854,7 @@ fn the_operators_file_is_the_flags_then_the_variables_then_the_users_own() {
         let variables = config.map(|path| ("TRUING_CONFIG", path.to_owned()));
         let home = ("HOME", home.path().display().to_string());
         let environment = Environment::new(variables.into_iter().chain([home.clone()]), &home.1);
-        operator_file(&environment, given.map(Path::new)).map(|file| file.map(|file| file.text))
+        read_operator_file(&environment, given.map(Path::new)).map(|file| file.map(|file| file.text))
     };
     at("truing.toml");
     assert_eq!(of(None, None), Ok(None), "a truing.toml that lies about is not the operator's");
@@ -871,9 +871,9 @@ fn the_operators_file_is_the_flags_then_the_variables_then_the_users_own() {
 #[test]
 fn a_repositorys_file_must_be_a_plain_file() {
     let root = tempfile::tempdir().unwrap();
-    assert_eq!(repository_file(root.path()), Ok(None));
+    assert_eq!(read_repository_file(root.path()), Ok(None));
     std::os::unix::fs::symlink("/dev/zero", root.path().join(REPOSITORY_FILE)).unwrap();
-    assert_eq!(repository_file(root.path()).unwrap_err().first.code(), "config_unreadable");
+    assert_eq!(read_repository_file(root.path()).unwrap_err().first.code(), "config_unreadable");
 }
 
 /// Returns the lines of the commented file that have a key after a `#`, without that sign.
@@ -972,9 +972,9 @@ fn each_kind_of_forge_has_its_own_addresses_and_variables() {
     let own = of_file(&format!("[forge.bitbucket]\naccount = \"{uuid}\"")).unwrap();
     assert_eq!(own.forges["bitbucket"].account.as_deref(), Some(uuid));
     let former = of_file(&format!("[forge.bitbucket]\naccounts = [\"{uuid}\"]")).unwrap();
-    assert_eq!(former.forges["bitbucket"].accounts, [uuid]);
+    assert_eq!(former.forges["bitbucket"].previous_accounts, [uuid]);
     let names = of_file("[forge.bitbucket-dc]\napi_url = \"https://git.example.com\"\naccounts = [\"bot\"]");
-    assert_eq!(names.unwrap().forges["bitbucket-dc"].accounts, ["bot"]);
+    assert_eq!(names.unwrap().forges["bitbucket-dc"].previous_accounts, ["bot"]);
 }
 
 #[test]
@@ -982,7 +982,7 @@ fn webhooks_are_refused_or_marked_while_the_kill_switch_is_on_as_an_operator_say
     use truing_core::port::HaltPolicy;
     let of = |key: &str| {
         let config = of_file(&format!("[forge.bitbucket]\n{key}")).unwrap();
-        config.forges["bitbucket"].halted
+        config.forges["bitbucket"].halt_policy
     };
     assert_eq!(of(""), None, "by its kind");
     assert_eq!(of("halted = \"refuse\""), Some(HaltPolicy::Refuse));

@@ -47,7 +47,7 @@ pub struct ToolConfig {
     pub condition: ToolCondition,
     /// Exit codes of a successful run; never an empty list. `None` means 0 and 1 for a tool that is not
     /// known.
-    pub exit: Option<Vec<i32>>,
+    pub success_exit_codes: Option<Vec<i32>>,
     /// Timeout of a run.
     pub timeout: Duration,
     /// Findings that are reported.
@@ -104,7 +104,7 @@ fn read_tool(settings: &TypedSettings<'_>, name: &str) -> Result<ToolConfig, Con
     if paths.as_ref().is_some_and(Vec::is_empty) {
         let origin = settings.setting(&path("paths"))?.origin.clone();
         let wrong = "must hold at least one glob; `when = \"never\"` disables a tool".to_owned();
-        return Err(ConfigProblem::BadValue { origin, key: path("paths"), wrong }.into());
+        return Err(ConfigProblem::BadValue { origin, key: path("paths"), requirement: wrong }.into());
     }
     Ok(ToolConfig {
         name: name.to_owned(),
@@ -117,7 +117,7 @@ fn read_tool(settings: &TypedSettings<'_>, name: &str) -> Result<ToolConfig, Con
             "never" => Some(ToolCondition::Never),
             _ => None,
         })?,
-        exit: settings.if_any(&path("exit"), |value| {
+        success_exit_codes: settings.if_any(&path("exit"), |value| {
             if let ConfigValue::Codes(codes) = value { Some(codes.clone()) } else { None }
         })?,
         timeout: settings.duration(&path("timeout"))?,

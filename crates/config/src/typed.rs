@@ -252,14 +252,14 @@ impl TypedSettings<'_> {
             login: login::read_login(self, name, kind, email.as_deref(), account.as_deref())?,
             email,
             account,
-            accounts: login::former_accounts(self, name, kind)?,
+            previous_accounts: login::former_accounts(self, name, kind)?,
             webhook_secret: needed("webhook_secret")?,
-            halted: self.if_any(&path("halted"), |value| {
+            halt_policy: self.if_any(&path("halted"), |value| {
                 if let ConfigValue::Choice(word) = value { halt_policy(word) } else { None }
             })?,
             marker_key: self.secret(&path("marker_key"))?,
             previous_marker_keys: self.secrets(&path("previous_marker_keys"))?,
-            settle: self.duration(&path("settle"))?,
+            visibility_delay: self.duration(&path("settle"))?,
             repositories: self.list(&path("repositories"))?,
             config_branches: self.list(&path("config_branches"))?,
         })

@@ -38,12 +38,12 @@ use ids::{ids_in_toml, is_model, parse_id_table};
 pub use length::FormattedDuration;
 use length::parse_duration;
 pub use length::parse_milliseconds;
-use linter::{codes_in_toml, format_of_output, parse_exit_codes};
+use linter::{exit_codes_from_toml, parse_exit_codes, parse_output_format};
 pub(crate) use name::{NAME_PATTERN, is_name, parse_mirror_pair, parse_network, remove_duplicates};
 pub(crate) use places::add_header;
 use places::{no_headers, no_secrets, parse_headers, parse_secrets, place_in_toml, place_json};
 pub(super) use program::is_relative_program;
-use program::{no_command, no_commands, parse_command, parse_commands, parse_program};
+use program::{command_requirement, commands_requirement, parse_command, parse_commands, parse_program};
 pub(crate) use rule::severities_of;
 use rule::{is_rule, no_severities, parse_severities, severities_to_json};
 
@@ -96,7 +96,7 @@ impl ConfigValue {
             },
             ValueKind::Command => match parse_string_list(value) {
                 Some(words) => parse_command(words, folder),
-                None => Err(requirement_error(no_command())),
+                None => Err(requirement_error(command_requirement())),
             },
             ValueKind::Commands => {
                 let all = value
@@ -104,7 +104,7 @@ impl ConfigValue {
                     .map(|all| all.iter().map(|one| parse_string_list(one.get_ref())).collect());
                 match all {
                     Some(Some(all)) => parse_commands(all),
-                    Some(None) | None => Err(requirement_error(no_commands())),
+                    Some(None) | None => Err(requirement_error(commands_requirement())),
                 }
             }
             ValueKind::Secret => Err(match text {
@@ -113,9 +113,9 @@ impl ConfigValue {
             }),
             ValueKind::Secrets => Err(requirement_error(no_secrets())),
             ValueKind::Headers => Err(requirement_error(no_headers())),
-            ValueKind::Tiers => Err(requirement_error(tiers::no_tiers())),
-            ValueKind::Instructions => Err(requirement_error(instructions::no_instructions())),
-            ValueKind::Codes => codes_in_toml(value),
+            ValueKind::Tiers => Err(requirement_error(tiers::tier_list_form())),
+            ValueKind::Instructions => Err(requirement_error(instructions::instruction_list_form())),
+            ValueKind::Codes => exit_codes_from_toml(value),
             ValueKind::Ids => ids_in_toml(value),
             ValueKind::Severities => Err(requirement_error(no_severities())),
             ValueKind::Store(_)
@@ -125,7 +125,7 @@ impl ConfigValue {
             | ValueKind::Url
             | ValueKind::Endpoint
             | ValueKind::Name
-            | ValueKind::Account
+            | ValueKind::AccountUuid
             | ValueKind::Program
             | ValueKind::Model
             | ValueKind::Email
@@ -159,7 +159,8 @@ impl ConfigValue {
             }),
             ValueKind::Integer(least, most) => parse_integer(text, 10, least, most),
             ValueKind::Duration(least, most) => parse_duration(text, least, most),
-            ValueKind::Choice { built, planned } => match built.iter().find(|word| **word == text) {
+            ValueKind::Choice { supported: built, planned } => match built.iter().find(|word| **word == text)
+            {
                 Some(word) => Ok(Self::Choice(word)),
                 None if planned.contains(&text) => {
                     Err(ConfigValueError::Planned { word: text.to_owned(), built })
@@ -181,9 +182,11 @@ impl ConfigValue {
             ValueKind::Text => Err(requirement_error("hold some words")),
             ValueKind::Model if text.is_empty() => Ok(Self::Unset),
             ValueKind::Model if is_name(text) => Ok(Self::Name(text.to_owned())),
-            ValueKind::Email | ValueKind::Account if text.is_empty() => Ok(Self::Unset),
-            ValueKind::Account if is_uuid(text) => Ok(Self::Name(text.to_owned())),
-            ValueKind::Account => Err(requirement_error("be a UUID with its braces, such as `{0f3a9c56-…}`")),
+            ValueKind::Email | ValueKind::AccountUuid if text.is_empty() => Ok(Self::Unset),
+            ValueKind::AccountUuid if is_uuid(text) => Ok(Self::Name(text.to_owned())),
+            ValueKind::AccountUuid => {
+                Err(requirement_error("be a UUID with its braces, such as `{0f3a9c56-…}`"))
+            }
             ValueKind::Email if is_email(text) => Ok(Self::Name(text.to_owned())),
             ValueKind::Email => Err(requirement_error("be an e-mail address, `name@host`")),
             ValueKind::Model => Err(requirement_error("be the NAME of a `[model.NAME]`")),
@@ -235,7 +238,7 @@ impl ConfigValue {
                 text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect(),
                 folder,
             ),
-            ValueKind::Format => format_of_output(text),
+            ValueKind::Format => parse_output_format(text),
             ValueKind::Tiers if text.trim().is_empty() => Ok(Self::Tiers(Vec::new())),
             ValueKind::Tiers => tiers::rules_in_text(text).map(Self::Tiers),
             ValueKind::Instructions if text.trim().is_empty() => Ok(Self::Instructions(Vec::new())),
@@ -250,14 +253,14 @@ impl ConfigValue {
             ValueKind::Command if text.trim().is_empty() => Ok(Self::List(Vec::new())),
             ValueKind::Command => match serde_json::from_str::<Vec<String>>(text) {
                 Ok(words) => parse_command(words.iter().map(String::as_str).collect(), folder),
-                Err(_) => Err(requirement_error(no_command())),
+                Err(_) => Err(requirement_error(command_requirement())),
             },
             ValueKind::Commands if text.trim().is_empty() => Ok(Self::Commands(Vec::new())),
             ValueKind::Commands => match serde_json::from_str::<Vec<Vec<String>>>(text) {
                 Ok(all) => {
                     parse_commands(all.iter().map(|one| one.iter().map(String::as_str).collect()).collect())
                 }
-                Err(_) => Err(requirement_error(no_commands())),
+                Err(_) => Err(requirement_error(commands_requirement())),
             },
         }
     }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::holes::{ContractExemption, ExemptPart, TYPE, UNNAMED};
+use crate::exemptions::{ContractExemption, ExemptPart, TYPE, UNNAMED};
 use crate::openapi::{OpenapiDocument, count_matched_parameters};
 use crate::{ContractError, ForgeContract};
 
@@ -57,7 +57,7 @@ fn read_contract(
     };
     let document: Value = serde_json::from_str(&text).map_err(|error| failed(error.to_string()))?;
     let rest = OpenapiDocument::new(document, false)?;
-    Ok(Some(ForgeContract { base, rest, graphql: None, holes, undescribed }))
+    Ok(Some(ForgeContract { base, rest, graphql: None, exemptions: holes, undescribed_calls: undescribed }))
 }
 
 /// The message for a missing field `type`.
@@ -111,12 +111,8 @@ const DATA_CENTER_UNDESCRIBED: &[UndescribedCall] = &[
 type ExemptionExample = (&'static str, &'static str, u16, &'static str);
 
 /// Creates an exemption for a status that every request may return.
-const fn any_call_exemption(
-    status: u16,
-    reason: &'static str,
-    example: ExemptionExample,
-) -> ContractExemption {
-    ContractExemption { operation: "", excused: ExemptPart::Status(status), reason, example }
+const fn status_exemption(status: u16, reason: &'static str, example: ExemptionExample) -> ContractExemption {
+    ContractExemption { operation: "", exempt_part: ExemptPart::Status(status), reason, example }
 }
 
 /// Creates an exemption in the responses to all requests.
@@ -126,7 +122,12 @@ const fn response_exemption(
     reason: &'static str,
     example: ExemptionExample,
 ) -> ContractExemption {
-    ContractExemption { operation: "", excused: ExemptPart::Answer(ends, message_prefix), reason, example }
+    ContractExemption {
+        operation: "",
+        exempt_part: ExemptPart::ResponseField(ends, message_prefix),
+        reason,
+        example,
+    }
 }
 
 /// Creates an exemption in the bodies of all requests.
@@ -136,7 +137,12 @@ const fn request_exemption(
     reason: &'static str,
     example: ExemptionExample,
 ) -> ContractExemption {
-    ContractExemption { operation: "", excused: ExemptPart::Request(ends, message_prefix), reason, example }
+    ContractExemption {
+        operation: "",
+        exempt_part: ExemptPart::RequestField(ends, message_prefix),
+        reason,
+        example,
+    }
 }
 
 /// Addresses that the examples use.
@@ -257,13 +263,13 @@ const CLOUD_HOLES: &[ContractExemption] = &[
     ),
     ContractExemption {
         operation: "PUT /repositories/{workspace}/{repo_slug}/commit/{commit}/reports/{reportId}",
-        excused: ExemptPart::Answer(&[""], NO_TYPE),
+        exempt_part: ExemptPart::ResponseField(&[""], NO_TYPE),
         reason: OWN_FORM,
         example: ("PUT", REPORT, 400, r#"{"code": 400, "message": "m"}"#),
     },
     ContractExemption {
         operation: "GET /repositories/{workspace}/{repo_slug}/commit/{commit}/reports/{reportId}",
-        excused: ExemptPart::Answer(&[""], NO_TYPE),
+        exempt_part: ExemptPart::ResponseField(&[""], NO_TYPE),
         reason: OWN_FORM,
         example: ("GET", REPORT, 404, r#"{"code": 400, "message": "m"}"#),
     },
@@ -273,12 +279,12 @@ const CLOUD_HOLES: &[ContractExemption] = &[
         "lists of commits, and refusals, have JSON that is not described",
         ("GET", "/2.0/repositories/a/b/pullrequests/1/commits", 200, r#"{}"#),
     ),
-    any_call_exemption(
+    status_exemption(
         401,
         "a login that does not hold is refused by every call",
         ("GET", "/2.0/repositories/a/b", 401, ""),
     ),
-    any_call_exemption(403, "every call may be forbidden", ("GET", PULL, 403, "")),
+    status_exemption(403, "every call may be forbidden", ("GET", PULL, 403, "")),
 ];
 
 /// Behaviour of Data Center that its document does not describe.
@@ -297,7 +303,7 @@ const DATA_CENTER_HOLES: &[ContractExemption] = &[
     ),
     ContractExemption {
         operation: "POST /api/latest/projects/{projectKey}/repos/{repositorySlug}/commits/{commitId}/builds",
-        excused: ExemptPart::Request(&[""], "the call takes no body"),
+        exempt_part: ExemptPart::RequestField(&[""], "the call takes no body"),
         reason: "its body is described, but not as JSON: as of any media type",
         example: ("POST", "/rest/api/latest/projects/A/repos/b/commits/c/builds", 204, "{}"),
     },
@@ -316,7 +322,7 @@ const DATA_CENTER_HOLES: &[ContractExemption] = &[
     ContractExemption {
         operation: "GET /api/latest/projects/{projectKey}/repos/{repositorySlug}/pull-requests/\
                     {pullRequestId}/diff/{path}",
-        excused: ExemptPart::Answer(
+        exempt_part: ExemptPart::ResponseField(
             &["/contextLines", "/diffs", "/fromHash", "/toHash", "/whitespace"],
             UNNAMED,
         ),
@@ -387,7 +393,7 @@ const DATA_CENTER_HOLES: &[ContractExemption] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::holes::assert_exemptions_needed;
+    use crate::exemptions::assert_exemptions_needed;
 
     fn bitbucket_contracts() -> Vec<ForgeContract> {
         let all = [cloud_contract().unwrap(), data_center_contract().unwrap()];
@@ -400,14 +406,14 @@ mod tests {
     #[test]
     fn every_hole_is_one_and_is_excused_and_has_a_reason() {
         for contract in bitbucket_contracts() {
-            assert_exemptions_needed(&contract, contract.holes);
+            assert_exemptions_needed(&contract, contract.exemptions);
         }
     }
 
     #[test]
     fn calls_that_are_not_described_are_not() {
         for contract in bitbucket_contracts() {
-            for call in contract.undescribed {
+            for call in contract.undescribed_calls {
                 let name = format!("{} {}", call.method, call.template);
                 assert!(contract.operations().all(|known| known != name), "{name} is described by now");
                 assert!(!call.reason.is_empty());

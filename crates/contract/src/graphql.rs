@@ -18,9 +18,9 @@ const FIELDS: &[&str] = &["operationName", "query", "variables"];
 
 /// The parsed and validated schema of GitHub.
 #[derive(Debug)]
-pub(crate) struct GraphqlDocument(Valid<Schema>);
+pub(crate) struct GraphqlSchema(Valid<Schema>);
 
-impl GraphqlDocument {
+impl GraphqlSchema {
     pub(crate) fn new(text: &str) -> Result<Self, ContractError> {
         let schema = Schema::parse_and_validate(text, "github.graphql");
         schema.map(Self).map_err(|error| ContractError::Graphql(error.errors.to_string()))
@@ -38,7 +38,7 @@ impl GraphqlDocument {
             });
         };
         let empty = Map::new();
-        let request = exchange.request.and_then(Value::as_object).unwrap_or(&empty);
+        let request = exchange.request_body.and_then(Value::as_object).unwrap_or(&empty);
         for name in request.keys().filter(|name| !FIELDS.contains(&name.as_str())) {
             wrong(ExchangePart::Request, &format!("/{name}"), "not a field of a GraphQL request".into());
         }
@@ -78,18 +78,18 @@ impl GraphqlDocument {
             Err(error) => wrong(ExchangePart::Request, "/variables", error.to_string()),
         }
         // Errors come with status 200, too; other statuses come from an intermediary.
-        if let Some((200, answer)) = exchange.answer {
+        if let Some((200, answer)) = exchange.response {
             let data = answer.map_or(&Value::Null, |answer| &answer["data"]);
             let is_error = answer.is_some_and(|answer| answer["errors"].is_array());
             if let (Value::Null, true) = (data, is_error) {
                 return found;
             }
-            let walk = ResponseChecker { schema: &self.0, document: &document };
+            let checker = ResponseChecker { schema: &self.0, document: &document };
             let mut violations = Vec::new();
-            walk.check_object(&operation.selection_set, data, "/data", &mut violations);
+            checker.check_object(&operation.selection_set, data, "/data", &mut violations);
             violations
                 .into_iter()
-                .for_each(|(place, description)| wrong(ExchangePart::Answer(200), &place, description));
+                .for_each(|(place, description)| wrong(ExchangePart::ResponseBody(200), &place, description));
         }
         found
     }
@@ -202,10 +202,14 @@ mod tests {
     const ONE: &str = "query($id: ID!) { thread(id: $id) { id line side } }";
 
     fn find_violations(request: Value, answer: Value) -> Vec<String> {
-        let document = GraphqlDocument::new(SCHEMA).unwrap();
+        let document = GraphqlSchema::new(SCHEMA).unwrap();
         let (method, target) = ("POST", "/graphql");
-        let exchange =
-            WireExchange { method, target, request: Some(&request), answer: Some((200, Some(&answer))) };
+        let exchange = WireExchange {
+            method,
+            target,
+            request_body: Some(&request),
+            response: Some((200, Some(&answer))),
+        };
         document
             .check(&exchange)
             .into_iter()

@@ -8,8 +8,8 @@
 //! the documents are listed with their reasons (`holes`).
 
 mod bitbucket;
+mod exemptions;
 mod graphql;
-mod holes;
 mod openapi;
 mod schema;
 mod violation;
@@ -20,7 +20,7 @@ use flate2::read::GzDecoder;
 pub use violation::{ContractError, ContractViolation, ExchangePart, WireExchange};
 
 use bitbucket::UndescribedCall;
-use holes::{ContractExemption, HOLES};
+use exemptions::{ContractExemption, HOLES};
 
 /// GitHub's OpenAPI document, cut and packed.
 const OPENAPI: &[u8] = include_bytes!("../data/github-openapi.json.gz");
@@ -35,10 +35,10 @@ pub struct ForgeContract {
     /// The prefix of all addresses, which the document leaves out.
     base: &'static str,
     rest: openapi::OpenapiDocument,
-    graphql: Option<graphql::GraphqlDocument>,
-    holes: &'static [ContractExemption],
+    graphql: Option<graphql::GraphqlSchema>,
+    exemptions: &'static [ContractExemption],
     /// Requests to the forge that the document does not describe.
-    undescribed: &'static [UndescribedCall],
+    undescribed_calls: &'static [UndescribedCall],
 }
 
 impl ForgeContract {
@@ -52,9 +52,9 @@ impl ForgeContract {
         Ok(Self {
             base: "",
             rest: openapi::OpenapiDocument::new(serde_json::from_str(&text)?, true)?,
-            graphql: Some(graphql::GraphqlDocument::new(GRAPHQL)?),
-            holes: HOLES,
-            undescribed: &[],
+            graphql: Some(graphql::GraphqlSchema::new(GRAPHQL)?),
+            exemptions: HOLES,
+            undescribed_calls: &[],
         })
     }
 
@@ -82,11 +82,11 @@ impl ForgeContract {
     /// Returns the violations in an exchange that no exemption covers. Undescribed requests are not checked.
     pub fn check(&self, exchange: &WireExchange<'_>) -> Vec<ContractViolation> {
         let path = exchange.target.strip_prefix(self.base).unwrap_or(exchange.target);
-        if self.undescribed.iter().any(|call| call.matches(exchange.method, path)) {
+        if self.undescribed_calls.iter().any(|call| call.matches(exchange.method, path)) {
             return Vec::new();
         }
         let mut found = self.unfiltered_violations(exchange);
-        found.retain(|violation| !self.holes.iter().any(|hole| hole.covers(violation)));
+        found.retain(|violation| !self.exemptions.iter().any(|hole| hole.covers(violation)));
         found
     }
 

@@ -16,7 +16,7 @@ const BY_ID: (&str, &str) = ("/repositories/{id}", "/repos/{owner}/{repo}");
 #[derive(Debug)]
 pub(crate) struct OpenapiDocument {
     /// True if a repository's operations also exist at addresses with its id.
-    by_id: bool,
+    has_id_addresses: bool,
     components: Value,
     operations: Vec<ApiOperation>,
 }
@@ -42,7 +42,7 @@ struct LazySchema {
 }
 
 impl OpenapiDocument {
-    pub(crate) fn new(mut document: Value, by_id: bool) -> Result<Self, ContractError> {
+    pub(crate) fn new(mut document: Value, has_id_addresses: bool) -> Result<Self, ContractError> {
         convert_nullable(&mut document);
         let components = document["components"].take();
         let paths = document["paths"].as_object();
@@ -55,7 +55,7 @@ impl OpenapiDocument {
                 }
             }
         }
-        Ok(Self { by_id, components, operations })
+        Ok(Self { has_id_addresses: has_id_addresses, components, operations })
     }
 
     pub(crate) fn operations(&self) -> impl Iterator<Item = &str> {
@@ -68,7 +68,7 @@ impl OpenapiDocument {
         let fitting = self.operations.iter().filter(|operation| operation.method == exchange.method);
         // Of several matching operations, the one with the fewest parameters applies.
         let fitting = fitting.filter_map(|operation| {
-            Some((count_matched_parameters(&operation.template, path, self.by_id)?, operation))
+            Some((count_matched_parameters(&operation.template, path, self.has_id_addresses)?, operation))
         });
         let Some((_, operation)) = fitting.min_by_key(|(parameters, _)| *parameters) else {
             return vec![ContractViolation {
@@ -133,7 +133,7 @@ impl ApiOperation {
                 }
             }
         }
-        match (&self.request, exchange.request) {
+        match (&self.request, exchange.request_body) {
             (Some(body), Some(value)) => {
                 body.check(value, components, |location, description| {
                     report_violation(ExchangePart::Request, location, description);
@@ -144,8 +144,8 @@ impl ApiOperation {
             }
             (Some(_) | None, None) => {}
         }
-        let Some((status, answer)) = exchange.answer else { return found };
-        let part = ExchangePart::Answer(status);
+        let Some((status, answer)) = exchange.response else { return found };
+        let part = ExchangePart::ResponseBody(status);
         match (self.responses.get(&status.to_string()), answer) {
             (None, _) => {
                 report_violation(ExchangePart::Status(status), String::new(), "not among the call's".into());
@@ -195,13 +195,13 @@ fn coerce_to_schema_type(schema: &Value, text: &str) -> Value {
 }
 
 /// Returns the number of parameters of a template that a path matches; none if it does not match.
-pub(crate) fn count_matched_parameters(template: &str, path: &str, by_id: bool) -> Option<usize> {
-    let rest = path.strip_prefix("/repositories/").filter(|_| by_id);
-    let (of, by_id) = match rest.map(|rest| rest.split_once('/')) {
+pub(crate) fn count_matched_parameters(template: &str, path: &str, has_id_addresses: bool) -> Option<usize> {
+    let rest = path.strip_prefix("/repositories/").filter(|_| has_id_addresses);
+    let (of, has_id_addresses) = match rest.map(|rest| rest.split_once('/')) {
         Some(rest) => (template.strip_prefix(BY_ID.1)?, Some(rest.map_or("", |(_, rest)| rest))),
         None => (template, None),
     };
-    let path = by_id.unwrap_or(path).trim_start_matches('/');
+    let path = has_id_addresses.unwrap_or(path).trim_start_matches('/');
     let (of, mut parts): (Vec<_>, _) = (
         of.split('/').filter(|part| !part.is_empty()).collect(),
         path.split('/').filter(|part| !part.is_empty()),

@@ -36,9 +36,9 @@ pub struct WireExchange<'a> {
     /// Path and query of the address.
     pub target: &'a str,
     /// JSON of the request.
-    pub request: Option<&'a Value>,
+    pub request_body: Option<&'a Value>,
     /// Status and JSON of the response; none without a response.
-    pub answer: Option<(u16, Option<&'a Value>)>,
+    pub response: Option<(u16, Option<&'a Value>)>,
 }
 
 /// The part of an exchange.
@@ -49,7 +49,7 @@ pub enum ExchangePart {
     /// The status of the response.
     Status(u16),
     /// The body that came with this status.
-    Answer(u16),
+    ResponseBody(u16),
 }
 
 /// A deviation from the described contract.
@@ -70,7 +70,7 @@ impl fmt::Display for ContractViolation {
         match part {
             ExchangePart::Request => write!(f, "{operation}: request {location}: {description}"),
             ExchangePart::Status(status) => write!(f, "{operation}: status {status}: {description}"),
-            ExchangePart::Answer(status) => {
+            ExchangePart::ResponseBody(status) => {
                 write!(f, "{operation}: answer {status} {location}: {description}")
             }
         }

@@ -19,7 +19,6 @@
 //! if it stays silent the loop is degraded and cannot converge.
 
 mod act;
-mod again;
 mod audit_scope;
 mod exit;
 mod fix;
@@ -30,6 +29,7 @@ mod others;
 mod progress;
 pub mod readiness;
 pub mod record;
+mod retry;
 mod reviewed_clean;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -115,14 +115,14 @@ impl ReviewOutcome {
     pub fn from_model_review(
         coverage: &ReviewCoverage,
         runtime: ReviewRuntime,
-        part: ModelReviewStatus,
+        model_status: ModelReviewStatus,
     ) -> Self {
         let rules = Self { runtime, ..Self::from_rules_coverage(coverage) };
         let joined = |more: String| match &rules.reason {
             Some(reason) => format!("{more}; {reason}"),
             None => more,
         };
-        match (rules.kind, part) {
+        match (rules.kind, model_status) {
             (ReviewOutcomeKind::Skipped, _) | (_, ModelReviewStatus::Complete) => rules,
             (_, ModelReviewStatus::Partial(why)) => {
                 Self { kind: ReviewOutcomeKind::Partial, reason: Some(joined(why)), ..rules }
@@ -158,8 +158,8 @@ impl ReviewOutcome {
     /// Lowers `reviewed` to `partial` if the open findings of earlier reviews could not be read. `unread`:
     /// the reason.
     #[must_use]
-    pub fn with_unread_findings(self, unread: Option<&str>) -> Self {
-        match unread.filter(|_| self.kind == ReviewOutcomeKind::Reviewed) {
+    pub fn with_unread_findings(self, read_error: Option<&str>) -> Self {
+        match read_error.filter(|_| self.kind == ReviewOutcomeKind::Reviewed) {
             Some(why) => {
                 let reason = format!("records: the findings of earlier reviews could not be read: {why}");
                 Self { kind: ReviewOutcomeKind::Partial, reason: Some(reason), ..self }
@@ -215,13 +215,16 @@ pub struct ModelReviewDetail {
     pub denials: BTreeMap<String, u32>,
     /// Conversation ends by word (`done`, `turns`, `spend_cap`, …), with their number.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub ends: BTreeMap<String, u32>,
+    #[serde(rename = "ends")]
+    pub conversation_ends: BTreeMap<String, u32>,
     /// Number of rejected findings by reason.
     #[serde(default)]
-    pub dropped: BTreeMap<String, u32>,
+    #[serde(rename = "dropped")]
+    pub rejected_findings: BTreeMap<String, u32>,
     /// MCP servers that failed or lacked an expected operation, with the number of failures.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub servers_failed: BTreeMap<String, u32>,
+    #[serde(rename = "servers_failed")]
+    pub mcp_server_failures: BTreeMap<String, u32>,
     /// Memory and skills given to the model by the repository and the operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<ModelMemory>,
@@ -255,10 +258,12 @@ pub struct SpecialistResult {
     /// Cost of these answers.
     pub cost_micro_usd: MicroUsd,
     /// Number of its accepted findings, before they were merged with those of the others.
-    pub found: u32,
+    #[serde(rename = "found")]
+    pub accepted_findings: u32,
     /// Reason for which its report is incomplete; none if it is complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub partial: Option<String>,
+    #[serde(rename = "partial")]
+    pub incomplete_reason: Option<String>,
 }
 
 /// Memory and skills that a model received from a repository and its operator.
@@ -268,7 +273,8 @@ pub struct ModelMemory {
     pub hash: String,
     /// Content of the repository itself and its source, for display; none if it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub own: Option<String>,
+    #[serde(rename = "own")]
+    pub repository_content: Option<String>,
     /// Places of the instructions for the changed paths: `truing.toml:14`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub instructions: Vec<String>,
@@ -291,30 +297,37 @@ pub struct ReviewDetail {
     pub base: Sha,
     pub outcome: ReviewOutcome,
     /// Number of open findings by severity, worst first.
-    pub open: Vec<(Severity, u32)>,
+    #[serde(rename = "open")]
+    pub open_finding_counts: Vec<(Severity, u32)>,
     /// Files that were read, and those that were not.
     pub coverage: ReviewCoverage,
     /// Spending limit at which the model stopped. A person is asked to raise it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub asks: Option<MicroUsd>,
+    #[serde(rename = "asks")]
+    pub reached_spending_limit: Option<MicroUsd>,
     /// Tier chosen for it. None for a review without a pull request, or by an older version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tier: Option<TierChoice>,
     /// Changes since the last review, if there was one and its commit is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub since: Option<ReviewIncrement>,
+    #[serde(rename = "since")]
+    pub increment: Option<ReviewIncrement>,
     /// Changed files that configure reviews. They do not apply to this review.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub configuring: Vec<RepoPath>,
+    #[serde(rename = "configuring")]
+    pub changed_config_files: Vec<RepoPath>,
     /// Suppression comments on added lines that suppress nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub suppressions: Vec<UnusedSuppression>,
+    #[serde(rename = "suppressions")]
+    pub unused_suppressions: Vec<UnusedSuppression>,
     /// Patterns of `rules.ignore` that match no file of the repository.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub idle_ignores: Vec<String>,
+    #[serde(rename = "idle_ignores")]
+    pub unused_ignore_patterns: Vec<String>,
     /// Data on the model's part; none if no model was called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub modelled: Option<ModelReviewDetail>,
+    #[serde(rename = "modelled")]
+    pub model_review: Option<ModelReviewDetail>,
     /// Tools whose findings it includes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<ToolRunResult>,
@@ -331,7 +344,7 @@ fn is_zero(count: &u32) -> bool {
 impl ReviewDetail {
     /// Returns the walkthrough of the change; empty if there is none.
     pub fn walkthrough(&self) -> &[WalkthroughLine] {
-        self.modelled.as_ref().map_or(&[], |did| did.walkthrough.as_slice())
+        self.model_review.as_ref().map_or(&[], |did| did.walkthrough.as_slice())
     }
 
     /// Begins a review of this head against this base, with nothing read yet.
@@ -341,15 +354,15 @@ impl ReviewDetail {
             head,
             base,
             outcome,
-            open: Vec::new(),
+            open_finding_counts: Vec::new(),
             coverage: ReviewCoverage::default(),
-            asks: None,
+            reached_spending_limit: None,
             tier: None,
-            since: None,
-            configuring: Vec::new(),
-            suppressions: Vec::new(),
-            idle_ignores: Vec::new(),
-            modelled: None,
+            increment: None,
+            changed_config_files: Vec::new(),
+            unused_suppressions: Vec::new(),
+            unused_ignore_patterns: Vec::new(),
+            model_review: None,
             tools: Vec::new(),
             outdated_dismissals: 0,
         }
@@ -401,9 +414,16 @@ impl ReviewRecord {
             let tokens = detail.tokens.total();
             self.model = Some(model).filter(|model| !model.is_empty());
             self.prompt_hash = Some(prompt_hash).filter(|hash| !hash.is_empty());
-            self.detail.modelled = Some(detail);
-            let id = ReviewStep::Agent;
-            self.steps.push(StepCost { id, turns, tokens, cost_micro_usd: cost, ms, denied: 0 });
+            self.detail.model_review = Some(detail);
+            let id = ReviewStep::Model;
+            self.steps.push(StepCost {
+                step: id,
+                turns,
+                tokens,
+                cost_micro_usd: cost,
+                duration_ms: ms,
+                denied_tool_calls: 0,
+            });
         }
         let now = self.ended;
         self.with_end_time(now)
@@ -413,20 +433,21 @@ impl ReviewRecord {
     #[must_use]
     pub fn with_end_time(mut self, now: UnixMillis) -> Self {
         self.ended = now;
-        let others = |step: &&StepCost<ReviewStep>| step.id != ReviewStep::Review;
-        let others = self.steps.iter().filter(others).map(|step| step.ms).fold(0, u64::saturating_add);
+        let others = |step: &&StepCost<ReviewStep>| step.step != ReviewStep::Review;
+        let others =
+            self.steps.iter().filter(others).map(|step| step.duration_ms).fold(0, u64::saturating_add);
         let ms = self.duration_ms().saturating_sub(others);
-        match self.steps.iter_mut().find(|step| step.id == ReviewStep::Review) {
-            Some(step) => step.ms = ms,
-            None => self.steps.insert(0, StepCost { ms, ..StepCost::zero(ReviewStep::Review) }),
+        match self.steps.iter_mut().find(|step| step.step == ReviewStep::Review) {
+            Some(step) => step.duration_ms = ms,
+            None => self.steps.insert(0, StepCost { duration_ms: ms, ..StepCost::zero(ReviewStep::Review) }),
         }
         self
     }
 
     /// Removes the cost, because another run's record has it.
     #[must_use]
-    pub fn without_cost(mut self) -> Self {
-        (self.model, self.prompt_hash, self.detail.modelled) = (None, None, None);
+    pub fn without_model_review(mut self) -> Self {
+        (self.model, self.prompt_hash, self.detail.model_review) = (None, None, None);
         self.with_model_review(None)
     }
 }
@@ -440,7 +461,8 @@ pub enum ReviewStep {
     /// All work but the model's part.
     Review,
     /// The part that the model performs.
-    Agent,
+    #[serde(rename = "agent")]
+    Model,
     /// The findings are recorded.
     Computed,
     /// The forge shows the findings.
@@ -449,7 +471,7 @@ pub enum ReviewStep {
 
 impl ReviewStep {
     /// All steps, in order.
-    pub const ALL: [Self; 5] = [Self::Prepared, Self::Review, Self::Agent, Self::Computed, Self::Published];
+    pub const ALL: [Self; 5] = [Self::Prepared, Self::Review, Self::Model, Self::Computed, Self::Published];
 }
 
 impl run::LoopStep for ReviewStep {
@@ -457,7 +479,7 @@ impl run::LoopStep for ReviewStep {
         match self {
             Self::Prepared => "prepared",
             Self::Review => "review",
-            Self::Agent => "agent",
+            Self::Model => "agent",
             Self::Computed => "computed",
             Self::Published => "published",
         }
@@ -467,7 +489,7 @@ impl run::LoopStep for ReviewStep {
         match self {
             Self::Prepared => "head and base are known",
             Self::Review => "read the change",
-            Self::Agent => "ask the model",
+            Self::Model => "ask the model",
             Self::Computed => "findings are recorded",
             Self::Published => "the review is shown",
         }

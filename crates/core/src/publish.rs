@@ -88,7 +88,8 @@ const PROPOSED: &str = "Proposed replacement of these lines:";
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct DesiredComment {
     /// Subject of the comment.
-    pub item: CommentSubject,
+    #[serde(rename = "item")]
+    pub subject: CommentSubject,
     /// Place of the comment; none for the summary. If the forge refuses the place, its kind may be lowered.
     pub place: Option<(AnchorKind, CodeLocation)>,
     /// Text without the marker.
@@ -100,7 +101,8 @@ pub struct DesiredComment {
     /// True if the replacement is shown as code where the forge does not offer to apply it. A rule's body
     /// already describes the fix; a model's fix is only here.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub is_proposed: bool,
+    #[serde(rename = "is_proposed")]
+    pub falls_back_to_code_block: bool,
     /// True if the thread should be resolved.
     pub resolved: bool,
     /// Comments on the subject that should be deleted.
@@ -114,11 +116,11 @@ impl DesiredComment {
     /// Creates the row of the summary.
     pub fn for_summary(body: String) -> Self {
         Self {
-            item: CommentSubject::Summary,
+            subject: CommentSubject::Summary,
             place: None,
             body,
             suggestion: None,
-            is_proposed: false,
+            falls_back_to_code_block: false,
             resolved: false,
             retraction: None,
             comment: None,
@@ -140,7 +142,7 @@ impl DesiredComment {
 
     fn suggestion_text(&self, bounds: &PublishLimits) -> Option<String> {
         let SuggestedFix { replacement } = self.suggestion.as_ref().filter(|_| !self.resolved)?;
-        match (bounds.suggestions, self.is_proposed) {
+        match (bounds.offers_suggestions, self.falls_back_to_code_block) {
             (true, _) => markdown::suggestion_block(replacement),
             (false, true) => Some(format!("{PROPOSED}\n\n{}", markdown::code_block("", replacement))),
             (false, false) => None,
@@ -149,10 +151,10 @@ impl DesiredComment {
 
     fn body_with_suggestion(&self, bounds: &PublishLimits, suggested: Option<String>) -> String {
         match suggested.map(|suggested| format!("\n\n{suggested}")) {
-            Some(end) if utf16_length(&end) < bounds.body / 2 => {
-                truncate_markdown(&self.body, bounds.body - utf16_length(&end)) + &end
+            Some(end) if utf16_length(&end) < bounds.max_body_length / 2 => {
+                truncate_markdown(&self.body, bounds.max_body_length - utf16_length(&end)) + &end
             }
-            Some(_) | None => truncate_markdown(&self.body, bounds.body),
+            Some(_) | None => truncate_markdown(&self.body, bounds.max_body_length),
         }
     }
 }
@@ -161,13 +163,13 @@ impl DesiredComment {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PublishLimits {
     /// Time for which a create request without a response may remain invisible.
-    pub settle: TimeSpan,
+    pub settle_delay: TimeSpan,
     /// Maximum length of a comment without its marker, in UTF-16 units.
-    pub body: usize,
+    pub max_body_length: usize,
     /// Maximum number of comments in one create request; not 0.
-    pub batch: usize,
+    pub max_batch_size: usize,
     /// True if the forge offers to apply replacements of lines.
-    pub suggestions: bool,
+    pub offers_suggestions: bool,
     /// True if the forge places a comment on code at its current head instead of a given commit.
     pub follows_head: bool,
 }
@@ -177,7 +179,7 @@ pub struct PublishLimits {
 pub struct ObservedComment {
     pub id: CommentId,
     /// Subject according to the marker.
-    pub item: CommentSubject,
+    pub subject: CommentSubject,
     /// Text without the marker.
     pub body: String,
     /// Current last line. None for a comment on a file or in the conversation, or if the forge does not
@@ -190,7 +192,7 @@ pub struct ObservedComment {
     /// Creation time by the forge's clock.
     pub created: UnixMillis,
     /// Rights to rewrite, adopt and delete it.
-    pub hold: CommentRights,
+    pub rights: CommentRights,
 }
 
 /// Our rights over one of our comments.
@@ -200,7 +202,7 @@ pub enum CommentRights {
     Ours,
     /// No rights: a former account of ours wrote it, and forges let no account edit comments of another. It
     /// still shows its finding. A former summary would stay outdated, so a new one is posted.
-    Former,
+    FormerAccount,
     /// No rights: its marker is signed with a key that we lack. It shows its subject and is left unchanged.
     UnknownKey,
 }
@@ -227,7 +229,7 @@ pub enum ThreadState {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct UnconfirmedComment {
     /// Subject of the comment.
-    pub item: CommentSubject,
+    pub subject: CommentSubject,
     /// Time at which its creation was recorded, or last failed.
     pub at: UnixMillis,
 }
@@ -262,7 +264,7 @@ pub enum PublishStep {
     /// Records an existing comment with the row's marker as the row's comment.
     Adopt {
         /// Subject of the row.
-        item: CommentSubject,
+        subject: CommentSubject,
         comment: CommentId,
     },
     /// Deletes a comment of ours: an exact duplicate without replies, one on a wrong line, or a retracted
@@ -270,13 +272,13 @@ pub enum PublishStep {
     Delete {
         comment: CommentId,
         /// Subject of the comment.
-        item: CommentSubject,
+        subject: CommentSubject,
     },
     /// Rewrites a comment in place because its text differs.
     Update {
         comment: CommentId,
         /// Subject of the comment.
-        item: CommentSubject,
+        subject: CommentSubject,
         /// New text without the marker.
         body: String,
     },
@@ -294,12 +296,12 @@ pub enum PublishStep {
     /// Posts these inline comments in one review.
     CreateReview {
         /// Subjects of the rows.
-        items: Vec<CommentSubject>,
+        subjects: Vec<CommentSubject>,
     },
     /// Posts one comment on a file.
     CreateFileComment {
         /// Subject of the row.
-        item: CommentSubject,
+        subject: CommentSubject,
     },
 }
 
@@ -335,22 +337,24 @@ pub enum PublishPlan {
 pub fn plan_publish(
     desired: &[DesiredComment],
     observed: &[ObservedComment],
-    pending: &[UnconfirmedComment],
-    bounds: &PublishLimits,
+    unconfirmed: &[UnconfirmedComment],
+    limits: &PublishLimits,
     now: UnixMillis,
 ) -> PublishPlan {
-    let (left, observed): (Vec<&ObservedComment>, Vec<&ObservedComment>) = observed
-        .iter()
-        .partition(|seen| seen.item == CommentSubject::Summary && seen.hold == CommentRights::Former);
+    let (left, observed): (Vec<&ObservedComment>, Vec<&ObservedComment>) =
+        observed.iter().partition(|seen| {
+            seen.subject == CommentSubject::Summary && seen.rights == CommentRights::FormerAccount
+        });
     let mut desired = desired.to_vec();
     for row in &mut desired {
         row.comment.take_if(|comment| left.iter().any(|seen| seen.id == *comment));
     }
     let is_shown = |item: &CommentSubject| {
-        observed.iter().any(|seen| seen.item == *item)
-            || desired.iter().any(|row| row.item == *item && row.comment.is_some())
+        observed.iter().any(|seen| seen.subject == *item)
+            || desired.iter().any(|row| row.subject == *item && row.comment.is_some())
     };
-    let open = pending.iter().filter(|one| !is_shown(&one.item)).map(|one| one.at + bounds.settle);
+    let open =
+        unconfirmed.iter().filter(|one| !is_shown(&one.subject)).map(|one| one.at + limits.settle_delay);
     if let Some(until) = open.filter(|until| *until > now).max() {
         return PublishPlan::Settling { until };
     }
@@ -359,25 +363,25 @@ pub fn plan_publish(
     let mut files = Vec::new();
     for row in &desired {
         let kind = row.place.as_ref().map(|(kind, _)| *kind);
-        let body = |seen: Option<&ObservedComment>| match (&row.item, seen) {
-            (CommentSubject::Summary, _) => render_summary_body(row, &desired, bounds),
-            (CommentSubject::Finding(_), Some(seen)) => row.body_keeping_suggestion(bounds, &seen.body),
-            (CommentSubject::Finding(_), None) => row.new_body(bounds),
+        let body = |seen: Option<&ObservedComment>| match (&row.subject, seen) {
+            (CommentSubject::Summary, _) => render_summary_body(row, &desired, limits),
+            (CommentSubject::Finding(_), Some(seen)) => row.body_keeping_suggestion(limits, &seen.body),
+            (CommentSubject::Finding(_), None) => row.new_body(limits),
         };
-        if plan_comment_update(row, body, &observed, bounds, &mut steps) || row.resolved {
+        if plan_comment_update(row, body, &observed, limits, &mut steps) || row.resolved {
             continue; // what is resolved before it was ever shown needs no comment
         }
-        match (&row.item, kind) {
+        match (&row.subject, kind) {
             (CommentSubject::Summary, _) => steps.push(PublishStep::CreateSummary { body: body(None) }),
-            (CommentSubject::Finding(_), Some(AnchorKind::Inline)) => review.push(row.item.clone()),
+            (CommentSubject::Finding(_), Some(AnchorKind::Inline)) => review.push(row.subject.clone()),
             (CommentSubject::Finding(_), Some(AnchorKind::File)) => {
-                files.push(PublishStep::CreateFileComment { item: row.item.clone() });
+                files.push(PublishStep::CreateFileComment { subject: row.subject.clone() });
             }
             (CommentSubject::Finding(_), Some(AnchorKind::Summary) | None) => {} // part of the summary's text
         }
     }
-    let reviews = review.chunks(bounds.batch.max(1));
-    steps.extend(reviews.map(|items| PublishStep::CreateReview { items: items.to_vec() }));
+    let reviews = review.chunks(limits.max_batch_size.max(1));
+    steps.extend(reviews.map(|items| PublishStep::CreateReview { subjects: items.to_vec() }));
     steps.extend(files);
     PublishPlan::Steps(steps)
 }
@@ -393,16 +397,17 @@ fn plan_comment_update(
     bounds: &PublishLimits,
     steps: &mut Vec<PublishStep>,
 ) -> bool {
-    let item = &row.item;
+    let item = &row.subject;
     let mut seen: Vec<&ObservedComment> =
-        observed.iter().copied().filter(|seen| seen.item == *item).collect();
+        observed.iter().copied().filter(|seen| seen.subject == *item).collect();
     if let Some(retraction) = row.retraction {
         let is_retracted = |seen: &&ObservedComment| {
-            seen.hold == CommentRights::Ours && (retraction == RetractionScope::Answered || !seen.has_replies)
+            seen.rights == CommentRights::Ours
+                && (retraction == RetractionScope::Answered || !seen.has_replies)
         };
         let retracted = seen.iter().copied().filter(is_retracted);
         steps.extend(
-            retracted.map(|seen| PublishStep::Delete { comment: seen.id.clone(), item: item.clone() }),
+            retracted.map(|seen| PublishStep::Delete { comment: seen.id.clone(), subject: item.clone() }),
         );
         seen.retain(|seen| !is_retracted(&&**seen));
         if seen.is_empty() {
@@ -410,22 +415,23 @@ fn plan_comment_update(
         }
     }
     let known = |seen: &ObservedComment| row.comment.as_ref() == Some(&seen.id);
-    seen.sort_by_key(|seen| (!known(seen), seen.hold, seen.created, &seen.id));
+    seen.sort_by_key(|seen| (!known(seen), seen.rights, seen.created, &seen.id));
     let Some((keep, others)) = seen.split_first() else {
         // The comment is known but missing, so a person has deleted it.
         return row.comment.is_some();
     };
     if is_on_wrong_line(row, keep, bounds) {
-        let astray = PublishStep::Delete { comment: keep.id.clone(), item: item.clone() };
+        let astray = PublishStep::Delete { comment: keep.id.clone(), subject: item.clone() };
         steps.push(astray);
         return false;
     }
-    if row.comment.is_none() && keep.hold == CommentRights::Ours {
-        steps.push(PublishStep::Adopt { item: item.clone(), comment: keep.id.clone() });
+    if row.comment.is_none() && keep.rights == CommentRights::Ours {
+        steps.push(PublishStep::Adopt { subject: item.clone(), comment: keep.id.clone() });
     }
     for other in others {
-        if is_same_text(&other.body, &keep.body) && other.hold == CommentRights::Ours && !other.has_replies {
-            steps.push(PublishStep::Delete { comment: other.id.clone(), item: item.clone() });
+        if is_same_text(&other.body, &keep.body) && other.rights == CommentRights::Ours && !other.has_replies
+        {
+            steps.push(PublishStep::Delete { comment: other.id.clone(), subject: item.clone() });
         }
     }
     if row.resolved && keep.thread.is_none() && row.place.is_some() {
@@ -434,17 +440,17 @@ fn plan_comment_update(
     let body = body(Some(keep));
     let changes = !is_same_text(&keep.body, &body);
     if let Some(thread) = &keep.thread {
-        let settle = match thread.state {
+        let changes_thread = match thread.state {
             ThreadState::Open => row.resolved,
-            ThreadState::ResolvedByUs => !row.resolved && keep.hold == CommentRights::Ours,
+            ThreadState::ResolvedByUs => !row.resolved && keep.rights == CommentRights::Ours,
             ThreadState::ResolvedByOthers => false,
         };
-        if changes && settle {
+        if changes && changes_thread {
             steps.push(PublishStep::SetResolved { thread: thread.id.clone(), resolved: row.resolved });
         }
     }
-    if changes && keep.hold == CommentRights::Ours {
-        steps.push(PublishStep::Update { comment: keep.id.clone(), item: item.clone(), body });
+    if changes && keep.rights == CommentRights::Ours {
+        steps.push(PublishStep::Update { comment: keep.id.clone(), subject: item.clone(), body });
     }
     true
 }
@@ -457,7 +463,7 @@ fn is_on_wrong_line(row: &DesiredComment, observed: &ObservedComment, bounds: &P
     let is_open = observed.thread.as_ref().is_some_and(|thread| thread.state == ThreadState::Open);
     bounds.follows_head
         && row.comment.is_none()
-        && observed.hold == CommentRights::Ours
+        && observed.rights == CommentRights::Ours
         && !observed.has_replies
         && is_open
         && observed.line.is_some_and(|line| line != place.end_line)
@@ -483,7 +489,7 @@ fn render_summary_body(
             Some((AnchorKind::Summary, place)) => {
                 let line = row.body.lines().next().unwrap_or_default();
                 let path = markdown::code_span(&place.path.to_string());
-                let id = match &row.item {
+                let id = match &row.subject {
                     CommentSubject::Finding(id) => format!(" (`{}`)", short_id(id)),
                     CommentSubject::Summary => String::new(),
                 };
@@ -493,10 +499,10 @@ fn render_summary_body(
         })
         .collect();
     if unplaced.is_empty() {
-        return truncate_markdown(&summary.body, bounds.body);
+        return truncate_markdown(&summary.body, bounds.max_body_length);
     }
     let mut list = "### Without a comment of their own\n".to_owned();
-    let room = bounds.body * LISTED_SHARE.0 / LISTED_SHARE.1;
+    let room = bounds.max_body_length * LISTED_SHARE.0 / LISTED_SHARE.1;
     let mut listed = 0;
     for line in unplaced.iter().take(MAX_LISTED) {
         if utf16_length(&list) + utf16_length(line) > room {
@@ -508,7 +514,7 @@ fn render_summary_body(
     if listed < unplaced.len() {
         list.push_str(&format!("\n- and {} more", unplaced.len() - listed));
     }
-    let room = bounds.body.saturating_sub(utf16_length(&list) + 2);
+    let room = bounds.max_body_length.saturating_sub(utf16_length(&list) + 2);
     format!("{}\n\n{list}", truncate_markdown(&summary.body, room))
 }
 

@@ -345,8 +345,9 @@ fn decide_outcome<T: Fn(&RepoPath) -> Option<String>>(
             is_said = true;
             let lines = || page.as_deref().and_then(|page| evidence_lines(verdict, outcome, &page.text));
             let may_look = verdict.path.as_ref().is_none_or(|path| reviewer.viewed_paths.contains(path));
-            let new =
-                || evidence::new_evidence(verdict, finding, outcome, head, replaced).filter(|_| may_look);
+            let new = || {
+                evidence::find_new_evidence(verdict, finding, outcome, head, replaced).filter(|_| may_look)
+            };
             match verdict.status {
                 RecheckStatus::StillThere => {
                     objects = true;

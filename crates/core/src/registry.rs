@@ -31,7 +31,7 @@ impl PackageRegistry {
     }
 
     /// Returns the name for display.
-    pub fn name(self) -> &'static str {
+    pub fn display_name(self) -> &'static str {
         match self {
             Self::Pypi => "PyPI",
             Self::Npm => "npm",

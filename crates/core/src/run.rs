@@ -82,7 +82,8 @@ pub trait LoopStep: Copy + Ord + Serialize + DeserializeOwned + Send + Sync + 's
 /// Cost of one step of a run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct StepCost<S> {
-    pub id: S,
+    #[serde(rename = "id")]
+    pub step: S,
     /// Number of answers from models.
     pub turns: u32,
     /// Tokens of these answers, input and output.
@@ -90,10 +91,12 @@ pub struct StepCost<S> {
     /// Price of these answers.
     pub cost_micro_usd: MicroUsd,
     /// Wall-clock time in milliseconds.
-    pub ms: u64,
+    #[serde(rename = "ms")]
+    pub duration_ms: u64,
     /// Calls of tools that the policy denied the models.
     #[serde(default, skip_serializing_if = "is_zero")]
-    pub denied: u32,
+    #[serde(rename = "denied")]
+    pub denied_tool_calls: u32,
 }
 
 fn is_zero(count: &u32) -> bool {
@@ -103,7 +106,14 @@ fn is_zero(count: &u32) -> bool {
 impl<S> StepCost<S> {
     /// Creates a step without any cost yet.
     pub fn zero(id: S) -> Self {
-        Self { id, turns: 0, tokens: 0, cost_micro_usd: MicroUsd(0), ms: 0, denied: 0 }
+        Self {
+            step: id,
+            turns: 0,
+            tokens: 0,
+            cost_micro_usd: MicroUsd(0),
+            duration_ms: 0,
+            denied_tool_calls: 0,
+        }
     }
 
     /// Adds the cost of one more execution; `more.id` is ignored.
@@ -111,8 +121,8 @@ impl<S> StepCost<S> {
         self.turns = self.turns.saturating_add(more.turns);
         self.tokens = self.tokens.saturating_add(more.tokens);
         self.cost_micro_usd = self.cost_micro_usd.plus(more.cost_micro_usd);
-        self.ms = self.ms.saturating_add(more.ms);
-        self.denied = self.denied.saturating_add(more.denied);
+        self.duration_ms = self.duration_ms.saturating_add(more.duration_ms);
+        self.denied_tool_calls = self.denied_tool_calls.saturating_add(more.denied_tool_calls);
     }
 }
 
@@ -188,8 +198,8 @@ impl<D: RunDetail> RunRecord<D> {
 
     /// Adds the cost of a step and ignores `more.id`.
     pub fn add_step_cost<T>(&mut self, id: D::Step, more: &StepCost<T>) {
-        let at = self.steps.partition_point(|step| step.id < id);
-        if self.steps.get(at).is_none_or(|step| step.id != id) {
+        let at = self.steps.partition_point(|step| step.step < id);
+        if self.steps.get(at).is_none_or(|step| step.step != id) {
             self.steps.insert(at, StepCost::zero(id));
         }
         if let Some(step) = self.steps.get_mut(at) {
@@ -210,7 +220,7 @@ impl<D: RunDetail> RunRecord<D> {
     /// Returns the number of tool calls that the policy denied the models of its steps. A review counts them
     /// by tool, in its detail.
     pub fn denied_tool_calls(&self) -> u32 {
-        self.steps.iter().map(|step| step.denied).fold(0, u32::saturating_add)
+        self.steps.iter().map(|step| step.denied_tool_calls).fold(0, u32::saturating_add)
     }
 
     /// Returns the wall-clock time in milliseconds.

@@ -32,7 +32,7 @@ impl SecretString {
     }
 
     /// Replaces this secret in a text, as a whole and each long word of it.
-    pub fn hide_in(&self, text: &str) -> String {
+    pub fn redact_from(&self, text: &str) -> String {
         let words = self.0.split_whitespace().filter(|word| word.len() >= MIN_HIDDEN_WORD);
         std::iter::once(self.0.as_str())
             .chain(words)
@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn a_secret_is_hidden_whole_and_by_its_long_words_and_a_word_that_is_none_is_left() {
-        let hidden = |secret: &str| SecretString::new(secret).hide_in("Bearer canary-12345 expected x");
+        let hidden = |secret: &str| SecretString::new(secret).redact_from("Bearer canary-12345 expected x");
         assert_eq!(hidden("Bearer canary-12345"), "*** expected x");
         assert_eq!(hidden("token canary-12345"), "Bearer *** expected x");
         assert_eq!(hidden("x"), "Bearer canary-12345 expected x");

@@ -38,7 +38,8 @@ pub struct Slot {
     pub version: SlotVersion,
     pub state: SlotState,
     /// Loop in progress, kept across the leases of its steps.
-    pub owner: Option<LoopKind>,
+    #[serde(rename = "owner")]
+    pub active_loop: Option<LoopKind>,
     /// Events not yet served, by loop.
     pub pending: PendingEvents,
     /// Current storm of events, kept until its end.
@@ -47,7 +48,8 @@ pub struct Slot {
     pub attempts: u32,
     /// Request of a person for the next converge step, if it differs from continuing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub wish: Option<ConvergeRequest>,
+    #[serde(rename = "wish")]
+    pub converge_request: Option<ConvergeRequest>,
 }
 
 /// Request of a person to a converge run, other than to continue.
@@ -69,7 +71,8 @@ pub enum SlotState {
     Waiting {
         at: UnixMillis,
         /// Reason for the wait.
-        why: WaitReason,
+        #[serde(rename = "why")]
+        reason: WaitReason,
     },
     /// A worker holds the lease.
     Leased {
@@ -78,17 +81,23 @@ pub enum SlotState {
         /// Time at which the lease is lost unless a heartbeat extends it.
         deadline: UnixMillis,
         /// Loop that was begun or continued.
-        of: LoopKind,
+        #[serde(rename = "of")]
+        loop_kind: LoopKind,
         /// Events pending for that loop at the time of the lease. A finish serves them; otherwise they become
         /// pending again.
-        serving: Option<UnservedEvents>,
+        #[serde(rename = "serving")]
+        claimed_events: Option<PendingEventTimes>,
         /// True if a person paused the slot meanwhile. It is then held as soon as the lease ends, for any
         /// reason.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        pausing: bool,
+        #[serde(rename = "pausing")]
+        pause_requested: bool,
     },
     /// No work is done until an event or a command releases it.
-    Held { why: HoldReason },
+    Held {
+        #[serde(rename = "why")]
+        reason: HoldReason,
+    },
 }
 
 /// Kinds of loops that a slot serves.
@@ -127,7 +136,7 @@ impl LoopKind {
     }
 
     /// Returns the wait reason if only the time is missing.
-    fn natural_wait(self) -> WaitReason {
+    fn default_wait_reason(self) -> WaitReason {
         match self {
             Self::Converge | Self::Sync => WaitReason::Scheduled,
             Self::Review => WaitReason::Debounce,
@@ -227,18 +236,18 @@ impl HoldReason {
 pub struct PendingEvents {
     /// Events for the review loop.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub review: Option<UnservedEvents>,
+    pub review: Option<PendingEventTimes>,
     /// Events for the converge loop.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub converge: Option<UnservedEvents>,
+    pub converge: Option<PendingEventTimes>,
     /// Events for the sync loop.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sync: Option<UnservedEvents>,
+    pub sync: Option<PendingEventTimes>,
 }
 
 impl PendingEvents {
     /// Returns the pending events of one loop.
-    pub fn for_loop(&self, loop_kind: LoopKind) -> Option<UnservedEvents> {
+    pub fn for_loop(&self, loop_kind: LoopKind) -> Option<PendingEventTimes> {
         match loop_kind {
             LoopKind::Review => self.review,
             LoopKind::Converge => self.converge,
@@ -246,7 +255,7 @@ impl PendingEvents {
         }
     }
 
-    fn events_mut(&mut self, loop_kind: LoopKind) -> &mut Option<UnservedEvents> {
+    fn events_mut(&mut self, loop_kind: LoopKind) -> &mut Option<PendingEventTimes> {
         match loop_kind {
             LoopKind::Review => &mut self.review,
             LoopKind::Converge => &mut self.converge,
@@ -262,24 +271,25 @@ impl PendingEvents {
 
 /// Times of the first and the last unserved event.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-pub struct UnservedEvents {
+pub struct PendingEventTimes {
     pub first: UnixMillis,
     pub last: UnixMillis,
     /// Time of a person's explicit request. It is served at once, even without changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub asked: Option<UnixMillis>,
+    #[serde(rename = "asked")]
+    pub requested_at: Option<UnixMillis>,
 }
 
-impl UnservedEvents {
+impl PendingEventTimes {
     fn new(now: UnixMillis) -> Self {
-        Self { first: now, last: now, asked: None }
+        Self { first: now, last: now, requested_at: None }
     }
 
     fn merge_with(self, other: Self) -> Self {
         Self {
             first: self.first.min(other.first),
             last: self.last.max(other.last),
-            asked: self.asked.max(other.asked),
+            requested_at: self.requested_at.max(other.requested_at),
         }
     }
 }
@@ -292,9 +302,11 @@ pub struct EventStorm {
     /// Time of its last event.
     pub last: UnixMillis,
     /// End of the storm, unless another event precedes it.
-    pub ends: UnixMillis,
+    #[serde(rename = "ends")]
+    pub end: UnixMillis,
     /// Number of reviews computed in it.
-    pub computed: u32,
+    #[serde(rename = "computed")]
+    pub review_count: u32,
 }
 
 impl Slot {
@@ -304,11 +316,11 @@ impl Slot {
             key,
             version: SlotVersion(0),
             state: SlotState::Idle,
-            owner: None,
+            active_loop: None,
             pending: PendingEvents::default(),
             storm: None,
             attempts: 0,
-            wish: None,
+            converge_request: None,
         }
     }
 
@@ -318,7 +330,7 @@ impl Slot {
         match &self.state {
             SlotState::Waiting { at, .. } => Some(*at),
             SlotState::Leased { deadline, .. } => Some(*deadline),
-            SlotState::Idle => self.storm.map(|storm| storm.ends),
+            SlotState::Idle => self.storm.map(|storm| storm.end),
             SlotState::Held { .. } => None,
         }
     }
@@ -326,17 +338,17 @@ impl Slot {
     /// Returns true if its row may be deleted.
     pub fn is_deletable(&self) -> bool {
         self.state == SlotState::Idle
-            && self.owner.is_none()
+            && self.active_loop.is_none()
             && self.pending.is_empty()
             && self.storm.is_none()
             && self.attempts == 0
-            && self.wish.is_none()
+            && self.converge_request.is_none()
     }
 
     /// Returns true if a review may be computed now without exceeding the storm's limit. A lease within a
     /// storm whose leading review is already computed (after a failed publish, for example) may only publish.
-    pub fn may_compute(&self, now: UnixMillis) -> bool {
-        self.storm.is_none_or(|storm| storm.computed == 0 || now >= storm.ends)
+    pub fn may_compute_review(&self, now: UnixMillis) -> bool {
+        self.storm.is_none_or(|storm| storm.review_count == 0 || now >= storm.end)
     }
 
     /// Returns the token of the current lease, if any.
@@ -352,12 +364,14 @@ impl fmt::Display for SlotState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Idle => f.write_str("idle"),
-            Self::Waiting { why, .. } => write!(f, "waiting ({})", why.as_str()),
-            Self::Leased { of, pausing: false, .. } => write!(f, "leased ({})", of.as_str()),
-            Self::Leased { of, pausing: true, .. } => {
+            Self::Waiting { reason: why, .. } => write!(f, "waiting ({})", why.as_str()),
+            Self::Leased { loop_kind: of, pause_requested: false, .. } => {
+                write!(f, "leased ({})", of.as_str())
+            }
+            Self::Leased { loop_kind: of, pause_requested: true, .. } => {
                 write!(f, "leased ({}), paused afterwards", of.as_str())
             }
-            Self::Held { why } => write!(f, "held ({})", why.as_str()),
+            Self::Held { reason: why } => write!(f, "held ({})", why.as_str()),
         }
     }
 }

@@ -36,7 +36,7 @@ pub enum PackageVersion {
 
 /// Reason for which a text is no valid version or range.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("`{text}` is not a valid {expected_form} of {}: {reason}", registry.name())]
+#[error("`{text}` is not a valid {expected_form} of {}: {reason}", registry.display_name())]
 pub struct VersionError {
     /// Text as it was given.
     text: String,
@@ -190,7 +190,7 @@ mod tests {
         for registry in PackageRegistry::ALL {
             let error = PackageVersion::parse(registry, "one").unwrap_err().to_string();
             assert!(
-                error.contains("`one` is not a valid version") && error.contains(registry.name()),
+                error.contains("`one` is not a valid version") && error.contains(registry.display_name()),
                 "{error}"
             );
         }

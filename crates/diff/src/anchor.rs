@@ -29,7 +29,7 @@ pub enum AnchorKind {
 /// The reason that a comment is not on all lines that it refers to.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum AnchorReason {
+pub enum InexactAnchorReason {
     /// Only a part of the lines is in the diff, or they are in more than one hunk. The comment is on the
     /// lines of the hunk with most of them.
     Clamped,
@@ -44,9 +44,9 @@ pub enum AnchorReason {
     EmptyRange,
 }
 
-impl AnchorReason {
+impl InexactAnchorReason {
     /// Returns the reason as a sentence.
-    pub fn as_str(self) -> &'static str {
+    pub fn description(self) -> &'static str {
         match self {
             Self::Clamped => "only a part of the lines is in one hunk of the diff",
             Self::LinesNotInDiff => "the lines are not in the diff",
@@ -73,7 +73,7 @@ pub struct CommentAnchor {
     /// Last line: that of the comment for `Inline`, otherwise the requested line.
     pub end_line: u32,
     /// Reason if the comment is not on all lines.
-    pub reason: Option<AnchorReason>,
+    pub reason: Option<InexactAnchorReason>,
 }
 
 /// Finds the nearest place to lines `start..=end` (1-based) of `path` where a forge accepts a comment.
@@ -99,7 +99,7 @@ pub fn find_anchor(
         side,
         start_line: start,
         end_line: end,
-        reason: Some(AnchorReason::FileNotInDiff),
+        reason: Some(InexactAnchorReason::FileNotInDiff),
     })
 }
 
@@ -152,7 +152,7 @@ fn find_anchor_in_file(file: &FileDiff<'_>, side: DiffSide, start: u32, end: u32
         reason,
     };
     if start == 0 || end < start {
-        return at(AnchorKind::File, start, end, Some(AnchorReason::EmptyRange));
+        return at(AnchorKind::File, start, end, Some(InexactAnchorReason::EmptyRange));
     }
     // Context is on both sides, so a hunk shows every line of its range on either side. A merge shown against
     // all its parents has lines that forges show differently.
@@ -170,9 +170,9 @@ fn find_anchor_in_file(file: &FileDiff<'_>, side: DiffSide, start: u32, end: u32
     match longest {
         Some((first, last)) => {
             let clamped = (first, last) != (start, end);
-            at(AnchorKind::Inline, first, last, clamped.then_some(AnchorReason::Clamped))
+            at(AnchorKind::Inline, first, last, clamped.then_some(InexactAnchorReason::Clamped))
         }
-        None if shown.is_empty() => at(AnchorKind::File, start, end, Some(AnchorReason::NoLines)),
-        None => at(AnchorKind::File, start, end, Some(AnchorReason::LinesNotInDiff)),
+        None if shown.is_empty() => at(AnchorKind::File, start, end, Some(InexactAnchorReason::NoLines)),
+        None => at(AnchorKind::File, start, end, Some(InexactAnchorReason::LinesNotInDiff)),
     }
 }

@@ -1,7 +1,7 @@
 //! Reads the header of a file before its hunks: names, modes, renames, and binary content.
 
+use crate::input_line::{InputLine, MalformedLine, trim_line_end};
 use crate::name;
-use crate::row::{InputLine, MalformedLine, trim_line_end};
 
 /// Message for a name with invalid quoting.
 pub(crate) const BAD_QUOTES: &str = "the name of the file is not quoted as git quotes names";

@@ -3,7 +3,7 @@
 //! A merge shown against all its parents has hunks with a range and a column of marks for each parent. They
 //! are converted to the view of the first parent: lines of other parents only are counted, but not kept.
 
-use crate::row::trim_line_end;
+use crate::input_line::trim_line_end;
 
 /// The number that git writes for a count of -1. In a merge without context (`-U0`) whose lines were removed
 /// at the end of the file, each count is one too low.

@@ -7,16 +7,16 @@ mod anchor;
 mod apply;
 mod header;
 mod hunks;
+mod input_line;
 mod mail;
 mod model;
 mod name;
 mod parse;
 mod path;
-mod row;
 mod scan;
 mod track;
 
-pub use anchor::{AnchorKind, AnchorReason, CommentAnchor, DiffSide, find_anchor};
+pub use anchor::{AnchorKind, CommentAnchor, DiffSide, InexactAnchorReason, find_anchor};
 pub use apply::{apply, matches_side};
 pub use model::{
     DiffEntry, FileDiff, FileOutline, FileStatus, Hunk, HunkLine, HunkLines, HunkSpan, LineKind,

@@ -5,7 +5,7 @@
 //! that are read before it are therefore held back. If it comes after the first diff, it is a removed line
 //! (`--`) of that diff, unless statistics follow.
 
-use crate::row::MalformedLine;
+use crate::input_line::MalformedLine;
 
 /// Information of a line about the end of a mail's message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

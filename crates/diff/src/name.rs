@@ -36,7 +36,7 @@ pub(crate) enum NamePair<'a> {
     /// Both are the same file.
     Same(&'a [u8]),
     /// They are two files: the old and the new one.
-    Two(&'a [u8], &'a [u8]),
+    Different(&'a [u8], &'a [u8]),
 }
 
 /// Returns the name in the rest of a `--- ` or `+++ ` line, with its prefix. Returns none for invalid
@@ -67,8 +67,8 @@ pub(crate) fn strip_pair_prefixes<'a>(old: &'a [u8], new: &'a [u8]) -> NamePair<
     let known = PREFIXES.iter().find_map(|(a, b)| Some((old.strip_prefix(*a)?, new.strip_prefix(*b)?)));
     match known {
         Some((old, new)) if old == new => NamePair::Same(new),
-        Some((old, new)) => NamePair::Two(old, new),
-        None => common_path_suffix(old, new).map_or(NamePair::Two(old, new), NamePair::Same),
+        Some((old, new)) => NamePair::Different(old, new),
+        None => common_path_suffix(old, new).map_or(NamePair::Different(old, new), NamePair::Same),
     }
 }
 

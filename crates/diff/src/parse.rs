@@ -5,9 +5,9 @@ use thiserror::Error;
 
 use crate::RepoPath;
 use crate::header::FileHeader;
+use crate::input_line::{InputPosition, MAX_LOOKED_AT, MalformedLine};
 use crate::model::{DiffEntry, FileDiff, FileOutline, FileStatus, Hunk, HunkSpan, split_first_line};
 use crate::name::{self, FileName, NamePair};
-use crate::row::{InputPosition, MAX_LOOKED_AT, MalformedLine};
 use crate::scan::{LocatedHunk, Scanner};
 
 /// The result of parsing a diff.
@@ -109,8 +109,12 @@ impl<'a> Iterator for DiffFiles<'a> {
 
 /// Returns a hunk with its lines.
 fn hunk_with_lines(input: &[u8], located: LocatedHunk) -> Hunk<'_> {
-    let LocatedHunk { span: HunkSpan { old_start, old_lines, new_start, new_lines }, marks, section, body } =
-        located;
+    let LocatedHunk {
+        span: HunkSpan { old_start, old_lines, new_start, new_lines },
+        marks,
+        heading: section,
+        body,
+    } = located;
     Hunk {
         old_start,
         old_lines,
@@ -143,14 +147,14 @@ fn hunk_with_lines(input: &[u8], located: LocatedHunk) -> Hunk<'_> {
 pub struct OutlineReader {
     scanner: Scanner<HunkSpan>,
     /// Beginning of an incomplete line.
-    begun: Vec<u8>,
+    partial_line: Vec<u8>,
     /// Length of the incomplete line so far.
     len: usize,
 }
 
 impl Default for OutlineReader {
     fn default() -> Self {
-        Self { scanner: Scanner::new(), begun: Vec::new(), len: 0 }
+        Self { scanner: Scanner::new(), partial_line: Vec::new(), len: 0 }
     }
 }
 
@@ -164,8 +168,8 @@ impl OutlineReader {
                 self.scanner.read_line(line, line.len(), true);
                 continue;
             }
-            let room = MAX_LOOKED_AT.saturating_sub(self.begun.len());
-            self.begun.extend(line.iter().take(room));
+            let room = MAX_LOOKED_AT.saturating_sub(self.partial_line.len());
+            self.partial_line.extend(line.iter().take(room));
             self.len += line.len();
             if is_ended {
                 self.finish_line(true);
@@ -191,9 +195,9 @@ impl OutlineReader {
         self.scanner.has_failed()
     }
 
-    fn finish_line(&mut self, is_ended: bool) {
-        self.scanner.read_line(&self.begun, self.len, is_ended);
-        self.begun.clear();
+    fn finish_line(&mut self, has_line_feed: bool) {
+        self.scanner.read_line(&self.partial_line, self.len, has_line_feed);
+        self.partial_line.clear();
         self.len = 0;
     }
 }
@@ -239,7 +243,7 @@ pub(crate) fn build_plain_file<H>(
         (Some(old), None) => (decode_path(name::strip_git_prefix(old)), None, FileStatus::Deleted),
         (Some(old), Some(new)) => match name::strip_pair_prefixes(old, new) {
             NamePair::Same(same) => (decode_path(same), None, FileStatus::Modified),
-            NamePair::Two(old, new) => (decode_path(new), Some(decode_path(old)), FileStatus::Renamed),
+            NamePair::Different(old, new) => (decode_path(new), Some(decode_path(old)), FileStatus::Renamed),
         },
     };
     Ok(build_entry(path, old_path, status, header))
@@ -309,6 +313,6 @@ fn resolve_git_names(
     };
     Ok(Some(match name::strip_pair_prefixes(&old, &new) {
         NamePair::Same(same) => (decode_path(same), None),
-        NamePair::Two(old, new) => (decode_path(new), Some(decode_path(old))),
+        NamePair::Different(old, new) => (decode_path(new), Some(decode_path(old))),
     }))
 }

@@ -7,11 +7,11 @@ use std::ops::Range;
 use crate::ParseError;
 use crate::header::{self, FileHeader};
 use crate::hunks::{self, HunkHeader, HunkReader};
+use crate::input_line::{InputLine, InputPosition, MalformedLine, trim_line_end};
 use crate::mail::{self, MessageEnd, UnfinishedMail};
 use crate::model::{DiffEntry, HunkSpan};
 use crate::name;
 use crate::parse;
-use crate::row::{InputLine, InputPosition, MalformedLine, trim_line_end};
 
 /// Minimum digits of an abbreviated commit id in git's default settings.
 const MIN_ID_DIGITS: usize = 7;
@@ -24,7 +24,7 @@ pub(crate) struct LocatedHunk {
     /// Number of marks before each line.
     pub(crate) marks: usize,
     /// Byte range of the header's text after the numbers.
-    pub(crate) section: Range<usize>,
+    pub(crate) heading: Range<usize>,
     /// Byte range of the lines.
     pub(crate) body: Range<usize>,
 }
@@ -40,7 +40,7 @@ impl From<LocatedHunk> for HunkSpan {
 pub(crate) struct Scanner<H> {
     /// Position of the next line.
     next: InputPosition,
-    section: ScanState<H>,
+    state: ScanState<H>,
     /// Mail whose message may not have ended.
     mail: Option<UnfinishedMail<DiffEntry<H>>>,
     /// Files and errors that were read and not returned yet.
@@ -50,7 +50,7 @@ pub(crate) struct Scanner<H> {
     /// Position of the first line that is not blank.
     first_text: Option<InputPosition>,
     /// True after a line that shows that git printed the input.
-    is_of_git: bool,
+    is_git_output: bool,
     has_failed: bool,
 }
 
@@ -61,7 +61,7 @@ enum ScanState<H> {
     #[default]
     Text,
     /// A plain diff that may begin with a `---` line.
-    Names(Box<PlainDiffHeader>),
+    PlainHeader(Box<PlainDiffHeader>),
     /// The header of a file in a diff by git.
     Header(Box<GitHeader>),
     /// The hunks of a file.
@@ -91,7 +91,7 @@ struct FileInProgress<H> {
     /// Numbers of the lines after the last hunk, on both sides.
     next_lines: (u64, u64),
     /// Number of unchanged lines at the end of the last hunk.
-    tail: u64,
+    trailing_context: u64,
     /// Hunk that was read last or is being read.
     hunk: Option<LocatedHunk>,
     /// Reader of the current hunk's lines, while some are missing.
@@ -103,12 +103,12 @@ impl<H: From<LocatedHunk>> Scanner<H> {
     pub(crate) fn new() -> Self {
         Self {
             next: InputPosition::START,
-            section: ScanState::Text,
+            state: ScanState::Text,
             mail: None,
             ready_results: VecDeque::new(),
             has_file: false,
             first_text: None,
-            is_of_git: false,
+            is_git_output: false,
             has_failed: false,
         }
     }
@@ -124,10 +124,10 @@ impl<H: From<LocatedHunk>> Scanner<H> {
     }
 
     /// Reads the next line: its beginning, its whole length, and a flag for a line feed at its end.
-    pub(crate) fn read_line(&mut self, text: &[u8], len: usize, is_ended: bool) {
+    pub(crate) fn read_line(&mut self, text: &[u8], len: usize, has_line_feed: bool) {
         let row = InputLine { text, position: self.next, len };
         self.next.byte += len;
-        self.next.line += usize::from(is_ended);
+        self.next.line += usize::from(has_line_feed);
         if let Some(mail) = &mut self.mail {
             match mail.classify_line(text) {
                 MessageEnd::Unknown => {}
@@ -151,7 +151,7 @@ impl<H: From<LocatedHunk>> Scanner<H> {
         self.release_mail_diff();
         if !self.has_failed
             && !self.has_file
-            && !self.is_of_git
+            && !self.is_git_output
             && let Some(at) = self.first_text
         {
             self.record_error(MalformedLine::new(
@@ -163,7 +163,7 @@ impl<H: From<LocatedHunk>> Scanner<H> {
 
     /// Discards the held part of the mail, which was its message.
     fn discard_mail_message(&mut self) {
-        (self.mail, self.section) = (None, ScanState::Text);
+        (self.mail, self.state) = (None, ScanState::Text);
     }
 
     /// Releases the held part of the mail, which is its diff.
@@ -199,10 +199,10 @@ impl<H: From<LocatedHunk>> Scanner<H> {
     /// Passes a line to the section that it belongs to.
     fn dispatch_line(&mut self, row: &InputLine<'_>) -> Result<(), MalformedLine> {
         loop {
-            let is_taken = match &mut self.section {
+            let is_taken = match &mut self.state {
                 ScanState::Hunks(reading) => reading.read_line(row)?,
                 ScanState::Header(section) => section.header.read_line(row)?,
-                ScanState::Names(names) => names.read_line(row),
+                ScanState::PlainHeader(names) => names.read_line(row),
                 ScanState::Text => return self.read_text_line(row),
             };
             if is_taken {
@@ -216,7 +216,7 @@ impl<H: From<LocatedHunk>> Scanner<H> {
     fn read_text_line(&mut self, row: &InputLine<'_>) -> Result<(), MalformedLine> {
         let text = row.text;
         if !self.has_file {
-            self.is_of_git |=
+            self.is_git_output |=
                 is_commit_line(text) || mail::is_mail_start(text) || text.starts_with(b"* Unmerged path ");
             if self.first_text.is_none() && !text.trim_ascii().is_empty() {
                 self.first_text = Some(row.position);
@@ -235,13 +235,13 @@ impl<H: From<LocatedHunk>> Scanner<H> {
                 let merge =
                     text.strip_prefix(b"diff --cc ").or_else(|| text.strip_prefix(b"diff --combined "));
                 if let Some(names) = text.strip_prefix(b"diff --git ") {
-                    self.section = header(names, FileHeader::default())?;
+                    self.state = header(names, FileHeader::default())?;
                 } else if let Some(name) = merge {
-                    self.section = header(name, FileHeader::for_merge())?;
+                    self.state = header(name, FileHeader::for_merge())?;
                 }
             }
             Some(b'-') if text.starts_with(b"--- ") && !row.is_truncated() => {
-                self.section = ScanState::Names(Box::new(PlainDiffHeader {
+                self.state = ScanState::PlainHeader(Box::new(PlainDiffHeader {
                     old: (row.position, text.to_owned()),
                     new: None,
                 }));
@@ -262,9 +262,9 @@ impl<H: From<LocatedHunk>> Scanner<H> {
     /// Ends a section before a line that does not belong to it, or at the end of the input.
     fn end_section(&mut self, next: Option<&InputLine<'_>>) -> Result<(), MalformedLine> {
         let at = next.map_or(self.next, |row| row.position);
-        self.section = match std::mem::take(&mut self.section) {
+        self.state = match std::mem::take(&mut self.state) {
             ScanState::Text => ScanState::Text,
-            ScanState::Names(names) => match names.build_file(next)? {
+            ScanState::PlainHeader(names) => match names.build_file(next)? {
                 Some(file) => ScanState::Hunks(Box::new(FileInProgress::new(file))),
                 None => ScanState::Text,
             },
@@ -355,14 +355,14 @@ impl GitHeader {
 
 impl<H: From<LocatedHunk>> FileInProgress<H> {
     fn new(file: DiffEntry<H>) -> Self {
-        Self { file, next_lines: (0, 0), tail: 0, hunk: None, hunk_reader: None }
+        Self { file, next_lines: (0, 0), trailing_context: 0, hunk: None, hunk_reader: None }
     }
 
     /// Reads the next line; returns false if it does not belong to the file.
     fn read_line(&mut self, row: &InputLine<'_>) -> Result<bool, MalformedLine> {
         let of_file = |file: &DiffEntry<H>, message: String| add_file_name(file, row.malformed_line(message));
-        if let Some(walk) = &mut self.hunk_reader {
-            walk.read_line(row.text).map_err(|message| of_file(&self.file, message))?;
+        if let Some(reader) = &mut self.hunk_reader {
+            reader.read_line(row.text).map_err(|message| of_file(&self.file, message))?;
         } else if begins_hunk(row.text, self.file.is_combined) {
             self.end_hunk();
             self.begin_hunk(row).map_err(|message| of_file(&self.file, message))?;
@@ -372,10 +372,10 @@ impl<H: From<LocatedHunk>> FileInProgress<H> {
         if let Some(hunk) = &mut self.hunk {
             hunk.body.end = row.end_offset();
         }
-        if let Some(walk) = self.hunk_reader.take_if(|walk| walk.is_done()) {
-            self.tail = walk.tail;
+        if let Some(reader) = self.hunk_reader.take_if(|reader| reader.is_done()) {
+            self.trailing_context = reader.tail;
             let sums =
-                self.file.added.checked_add(walk.added).zip(self.file.deleted.checked_add(walk.deleted));
+                self.file.added.checked_add(reader.added).zip(self.file.deleted.checked_add(reader.deleted));
             let too_many = || of_file(&self.file, "the file changes more than 4294967295 lines".to_owned());
             (self.file.added, self.file.deleted) = sums.ok_or_else(too_many)?;
         }
@@ -404,7 +404,7 @@ impl<H: From<LocatedHunk>> FileInProgress<H> {
                 new_lines: fit(ranges.new.count),
             },
             marks: ranges.marks,
-            section: row.position.byte + section..row.position.byte + section + ranges.section.len(),
+            heading: row.position.byte + section..row.position.byte + section + ranges.section.len(),
             body: row.end_offset()..row.end_offset(),
         });
         Ok(())
@@ -418,7 +418,7 @@ impl<H: From<LocatedHunk>> FileInProgress<H> {
         let new = self.next_lines.1.saturating_sub(ranges.new.start);
         if old == 0 && new == 0 {
             Ok(0)
-        } else if old == new && old <= self.tail {
+        } else if old == new && old <= self.trailing_context {
             Ok(old)
         } else {
             Err("the hunk overlaps changes of the one before it, or should stand before it")

@@ -5,7 +5,7 @@
 //! module answers requests for ranges.
 
 mod align;
-mod by_hunks;
+mod hunk_tracking;
 mod text;
 
 use std::collections::HashMap;
@@ -179,10 +179,10 @@ impl<'a> LineTracker<'a> {
                 let status = if last == end { LineStatus::Unmoved } else { LineStatus::Edited };
                 tracked_range(status, path, start, last)
             }
-            Some(TrackingMethod::Hunks(change)) => match by_hunks::track(change, start, end) {
+            Some(TrackingMethod::Hunks(change)) => match hunk_tracking::track(change, start, end) {
                 Some((first, last, whole)) => {
                     let stayed = change.path == *path && first == start;
-                    tracked_range(line_fate(whole, stayed), &change.path, first, last)
+                    tracked_range(line_status(whole, stayed), &change.path, first, last)
                 }
                 None => gone((change.status != FileStatus::Deleted).then_some(&change.path)),
             },
@@ -202,8 +202,12 @@ impl<'a> LineTracker<'a> {
             let score = self.old.line_weight(old);
             has_words |= score > text::WORTH_OF_MARKS;
             let Some(partner) = self.alignment.matched_line(old) else { continue };
-            let line =
-                MatchedLine { old, new: partner.line, file: self.new.file_index(partner.line)?, score };
+            let line = MatchedLine {
+                old,
+                new: partner.line,
+                file: self.new.file_index(partner.line)?,
+                weight: score,
+            };
             let recent = places.iter_mut().rev().take(MAX_PLACES);
             match recent.into_iter().find_map(|place| place.can_extend_with(&line).then_some(place)) {
                 Some(place) => place.add(&line, partner.edited),
@@ -219,11 +223,11 @@ impl<'a> LineTracker<'a> {
         let whole = !best.edited && best.lines == asked && best.new_line_span() == asked;
         let new: &SideFile<'_> = self.new.file(best.first.file)?;
         let (first, last) = (new.line_number(best.first.new), new.line_number(best.last_new));
-        Some(tracked_range(line_fate(whole, new.path == path && first == start), new.path, first, last))
+        Some(tracked_range(line_status(whole, new.path == path && first == start), new.path, first, last))
     }
 }
 
-fn line_fate(whole: bool, stayed: bool) -> LineStatus {
+fn line_status(whole: bool, stayed: bool) -> LineStatus {
     match (whole, stayed) {
         (true, true) => LineStatus::Unmoved,
         (true, false) => LineStatus::Moved,
@@ -252,7 +256,7 @@ struct MatchedLine {
     new: usize,
     /// Index of the new file.
     file: usize,
-    score: u32,
+    weight: u32,
 }
 
 /// A block of matched lines in order.
@@ -285,8 +289,8 @@ impl MatchedBlock {
     fn add(&mut self, line: &MatchedLine, edited: bool) {
         (self.last_old, self.last_new) = (line.old, line.new);
         self.lines += 1;
-        self.score += u64::from(line.score);
-        self.has_words |= line.score > text::WORTH_OF_MARKS;
+        self.score += u64::from(line.weight);
+        self.has_words |= line.weight > text::WORTH_OF_MARKS;
         self.edited |= edited;
     }
 

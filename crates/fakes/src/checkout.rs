@@ -17,7 +17,7 @@ pub struct GitLogEntry {
     /// First line of the message.
     pub subject: String,
     /// Removed and added lines, each with its sign.
-    pub lines: Vec<String>,
+    pub changed_lines: Vec<String>,
 }
 
 /// Lists the commits that `head` has and `base` has not, oldest first. The repository may be bare or checked
@@ -47,7 +47,7 @@ pub fn commit_log(dir: &Path, base: &str, head: &str) -> Result<Vec<GitLogEntry>
             line.starts_with(['+', '-']) && !(line.starts_with("+++ ") || line.starts_with("--- "))
         };
         let lines = patch.lines().filter(is_changed).map(str::to_owned).collect();
-        GitLogEntry { commit, parent, author, subject, lines }
+        GitLogEntry { commit, parent, author, subject, changed_lines: lines }
     };
     Ok(entries.map(read).collect())
 }
@@ -67,7 +67,7 @@ impl FakeRepo {
     ///
     /// # Errors
     /// Git failed.
-    pub async fn check_out(&self, branch: &str, dest: &Path) -> Result<(), FakeError> {
+    pub async fn clone_branch(&self, branch: &str, dest: &Path) -> Result<(), FakeError> {
         let from = self.dir().await?;
         let mut command = git_command(&from);
         command.args(["clone", "--quiet", "--no-hardlinks", "--branch", branch, "--"]).arg(&from).arg(dest);
@@ -93,7 +93,7 @@ mod tests {
             .unwrap();
         let folder = tempfile::tempdir().unwrap();
         let dest = folder.path().join("shop");
-        repo.check_out("topic", &dest).await.unwrap();
+        repo.clone_branch("topic", &dest).await.unwrap();
         assert_eq!(std::fs::read_to_string(dest.join("a.py")).unwrap(), "a\nc\n");
         assert_eq!(resolve_commit(&dest, "topic").unwrap(), head);
         assert!(resolve_commit(&dest, "main").is_err(), "the others are the remote's");
@@ -102,7 +102,7 @@ mod tests {
             parent: repo.tip("main").await.unwrap(),
             author: "ann".into(),
             subject: "Change".into(),
-            lines: vec!["-b".into(), "+c".into()],
+            changed_lines: vec!["-b".into(), "+c".into()],
         };
         assert_eq!(commit_log(&dest, "origin/main", "topic").unwrap(), std::slice::from_ref(&shown));
         assert_eq!(commit_log(&repo.dir().await.unwrap(), "main", "topic").unwrap(), [shown]);

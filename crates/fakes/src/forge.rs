@@ -47,7 +47,7 @@ pub use state::access::RepositoryAccess;
 pub use state::apps::TokenKind;
 pub use state::bots::{BotReview, BotStep, FakeBot};
 pub use state::checks::{FakeCheckRun, RerunButton};
-pub use state::delivery::{DeliveryHook, FakeDelivery, MAX_QUEUED};
+pub use state::delivery::{FakeDelivery, MAX_QUEUED, WebhookTarget};
 pub use state::merging::{MergeState, ReviewDecision};
 pub use state::pulls::{FakeReviewVerdict, InlinePlace};
 pub use state::reports::{CommitReport, ReportAnnotation};
@@ -59,7 +59,7 @@ pub use witness::{ApiExchange, ExchangeObserver};
 use crate::server::serve_connections;
 use http::serve::{ForgeProtocol, forge_router};
 use refusal::RefusedFile;
-use shared::FakeForgeShared;
+use shared::FakeForgeSharedState;
 use state::{DeliveryFn, FakeForgeState, ForgeInstance};
 
 /// Version of a Data Center unless a test sets another.
@@ -102,7 +102,7 @@ impl Clock for WallClock {
 /// The server. It stops when this is dropped.
 #[derive(Debug)]
 pub struct FakeForge {
-    shared: Arc<FakeForgeShared>,
+    shared: Arc<FakeForgeSharedState>,
     flavour: ForgeFlavour,
     base_url: String,
     client: reqwest::Client,
@@ -172,14 +172,14 @@ impl FakeForge {
             log: Default::default(),
             violations: Vec::new(),
         };
-        let shared = Arc::new(FakeForgeShared {
+        let shared = Arc::new(FakeForgeSharedState {
             state: Mutex::new(FakeForgeState {
                 world,
                 repos: BTreeMap::new(),
                 renamed_repositories: BTreeMap::new(),
             }),
-            witness: options.witness,
-            held_calls: watch::Sender::default(),
+            observer: options.witness,
+            hold_counts: watch::Sender::default(),
             dir,
         });
         let tasks = [
@@ -254,12 +254,12 @@ impl FakeForge {
     /// Waits until a call is held (see [`ForgeFaultKind::HeldRequest`]).
     pub async fn wait_until_held(&self) {
         // The sender lives as long as this forge.
-        let _ = self.shared.held_calls.subscribe().wait_for(|(held, released)| held > released).await;
+        let _ = self.shared.hold_counts.subscribe().wait_for(|(held, released)| held > released).await;
     }
 
     /// Releases the held calls.
     pub fn release_held(&self) {
-        self.shared.held_calls.send_modify(|(held, released)| *released = *held);
+        self.shared.hold_counts.send_modify(|(held, released)| *released = *held);
     }
 
     /// Leaves comments created from now on out of the first `calls` lists that should show them.
@@ -276,7 +276,7 @@ impl FakeForge {
     // ------------------------------------------------------------------------------------------- webhooks
 
     /// Sets the address of the webhook, and if deliveries are sent at once.
-    pub fn set_hook(&self, hook: DeliveryHook) {
+    pub fn set_hook(&self, hook: WebhookTarget) {
         self.shared.lock().world.hook = Some(hook);
     }
 
@@ -347,8 +347,8 @@ impl FakeForge {
 
 /// Sends automatic deliveries, one after another.
 async fn send_deliveries(
-    shared: Arc<FakeForgeShared>,
-    mut deliveries: Receiver<(FakeDelivery, DeliveryHook)>,
+    shared: Arc<FakeForgeSharedState>,
+    mut deliveries: Receiver<(FakeDelivery, WebhookTarget)>,
     client: reqwest::Client,
 ) {
     while let Some((delivery, hook)) = deliveries.recv().await {
@@ -358,10 +358,10 @@ async fn send_deliveries(
 
 /// Sends one delivery, unless a Data Center skips its webhook.
 async fn send_delivery(
-    shared: &FakeForgeShared,
+    shared: &FakeForgeSharedState,
     client: &reqwest::Client,
     delivery: &FakeDelivery,
-    hook: &DeliveryHook,
+    hook: &WebhookTarget,
 ) -> Result<u16, FakeError> {
     if delivery.flavour != ForgeFlavour::DataCenter {
         return Ok(delivery.send(client, hook).await?);

@@ -22,7 +22,7 @@ pub(crate) mod webhook;
 pub use client::BitbucketClient;
 pub use cloud::BitbucketCloud;
 pub use data_center::BitbucketDataCenter;
-pub use options::{BitbucketError, BitbucketOptions};
+pub use options::{BitbucketOptions, BitbucketOptionsError};
 
 /// A repository at Bitbucket Cloud and one of its pull requests.
 pub type BitbucketCloudClient = BitbucketClient<BitbucketCloud>;

@@ -325,6 +325,12 @@ impl ForgeCapability {
             AnchorCommit::Head => true,
         };
         let (body, batch, suggestions) = (self.comment - self.marker_room, self.batch, self.suggestions);
-        PublishLimits { settle, body, batch, suggestions, follows_head }
+        PublishLimits {
+            settle_delay: settle,
+            max_body_length: body,
+            max_batch_size: batch,
+            offers_suggestions: suggestions,
+            follows_head,
+        }
     }
 }

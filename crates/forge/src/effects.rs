@@ -207,7 +207,7 @@ impl EffectExecutor<'_> {
         let (mut pending, mut ahead) = (Vec::new(), Vec::new());
         for (topic, entry) in self.log.open_effects(&self.writer).await? {
             let Some(item) = CommentSubject::from_topic(&topic) else { continue };
-            pending.push(UnconfirmedComment { item, at: entry.at.min(now) });
+            pending.push(UnconfirmedComment { subject: item, at: entry.at.min(now) });
             if entry.at > now {
                 let new = Some(EffectEntry { at: now, ..entry.clone() });
                 ahead.push(EffectEntryChange { topic, expected: Some(entry), new });
@@ -277,7 +277,7 @@ impl EffectExecutor<'_> {
         let halted = |reason| EffectError::Halted(GateHalt::before_write(&intended.description, reason));
         let permit = WritePermit::request_from(self.gate, self.clock.now()).await.map_err(halted)?;
         let entries = self.recorded_entries(intended).await?;
-        let (now, settle) = (self.clock.now(), intended.kind.settle_time(self.forge.settle_time()));
+        let (now, settle) = (self.clock.now(), intended.kind.settle_time(self.forge.visibility_delay()));
         let settling =
             |until| Err(EffectError::Settling { until, description: intended.description.clone() });
         let (mut made, mut until, mut begun, mut is_ahead) = (Vec::new(), None, None, false);
@@ -355,7 +355,7 @@ impl EffectExecutor<'_> {
         if self.replace(intended, known, new.clone()).await? {
             return Ok(new);
         }
-        let until = now + intended.kind.settle_time(self.forge.settle_time());
+        let until = now + intended.kind.settle_time(self.forge.visibility_delay());
         Err(EffectError::Settling { until, description: intended.description.clone() })
     }
 

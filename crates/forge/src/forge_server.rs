@@ -61,7 +61,7 @@ pub trait ForgeServer: Clone + Send + Sync {
     ) -> Result<(), ForgeError>;
 
     /// Lists the open pull requests of a repository, newest activity first.
-    async fn open_pulls(
+    async fn refresh_open_pulls(
         &self,
         repo: &str,
         last: &mut CachedListing<OpenPull>,
@@ -69,17 +69,18 @@ pub trait ForgeServer: Clone + Send + Sync {
     ) -> Result<(), ForgeError>;
 
     /// Lists the open pull requests from a branch of the repository itself: one for each base at most.
-    async fn open_pulls_of(&self, repo: &str, branch: &str) -> Result<Vec<OpenPull>, ForgeError>;
+    async fn open_pulls_from_branch(&self, repo: &str, branch: &str) -> Result<Vec<OpenPull>, ForgeError>;
 
     /// Lists up to `most` open pull requests of a repository for people, newest activity first. The flag is
     /// true if the list is complete.
-    async fn pull_lines(&self, repo: &str, most: usize) -> Result<(Vec<PullListItem>, bool), ForgeError>;
+    async fn list_open_pulls(&self, repo: &str, most: usize)
+    -> Result<(Vec<PullListItem>, bool), ForgeError>;
 
     /// Lists the comments on a repository's pull requests, or on the one with this number, that were written
     /// or changed since then, in two lists. Comments of one pull request and one kind come oldest change
     /// first. A forge that has only lists of a whole repository also returns those of the other pull
     /// requests.
-    async fn comments_since(
+    async fn refresh_comments_since(
         &self,
         of: (&str, Option<u64>),
         since: UnixMillis,
@@ -114,7 +115,7 @@ pub trait ForgeServer: Clone + Send + Sync {
     }
 
     /// Returns the id of the App that we log in as and whose checks can be requested again, if there is one.
-    fn check_app(&self) -> Option<u64> {
+    fn check_app_id(&self) -> Option<u64> {
         None
     }
 }

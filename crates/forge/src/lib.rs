@@ -1,6 +1,7 @@
 //! The forges: the enums that the loops and the service use ([`AnyForgeServer`], [`RepositoryClient`]), the
 //! client of each kind, the execution of writes, the markers that identify our comments, and webhooks.
 
+pub mod any_forge_server;
 pub mod bitbucket;
 pub mod capability;
 pub mod delivery;
@@ -12,7 +13,6 @@ pub mod marker;
 pub mod pages;
 pub mod publisher;
 pub mod remote;
-pub mod server;
 pub mod watch;
 pub mod webhook;
 
@@ -21,7 +21,7 @@ mod http;
 #[cfg(test)]
 mod testing;
 
+pub use any_forge_server::{AnyForgeServer, RepositoryClient};
 pub use forge_server::ForgeServer;
 pub use http::{HttpClientError, HttpTimeouts, RateQuota};
-pub use server::{AnyForgeServer, RepositoryClient};
 pub use truing_git::SecretString;

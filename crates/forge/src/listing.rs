@@ -56,7 +56,7 @@ impl<T> CachedListing<T> {
     }
 
     /// Returns the part that was read from this address, if it is cached.
-    pub(crate) fn part(&self, url: &Url) -> Option<&[T]> {
+    pub(crate) fn items_from(&self, url: &Url) -> Option<&[T]> {
         self.pages.iter().find(|page| page.url == *url).map(|page| page.items.as_slice())
     }
 
@@ -84,20 +84,20 @@ impl<T> CachedListing<T> {
         send: impl Fn(ForgeRequest) -> F,
         purpose: &str,
         first: Url,
-        pages: usize,
-        calls: &mut u64,
+        max_pages: usize,
+        calls_left: &mut u64,
         read: impl Fn(&ForgeResponse) -> Result<Vec<T>, ForgeError>,
     ) -> Result<(), ForgeError>
     where
         F: Future<Output = Result<ForgeResponse, ForgeError>>,
     {
         let read = |answer: &ForgeResponse| Ok((read(answer)?, answer.next_page()?));
-        self.refresh_by(send, purpose, first, pages, calls, read).await
+        self.refresh_with_body_links(send, purpose, first, max_pages, calls_left, read).await
     }
 
     /// Reads the list as `refresh` does, for responses whose body names the next page: `read` returns it with
     /// the items.
-    pub(crate) async fn refresh_by<F>(
+    pub(crate) async fn refresh_with_body_links<F>(
         &mut self,
         send: impl Fn(ForgeRequest) -> F,
         purpose: &str,
@@ -144,7 +144,7 @@ impl<T> CachedListing<T> {
 #[derive(Clone, Debug, Default)]
 pub struct RepositoryListing {
     /// Names of the lists, where the forge has several.
-    pub(crate) groups: CachedListing<String>,
+    pub(crate) list_names: CachedListing<String>,
     /// Lists of repositories by name of the list.
     pub(crate) lists: BTreeMap<String, CachedListing<ForgeRepository>>,
 }

@@ -130,21 +130,21 @@ fn list_in_summary(row: &mut DesiredComment) {
 fn has_open_fixed(rows: &[DesiredComment], observed: &[ObservedComment]) -> bool {
     let is_open = |item: &CommentSubject| {
         let state = |seen: &ObservedComment| seen.thread.as_ref().map(|thread| thread.state);
-        observed.iter().any(|seen| seen.item == *item && state(seen) == Some(ThreadState::Open))
+        observed.iter().any(|seen| seen.subject == *item && state(seen) == Some(ThreadState::Open))
     };
-    rows.iter().any(|row| row.resolved && is_open(&row.item))
+    rows.iter().any(|row| row.resolved && is_open(&row.subject))
 }
 
 /// Adds to the summary the reason why something is not done.
 fn add_to_summary(rows: &mut [DesiredComment], reason: &str) {
-    if let Some(summary) = rows.iter_mut().find(|row| row.item == CommentSubject::Summary) {
+    if let Some(summary) = rows.iter_mut().find(|row| row.subject == CommentSubject::Summary) {
         summary.body = format!("{}\n\n{reason}", summary.body.trim_end());
     }
 }
 
 /// Logs the number of our comments that are signed with a key that is not configured.
 fn warn_of_unknown_keys(observed: &[ObservedComment]) {
-    let comments = observed.iter().filter(|seen| seen.hold == CommentRights::UnknownKey).count();
+    let comments = observed.iter().filter(|seen| seen.rights == CommentRights::UnknownKey).count();
     if comments > 0 {
         tracing::warn!(
             comments,
@@ -179,7 +179,7 @@ impl CommentPublisher<'_> {
                 rows.iter_mut().for_each(list_in_summary);
             }
             let pending = self.effects.pending_comments().await?;
-            let known = rows.iter().filter_map(|row| Some((row.item.clone(), row.comment.clone()?)));
+            let known = rows.iter().filter_map(|row| Some((row.subject.clone(), row.comment.clone()?)));
             let observed = self.forge.producer_comments(&known.collect::<Vec<_>>()).await?;
             warn_of_unknown_keys(&observed);
             let why_open = self.effects.denial_reason(EffectKind::Resolve);
@@ -212,7 +212,7 @@ impl CommentPublisher<'_> {
             match created {
                 CreationOutcome::All => {}
                 CreationOutcome::Partial => {
-                    let until = self.effects.clock.now() + self.forge.publish_limits().settle;
+                    let until = self.effects.clock.now() + self.forge.publish_limits().settle_delay;
                     return Ok(ReconcileOutcome::Settling { until });
                 }
                 CreationOutcome::Replan => continue,
@@ -240,10 +240,10 @@ impl CommentPublisher<'_> {
         deleted: &[CommentId],
     ) -> Result<(), ReconcileStopReason> {
         let is_left = |item: &CommentSubject| {
-            observed.iter().any(|seen| seen.item == *item && !deleted.contains(&seen.id))
+            observed.iter().any(|seen| seen.subject == *item && !deleted.contains(&seen.id))
         };
-        let gone = rows.iter().filter(|row| row.retraction.is_some() && !is_left(&row.item));
-        let gone: Vec<CommentSubject> = gone.map(|row| row.item.clone()).collect();
+        let gone = rows.iter().filter(|row| row.retraction.is_some() && !is_left(&row.subject));
+        let gone: Vec<CommentSubject> = gone.map(|row| row.subject.clone()).collect();
         if gone.is_empty() {
             return Ok(());
         }
@@ -270,11 +270,11 @@ impl CommentPublisher<'_> {
         placed: &mut RoundComments,
     ) -> Result<CreationOutcome, ReconcileStopReason> {
         match step {
-            PublishStep::Adopt { item, comment } => self.record_comments(&[(item, comment)]).await?,
-            PublishStep::Delete { comment, item } => {
+            PublishStep::Adopt { subject: item, comment } => self.record_comments(&[(item, comment)]).await?,
+            PublishStep::Delete { comment, subject: item } => {
                 self.perform_change(&Effect::DeleteDuplicate { item, comment }).await?;
             }
-            PublishStep::Update { comment, item, body } => {
+            PublishStep::Update { comment, subject: item, body } => {
                 self.perform_change(&Effect::EditComment { item, comment, body }).await?;
             }
             PublishStep::SetResolved { thread, resolved: true } => {
@@ -288,8 +288,10 @@ impl CommentPublisher<'_> {
                     .create_comments(&Effect::Summary { body }, &[CommentSubject::Summary], None)
                     .await;
             }
-            PublishStep::CreateReview { items } => return self.create_review(rows, items, placed).await,
-            PublishStep::CreateFileComment { item } => {
+            PublishStep::CreateReview { subjects: items } => {
+                return self.create_review(rows, items, placed).await;
+            }
+            PublishStep::CreateFileComment { subject: item } => {
                 let Some(comment) = self.draft(rows, &item) else { return Ok(CreationOutcome::All) };
                 let effect = Effect::FileFinding { commit: self.head.clone(), comment };
                 let items = [item];
@@ -333,7 +335,7 @@ impl CommentPublisher<'_> {
 
     /// Returns the comment for a row; `None` for a row without a place.
     fn draft(&self, rows: &[DesiredComment], item: &CommentSubject) -> Option<InlineDraft> {
-        let row = rows.iter().find(|row| row.item == *item)?;
+        let row = rows.iter().find(|row| row.subject == *item)?;
         let (_, place) = row.place.clone()?;
         Some(InlineDraft { place, item: item.clone(), body: row.new_body(&self.forge.publish_limits()) })
     }

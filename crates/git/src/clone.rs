@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 use truing_core::id::Sha;
 
-use crate::view::{IsolatedGitDir, create_object_store, write_file};
+use crate::isolated_git_dir::{IsolatedGitDir, create_object_store, write_file};
 use crate::{GitError, Mirror};
 
 /// Complete configuration of the clone.
@@ -34,14 +34,14 @@ impl CheckoutIndex {
             file.read_to_end(&mut bytes)?;
             Ok(Self { bytes, at: file.metadata()?.modified()? })
         };
-        read().map_err(|source| GitError::Io { doing: "cannot read", path: index.to_owned(), source })
+        read().map_err(|source| GitError::Io { failure: "cannot read", path: index.to_owned(), source })
     }
 
     /// Writes the index with its original time into another git folder.
     pub(crate) fn write_to(&self, index: &Path) -> Result<(), GitError> {
         write_file(index, &self.bytes)?;
         let aged = File::options().write(true).open(index).and_then(|file| file.set_modified(self.at));
-        aged.map_err(|source| GitError::Io { doing: "cannot write", path: index.to_owned(), source })
+        aged.map_err(|source| GitError::Io { failure: "cannot write", path: index.to_owned(), source })
     }
 }
 
@@ -60,7 +60,7 @@ impl Mirror {
     ) -> Result<CheckoutIndex, GitError> {
         let inside = dest.join(".git");
         create_object_store(&inside)?;
-        let io = |source| GitError::Io { doing: "cannot make", path: inside.join("refs"), source };
+        let io = |source| GitError::Io { failure: "cannot make", path: inside.join("refs"), source };
         std::fs::create_dir(inside.join("refs")).map_err(io)?;
         write_file(&inside.join("config"), CONFIG)?;
         write_file(&inside.join("HEAD"), format!("{head}\n").as_bytes())?;

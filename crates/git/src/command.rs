@@ -15,7 +15,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use truing_core::secret::SecretString;
 
 use crate::options::{MAX_MESSAGE_CHARS, MAX_STDERR_BYTES, MIN_VERSION};
-use crate::programs::NOT_FOUND;
+use crate::search_path::NOT_FOUND;
 use crate::{GitError, GitLimits, GitOptions, PrivateFolder, SearchPath, private};
 
 /// Variables of every call. The child gets these, `PATH`, `HOME`, and the variables of the call itself, but
@@ -110,11 +110,11 @@ impl Git {
     /// [`GitError::NoGit`], [`GitError::TooOld`], and [`GitError::Io`] if no private folder can be created.
     #[truing_core::boxed_future]
     pub async fn new(options: GitOptions) -> Result<Self, GitError> {
-        let program = find_program(&options.program, &options.programs)?;
-        let path = options.programs.path_variable();
-        private::remove_stale_folders(&options.temp);
+        let program = find_program(&options.program, &options.search_path)?;
+        let path = options.search_path.path_variable();
+        private::remove_stale_folders(&options.temp_folder);
         private::remove_stale_folders(Path::new(private::MEMORY));
-        let home = create_private_folder(&options.temp)?;
+        let home = create_private_folder(&options.temp_folder)?;
         let git =
             Self { inner: Arc::new(GitInner { program, path, home, options, version: OnceLock::new() }) };
 
@@ -143,7 +143,7 @@ impl Git {
 
     /// Returns the folder in which temporary folders are created.
     pub fn temp_folder(&self) -> &Path {
-        &self.inner.options.temp
+        &self.inner.options.temp_folder
     }
 
     /// Returns the folder used as git's home. Nothing in it is read unless a call names it.
@@ -156,7 +156,7 @@ impl Git {
     /// # Errors
     /// [`GitError::Io`] if the folder cannot be created.
     pub fn create_private_folder(&self) -> Result<PrivateFolder, GitError> {
-        create_private_folder(&self.inner.options.temp)
+        create_private_folder(&self.inner.options.temp_folder)
     }
 
     /// Begins a call of one subcommand.
@@ -171,7 +171,7 @@ impl Git {
             reads_user: false,
             protocol: "none".into(),
             input: None,
-            time: self.limits().local_time,
+            time: self.limits().local_timeout,
             output: self.limits().output_bytes,
             secret: None,
             may_lack_objects: false,
@@ -181,7 +181,7 @@ impl Git {
 
 fn create_private_folder(temp: &Path) -> Result<PrivateFolder, GitError> {
     PrivateFolder::new_in(temp).map_err(|source| GitError::Io {
-        doing: "cannot make a private folder in",
+        failure: "cannot make a private folder in",
         path: temp.to_owned(),
         source,
     })
@@ -284,7 +284,7 @@ impl GitCommand {
 
     /// Applies the network's time limit, for calls that may copy as much as a fetch.
     pub(crate) fn with_network_timeout(mut self) -> Self {
-        self.time = self.git.limits().network_time;
+        self.time = self.git.limits().network_timeout;
         self
     }
 
@@ -331,7 +331,7 @@ impl GitCommand {
         command.env("PATH", &inner.path).env("HOME", inner.home.path());
         // Overrides any `protocol.*.allow` in a repository's configuration.
         command.env("GIT_ALLOW_PROTOCOL", &self.protocol);
-        let user: &[(String, OsString)] = if self.reads_user { &inner.options.user_variables } else { &[] };
+        let user: &[(String, OsString)] = if self.reads_user { &inner.options.config_variables } else { &[] };
         let fixed = CONFIGURATION.iter().filter(|(key, _)| !self.reads_user || *key == SAFE_FOLDERS);
         let fixed = fixed.map(|(key, value)| ((*key).to_owned(), OsString::from(value)));
         let configuration = fixed.chain(self.configuration).collect::<Vec<_>>();
@@ -447,7 +447,7 @@ impl GitProcess {
         let whole = async {
             let (done, error_tail) = tokio::try_join!(exchange, async { Ok(read_tail(stderr).await) })?;
             let status = self.child.wait().await.map_err(|source| GitError::Io {
-                doing: "cannot wait for",
+                failure: "cannot wait for",
                 path: PathBuf::from("git"),
                 source,
             })?;
@@ -486,7 +486,7 @@ impl OutputReadError {
     fn into_error(self, call: &'static str, limit: usize) -> GitError {
         match self {
             Self::Failed(source) => {
-                GitError::Io { doing: "cannot read the answer of", path: PathBuf::from("git"), source }
+                GitError::Io { failure: "cannot read the answer of", path: PathBuf::from("git"), source }
             }
             Self::TooLarge => GitError::TooLarge { call, limit },
         }
@@ -522,7 +522,7 @@ pub(crate) fn clean_message(output: &[u8], secret: Option<&SecretString>) -> Str
     let output = String::from_utf8_lossy(output);
     let lines = output.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
     let plain = lines.chars().filter(|letter| !letter.is_control()).collect::<String>();
-    let hidden = secret.map_or_else(|| plain.clone(), |secret| secret.hide_in(&plain));
+    let hidden = secret.map_or_else(|| plain.clone(), |secret| secret.redact_from(&plain));
     hidden.chars().take(MAX_MESSAGE_CHARS).collect()
 }
 

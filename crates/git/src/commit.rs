@@ -17,9 +17,11 @@ use truing_core::id::{Sha, UnixMillis};
 use crate::clone::CheckoutIndex;
 use crate::command::GitCommand;
 use crate::export::split_listing;
+use crate::isolated_git_dir::{
+    IsolatedGitDir, create_git_folder, parse_sha, unknown_output_error, write_alternates,
+};
 use crate::options::MIN_VERSION_TO_MERGE;
 use crate::repository::special::refuse_special_in_worktree;
-use crate::view::{IsolatedGitDir, borrow_object_store, create_git_folder, invalid_output_error, parse_sha};
 use crate::{GitError, Mirror, PrivateFolder};
 
 /// Mode of a submodule, or of a repository inside the folder.
@@ -200,7 +202,7 @@ impl Mirror {
         let git = self.isolated_dir().git();
         let private = git.create_private_folder()?;
         create_git_folder(private.path(), self.isolated_dir().object_format())?;
-        borrow_object_store(private.path(), &self.dir().join("objects"))?;
+        write_alternates(private.path(), &self.dir().join("objects"))?;
         let view =
             IsolatedGitDir::new(git.clone(), private.path().to_owned(), self.isolated_dir().object_format());
         Ok(StagedChanges {
@@ -266,7 +268,7 @@ impl StagedChanges {
         let only = only.map(|only| only.iter().collect::<HashSet<_>>());
         let mut back = Vec::new();
         for found in parse_raw_entries(&listing) {
-            let found = found.ok_or_else(|| invalid_output_error("diff-index", &listing))?;
+            let found = found.ok_or_else(|| unknown_output_error("diff-index", &listing))?;
             let asked = only.as_ref().is_none_or(|only| only.contains(&found.path));
             if asked && !found.gitlink {
                 self.paths.push((found.path, found.edited));

@@ -29,10 +29,10 @@ pub enum GitError {
         MIN_VERSION_TO_MERGE.0, MIN_VERSION_TO_MERGE.1)]
     TooOldToMerge { found: (u32, u32) },
     /// A file or folder of our own could not be read or written.
-    #[error("{doing} {}: {source}", path.display())]
+    #[error("{failure} {}: {source}", path.display())]
     Io {
         /// Failed action, as in `cannot write`.
-        doing: &'static str,
+        failure: &'static str,
         path: PathBuf,
         /// Reason from the operating system.
         source: std::io::Error,
@@ -161,12 +161,12 @@ pub enum GitError {
     NotAMirror(PathBuf),
     /// Another fetch of the same mirror takes too long.
     #[error("the mirror at {} has been in use by another fetch for {} s", path.display(),
-        after.as_secs_f32())]
+        waited.as_secs_f32())]
     MirrorBusy {
         /// Folder of the mirror.
         path: PathBuf,
         /// Time spent waiting for the lock.
-        after: Duration,
+        waited: Duration,
     },
     /// The remote does not have (or no longer has) a commit.
     #[error("{remote} does not have the commit{}",

@@ -15,7 +15,7 @@ use truing_core::RepoPath;
 use truing_core::id::Sha;
 use truing_core::outcome::{SkipReason, UnreviewedFile};
 
-use crate::view::{IsolatedGitDir, invalid_output_error};
+use crate::isolated_git_dir::{IsolatedGitDir, unknown_output_error};
 use crate::{GitError, GitLimits, PrivateFolder};
 
 /// Maximum length of a blob's header line: an id, a word and a size.
@@ -39,9 +39,9 @@ pub struct ExportSummary {
     pub bytes: u64,
     /// Omitted files in tree order. These are symbolic links and submodules (always), files over a limit, and
     /// files that cannot be written or have a forbidden name (`.git` in any spelling, `..`).
-    pub left_out: Vec<UnreviewedFile>,
+    pub omitted: Vec<UnreviewedFile>,
     /// Omitted files over a limit, with their size in bytes.
-    pub too_large: Vec<(RepoPath, u64)>,
+    pub oversized_files: Vec<(RepoPath, u64)>,
 }
 
 /// Listing entry of a file in a commit; its content is not read.
@@ -58,12 +58,12 @@ pub struct TreeFile {
 
 impl ExportSummary {
     fn add_omitted_file(&mut self, path: RepoPath, reason: SkipReason) {
-        self.left_out.push(UnreviewedFile { path, reason });
+        self.omitted.push(UnreviewedFile { path, reason });
     }
 }
 
 /// One blob of a tree with its path.
-pub(crate) struct TreeBlob {
+pub(crate) struct SizedFile {
     pub(crate) id: String,
     size: u64,
     pub(crate) path: RepoPath,
@@ -77,28 +77,28 @@ impl IsolatedGitDir {
         &self,
         sha: &Sha,
         dest: &Path,
-        only: Option<&[RepoPath]>,
+        paths: Option<&[RepoPath]>,
     ) -> Result<ExportSummary, GitError> {
         let call = self.command("ls-tree").args(["-r", "-z", "--full-tree"]);
         let call = call.max_output(self.git().limits().listing_bytes);
-        let Some(only) = only else {
+        let Some(paths) = paths else {
             let (entries, exported) = self.select_files(sha).await?;
             return self.write_files(&entries, exported, dest).await;
         };
         // Sizes are queried only where needed, and a few paths are requested by name instead of listing all.
         // A commit may have far more files than a change.
         let call = call.args(["--", sha.as_str()]);
-        let is_plain = |path: &RepoPath| path.is_safe_to_write() && !path.as_bytes().contains(&0);
-        let few = only.len() <= MAX_NAMED && !only.is_empty() && only.iter().all(is_plain);
-        let named = if few { only } else { &[] };
+        let is_literal_path = |path: &RepoPath| path.is_safe_to_write() && !path.as_bytes().contains(&0);
+        let few = paths.len() <= MAX_NAMED && !paths.is_empty() && paths.iter().all(is_literal_path);
+        let named = if few { paths } else { &[] };
         let listing =
             call.args(named.iter().map(|path| OsStr::from_bytes(path.as_bytes()))).read_output().await?;
-        let only = only.iter().collect::<HashSet<_>>();
+        let paths = paths.iter().collect::<HashSet<_>>();
         let mut entries = Vec::new();
         for line in split_listing(&listing) {
             let entry =
-                ListedFile::from_tree_line(line).ok_or_else(|| invalid_output_error("ls-tree", line))?;
-            if only.contains(&entry.path) {
+                ListedFile::from_tree_line(line).ok_or_else(|| unknown_output_error("ls-tree", line))?;
+            if paths.contains(&entry.path) {
                 entries.push(entry);
             }
         }
@@ -111,7 +111,7 @@ impl IsolatedGitDir {
         let temp = self.git().temp_folder();
         let folder = PrivateFolder::for_files(temp, entries.iter().map(|entry| entry.size));
         let folder = folder.map_err(|source| GitError::Io {
-            doing: "cannot make a private folder in",
+            failure: "cannot make a private folder in",
             path: temp.to_owned(),
             source,
         })?;
@@ -120,11 +120,11 @@ impl IsolatedGitDir {
     }
 
     /// Returns the files of a commit to write, and the omitted ones.
-    pub(crate) async fn select_files(&self, sha: &Sha) -> Result<(Vec<TreeBlob>, ExportSummary), GitError> {
+    pub(crate) async fn select_files(&self, sha: &Sha) -> Result<(Vec<SizedFile>, ExportSummary), GitError> {
         let call = self.command("ls-tree").args(["-r", "-z", "--full-tree", "-l", sha.as_str()]);
         let listing = call.max_output(self.git().limits().listing_bytes).read_output().await?;
         let entries = split_listing(&listing)
-            .map(|line| parse_sized_tree_line(line).ok_or_else(|| invalid_output_error("ls-tree", line)));
+            .map(|line| parse_sized_tree_line(line).ok_or_else(|| unknown_output_error("ls-tree", line)));
         let entries = entries.collect::<Result<Vec<_>, _>>()?;
         let mut exported = ExportSummary::default();
         Ok((select_entries(entries.into_iter(), self.git().limits(), &mut exported), exported))
@@ -136,8 +136,8 @@ impl IsolatedGitDir {
             self.command("ls-tree").args(["-r", "-z", "-l", "--full-tree", "--", sha.as_str()]).args(paths);
         let listing = call.max_output(self.git().limits().listing_bytes).read_output().await?;
         let file = |line| {
-            let (mode, TreeBlob { id, size, path }) =
-                parse_sized_tree_line(line).ok_or_else(|| invalid_output_error("ls-tree", line))?;
+            let (mode, SizedFile { id, size, path }) =
+                parse_sized_tree_line(line).ok_or_else(|| unknown_output_error("ls-tree", line))?;
             Ok(TreeFile { path, id, size, is_plain: mode.starts_with("100") })
         };
         split_listing(&listing).map(file).collect()
@@ -164,7 +164,7 @@ impl IsolatedGitDir {
         let prefix = format!("{sha}:");
         let path = |line: &[u8]| {
             let path = line.strip_prefix(prefix.as_bytes()).map(<[u8]>::to_vec);
-            path.map(RepoPath::from_bytes).ok_or_else(|| invalid_output_error("grep", line))
+            path.map(RepoPath::from_bytes).ok_or_else(|| unknown_output_error("grep", line))
         };
         split_listing(&listing).map(path).collect()
     }
@@ -181,7 +181,7 @@ impl IsolatedGitDir {
             .next()
             .map(|line| ListedFile::from_tree_line(line).ok_or(line))
             .transpose();
-        let entry = entry.map_err(|line| invalid_output_error("ls-tree", line))?;
+        let entry = entry.map_err(|line| unknown_output_error("ls-tree", line))?;
         let Some(entry) = entry.filter(|entry| entry.mode.starts_with("100") && entry.path == *path) else {
             return Ok(None);
         };
@@ -204,7 +204,7 @@ impl IsolatedGitDir {
         let sizes = String::from_utf8_lossy(&sizes);
         // A missing blob has no size; writing detects that it is missing.
         let sizes = sizes.lines().map(|line| line.parse().unwrap_or(0));
-        let entry = |(ListedFile { mode, id, path }, size)| (mode, TreeBlob { id, size, path });
+        let entry = |(ListedFile { mode, id, path }, size)| (mode, SizedFile { id, size, path });
         let mut exported = ExportSummary::default();
         let entries =
             select_entries(entries.into_iter().zip(sizes).map(entry), self.git().limits(), &mut exported);
@@ -214,7 +214,7 @@ impl IsolatedGitDir {
     /// Writes these files below `dest`.
     pub(crate) async fn write_files(
         &self,
-        entries: &[TreeBlob],
+        entries: &[SizedFile],
         exported: ExportSummary,
         dest: &Path,
     ) -> Result<ExportSummary, GitError> {
@@ -227,7 +227,7 @@ impl IsolatedGitDir {
         let (stdin, stdout) = (running.stdin.take(), running.stdout.take());
         let ask = request_blobs(stdin, entries.iter().map(|entry| format!("{}\n", entry.id)).collect());
         let work = async {
-            let (_, exported) = tokio::join!(ask, receive_blobs(stdout, entries, dest, exported));
+            let (_, exported) = tokio::join!(ask, write_received_blobs(stdout, entries, dest, exported));
             exported
         };
         let (exported, _, _) = running.supervise(work).await?;
@@ -237,10 +237,10 @@ impl IsolatedGitDir {
 
 /// Selects the files to write and records the others as omitted.
 fn select_entries(
-    listing: impl Iterator<Item = (String, TreeBlob)>,
+    listing: impl Iterator<Item = (String, SizedFile)>,
     limits: &GitLimits,
     exported: &mut ExportSummary,
-) -> Vec<TreeBlob> {
+) -> Vec<SizedFile> {
     let mut entries = Vec::new();
     let mut total = 0_u64;
     for (mode, entry) in listing {
@@ -257,7 +257,7 @@ fn select_entries(
             _ => None,
         };
         if reason == Some(SkipReason::TooLarge) {
-            exported.too_large.push((entry.path.clone(), entry.size));
+            exported.oversized_files.push((entry.path.clone(), entry.size));
         }
         match reason {
             Some(reason) => exported.add_omitted_file(entry.path, reason),
@@ -297,11 +297,11 @@ impl ListedFile {
 }
 
 /// Parses one line of `ls-tree -lz`: mode, type, id and size, a tab, the path.
-fn parse_sized_tree_line(line: &[u8]) -> Option<(String, TreeBlob)> {
+fn parse_sized_tree_line(line: &[u8]) -> Option<(String, SizedFile)> {
     // Submodules have no size (`-`), and neither have objects that a partial clone lacks.
     let size = split_line(line)?.0.nth(3)?.parse().unwrap_or(0);
     let ListedFile { mode, id, path } = ListedFile::from_tree_line(line)?;
-    Some((mode, TreeBlob { id, size, path }))
+    Some((mode, SizedFile { id, size, path }))
 }
 
 /// Splits a line into its fields and the path after the tab.
@@ -319,13 +319,13 @@ async fn request_blobs(stdin: Option<ChildStdin>, ids: String) {
 }
 
 /// Reads the blobs in the requested order and writes them.
-async fn receive_blobs(
+async fn write_received_blobs(
     stdout: Option<ChildStdout>,
-    entries: &[TreeBlob],
+    entries: &[SizedFile],
     dest: &Path,
     mut exported: ExportSummary,
 ) -> Result<ExportSummary, GitError> {
-    let Some(stdout) = stdout else { return Err(invalid_output_error("cat-file", b"no answer")) };
+    let Some(stdout) = stdout else { return Err(unknown_output_error("cat-file", b"no answer")) };
     let mut answers = BufReader::with_capacity(MAX_BATCH_BYTES, stdout);
     let (mut batch, mut writing) = (WriteBatch::default(), None);
     for entry in entries {
@@ -363,7 +363,7 @@ type WriteTask = JoinHandle<Result<Vec<(RepoPath, Option<usize>)>, GitError>>;
 
 impl WriteBatch {
     /// Adds a file with its content; none if the repository lacks it.
-    fn add(&mut self, entry: &TreeBlob, content: Option<Vec<u8>>) {
+    fn add(&mut self, entry: &SizedFile, content: Option<Vec<u8>>) {
         self.bytes = self.bytes.saturating_add(content.as_ref().map_or(0, Vec::len));
         self.files.push((entry.path.clone(), content));
     }
@@ -406,7 +406,7 @@ impl ExportSummary {
 /// listing, which was within limits.
 async fn read_blob_header(
     answers: &mut BufReader<ChildStdout>,
-    entry: &TreeBlob,
+    entry: &SizedFile,
 ) -> Result<Option<usize>, GitError> {
     let mut line = Vec::new();
     (&mut *answers).take(MAX_HEADER_BYTES).read_until(b'\n', &mut line).await.map_err(lost_output_error)?;
@@ -415,18 +415,18 @@ async fn read_blob_header(
         return Ok(None);
     }
     if text == format!("{} blob {}", entry.id, entry.size) {
-        return usize::try_from(entry.size).map(Some).map_err(|_| invalid_output_error("cat-file", &line));
+        return usize::try_from(entry.size).map(Some).map_err(|_| unknown_output_error("cat-file", &line));
     }
-    Err(invalid_output_error("cat-file", &line))
+    Err(unknown_output_error("cat-file", &line))
 }
 
 fn lost_output_error(source: std::io::Error) -> GitError {
-    GitError::Io { doing: "cannot read the answer of", path: PathBuf::from("git"), source }
+    GitError::Io { failure: "cannot read the answer of", path: PathBuf::from("git"), source }
 }
 
 async fn create_folder_tree(path: &Path) -> Result<(), GitError> {
     let made = tokio::fs::create_dir_all(path).await;
-    made.map_err(|source| GitError::Io { doing: "cannot make", path: path.to_owned(), source })
+    made.map_err(|source| GitError::Io { failure: "cannot make", path: path.to_owned(), source })
 }
 
 /// Writes a new file below `dest`, a folder of ours. Returns false for a forbidden name (`.git` in any
@@ -469,6 +469,6 @@ fn write_new_file_blocking(dest: &Path, path: &RepoPath, content: &[u8]) -> Resu
         {
             Ok(false)
         }
-        Err(source) => Err(GitError::Io { doing: "cannot write", path: target, source }),
+        Err(source) => Err(GitError::Io { failure: "cannot write", path: target, source }),
     }
 }

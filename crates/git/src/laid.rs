@@ -74,10 +74,11 @@ impl Mirror {
         let at = folder.path().to_owned();
         let removed = spawn_blocking(move || gone.iter().try_for_each(|path| remove_file(&at, path))).await;
         removed.unwrap_or_else(|stopped| Err(std::io::Error::other(stopped))).map_err(|source| {
-            GitError::Io { doing: "cannot remove files of", path: folder.path().to_owned(), source }
+            GitError::Io { failure: "cannot remove files of", path: folder.path().to_owned(), source }
         })?;
         entries.retain(|entry| old.get(&entry.path) != Some(&entry.id));
-        let ExportSummary { left_out, .. } = view.write_files(&entries, exported, folder.path()).await?;
+        let ExportSummary { omitted: left_out, .. } =
+            view.write_files(&entries, exported, folder.path()).await?;
         for gap in &left_out {
             blobs.remove(&gap.path);
         }

@@ -15,23 +15,23 @@
 //! The only outgoing operation pushes one commit of ours to one branch of a remote (`commit.rs`, `push.rs`).
 //! A remote on this machine runs its own hooks for a push, as a server does.
 
-mod bounded;
+mod bounded_diff;
+mod branch_history;
 mod clone;
 mod command;
 mod commit;
 mod error;
 mod export;
+mod isolated_git_dir;
 mod laid;
 mod mirror;
 mod network;
 pub mod options;
 mod private;
-pub mod programs;
 mod push;
-mod range;
 mod remote;
 mod repository;
-mod view;
+pub mod search_path;
 
 pub use clone::CheckoutIndex;
 pub use commit::{MergeOutcome, NewCommit, PathStatus, StagedChanges, UnpushedCommit};
@@ -41,11 +41,11 @@ pub use laid::ExportedCommit;
 pub use mirror::Mirror;
 pub use options::{GitLimits, GitOptions};
 pub use private::{PrivateFolder, remove_folder};
-pub use programs::SearchPath;
 pub use push::{PushOutcome, PushRefusal};
 pub use remote::Remote;
 pub use repository::{DefaultBase, DefaultBaseSource, IndexSnapshot, LocalRepository, WorktreeDiff};
+pub use search_path::SearchPath;
 
 pub use command::Git;
+pub use isolated_git_dir::CommitDiff;
 pub use truing_core::secret::SecretString;
-pub use view::CommitDiff;

@@ -20,8 +20,8 @@ use truing_core::id::Sha;
 use truing_core::increment::BranchHistory;
 
 use crate::command::GitCommand;
-use crate::view::{
-    IsolatedGitDir, ObjectFormat, create_git_folder, invalid_output_error, merge_base, parse_sha, write_file,
+use crate::isolated_git_dir::{
+    IsolatedGitDir, ObjectFormat, create_git_folder, merge_base, parse_sha, unknown_output_error, write_file,
 };
 use crate::{
     CommitDiff, ExportSummary, Git, GitError, PrivateFolder, Remote, TreeFile, UnpushedCommit, network,
@@ -49,7 +49,7 @@ const MAX_REFS: usize = 512;
 /// A bare repository that follows one remote.
 #[derive(Clone, Debug)]
 pub struct Mirror {
-    view: IsolatedGitDir,
+    isolated_dir: IsolatedGitDir,
     lock: PathBuf,
     remote: Remote,
 }
@@ -61,18 +61,18 @@ impl Git {
     /// [`GitError::NotAMirror`] if the folder has other content, which is left unchanged.
     #[truing_core::boxed_future]
     pub async fn open_mirror(&self, dir: &Path, remote: &Remote) -> Result<Mirror, GitError> {
-        let cannot = |source| GitError::Io { doing: "cannot use", path: dir.to_owned(), source };
+        let cannot = |source| GitError::Io { failure: "cannot use", path: dir.to_owned(), source };
         let dir = std::path::absolute(dir).map_err(cannot)?;
         let parent = dir.parent().unwrap_or(Path::new("/"));
         std::fs::create_dir_all(parent).map_err(cannot)?;
         let view = IsolatedGitDir::new(self.clone(), dir.clone(), ObjectFormat::Sha1);
-        let mirror = Mirror { view, lock: with_suffix(&dir, ".lock"), remote: remote.clone() };
-        let _turn = mirror.lock_mirror().await?;
+        let mirror = Mirror { isolated_dir: view, lock: with_suffix(&dir, ".lock"), remote: remote.clone() };
+        let _lock = mirror.lock_mirror().await?;
         match mirror_state(&dir)? {
             MirrorState::Absent => create_mirror(&dir)?,
             MirrorState::Foreign => return Err(GitError::NotAMirror(dir)),
-            MirrorState::Ours if mirror.is_valid_repository().await? => {}
-            MirrorState::Ours => {
+            MirrorState::Marked if mirror.is_valid_repository().await? => {}
+            MirrorState::Marked => {
                 remove_dir(&dir)?;
                 create_mirror(&dir)?;
             }
@@ -84,12 +84,12 @@ impl Git {
 /// State of a mirror's place.
 enum MirrorState {
     Absent,
-    Ours,
+    Marked,
     Foreign,
 }
 
 fn mirror_state(dir: &Path) -> Result<MirrorState, GitError> {
-    let cannot = |source| GitError::Io { doing: "cannot look at", path: dir.to_owned(), source };
+    let cannot = |source| GitError::Io { failure: "cannot look at", path: dir.to_owned(), source };
     let mut entries = match std::fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(MirrorState::Absent),
@@ -97,7 +97,7 @@ fn mirror_state(dir: &Path) -> Result<MirrorState, GitError> {
         Err(error) => return Err(cannot(error)),
     };
     if dir.join(MARK).is_file() {
-        return Ok(MirrorState::Ours);
+        return Ok(MirrorState::Marked);
     }
     Ok(if entries.next().is_some() { MirrorState::Foreign } else { MirrorState::Absent })
 }
@@ -106,7 +106,7 @@ fn mirror_state(dir: &Path) -> Result<MirrorState, GitError> {
 fn create_mirror(dir: &Path) -> Result<(), GitError> {
     let half = with_suffix(dir, ".new");
     remove_dir(&half)?;
-    let cannot = |source| GitError::Io { doing: "cannot make", path: dir.to_owned(), source };
+    let cannot = |source| GitError::Io { failure: "cannot make", path: dir.to_owned(), source };
     std::fs::create_dir(&half).map_err(cannot)?;
     write_file(&half.join(MARK), b"A cache of one remote's commits, made by truing. It may be deleted.\n")?;
     create_git_folder(&half, ObjectFormat::Sha1)?;
@@ -116,7 +116,7 @@ fn create_mirror(dir: &Path) -> Result<(), GitError> {
 fn remove_dir(dir: &Path) -> Result<(), GitError> {
     match std::fs::remove_dir_all(dir) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(GitError::Io { doing: "cannot remove", path: dir.to_owned(), source: error })
+            Err(GitError::Io { failure: "cannot remove", path: dir.to_owned(), source: error })
         }
         Ok(()) | Err(_) => Ok(()),
     }
@@ -130,7 +130,7 @@ fn with_suffix(dir: &Path, suffix: &str) -> PathBuf {
 
 impl Mirror {
     pub fn dir(&self) -> &Path {
-        self.view.dir()
+        self.isolated_dir.dir()
     }
 
     /// Returns the same mirror with another remote for missing commits: a fork of the one that it follows.
@@ -140,7 +140,7 @@ impl Mirror {
     }
 
     pub(crate) fn isolated_dir(&self) -> &IsolatedGitDir {
-        &self.view
+        &self.isolated_dir
     }
 
     /// Ensures that these commits are here with their complete history. Contacts the remote only if one is
@@ -166,7 +166,7 @@ impl Mirror {
         remove_fetch_leftovers(self.dir());
         self.fetch_from_remote(&missing).await?;
         match self.missing_commits(&missing).await?.into_iter().next() {
-            None => self.consolidate_packs().await,
+            None => self.consolidate_packs_and_refs().await,
             Some(sha) => Err(GitError::CommitGone { remote: self.remote.url().to_owned(), sha: Some(sha) }),
         }
     }
@@ -183,10 +183,10 @@ impl Mirror {
         let (sha, from) = (commit.sha(), commit.isolated_dir().dir().join("objects"));
         let revisions: Vec<String> =
             [sha.to_string()].into_iter().chain(commit.parent().map(|parent| format!("^{parent}"))).collect();
-        self.view.copy_objects(&from, &self.dir().join("objects"), FSYNC, &revisions).await?;
-        let call = self.view.command("update-ref").config("core.fsync", FSYNC);
+        self.isolated_dir.copy_objects(&from, &self.dir().join("objects"), FSYNC, &revisions).await?;
+        let call = self.isolated_dir.command("update-ref").config("core.fsync", FSYNC);
         call.args([format!("refs/truing/{sha}").as_str(), sha.as_str()]).read_output().await?;
-        self.consolidate_packs().await
+        self.consolidate_packs_and_refs().await
     }
 
     /// Returns the tree of a commit that is here.
@@ -194,17 +194,17 @@ impl Mirror {
     /// # Errors
     /// [`GitError::Failed`] if it is not here.
     #[truing_core::boxed_future]
-    pub async fn commit_tree(&self, commit: &Sha) -> Result<Sha, GitError> {
-        let call = self.view.command("rev-parse").args(["--verify", "--end-of-options"]);
+    pub async fn tree_id(&self, commit: &Sha) -> Result<Sha, GitError> {
+        let call = self.isolated_dir.command("rev-parse").args(["--verify", "--end-of-options"]);
         parse_sha("rev-parse", &call.arg(format!("{commit}^{{tree}}")).read_output().await?)
     }
 
     /// Joins small packs and refs if there are many, which keeps an old mirror fast. Concurrent readers find
     /// every object in an old pack or in the new one.
-    async fn consolidate_packs(&self) -> Result<(), GitError> {
+    async fn consolidate_packs_and_refs(&self) -> Result<(), GitError> {
         let folder = self.dir().join("objects/pack");
         let entries = std::fs::read_dir(&folder).map_err(|source| GitError::Io {
-            doing: "cannot look at",
+            failure: "cannot look at",
             path: folder,
             source,
         })?;
@@ -213,16 +213,22 @@ impl Mirror {
         if packs.count() <= MAX_PACKS {
             return Ok(());
         }
-        self.view.command("repack").args(["-d", "--geometric=2", "--quiet"]).read_output().await?;
+        self.isolated_dir.command("repack").args(["-d", "--geometric=2", "--quiet"]).read_output().await?;
         self.delete_old_refs().await?;
         // A file for each fetched commit would slow every fetch.
-        self.view.command("pack-refs").arg("--all").config("core.fsync", FSYNC).read_output().await.map(drop)
+        self.isolated_dir
+            .command("pack-refs")
+            .arg("--all")
+            .config("core.fsync", FSYNC)
+            .read_output()
+            .await
+            .map(drop)
     }
 
     /// Deletes the refs of all but the newest commits. The refs only reduce the data of a fetch. The commits
     /// remain, since nothing is collected.
     async fn delete_old_refs(&self) -> Result<(), GitError> {
-        let call = self.view.command("for-each-ref");
+        let call = self.isolated_dir.command("for-each-ref");
         let call = call.args(["--sort=-committerdate", "--format=delete %(refname)", "refs/truing"]);
         let listed = call.read_output().await?;
         let old: Vec<u8> =
@@ -230,7 +236,12 @@ impl Mirror {
         if old.is_empty() {
             return Ok(());
         }
-        let call = self.view.command("update-ref").arg("--stdin").with_input(old).config("core.fsync", FSYNC);
+        let call = self
+            .isolated_dir
+            .command("update-ref")
+            .arg("--stdin")
+            .with_input(old)
+            .config("core.fsync", FSYNC);
         call.read_output().await.map(drop)
     }
 
@@ -257,10 +268,12 @@ impl Mirror {
     /// # Errors
     /// As [`Mirror::fetch`].
     #[truing_core::boxed_future]
-    pub async fn has_tag(&self, names: &[String]) -> Result<bool, GitError> {
+    pub async fn remote_has_any_tag(&self, names: &[String]) -> Result<bool, GitError> {
         let asked: Vec<String> = names.iter().map(|name| format!("refs/tags/{name}")).collect();
-        let call = self.view.command("ls-remote").args(["--quiet", "--end-of-options", self.remote.url()]);
-        let answer = network::read_remote_output(self.view.git(), &self.remote, call.args(&asked)).await?;
+        let call =
+            self.isolated_dir.command("ls-remote").args(["--quiet", "--end-of-options", self.remote.url()]);
+        let answer =
+            network::read_remote_output(self.isolated_dir.git(), &self.remote, call.args(&asked)).await?;
         for reference in &asked {
             if network::parse_listed_ref(&answer, reference)?.is_some() {
                 return Ok(true);
@@ -271,25 +284,25 @@ impl Mirror {
 
     /// Asks the remote for the target of this ref.
     async fn remote_tip(&self, reference: &str) -> Result<Option<Sha>, GitError> {
-        let call = self.view.command("ls-remote").args([
+        let call = self.isolated_dir.command("ls-remote").args([
             "--quiet",
             "--end-of-options",
             self.remote.url(),
             reference,
         ]);
-        let answer = network::read_remote_output(self.view.git(), &self.remote, call).await?;
+        let answer = network::read_remote_output(self.isolated_dir.git(), &self.remote, call).await?;
         network::parse_listed_ref(&answer, reference)
     }
 
     async fn fetch_from_remote(&self, commits: &[Sha]) -> Result<(), GitError> {
         let call = self.fetch_command().arg("--end-of-options").arg(self.remote.url());
         let call = call.args(commits.iter().map(|sha| format!("+{sha}:refs/truing/{sha}")));
-        network::read_remote_output(self.view.git(), &self.remote, call).await.map(drop)
+        network::read_remote_output(self.isolated_dir.git(), &self.remote, call).await.map(drop)
     }
 
     /// Prepares a fetch into this mirror, without its source.
     fn fetch_command(&self) -> GitCommand {
-        let call = self.view.command("fetch").args([
+        let call = self.isolated_dir.command("fetch").args([
             "--quiet",
             "--no-tags",
             "--no-write-fetch-head",
@@ -311,12 +324,15 @@ impl Mirror {
     /// Returns those of these commits that are missing.
     async fn missing_commits(&self, commits: &[Sha]) -> Result<Vec<Sha>, GitError> {
         let asked = commits.iter().map(|sha| format!("{sha}^{{commit}}\n")).collect::<String>();
-        let call =
-            self.view.command("cat-file").arg("--batch-check=%(objectname)").with_input(asked.into_bytes());
+        let call = self
+            .isolated_dir
+            .command("cat-file")
+            .arg("--batch-check=%(objectname)")
+            .with_input(asked.into_bytes());
         let answer = call.read_output().await?;
         let lines = answer.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect::<Vec<_>>();
         if lines.len() != commits.len() {
-            return Err(invalid_output_error("cat-file", &answer));
+            return Err(unknown_output_error("cat-file", &answer));
         }
         let absent = commits.iter().zip(lines).filter(|(_, line)| line.ends_with(b" missing"));
         let mut absent = absent.map(|(sha, _)| sha.clone()).collect::<Vec<_>>();
@@ -331,7 +347,7 @@ impl Mirror {
     /// [`GitError::Failed`] if a commit is not here.
     #[truing_core::boxed_future]
     pub async fn merge_base(&self, a: &Sha, b: &Sha) -> Result<Option<Sha>, GitError> {
-        merge_base(self.view.command("merge-base"), a, b).await
+        merge_base(self.isolated_dir.command("merge-base"), a, b).await
     }
 
     /// Returns true if this commit is here with its history.
@@ -351,10 +367,10 @@ impl Mirror {
     #[truing_core::boxed_future]
     pub async fn branch_history(
         &self,
-        before: (&Sha, &Sha),
-        now: (&Sha, &Sha),
+        previous: (&Sha, &Sha),
+        current: (&Sha, &Sha),
     ) -> Result<Option<BranchHistory>, GitError> {
-        self.view.branch_history(before, now).await
+        self.isolated_dir.branch_history(previous, current).await
     }
 
     /// Returns the diff between two commits in git's own format: with renames, without colours, programs or
@@ -365,7 +381,7 @@ impl Mirror {
     /// [`GitError::TooLarge`] if the names of the files exceed that limit.
     #[truing_core::boxed_future]
     pub async fn diff(&self, base: &Sha, head: &Sha) -> Result<Vec<u8>, GitError> {
-        self.view.diff(base, head).await.map(|found| found.diff)
+        self.isolated_dir.diff(base, head).await.map(|found| found.diff)
     }
 
     /// Returns the diff of [`Mirror::diff`], and the files whose lines it omits.
@@ -373,8 +389,8 @@ impl Mirror {
     /// # Errors
     /// As [`Mirror::diff`].
     #[truing_core::boxed_future]
-    pub async fn commit_diff(&self, base: &Sha, head: &Sha) -> Result<CommitDiff, GitError> {
-        self.view.diff(base, head).await
+    pub async fn diff_with_omissions(&self, base: &Sha, head: &Sha) -> Result<CommitDiff, GitError> {
+        self.isolated_dir.diff(base, head).await
     }
 
     /// Writes a commit's files, or those in `only`, below `dest` as plain files: see [`ExportSummary`].
@@ -386,9 +402,9 @@ impl Mirror {
         &self,
         sha: &Sha,
         dest: &Path,
-        only: Option<&[RepoPath]>,
+        paths: Option<&[RepoPath]>,
     ) -> Result<ExportSummary, GitError> {
-        self.view.export(sha, dest, only).await
+        self.isolated_dir.export(sha, dest, paths).await
     }
 
     /// Writes all files of a commit as plain files to a private folder: see [`ExportSummary`]. Few and small
@@ -398,7 +414,7 @@ impl Mirror {
     /// [`GitError::Failed`] if the commit is not here, [`GitError::Io`] if the files cannot be written.
     #[truing_core::boxed_future]
     pub async fn export_all(&self, sha: &Sha) -> Result<(PrivateFolder, ExportSummary), GitError> {
-        self.view.export_all(sha).await
+        self.isolated_dir.export_all(sha).await
     }
 
     /// Lists the files of a commit with these paths or in folders of these names, without their content.
@@ -407,7 +423,7 @@ impl Mirror {
     /// [`GitError::Failed`] if the commit is not here.
     #[truing_core::boxed_future]
     pub async fn list_files(&self, sha: &Sha, paths: &[&str]) -> Result<Vec<TreeFile>, GitError> {
-        self.view.list_files(sha, paths).await
+        self.isolated_dir.list_files(sha, paths).await
     }
 
     /// Returns the text files of a commit that contain one of these texts; none for no texts. The texts must
@@ -417,7 +433,7 @@ impl Mirror {
     /// [`GitError::Failed`] if the commit is not here.
     #[truing_core::boxed_future]
     pub async fn files_containing(&self, sha: &Sha, texts: &[String]) -> Result<Vec<RepoPath>, GitError> {
-        self.view.files_containing(sha, texts).await
+        self.isolated_dir.files_containing(sha, texts).await
     }
 
     /// Returns the stored content of a file of a commit; none if it does not exist or is not a plain file.
@@ -427,12 +443,12 @@ impl Mirror {
     /// not here.
     #[truing_core::boxed_future]
     pub async fn read_file(&self, sha: &Sha, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError> {
-        self.view.read_file(sha, path).await
+        self.isolated_dir.read_file(sha, path).await
     }
 
     /// Returns true if git recognises the folder as a repository.
     async fn is_valid_repository(&self) -> Result<bool, GitError> {
-        let finished = self.view.command("rev-parse").arg("--is-bare-repository").run().await?;
+        let finished = self.isolated_dir.command("rev-parse").arg("--is-bare-repository").run().await?;
         Ok(finished.code() == Some(0)
             && finished.stdout == b"true\n"
             && self.dir().join("objects/pack").is_dir())
@@ -440,7 +456,7 @@ impl Mirror {
 
     /// Waits for the exclusive lock on this mirror.
     async fn lock_mirror(&self) -> Result<File, GitError> {
-        let after = self.view.git().limits().network_time;
+        let after = self.isolated_dir.git().limits().network_timeout;
         let lock = self.lock.clone();
         // If the wait is cancelled, the thread gets the lock later and releases it at once.
         let locked = tokio::task::spawn_blocking(move || {
@@ -448,11 +464,11 @@ impl Mirror {
             flock(&file, FlockOperation::LockExclusive)?;
             Ok(file)
         });
-        let cannot = |source| GitError::Io { doing: "cannot lock", path: self.lock.clone(), source };
+        let cannot = |source| GitError::Io { failure: "cannot lock", path: self.lock.clone(), source };
         match tokio::time::timeout(after, locked).await {
             Ok(Ok(locked)) => locked.map_err(cannot),
             Ok(Err(stopped)) => Err(cannot(std::io::Error::other(stopped))),
-            Err(_) => Err(GitError::MirrorBusy { path: self.dir().to_owned(), after }),
+            Err(_) => Err(GitError::MirrorBusy { path: self.dir().to_owned(), waited: after }),
         }
     }
 }
@@ -460,14 +476,14 @@ impl Mirror {
 /// Removes the leftovers of a killed fetch: locks, which would block later fetches, and unfinished packs.
 /// Only for the holder of the mirror's lock. A file that cannot be removed shows up in git's own message.
 fn remove_fetch_leftovers(dir: &Path) {
-    let stale = |folder: &str, is_stale: fn(&str) -> bool| {
+    let remove_stale = |folder: &str, is_stale: fn(&str) -> bool| {
         for entry in std::fs::read_dir(dir.join(folder)).into_iter().flatten().flatten() {
             if entry.file_name().to_str().is_some_and(is_stale) {
                 let _ = std::fs::remove_file(entry.path());
             }
         }
     };
-    stale("", |name| name.ends_with(".lock"));
-    stale("refs/truing", |name| name.ends_with(".lock"));
-    stale("objects/pack", |name| name.starts_with("tmp_") || name.starts_with(".tmp-"));
+    remove_stale("", |name| name.ends_with(".lock"));
+    remove_stale("refs/truing", |name| name.ends_with(".lock"));
+    remove_stale("objects/pack", |name| name.starts_with("tmp_") || name.starts_with(".tmp-"));
 }

@@ -7,11 +7,15 @@ use std::path::Path;
 use truing_core::id::Sha;
 
 use crate::command::{GitCommand, GitOutput};
-use crate::view::parse_sha;
+use crate::isolated_git_dir::parse_sha;
 use crate::{Git, GitError, Remote};
 
 /// Runs a call that may contact the remote.
-pub(crate) async fn run_remote(git: &Git, remote: &Remote, call: GitCommand) -> Result<GitOutput, GitError> {
+pub(crate) async fn run_with_network(
+    git: &Git,
+    remote: &Remote,
+    call: GitCommand,
+) -> Result<GitOutput, GitError> {
     let credentials = write_credentials(git, remote)?;
     let global = credentials.as_ref().map_or(Path::new("/dev/null"), |file| file.path());
     let call = call.env("GIT_CONFIG_GLOBAL", global);
@@ -25,7 +29,7 @@ pub(crate) async fn read_remote_output(
     call: GitCommand,
 ) -> Result<Vec<u8>, GitError> {
     let name = call.name();
-    let finished = run_remote(git, remote, call).await?;
+    let finished = run_with_network(git, remote, call).await?;
     if finished.code() == Some(0) {
         Ok(finished.stdout)
     } else {
@@ -43,8 +47,8 @@ pub(crate) fn parse_listed_ref(answer: &[u8], reference: &str) -> Result<Option<
 }
 
 /// Classifies a failure by git's untranslated message.
-pub(crate) fn classify_failure(remote: &Remote, call: &'static str, finished: GitOutput) -> GitError {
-    let message = finished.message.as_str();
+pub(crate) fn classify_failure(remote: &Remote, command_name: &'static str, output: GitOutput) -> GitError {
+    let message = output.message.as_str();
     let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
     let remote = remote.url().to_owned();
     if says(&["not our ref", "unadvertised object", "find remote ref", "bad object"]) {
@@ -57,7 +61,7 @@ pub(crate) fn classify_failure(remote: &Remote, call: &'static str, finished: Gi
     if says(&["error: 404", "not found", "does not appear to be a git repository"]) {
         return GitError::RemoteMissing { remote };
     }
-    finished.into_error(call)
+    output.into_error(command_name)
 }
 
 /// Writes the secret header to a private file that only this user can read. Dropping it removes the file.
@@ -69,7 +73,7 @@ fn write_credentials(git: &Git, remote: &Remote) -> Result<Option<tempfile::Name
         Ok(file)
     });
     let cannot = |source| GitError::Io {
-        doing: "cannot write a private file in",
+        failure: "cannot write a private file in",
         path: git.home_folder().to_owned(),
         source,
     };

@@ -46,17 +46,17 @@ pub struct GitOptions {
     /// Program: a name to look up in `programs`, or a path.
     pub program: PathBuf,
     /// Search path for programs, also for git's own.
-    pub programs: SearchPath,
+    pub search_path: SearchPath,
     /// Folder for private folders (home, views, credentials), each readable by this user only.
-    pub temp: PathBuf,
+    pub temp_folder: PathBuf,
     /// Ignore file of the user, if no configuration names one with `core.excludesFile`. Files that it ignores
     /// are not among the new files of a working tree.
-    pub excludes: Option<PathBuf>,
+    pub excludes_file: Option<PathBuf>,
     /// Variables by which git finds the configuration of the system and of the user: `HOME`,
     /// `XDG_CONFIG_HOME` and those that begin with `GIT_CONFIG_`. Only `core.excludesFile`, `core.autocrlf`,
     /// `core.eol` and `core.ignoreCase` are read from there, for working trees. If empty, only the
     /// repository's configuration is read.
-    pub user_variables: Vec<(String, OsString)>,
+    pub config_variables: Vec<(String, OsString)>,
     pub limits: GitLimits,
 }
 
@@ -66,13 +66,13 @@ impl Default for GitOptions {
     fn default() -> Self {
         Self {
             program: PathBuf::from("git"),
-            programs: SearchPath::from_path(
+            search_path: SearchPath::from_path(
                 &std::env::var_os("PATH").unwrap_or_else(|| OsString::from("/usr/local/bin:/usr/bin:/bin")),
                 [],
             ),
-            temp: std::env::temp_dir(),
-            excludes: None,
-            user_variables: Vec::new(),
+            temp_folder: std::env::temp_dir(),
+            excludes_file: None,
+            config_variables: Vec::new(),
             limits: GitLimits::default(),
         }
     }
@@ -82,9 +82,9 @@ impl Default for GitOptions {
 #[derive(Clone, Debug)]
 pub struct GitLimits {
     /// Time limit of a local call.
-    pub local_time: Duration,
+    pub local_timeout: Duration,
     /// Time limit of a fetch, and of waiting for another one of the same mirror.
-    pub network_time: Duration,
+    pub network_timeout: Duration,
     /// Maximum bytes of a short output.
     pub output_bytes: usize,
     /// Maximum bytes of a listing.
@@ -104,8 +104,8 @@ pub struct GitLimits {
 impl Default for GitLimits {
     fn default() -> Self {
         Self {
-            local_time: LOCAL_TIME,
-            network_time: NETWORK_TIME,
+            local_timeout: LOCAL_TIME,
+            network_timeout: NETWORK_TIME,
             output_bytes: OUTPUT_BYTES,
             listing_bytes: LISTING_BYTES,
             diff_bytes: MAX_DIFF_BYTES,

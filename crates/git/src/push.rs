@@ -87,7 +87,7 @@ impl UnpushedCommit {
         if let Err(why) = permit.recheck_gate().await {
             return Ok(PushOutcome::Halted(why));
         }
-        let finished = network::run_remote(self.isolated_dir().git(), remote, call).await?;
+        let finished = network::run_with_network(self.isolated_dir().git(), remote, call).await?;
         if finished.code() == Some(0) {
             return Ok(PushOutcome::Done);
         }

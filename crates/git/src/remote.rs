@@ -114,7 +114,7 @@ mod tests {
         let remote = Remote::new("https://h/x.git", Some(SecretString::new("Bearer canary-12345"))).unwrap();
         let printed = format!("{remote:?} {:#?} {}", remote, SecretString::new("canary-12345"));
         assert!(!printed.contains("canary"), "{printed}");
-        assert_eq!(SecretString::new("Bearer canary-12345").hide_in("got canary-12345!"), "got ***!");
+        assert_eq!(SecretString::new("Bearer canary-12345").redact_from("got canary-12345!"), "got ***!");
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 mod base;
 mod branch;
-mod facts;
 mod hooks;
 mod index;
 mod lfs;
+mod metadata;
 pub(crate) mod special;
 mod worktree;
 
@@ -17,9 +17,9 @@ use truing_core::RepoPath;
 use truing_core::id::Sha;
 
 use crate::command::GitCommand;
-use crate::view::{IsolatedGitDir, borrow_object_store, create_git_folder, parse_sha};
+use crate::isolated_git_dir::{IsolatedGitDir, create_git_folder, parse_sha, write_alternates};
 use crate::{CommitDiff, ExportSummary, Git, GitError, PrivateFolder, TreeFile};
-use facts::{RepositoryLayout, RepositorySettings};
+use metadata::{RepositoryLayout, RepositorySettings};
 
 pub use base::{DefaultBase, DefaultBaseSource};
 pub use index::IndexSnapshot;
@@ -72,7 +72,7 @@ impl Git {
             } else if source.kind() == ErrorKind::NotADirectory {
                 GitError::NotADirectory(path)
             } else {
-                GitError::Io { doing: "cannot open", path, source }
+                GitError::Io { failure: "cannot open", path, source }
             }
         })?;
         if !folder.is_dir() {
@@ -89,9 +89,9 @@ impl Git {
 
         let private = self.create_private_folder()?;
         create_git_folder(private.path(), layout.format)?;
-        borrow_object_store(private.path(), &layout.objects)?;
+        write_alternates(private.path(), &layout.objects)?;
         let on_it = |name| self.command(name).in_folder(&layout.root).env("GIT_DIR", &layout.git_dir);
-        let reads_user = !self.options().user_variables.is_empty();
+        let reads_user = !self.options().config_variables.is_empty();
         let (settings, branches) = tokio::join!(
             RepositorySettings::load(|| on_it("config"), reads_user),
             base::default_branch_candidates(on_it("for-each-ref"))
@@ -100,7 +100,7 @@ impl Git {
         let view = IsolatedGitDir::new(self.clone(), private.path().to_owned(), layout.format);
         Ok(LocalRepository {
             git: self.clone(),
-            view: view.with_partial_clone(settings.partial),
+            view: view.with_partial_clone(settings.is_partial_clone),
             settings,
             branches: branches?,
             layout,

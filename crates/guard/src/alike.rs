@@ -50,8 +50,8 @@ pub fn contains_code(version: &FileVersion<'_>, lines: (u32, u32)) -> bool {
     let (first, last) = lines;
     let Some(code) = CodeText::from_version(version) else { return true };
     let line = |line: u32| usize::try_from(line.saturating_sub(1)).unwrap_or(usize::MAX);
-    (line(first)..=line(last)).take(code.scanned.lines.len()).any(|line| {
-        let bare = code.scanned.bare.get(code.scanned.line_range(line));
+    (line(first)..=line(last)).take(code.scanned.line_starts.len()).any(|line| {
+        let bare = code.scanned.code_with_strings.get(code.scanned.line_range(line));
         bare.is_some_and(|bare| !bare.trim().is_empty())
     })
 }
@@ -71,7 +71,8 @@ impl CodeText {
 
     fn tokens(&self) -> Vec<NestedToken<'_>> {
         let is_indented = self.language.openings.iter().any(|opening| opening.extent == TestEndRule::Indent);
-        let (bare, mut strings) = (self.scanned.bare.as_str(), self.scanned.strings.iter().peekable());
+        let (bare, mut strings) =
+            (self.scanned.code_with_strings.as_str(), self.scanned.strings.iter().peekable());
         let mut out = TokenBuilder::default();
         let (mut at, mut is_new) = (0, true);
         while let Some(rest) = bare.get(at..).filter(|rest| !rest.is_empty()) {

@@ -162,7 +162,8 @@ pub fn find_hard_coded_answers(
             } else {
                 continue;
             };
-            let weakening = Weakening { path: path.clone(), kind, subject: value.line, is_report_only: true };
+            let weakening =
+                Weakening { path: path.clone(), kind, quoted_text: value.line, is_report_only: true };
             if !found.contains(&weakening) {
                 found.push(weakening);
             }
@@ -211,10 +212,10 @@ fn code_literals(half: &ChangedFileVersion) -> Vec<CodeLiteral> {
     let value = |range: Range<usize>| {
         let line = scanned.line_range(scanned.line_of(range.start));
         let (code, bare_text) =
-            (text_slice(&scanned.code, line.clone()), text_slice(&scanned.bare, line.clone()));
+            (text_slice(&scanned.code, line.clone()), text_slice(&scanned.code_with_strings, line.clone()));
         let before = text_slice(&scanned.code, line.start..range.start).trim_end();
         let after = text_slice(&scanned.code, range.end..line.end).trim_start();
-        let text = text_slice(&scanned.bare, range.clone());
+        let text = text_slice(&scanned.code_with_strings, range.clone());
         let is_key = after.starts_with(':') && !after.starts_with("::");
         let is_named =
             before.ends_with('=') && !["==", "!=", "<=", ">="].iter().any(|sign| before.ends_with(sign));

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::bound::{BindingKind, BindingSide, TestBinding};
 use super::count::missing_items;
-use super::file::FilePair;
-use super::renamed::defined_names;
+use super::file::FileVersionPair;
+use super::rename::defined_names;
 use super::used::UsedNames;
 use super::version::{ChangedFileVersion, can_affect_tests};
 use super::weakening::{Weakening, WeakeningKind};
@@ -17,14 +17,14 @@ use truing_diff::RepoPath;
 /// Judgement on a name whose meaning changes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum NameVerdict {
-    Free,
+    Allowed,
     Reported,
     Refused,
 }
-use NameVerdict::{Free, Refused, Reported};
+use NameVerdict::{Allowed, Refused, Reported};
 
 /// Finds names of tests whose meaning a fix changes.
-pub(super) fn find_rebound_names(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
+pub(super) fn find_rebound_names(files: &[FileVersionPair<'_>], weakenings: &mut Vec<Weakening>) {
     let before: Vec<Option<BindingSide<'_>>> =
         files.iter().map(|file| BindingSide::new(file.before.as_ref())).collect();
     let used: Vec<Option<UsedNames>> = before.iter().map(|side| side.as_ref().map(UsedNames::new)).collect();
@@ -43,31 +43,31 @@ pub(super) fn find_rebound_names(files: &[FilePair<'_>], found: &mut Vec<Weakeni
         });
         let all = merged.get(after.names.endings).unwrap_or(&none);
         let pair = from.and_then(|from| Some((before.get(from)?.as_ref()?, used.get(from)?.as_ref()?)));
-        let mut words: Vec<(String, NameVerdict)> = Vec::new();
+        let mut verdicts: Vec<(String, NameVerdict)> = Vec::new();
         match pair {
             Some((was, used)) => {
                 // A file without tests of its own serves the tests of other files.
                 let used = if after.tests.is_empty() { all } else { used };
                 let change = BindingChange { files, before: was, after: &after, used };
-                words.extend(change.judge_imports());
-                words.extend(change.judge_bindings());
-                words.extend(change.find_patching_calls());
+                verdicts.extend(change.judge_imports());
+                verdicts.extend(change.judge_bindings());
+                verdicts.extend(change.judge_patching_calls());
             }
-            None => words.extend(check_new_file(file, files, &after, all)),
+            None => verdicts.extend(check_new_file(file, files, &after, all)),
         }
-        found.extend(words.into_iter().filter(|(_, verdict)| *verdict != Free).map(|(what, verdict)| {
-            Weakening {
+        weakenings.extend(verdicts.into_iter().filter(|(_, verdict)| *verdict != Allowed).map(
+            |(what, verdict)| Weakening {
                 is_report_only: verdict == Reported,
-                ..file.new_weakening(WeakeningKind::Rebound, &what)
-            }
-        }));
+                ..file.new_weakening(WeakeningKind::ReboundName, &what)
+            },
+        ));
     }
 }
 
 /// Checks a new file beside the tests: it may be mistaken for tested code, or change it for other files.
 fn check_new_file(
-    file: &FilePair<'_>,
-    files: &[FilePair<'_>],
+    file: &FileVersionPair<'_>,
+    files: &[FileVersionPair<'_>],
     after: &BindingSide<'_>,
     used: &UsedNames,
 ) -> Vec<(String, NameVerdict)> {
@@ -83,7 +83,7 @@ fn check_new_file(
         return words;
     }
     let stem = import_name(path);
-    let is_product = |other: &FilePair<'_>| {
+    let is_product = |other: &FileVersionPair<'_>| {
         [&other.before, &other.after].into_iter().flatten().any(|half| {
             half.scanned_file.is_some()
                 && !can_affect_tests(&RepoPath::from_text(&half.path))
@@ -97,7 +97,7 @@ fn check_new_file(
     } else if path.ends_with(".java") {
         Reported
     } else {
-        Free
+        Allowed
     };
     words.push((path.to_owned(), verdict));
     words
@@ -115,7 +115,7 @@ fn import_name(path: &str) -> &str {
 
 /// A file on the side of the tests, before and after.
 struct BindingChange<'c> {
-    files: &'c [FilePair<'c>],
+    files: &'c [FileVersionPair<'c>],
     before: &'c BindingSide<'c>,
     after: &'c BindingSide<'c>,
     used: &'c UsedNames,
@@ -132,7 +132,7 @@ impl BindingChange<'_> {
             let verdict = match name.as_str() {
                 "*" | "." => self.judge_star_import(path),
                 _ if self.used.free.contains(name) => self.judge_import(name, path),
-                _ => Free,
+                _ => Allowed,
             };
             words.push((format!("{name} = {path}"), verdict));
         }
@@ -149,7 +149,7 @@ impl BindingChange<'_> {
         let has_used =
             |half: &ChangedFileVersion| defined_names(half, true).any(|name| self.used.free.contains(&name));
         let mut modules =
-            self.file_sides(|file| file.after.as_ref()).filter(|half| is_module_file(half, path));
+            self.file_versions(|file| file.after.as_ref()).filter(|half| is_module_file(half, path));
         if modules.any(has_used) { Refused } else { Reported }
     }
 
@@ -157,7 +157,7 @@ impl BindingChange<'_> {
         let was: Vec<&str> = self.before.imports_of(name).collect();
         let last = last_segment(path);
         if was.iter().any(|was| self.is_moved(was, path)) {
-            return Free;
+            return Allowed;
         }
         let is_library = |path: &str| !self.before.is_product(path);
         if !was.is_empty() && is_library(path) && was.iter().all(|was| is_library(was)) {
@@ -175,7 +175,7 @@ impl BindingChange<'_> {
         };
         // A module of the fix re-exports it from its old place, or is a different module.
         let mut modules =
-            self.file_sides(|file| file.after.as_ref()).filter(|half| is_module_file(half, path));
+            self.file_versions(|file| file.after.as_ref()).filter(|half| is_module_file(half, path));
         let is_other = modules.any(|half| {
             let hands_on = was.iter().any(|was| {
                 let stem = module_of_path(was);
@@ -188,9 +188,9 @@ impl BindingChange<'_> {
         if is_same && !is_other && self.after.is_product(path) { Reported } else { Refused }
     }
 
-    fn file_sides<'s>(
+    fn file_versions<'s>(
         &'s self,
-        side: impl Fn(&'s FilePair<'s>) -> Option<&'s ChangedFileVersion>,
+        side: impl Fn(&'s FileVersionPair<'s>) -> Option<&'s ChangedFileVersion>,
     ) -> impl Iterator<Item = &'s ChangedFileVersion> {
         self.files.iter().filter_map(side)
     }
@@ -217,7 +217,7 @@ impl BindingChange<'_> {
                 file.before.as_ref().filter(is_product).is_some_and(|half| is_module_file(half, old_target));
             was_there && file.after.as_ref().is_none_or(|after| !is_module_file(after, old_target))
         }) && self
-            .file_sides(|file| file.after.as_ref())
+            .file_versions(|file| file.after.as_ref())
             .filter(is_product)
             .any(|half| is_module_file(half, new_target));
         (is_gone && is_come) || is_file_moved
@@ -238,7 +238,7 @@ impl BindingChange<'_> {
         let head = bound.head();
         let is_new_test = bound.test.as_ref().is_some_and(|test| !self.before.tests.contains(test));
         if is_new_test && !bound.is_shared {
-            return Free;
+            return Allowed;
         }
         let was: Vec<&TestBinding> = self.before.bindings_in_test(&bound.name, &bound.test).collect();
         if bound.name.contains('.') {
@@ -249,7 +249,7 @@ impl BindingChange<'_> {
         }
         if !self.used.free.contains(&bound.name) {
             let is_others = bound.is_shared && self.after.names.sets_foreign_values;
-            return if is_others { if is_new_test { Reported } else { Refused } } else { Free };
+            return if is_others { if is_new_test { Reported } else { Refused } } else { Allowed };
         }
         if was.is_empty() { Refused } else { self.judge_new_target(bound, &was) }
     }
@@ -264,7 +264,7 @@ impl BindingChange<'_> {
         if matches!(head, "self" | "this" | "cls") {
             let is_read = self.used.chains.contains(&bound.name);
             return if !is_read {
-                Free
+                Allowed
             } else if old_bindings.is_empty() {
                 Refused
             } else {
@@ -275,7 +275,7 @@ impl BindingChange<'_> {
             let is_called = self.used.chains.contains(&bound.name);
             let is_new_test = bound.test.as_ref().is_some_and(|test| !self.before.tests.contains(test));
             if !is_called || is_new_test {
-                return Free;
+                return Allowed;
             }
             // A field that replaces no method may be an input or an expected value; the text does not show
             // this.
@@ -285,16 +285,16 @@ impl BindingChange<'_> {
         if self.after.imports_of(head).any(|path| self.after.is_product(path)) {
             return Refused;
         }
-        if self.used.free.contains(head) { Reported } else { Free }
+        if self.used.free.contains(head) { Reported } else { Allowed }
     }
 
     /// Judges a name that still exists but has another target.
     fn judge_new_target(&self, bound: &TestBinding, old_bindings: &[&TestBinding]) -> NameVerdict {
         if bound.kind == BindingKind::Parameter {
-            return Free;
+            return Allowed;
         }
         if old_bindings.iter().any(|old_bindings| old_bindings.origin == bound.origin) {
-            return if bound.test.is_some() { Free } else { Reported };
+            return if bound.test.is_some() { Allowed } else { Reported };
         }
         let was_value = old_bindings.iter().any(|old_bindings| old_bindings.is_literal);
         let root = bound.origin.split([' ', '.']).next().unwrap_or_default();
@@ -304,7 +304,7 @@ impl BindingChange<'_> {
     }
 
     /// Finds calls that replace something, or whose target the text does not name.
-    fn find_patching_calls(&self) -> Vec<(String, NameVerdict)> {
+    fn judge_patching_calls(&self) -> Vec<(String, NameVerdict)> {
         let of = |side: &BindingSide<'_>| {
             side.find_patching_statements(|test| test.is_none_or(|test| self.before.tests.contains(test)))
         };

@@ -9,7 +9,7 @@ use super::assigned::NameReader;
 use super::imports::split_imports;
 use super::loaded::is_standard_module;
 use super::naming::{NAMES, NamingRules};
-use super::tokens::{CodeToken, fold_tokens};
+use super::tokens::{CodeToken, normalize_tokens};
 use super::version::ChangedFileVersion;
 
 /// Maximum characters before the body of a test-only item.
@@ -99,7 +99,7 @@ impl<'h> BindingSide<'h> {
         if ranges.is_empty() {
             return None;
         }
-        let (tokens, imported) = split_imports(fold_tokens(version, ranges).tokens, version);
+        let (tokens, imported) = split_imports(normalize_tokens(version, ranges).tokens, version);
         let mut imports: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for import in imported {
             let path = resolve_path(&version.path, &join_tokens(&import.target));
@@ -168,7 +168,9 @@ impl<'h> BindingSide<'h> {
     /// Returns the text of a line for display.
     pub(super) fn line_text(&self, line: usize) -> String {
         let scanned = self.version.scanned_file.as_ref().map(|read| &read.scanned);
-        let text = scanned.and_then(|scanned| scanned.bare.get(scanned.line_range(line))).unwrap_or_default();
+        let text = scanned
+            .and_then(|scanned| scanned.code_with_strings.get(scanned.line_range(line)))
+            .unwrap_or_default();
         text.trim().to_owned()
     }
 

@@ -8,13 +8,13 @@ use super::version::{ChangedFileVersion, FileRewrite};
 use super::weakening::{MAX_QUOTE, Weakening, WeakeningKind};
 
 /// Both versions of a file.
-pub(super) struct FilePair<'a> {
+pub(super) struct FileVersionPair<'a> {
     pub(super) before: Option<ChangedFileVersion>,
     pub(super) after: Option<ChangedFileVersion>,
     pub(super) path: &'a RepoPath,
 }
 
-impl<'a> FilePair<'a> {
+impl<'a> FileVersionPair<'a> {
     pub(super) fn new(rewrite: &FileRewrite<'a>) -> Option<Self> {
         let path = rewrite.before.or(rewrite.after)?.path;
         Some(Self {
@@ -24,26 +24,26 @@ impl<'a> FilePair<'a> {
         })
     }
 
-    pub(super) fn new_weakening(&self, kind: WeakeningKind, detail: &str) -> Weakening {
+    pub(super) fn new_weakening(&self, kind: WeakeningKind, subject: &str) -> Weakening {
         Weakening {
             path: self.path.clone(),
             kind,
-            subject: clean_line(detail, MAX_QUOTE),
+            quoted_text: clean_line(subject, MAX_QUOTE),
             is_report_only: false,
         }
     }
 }
 
 /// Relevant lines of each file, before and after a fix.
-pub(super) type FileLines<'f, 'a> = Vec<(&'f FilePair<'a>, Vec<String>, Vec<String>)>;
+pub(super) type LinesByFile<'f, 'a> = Vec<(&'f FileVersionPair<'a>, Vec<String>, Vec<String>)>;
 
 /// Returns the lines that were added. Lines from another file of this fix have only moved and do not count.
-pub(super) fn added_lines<'f, 'a>(sides: &FileLines<'f, 'a>) -> Vec<(&'f FilePair<'a>, String)> {
+pub(super) fn added_lines<'f, 'a>(files: &LinesByFile<'f, 'a>) -> Vec<(&'f FileVersionPair<'a>, String)> {
     let gone: Vec<String> =
-        sides.iter().flat_map(|(_, before, after)| missing_items(before, after)).cloned().collect();
+        files.iter().flat_map(|(_, before, after)| missing_items(before, after)).cloned().collect();
     let mut moved = count_items(&gone);
     let mut found = Vec::new();
-    for (file, before, after) in sides {
+    for (file, before, after) in files {
         let more = after.len().saturating_sub(before.len());
         let new = missing_items(after, before).into_iter().filter(|line| !take_item(&mut moved, line));
         found.extend(new.take(more).map(|line| (*file, line.clone())));

@@ -149,7 +149,8 @@ pub(super) const PARTS: &[&str] = &["test", "tests", "spec"];
 pub(super) const STEMS: &[&str] = &["Test", "Tests", "Spec"];
 
 use super::weakening::WeakeningKind::{
-    Exit, HookedProcess, Replaced, SilencedChecker, Skipped, TestDetection, Unreached,
+    HookedProcess, ProgramExitInTest, ReplacedTestedCode, SilencedChecker, SkippedTest, TestDetection,
+    UnreportedFailure,
 };
 use TestEndRule::{Braces, Call, Indent};
 use WordSearchScope::{Code, Comment, Existing, Product, Statement, Tests, TopLevel};
@@ -219,7 +220,7 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
         ],
         marks: &[
             forbidden_mark(
-                Skipped,
+                SkippedTest,
                 Tests,
                 &[
                     "mark.skip",
@@ -244,9 +245,9 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
             ),
             forbidden_mark(HookedProcess, Code, &["def pytest_"]),
             forbidden_mark(HookedProcess, Tests, &["pytest_plugins", "hookimpl"]),
-            forbidden_mark(Replaced, Tests, &["sys.modules"]),
+            forbidden_mark(ReplacedTestedCode, Tests, &["sys.modules"]),
             forbidden_mark(
-                Replaced,
+                ReplacedTestedCode,
                 TopLevel,
                 &["", "setattr(", "patch(", "mock.patch(", "unittest.mock.patch("],
             ),
@@ -273,14 +274,14 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
                     "traceback.walk_stack",
                 ],
             ),
-            forbidden_mark(Exit, Product, &["os._exit"]),
+            forbidden_mark(ProgramExitInTest, Product, &["os._exit"]),
             forbidden_mark(
-                Exit,
+                ProgramExitInTest,
                 Tests,
                 &["sys.exit", "os._exit", "os.kill", "os.exec", "exit(", "quit(", "os.abort", "SystemExit(0"],
             ),
             forbidden_mark(
-                Unreached,
+                UnreportedFailure,
                 Existing,
                 &[
                     "if False",
@@ -296,7 +297,7 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
                     "suppress(Exception",
                 ],
             ),
-            forbidden_mark(Unreached, Statement, &["return"]),
+            forbidden_mark(UnreportedFailure, Statement, &["return"]),
             forbidden_mark(
                 SilencedChecker,
                 Comment,
@@ -370,7 +371,7 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
         ],
         marks: &[
             forbidden_mark(
-                Skipped,
+                SkippedTest,
                 Tests,
                 &[
                     "it.skip",
@@ -401,7 +402,7 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
                 ],
             ),
             forbidden_mark(
-                Exit,
+                ProgramExitInTest,
                 Tests,
                 &["process.exit", "process.abort", "process.reallyExit", "process.exitCode", "Deno.exit"],
             ),
@@ -459,16 +460,16 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
                 ],
             ),
             forbidden_mark(
-                Exit,
+                ProgramExitInTest,
                 Product,
                 &["process.exitCode = 0", "process.exitCode=0", "process.reallyExit"],
             ),
             forbidden_mark(
-                Unreached,
+                UnreportedFailure,
                 Existing,
                 &["if (false", "if(false", "if (0", "if(0", "catch", ".slice(0, 0)", ".slice(0,0)"],
             ),
-            forbidden_mark(Unreached, Statement, &["return", "return;"]),
+            forbidden_mark(UnreportedFailure, Statement, &["return", "return;"]),
             forbidden_mark(HookedProcess, Comment, &["@jest-environment", "@vitest-environment"]),
             forbidden_mark(
                 SilencedChecker,
@@ -523,10 +524,10 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
         ],
         truisms: &["assert!(true)", "assert_eq!(1,1)", "assert_eq!(true,true)", "assert!(!false)"],
         marks: &[
-            forbidden_mark(Skipped, Code, &["#[ignore", "#[cfg(any())", "#[cfg(all(test,any()))"]),
-            forbidden_mark(Skipped, Tests, &["#[should_panic", "#![cfg("]),
-            forbidden_mark(Exit, Tests, &["process::exit", "process::abort"]),
-            forbidden_mark(Skipped, Existing, &["#[cfg("]),
+            forbidden_mark(SkippedTest, Code, &["#[ignore", "#[cfg(any())", "#[cfg(all(test,any()))"]),
+            forbidden_mark(SkippedTest, Tests, &["#[should_panic", "#![cfg("]),
+            forbidden_mark(ProgramExitInTest, Tests, &["process::exit", "process::abort"]),
+            forbidden_mark(SkippedTest, Existing, &["#[cfg("]),
             forbidden_mark(
                 HookedProcess,
                 Code,
@@ -566,8 +567,12 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
                 ],
             ),
             forbidden_mark(HookedProcess, Product, &["panic::set_hook", "set_hook(Box"]),
-            forbidden_mark(Unreached, Existing, &["if false", "while false", "catch_unwind", "[..0]"]),
-            forbidden_mark(Unreached, Statement, &["return;", "return Ok(());", "return Ok(())"]),
+            forbidden_mark(
+                UnreportedFailure,
+                Existing,
+                &["if false", "while false", "catch_unwind", "[..0]"],
+            ),
+            forbidden_mark(UnreportedFailure, Statement, &["return;", "return Ok(());", "return Ok(())"]),
             forbidden_mark(SilencedChecker, Code, &["#[allow(", "#![allow(", "#[expect(", "#![expect("]),
         ],
     },
@@ -601,11 +606,11 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
         ],
         truisms: &["assert.True(t,true)", "require.True(t,true)", "assert.Equal(t,1,1)"],
         marks: &[
-            forbidden_mark(Skipped, Tests, &["t.Skip", "b.Skip", "f.Skip", "testing.Short"]),
-            forbidden_mark(Skipped, Comment, &["go:build", "+build"]),
-            forbidden_mark(Exit, Tests, &["os.Exit(0", "syscall.Exit", "runtime.Goexit"]),
+            forbidden_mark(SkippedTest, Tests, &["t.Skip", "b.Skip", "f.Skip", "testing.Short"]),
+            forbidden_mark(SkippedTest, Comment, &["go:build", "+build"]),
+            forbidden_mark(ProgramExitInTest, Tests, &["os.Exit(0", "syscall.Exit", "runtime.Goexit"]),
             forbidden_mark(HookedProcess, Tests, &["func TestMain(", "func init()", "var _ = func"]),
-            forbidden_mark(Unreached, Tests, &["new(testing.T)", "&testing.T{"]),
+            forbidden_mark(UnreportedFailure, Tests, &["new(testing.T)", "&testing.T{"]),
             forbidden_mark(
                 TestDetection,
                 Product,
@@ -622,8 +627,8 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
                     "debug.PrintStack",
                 ],
             ),
-            forbidden_mark(Unreached, Existing, &["if false", "recover(", "[:0]"]),
-            forbidden_mark(Unreached, Statement, &["return"]),
+            forbidden_mark(UnreportedFailure, Existing, &["if false", "recover(", "[:0]"]),
+            forbidden_mark(UnreportedFailure, Statement, &["return"]),
             forbidden_mark(SilencedChecker, Comment, &["nolint", "#nosec", "lint:ignore"]),
             forbidden_mark(HookedProcess, Comment, &["go:linkname"]),
         ],
@@ -654,7 +659,7 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
         truisms: &["assertTrue(true)", "assertEquals(1,1)", "asserttrue"],
         marks: &[
             forbidden_mark(
-                Skipped,
+                SkippedTest,
                 Tests,
                 &[
                     "@Disabled",
@@ -671,9 +676,9 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
                     "enabled = false",
                 ],
             ),
-            forbidden_mark(Exit, Tests, &["System.exit", "exitProcess", "Runtime.getRuntime"]),
-            forbidden_mark(Unreached, Existing, &["if (false", "if(false", "catch"]),
-            forbidden_mark(Unreached, Statement, &["return;", "return"]),
+            forbidden_mark(ProgramExitInTest, Tests, &["System.exit", "exitProcess", "Runtime.getRuntime"]),
+            forbidden_mark(UnreportedFailure, Existing, &["if (false", "if(false", "catch"]),
+            forbidden_mark(UnreportedFailure, Statement, &["return;", "return"]),
             forbidden_mark(
                 SilencedChecker,
                 Code,
@@ -713,7 +718,7 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
         ],
         marks: &[
             forbidden_mark(
-                Skipped,
+                SkippedTest,
                 Tests,
                 &[
                     "skip",
@@ -729,9 +734,13 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
                     ":focus",
                 ],
             ),
-            forbidden_mark(Exit, Tests, &["exit!", "exit(", "exit ", "Kernel.exit", "Process.exit", "abort"]),
-            forbidden_mark(Unreached, Existing, &["if false", "unless true", "rescue"]),
-            forbidden_mark(Unreached, Statement, &["return"]),
+            forbidden_mark(
+                ProgramExitInTest,
+                Tests,
+                &["exit!", "exit(", "exit ", "Kernel.exit", "Process.exit", "abort"],
+            ),
+            forbidden_mark(UnreportedFailure, Existing, &["if false", "unless true", "rescue"]),
+            forbidden_mark(UnreportedFailure, Statement, &["return"]),
             forbidden_mark(
                 SilencedChecker,
                 Comment,

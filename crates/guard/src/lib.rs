@@ -21,20 +21,20 @@
 
 mod alike;
 mod answers;
+mod assertions;
 mod assigned;
 mod bindings;
 mod bound;
-mod claim;
 mod count;
 mod file;
-mod hollow;
 mod imports;
+mod ineffective_tests;
 mod language;
 mod loaded;
 mod naming;
 mod patterns;
 mod product;
-mod renamed;
+mod rename;
 mod runner;
 mod scan;
 mod settings;
@@ -52,9 +52,9 @@ use truing_diff::RepoPath;
 
 pub use alike::{contains_code, is_equivalent};
 pub use answers::{RepositoryTests, TestSearch, find_hard_coded_answers, texts_to_search};
-use claim::AddedAssertions;
+use assertions::AddedAssertions;
 use count::{count_items, missing_items, take_item};
-use file::{FilePair, added_lines};
+use file::{FileVersionPair, added_lines};
 use language::LANGUAGES;
 use runner::{PackageLists, RUNNERS};
 use settings::{TestSettings, concerns_setting, parse_settings};
@@ -74,22 +74,22 @@ pub fn find_weakenings(
 ) -> Vec<Weakening> {
     let (large, rewrites): (Vec<&FileRewrite>, Vec<&FileRewrite>) =
         rewrites.iter().partition(|it| it.is_large());
-    let mut files: Vec<FilePair> = rewrites.into_iter().filter_map(FilePair::new).collect();
-    renamed::apply_rename_to_tests(&mut files);
+    let mut files: Vec<FileVersionPair> = rewrites.into_iter().filter_map(FileVersionPair::new).collect();
+    rename::apply_rename_to_tests(&mut files);
     let mut found: Vec<Weakening> = large.into_iter().filter_map(judge_large_file).collect();
     compare_kept_tests(&files, &mut found);
     compare_kept_assertions(&files, &mut found);
     find_added_marks(&files, &mut found);
     bindings::find_rebound_names(&files, &mut found);
-    hollow::find_undiscovered_moves(&files, &mut found);
-    hollow::find_undeclared_modules(&files, &mut found);
+    ineffective_tests::find_undiscovered_moves(&files, &mut found);
+    ineffective_tests::find_undeclared_modules(&files, &mut found);
     product::find_new_behaviour(&files, finding_subjects, &mut found);
     for file in &files {
         let subjects: Vec<&FindingSubject> =
             finding_subjects.iter().filter(|subject| subject.path == *file.path).collect();
         file.compare_runner_lines(&subjects, &mut found);
-        hollow::find_always_equal(file, &mut found);
-        hollow::find_test_file_references(file, &mut found);
+        ineffective_tests::find_weakened_equality(file, &mut found);
+        ineffective_tests::find_test_file_references(file, &mut found);
         if subjects.is_empty() {
             file.check_newly_loaded(&mut found);
         }
@@ -111,12 +111,12 @@ fn judge_large_file(rewrite: &FileRewrite<'_>) -> Option<Weakening> {
     Some(Weakening {
         path: path.clone(),
         kind: WeakeningKind::TooLarge,
-        subject: String::new(),
+        quoted_text: String::new(),
         is_report_only: !guards,
     })
 }
 
-impl FilePair<'_> {
+impl FileVersionPair<'_> {
     /// Adds a weakening if the test runner now loads this file and did not before.
     fn check_newly_loaded(&self, found: &mut Vec<Weakening>) {
         let is_loaded = |half: &Option<ChangedFileVersion>| half.as_ref().is_some_and(|half| half.is_loaded);
@@ -150,7 +150,7 @@ impl FilePair<'_> {
         let text = self.before.as_ref().map_or("", |before| before.text.as_str());
         let changes =
             changed.chain(brought).filter(|setting| !concerns_setting(&name, text, setting, subjects));
-        found.extend(changes.map(|name| self.new_weakening(WeakeningKind::Setting, name)));
+        found.extend(changes.map(|name| self.new_weakening(WeakeningKind::ChangedRunnerSetting, name)));
     }
 
     /// Compares the lines of this file that determine which tests and checks run.
@@ -179,10 +179,10 @@ impl FilePair<'_> {
         let is_named = |line: &str| subjects.iter().any(|subject| subject.has_line(text, line));
         found.extend(lost.map(|line| Weakening {
             is_report_only: is_named(line),
-            ..self.new_weakening(WeakeningKind::Runner, line)
+            ..self.new_weakening(WeakeningKind::NarrowedRun, line)
         }));
         let brought = missing_items(&after, &before).into_iter().filter(|line| has(line, runner.refused));
-        found.extend(brought.map(|line| self.new_weakening(WeakeningKind::Runner, line)));
+        found.extend(brought.map(|line| self.new_weakening(WeakeningKind::NarrowedRun, line)));
     }
 }
 
@@ -200,8 +200,8 @@ struct FoundTest<'f> {
 }
 
 fn collect_tests<'f>(
-    files: &'f [FilePair<'_>],
-    side: impl Fn(&'f FilePair<'_>) -> Option<&'f ChangedFileVersion>,
+    files: &'f [FileVersionPair<'_>],
+    side: impl Fn(&'f FileVersionPair<'_>) -> Option<&'f ChangedFileVersion>,
 ) -> Vec<FoundTest<'f>> {
     let mut found = Vec::new();
     for (file, half) in files.iter().map(side).enumerate() {
@@ -222,7 +222,7 @@ fn collect_tests<'f>(
 type TestKey = (Option<usize>, Option<String>, Option<String>);
 
 /// Matches every old test with a new one, first by content and then by name, and compares the pairs.
-fn compare_kept_tests(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
+fn compare_kept_tests(files: &[FileVersionPair<'_>], found: &mut Vec<Weakening>) {
     let before = collect_tests(files, |file| file.before.as_ref());
     let mut after = collect_tests(files, |file| file.after.as_ref());
     let mut pairs: Vec<Option<usize>> = vec![None; before.len()];
@@ -257,14 +257,14 @@ fn compare_kept_tests(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
             None if file.after.is_none() => {
                 lost.insert(test.file);
             }
-            None => found.push(file.new_weakening(WeakeningKind::Test, &test.unit.name)),
+            None => found.push(file.new_weakening(WeakeningKind::DeletedTest, &test.unit.name)),
         }
     }
     for (index, file) in files.iter().enumerate() {
         let Some(before) = file.before.as_ref().filter(|before| before.is_test) else { continue };
         let is_gone = !file.after.as_ref().is_some_and(|after| after.is_test);
         if is_gone && (lost.contains(&index) || before.units().next().is_none()) {
-            found.push(file.new_weakening(WeakeningKind::File, ""));
+            found.push(file.new_weakening(WeakeningKind::DeletedTestFile, ""));
         }
         let Some(now) = file
             .after
@@ -279,12 +279,16 @@ fn compare_kept_tests(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
         let shadowed = repeated_names(&now.units)
             .into_iter()
             .filter(|name| !were.contains(name) && known.contains(name));
-        found.extend(shadowed.map(|name| file.new_weakening(WeakeningKind::Shadowed, name)));
+        found.extend(shadowed.map(|name| file.new_weakening(WeakeningKind::ShadowedTest, name)));
     }
 }
 
 /// Finds the first loss of a test that still exists.
-fn compare_tests(file: &FilePair<'_>, test: &FoundTest<'_>, after: &FoundTest<'_>) -> Option<Weakening> {
+fn compare_tests(
+    file: &FileVersionPair<'_>,
+    test: &FoundTest<'_>,
+    after: &FoundTest<'_>,
+) -> Option<Weakening> {
     let name = &test.unit.name;
     let (scanned, language) = (&test.scanned_file.scanned, test.scanned_file.language);
     let claims = test.unit.assertions(scanned, language);
@@ -296,12 +300,13 @@ fn compare_tests(file: &FilePair<'_>, test: &FoundTest<'_>, after: &FoundTest<'_
     gone.dedup();
     if let Some(gone) = gone.into_iter().find(|gone| !added.asserts_at_least(gone)) {
         let is_hollow = come.iter().any(|one| language.truisms.contains(&one.as_str()));
-        let kind = if is_hollow { WeakeningKind::Truism } else { WeakeningKind::Assertion };
+        let kind =
+            if is_hollow { WeakeningKind::AlwaysTrueAssertion } else { WeakeningKind::ChangedAssertion };
         return Some(file.new_weakening(kind, &format!("{name}: {gone}")));
     }
     let (values, left) = (test.unit.literals(scanned), after.unit.literals(&after.scanned_file.scanned));
     if let Some(gone) = missing_items(&values, &left).first() {
-        return Some(file.new_weakening(WeakeningKind::Value, &format!("{name}: {gone}")));
+        return Some(file.new_weakening(WeakeningKind::RemovedTestValue, &format!("{name}: {gone}")));
     }
     let is_emptied = after.unit.count_names(&after.scanned_file.scanned).saturating_mul(2)
         < test.unit.count_names(scanned);
@@ -310,7 +315,7 @@ fn compare_tests(file: &FilePair<'_>, test: &FoundTest<'_>, after: &FoundTest<'_
 
 /// Compares assertions outside tests in test files, such as those of helpers. They may move but not
 /// disappear.
-fn compare_kept_assertions(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
+fn compare_kept_assertions(files: &[FileVersionPair<'_>], found: &mut Vec<Weakening>) {
     let loose = |half: Option<&ChangedFileVersion>| -> Vec<String> {
         let Some((half, read)) = half.and_then(|half| half.scanned_file.as_ref().map(|read| (half, read)))
         else {
@@ -332,13 +337,13 @@ fn compare_kept_assertions(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
             before
                 .iter()
                 .filter(|claim| !take_item(&mut left, claim))
-                .map(|claim| file.new_weakening(WeakeningKind::Assertion, claim)),
+                .map(|claim| file.new_weakening(WeakeningKind::ChangedAssertion, claim)),
         );
     }
 }
 
 /// Finds forbidden words that a fix adds more often than it removes.
-fn find_added_marks(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
+fn find_added_marks(files: &[FileVersionPair<'_>], found: &mut Vec<Weakening>) {
     for language in LANGUAGES {
         let is_of = |half: &&ChangedFileVersion| {
             half.scanned_file.as_ref().is_some_and(|read| std::ptr::eq(read.language, language))
@@ -357,7 +362,7 @@ fn find_added_marks(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
                 files.iter().map(|file| (file, lines(&file.before), lines(&file.after))).collect();
             found.extend(added_lines(&sides).iter().map(|(file, line)| {
                 // A new skipped test weakens no existing test, unless one calls it.
-                let is_report_only = mark.kind == WeakeningKind::Skipped
+                let is_report_only = mark.kind == WeakeningKind::SkippedTest
                     && file.after.as_ref().is_some_and(|after| after.is_in_new_test(line, &existing));
                 Weakening { is_report_only, ..file.new_weakening(mark.kind, line) }
             }));

@@ -3,18 +3,18 @@
 // long: one table, a section for each language.
 
 use super::weakening::WeakeningKind::{
-    self, AutomaticStart, CustomComparison, HookedProcess, Incomparable, ProgramExit, SelfInspection,
-    StateBetweenCalls, TestDetection,
+    self, AutomaticExecution, CustomComparison, HookedProcess, IncomparableValue, ProgramExit,
+    SelfInspection, StateBetweenCalls, TestDetection,
 };
 
 /// One forbidden behaviour of code.
 #[derive(Debug)]
-pub(super) struct ForbiddenPattern {
+pub(super) struct ForbiddenBehaviour {
     /// Suffixes of its file names.
-    pub endings: &'static [&'static str],
+    pub file_suffixes: &'static [&'static str],
     pub kind: WeakeningKind,
     /// True if the main part of a program may do it, which runs only when the file is executed directly.
-    pub is_of_main: bool,
+    pub is_allowed_in_main: bool,
     /// Words of findings that concern it.
     pub exempting_words: &'static [&'static str],
     /// Word patterns: `"*` is any string, `"a*` a string with that prefix, `_` any word except at the start.
@@ -92,15 +92,15 @@ const fn forbidden_pattern(
     kind: WeakeningKind,
     exempting_words: &'static [&'static str],
     patterns: &'static [&'static str],
-) -> ForbiddenPattern {
-    ForbiddenPattern { endings, kind, is_of_main: false, exempting_words, patterns }
+) -> ForbiddenBehaviour {
+    ForbiddenBehaviour { file_suffixes: endings, kind, is_allowed_in_main: false, exempting_words, patterns }
 }
 
-const fn in_main_only(rule: ForbiddenPattern) -> ForbiddenPattern {
-    ForbiddenPattern { is_of_main: true, ..rule }
+const fn allowed_in_main(rule: ForbiddenBehaviour) -> ForbiddenBehaviour {
+    ForbiddenBehaviour { is_allowed_in_main: true, ..rule }
 }
 
-pub(super) const RULES: &[ForbiddenPattern] = &[
+pub(super) const RULES: &[ForbiddenBehaviour] = &[
     forbidden_pattern(
         PYTHON,
         StateBetweenCalls,
@@ -143,13 +143,13 @@ pub(super) const RULES: &[ForbiddenPattern] = &[
     ),
     forbidden_pattern(
         PYTHON,
-        Incomparable,
+        IncomparableValue,
         NOT_A_NUMBER,
         &["math . nan", "float ( \"nan", "float ( \"NaN", "numpy . nan"],
     ),
-    forbidden_pattern(SCRIPT, Incomparable, NOT_A_NUMBER, &["NaN"]),
-    forbidden_pattern(GO, Incomparable, NOT_A_NUMBER, &["math . NaN"]),
-    forbidden_pattern(RUST, Incomparable, NOT_A_NUMBER, &["f64 :: NAN", "f32 :: NAN"]),
+    forbidden_pattern(SCRIPT, IncomparableValue, NOT_A_NUMBER, &["NaN"]),
+    forbidden_pattern(GO, IncomparableValue, NOT_A_NUMBER, &["math . NaN"]),
+    forbidden_pattern(RUST, IncomparableValue, NOT_A_NUMBER, &["f64 :: NAN", "f32 :: NAN"]),
     forbidden_pattern(
         PYTHON,
         ProgramExit,
@@ -172,7 +172,7 @@ pub(super) const RULES: &[ForbiddenPattern] = &[
             "builtins . SystemExit =",
         ],
     ),
-    in_main_only(forbidden_pattern(
+    allowed_in_main(forbidden_pattern(
         PYTHON,
         ProgramExit,
         ENDING,
@@ -187,7 +187,7 @@ pub(super) const RULES: &[ForbiddenPattern] = &[
     )),
     forbidden_pattern(
         PYTHON,
-        AutomaticStart,
+        AutomaticExecution,
         WHEN,
         &["atexit . register", "atexit . _", "threading . _register_atexit", "sys . excepthook ="],
     ),
@@ -252,13 +252,13 @@ pub(super) const RULES: &[ForbiddenPattern] = &[
             "( sys . modules )",
         ],
     ),
-    in_main_only(forbidden_pattern(
+    allowed_in_main(forbidden_pattern(
         PYTHON,
         TestDetection,
         CALLED,
         &["sys . argv", "sys . orig_argv", "os . getppid", "psutil . Process", "\"/proc/self*", "\"/proc/*"],
     )),
-    in_main_only(forbidden_pattern(
+    allowed_in_main(forbidden_pattern(
         PYTHON,
         TestDetection,
         AROUND,
@@ -298,7 +298,7 @@ pub(super) const RULES: &[ForbiddenPattern] = &[
             "basename ( os . getcwd ( ) ) ==",
         ],
     ),
-    in_main_only(forbidden_pattern(
+    allowed_in_main(forbidden_pattern(
         SCRIPT,
         ProgramExit,
         ENDING,
@@ -324,7 +324,7 @@ pub(super) const RULES: &[ForbiddenPattern] = &[
     ),
     forbidden_pattern(
         SCRIPT,
-        AutomaticStart,
+        AutomaticExecution,
         WHEN,
         &[
             "process . on ( \"exit",
@@ -339,7 +339,7 @@ pub(super) const RULES: &[ForbiddenPattern] = &[
             "process . setUncaughtExceptionCaptureCallback",
         ],
     ),
-    in_main_only(forbidden_pattern(
+    allowed_in_main(forbidden_pattern(
         SCRIPT,
         TestDetection,
         CALLED,
@@ -404,7 +404,7 @@ pub(super) const RULES: &[ForbiddenPattern] = &[
             "basename ( process . cwd ( ) ) =",
         ],
     ),
-    in_main_only(forbidden_pattern(GO, ProgramExit, ENDING, &["os . Exit !"])),
+    allowed_in_main(forbidden_pattern(GO, ProgramExit, ENDING, &["os . Exit !"])),
     forbidden_pattern(
         GO,
         ProgramExit,
@@ -426,8 +426,8 @@ pub(super) const RULES: &[ForbiddenPattern] = &[
             "C . _exit",
         ],
     ),
-    forbidden_pattern(GO, AutomaticStart, WHEN, &["func init ( )"]),
-    in_main_only(forbidden_pattern(
+    forbidden_pattern(GO, AutomaticExecution, WHEN, &["func init ( )"]),
+    allowed_in_main(forbidden_pattern(
         GO,
         TestDetection,
         CALLED,
@@ -458,7 +458,7 @@ pub(super) const RULES: &[ForbiddenPattern] = &[
             "debug . ReadBuildInfo",
         ],
     ),
-    in_main_only(forbidden_pattern(
+    allowed_in_main(forbidden_pattern(
         RUST,
         ProgramExit,
         ENDING,
@@ -483,8 +483,13 @@ pub(super) const RULES: &[ForbiddenPattern] = &[
             "asm !",
         ],
     ),
-    forbidden_pattern(RUST, AutomaticStart, WHEN, &["# [ ctor", "# [ dtor", "ctor . ctor", "ctor . dtor"]),
-    in_main_only(forbidden_pattern(
+    forbidden_pattern(
+        RUST,
+        AutomaticExecution,
+        WHEN,
+        &["# [ ctor", "# [ dtor", "ctor . ctor", "ctor . dtor"],
+    ),
+    allowed_in_main(forbidden_pattern(
         RUST,
         TestDetection,
         CALLED,
@@ -518,7 +523,7 @@ pub(super) const RULES: &[ForbiddenPattern] = &[
 
 /// Comparisons of a type, and substitutes for its value in them. They are refused if the type is used as a
 /// value of the language, and otherwise reported.
-pub(super) const COMPARISONS: &[ForbiddenPattern] = &[
+pub(super) const COMPARISONS: &[ForbiddenBehaviour] = &[
     forbidden_pattern(
         PYTHON,
         CustomComparison,

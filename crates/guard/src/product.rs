@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::rc::Rc;
 
-use super::file::{FilePair, added_lines};
+use super::file::{FileVersionPair, added_lines};
 use super::loaded;
 use super::patterns::*;
-use super::tokens::{CodeToken, FoldedCode};
+use super::tokens::{CodeToken, NormalizedCode};
 use super::version::{ChangedFileVersion, can_affect_tests};
 use super::weakening::{FindingSubject, Weakening, WeakeningKind};
 use WeakeningKind::{
@@ -21,7 +21,7 @@ use truing_diff::RepoPath;
 
 /// Adds the behaviour that this fix newly has outside tests.
 pub(super) fn find_new_behaviour(
-    files: &[FilePair<'_>],
+    files: &[FileVersionPair<'_>],
     subjects: &BTreeSet<FindingSubject>,
     found: &mut Vec<Weakening>,
 ) {
@@ -67,7 +67,9 @@ pub(super) fn find_new_behaviour(
     each(AssembledName, &[], false, &|product| product.assembled_name_lines());
     each(ProgramExit, ENDING, false, &|product| product.find_replaced_symbols());
     for (file, before, after) in &products {
-        let is_cut = |side: &Option<NonTestFile<'_>>| side.as_ref().is_some_and(|side| side.code.is_cut);
+        let is_cut = |side: &Option<NonTestFile<'_>>| {
+            side.as_ref().is_some_and(|side| side.code.has_unresolved_imports)
+        };
         if is_cut(after) {
             found.push(Weakening {
                 is_report_only: is_cut(before),
@@ -89,7 +91,7 @@ const MAX_CLASS: usize = 64;
 /// A file outside tests.
 struct NonTestFile<'h> {
     version: &'h ChangedFileVersion,
-    code: FoldedCode,
+    code: NormalizedCode,
     /// Positions of each word.
     index: BTreeMap<Rc<str>, Vec<usize>>,
     /// Parts that run only when the file is executed directly.
@@ -108,7 +110,7 @@ impl<'h> NonTestFile<'h> {
     }
 
     fn new(version: &'h ChangedFileVersion) -> Self {
-        let code = FoldedCode::new(version);
+        let code = NormalizedCode::new(version);
         let mut index: BTreeMap<Rc<str>, Vec<usize>> = BTreeMap::new();
         for (at, token) in code.tokens.iter().enumerate() {
             index.entry(Rc::clone(&token.text)).or_default().push(at);
@@ -158,7 +160,7 @@ impl<'h> NonTestFile<'h> {
                 return None;
             }
             if is_python {
-                let ends = (line + 1..scanned.lines.len()).find(|line| {
+                let ends = (line + 1..scanned.line_starts.len()).find(|line| {
                     let text = scanned.code.get(scanned.line_range(*line)).unwrap_or_default();
                     !text.trim().is_empty() && !text.starts_with([' ', '\t', ')', ']'])
                 });
@@ -178,7 +180,7 @@ impl<'h> NonTestFile<'h> {
 
     fn line_text(&self, line: usize) -> String {
         let scanned = self.version.scanned_file.as_ref().map(|read| &read.scanned);
-        let text = scanned.and_then(|scanned| scanned.bare.get(scanned.line_range(line)));
+        let text = scanned.and_then(|scanned| scanned.code_with_strings.get(scanned.line_range(line)));
         text.unwrap_or_default().trim().to_owned()
     }
 
@@ -220,8 +222,8 @@ impl<'h> NonTestFile<'h> {
         self.code.tokens.get(at).is_some_and(|token| token.has_text(text))
     }
 
-    fn matching_lines(&self, rule: &ForbiddenPattern) -> Vec<String> {
-        if !self.has_ending(rule.endings) {
+    fn matching_lines(&self, rule: &ForbiddenBehaviour) -> Vec<String> {
+        if !self.has_ending(rule.file_suffixes) {
             return Vec::new();
         }
         let mut places: Vec<usize> =
@@ -229,7 +231,8 @@ impl<'h> NonTestFile<'h> {
         places.sort_unstable();
         let is_hit = |at: &usize| {
             let Some(token) = self.code.tokens.get(*at) else { return false };
-            let is_main = rule.is_of_main && self.main.iter().any(|main| main.contains(&token.offset));
+            let is_main =
+                rule.is_allowed_in_main && self.main.iter().any(|main| main.contains(&token.offset));
             !is_main && !self.is_main_guard(*at)
         };
         let mut lines: Vec<usize> = places
@@ -257,8 +260,8 @@ impl<'h> NonTestFile<'h> {
     }
 
     /// Finds comparisons: those of types used as values of the language, or the others.
-    fn find_comparisons(&self, rule: &ForbiddenPattern, is_of_value: bool) -> Vec<String> {
-        if !self.has_ending(rule.endings) {
+    fn find_comparisons(&self, rule: &ForbiddenBehaviour, is_of_value: bool) -> Vec<String> {
+        if !self.has_ending(rule.file_suffixes) {
             return Vec::new();
         }
         let mut lines = Vec::new();
@@ -407,7 +410,7 @@ impl<'h> NonTestFile<'h> {
     }
 
     fn assembled_name_lines(&self) -> Vec<String> {
-        self.line_texts(self.code.assembled_lines.clone())
+        self.line_texts(self.code.assembled_name_lines.clone())
     }
 
     /// Finds functions that replace those of the C library, or bypass Rust for them.

@@ -17,13 +17,13 @@ pub(super) struct ScannedText {
     /// Code alone: comments and the content of strings are blank.
     pub code: String,
     /// Code with its strings: comments are blank.
-    pub bare: String,
+    pub code_with_strings: String,
     /// Comments alone, in lower case.
     pub comments: String,
     /// Strings with their quotes, in order.
     pub strings: Vec<Range<usize>>,
     /// Start of each line.
-    pub lines: Vec<usize>,
+    pub line_starts: Vec<usize>,
     /// Positions of brackets except braces, each with the number that is open after it.
     depths: Vec<(usize, u32)>,
     /// Closing position of each opening bracket, in order.
@@ -40,7 +40,7 @@ impl ScannedText {
         let mut at = 0;
         let mut depth = 0_usize;
         while let Some(byte) = text.as_bytes().get(at) {
-            let span = firsts.contains(byte).then(|| opened_span(text, at, language)).flatten();
+            let span = firsts.contains(byte).then(|| span_at(text, at, language)).flatten();
             let Some((span, end)) = span else {
                 match byte {
                     b'(' | b'[' => depth = depth.saturating_add(1),
@@ -66,8 +66,15 @@ impl ScannedText {
             [code, bare, comments].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         let mut lines = vec![0];
         lines.extend(text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1));
-        let mut scanned =
-            Self { code, bare, comments, strings, lines, depths: Vec::new(), pairs: Vec::new() };
+        let mut scanned = Self {
+            code,
+            code_with_strings: bare,
+            comments,
+            strings,
+            line_starts: lines,
+            depths: Vec::new(),
+            pairs: Vec::new(),
+        };
         scanned.match_brackets();
         scanned
     }
@@ -106,13 +113,13 @@ impl ScannedText {
 
     /// Returns the line number, from 0, of a position.
     pub(super) fn line_of(&self, at: usize) -> usize {
-        self.lines.partition_point(|start| *start <= at).saturating_sub(1)
+        self.line_starts.partition_point(|start| *start <= at).saturating_sub(1)
     }
 
     /// Returns the range of a line without its line end.
     pub(super) fn line_range(&self, line: usize) -> Range<usize> {
-        let start = self.lines.get(line).copied().unwrap_or(self.code.len());
-        let end = self.lines.get(line + 1).map_or(self.code.len(), |next| next - 1);
+        let start = self.line_starts.get(line).copied().unwrap_or(self.code.len());
+        let end = self.line_starts.get(line + 1).map_or(self.code.len(), |next| next - 1);
         start..end.max(start)
     }
 
@@ -143,7 +150,7 @@ pub(super) fn occurrences<'a>(text: &'a str, words: &'a str) -> impl Iterator<It
 }
 
 /// Returns the span that begins here, and its end.
-fn opened_span<'l>(text: &str, at: usize, language: &'l LanguageRules) -> Option<(&'l NonCodeSyntax, usize)> {
+fn span_at<'l>(text: &str, at: usize, language: &'l LanguageRules) -> Option<(&'l NonCodeSyntax, usize)> {
     let rest = text.get(at..)?;
     let span = language.spans.iter().find(|span| rest.starts_with(span.open))?;
     let before = at.checked_sub(1).and_then(|before| text.as_bytes().get(before));

@@ -88,40 +88,44 @@ fn python() {
             ("== price", "==  price  # exactly", &[]),
             ("assert total", "assert total(1, 1) == 1\n    assert total", &[]),
             // Changes that a fix must not make.
-            ("    assert total(count, 20) == price", "    pass", &[Assertion]),
-            ("    assert total(count, 20) == price", "    assert True", &[Truism]),
-            ("    assert total(count, 20) == price", "    # assert total(count, 20) == price", &[Assertion]),
+            ("    assert total(count, 20) == price", "    pass", &[ChangedAssertion]),
+            ("    assert total(count, 20) == price", "    assert True", &[AlwaysTrueAssertion]),
+            (
+                "    assert total(count, 20) == price",
+                "    # assert total(count, 20) == price",
+                &[ChangedAssertion],
+            ),
             (
                 "    assert total(count, 20) == price",
                 "    \"assert total(count, 20) == price\"",
-                &[Assertion],
+                &[ChangedAssertion],
             ),
-            (") == 60", ") == 59", &[Assertion]),
-            (", (3, 60)]", "]", &[Value]),
-            ("\"apple\", 3", "\"apple\", 2", &[Value]),
-            ("raises(KeyError)", "raises(Exception)", &[Assertion]),
-            ("is not None", "is not 1", &[Assertion]),
-            ("def test_total", "def _total", &[Test]),
-            ("def test_total", "@pytest.mark.skip\ndef test_total", &[Skipped]),
-            ("class TestCart", "@unittest.skip(\"later\")\nclass TestCart", &[Skipped]),
-            ("    assert total", "    return\n    assert total", &[Unreached]),
-            ("    assert total", "    if False: assert total(1, 1)\n    assert total", &[Unreached]),
-            ("import pytest\n", "import pytest\nimport sys\nsys.exit(0)\n", &[Exit]),
+            (") == 60", ") == 59", &[ChangedAssertion]),
+            (", (3, 60)]", "]", &[RemovedTestValue]),
+            ("\"apple\", 3", "\"apple\", 2", &[RemovedTestValue]),
+            ("raises(KeyError)", "raises(Exception)", &[ChangedAssertion]),
+            ("is not None", "is not 1", &[ChangedAssertion]),
+            ("def test_total", "def _total", &[DeletedTest]),
+            ("def test_total", "@pytest.mark.skip\ndef test_total", &[SkippedTest]),
+            ("class TestCart", "@unittest.skip(\"later\")\nclass TestCart", &[SkippedTest]),
+            ("    assert total", "    return\n    assert total", &[UnreportedFailure]),
+            ("    assert total", "    if False: assert total(1, 1)\n    assert total", &[UnreportedFailure]),
+            ("import pytest\n", "import pytest\nimport sys\nsys.exit(0)\n", &[ProgramExitInTest]),
             ("import pytest\n", "import pytest  # noqa\n", &[SilencedChecker]),
             (
                 "import pytest\n",
                 "import pytest\ndef load_tests(loader, tests, pattern):\n    return []\n",
-                &[Skipped],
+                &[SkippedTest],
             ),
             (
                 "    def test_empty",
                 "    def test_adds(self):\n        pass\n\n    def test_empty",
-                &[Shadowed],
+                &[ShadowedTest],
             ),
             ("        Cart(\"EUR\").close()\n", "        assert \"EUR\"\n", &[]),
         ],
     );
-    assert_eq!(weakening_kinds("tests/test_cart.py", PYTHON, ""), [File]);
+    assert_eq!(weakening_kinds("tests/test_cart.py", PYTHON, ""), [DeletedTestFile]);
     assert_eq!(
         weakening_kinds(
             "shop/cart.py",
@@ -136,10 +140,10 @@ fn python() {
         "test_it.py",
         unittest,
         &[
-            ("self.assertEqual(f(1), 2)", "self.assertEqual(f(1), 3)", &[Assertion]),
-            ("self.assertEqual(f(1), 2)", "self.assertTrue(True)", &[Truism]),
-            ("    def test_it", "    @unittest.expectedFailure\n    def test_it", &[Skipped]),
-            ("        self", "        self.skipTest(\"slow\")\n        self", &[Skipped]),
+            ("self.assertEqual(f(1), 2)", "self.assertEqual(f(1), 3)", &[ChangedAssertion]),
+            ("self.assertEqual(f(1), 2)", "self.assertTrue(True)", &[AlwaysTrueAssertion]),
+            ("    def test_it", "    @unittest.expectedFailure\n    def test_it", &[SkippedTest]),
+            ("        self", "        self.skipTest(\"slow\")\n        self", &[SkippedTest]),
         ],
     );
 }
@@ -178,23 +182,23 @@ fn scripts() {
                     "\n  it(\"is new\", () => { expect(slug(\"-\")).toBe(\"-\"); });\n\n  test(",
                     &[],
                 ),
-                (".toBe(\"a-b\")", ".toBe(\"a b\")", &[Assertion]),
-                (".toBe(\"a-b\")", ".toBeDefined()", &[Assertion]),
-                ("expect(slug(from)).toBe(to)", "expect(true).toBe(true)", &[Truism]),
-                (", [\"x\", \"x\"]]", "]", &[Value]),
-                ("test(\"refuses\"", "test.skip(\"refuses\"", &[Skipped]),
-                ("describe(", "describe.skip(", &[Skipped]),
-                ("test(\"refuses\"", "test.todo(\"refuses\"", &[Skipped]),
-                ("it(\"joins words\"", "it.only(\"joins words\"", &[Skipped]),
-                ("it(\"joins words\"", "xit(\"joins words\"", &[Test, Skipped]),
-                ("    const made", "    return;\n    const made", &[Unreached]),
-                ("describe(", "process.exit(0);\ndescribe(", &[Exit]),
+                (".toBe(\"a-b\")", ".toBe(\"a b\")", &[ChangedAssertion]),
+                (".toBe(\"a-b\")", ".toBeDefined()", &[ChangedAssertion]),
+                ("expect(slug(from)).toBe(to)", "expect(true).toBe(true)", &[AlwaysTrueAssertion]),
+                (", [\"x\", \"x\"]]", "]", &[RemovedTestValue]),
+                ("test(\"refuses\"", "test.skip(\"refuses\"", &[SkippedTest]),
+                ("describe(", "describe.skip(", &[SkippedTest]),
+                ("test(\"refuses\"", "test.todo(\"refuses\"", &[SkippedTest]),
+                ("it(\"joins words\"", "it.only(\"joins words\"", &[SkippedTest]),
+                ("it(\"joins words\"", "xit(\"joins words\"", &[DeletedTest, SkippedTest]),
+                ("    const made", "    return;\n    const made", &[UnreportedFailure]),
+                ("describe(", "process.exit(0);\ndescribe(", &[ProgramExitInTest]),
                 ("import", "// @ts-ignore\nimport", &[SilencedChecker]),
                 ("import", "/* eslint-disable */\nimport", &[SilencedChecker]),
             ],
         );
     }
-    assert_eq!(weakening_kinds("src/slug.test.ts", SCRIPT, ""), [File]);
+    assert_eq!(weakening_kinds("src/slug.test.ts", SCRIPT, ""), [DeletedTestFile]);
     assert_eq!(
         weakening_kinds("src/slug.ts", "a(\"@ts-ignore\")", "a(\"@ts-ignore\", \"eslint-disable\")"),
         []
@@ -243,14 +247,18 @@ fn rust() {
                 "    #[test]\n    fn new() { assert!(slug(\"\").is_empty()); }\n\n    #[test]\n    #[should",
                 &[],
             ),
-            ("r#\"a-b\"#", "r#\"a_b\"#", &[Assertion]),
-            ("assert!(wait(3).await?.is_empty());", "assert!(true);", &[Truism]),
-            ("let made = slug(\"a b\")", "let made = slug(\"a-b\")", &[Value]),
-            ("    #[test]\n    fn joins", "    #[test]\n    #[ignore = \"slow\"]\n    fn joins", &[Skipped]),
-            ("    #[test]\n    fn joins", "    fn joins", &[Test]),
-            ("#[should_panic(expected = \"empty\")]", "#[should_panic]", &[Assertion]),
-            ("        let made", "        return;\n        let made", &[Unreached]),
-            ("        let made", "        std::process::exit(0);\n        let made", &[Exit]),
+            ("r#\"a-b\"#", "r#\"a_b\"#", &[ChangedAssertion]),
+            ("assert!(wait(3).await?.is_empty());", "assert!(true);", &[AlwaysTrueAssertion]),
+            ("let made = slug(\"a b\")", "let made = slug(\"a-b\")", &[RemovedTestValue]),
+            (
+                "    #[test]\n    fn joins",
+                "    #[test]\n    #[ignore = \"slow\"]\n    fn joins",
+                &[SkippedTest],
+            ),
+            ("    #[test]\n    fn joins", "    fn joins", &[DeletedTest]),
+            ("#[should_panic(expected = \"empty\")]", "#[should_panic]", &[ChangedAssertion]),
+            ("        let made", "        return;\n        let made", &[UnreportedFailure]),
+            ("        let made", "        std::process::exit(0);\n        let made", &[ProgramExitInTest]),
             ("pub fn", "#[allow(dead_code)]\npub fn", &[SilencedChecker]),
         ],
     );
@@ -273,14 +281,14 @@ fn go() {
                 "package slug\n\nfunc TestNew(t *testing.T) { if Slug(\"\") != \"\" { t.Fatal() } }\n",
                 &[],
             ),
-            ("got != c.out", "false", &[Assertion, Unreached]),
-            ("t.Errorf(\"%q\", got)", "t.Logf(\"%q\", got)", &[Assertion]),
-            ("\t\t{`x`, `x`},\n", "", &[Value]),
-            ("\tfor _", "\tt.Skip(\"flaky\")\n\tfor _", &[Skipped]),
-            ("package slug", "//go:build never\n\npackage slug", &[Skipped]),
-            ("\tfor _", "\tos.Exit(0)\n\tfor _", &[Exit]),
+            ("got != c.out", "false", &[ChangedAssertion, UnreportedFailure]),
+            ("t.Errorf(\"%q\", got)", "t.Logf(\"%q\", got)", &[ChangedAssertion]),
+            ("\t\t{`x`, `x`},\n", "", &[RemovedTestValue]),
+            ("\tfor _", "\tt.Skip(\"flaky\")\n\tfor _", &[SkippedTest]),
+            ("package slug", "//go:build never\n\npackage slug", &[SkippedTest]),
+            ("\tfor _", "\tos.Exit(0)\n\tfor _", &[ProgramExitInTest]),
             ("Slug(c.in)", "Slug(c.in) // nolint:errcheck", &[SilencedChecker]),
-            ("func TestSlug", "func testSlug", &[Test]),
+            ("func TestSlug", "func testSlug", &[DeletedTest]),
         ],
     );
 }
@@ -296,13 +304,13 @@ fn jvm() {
         &[
             ("void joins", "void joinsWords", &[]),
             ("Slug.of(\"a b\")", "Slug.of(\"a b\", '-')", &[]),
-            ("\"a-b\"", "\"a_b\"", &[Assertion]),
-            ("assertEquals(\"a-b\", made)", "assertTrue(true)", &[Truism]),
-            ("(expected = IllegalArgumentException.class)", "", &[Assertion]),
-            ("    @Test\n    void", "    @Disabled(\"later\")\n    @Test\n    void", &[Skipped]),
-            ("    @Test\n    void", "    void", &[Test]),
+            ("\"a-b\"", "\"a_b\"", &[ChangedAssertion]),
+            ("assertEquals(\"a-b\", made)", "assertTrue(true)", &[AlwaysTrueAssertion]),
+            ("(expected = IllegalArgumentException.class)", "", &[ChangedAssertion]),
+            ("    @Test\n    void", "    @Disabled(\"later\")\n    @Test\n    void", &[SkippedTest]),
+            ("    @Test\n    void", "    void", &[DeletedTest]),
             ("class Slug", "@SuppressWarnings(\"all\")\nclass Slug", &[SilencedChecker]),
-            ("String made", "System.exit(0); String made", &[Exit]),
+            ("String made", "System.exit(0); String made", &[ProgramExitInTest]),
         ],
     );
     check_changes(
@@ -310,8 +318,8 @@ fn jvm() {
         KOTLIN,
         &[
             ("joins words", "joins", &[]),
-            ("shouldBe \"a-b\"", "shouldBe \"a\"", &[Assertion]),
-            ("    @Test", "    @Ignore\n    @Test", &[Skipped]),
+            ("shouldBe \"a-b\"", "shouldBe \"a\"", &[ChangedAssertion]),
+            ("    @Test", "    @Ignore\n    @Test", &[SkippedTest]),
         ],
     );
 }
@@ -328,10 +336,10 @@ fn ruby() {
         RUBY,
         &[
             ("joins words", "joins two words", &[]),
-            ("eq(\"a-b\")", "eq(\"a b\")", &[Assertion]),
-            ("expect(made).to eq(\"a-b\")", "expect(true).to be true", &[Truism]),
-            ("  it \"joins words\" do\n", "  it \"joins words\" do\n    skip\n", &[Skipped]),
-            ("  it \"joins", "  xit \"joins", &[Test, Skipped]),
+            ("eq(\"a-b\")", "eq(\"a b\")", &[ChangedAssertion]),
+            ("expect(made).to eq(\"a-b\")", "expect(true).to be true", &[AlwaysTrueAssertion]),
+            ("  it \"joins words\" do\n", "  it \"joins words\" do\n    skip\n", &[SkippedTest]),
+            ("  it \"joins", "  xit \"joins", &[DeletedTest, SkippedTest]),
             ("made = slug(\"a b\")", "made = slug(\"a b\") # rubocop:disable all", &[SilencedChecker]),
         ],
     );
@@ -340,9 +348,9 @@ fn ruby() {
         MINITEST,
         &[
             ("slug(\"a b\")\n", "slug(\"a b\")\n    refute slug(\"\")\n", &[]),
-            ("assert_equal \"a-b\"", "assert_equal \"a b\"", &[Assertion]),
-            ("    assert", "    exit!\n    assert", &[Exit]),
-            ("def test_joins", "def joins", &[Test]),
+            ("assert_equal \"a-b\"", "assert_equal \"a b\"", &[ChangedAssertion]),
+            ("    assert", "    exit!\n    assert", &[ProgramExitInTest]),
+            ("def test_joins", "def joins", &[DeletedTest]),
         ],
     );
 }
@@ -383,7 +391,7 @@ fn a_file_that_is_renamed_out_of_the_tests_is_gone() {
             &BTreeSet::new(),
         )
     };
-    assert_eq!(rename(&new).iter().map(|one| one.kind).collect::<Vec<_>>(), [Test]);
+    assert_eq!(rename(&new).iter().map(|one| one.kind).collect::<Vec<_>>(), [DeletedTest]);
     assert_eq!(rename(&RepoPath::from_text("tests/test_b.py")), []);
 }
 
@@ -429,26 +437,31 @@ fn tests_files_are_known_by_folder_and_form_of_their_names() {
 #[test]
 fn what_runs_tests_and_checks_leaves_nothing_out() {
     for (path, before, after, expected) in [
-        ("pytest.ini", "[pytest]\ntestpaths = tests\n", "[pytest]\n", vec![Runner]),
-        ("pytest.ini", "[pytest]\n", "[pytest]\naddopts = --ignore=tests/test_a.py\n", vec![Runner]),
+        ("pytest.ini", "[pytest]\ntestpaths = tests\n", "[pytest]\n", vec![NarrowedRun]),
+        ("pytest.ini", "[pytest]\n", "[pytest]\naddopts = --ignore=tests/test_a.py\n", vec![NarrowedRun]),
         ("pytest.ini", "[pytest]\n# words\n", "[pytest]\naddopts = -ra\n", vec![]),
-        ("pytest.ini", "[pytest]\n", "", vec![Runner]),
-        ("jest.config.js", "x = {}\n", "x = {}\ntestPathIgnorePatterns: [\"slug\"]\n", vec![Runner]),
+        ("pytest.ini", "[pytest]\n", "", vec![NarrowedRun]),
+        ("jest.config.js", "x = {}\n", "x = {}\ntestPathIgnorePatterns: [\"slug\"]\n", vec![NarrowedRun]),
         (
             "package.json",
             "\"test\": \"jest\",\n\"name\": \"a\"\n",
             "\"test\": \"true\",\n\"name\": \"b\"\n",
-            vec![Runner],
+            vec![NarrowedRun],
         ),
         ("package.json", "\"name\": \"a\"\n", "\"name\": \"b\",\n\"ignore\": \"5\"\n", vec![]),
         (
             "pyproject.toml",
             "fail_under = 90\nname = \"a\"\n",
             "fail_under = 10\nname = \"a\"\n",
-            vec![Runner],
+            vec![NarrowedRun],
         ),
-        (".eslintrc.json", "\"eqeqeq\": \"error\"\n", "\"eqeqeq\": \"off\"\n", vec![Runner, Runner]),
-        ("tests/conftest.py", "x = 1\n", "x = 1\ncollect_ignore = [\"test_a.py\"]\n", vec![Skipped]),
+        (
+            ".eslintrc.json",
+            "\"eqeqeq\": \"error\"\n",
+            "\"eqeqeq\": \"off\"\n",
+            vec![NarrowedRun, NarrowedRun],
+        ),
+        ("tests/conftest.py", "x = 1\n", "x = 1\ncollect_ignore = [\"test_a.py\"]\n", vec![SkippedTest]),
         ("docs/pytest.md", "testpaths = tests\n", "no\n", vec![]),
     ] {
         assert_eq!(weakening_kinds(path, before, after), expected, "{path}: {after:?}");
@@ -457,9 +470,9 @@ fn what_runs_tests_and_checks_leaves_nothing_out() {
 
 #[test]
 fn other_languages_files_of_tests_are_not_deleted() {
-    assert_eq!(weakening_kinds("tests/data/order.json", "{}", ""), [File]);
+    assert_eq!(weakening_kinds("tests/data/order.json", "{}", ""), [DeletedTestFile]);
     assert_eq!(weakening_kinds("tests/data/order.json", "{}", "[]"), []);
-    assert_eq!(weakening_kinds("lib/order_test.exs", "x", ""), [File]);
+    assert_eq!(weakening_kinds("lib/order_test.exs", "x", ""), [DeletedTestFile]);
     assert_eq!(weakening_kinds("lib/order.exs", "x", ""), []);
 }
 

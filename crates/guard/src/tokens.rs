@@ -45,12 +45,12 @@ impl CodeToken {
 
 /// Code of a file outside tests.
 #[derive(Debug, Default)]
-pub(super) struct FoldedCode {
+pub(super) struct NormalizedCode {
     pub tokens: Vec<CodeToken>,
     /// Lines in which a name is assembled from pieces.
-    pub assembled_lines: Vec<usize>,
+    pub assembled_name_lines: Vec<usize>,
     /// True if its imports exceeded the word budget.
-    pub is_cut: bool,
+    pub has_unresolved_imports: bool,
 }
 
 /// Operators of several characters.
@@ -93,19 +93,20 @@ const MAX_TEXT: usize = 120;
 /// Maximum length of an assembled name.
 const MAX_PIECED: usize = 48;
 
-impl FoldedCode {
+impl NormalizedCode {
     /// Reads the parts of a file that are in no test.
-    pub(super) fn new(half: &ChangedFileVersion) -> Self {
-        let mut code = fold_tokens(half, half.ranges_outside_tests());
-        (code.tokens, code.is_cut) = resolve_imports(code.tokens, half);
+    pub(super) fn new(version: &ChangedFileVersion) -> Self {
+        let mut code = normalize_tokens(version, version.ranges_outside_tests());
+        (code.tokens, code.has_unresolved_imports) = resolve_imports(code.tokens, version);
         code
     }
 }
 
 /// Joins the words of these parts of a file and leaves imports as written.
-pub(super) fn fold_tokens(side: &ChangedFileVersion, ranges: Vec<Range<usize>>) -> FoldedCode {
-    let mut folding = TokenFolding { code: FoldedCode::default(), opened: Vec::new(), path: &side.path };
-    for token in split_tokens(side, ranges) {
+pub(super) fn normalize_tokens(version: &ChangedFileVersion, ranges: Vec<Range<usize>>) -> NormalizedCode {
+    let mut folding =
+        TokenNormalizer { code: NormalizedCode::default(), opened: Vec::new(), path: &version.path };
+    for token in split_tokens(version, ranges) {
         folding.push(token);
     }
     folding.code
@@ -120,10 +121,10 @@ fn split_tokens(side: &ChangedFileVersion, ranges: Vec<Range<usize>>) -> Vec<Cod
         let mut at = range.start;
         let mut strings = scanned.strings_in(&range).peekable();
         while at < range.end {
-            let rest = scanned.bare.get(at..range.end).unwrap_or_default();
+            let rest = scanned.code_with_strings.get(at..range.end).unwrap_or_default();
             let text = match strings.next_if(|string| string.start <= at) {
                 Some(string) => {
-                    let raw = scanned.bare.get(string.clone()).unwrap_or_default();
+                    let raw = scanned.code_with_strings.get(string.clone()).unwrap_or_default();
                     let inner = raw.strip_prefix('r').unwrap_or(raw);
                     let text = inner.trim_matches(['"', '\'', '`', '#']);
                     // Letters before a string are its prefix.
@@ -166,14 +167,14 @@ fn new_token(text: Rc<str>, offset: usize, line: usize) -> CodeToken {
 }
 
 /// Joins pieces of names, and converts each access to a name to `a . b`.
-struct TokenFolding<'p> {
-    code: FoldedCode,
+struct TokenNormalizer<'p> {
+    code: NormalizedCode,
     /// Positions of open brackets in the tokens.
     opened: Vec<usize>,
     path: &'p str,
 }
 
-impl TokenFolding<'_> {
+impl TokenNormalizer<'_> {
     fn token_from_end(&self, count: usize) -> Option<&CodeToken> {
         let tokens = &self.code.tokens;
         tokens.len().checked_sub(count).and_then(|at| tokens.get(at))
@@ -259,7 +260,7 @@ impl TokenFolding<'_> {
         let is_line = pieces.iter().all(|piece| Some(piece.line) == lines);
         let is_name = texts.len() > 1 && texts.iter().all(is_piece) && between.is_empty();
         if is_name && is_line && whole.len() <= MAX_PIECED {
-            self.code.assembled_lines.extend(lines);
+            self.code.assembled_name_lines.extend(lines);
         }
         format!("\"{whole}")
     }
@@ -281,7 +282,7 @@ impl TokenFolding<'_> {
             && (inner.iter().any(|token| BUILDERS.contains(&&*token.text))
                 || inner.iter().enumerate().any(is_backwards))
         {
-            self.code.assembled_lines.push(place.line);
+            self.code.assembled_name_lines.push(place.line);
         }
         match (&*token.text, one) {
             ("]", Some(key))
@@ -307,14 +308,14 @@ impl TokenFolding<'_> {
                 }
                 self.push_import(&place, &key);
             }
-            (")", Some(_)) if name == "join" && self.is_join_call(open) => {
+            (")", Some(_)) if name == "join" && self.is_list_join_call(open) => {
                 self.fold_join_call(open, &inner, &place);
             }
             (")", _) if name == "join" && self.ends_with(&[".", "join", "("]) => {
                 let is_list = |first: &CodeToken| first.has_text("[") || first.has_text("(");
                 let list = inner.get(1..inner.len().saturating_sub(1)).unwrap_or_default();
                 let between = self.token_from_end(4).and_then(CodeToken::string_content).map(str::to_owned);
-                match between.filter(|_| inner.first().is_some_and(is_list) && are_strings(list)) {
+                match between.filter(|_| inner.first().is_some_and(is_list) && are_strings_or_commas(list)) {
                     Some(between) => {
                         let whole = self.join_strings(&string_tokens(list), &between);
                         self.code.tokens.truncate(open.saturating_sub(3));
@@ -342,7 +343,7 @@ impl TokenFolding<'_> {
                 self.code.tokens.push(place.with_text(".", false));
                 self.code.tokens.push(place.with_text("__dict__", false));
             }
-            (")", _) if are_strings(&inner) && self.ends_with(&["concat", "!", "("]) => {
+            (")", _) if are_strings_or_commas(&inner) && self.ends_with(&["concat", "!", "("]) => {
                 let whole = self.join_strings(&string_tokens(&inner), "");
                 self.code.tokens.truncate(open.saturating_sub(2));
                 self.code.tokens.push(place.with_text(whole, false));
@@ -352,7 +353,8 @@ impl TokenFolding<'_> {
                 if !inner.is_empty()
                     && inner.iter().all(|token| token.is_imported || token.has_text("await")) =>
             {
-                let is_call = head.as_ref().is_some_and(|head| head.is_name() && !is_keyword(&head.text));
+                let is_call =
+                    head.as_ref().is_some_and(|head| head.is_name() && !is_keyword_before_list(&head.text));
                 if is_call {
                     return self.restore_inner(inner, token);
                 }
@@ -375,7 +377,7 @@ impl TokenFolding<'_> {
     }
 
     /// Returns true for a join such as `["a", "b"].join("")`.
-    fn is_join_call(&self, open: usize) -> bool {
+    fn is_list_join_call(&self, open: usize) -> bool {
         let before = self.code.tokens.get(..open.saturating_sub(2)).unwrap_or_default();
         before.last().is_some_and(|last| last.has_text("]"))
     }
@@ -405,7 +407,7 @@ impl TokenFolding<'_> {
     }
 }
 
-fn is_keyword(text: &str) -> bool {
+fn is_keyword_before_list(text: &str) -> bool {
     LISTS_AFTER.contains(&text)
 }
 
@@ -413,7 +415,7 @@ fn is_string_or_comma(token: &CodeToken) -> bool {
     token.string_content().is_some() || token.has_text(",")
 }
 
-fn are_strings(tokens: &[CodeToken]) -> bool {
+fn are_strings_or_commas(tokens: &[CodeToken]) -> bool {
     !tokens.is_empty() && tokens.iter().all(is_string_or_comma)
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use super::claim::is_message_statement;
+use super::assertions::is_message_statement;
 use super::language::{LanguageRules, TestEndRule, TestStartSyntax};
 use super::scan::{ScannedText, is_word, occurrences, text_slice};
 
@@ -36,7 +36,10 @@ impl TestUnit {
 
     /// Returns the whole content without blanks and comments.
     pub(super) fn content(&self, scanned: &ScannedText) -> String {
-        self.ranges().into_iter().map(|range| without_blanks(text_slice(&scanned.bare, range))).collect()
+        self.ranges()
+            .into_iter()
+            .map(|range| without_blanks(text_slice(&scanned.code_with_strings, range)))
+            .collect()
     }
 
     /// Returns the assertions in the test.
@@ -135,9 +138,13 @@ fn parse_test_unit(
         }
     };
     let name = match opening.extent {
-        TestEndRule::Call => text_slice(&scanned.bare, name_range.clone()),
-        TestEndRule::Indent if opening.name.is_empty() => text_slice(&scanned.bare, name_range.clone()),
-        TestEndRule::Indent | TestEndRule::Braces => text_slice(&scanned.bare, after..name_range.end),
+        TestEndRule::Call => text_slice(&scanned.code_with_strings, name_range.clone()),
+        TestEndRule::Indent if opening.name.is_empty() => {
+            text_slice(&scanned.code_with_strings, name_range.clone())
+        }
+        TestEndRule::Indent | TestEndRule::Braces => {
+            text_slice(&scanned.code_with_strings, after..name_range.end)
+        }
     };
     let name = name.trim();
     // Only tests are parsed to their end.
@@ -183,9 +190,9 @@ fn indented_end(scanned: &ScannedText, begin: usize) -> usize {
     let depth = scanned.bracket_depth(begin);
     let mut line = first + 1;
     let mut end = scanned.line_range(first).end;
-    while line < scanned.lines.len() {
+    while line < scanned.line_starts.len() {
         let range = scanned.line_range(line);
-        let text = text_slice(&scanned.bare, range.clone());
+        let text = text_slice(&scanned.code_with_strings, range.clone());
         let is_inside = scanned.bracket_depth(range.start) > depth;
         let width = text.len() - text.trim_start().len();
         if !text.trim().is_empty() {
@@ -251,7 +258,7 @@ pub(super) fn assertions(
 ) -> Vec<String> {
     let mut found = Vec::new();
     let mut line = scanned.line_of(range.start);
-    while line < scanned.lines.len() {
+    while line < scanned.line_starts.len() {
         let whole = scanned.line_range(line);
         if whole.start >= range.end {
             break;
@@ -265,7 +272,9 @@ pub(super) fn assertions(
         let last = statement_last_line(scanned, line, from..range.end);
         let end = scanned.line_range(last).end.min(range.end);
         found.push(
-            without_blanks(text_slice(&scanned.bare, from..end)).trim_end_matches([';', ',']).to_owned(),
+            without_blanks(text_slice(&scanned.code_with_strings, from..end))
+                .trim_end_matches([';', ','])
+                .to_owned(),
         );
         line = last + 1;
     }
@@ -279,7 +288,7 @@ fn statement_last_line(scanned: &ScannedText, line: usize, range: Range<usize>) 
     let mut last = line;
     loop {
         let next = last + 1;
-        if next >= scanned.lines.len() || scanned.line_range(next).start >= range.end {
+        if next >= scanned.line_starts.len() || scanned.line_range(next).start >= range.end {
             return last;
         }
         let is_open = scanned.bracket_depth(scanned.line_range(next).start) > depth;
@@ -297,14 +306,19 @@ pub(super) fn literals(scanned: &ScannedText, range: &Range<usize>) -> Vec<Strin
         let line = scanned.line_of(string.start);
         // Each line is examined once, regardless of its number of strings.
         let (_, is_message) = known.filter(|(of, _)| *of == line).unwrap_or_else(|| {
-            (line, is_message_statement(text_slice(&scanned.bare, scanned.line_range(line)).trim_start()))
+            (
+                line,
+                is_message_statement(
+                    text_slice(&scanned.code_with_strings, scanned.line_range(line)).trim_start(),
+                ),
+            )
         });
         known = Some((line, is_message));
         is_message
     };
     let strings = scanned.strings_in(range).filter(|string| !is_said(string));
     let mut found: Vec<String> =
-        strings.map(|string| text_slice(&scanned.bare, string.clone()).to_owned()).collect();
+        strings.map(|string| text_slice(&scanned.code_with_strings, string.clone()).to_owned()).collect();
     let code = text_slice(&scanned.code, range.clone());
     found.extend(
         names_and_numbers(code)

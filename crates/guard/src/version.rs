@@ -162,8 +162,8 @@ impl ChangedFileVersion {
             WordSearchScope::Tests if self.is_test => (&scanned.code, whole),
             WordSearchScope::Tests => (&scanned.code, of_units(&|_| true)),
             WordSearchScope::TopLevel => (&scanned.code, if self.is_test { whole } else { Vec::new() }),
-            WordSearchScope::Product if self.is_test => (&scanned.bare, Vec::new()),
-            WordSearchScope::Product => (&scanned.bare, self.ranges_outside_tests()),
+            WordSearchScope::Product if self.is_test => (&scanned.code_with_strings, Vec::new()),
+            WordSearchScope::Product => (&scanned.code_with_strings, self.ranges_outside_tests()),
             WordSearchScope::Existing | WordSearchScope::Statement => {
                 (&scanned.code, of_units(&|unit| existing.contains(unit.name.as_str())))
             }

@@ -13,39 +13,39 @@ pub(super) const MAX_QUOTE: usize = 120;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum WeakeningKind {
     /// A test file is deleted.
-    File,
+    DeletedTestFile,
     /// A test is deleted.
-    Test,
+    DeletedTest,
     /// An assertion is removed or changed.
-    Assertion,
+    ChangedAssertion,
     /// An assertion now always holds.
-    Truism,
+    AlwaysTrueAssertion,
     /// A value that a test used is removed.
-    Value,
+    RemovedTestValue,
     /// Most of a test is removed.
     EmptiedTest,
     /// A second test of the same name replaces the first.
-    Shadowed,
+    ShadowedTest,
     /// Tests are newly skipped.
-    Skipped,
+    SkippedTest,
     /// A test is left before its end, or swallows its failure.
-    Unreached,
+    UnreportedFailure,
     /// Tests end the program.
-    Exit,
+    ProgramExitInTest,
     /// A checker is silenced.
     SilencedChecker,
     /// A runner runs fewer tests, or a checker checks less.
-    Runner,
+    NarrowedRun,
     /// A test runner loads a new file.
     LoadedFile,
     /// A setting of a test runner changes.
-    Setting,
+    ChangedRunnerSetting,
     /// The process that runs the tests is modified.
     HookedProcess,
     /// Tested code is replaced, for every test.
-    Replaced,
+    ReplacedTestedCode,
     /// A name that tests use refers to something else.
-    Rebound,
+    ReboundName,
     /// Code detects that it is under test.
     TestDetection,
     /// Code names files of tests.
@@ -61,9 +61,9 @@ pub enum WeakeningKind {
     /// A type has a custom comparison, or a substitute for its value in comparisons.
     CustomComparison,
     /// Code runs automatically at the start or the end of the program.
-    AutomaticStart,
+    AutomaticExecution,
     /// Code contains a value that is equal to nothing.
-    Incomparable,
+    IncomparableValue,
     /// Code decides by a value of the tests.
     TestValueDecision,
     /// Code has a case for an input of the fix's own tests, with the result that they expect.
@@ -85,29 +85,32 @@ impl WeakeningKind {
     pub(super) fn is_report_only(self) -> bool {
         matches!(
             self,
-            Self::AutomaticStart | Self::Incomparable | Self::StateBetweenCalls | Self::SelfInspection
+            Self::AutomaticExecution
+                | Self::IncomparableValue
+                | Self::StateBetweenCalls
+                | Self::SelfInspection
         )
     }
 
     fn description(self) -> &'static str {
         match self {
-            Self::File => "this file of tests is deleted",
-            Self::Test => "this test is deleted",
-            Self::Assertion => "an assertion of a test that was there before is gone or changed",
-            Self::Truism => "an assertion was made one that always holds",
-            Self::Value => "a value in a test that was there before is gone or changed",
+            Self::DeletedTestFile => "this file of tests is deleted",
+            Self::DeletedTest => "this test is deleted",
+            Self::ChangedAssertion => "an assertion of a test that was there before is gone or changed",
+            Self::AlwaysTrueAssertion => "an assertion was made one that always holds",
+            Self::RemovedTestValue => "a value in a test that was there before is gone or changed",
             Self::EmptiedTest => "most of a test that was there before is gone",
-            Self::Shadowed => "a second test of this name takes the place of the first",
-            Self::Skipped => "tests are skipped",
-            Self::Unreached => "a test that was there before is left early, or hides that it fails",
-            Self::Exit => "a test ends the program that runs it",
+            Self::ShadowedTest => "a second test of this name takes the place of the first",
+            Self::SkippedTest => "tests are skipped",
+            Self::UnreportedFailure => "a test that was there before is left early, or hides that it fails",
+            Self::ProgramExitInTest => "a test ends the program that runs it",
             Self::SilencedChecker => "a checker is silenced",
-            Self::Runner => "what runs tests and checks leaves something out",
+            Self::NarrowedRun => "what runs tests and checks leaves something out",
             Self::LoadedFile => "what runs the tests loads this new file, and no finding is about it",
-            Self::Setting => "how tests are run is changed, and no finding is about this file",
+            Self::ChangedRunnerSetting => "how tests are run is changed, and no finding is about this file",
             Self::HookedProcess => "what runs the tests is taken over",
-            Self::Replaced => "the code under test is replaced for every test",
-            Self::Rebound => "a name that tests use stands for something else than before, or may do so",
+            Self::ReplacedTestedCode => "the code under test is replaced for every test",
+            Self::ReboundName => "a name that tests use stands for something else than before, or may do so",
             Self::TestDetection => "the code asks whether it is tested, or by whom it is called",
             Self::TestFileAccess => "the code names what belongs to tests",
             Self::UniversalEquality => "an equality always holds, or takes the place of one that was derived",
@@ -119,8 +122,8 @@ impl WeakeningKind {
             }
             Self::AssembledName => "a name is put together from pieces, which hides it from a search",
             Self::CustomComparison => "a type has a comparison of its own, and no finding is about that",
-            Self::AutomaticStart => "code runs by itself when the program begins or ends",
-            Self::Incomparable => "the code gives a value that is equal to nothing",
+            Self::AutomaticExecution => "code runs by itself when the program begins or ends",
+            Self::IncomparableValue => "the code gives a value that is equal to nothing",
             Self::TestValueDecision => "the code decides by a value that the tests use",
             Self::SpecialCasedInput => {
                 "the code has a case of its own for an input of the fix's tests, with what they expect"
@@ -141,7 +144,7 @@ pub struct Weakening {
     pub path: RepoPath,
     pub kind: WeakeningKind,
     /// Name or line concerned, as one cut line.
-    pub subject: String,
+    pub quoted_text: String,
     /// True if honest fixes do this, too. It is then reported, and the fix is not refused for it.
     pub is_report_only: bool,
 }
@@ -151,7 +154,7 @@ impl std::fmt::Display for Weakening {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let path = clean_line(&String::from_utf8_lossy(self.path.as_bytes()), MAX_QUOTE);
         write!(f, "{path}: {}", self.kind.description())?;
-        if self.subject.is_empty() { Ok(()) } else { write!(f, ": {}", self.subject) }
+        if self.quoted_text.is_empty() { Ok(()) } else { write!(f, ": {}", self.quoted_text) }
     }
 }
 
@@ -180,9 +183,9 @@ impl FindingSubject {
     }
 
     /// Returns true if the finding's lines in `text` include this line, ignoring surrounding white space.
-    pub(super) fn has_line(&self, text: &str, line: &str) -> bool {
+    pub(super) fn has_line(&self, file_text: &str, line: &str) -> bool {
         let named = |(first, last): (u32, u32)| {
-            let numbered = (1_u32..).zip(text.lines());
+            let numbered = (1_u32..).zip(file_text.lines());
             numbered.filter(|(at, _)| (first..=last).contains(at)).any(|(_, named)| named.trim() == line)
         };
         self.lines.is_some_and(named)

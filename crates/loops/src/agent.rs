@@ -5,11 +5,11 @@
 //! that repeats a rule's finding is dropped. The verdict is computed from findings and coverage, never taken
 //! from the model.
 
-mod ended;
-mod gives;
-mod recall;
+mod change_view;
+mod context_sources;
+mod model_review_run;
 mod reviewer;
-mod shown;
+mod suggestions;
 mod task;
 
 use futures_util::future::BoxFuture;
@@ -46,12 +46,12 @@ use crate::budget::{BudgetLimits, has_budget};
 use crate::reader::ChildProcessReader;
 use crate::telemetry;
 
-pub use ended::ModelReviewRun;
-pub use recall::{ContextSources, ReviewContext};
+pub use change_view::ChangeDescription;
+pub(crate) use change_view::{DiffExcerpt, ViewTrackingTools};
+use change_view::{EarlierReviewText, ReviewPromptInput};
+pub use context_sources::{ContextSources, ReviewContext};
+pub use model_review_run::ModelReviewRun;
 use reviewer::{ReviewInput, ReviewerRun};
-pub use shown::ChangeDescription;
-pub(crate) use shown::{DiffExcerpt, ViewTrackingTools};
-use shown::{EarlierReviewText, ReviewPromptInput};
 pub(crate) use task::{
     BuiltPrompt, ModelSpend, ModelTask, RestrictedTools, TracedTools, describe_end, hash_values,
     invalid_report_reason,
@@ -108,7 +108,7 @@ impl<'a> GatedModelAgent<'a> {
         ModelReviewRequest {
             agent: self.agent,
             budget,
-            subject,
+            change_description: subject,
             context,
             options,
             gate: Arc::clone(&self.gate),
@@ -138,21 +138,21 @@ type ModelReviewFuture<'a> =
 pub fn run_model_review<'a>(
     request: Option<ModelReviewRequest<'a>>,
     change: &'a ReviewedChange,
-    place: ReviewTree<'a>,
+    review_tree: ReviewTree<'a>,
     reader: &'a dyn RepositoryReader,
     earlier: &'a EarlierReviews,
-    reading: &'a mut ReadingOutcome,
+    rule_results: &'a mut ReadingOutcome,
 ) -> BoxFuture<'a, Result<Option<ModelReviewRun>, AgentError>> {
     Box::pin(async move {
-        reading.renames.extend(&earlier.renames);
-        let earlier = &earlier.follow_to_head(place.tree, change, reading);
+        rule_results.renames.extend(&earlier.renames);
+        let earlier = &earlier.follow_to_head(review_tree.tree, change, rule_results);
         let (part, reviewers) = match request {
             // Boxed and erased: the future of a model is large, and would be part of every future that awaits
             // it.
             Some(request) => {
                 let runtime = request.agent.review_runtime();
                 let reviewing: ModelReviewFuture<'_> =
-                    Box::pin(request.review(change, place, earlier, reading));
+                    Box::pin(request.review(change, review_tree, earlier, rule_results));
                 let (part, reviewers) = reviewing.await?;
                 (Some(ModelReviewRun { runtime, ..part }), reviewers)
             }
@@ -161,17 +161,19 @@ pub fn run_model_review<'a>(
         // A reviewer with an incomplete report may have missed findings.
         let reviewers =
             if part.as_ref().is_some_and(ModelReviewRun::is_complete) { reviewers } else { Vec::new() };
-        reading.rechecked = recheck_findings(earlier, place.tree, change, reading, reviewers);
-        gives::check_suggestions(place.tree, reader, &mut reading.findings).await;
+        rule_results.rechecked = recheck_findings(earlier, review_tree.tree, change, rule_results, reviewers);
+        suggestions::check_suggestions(review_tree.tree, reader, &mut rule_results.findings).await;
         Ok(part)
     })
 }
 
 /// Returns the outcome of a review with this coverage by the rules, and with the model's part, if there is
 /// one.
-pub fn review_outcome(coverage: &ReviewCoverage, part: Option<&ModelReviewRun>) -> ReviewOutcome {
-    match part {
-        Some(part) => ReviewOutcome::from_model_review(coverage, part.runtime, part.part.clone()),
+pub fn review_outcome(coverage: &ReviewCoverage, model_run: Option<&ModelReviewRun>) -> ReviewOutcome {
+    match model_run {
+        Some(model_run) => {
+            ReviewOutcome::from_model_review(coverage, model_run.runtime, model_run.part.clone())
+        }
         None => ReviewOutcome::from_rules_coverage(coverage),
     }
 }
@@ -210,7 +212,7 @@ pub enum AgentError {
     Halted(HaltReason),
     /// The recording is of another review.
     #[error("the recording has no answer to this review: {0}")]
-    Drift(String),
+    RecordingMismatch(String),
 }
 
 /// The form of a model's review.
@@ -228,7 +230,7 @@ pub struct ModelReviewRequest<'a> {
     /// The budget that is charged.
     pub budget: RunBudget,
     /// People's description of the change.
-    pub subject: ChangeDescription,
+    pub change_description: ChangeDescription,
     /// The context from the repository and the operator.
     pub context: ReviewContext,
     /// The form of the review.
@@ -262,7 +264,7 @@ impl ModelReviewRequest<'_> {
             telemetry::record_model_end(&AgentRunEnd::Done);
             return Ok((ModelReviewRun::nothing_to_review(), Vec::new()));
         }
-        let Self { agent, budget, subject, context, options, gate, started_at } = self;
+        let Self { agent, budget, change_description: subject, context, options, gate, started_at } = self;
         let left = match agent.cassette.is_playback() {
             true => BudgetDecision::Enough { left: None },
             false => has_budget(&*agent.ledger, &budget, MicroUsd(1), started_at)
@@ -313,34 +315,42 @@ impl ModelReviewRequest<'_> {
             servers: &servers,
         };
         let reviewers = input.reviewers();
-        let looks = reviewers.iter().map(|skill| input.run_reviewer(*skill, reviewers.len(), gate.clone()));
-        let looks = join_all(looks).await;
+        let reviewer_runs =
+            reviewers.iter().map(|skill| input.run_reviewer(*skill, reviewers.len(), gate.clone()));
+        let reviewer_runs = join_all(reviewer_runs).await;
         let problems = servers.stop().await;
-        let looks = looks.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let reviewer_runs = reviewer_runs.into_iter().collect::<Result<Vec<_>, _>>()?;
         // A file that one of the reviewers has not seen lacks that reviewer's part.
-        let mut asked =
-            looks.iter().filter(|look| look.agent_run.turns > 0).map(|look| look.viewed_paths.clone());
+        let mut asked = reviewer_runs
+            .iter()
+            .filter(|look| look.agent_run.turns > 0)
+            .map(|look| look.viewed_paths.clone());
         if let Some(first) = asked.next() {
             let seen = asked.fold(first, |seen, other| &seen & &other);
-            shown::mark_unseen_files(&seen, &mut reading.coverage);
+            change_view::mark_unseen_files(&seen, &mut reading.coverage);
         }
-        let (found, dropped, lost) = add_findings(&looks, review_tree.tree, change, reading);
-        let reviewers = looks.iter().map(|look| ReviewerReport {
+        let (found, dropped, lost) = add_findings(&reviewer_runs, review_tree.tree, change, reading);
+        let reviewers = reviewer_runs.iter().map(|look| ReviewerReport {
             viewed_paths: look.viewed_paths.clone(),
-            verdicts: schema::recheck_verdicts(&look.agent_run.items.verdicts, owed.iter().copied()),
+            verdicts: schema::to_recheck_verdicts(&look.agent_run.items.verdicts, owed.iter().copied()),
         });
         let reviewers = reviewers.collect();
         let (memory, replayed) = (Some(context.to_model_memory()), agent.cassette.is_playback());
         let servers_failed = telemetry::record_server_failures(&problems);
-        let did =
-            ModelReviewDetail { memory, dropped, replayed, servers_failed, ..ModelReviewDetail::default() };
-        let mut part = reviewer::combine_runs(&looks, &found, did, started_at);
+        let did = ModelReviewDetail {
+            memory,
+            rejected_findings: dropped,
+            replayed,
+            mcp_server_failures: servers_failed,
+            ..ModelReviewDetail::default()
+        };
+        let mut part = reviewer::combine_runs(&reviewer_runs, &found, did, started_at);
         if part.is_complete()
             && let Some(asked) = &mut part.model_review
         {
-            let walkthrough_lines = looks.iter().flat_map(|look| &look.agent_run.items.walkthrough);
+            let walkthrough_lines = reviewer_runs.iter().flat_map(|look| &look.agent_run.items.walkthrough);
             asked.detail.walkthrough =
-                gives::collect_walkthrough(walkthrough_lines, review_tree.tree, &reading.coverage);
+                suggestions::collect_walkthrough(walkthrough_lines, review_tree.tree, &reading.coverage);
         }
         Ok((part.with_lost_findings(lost).with_failed_servers(&problems), reviewers))
     }
@@ -363,7 +373,7 @@ impl ModelAgent {
     /// [`PromptError`], if the operator's own prompts require other values.
     pub(crate) fn build_change_prompt(
         &self,
-        names: (&str, &str),
+        prompt_names: (&str, &str),
         findings: Option<&str>,
         dismissed: Option<&str>,
         change: &ReviewedChange,
@@ -379,7 +389,7 @@ impl ModelAgent {
             findings,
             dismissed,
         };
-        shown::build_first_prompt(self, names, shown)
+        change_view::build_first_prompt(self, prompt_names, shown)
     }
 }
 

@@ -43,10 +43,10 @@ impl BudgetLimits {
     pub fn new(config: &Config) -> Result<Self, globset::Error> {
         let mut teams = Vec::new();
         for (name, team) in &config.teams {
-            if let Some(month) = team.month {
+            if let Some(month) = team.monthly_limit {
                 teams.push(TeamBudget {
                     name: name.clone(),
-                    repositories: value::compile_repository_globs(&team.repos)?,
+                    repositories: value::compile_repository_globs(&team.repositories)?,
                     month,
                 });
             }
@@ -77,7 +77,7 @@ impl BudgetLimits {
             },
             sync,
             converge,
-            repositories: config.repositories.iter().map(lower).collect(),
+            repositories: config.repository_day_limits.iter().map(lower).collect(),
             teams,
         })
     }

@@ -285,8 +285,8 @@ impl CheckoutContext<'_> {
             let is_all = model_request.is_some() || self.toolbox.needs_tree(&scope.tools);
             let only = if is_all { None } else { Some(paths.as_slice()) };
             let exported = mirror.export(head, folder.path(), only).await?;
-            plan.add_oversized_files(&exported.too_large, folder.path());
-            plan.add_unreviewed_files(exported.left_out);
+            plan.add_oversized_files(&exported.oversized_files, folder.path());
+            plan.add_unreviewed_files(exported.omitted);
             let tree = folder.path().to_owned();
             let base = BaseCommit::Mirror(mirror, &change.base);
             let tooling =
@@ -310,7 +310,7 @@ impl CheckoutContext<'_> {
 pub async fn load_change(mirror: &Mirror, revision: &PullRevision) -> Result<ReviewedChange, GitError> {
     let PullRevision { head, base } = revision;
     let left = mirror.merge_base(base, head).await?.unwrap_or_else(|| base.clone());
-    let found = mirror.commit_diff(&left, head).await?;
+    let found = mirror.diff_with_omissions(&left, head).await?;
     Ok(ReviewedChange::from_commit_diff(left, head, found))
 }
 
@@ -348,11 +348,11 @@ pub fn read_exported_config(
 ) -> Result<Option<SourceFile>, ConfigError> {
     // The name that git uses for a file of a commit.
     let name = format!("{}:{REPOSITORY_FILE}", commit.short_sha());
-    if let Some(odd) = exported.left_out.first() {
+    if let Some(odd) = exported.omitted.first() {
         let reason = odd.reason.as_str().replace('_', " ");
         return Err(ConfigProblem::RepositoryFile { file: name, reason }.into());
     }
-    let file = truing_config::repository_file(folder.path())?;
+    let file = truing_config::read_repository_file(folder.path())?;
     Ok(file.map(|file| SourceFile { name, ..file }))
 }
 

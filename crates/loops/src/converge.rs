@@ -380,7 +380,7 @@ impl ConvergeRunner<'_> {
     /// Adds the time and cost of an act to the record.
     fn record_step_cost(&mut self, step: ConvergeStep, began: Instant) {
         let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let taken = StepCost { ms, ..std::mem::take(&mut self.model_cost) };
+        let taken = StepCost { duration_ms: ms, ..std::mem::take(&mut self.model_cost) };
         self.record.add_step_cost(step, &taken);
         self.record.ended = SystemClock.now();
     }
@@ -566,7 +566,7 @@ impl ConvergeRunner<'_> {
     /// Returns the tree of a new head, and updates the base that it is compared with.
     async fn compare_head(&mut self, head: &Sha) -> Result<Sha, ActError> {
         let base = self.workspace.fetch_head(&self.record, head).await?;
-        let tree = self.mirror.commit_tree(head).await?;
+        let tree = self.mirror.tree_id(head).await?;
         self.record.detail.base = base;
         Ok(tree)
     }
@@ -579,7 +579,7 @@ impl ConvergeRunner<'_> {
         if let Some((_, found)) = known {
             return Ok(found.clone());
         }
-        let found = self.mirror.commit_diff(base, head).await?;
+        let found = self.mirror.diff_with_omissions(base, head).await?;
         if found.diff.len() <= MAX_KEPT_DIFF {
             self.diffs.truncate(KEPT_DIFFS - 1);
             self.diffs.insert(0, ((base.clone(), head.clone()), found.clone()));

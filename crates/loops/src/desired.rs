@@ -66,8 +66,10 @@ pub fn summary_text(
     dismissals: &[Dismissal],
     walkthrough: &[WalkthroughLine],
 ) -> String {
-    let ReviewDetail { base, outcome, coverage, since, configuring, .. } = &record.detail;
-    let ReviewDetail { suppressions, idle_ignores, .. } = &record.detail;
+    let ReviewDetail { base, outcome, coverage, increment: since, changed_config_files: configuring, .. } =
+        &record.detail;
+    let ReviewDetail { unused_suppressions: suppressions, unused_ignore_patterns: idle_ignores, .. } =
+        &record.detail;
     let remarks: Vec<String> =
         text::collect_remarks(record).into_iter().chain(unused_pattern_warnings(idle_ignores)).collect();
     let open: Vec<&Finding> = sort_worst_first(findings.iter().filter(|finding| finding.is_open()));
@@ -103,11 +105,11 @@ pub fn summary_text(
 
 fn finding_comment(finding: &Finding, kind: AnchorKind) -> DesiredComment {
     DesiredComment {
-        item: CommentSubject::Finding(finding.id.clone()),
+        subject: CommentSubject::Finding(finding.id.clone()),
         place: Some((kind, finding.at.clone())),
         body: text::render_comment(finding),
         suggestion: finding.raw.suggestion.clone().filter(|_| is_replaceable(finding)),
-        is_proposed: finding.raw.source == FindingSource::Agent,
+        falls_back_to_code_block: finding.raw.source == FindingSource::Agent,
         resolved: !finding.is_open(),
         retraction: None,
         comment: None,
@@ -248,7 +250,7 @@ pub(crate) mod tests {
         let rows = desired_comments(&findings, &sha(), None, &record, &[], 2);
         let kinds: Vec<(String, AnchorKind)> = rows
             .iter()
-            .filter_map(|row| Some((row.item.as_str().to_owned(), row.place.as_ref()?.0)))
+            .filter_map(|row| Some((row.subject.as_str().to_owned(), row.place.as_ref()?.0)))
             .collect();
         assert_eq!(kinds[0], ("1:a-5".to_owned(), AnchorKind::Inline));
         assert_eq!(kinds.iter().filter(|(_, kind)| *kind == AnchorKind::Inline).count(), 2);
@@ -260,7 +262,7 @@ pub(crate) mod tests {
         let line = WalkthroughLine { path: "a.py".into(), text: "Retries.".into() };
         let did = ModelReviewDetail { walkthrough: vec![line], ..ModelReviewDetail::default() };
         let mut detail = ReviewDetail::new(Some(sha()), sha(), outcome_of_kind(ReviewOutcomeKind::Reviewed));
-        detail.modelled = Some(did);
+        detail.model_review = Some(did);
         let record = ReviewRecord::new(RunId::new("r"), SlotKey::new("k"), detail, UnixMillis(0));
         let told = "### Walkthrough of `aaaaaaaaaa`\n\n- `a.py`: Retries.\n";
         let body = |now: Option<&Sha>| desired_comments(&[], &sha(), now, &record, &[], 9).remove(0).body;
@@ -275,7 +277,7 @@ pub(crate) mod tests {
     #[test]
     fn a_pattern_that_ignores_nothing_is_named_once_in_the_summary() {
         let mut detail = ReviewDetail::new(Some(sha()), sha(), outcome_of_kind(ReviewOutcomeKind::Reviewed));
-        detail.idle_ignores = vec!["lib".to_owned()];
+        detail.unused_ignore_patterns = vec!["lib".to_owned()];
         let record = ReviewRecord::new(RunId::new("r"), SlotKey::new("k"), detail, UnixMillis(0));
         let shown = summary_text(&[], &sha(), None, &record, &[], &[]);
         let warning =

@@ -24,11 +24,11 @@ use super::agent::{
 use super::attempts::{AttemptRegistry, ReviewAttempt};
 use super::compare::{BaseOrigin, ComparisonRequest, HeadSource};
 use super::earlier::EarlierReviews;
-use super::given;
 use super::ignores;
 use super::memory::{
     BranchCommits, FindingStorage, FindingsByStatus, PriorFindings, RecordOpener, encode_name,
 };
+use super::patched_files;
 use super::reading::{self, ReadingError, ReadingOutcome, ReviewScope, ReviewedChange};
 use crate::budget::repository_name_from_url;
 use crate::converge;
@@ -226,9 +226,9 @@ impl LocalReviewRequest<'_> {
         let outcome = agent::review_outcome(&coverage, part.as_ref()).with_tool_results(&tools);
         let outcome = outcome.with_unread_findings(unknown_reason.as_deref());
         let detail = ReviewDetail {
-            idle_ignores: self.unused_ignore_patterns(&coverage).await,
+            unused_ignore_patterns: self.unused_ignore_patterns(&coverage).await,
             coverage,
-            suppressions,
+            unused_suppressions: suppressions,
             tools,
             ..ReviewDetail::new(change.head.clone(), change.base.clone(), outcome)
         };
@@ -372,17 +372,20 @@ impl LocalReviewRequest<'_> {
                                 .export(index.path(), Some(&unseen))
                                 .await?;
                         }
-                        let source =
-                            given::DiffTargetFolders { root: self.repository.root(), index: index.path() };
+                        let source = patched_files::DiffSourceFolders {
+                            root: self.repository.root(),
+                            index: index.path(),
+                        };
                         let left_out =
-                            given::write_patched_files(plan.files(), &paths, source, folder.path()).await?;
-                        ExportSummary { left_out, ..ExportSummary::default() }
+                            patched_files::write_patched_files(plan.files(), &paths, source, folder.path())
+                                .await?;
+                        ExportSummary { omitted: left_out, ..ExportSummary::default() }
                     }
                 };
                 (folder, exported)
             }
         };
-        let ExportSummary { left_out, too_large, .. } = exported;
+        let ExportSummary { omitted: left_out, oversized_files: too_large, .. } = exported;
         plan.add_oversized_files(&too_large, folder.path());
         plan.add_unreviewed_files(left_out);
         let tree = folder.path().to_owned();
@@ -410,7 +413,8 @@ pub fn read_index<'a>(
         let paths = plan.required_paths(scope, reader).await?;
         let folder = truing_git::PrivateFolder::new()?;
         let index = repository.snapshot_index(None).await?;
-        let ExportSummary { left_out, too_large, .. } = index.export(folder.path(), Some(&paths)).await?;
+        let ExportSummary { omitted: left_out, oversized_files: too_large, .. } =
+            index.export(folder.path(), Some(&paths)).await?;
         plan.add_oversized_files(&too_large, folder.path());
         plan.add_unreviewed_files(left_out);
         let mut reading = plan.read(folder.path().to_owned(), scope, reader, None).await?;

@@ -336,7 +336,7 @@ impl FindingStorage<'_> {
             fixed,
             ..FindingsByStatus::group_findings(&identified.current, Finding::is_open, |_| false)
         };
-        record.detail.open = count_by_severity(&kept.open.iter().collect::<Vec<_>>());
+        record.detail.open_finding_counts = count_by_severity(&kept.open.iter().collect::<Vec<_>>());
         *record = record.clone().with_end_time(self.clock.now());
         drop_oldest_unmet(&mut identified.gone);
         (kept, identified.into_findings())

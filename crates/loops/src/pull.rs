@@ -125,13 +125,13 @@ impl PullRequestReview<'_> {
             false => BaseOrigin::MergeBase(revision.base.short_sha().to_owned()),
         };
         let detail = ReviewDetail {
-            idle_ignores: self
+            unused_ignore_patterns: self
                 .checkout
                 .unused_ignore_patterns(&mirror, &revision.head, &pinned, &coverage)
                 .await,
             coverage,
-            configuring,
-            suppressions,
+            changed_config_files: configuring,
+            unused_suppressions: suppressions,
             tools,
             tier: Some(choice),
             ..ReviewDetail::new(change.head, change.base, outcome)

@@ -32,7 +32,7 @@ use crate::lfs;
 use crate::said::redact_given_values;
 use crate::severities::RuleSeverities;
 use crate::tools::overlap::{self, FilesByLinter, ReportedFindings};
-use crate::tools::{BaseFiles, ConfiguredLinters, LinterResults, ReviewLinters};
+use crate::tools::{BaseConfigFiles, ConfiguredLinters, LinterResults, ReviewLinters};
 pub(super) use sections::{diff_sections, old_path, place_finding};
 
 /// Maximum number of problems of an output that are named.
@@ -465,7 +465,7 @@ impl<'a> ReadingPlan<'a> {
                 found.extend(findings.filter_map(place));
             }
             told_before.add_duplicate_rules(&mut found);
-            BaseFiles::record_in_runs(base_files, &mut tools);
+            BaseConfigFiles::record_in_runs(base_files, &mut tools);
             let looked =
                 tools.iter().filter(|run: &&ToolRunResult| run.failed.is_none() && run.keeps_open.is_none());
             let looked: BTreeSet<String> = looked.map(|run| run.name.clone()).collect();

@@ -160,7 +160,7 @@ impl LeasedReview<'_> {
             }
             ReconcileOutcome::Done => {}
         }
-        if let Some(limit) = outcome.detail.asks
+        if let Some(limit) = outcome.detail.reached_spending_limit
             && let Some(until) = self.request_budget_increase(&pull, limit).await?
         {
             return Ok(StepOutcome::DueAt(until, WaitReason::Settling));
@@ -208,7 +208,7 @@ impl LeasedReview<'_> {
         let Some(heard) = self.announced_head.as_ref().filter(|heard| heard.head != *shown) else {
             return rest;
         };
-        let settled = heard.at + self.forge.settle_time();
+        let settled = heard.at + self.forge.visibility_delay();
         // A request that was served is not served again.
         if self.is_requested || self.clock.now() >= settled {
             rest
@@ -234,7 +234,7 @@ impl LeasedReview<'_> {
         let now = self.store.now().await?;
         let slots = self.store.load_slots(std::slice::from_ref(&self.run.key)).await?;
         let Some(slot) = slots.first() else { return Ok(None) };
-        Ok(slot.storm.filter(|_| !slot.may_compute(now)).map(|storm| storm.ends))
+        Ok(slot.storm.filter(|_| !slot.may_compute_review(now)).map(|storm| storm.end))
     }
 
     /// True if the shown result of a reviewed head is outdated. The pull request has moved on and returned to
@@ -335,17 +335,17 @@ impl LeasedReview<'_> {
         let idle_ignores =
             self.checkout.unused_ignore_patterns(&mirror, &revision.head, &pinned, &coverage).await;
         let mut record = self.build_record(&change, revision, &identified, outcome, coverage, started);
-        record.detail.idle_ignores = idle_ignores;
+        record.detail.unused_ignore_patterns = idle_ignores;
         record.detail.tier = Some(choice);
         record.detail.outdated_dismissals =
             dismissal::count_outdated(&identified.current, &known_findings, dismissals);
-        (record.detail.suppressions, record.detail.tools) = (suppressions, tools);
-        record.detail.asks = part.as_ref().and_then(|part| part.asks);
+        (record.detail.unused_suppressions, record.detail.tools) = (suppressions, tools);
+        record.detail.reached_spending_limit = part.as_ref().and_then(|part| part.asks);
         let mut record = record.with_model_review(agent::model_review(part));
         telemetry::record_review(&record);
         let findings = identified.into_findings();
         let increment = since.and_then(|since| since.increment);
-        record.detail.since = increment.map(|increment| ReviewIncrement {
+        record.detail.increment = increment.map(|increment| ReviewIncrement {
             findings: FindingTally::from_findings(&known_findings, &findings),
             ..increment
         });
@@ -400,7 +400,7 @@ impl LeasedReview<'_> {
         Some(ModelReviewRequest {
             agent,
             budget,
-            subject: ChangeDescription::from_pull_request(pull),
+            change_description: ChangeDescription::from_pull_request(pull),
             context,
             options,
             gate: Arc::clone(self.gate),
@@ -433,8 +433,12 @@ impl LeasedReview<'_> {
         let changed = dismissal::apply_dismissals(&mut findings, dismissals) > 0;
         let open: Vec<&Finding> = findings.iter().filter(|finding| finding.is_open()).collect();
         // The earlier counts are outdated.
-        let since = record.detail.since.filter(|_| !changed);
-        let detail = ReviewDetail { open: text::count_by_severity(&open), since, ..record.detail };
+        let since = record.detail.increment.filter(|_| !changed);
+        let detail = ReviewDetail {
+            open_finding_counts: text::count_by_severity(&open),
+            increment: since,
+            ..record.detail
+        };
         let record = ReviewRecord { detail, ..record };
         Ok(self.desired_review(heads.0, heads.1, findings, &record, dismissals))
     }
@@ -453,9 +457,9 @@ impl LeasedReview<'_> {
         let open: Vec<&Finding> =
             identified.current.iter().chain(left).filter(|finding| finding.is_open()).collect();
         let detail = ReviewDetail {
-            open: text::count_by_severity(&open),
+            open_finding_counts: text::count_by_severity(&open),
             coverage,
-            configuring: configuring_files(change, self.agent.is_some()),
+            changed_config_files: configuring_files(change, self.agent.is_some()),
             ..ReviewDetail::new(Some(revision.head.clone()), change.base.clone(), outcome)
         };
         let RunReference { id, key, .. } = self.run;
@@ -508,7 +512,7 @@ impl LeasedReview<'_> {
         publisher.reconcile().await.map_err(|error| match error {
             PublishError::Store(error) => error.into(),
             PublishError::Forge(error) => {
-                StepStopReason::from_forge_error(error, self.clock.now(), self.forge.settle_time())
+                StepStopReason::from_forge_error(error, self.clock.now(), self.forge.visibility_delay())
             }
             PublishError::Moved => StepStopReason::Moved,
             PublishError::Halted(halt) => halt.into(),

@@ -150,7 +150,7 @@ impl From<CheckoutError> for StepStopReason {
         let class = match error {
             CheckoutError::Agent(AgentError::Halted(reason)) => return GateHalt::from(reason).into(),
             CheckoutError::Agent(AgentError::Ledger(error)) => return error.into(),
-            CheckoutError::Agent(AgentError::Prompt(_) | AgentError::Drift(_)) => {
+            CheckoutError::Agent(AgentError::Prompt(_) | AgentError::RecordingMismatch(_)) => {
                 "the server is not configured for it"
             }
             CheckoutError::Git(error) => return error.into(),

@@ -36,7 +36,7 @@ mod run_log;
 mod shut;
 mod tell;
 mod tracking;
-mod unreported;
+mod unreported_costs;
 mod verify;
 mod words;
 
@@ -49,7 +49,7 @@ use jiff::{SignedDuration, Timestamp};
 use truing_core::sync::classify::ReleaseClassification;
 use truing_core::sync::{PinManifest, SyncDecision, SyncVerdict};
 use truing_core::version::PackageVersion;
-use truing_upstream::constraint::{self, ConstraintError};
+use truing_upstream::constraint::{self, RequirementError};
 use truing_upstream::index::{PackageIndex, PackageRelease};
 use truing_upstream::range::VersionRange;
 
@@ -190,14 +190,19 @@ pub async fn find_releases(
     }
     let spec = match declared_range(job, project) {
         // The package is a dependency of another one. A caller who names the starting release needs no range.
-        Err(SyncDecisionError::Constraint(ConstraintError::Count { count: 0, .. })) if from.is_some() => None,
+        Err(SyncDecisionError::Constraint(RequirementError::NotExactlyOne { count: 0, .. }))
+            if from.is_some() =>
+        {
+            None
+        }
         other => other?,
     };
     let releases = index.fetch_releases(&job.package).await?;
     if !releases.is_empty() && releases.iter().all(|release| release.is_yanked) {
         return Err(SyncDecisionError::AllYanked(job.package.clone()));
     }
-    let excluded = |version: &PackageVersion| spec.as_ref().is_some_and(|spec| spec.excludes(version));
+    let excluded =
+        |version: &PackageVersion| spec.as_ref().is_some_and(|spec| spec.excludes_by_name(version));
     let wanted: Vec<PackageRelease> =
         releases.iter().filter(|release| !excluded(&release.version)).cloned().collect();
     let newest = newest_release(job, &wanted, *now)?.version.clone();

@@ -84,7 +84,7 @@ pub struct SummaryContent<'a> {
 pub fn reviewer_line(record: &ReviewRecord) -> String {
     let tools = record.detail.tools.iter().filter(|tool| tool.skipped.is_none());
     let tools: Vec<String> = tools.map(|tool| clean_line(&tool.name, MAX_TOOL_CHARS)).collect();
-    let Some(ModelReviewDetail { replayed, .. }) = &record.detail.modelled else {
+    let Some(ModelReviewDetail { replayed, .. }) = &record.detail.model_review else {
         return match tools.as_slice() {
             [] => "rules only: no model was called".to_owned(),
             tools => format!("rules and what {} printed: no model was called", tools.join(", ")),

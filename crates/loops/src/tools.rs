@@ -51,8 +51,8 @@ use truing_reader::output::tool_name;
 pub use base::BaseCommit;
 use builds::BuildFolderGuard;
 pub use cache::ToolCache;
-use configuration::{BaseConfigFolder, BaseConfiguration, ToolDifferences, merge_linters, select_place};
-pub(crate) use configuration::{BaseFiles, BaseFilesByLinter};
+pub(crate) use configuration::{BaseConfigFiles, BaseFilesByLinter};
+use configuration::{BaseConfigFolder, BaseConfigOverlay, LinterDifferences, linter_folder, merge_linters};
 pub use exposure::{LinterVisiblePaths, resolve_links};
 use kept::{FindingCacheContext, ProgramIdentity, ProgramsByLinter};
 use machine::run_in_set_up;
@@ -96,7 +96,7 @@ impl ConfiguredLinters {
     pub fn from_config(config: &Config) -> Self {
         let name = |key: &String| Some(key.strip_prefix("tool.")?.split('.').next()?.to_owned());
         let refused = config.denied_repository_keys().iter().filter_map(name).collect();
-        Self { tools: config.review.tools, configured: config.tools.clone(), refused }
+        Self { tools: config.review.tools, configured: config.linters.clone(), refused }
     }
 
     /// True if any linter is to run.
@@ -338,9 +338,9 @@ impl LinterRunner {
             if !wanted.has_linters() {
                 return Ok(looked);
             }
-            let mut base = BaseConfiguration::from_files(files).filter(|_| self.is_foreign_code);
+            let mut base = BaseConfigOverlay::from_files(files).filter(|_| self.is_foreign_code);
             let signs = match &base {
-                Some(base) => base.lay_out_signs().await,
+                Some(base) => base.create_detection_folder().await,
                 None => Ok(None),
             };
             let of_signs = signs.as_ref().ok().and_then(Option::as_ref).map(PrivateFolder::path);
@@ -352,7 +352,8 @@ impl LinterRunner {
             }
             if of_signs.is_some() {
                 let (of_head, _) = self::find_linters(files.tree, files, wanted, reader).await?;
-                let ToolDifferences { new, by_base } = merge_linters(&mut selected, of_head, files);
+                let LinterDifferences { new_linters: new, base_files: by_base } =
+                    merge_linters(&mut selected, of_head, files);
                 looked.skipped.extend(new.iter().map(|(name, reason)| skipped_run(name, reason)));
                 looked.base_files = by_base;
             }
@@ -373,7 +374,7 @@ impl LinterRunner {
                     continue;
                 }
                 match self.run_method(tool, files, set_up.as_ref()) {
-                    Ok(run_method) => match select_place(tool, &signs, base.as_mut()).await {
+                    Ok(run_method) => match linter_folder(tool, &signs, base.as_mut()).await {
                         Ok(base_folder) => {
                             ready.push(ReadyLinter { tool, files: names, run_method, base_folder });
                         }
@@ -425,7 +426,7 @@ impl LinterRunner {
                     LinterRunOutcome::MissingRequirement(run) => looked.skipped.push(run),
                 }
             }
-            looked.folders = base.map(BaseConfiguration::into_folders).unwrap_or_default();
+            looked.folders = base.map(BaseConfigOverlay::into_folders).unwrap_or_default();
             Ok(looked)
         })
     }

@@ -4,9 +4,9 @@
 mod chain;
 mod fault;
 mod http;
+mod key_fetcher;
 mod keys;
 mod refusal;
-mod source;
 #[cfg(test)]
 mod tests;
 mod variables;
@@ -23,7 +23,7 @@ use url::Url;
 pub use self::chain::KeyChain;
 pub(crate) use self::fault::{AwsKeyError, clock_skew_hint};
 pub use self::keys::AwsKeys;
-use crate::wire::ProviderRefusal;
+use crate::wire::ProviderErrorDetail;
 
 /// AWS's name for the Messages API in signatures.
 const SERVICE: &str = "aws-external-anthropic";
@@ -103,13 +103,13 @@ impl AwsLogin {
     pub(crate) async fn keys_instead_of(
         &self,
         used: &AwsKeys,
-        refusal: &ProviderRefusal,
+        refusal: &ProviderErrorDetail,
     ) -> Result<Option<AwsKeys>, AwsKeyError> {
         match &self.keys {
             KeySource::Chain(chain) if is_expired(refusal) => {
                 match chain.instead_of(used, &SystemTime::now).await {
                     // The refusal of the used keys is more informative than this failure.
-                    Err(fault) if !fault.is_passing => Ok(None),
+                    Err(fault) if !fault.is_transient => Ok(None),
                     other => other,
                 }
             }
@@ -202,9 +202,9 @@ impl AwsLogin {
 }
 
 /// Returns true if a refusal reports that a key has expired, or is no longer known.
-fn is_expired(refusal: &ProviderRefusal) -> bool {
+fn is_expired(refusal: &ProviderErrorDetail) -> bool {
     const CODES: [&str; 4] =
         ["ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"];
-    let code = refusal.name.as_deref().unwrap_or_default();
+    let code = refusal.kind.as_deref().unwrap_or_default();
     CODES.contains(&code) || refusal.message.contains("security token included in the request is expired")
 }

@@ -9,11 +9,11 @@ use reqwest::{Response, StatusCode};
 use tokio::time::{Instant, timeout_at};
 use truing_core::line;
 
-use crate::provider::{ModelProvider, ProviderAccess, ProviderError};
+use crate::provider::{AttemptKeys, ModelProvider, ProviderError};
 use crate::retry::{self, ErrorResponse, FailedAttempt, FailureCause};
 use crate::stream::{AnswerAccumulator, CompleteAnswer, StreamError, StreamProgress, UsageMeter};
 use crate::text::{error_chain, parse_date};
-use crate::wire::{self, ProviderCall, ProviderRefusal, WireFormat};
+use crate::wire::{self, ProviderCall, ProviderErrorDetail, WireFormat};
 
 /// Maximum number of bytes read of a refusal's body.
 const MAX_REFUSAL_BYTES: usize = 64 * 1024;
@@ -172,15 +172,15 @@ impl ProviderClient {
         begin: Instant,
         mut sent: impl FnMut() + Send,
     ) -> Result<Response, FailedAttempt> {
-        let access = self.wait_for_keys(self.provider.fetch_access(), begin).await?;
+        let access = self.wait_for_keys(self.provider.fetch_keys(), begin).await?;
         let mut response = self.send(&call, &access, begin, &mut sent).await?;
         if response.status() == StatusCode::OK {
             return Ok(response);
         }
         let mut body = read_body_start(&mut response, begin).await;
-        let refusal = self.wire().parse_refusal(response.headers(), &body);
+        let refusal = self.wire().parse_error_response(response.headers(), &body);
         // A key may expire or be replaced early: the call is then repeated once.
-        let other = self.provider.access_instead_of(&access, &refusal);
+        let other = self.provider.replacement_keys(&access, &refusal);
         if let Some(access) = self.wait_for_keys(other, begin).await? {
             response = self.send(&call, &access, begin, &mut sent).await?;
             if response.status() == StatusCode::OK {
@@ -202,13 +202,13 @@ impl ProviderClient {
         match timeout_at(begin, fetch).await {
             Ok(fetched) => fetched.map_err(|failure| {
                 let message = line::truncate_text(
-                    self.provider.hide_in(&line::visible_line(&failure.message)),
+                    self.provider.redact_secrets(&line::visible_line(&failure.message)),
                     MAX_FAULT,
                 );
                 FailedAttempt { message, ..failure }
             }),
             Err(_) => {
-                let message = format!("the keys to {} did not come in time", self.provider.host());
+                let message = format!("the keys to {} did not come in time", self.provider.origin());
                 Err(FailedAttempt { cause: FailureCause::Unsent, message })
             }
         }
@@ -218,7 +218,7 @@ impl ProviderClient {
     async fn send(
         &self,
         call: &ProviderCall,
-        access: &ProviderAccess,
+        access: &AttemptKeys,
         begin: Instant,
         sent: &mut (impl FnMut() + Send),
     ) -> Result<Response, FailedAttempt> {
@@ -244,7 +244,7 @@ impl ProviderClient {
         let is_connect = error.is_connect();
         let cause = self.clean(&error_chain(&error.without_url()));
         if is_connect {
-            let message = format!("cannot connect to {}: {cause}", self.provider.host());
+            let message = format!("cannot connect to {}: {cause}", self.provider.origin());
             FailedAttempt { cause: FailureCause::Unsent, message }
         } else {
             FailedAttempt {
@@ -255,10 +255,10 @@ impl ProviderClient {
     }
 
     fn refusal_failure(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> FailedAttempt {
-        let refusal = self.wire().parse_refusal(headers, body);
+        let refusal = self.wire().parse_error_response(headers, body);
         let at = header_text(headers, DATE.as_str()).and_then(parse_date);
         let clock = self.provider.clock_skew_hint(&refusal, at, SystemTime::now());
-        let ProviderRefusal { name, message } = refusal;
+        let ProviderErrorDetail { kind: name, message } = refusal;
         let kind = self.wire().error_kind(name.as_deref().unwrap_or_default(), &message);
         let status = status.as_u16();
         let words = match (name, message.is_empty()) {
@@ -293,7 +293,7 @@ impl ProviderClient {
     /// Returns one line of visible characters with limited length, without the key.
     fn clean(&self, text: &str) -> String {
         // Hidden before the cut, which could otherwise leave a part of the key.
-        line::truncate_text(self.provider.hide_in(&line::visible_line(text)), MAX_WORDS)
+        line::truncate_text(self.provider.redact_secrets(&line::visible_line(text)), MAX_WORDS)
     }
 }
 
@@ -329,7 +329,7 @@ pub(crate) async fn read_answer(
         let now = Instant::now();
         match progress.map_err(|broken| broken_off(wire, broken, &head))? {
             StreamProgress::Done => return fold.finish().map_err(|broken| broken_off(wire, broken, &head)),
-            StreamProgress::Moved => moved = Some(now),
+            StreamProgress::Advanced => moved = Some(now),
             StreamProgress::Idle => moved = moved.or(Some(now)),
         }
         let progress = moved.unwrap_or(now) + patience.progress;
@@ -351,7 +351,8 @@ fn broken_off(wire: &WireFormat, broken: StreamError, head: &[u8]) -> FailedAtte
     let what = broken.to_string();
     // Some servers send a refusal with a success status.
     if broken == StreamError::NotAStream {
-        let ProviderRefusal { name, message: words } = wire.parse_refusal(&HeaderMap::new(), head);
+        let ProviderErrorDetail { kind: name, message: words } =
+            wire.parse_error_response(&HeaderMap::new(), head);
         if !words.is_empty() {
             let cause = FailureCause::Event(wire.error_kind(name.as_deref().unwrap_or_default(), &words));
             return FailedAttempt { cause, message: format!("an error in place of an answer: {words}") };
@@ -359,7 +360,7 @@ fn broken_off(wire: &WireFormat, broken: StreamError, head: &[u8]) -> FailedAtte
     }
     let cause = match broken {
         StreamError::Truncated => FailureCause::Truncated,
-        StreamError::StatusAnswer { kind, message } => FailureCause::Event(wire.error_kind(&kind, &message)),
+        StreamError::ProviderError { kind, message } => FailureCause::Event(wire.error_kind(&kind, &message)),
         StreamError::Empty
         | StreamError::Html
         | StreamError::NotAStream

@@ -8,7 +8,7 @@ mod circuit;
 mod session;
 mod settling;
 mod shared;
-mod signed;
+mod signed_blocks;
 #[cfg(test)]
 mod tests;
 mod ticket;

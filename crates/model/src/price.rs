@@ -97,7 +97,7 @@ impl ModelPrices {
     /// # Errors
     /// The same as for [`Self::builtin`].
     pub fn builtin_date() -> Result<String, PriceError> {
-        table::parse(include_str!("../data/prices.toml"), "the built-in table").map(|table| table.dated)
+        table::parse(include_str!("../data/prices.toml"), "the built-in table").map(|table| table.date)
     }
 
     /// Returns the price of this model; `None` if it is unknown, and the model must not be used.

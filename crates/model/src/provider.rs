@@ -12,22 +12,22 @@ use url::Url;
 use crate::retry::FailedAttempt;
 #[cfg(feature = "aws")]
 use crate::retry::FailureCause;
-use crate::wire::{ProviderRefusal, WireFormat};
+use crate::wire::{ProviderErrorDetail, WireFormat};
 
 /// The credentials of a provider.
 #[derive(Clone, Debug)]
 pub enum ProviderCredentials {
     /// A key in the header `x-api-key`.
-    Key(SecretString),
+    XApiKey(SecretString),
     /// A token in the header `Authorization: Bearer`.
     Bearer(SecretString),
     /// A key in the header `api-key`, as Azure requires.
-    ApiKey(SecretString),
+    AzureApiKey(SecretString),
     /// A signature of each request, with a key of AWS.
     #[cfg(feature = "aws")]
     Aws(crate::aws::AwsLogin),
     /// No credentials, for the user's own server.
-    Open,
+    Unauthenticated,
 }
 
 impl ProviderCredentials {
@@ -35,19 +35,19 @@ impl ProviderCredentials {
     /// [`truing_core::given_secrets`].
     pub fn secrets(&self) -> Vec<SecretString> {
         match self {
-            Self::Key(secret) | Self::Bearer(secret) | Self::ApiKey(secret) => vec![secret.clone()],
+            Self::XApiKey(secret) | Self::Bearer(secret) | Self::AzureApiKey(secret) => vec![secret.clone()],
             #[cfg(feature = "aws")]
             Self::Aws(login) => login.secrets(),
-            Self::Open => Vec::new(),
+            Self::Unauthenticated => Vec::new(),
         }
     }
 }
 
 /// The keys of one attempt.
 #[derive(Clone, Debug)]
-pub(crate) enum ProviderAccess {
+pub(crate) enum AttemptKeys {
     /// The credentials are complete in themselves.
-    Login,
+    StaticCredentials,
     /// Keys that sign the request.
     #[cfg(feature = "aws")]
     Keys(crate::aws::AwsKeys),
@@ -67,7 +67,7 @@ pub struct ModelProvider {
 pub enum ProviderError {
     /// The address is not a valid URL.
     #[error("base_url is not a web address: {0}")]
-    NoAddress(String),
+    InvalidUrl(String),
     /// The connection would not protect the key.
     #[error(
         "base_url must begin with https:// (http:// is for this machine alone: localhost, 127.0.0.1, [::1])"
@@ -78,7 +78,7 @@ pub enum ProviderError {
     UnsupportedPart,
     /// The key is invalid in a header.
     #[error("the key holds characters that are invalid in a key (a line end?): check its source")]
-    Key,
+    InvalidKey,
     /// The TLS stack could not be set up.
     #[error("cannot set up the HTTP client: {0}")]
     Client(String),
@@ -89,8 +89,8 @@ impl ModelProvider {
     ///
     /// # Errors
     /// [`ProviderError`]
-    pub fn new(base_url: &str, login: ProviderCredentials) -> Result<Self, ProviderError> {
-        let mut base = Url::parse(base_url).map_err(|error| ProviderError::NoAddress(error.to_string()))?;
+    pub fn new(base_url: &str, credentials: ProviderCredentials) -> Result<Self, ProviderError> {
+        let mut base = Url::parse(base_url).map_err(|error| ProviderError::InvalidUrl(error.to_string()))?;
         match base.scheme() {
             "https" => {}
             "http" if base.host_str().is_some_and(is_loopback) => {}
@@ -102,11 +102,11 @@ impl ModelProvider {
         }
         let path = base.path().trim_end_matches('/').to_owned();
         base.set_path(&path);
-        let header = match &login {
-            ProviderCredentials::Key(key) => {
+        let header = match &credentials {
+            ProviderCredentials::XApiKey(key) => {
                 Some((HeaderName::from_static("x-api-key"), secret_header(key.expose())?))
             }
-            ProviderCredentials::ApiKey(key) => {
+            ProviderCredentials::AzureApiKey(key) => {
                 Some((HeaderName::from_static("api-key"), secret_header(key.expose())?))
             }
             ProviderCredentials::Bearer(token) => {
@@ -115,9 +115,9 @@ impl ModelProvider {
             // Each request has its own headers.
             #[cfg(feature = "aws")]
             ProviderCredentials::Aws(_) => None,
-            ProviderCredentials::Open => None,
+            ProviderCredentials::Unauthenticated => None,
         };
-        Ok(Self { base, login, wire: WireFormat::Messages, header })
+        Ok(Self { base, login: credentials, wire: WireFormat::Messages, header })
     }
 
     /// Sets the wire format of the provider.
@@ -144,16 +144,14 @@ impl ModelProvider {
     ///
     /// # Errors
     /// [`FailedAttempt`] if there are no keys.
-    pub(crate) async fn fetch_access(&self) -> Result<ProviderAccess, FailedAttempt> {
+    pub(crate) async fn fetch_keys(&self) -> Result<AttemptKeys, FailedAttempt> {
         match &self.login {
             #[cfg(feature = "aws")]
-            ProviderCredentials::Aws(login) => {
-                login.keys().await.map(ProviderAccess::Keys).map_err(key_failure)
-            }
-            ProviderCredentials::Key(_)
+            ProviderCredentials::Aws(login) => login.keys().await.map(AttemptKeys::Keys).map_err(key_failure),
+            ProviderCredentials::XApiKey(_)
             | ProviderCredentials::Bearer(_)
-            | ProviderCredentials::ApiKey(_)
-            | ProviderCredentials::Open => Ok(ProviderAccess::Login),
+            | ProviderCredentials::AzureApiKey(_)
+            | ProviderCredentials::Unauthenticated => Ok(AttemptKeys::StaticCredentials),
         }
     }
 
@@ -162,26 +160,26 @@ impl ModelProvider {
     /// # Errors
     /// [`FailedAttempt`], if others may become available later.
     #[cfg_attr(not(feature = "aws"), expect(unused_variables, reason = "nothing is fetched"))]
-    pub(crate) async fn access_instead_of(
+    pub(crate) async fn replacement_keys(
         &self,
-        used: &ProviderAccess,
-        refusal: &ProviderRefusal,
-    ) -> Result<Option<ProviderAccess>, FailedAttempt> {
+        used: &AttemptKeys,
+        refusal: &ProviderErrorDetail,
+    ) -> Result<Option<AttemptKeys>, FailedAttempt> {
         match (&self.login, used) {
             #[cfg(feature = "aws")]
-            (ProviderCredentials::Aws(login), ProviderAccess::Keys(keys)) => {
+            (ProviderCredentials::Aws(login), AttemptKeys::Keys(keys)) => {
                 let keys = login.keys_instead_of(keys, refusal).await.map_err(key_failure)?;
-                Ok(keys.map(ProviderAccess::Keys))
+                Ok(keys.map(AttemptKeys::Keys))
             }
             #[cfg(feature = "aws")]
             (
-                ProviderCredentials::Key(_)
+                ProviderCredentials::XApiKey(_)
                 | ProviderCredentials::Bearer(_)
-                | ProviderCredentials::ApiKey(_)
-                | ProviderCredentials::Open,
-                ProviderAccess::Keys(_),
+                | ProviderCredentials::AzureApiKey(_)
+                | ProviderCredentials::Unauthenticated,
+                AttemptKeys::Keys(_),
             ) => Ok(None),
-            (_, ProviderAccess::Login) => Ok(None),
+            (_, AttemptKeys::StaticCredentials) => Ok(None),
         }
     }
 
@@ -189,20 +187,20 @@ impl ModelProvider {
     #[cfg_attr(not(feature = "aws"), expect(unused_variables, reason = "nothing is signed"))]
     pub(crate) fn clock_skew_hint(
         &self,
-        refusal: &ProviderRefusal,
+        refusal: &ProviderErrorDetail,
         date: Option<Timestamp>,
         now: SystemTime,
     ) -> Option<String> {
         match &self.login {
             #[cfg(feature = "aws")]
             ProviderCredentials::Aws(_) => {
-                let code = refusal.name.as_deref().unwrap_or_default();
+                let code = refusal.kind.as_deref().unwrap_or_default();
                 crate::aws::clock_skew_hint(code, &refusal.message, date, now)
             }
-            ProviderCredentials::Key(_)
+            ProviderCredentials::XApiKey(_)
             | ProviderCredentials::Bearer(_)
-            | ProviderCredentials::ApiKey(_)
-            | ProviderCredentials::Open => None,
+            | ProviderCredentials::AzureApiKey(_)
+            | ProviderCredentials::Unauthenticated => None,
         }
     }
 
@@ -213,7 +211,7 @@ impl ModelProvider {
     #[cfg_attr(not(feature = "aws"), expect(unused_variables, reason = "nothing is signed"))]
     pub(crate) fn authorize_headers(
         &self,
-        access: &ProviderAccess,
+        access: &AttemptKeys,
         url: &Url,
         headers: &mut HeaderMap,
         body: &[u8],
@@ -224,7 +222,7 @@ impl ModelProvider {
         }
         match (&self.login, access) {
             #[cfg(feature = "aws")]
-            (ProviderCredentials::Aws(login), ProviderAccess::Keys(keys)) => {
+            (ProviderCredentials::Aws(login), AttemptKeys::Keys(keys)) => {
                 login.authorize_headers(keys, url, headers, body, now).map_err(|error| error.to_string())
             }
             (_, _) => Ok(()),
@@ -234,14 +232,14 @@ impl ModelProvider {
     /// Returns a name that distinguishes it from other providers and contains no secret.
     pub(crate) fn name(&self) -> String {
         let login = match &self.login {
-            ProviderCredentials::Key(secret)
+            ProviderCredentials::XApiKey(secret)
             | ProviderCredentials::Bearer(secret)
-            | ProviderCredentials::ApiKey(secret) => {
+            | ProviderCredentials::AzureApiKey(secret) => {
                 format!(":{}", secret.public_fingerprint())
             }
             #[cfg(feature = "aws")]
             ProviderCredentials::Aws(login) => login.name(),
-            ProviderCredentials::Open => String::new(),
+            ProviderCredentials::Unauthenticated => String::new(),
         };
         format!("{}{login}", self.base)
     }
@@ -252,12 +250,12 @@ impl ModelProvider {
     }
 
     /// Removes the provider's secrets from a text that came from outside.
-    pub(crate) fn hide_in(&self, text: &str) -> String {
-        self.login.secrets().iter().fold(text.to_owned(), |text, secret| secret.hide_in(&text))
+    pub(crate) fn redact_secrets(&self, text: &str) -> String {
+        self.login.secrets().iter().fold(text.to_owned(), |text, secret| secret.redact_from(&text))
     }
 
     /// Returns scheme, host and port, for people.
-    pub fn host(&self) -> String {
+    pub fn origin(&self) -> String {
         self.base.origin().ascii_serialization()
     }
 }
@@ -272,13 +270,13 @@ impl fmt::Debug for ModelProvider {
 #[cfg(feature = "aws")]
 fn key_failure(fault: crate::aws::AwsKeyError) -> FailedAttempt {
     FailedAttempt {
-        cause: if fault.is_passing { FailureCause::Unsent } else { FailureCause::NoKeys },
+        cause: if fault.is_transient { FailureCause::Unsent } else { FailureCause::NoKeys },
         message: fault.message,
     }
 }
 
 fn secret_header(text: &str) -> Result<HeaderValue, ProviderError> {
-    let mut value = HeaderValue::from_str(text).map_err(|_| ProviderError::Key)?;
+    let mut value = HeaderValue::from_str(text).map_err(|_| ProviderError::InvalidKey)?;
     value.set_sensitive(true);
     Ok(value)
 }
@@ -288,7 +286,7 @@ mod tests {
     use super::*;
 
     fn refused(url: &str) -> Option<ProviderError> {
-        ModelProvider::new(url, ProviderCredentials::Open).err()
+        ModelProvider::new(url, ProviderCredentials::Unauthenticated).err()
     }
 
     #[test]
@@ -305,7 +303,7 @@ mod tests {
         for url in ["https://u:p@h", "https://u@h", "https://h?a=1", "https://h#a"] {
             assert_eq!(refused(url), Some(ProviderError::UnsupportedPart), "{url}");
         }
-        assert!(matches!(refused("api.anthropic.com"), Some(ProviderError::NoAddress(_))));
+        assert!(matches!(refused("api.anthropic.com"), Some(ProviderError::InvalidUrl(_))));
     }
 
     #[test]
@@ -316,7 +314,10 @@ mod tests {
             ("https://h/anthropic/", "https://h/anthropic/v1/messages"),
         ] {
             assert_eq!(
-                ModelProvider::new(base, ProviderCredentials::Open).unwrap().url("/v1/messages").as_str(),
+                ModelProvider::new(base, ProviderCredentials::Unauthenticated)
+                    .unwrap()
+                    .url("/v1/messages")
+                    .as_str(),
                 url
             );
         }
@@ -325,11 +326,11 @@ mod tests {
     #[test]
     fn a_key_is_never_printed() {
         let key = SecretString::new("canary-12345");
-        let provider = ModelProvider::new("https://h", ProviderCredentials::Key(key)).unwrap();
+        let provider = ModelProvider::new("https://h", ProviderCredentials::XApiKey(key)).unwrap();
         let mut headers = HeaderMap::new();
         provider
             .authorize_headers(
-                &ProviderAccess::Login,
+                &AttemptKeys::StaticCredentials,
                 &provider.url("/"),
                 &mut headers,
                 b"",
@@ -337,7 +338,7 @@ mod tests {
             )
             .unwrap();
         assert_eq!(headers["x-api-key"], "canary-12345");
-        let printed = format!("{provider:?} {headers:?} {}", provider.hide_in("no canary-12345!"));
+        let printed = format!("{provider:?} {headers:?} {}", provider.redact_secrets("no canary-12345!"));
         assert!(!printed.contains("canary"), "{printed}");
         let error =
             ModelProvider::new("https://h", ProviderCredentials::Bearer(SecretString::new("canary\n12345")))

@@ -40,7 +40,7 @@ pub enum StreamError {
     Truncated,
     /// The provider reports an error in the stream.
     #[error("the provider broke off: {kind}: {message}")]
-    StatusAnswer {
+    ProviderError {
         /// Type of the error.
         kind: String,
         /// Message of the error.
@@ -75,7 +75,7 @@ pub enum StreamProgress {
     /// Only pings arrived since the last check.
     Idle,
     /// A part of the message arrived.
-    Moved,
+    Advanced,
     /// The message is complete.
     Done,
 }
@@ -106,14 +106,14 @@ pub struct UsageMeter {
 /// The state of a response while it is added up.
 #[derive(Debug)]
 pub struct AnswerAccumulator {
-    source: EventDecoder,
+    decoder: EventDecoder,
     /// The first byte that is not white space.
     first_byte: Option<u8>,
     bytes: usize,
     events: u64,
     model: Option<String>,
     blocks: Vec<PartialBlock>,
-    counted: CountedUsage,
+    usage: CountedUsage,
     content_bytes: usize,
     stop: Option<Result<StopReason, String>>,
     done: bool,
@@ -136,15 +136,15 @@ impl Default for AnswerAccumulator {
 
 impl AnswerAccumulator {
     /// Returns an empty state for a response in this format.
-    pub fn new(form: StreamFormat) -> Self {
+    pub fn new(format: StreamFormat) -> Self {
         Self {
-            source: EventDecoder::new(form),
+            decoder: EventDecoder::new(format),
             first_byte: None,
             bytes: 0,
             events: 0,
             model: None,
             blocks: Vec::new(),
-            counted: CountedUsage::default(),
+            usage: CountedUsage::default(),
             content_bytes: 0,
             stop: None,
             done: false,
@@ -163,7 +163,7 @@ impl AnswerAccumulator {
             return Err(StreamError::TooLarge("so many bytes"));
         }
         let mut moved = false;
-        for event in self.source.push(bytes) {
+        for event in self.decoder.push(bytes) {
             if self.done {
                 break;
             }
@@ -172,7 +172,7 @@ impl AnswerAccumulator {
         }
         Ok(match (self.done, moved) {
             (true, _) => StreamProgress::Done,
-            (false, true) => StreamProgress::Moved,
+            (false, true) => StreamProgress::Advanced,
             (false, false) => StreamProgress::Idle,
         })
     }
@@ -185,9 +185,9 @@ impl AnswerAccumulator {
     /// Returns the known part of the cost.
     pub fn meter(&self) -> UsageMeter {
         UsageMeter {
-            usage: self.counted.known_usage(),
+            usage: self.usage.known_usage(),
             content_bytes: u64::try_from(self.content_bytes).unwrap_or(u64::MAX),
-            is_final: self.done && self.counted.total().is_some(),
+            is_final: self.done && self.usage.total().is_some(),
         }
     }
 
@@ -196,7 +196,7 @@ impl AnswerAccumulator {
     /// # Errors
     /// [`StreamError`] if it is not a valid response.
     pub fn finish(mut self) -> Result<CompleteAnswer, StreamError> {
-        for event in self.source.close() {
+        for event in self.decoder.close() {
             self.apply_event(event)?;
         }
         if !self.done {
@@ -216,7 +216,7 @@ impl AnswerAccumulator {
         Ok(CompleteAnswer {
             message: ModelMessage { role: MessageRole::Assistant, content },
             stop,
-            usage: self.counted.total(),
+            usage: self.usage.total(),
             model: self.model.unwrap_or_default(),
         })
     }
@@ -247,7 +247,7 @@ impl AnswerAccumulator {
                 if self.model.replace(line::clean_line(&message.model, MAX_WORDS)).is_some() {
                     return Err(StreamError::Contradiction("it starts twice"));
                 }
-                self.counted.update(message.usage);
+                self.usage.update(message.usage);
             }
             StreamEvent::ContentBlockStart { index, content_block } => {
                 self.start_block(index, content_block)?;
@@ -258,19 +258,19 @@ impl AnswerAccumulator {
                 if let Some(reason) = delta.stop_reason {
                     self.stop = Some(parse_stop_reason(&reason));
                 }
-                self.counted.update(usage);
+                self.usage.update(usage);
             }
             StreamEvent::MessageStop => self.done = true,
             StreamEvent::Error { error } => {
                 let kind = line::clean_line(&error.kind, MAX_WORDS);
-                return Err(StreamError::StatusAnswer {
+                return Err(StreamError::ProviderError {
                     kind,
                     message: line::clean_line(&error.message, MAX_WORDS),
                 });
             }
             // The API's versioning policy allows new kinds of events; none of them is content.
             StreamEvent::Ping | StreamEvent::Other => return Ok(false),
-            StreamEvent::Hidden { bytes } => self.count_bytes(bytes)?,
+            StreamEvent::Hidden { bytes } => self.add_content_bytes(bytes)?,
         }
         Ok(true)
     }
@@ -282,13 +282,13 @@ impl AnswerAccumulator {
         if index >= MAX_BLOCKS {
             return Err(StreamError::TooLarge("so many blocks"));
         }
-        self.count_bytes(block_size(&value))?;
+        self.add_content_bytes(block_size(&value))?;
         self.blocks.push(PartialBlock { value, input: None, open: true });
         Ok(())
     }
 
     fn apply_delta(&mut self, index: usize, delta: BlockDelta) -> Result<(), StreamError> {
-        self.count_bytes(delta.size())?;
+        self.add_content_bytes(delta.size())?;
         let block = self.open_block_mut(index)?;
         match delta {
             BlockDelta::TextDelta { text } => block.append("text", &text),
@@ -310,7 +310,7 @@ impl AnswerAccumulator {
         block.ok_or(StreamError::Contradiction("it refers to a block that is not open"))
     }
 
-    fn count_bytes(&mut self, bytes: usize) -> Result<(), StreamError> {
+    fn add_content_bytes(&mut self, bytes: usize) -> Result<(), StreamError> {
         self.content_bytes = self.content_bytes.saturating_add(bytes);
         if self.content_bytes > MAX_CONTENT_BYTES {
             Err(StreamError::TooLarge("its content"))
@@ -349,7 +349,7 @@ impl PartialBlock {
             return Err(StreamError::Contradiction("a block does not end"));
         }
         if let Some(text) = self.input {
-            self.value.insert("input".to_owned(), parse_input(text));
+            self.value.insert("input".to_owned(), parse_tool_input(text));
         }
         serde_json::from_value(Value::Object(self.value)).map_err(|error| bad_event(&error))
     }
@@ -357,7 +357,7 @@ impl PartialBlock {
 
 /// Returns a tool's input. If the model's text is not a JSON object, it is wrapped in a form that the API
 /// accepts, and that reports the error to the caller.
-fn parse_input(text: String) -> Value {
+fn parse_tool_input(text: String) -> Value {
     if text.trim().is_empty() {
         return Value::Object(Map::new());
     }

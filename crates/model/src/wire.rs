@@ -57,9 +57,9 @@ pub(crate) enum RequestEncodeError {
 
 /// The content of a refusal.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(crate) struct ProviderRefusal {
+pub(crate) struct ProviderErrorDetail {
     /// Type of the error, as the provider names it.
-    pub(crate) name: Option<String>,
+    pub(crate) kind: Option<String>,
     /// Message of the error.
     pub(crate) message: String,
 }
@@ -74,7 +74,7 @@ impl WireFormat {
         match self {
             Self::Messages => {
                 let body = body::messages_body(request, Some(max_tokens))?;
-                Ok(ProviderCall { path: "/v1/messages".to_owned(), headers: message_headers(), body })
+                Ok(ProviderCall { path: "/v1/messages".to_owned(), headers: messages_headers(), body })
             }
             #[cfg(feature = "aws")]
             Self::Bedrock(bedrock) => bedrock.build_answer_call(request, max_tokens),
@@ -90,7 +90,7 @@ impl WireFormat {
                 let body = body::messages_body(request, None).ok()?;
                 Some(ProviderCall {
                     path: "/v1/messages/count_tokens".to_owned(),
-                    headers: message_headers(),
+                    headers: messages_headers(),
                     body,
                 })
             }
@@ -115,12 +115,12 @@ impl WireFormat {
         not(feature = "aws"),
         expect(unused_variables, reason = "only Bedrock names its errors in a header")
     )]
-    pub(crate) fn parse_refusal(&self, headers: &HeaderMap, body: &[u8]) -> ProviderRefusal {
+    pub(crate) fn parse_error_response(&self, headers: &HeaderMap, body: &[u8]) -> ProviderErrorDetail {
         match self {
             Self::Messages => {
                 let ErrorDetail { kind, message } =
                     serde_json::from_slice::<ErrorBody>(body).unwrap_or_default().error;
-                ProviderRefusal { name: kind, message: message.unwrap_or_default() }
+                ProviderErrorDetail { kind: kind, message: message.unwrap_or_default() }
             }
             #[cfg(feature = "aws")]
             Self::Bedrock(_) => bedrock::parse_refusal(headers, body),
@@ -129,24 +129,26 @@ impl WireFormat {
     }
 
     /// Classifies an error by its type and message.
-    pub(crate) fn error_kind(&self, name: &str, words: &str) -> ProviderErrorKind {
+    pub(crate) fn error_kind(&self, name: &str, message: &str) -> ProviderErrorKind {
         match self {
-            Self::Messages => retry::error_kind(name, words),
+            Self::Messages => retry::error_kind(name, message),
             #[cfg(feature = "aws")]
             Self::Bedrock(_) => {
-                bedrock::error_kind(name, words).unwrap_or_else(|| retry::error_kind(name, words))
+                bedrock::error_kind(name, message).unwrap_or_else(|| retry::error_kind(name, message))
             }
-            Self::Chat(_) => chat::error_kind(name, words).unwrap_or_else(|| retry::error_kind(name, words)),
+            Self::Chat(_) => {
+                chat::error_kind(name, message).unwrap_or_else(|| retry::error_kind(name, message))
+            }
         }
     }
 
     /// Returns the price of a model in this format; `None` if it is unknown.
     pub fn price<'a>(&self, prices: &'a ModelPrices, model: &str) -> Option<&'a ModelPrice> {
-        prices.find_price(self.priced_as(model))
+        prices.find_price(self.price_table_id(model))
     }
 
     /// Returns the id of a model in the price table.
-    pub fn priced_as<'a>(&'a self, model: &'a str) -> &'a str {
+    pub fn price_table_id<'a>(&'a self, model: &'a str) -> &'a str {
         match self {
             Self::Messages => model,
             // Prices there differ by region, and from prices elsewhere: only the model's own id there
@@ -193,7 +195,7 @@ pub(crate) fn parse_token_count(body: &[u8]) -> Result<u64, serde_json::Error> {
 }
 
 /// Returns the headers of the Messages API.
-fn message_headers() -> HeaderMap {
+fn messages_headers() -> HeaderMap {
     HeaderMap::from_iter([
         (CONTENT_TYPE, HeaderValue::from_static("application/json")),
         (ACCEPT, HeaderValue::from_static("text/event-stream, application/json")),

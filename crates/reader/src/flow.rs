@@ -9,6 +9,7 @@
 mod awaits;
 mod believe;
 mod blocking;
+mod callback_types;
 mod callbacks;
 mod cancel;
 mod context;
@@ -22,7 +23,6 @@ mod prefix;
 mod streams;
 mod table;
 mod things;
-mod types;
 mod uses;
 mod value;
 

@@ -206,7 +206,7 @@ impl<'a> RequestReader<'a> {
         if report.suppressions.iter().any(|idle| idle.problem == UnusedSuppressionReason::UnknownRule) {
             // A disabled rule, or one of a pack that this run does not use, still counts as a known rule.
             let listed = self.packs.list_rules()?;
-            let is_one = |name: &str| listed.iter().any(|listed| listed.rule == name);
+            let is_one = |name: &str| listed.iter().any(|listed| listed.name == name);
             report
                 .suppressions
                 .retain(|idle| idle.problem != UnusedSuppressionReason::UnknownRule || !is_one(&idle.rule));

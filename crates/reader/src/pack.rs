@@ -315,14 +315,14 @@ impl RulePacks {
             let RuleExamples { valid, invalid } = &rule.examples;
             let bad = invalid.iter().find(|example| example.fixed.is_some()).or(invalid.first());
             RuleSource {
-                listed: ListedRule::from_rule(rule),
+                rule: ListedRule::from_rule(rule),
                 file,
                 text,
-                valid: valid.len(),
-                invalid: invalid.len(),
-                good: valid.first().and_then(RuleExample::code),
-                bad: bad.and_then(RuleExample::code),
-                fixed: bad.and_then(|example| example.fixed.as_deref()),
+                valid_example_count: valid.len(),
+                invalid_example_count: invalid.len(),
+                valid_code: valid.first().and_then(RuleExample::code),
+                invalid_code: bad.and_then(RuleExample::code),
+                fixed_code: bad.and_then(|example| example.fixed.as_deref()),
                 has_fix: rule.check.has_fix(),
             }
         }))
@@ -334,8 +334,8 @@ impl RulePacks {
     ///
     /// [`ReaderError::UnknownPack`] for a pack that does not exist, [`ReaderError::BadPack`] if a rule is
     /// invalid.
-    pub fn enabled_rules(&self, names: &[String]) -> Result<Vec<ListedRule<'_>>, ReaderError> {
-        Ok(self.select_rules(names)?.into_iter().map(ListedRule::from_rule).collect())
+    pub fn enabled_rules(&self, pack_names: &[String]) -> Result<Vec<ListedRule<'_>>, ReaderError> {
+        Ok(self.select_rules(pack_names)?.into_iter().map(ListedRule::from_rule).collect())
     }
 
     /// Renders a pack's page for people, in Markdown. `judged` maps a rule's id to people's judgement of its
@@ -345,8 +345,12 @@ impl RulePacks {
     ///
     /// [`ReaderError::UnknownPack`] for a pack that does not exist, [`ReaderError::BadPack`] if a rule is
     /// invalid.
-    pub fn render_page(&self, name: &str, judged: &BTreeMap<String, String>) -> Result<String, ReaderError> {
-        Ok(page::render_page(name, self.pack_rules(name)?, judged))
+    pub fn render_page(
+        &self,
+        name: &str,
+        judgements: &BTreeMap<String, String>,
+    ) -> Result<String, ReaderError> {
+        Ok(page::render_page(name, self.pack_rules(name)?, judgements))
     }
 
     /// Checks that these packs exist. No rule is parsed: those of a folder were parsed with it, and the
@@ -355,7 +359,7 @@ impl RulePacks {
     /// # Errors
     ///
     /// [`ReaderError::UnknownPack`] for a pack that does not exist.
-    pub fn check_names(&self, names: &[String]) -> Result<(), ReaderError> {
+    pub fn check_packs_exist(&self, names: &[String]) -> Result<(), ReaderError> {
         names.iter().try_for_each(|name| self.find_pack(name).map(drop))
     }
 
@@ -371,9 +375,9 @@ impl RulePacks {
     }
 
     /// Returns the enabled rules of the named packs, each once.
-    pub(crate) fn select_rules(&self, names: &[String]) -> Result<Vec<&PackRule>, ReaderError> {
+    pub(crate) fn select_rules(&self, pack_names: &[String]) -> Result<Vec<&PackRule>, ReaderError> {
         let mut selected = BTreeMap::new();
-        for name in names {
+        for name in pack_names {
             selected.insert(name, self.pack_rules(name)?);
         }
         Ok(selected.into_values().flatten().filter(|rule| rule.enabled).collect())
@@ -384,7 +388,8 @@ impl RulePacks {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct ListedRule<'packs> {
     /// Full name of the rule, `pack/rule`.
-    pub rule: &'packs str,
+    #[serde(rename = "rule")]
+    pub name: &'packs str,
     /// Kind: `text`, `secret`, `syntax`, `flow`, `companion` or `size`.
     pub kind: &'static str,
     /// Severity of the rule's findings.
@@ -403,7 +408,7 @@ pub struct ListedRule<'packs> {
 impl<'packs> ListedRule<'packs> {
     fn from_rule(rule: &'packs PackRule) -> Self {
         Self {
-            rule: &rule.name,
+            name: &rule.name,
             kind: rule.check.kind(),
             severity: rule.severity,
             category: rule.category,
@@ -419,22 +424,22 @@ impl<'packs> ListedRule<'packs> {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RuleSource<'packs> {
     /// Public description of the rule.
-    pub listed: ListedRule<'packs>,
+    pub rule: ListedRule<'packs>,
     /// Path `{pack}/rules/{rule}.toml` or `.yml`, from the folder of packs.
     pub file: &'packs str,
     /// Whole text of the file.
     pub text: &'packs str,
     /// Number of examples in which the rule must find nothing.
-    pub valid: usize,
+    pub valid_example_count: usize,
     /// Number of examples in which the rule must find something.
-    pub invalid: usize,
+    pub invalid_example_count: usize,
     /// Code in which the rule must find nothing, if an example is one file of text.
-    pub good: Option<&'packs str>,
+    pub valid_code: Option<&'packs str>,
     /// Code in which the rule must find something, if an example is one file of text. For a rule with a fix,
     /// it is one that is fixed.
-    pub bad: Option<&'packs str>,
+    pub invalid_code: Option<&'packs str>,
     /// The bad code after the rule's fix.
-    pub fixed: Option<&'packs str>,
+    pub fixed_code: Option<&'packs str>,
     /// True if the rule proposes a replacement.
     pub has_fix: bool,
 }

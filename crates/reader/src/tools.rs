@@ -8,7 +8,7 @@
 //! the same call with a larger `skip` (`read`: with another `start_line`). Lines are numbered as findings
 //! cite them.
 
-mod change;
+mod diff;
 mod grep;
 mod index;
 mod list;
@@ -33,7 +33,7 @@ use index::FileIndex;
 use page::truncate_note;
 use wrong::ToolCallError;
 
-pub use change::{DIFF, call_diff};
+pub use diff::{DIFF, answer_diff_call};
 pub use offered::{ToolDescription, tool_descriptions};
 
 /// Longest text of a response, in bytes.
@@ -134,7 +134,7 @@ impl TreeToolbox {
     fn run_tool(&mut self, tool: TreeTool, input: &Value, end: Instant) -> Result<String, ToolCallError> {
         match tool {
             TreeTool::Read => read::read_file(&self.tree, &self.index, parse_input(tool.name(), input)?),
-            TreeTool::List => list::list_files(&self.tree, &self.index, parse_input(tool.name(), input)?),
+            TreeTool::List => list::list_folder(&self.tree, &self.index, parse_input(tool.name(), input)?),
             TreeTool::Glob => list::glob_files(&self.index, parse_input(tool.name(), input)?),
             TreeTool::Grep => {
                 grep::grep_files(&self.tree, &self.index, parse_input(tool.name(), input)?, end)

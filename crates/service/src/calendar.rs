@@ -23,7 +23,7 @@ use truing_loops::stopped::StepStopReason;
 use super::by_hand::LeaseError;
 use super::jobs::JobRun;
 use super::metrics::ServiceMetrics;
-use super::no_run::RunFailure;
+use super::run_failure::RunFailure;
 
 /// First delay in milliseconds before a job that could not begin is tried again; it doubles each time.
 pub(super) const AGAIN: i64 = 5 * 60 * 1000;
@@ -198,7 +198,7 @@ mod tests {
         assert!(due(None, "2026-11-21T10:00:00Z"));
         let mut slot = Slot::new(job::job_key("demo"));
         assert!(!due(Some(&slot), "2026-11-21T09:30:00Z"));
-        slot.state = SlotState::Waiting { at: at("2026-11-21T09:10:00Z"), why: WaitReason::Backoff };
+        slot.state = SlotState::Waiting { at: at("2026-11-21T09:10:00Z"), reason: WaitReason::Backoff };
         assert!(due(Some(&slot), "2026-11-21T09:30:00Z"));
         assert!(!due(Some(&slot), "2026-11-21T09:05:00Z"));
     }

@@ -56,7 +56,7 @@ use super::pause::WallClockWait;
 pub use asked::UserCommand;
 use judge::{CommandAuthor, CommandRequest, CommandVerdict, judge_request};
 
-mod act;
+mod apply;
 mod asked;
 mod help;
 mod judge;
@@ -300,7 +300,7 @@ async fn serve_request(
         return Ok(ignore_request(store, user_request, "its repository is unknown").await?);
     };
     let rows = store.desired_state(&user_request.pr.key(), CommentProducer::Review).await?.0.into_iter();
-    let known: Vec<_> = rows.filter_map(|row| Some((row.item, row.comment?))).collect();
+    let known: Vec<_> = rows.filter_map(|row| Some((row.subject, row.comment?))).collect();
     match judge_request(context, server, user_request, repository, &known).await? {
         CommandVerdict::Ignore(reason) => ignore_request(store, user_request, &reason).await?,
         CommandVerdict::Refuse(CommandRequest { command, author, .. }, reason) => {
@@ -345,7 +345,7 @@ async fn answer_help(
     };
     let account = by.account.as_ref().map_or(by.login.as_str(), |account| account.as_str());
     let why_not = context.converging.as_ref().err().map(String::as_str);
-    let asks = act::raisable_level(context, user_request, repo).is_some();
+    let asks = apply::raisable_level(context, user_request, repo).is_some();
     match effects.perform(&help::help_comment(account, &by.login, why_not, asks)).await {
         Ok(_) => Ok("`/help` is answered".to_owned()),
         Err(EffectError::Settling { .. }) => Err(CommentServeError::Later),
@@ -381,7 +381,7 @@ async fn execute_command(
         .store_descriptions(&[(key.clone(), SlotDescription { name, url: url.clone(), head: None })])
         .await?;
     let word = match command {
-        UserCommand::Spend => match act::raise_budget(context, user_request, &repository).await? {
+        UserCommand::Spend => match apply::check_budget_raise(context, user_request, &repository).await? {
             Ok(level) => {
                 allowed = Some(level);
                 None
@@ -400,10 +400,10 @@ async fn execute_command(
         | UserCommand::Help => None,
         UserCommand::Dismiss { finding, reason } => {
             let finding = finding.as_deref();
-            Some(act::find_dismissal(store, user_request, finding, reason, thread.as_ref(), login).await?)
+            Some(apply::build_dismissal(store, user_request, finding, reason, thread.as_ref(), login).await?)
         }
         UserCommand::Undismiss { finding } => Some(
-            act::withdrawn_dismissal(store, user_request, finding.as_deref(), thread.as_ref(), login).await?,
+            apply::build_withdrawal(store, user_request, finding.as_deref(), thread.as_ref(), login).await?,
         ),
     };
     let (line, detail, dismissal) = match word {
@@ -413,15 +413,15 @@ async fn execute_command(
             let reason = if dismissal.withdrawn { String::new() } else { format!(": {}", dismissal.reason) };
             (line, format!("{}, {by}{reason}", dismissal.finding), Some(dismissal))
         }
-        Some(Err(why)) => {
-            return record_declined_command(store, user_request, command, &who, &why).await;
+        Some(Err(reason)) => {
+            return record_declined_command(store, user_request, command, &who, &reason).await;
         }
     };
     for _ in 0..MAX_TRIES {
         let now = store.now().await?;
         let Some(slot) = store.load_slots(std::slice::from_ref(&key)).await?.pop() else { break };
         let version = slot.version;
-        let decision = match act::decide_transition(command, &slot, &context.limits, now) {
+        let decision = match apply::decide_transition(command, &slot, &context.limits, now) {
             Ok(decision) => decision,
             Err(refused) => {
                 return ignore_request(store, user_request, &format!("{}: {refused}", command.as_str()))
@@ -430,7 +430,7 @@ async fn execute_command(
         };
         let mut what = format!("`{line}` by {who}");
         let reason = dismissal.as_ref().map(|dismissal| dismissal.reason.clone());
-        let unseen = reason.as_ref().and_then(|_| act::invisible_reason(&slot)).map(str::to_owned);
+        let unseen = reason.as_ref().and_then(|_| apply::hidden_dismissal_reason(&slot)).map(str::to_owned);
         let note = decision.note.filter(|_| reason.is_none()).map(|note| note.to_string());
         for more in [reason, note, unseen].into_iter().flatten().filter(|more| !more.is_empty()) {
             what.push_str(&format!(": {more}"));

@@ -17,7 +17,7 @@ use truing_loops::checkout::OperatorRules;
 use truing_loops::run_gate::SwitchReader;
 use truing_loops::tools::LinterSources;
 
-use super::converges::ConvergeSetup;
+use super::converge_runs::ConvergeSetup;
 use super::metrics::ServiceMetrics;
 use super::repositories::RepositoryFilter;
 use super::sole::DutyLeaseExpiry;

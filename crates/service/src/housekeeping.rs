@@ -184,7 +184,7 @@ mod tests {
         store.append_history(&old).await.unwrap();
         store.append_history(&[event(1, 999_000)]).await.unwrap();
         let closed = |pull| {
-            let state = SlotState::Held { why: HoldReason::Cancelled };
+            let state = SlotState::Held { reason: HoldReason::Cancelled };
             (SlotVersion(0), Slot { state, ..Slot::new(key(pull)) })
         };
         store.commit_slots(&[closed(0), closed(1)]).await.unwrap();

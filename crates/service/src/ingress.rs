@@ -298,7 +298,7 @@ impl IngressState {
         halted: HaltPolicy,
     ) -> Result<serde_json::Value, DeliveryRefusal> {
         let ignored = |what: &str| Ok(json!({ "status": "ignored", "what": what }));
-        if self.context.forges.servers().get(forge).and_then(ForgeServer::check_app) != Some(rerun.app) {
+        if self.context.forges.servers().get(forge).and_then(ForgeServer::check_app_id) != Some(rerun.app) {
             return ignored("a check of another app");
         }
         let pulls = match rerun.target {

@@ -37,7 +37,7 @@ use truing_loops::telemetry;
 use super::by_hand;
 use super::calendar::AGAIN;
 use super::drive::{self, LeaseDriver, LeaseSuccessor, LeasedStep, NextSlotState, trace_stop};
-use super::no_run::RunFailure;
+use super::run_failure::RunFailure;
 
 /// A job with everything that its runs need.
 #[derive(Clone, Copy, Debug)]
@@ -170,11 +170,11 @@ impl JobRun<'_> {
         let following = SyncRun {
             job: &self.job,
             run,
-            forge: &forge,
+            repository_client: &forge,
             server: self.forge,
             store: &**store,
             effects,
-            mirror: &checkout::mirror_path(self.mirrors, &place),
+            mirror_path: &checkout::mirror_path(self.mirrors, &place),
             remote,
         };
         let page = remote.url().trim_end_matches(".git").to_owned();
@@ -208,7 +208,7 @@ impl JobRun<'_> {
         let mut job = store.begin_job(run).await?;
         let ended = SystemClock.now();
         job.breaker.record_lost_run(self.job.config.breaker, ended);
-        let ms = u64::try_from(ended.0.saturating_sub(began.0)).unwrap_or_default();
+        let duration_ms = u64::try_from(ended.0.saturating_sub(began.0)).unwrap_or_default();
         let detail = SyncDetail {
             job: self.job.name.to_owned(),
             result: Outcome::Failed,
@@ -222,7 +222,7 @@ impl JobRun<'_> {
             question: job.question.as_ref().and_then(|question| question.url.clone()),
             evidence: SyncEvidence::default(),
         };
-        let steps = vec![StepCost { ms, ..StepCost::zero(SyncStep::Detect) }];
+        let steps = vec![StepCost { duration_ms, ..StepCost::zero(SyncStep::Detect) }];
         let begun = SyncRecord::new(run.id.clone(), run.key.clone(), detail, began);
         let record = SyncRecord { steps, versions: program_versions(), ended, ..begun };
         store.end_job(run, &job, &record).await?;
@@ -245,7 +245,7 @@ impl LeasedStep for LeasedJob<'_> {
 
     async fn step(&self) -> Result<(NextSlotState, Self::Ended), StepStopReason> {
         let (then, ended) = Box::pin(self.job.run_under_lease(self.store, self.run, self.trace)).await;
-        let ended = RunFailure::unless_fenced(ended)?;
+        let ended = RunFailure::split_fenced(ended)?;
         if let Err(error) = &ended {
             telemetry::record_failure(self.trace, &error.to_string());
         }

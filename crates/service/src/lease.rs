@@ -25,15 +25,17 @@ pub struct Lease {
 
 /// Returns the lease of a leased slot; none for a slot in another state.
 pub(super) fn lease_of(slot: Slot, attempts: u32) -> Option<Lease> {
-    let SlotState::Leased { token, of: loop_kind, serving, .. } = slot.state else { return None };
+    let SlotState::Leased { token, loop_kind: loop_kind, claimed_events: serving, .. } = slot.state else {
+        return None;
+    };
     Some(Lease {
         key: slot.key,
         token,
         loop_kind,
-        is_requested: serving.is_some_and(|served| served.asked.is_some()),
+        is_requested: serving.is_some_and(|served| served.requested_at.is_some()),
         last_attempt: slot.attempts.saturating_add(1) >= attempts,
         marked: serving.map(|served| served.last),
-        converge_request: slot.wish,
+        converge_request: slot.converge_request,
         is_retraction: false,
     })
 }

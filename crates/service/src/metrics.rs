@@ -257,7 +257,7 @@ impl RunCounter for ServiceMetrics {
             self.0.linter_runs.with_label_values(&[run.name.as_str(), result]).inc();
             self.0.linter_findings.with_label_values(&[&run.name]).inc_by(u64::from(run.findings));
         }
-        let Some(modelled) = &record.detail.modelled else { return };
+        let Some(modelled) = &record.detail.model_review else { return };
         let TokenUsage { input, output, cache_read, cache_write_5m, cache_write_1h } = modelled.tokens;
         let written = cache_write_5m.saturating_add(cache_write_1h);
         for (kind, count) in TOKENS.into_iter().zip([input, output, cache_read, written]) {
@@ -265,10 +265,10 @@ impl RunCounter for ServiceMetrics {
         }
         let denials = modelled.denials.values().map(|count| u64::from(*count)).sum();
         self.0.model_denials.inc_by(denials);
-        for (end, count) in &modelled.ends {
+        for (end, count) in &modelled.conversation_ends {
             self.0.model_ends.with_label_values(&[end]).inc_by(u64::from(*count));
         }
-        for (server, count) in &modelled.servers_failed {
+        for (server, count) in &modelled.mcp_server_failures {
             self.0.mcp_failures.with_label_values(&[server]).inc_by(u64::from(*count));
         }
         self.record_run_cost(LoopKind::Review, record.cost());

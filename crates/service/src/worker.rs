@@ -29,7 +29,7 @@ use truing_loops::stopped::StepStopReason;
 use truing_loops::telemetry;
 
 use super::context::ServiceContext;
-use super::converges::{self, ConvergeRunContext, ConvergeRunEnd};
+use super::converge_runs::{self, ConvergeRunContext, ConvergeRunEnd};
 use super::drive::{
     self, LeaseDriver, LeaseSuccessor, LeasedStep, NextSlotState, trace_stop, wait_for_give_back,
 };
@@ -211,7 +211,7 @@ async fn record_failure(
 async fn record_abandoned_run(context: &ServiceContext, lease: &Lease, what: &str) -> Result<(), StoreError> {
     let described = context.store.descriptions(std::slice::from_ref(&lease.key)).await?.pop().flatten();
     let name = described.map_or_else(|| lease.key.to_string(), |described| described.name);
-    match converges::record_abandonment(&*context.store, lease, name, what).await {
+    match converge_runs::record_abandonment(&*context.store, lease, name, what).await {
         Ok(ended) => count_run_end(context, lease.loop_kind, ended),
         // A newer run has taken over, and records its own end.
         Err(StoreError::Fenced { .. }) => {}
@@ -302,7 +302,7 @@ async fn converge_at(
         forge: (&id.forge, &forge),
         git: &context.git,
         mirrors: &context.mirrors,
-        converging,
+        setup: converging,
         limits: &context.limits,
         switches: &context.switches,
     };

@@ -7,8 +7,8 @@ mod clock;
 mod due;
 mod fault;
 mod lock;
-mod look;
 mod postgres;
+mod read_only;
 mod sql;
 mod sqlite;
 mod store;
@@ -19,8 +19,8 @@ mod valkey;
 mod watch;
 
 pub use self::lock::{CommandLock, ServeLock, ServeLockError, ServeLockHolder, is_served, serving_process};
-pub use self::look::SchemaVersions;
 pub use self::postgres::PostgresConnectError;
+pub use self::read_only::SchemaVersions;
 pub use self::sqlite::{BackupError, SqliteOpenError};
 pub use self::store::Store;
 pub use self::tables::{

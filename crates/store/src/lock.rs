@@ -37,7 +37,7 @@ pub struct ServeLockHolder {
     /// The address it listens on.
     pub listen: Option<String>,
     /// Time at which it took the lock.
-    pub since: Option<UnixMillis>,
+    pub locked_at: Option<UnixMillis>,
 }
 
 /// The reasons for which the lock was not taken.
@@ -55,7 +55,7 @@ pub enum ServeLockError {
     /// Another process serves from the same file by another name.
     #[error("{} is served already, by another name of it: a hard link or a mount; stop that process, or give \
          this one another `store.url`", database.display())]
-    Linked {
+    ServedByOtherName {
         /// Path of the database.
         database: PathBuf,
     },
@@ -108,30 +108,30 @@ pub(crate) enum ServeLockState {
     /// No process serves the file, or one does by this name.
     NoConflict,
     /// A process serves the file by another name, such as that of a mount; its log would be beside that name.
-    Elsewhere,
+    ServedByOtherName,
     /// A process serves by this name, but another file that was there before.
-    Replaced(ServeLockHolder),
+    FileReplaced(ServeLockHolder),
 }
 
 /// Reads the state of a file's locks. It opens and closes the file, so no part of this process may have it
 /// open.
 pub(crate) fn lock_state(database: &Path) -> ServeLockState {
-    let looked = || {
+    let read_state = || {
         let of_file = File::open(database).is_ok_and(|file| is_locked(&file));
         match (of_file, serving_process(database)) {
-            (true, None) => ServeLockState::Elsewhere,
-            (false, Some(server)) => ServeLockState::Replaced(server),
+            (true, None) => ServeLockState::ServedByOtherName,
+            (false, Some(server)) => ServeLockState::FileReplaced(server),
             (true, Some(_)) | (false, None) => ServeLockState::NoConflict,
         }
     };
     // A server that starts or stops holds one of the two locks for a moment.
     for _ in 1..TRIES {
-        if looked() == ServeLockState::NoConflict {
+        if read_state() == ServeLockState::NoConflict {
             return ServeLockState::NoConflict;
         }
         pause();
     }
-    looked()
+    read_state()
 }
 
 /// Pauses, because the process that holds the lock does not report its release.
@@ -225,16 +225,16 @@ impl ServeLock {
             Err(TryLockError::Error(source)) => return Err(to_lock_error(source)),
         }
         let of_database = |source: io::Error| ServeLockError::Io { path: database.to_owned(), source };
-        let whole = ManuallyDrop::new(File::open(database).map_err(of_database)?);
-        match lock_exclusively(&whole) {
+        let database_file = ManuallyDrop::new(File::open(database).map_err(of_database)?);
+        match lock_exclusively(&database_file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(ServeLockError::Linked { database: database.to_owned() });
+                return Err(ServeLockError::ServedByOtherName { database: database.to_owned() });
             }
             Err(TryLockError::Error(source)) => return Err(of_database(source)),
         }
         write_holder(&mut file, listen, now).map_err(to_lock_error)?;
-        Ok(Self { file, database: whole })
+        Ok(Self { file, database: database_file })
     }
 
     /// Writes the address on which this process listens, because the requested port may be any free one.
@@ -275,6 +275,6 @@ fn read_holder(file: &mut File) -> io::Result<ServeLockHolder> {
     Ok(ServeLockHolder {
         pid: line("pid").and_then(|pid| pid.parse().ok()),
         listen: line("listen").map(str::to_owned),
-        since: line("since").and_then(|since| since.parse().ok()).map(UnixMillis),
+        locked_at: line("since").and_then(|since| since.parse().ok()).map(UnixMillis),
     })
 }

@@ -155,7 +155,7 @@ fn run_with_retries<T>(
 ) -> Result<T, StoreFault> {
     let mut tries = 1;
     let done = loop {
-        match session.attempt(begin, &work) {
+        match session.try_transaction(begin, &work) {
             Err(fault) if fault::is_conflict(&fault) && tries < TRIES => {
                 // One of two conflicting transactions always succeeds; doubling the pause separates many.
                 let pause = 1_u64 << tries.min(MOST_DOUBLINGS);

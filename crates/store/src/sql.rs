@@ -57,7 +57,7 @@ pub(crate) enum StoreOpenPurpose {
     /// Filling with everything of another store.
     Transfer,
     /// Inspection: the schema is not changed.
-    Look,
+    ReadOnly,
 }
 
 /// The mode of a transaction.

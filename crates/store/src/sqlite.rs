@@ -27,7 +27,7 @@ use self::readers::ReaderPool;
 use self::writer::WriterHandle;
 use crate::clock::StoreClock;
 use crate::fault::StoreFault;
-use crate::look::SchemaVersions;
+use crate::read_only::SchemaVersions;
 use crate::sql::{SqlTransaction, StoreOpenPurpose};
 use crate::watch::StoreMonitor;
 

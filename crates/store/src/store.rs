@@ -8,8 +8,8 @@ use truing_core::port::{Clock, RecordStore, SharedStateStore, StoreError};
 
 use crate::clock::StoreClock;
 use crate::fault::StoreFault;
-use crate::look::SchemaVersions;
 use crate::postgres::{PostgresConnectError, PostgresDatabase};
+use crate::read_only::SchemaVersions;
 use crate::sql::{SqlTransaction, StoreOpenPurpose, TransactionMode};
 use crate::sqlite::{DatabaseFile, SqliteFile, SqliteOpenError};
 use crate::valkey::ValkeyServer;

@@ -8,13 +8,13 @@
 mod compare;
 mod compared;
 mod copy;
+mod endpoints;
 mod fault;
 mod list;
-mod one;
 mod page;
-mod place;
 mod progress;
 mod row;
+mod single_key;
 mod slots;
 
 pub use self::compared::TableComparison;
@@ -53,7 +53,7 @@ impl Store {
     /// [`TransferError`] if this store cannot be read, or the file cannot be written.
     #[truing_core::boxed_future]
     pub async fn copy_key_to(&self, to: &Self, key: &SlotKey) -> Result<(), TransferError> {
-        box_future(|| one::copy(self, to, key)).await
+        box_future(|| single_key::copy_key(self, to, key)).await
     }
 
     /// Compares two stores table by table, by the rows in the order of their keys; slots by their names. Only

@@ -4,14 +4,14 @@
 //! open pull requests.
 
 mod clock;
-mod common;
 mod fault;
+mod pages;
 mod peers;
 mod primary;
 mod script;
 mod sentinel;
+mod shared_state;
 mod transport;
-mod whole;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,8 +24,8 @@ use truing_core::slot::{Slot, SlotState};
 use truing_core::switch::{KillSwitches, RepositoryRef};
 
 pub use self::fault::SlotsError;
+pub(crate) use self::pages::SlotReadResult;
 pub(crate) use self::script::SwapOutcome;
-pub(crate) use self::whole::SlotReadResult;
 
 use self::clock::ServerClock;
 use self::peers::ProcessPeers;
@@ -84,7 +84,7 @@ pub(crate) struct ValkeyServer {
     /// becomes the primary.
     name: Arc<str>,
     clock: Arc<ServerClock>,
-    watch: Arc<StoreMonitor>,
+    monitor: Arc<StoreMonitor>,
     /// The greatest number that this process has received from the counter.
     greatest_version: AtomicU64,
     /// This process among its peers.
@@ -94,7 +94,7 @@ pub(crate) struct ValkeyServer {
 /// The kill switch, in two keys.
 pub(crate) struct SwitchKeys {
     /// The key that people may set by hand.
-    set: Option<String>,
+    current_value: Option<String>,
     /// Our copy of the value that we last set.
     own_copy: Option<String>,
 }
@@ -103,13 +103,16 @@ impl SwitchKeys {
     /// Returns the state that a person has set by hand. Any value but `false` means on: an unknown value was
     /// not meant to allow everything.
     pub(crate) fn manual_state(&self) -> Option<bool> {
-        self.set.as_deref().filter(|set| self.own_copy.as_deref() != Some(*set)).map(|set| set != "false")
+        self.current_value
+            .as_deref()
+            .filter(|set| self.own_copy.as_deref() != Some(*set))
+            .map(|set| set != "false")
     }
 
     /// Returns true if both keys have this value.
     pub(crate) fn both_equal(&self, is_on: bool) -> bool {
         let expected = Some(if is_on { "true" } else { "false" });
-        self.set.as_deref() == expected && self.own_copy.as_deref() == expected
+        self.current_value.as_deref() == expected && self.own_copy.as_deref() == expected
     }
 }
 
@@ -117,15 +120,15 @@ impl ValkeyServer {
     /// Connects, and refuses a server that would lose slots.
     pub(crate) async fn open(
         url: &str,
-        clock: Option<Arc<dyn Clock>>,
-        watch: Arc<StoreMonitor>,
+        test_clock: Option<Arc<dyn Clock>>,
+        monitor: Arc<StoreMonitor>,
     ) -> Result<Self, SlotsError> {
         let (route, name) = PrimaryRoute::open(url).await?;
         let valkey = Self {
             route,
             scripts: ValkeyScripts::new(),
-            clock: Arc::new(ServerClock::new(clock)),
-            watch,
+            clock: Arc::new(ServerClock::new(test_clock)),
+            monitor: monitor,
             name,
             greatest_version: AtomicU64::new(0),
             peers: ProcessPeers::new(),
@@ -197,7 +200,7 @@ impl ValkeyServer {
                 for (key, found) in keys.iter().zip(self.read_rows(keys).await?) {
                     match found {
                         Ok(slot) => slots.push(slot),
-                        Err(fault) => self.watch.report_unreadable(key.as_str(), &fault),
+                        Err(fault) => self.monitor.report_unreadable(key.as_str(), &fault),
                     }
                 }
             }
@@ -231,7 +234,7 @@ impl ValkeyServer {
         let found = self.read_rows(keys).await?;
         let read = keys.iter().zip(found).map(|(key, found)| {
             found.map_err(|fault| {
-                self.watch.report_unreadable(key.as_str(), &fault);
+                self.monitor.report_unreadable(key.as_str(), &fault);
                 StoreError::Corrupt(format!("{}: {fault}", self.name))
             })
         });
@@ -246,7 +249,7 @@ impl ValkeyServer {
             for (key, found) in keys.iter().zip(self.read_rows(keys).await?) {
                 match found {
                     Ok(slot) => slots.push(slot),
-                    Err(fault) => self.watch.report_unreadable(key.as_str(), &fault),
+                    Err(fault) => self.monitor.report_unreadable(key.as_str(), &fault),
                 }
             }
         }
@@ -267,10 +270,10 @@ impl ValkeyServer {
     pub(crate) async fn swap_slots(
         &self,
         changes: &[(SlotVersion, Slot)],
-        refuse: bool,
+        check_kill_switch: bool,
         idempotency_key: Option<&str>,
     ) -> Result<SwapOutcome, StoreError> {
-        if changes.is_empty() && !refuse {
+        if changes.is_empty() && !check_kill_switch {
             return Ok(SwapOutcome::PerSlot(Vec::new()));
         }
         let idempotency_key = idempotency_key
@@ -279,18 +282,18 @@ impl ValkeyServer {
         for key in [SWITCH, COUNTER, DUE, ALL, STATES, CHANGED, &idempotency_key] {
             call.key(key);
         }
-        call.arg(i32::from(refuse)).arg(OBEYED_SECONDS);
+        call.arg(i32::from(check_kill_switch)).arg(OBEYED_SECONDS);
         for (version, slot) in changes {
             let body = if slot.is_deletable() { String::new() } else { self.slot_to_json(slot)? };
             let wakes = slot.wake_time().map(|at| at.0.to_string()).unwrap_or_default();
             call.key(slot_row_key(&slot.key));
-            call.arg(slot.key.as_str()).arg(version.0).arg(state_words(&slot.state)).arg(wakes).arg(body);
+            call.arg(slot.key.as_str()).arg(version.0).arg(state_label(&slot.state)).arg(wakes).arg(body);
         }
         let answer: redis::Value = self.invoke_script(&call).await?;
         let swapped = script::parse_swap_answer(&answer, changes)
             .map_err(|words| StoreError::Corrupt(format!("{}: {words}", self.name)))?;
         if let SwapOutcome::PerSlot(each) = &swapped {
-            self.watch.record_swap(each.len(), each.iter().filter(|one| one.is_err()).count());
+            self.monitor.record_swap(each.len(), each.iter().filter(|one| one.is_err()).count());
             let greatest = each.iter().flatten().map(|version| version.0).max();
             self.greatest_version.fetch_max(greatest.unwrap_or(0), Ordering::Relaxed);
         }
@@ -298,14 +301,14 @@ impl ValkeyServer {
     }
 
     /// Writes slots by their versions without regard to the kill switch.
-    pub(crate) async fn commit_slots(
+    pub(crate) async fn swap_slots_unchecked(
         &self,
         changes: &[(SlotVersion, Slot)],
     ) -> Result<Vec<Result<SlotVersion, VersionConflict>>, StoreError> {
         match self.swap_slots(changes, false, None).await? {
             SwapOutcome::PerSlot(each) => Ok(each),
             // Neither outcome was requested.
-            SwapOutcome::SwitchedOff | SwapOutcome::AlreadyDone => {
+            SwapOutcome::KillSwitchOn | SwapOutcome::AlreadyDone => {
                 Ok(vec![Err(VersionConflict); changes.len()])
             }
         }
@@ -318,17 +321,18 @@ impl ValkeyServer {
         leases: &[(SlotVersion, Slot)],
         switches: &KillSwitches,
     ) -> Result<Vec<Result<SlotVersion, LeaseRefusal>>, StoreError> {
-        let is_held = |slot: &Slot| switches.switch_for(&RepositoryRef::from_key(&slot.key)).is_some();
+        let is_switched_off =
+            |slot: &Slot| switches.switch_for(&RepositoryRef::from_key(&slot.key)).is_some();
         let free: Vec<(SlotVersion, Slot)> =
-            leases.iter().filter(|(_, slot)| !is_held(slot)).cloned().collect();
+            leases.iter().filter(|(_, slot)| !is_switched_off(slot)).cloned().collect();
         let mut granted = match self.swap_slots(&free, true, None).await? {
             SwapOutcome::PerSlot(each) => each,
-            SwapOutcome::SwitchedOff | SwapOutcome::AlreadyDone => {
+            SwapOutcome::KillSwitchOn | SwapOutcome::AlreadyDone => {
                 return Ok(vec![Err(LeaseRefusal::SwitchedOff); leases.len()]);
             }
         }
         .into_iter();
-        let answers = leases.iter().map(|(_, slot)| match is_held(slot) {
+        let answers = leases.iter().map(|(_, slot)| match is_switched_off(slot) {
             true => Err(LeaseRefusal::SwitchedOff),
             false => granted.next().unwrap_or(Err(VersionConflict)).map_err(LeaseRefusal::from),
         });
@@ -336,7 +340,7 @@ impl ValkeyServer {
     }
 
     /// Returns the next number, which is greater than all versions and tokens given before.
-    pub(crate) async fn next_number(&self) -> Result<u64, StoreError> {
+    pub(crate) async fn next_counter_value(&self) -> Result<u64, StoreError> {
         let number = self.query_primary(redis::cmd("INCR").arg(COUNTER)).await?;
         self.greatest_version.fetch_max(number, Ordering::Relaxed);
         Ok(number)
@@ -371,7 +375,7 @@ impl ValkeyServer {
     /// Reads the kill switch as it is set now, and as we last set it.
     pub(crate) async fn switch_keys(&self) -> Result<SwitchKeys, StoreError> {
         let (set, own_copy) = self.query_primary(redis::cmd("MGET").arg((SWITCH, OWN_SWITCH))).await?;
-        Ok(SwitchKeys { set, own_copy })
+        Ok(SwitchKeys { current_value: set, own_copy })
     }
 
     /// Sets the kill switch, with our copy.
@@ -381,10 +385,14 @@ impl ValkeyServer {
     }
 
     /// Sets the kill switch, unless it was changed since it was read.
-    pub(crate) async fn repair_switch(&self, keys: &SwitchKeys, is_on: bool) -> Result<(), StoreError> {
+    pub(crate) async fn set_switch_if_unchanged(
+        &self,
+        keys: &SwitchKeys,
+        is_on: bool,
+    ) -> Result<(), StoreError> {
         let mut call = self.scripts.repair.prepare_invoke();
         call.key(SWITCH).key(OWN_SWITCH);
-        call.arg(keys.set.as_deref().unwrap_or("")).arg(keys.own_copy.as_deref().unwrap_or(""));
+        call.arg(keys.current_value.as_deref().unwrap_or("")).arg(keys.own_copy.as_deref().unwrap_or(""));
         self.invoke_script::<i64>(call.arg(is_on.to_string())).await.map(drop)
     }
 
@@ -494,12 +502,12 @@ impl ValkeyServer {
 }
 
 /// Returns the words by which slots are counted.
-pub(crate) fn state_words(state: &SlotState) -> String {
+pub(crate) fn state_label(state: &SlotState) -> String {
     match state {
         SlotState::Idle => "idle/".to_owned(),
-        SlotState::Waiting { why, .. } => format!("waiting/{}", why.as_str()),
+        SlotState::Waiting { reason: why, .. } => format!("waiting/{}", why.as_str()),
         SlotState::Leased { .. } => "leased/".to_owned(),
-        SlotState::Held { why } => format!("held/{}", why.as_str()),
+        SlotState::Held { reason: why } => format!("held/{}", why.as_str()),
     }
 }
 
@@ -517,13 +525,13 @@ impl ValkeyServer {
         if let Some((_, error)) = failed.as_ref().filter(|(at, _)| *at > asked) {
             return Err(error.clone());
         }
-        let found = self.next_primary().await;
+        let found = self.connect_new_primary().await;
         *failed = found.as_ref().err().map(|error| (Instant::now(), error.clone()));
         found
     }
 
     /// Connects to the server that the Sentinels name now.
-    async fn next_primary(&self) -> Result<PrimaryServer, StoreError> {
+    async fn connect_new_primary(&self) -> Result<PrimaryServer, StoreError> {
         let Some(sentinels) = &self.route.sentinels else { return Ok(self.route.current.borrow().clone()) };
         let found = sentinels.connect_primary().await;
         let mut primary = found.map_err(|error| StoreError::Unavailable(error.to_string()))?;

@@ -29,8 +29,8 @@ pub mod log;
 pub mod logging;
 pub mod man;
 pub mod mcp;
-mod no_run;
 pub mod output;
+mod period_start;
 pub mod policy;
 pub mod preflight;
 pub mod prompts;
@@ -40,10 +40,10 @@ pub mod report;
 pub mod retract;
 pub mod review;
 pub mod rules;
+mod run_failure;
 mod runtime;
 pub mod sandbox;
 pub mod serve;
-mod since;
 pub mod status;
 pub mod store;
 pub mod sync;
@@ -336,7 +336,7 @@ pub fn main(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
     let (cli, matches) = match parsed {
         Ok(parsed) => parsed,
         Err(error) => {
-            return handle_missing_command(&remove_hidden_suggestions(error), requested_output(&arguments))
+            return handle_parse_error(&remove_hidden_suggestions(error), requested_output(&arguments))
                 .into();
         }
     };
@@ -372,7 +372,7 @@ fn remove_hidden_suggestions(mut error: clap::Error) -> clap::Error {
 }
 
 /// Handles a call that runs no command: help, version or invalid arguments.
-fn handle_missing_command(error: &clap::Error, output: OutputPrinter) -> CommandExit {
+fn handle_parse_error(error: &clap::Error, output: OutputPrinter) -> CommandExit {
     let help = || output.print_data(error.render().ansi());
     let kind = error.kind();
     let answer = if kind == ErrorKind::DisplayHelp || kind == ErrorKind::DisplayVersion {

@@ -36,7 +36,7 @@ use truing_core::port::{ForgeKind, SlotStore as _, SweepStore as _};
 use truing_core::run::RunStage;
 use truing_core::slot::SlotLimits;
 use truing_fakes::forge::{
-    CommitStatus, DeliveryHook, FakeError, FakeRepo, NewPull, PullView, UnreliableNetwork,
+    CommitStatus, FakeError, FakeRepo, NewPull, PullView, UnreliableNetwork, WebhookTarget,
 };
 use truing_fakes::repo::CommitBuilder;
 use truing_forge::webhook::HookSecret;
@@ -401,7 +401,7 @@ impl ReviewDemo {
         let servers = ConfiguredForges(BTreeMap::from([(forge.name().to_owned(), server)]));
         let context = build_context(servers, &model, git, store.clone(), reader, folder.path())?;
         let has_linter = context.toolbox.running.is_some();
-        forge.fake.set_hook(DeliveryHook {
+        forge.fake.set_hook(WebhookTarget {
             url: format!("http://{address}/webhooks/{}", forge.name()),
             secret: WEBHOOK_SECRET.into(),
             automatic: false,

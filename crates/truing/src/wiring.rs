@@ -82,7 +82,7 @@ pub async fn open_git(environment: &Environment) -> Result<Git, CliError> {
 
 /// Returns git as [`open_git`] does, with its private folders in `temp`.
 async fn open_git_in(environment: &Environment, temp: &Path) -> Result<Git, CliError> {
-    let options = GitOptions { temp: temp.to_owned(), ..git_options(environment) };
+    let options = GitOptions { temp_folder: temp.to_owned(), ..git_options(environment) };
     Git::new(options).await.map_err(git_error)
 }
 
@@ -90,9 +90,9 @@ async fn open_git_in(environment: &Environment, temp: &Path) -> Result<Git, CliE
 fn git_options(environment: &Environment) -> GitOptions {
     let mut options = GitOptions::default();
     if environment.get("PATH").is_some() {
-        options.programs = programs::search_path(environment);
+        options.search_path = programs::search_path(environment);
     }
-    options.excludes =
+    options.excludes_file =
         environment.user_folder("XDG_CONFIG_HOME", ".config").map(|folder| folder.join("git/ignore"));
     // The user's git resolves a relative folder from the working folder.
     let here = environment.directory();
@@ -100,7 +100,7 @@ fn git_options(environment: &Environment) -> GitOptions {
     let places = ["HOME", "XDG_CONFIG_HOME"].into_iter().filter_map(place);
     let variables = environment.with_prefix("GIT_CONFIG_");
     let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    options.user_variables = places.chain(variables).collect();
+    options.config_variables = places.chain(variables).collect();
     options
 }
 
@@ -197,9 +197,9 @@ pub fn service_pace(config: &Config, role: ProcessRole) -> ServiceSettings {
     ServiceSettings {
         role,
         lease_limits: LeaseLimits { all, per_owner: if per_owner == 0 { all } else { per_owner } },
-        poll: config.server.poll,
+        poll: config.server.slot_poll_interval,
         heartbeat: config.server.heartbeat,
-        sweep: Some(config.server.sweep),
+        sweep: Some(config.server.forge_poll_interval),
     }
 }
 
@@ -210,7 +210,7 @@ pub fn service_pace(config: &Config, role: ProcessRole) -> ServiceSettings {
 /// Returns exit 2 if a pack is unknown or the operator's packs are invalid, and exit 3 if the path of this
 /// program is unknown.
 pub fn child_reader(rules: &RulesConfig, sandbox: &SandboxConfig) -> Result<ChildProcessReader, CliError> {
-    load_packs(rules).and_then(|packs| packs.check_names(&rules.packs)).map_err(reader_error)?;
+    load_packs(rules).and_then(|packs| packs.check_packs_exist(&rules.packs)).map_err(reader_error)?;
     let reader = ChildProcessReader::from_current_program().map_err(|error| {
         CliError::failure(
             "reader",

@@ -424,7 +424,7 @@ fn read_configuration(text: &str, folder: &Path) {
 
 fn read_repository(text: &str, folder: &Path) {
     write_file(folder, REPOSITORY_FILE, text);
-    let Ok(Some(file)) = truing_config::repository_file(folder) else { return };
+    let Ok(Some(file)) = truing_config::read_repository_file(folder) else { return };
     let environment = Environment::new([] as [(&str, &str); 0], folder);
     let _ = Config::resolve(&environment, None, &[]).unwrap().with_repository(&file);
 }
@@ -521,7 +521,7 @@ fn read_requirement(folder: &Path, name: &str, text: &str, (registry, key_path):
         style: RangeStyle::ExclusiveUpperNextPatch,
     };
     let _ = constraint::read_range(&place);
-    let _ = constraint::other_places(&place);
+    let _ = constraint::other_requirement_keys(&place);
     let _ = DependentProject::read(folder, &place, &BTreeSet::new());
 }
 

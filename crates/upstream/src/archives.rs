@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-use crate::index::{IndexError, PackageIndex, ReleaseArchive, describe_error};
+use crate::index::{IndexError, PackageIndex, ReleaseArchive, innermost_cause};
 
 /// The largest archive, in bytes.
 pub(crate) const MAX_ARCHIVE: u64 = 512 << 20;
@@ -86,8 +86,8 @@ impl ArchiveFolder {
         let mut answer = index.open_archive(archive).await?;
         let (mut hash, mut length) = (expected_digest.hasher(), 0_u64);
         let broken = |error: reqwest::Error| IndexError::Unreachable {
-            index: archive.url.to_string(),
-            reason: describe_error(&error),
+            url: archive.url.to_string(),
+            reason: innermost_cause(&error),
         };
         if answer.content_length().is_some_and(|announced| announced > max_bytes) {
             return Err(ArchiveFetchError::TooLong(archive.name.clone()));

@@ -9,18 +9,18 @@
 //! * a list of Python requirements, one on each line (`requirements.txt`);
 //! * any other file: a version, and nothing else.
 
-mod found;
 mod json;
 pub(crate) mod pep508;
 mod python;
+mod requirement;
 #[cfg(test)]
 mod tests;
 mod toml;
 
 use std::path::{Path, PathBuf};
 
-pub use self::found::RequirementPlace;
-use self::found::{RequirementText, has_whole_requirements, span_within_quotes};
+pub use self::requirement::RequirementPlace;
+use self::requirement::{RequirementText, has_whole_requirements, span_within_quotes};
 pub(crate) use self::toml::parse_document;
 use crate::range::VersionRange;
 use truing_core::registry::PackageRegistry;
@@ -31,7 +31,7 @@ const MAX_FILE: u64 = 512 << 10;
 
 /// The reasons for which a project's requirement is not known.
 #[derive(Debug, thiserror::Error)]
-pub enum ConstraintError {
+pub enum RequirementError {
     /// The file cannot be read.
     #[error("{path} cannot be read: {reason}")]
     Unreadable {
@@ -40,17 +40,17 @@ pub enum ConstraintError {
         reason: String,
     },
     /// The file cannot be parsed.
-    #[error("{path} is no {what}: {reason}")]
-    Form {
+    #[error("{path} is no {expected_format}: {reason}")]
+    Malformed {
         path: PathBuf,
         /// The format that was expected.
-        what: &'static str,
+        expected_format: &'static str,
         /// The message of the parser.
         reason: String,
     },
     /// There is no requirement of the package, or there are several.
     #[error("{path}: {}requires `{package}` {count} times; it must be once", key_prefix(.key_path))]
-    Count {
+    NotExactlyOne {
         path: PathBuf,
         /// Keys in the file, with dots between them.
         key_path: String,
@@ -78,7 +78,7 @@ fn key_prefix(at: &str) -> String {
 ///
 /// # Errors
 /// [`ConstraintError`] if there is not exactly one readable requirement.
-pub fn read_range(place: &RequirementPlace<'_>) -> Result<VersionRange, ConstraintError> {
+pub fn read_range(place: &RequirementPlace<'_>) -> Result<VersionRange, RequirementError> {
     let text = read_file(place.file)?;
     find_requirement(place, &text).map(|(_, range)| range)
 }
@@ -90,7 +90,7 @@ pub(crate) fn python_requirement(place: &RequirementPlace<'_>) -> Option<String>
 }
 
 /// Returns the other places in a TOML or JSON file that require the package, as keys with dots between them.
-pub fn other_places(place: &RequirementPlace<'_>) -> Vec<String> {
+pub fn other_requirement_keys(place: &RequirementPlace<'_>) -> Vec<String> {
     let Ok(text) = read_file(place.file) else { return Vec::new() };
     let is_json = place.file.extension().is_some_and(|extension| extension == "json");
     let paths = if is_json { json::object_paths(&text) } else { toml::table_paths(&text) };
@@ -140,7 +140,10 @@ pub fn inherits_workspace_version(place: &RequirementPlace<'_>) -> bool {
 ///
 /// # Errors
 /// [`ConstraintError`], also for a requirement whose notation cannot be edited.
-pub fn rewrite_range(place: &RequirementPlace<'_>, range: &VersionRange) -> Result<String, ConstraintError> {
+pub fn file_text_with_range(
+    place: &RequirementPlace<'_>,
+    range: &VersionRange,
+) -> Result<String, RequirementError> {
     edit_text(place, &read_file(place.file)?, range)
 }
 
@@ -149,10 +152,11 @@ fn edit_text(
     place: &RequirementPlace<'_>,
     text: &str,
     range: &VersionRange,
-) -> Result<String, ConstraintError> {
+) -> Result<String, RequirementError> {
     let (found, _) = find_requirement(place, text)?;
     let written = if has_whole_requirements(place) {
-        pep508::replace_range(&found.text, range).map_err(|reason| wrong_range(place, &found.text, reason))?
+        pep508::replace_range(&found.text, range)
+            .map_err(|reason| wrong_range_error(place, &found.text, reason))?
     } else {
         range.to_string()
     };
@@ -163,10 +167,14 @@ fn edit_text(
 fn find_requirement(
     place: &RequirementPlace<'_>,
     text: &str,
-) -> Result<(RequirementText, VersionRange), ConstraintError> {
+) -> Result<(RequirementText, VersionRange), RequirementError> {
     let is_copy = place.style == RangeStyle::VendoredVersion;
     let form = |what: &'static str| {
-        move |reason: String| ConstraintError::Form { path: place.file.to_owned(), what, reason }
+        move |reason: String| RequirementError::Malformed {
+            path: place.file.to_owned(),
+            expected_format: what,
+            reason,
+        }
     };
     let found = match place.file.extension().and_then(|extension| extension.to_str()) {
         _ if place.key_path.is_empty() && has_whole_requirements(place) => {
@@ -188,18 +196,18 @@ fn find_requirement(
     let (Some(found), None) = (found.next(), found.next()) else {
         let (path, key_path, package) =
             (place.file.to_owned(), place.key_path.to_owned(), place.package.to_owned());
-        return Err(ConstraintError::Count { path, key_path, package, count });
+        return Err(RequirementError::NotExactlyOne { path, key_path, package, count });
     };
     let range = if is_copy {
         PackageVersion::parse(place.registry, &found.text)
-            .map(VersionRange::from_copied_version)
+            .map(VersionRange::from_vendored_version)
             .map_err(|error| version_error_text(&error))
     } else if has_whole_requirements(place) {
         pep508::parse_range(&found.text)
     } else {
         VersionRange::parse(place.registry, &found.text).map_err(|error| version_error_text(&error))
     };
-    let range = range.map_err(|reason| wrong_range(place, &found.text, reason))?;
+    let range = range.map_err(|reason| wrong_range_error(place, &found.text, reason))?;
     Ok((found, range))
 }
 
@@ -227,12 +235,12 @@ fn version_error_text(error: &VersionError) -> String {
     error.to_string()
 }
 
-fn wrong_range(place: &RequirementPlace<'_>, text: &str, reason: String) -> ConstraintError {
-    ConstraintError::Range { path: place.file.to_owned(), text: text.to_owned(), reason }
+fn wrong_range_error(place: &RequirementPlace<'_>, text: &str, reason: String) -> RequirementError {
+    RequirementError::Range { path: place.file.to_owned(), text: text.to_owned(), reason }
 }
 
-pub(crate) fn read_file(path: &Path) -> Result<String, ConstraintError> {
-    let unread = |reason: String| ConstraintError::Unreadable { path: path.to_owned(), reason };
+pub(crate) fn read_file(path: &Path) -> Result<String, RequirementError> {
+    let unread = |reason: String| RequirementError::Unreadable { path: path.to_owned(), reason };
     let found = std::fs::metadata(path).map_err(|error| unread(error.to_string()))?;
     // Reading a pipe may never end.
     if !found.is_file() {

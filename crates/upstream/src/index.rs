@@ -12,7 +12,7 @@ mod sparse;
 mod tests;
 
 pub use client::PackageIndex;
-pub(crate) use client::describe_error;
+pub(crate) use client::innermost_cause;
 pub use integrity::ArchiveDigest;
 use release::IndexResponse;
 pub use release::{IndexError, PackageRelease, ReleaseArchive};

@@ -6,9 +6,9 @@
 
 pub mod archives;
 pub mod constraint;
-mod hash_test;
 pub mod index;
 pub mod manifest;
-pub mod own;
+mod python_hash_test;
 pub mod range;
 pub mod requirements;
+pub mod user_index;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::hash_test;
-pub use crate::hash_test::AddedDigest;
+use crate::python_hash_test;
+pub use crate::python_hash_test::DigestUpdate;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -123,12 +123,9 @@ fn edit_manifest(
 ///
 /// # Errors
 /// [`ManifestFileError`] if it cannot be read or edited.
-pub fn add_digests_in_test(path: &Path, added: &[AddedDigest<'_>]) -> Result<String, ManifestFileError> {
-    hash_test::add_digests(&read_file(path)?, added).map_err(|(symbol, reason)| ManifestFileError::Edit {
-        path: path.to_owned(),
-        symbol,
-        reason,
-    })
+pub fn add_digests_in_test(path: &Path, added: &[DigestUpdate<'_>]) -> Result<String, ManifestFileError> {
+    python_hash_test::add_digests(&read_file(path)?, added)
+        .map_err(|(symbol, reason)| ManifestFileError::Edit { path: path.to_owned(), symbol, reason })
 }
 
 /// Returns the text of a project's own Python hash test, with each digest in place of the one that its row
@@ -138,9 +135,9 @@ pub fn add_digests_in_test(path: &Path, added: &[AddedDigest<'_>]) -> Result<Str
 /// [`ManifestFileError`] if it cannot be read or edited.
 pub fn replace_digests_in_test(
     path: &Path,
-    digests: &[AddedDigest<'_>],
+    digests: &[DigestUpdate<'_>],
 ) -> Result<String, ManifestFileError> {
-    hash_test::replace_digests(&read_file(path)?, digests)
+    python_hash_test::replace_digests(&read_file(path)?, digests)
         .map_err(|(symbol, reason)| ManifestFileError::Edit { path: path.to_owned(), symbol, reason })
 }
 

@@ -14,7 +14,7 @@ use truing_core::version::{PackageVersion, RangeStyle, VersionError, compatible_
 #[derive(Clone, Debug)]
 pub struct VersionRange {
     text: String,
-    admits: VersionMatcher,
+    matcher: VersionMatcher,
 }
 
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ enum VersionMatcher {
     Npm(nodejs_semver::Range),
     Crates(semver::VersionReq),
     /// Admits this version alone.
-    Copy(PackageVersion),
+    Vendored(PackageVersion),
 }
 
 impl VersionRange {
@@ -45,35 +45,35 @@ impl VersionRange {
                 semver::VersionReq::parse(text).map(VersionMatcher::Crates).map_err(|error| wrong(&error))
             }
         };
-        Ok(Self { text: text.to_owned(), admits: admits? })
+        Ok(Self { text: text.to_owned(), matcher: admits? })
     }
 
     /// Makes a range of a Python project.
     pub(crate) fn from_specifiers(range: VersionSpecifiers) -> Self {
         let text = range.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-        Self { text, admits: VersionMatcher::Pypi(range) }
+        Self { text, matcher: VersionMatcher::Pypi(range) }
     }
 
     /// Makes a range of the one version that a project holds a copy of.
-    pub fn from_copied_version(version: PackageVersion) -> Self {
-        Self { text: version.to_string(), admits: VersionMatcher::Copy(version) }
+    pub fn from_vendored_version(version: PackageVersion) -> Self {
+        Self { text: version.to_string(), matcher: VersionMatcher::Vendored(version) }
     }
 
     /// Returns true if the range contains the version.
     pub fn contains(&self, version: &PackageVersion) -> bool {
-        match (&self.admits, version) {
+        match (&self.matcher, version) {
             (VersionMatcher::Pypi(range), PackageVersion::Pypi(version)) => range.contains(version),
             (VersionMatcher::Npm(range), PackageVersion::Npm(version)) => range.satisfies(version),
             (VersionMatcher::Crates(range), PackageVersion::Crates(version)) => range.matches(version),
-            (VersionMatcher::Copy(copy), version) => copy.cmp(version) == Ordering::Equal,
+            (VersionMatcher::Vendored(copy), version) => copy.cmp(version) == Ordering::Equal,
             (VersionMatcher::Pypi(_) | VersionMatcher::Npm(_) | VersionMatcher::Crates(_), _) => false,
         }
     }
 
     /// Returns true if the range excludes a version by name (`!=`). Such a version is not wanted, even if it
     /// is the newest.
-    pub fn excludes(&self, version: &PackageVersion) -> bool {
-        let (VersionMatcher::Pypi(range), PackageVersion::Pypi(version)) = (&self.admits, version) else {
+    pub fn excludes_by_name(&self, version: &PackageVersion) -> bool {
+        let (VersionMatcher::Pypi(range), PackageVersion::Pypi(version)) = (&self.matcher, version) else {
             return false;
         };
         range.iter().any(|one| is_exclusion(one) && !one.contains(version))
@@ -99,7 +99,7 @@ impl VersionRange {
                 .with_same_form(release, floor)
                 .filter(|kept| kept.contains(release))
                 .or_else(|| self.with_release(RangeStyle::ExclusiveUpperNextPatch, release, floor)),
-            RangeStyle::VendoredVersion => Some(Self::from_copied_version(release.clone())),
+            RangeStyle::VendoredVersion => Some(Self::from_vendored_version(release.clone())),
             RangeStyle::Exact => match registry {
                 PackageRegistry::Pypi => parse(format!("=={release}")),
                 PackageRegistry::Npm => parse(release.to_string()),
@@ -120,7 +120,7 @@ impl VersionRange {
             },
             RangeStyle::ExclusiveUpperNextPatch => {
                 let upper = release.next_patch()?;
-                match &self.admits {
+                match &self.matcher {
                     VersionMatcher::Pypi(range) => {
                         let rest = range.iter().filter(|one| is_exclusion(one)).cloned();
                         let lower = match floor {
@@ -145,7 +145,7 @@ impl VersionRange {
                         None if has_lower_bound(range) => None,
                         None => parse(format!("<{upper}")),
                     },
-                    VersionMatcher::Copy(_) => None,
+                    VersionMatcher::Vendored(_) => None,
                 }
             }
         }
@@ -153,7 +153,7 @@ impl VersionRange {
 
     /// Returns the new range in the form of the old one; none if the old one has no form that can be kept.
     fn with_same_form(&self, release: &PackageVersion, floor: Option<&PackageVersion>) -> Option<Self> {
-        match (&self.admits, release, floor) {
+        match (&self.matcher, release, floor) {
             (VersionMatcher::Pypi(range), PackageVersion::Pypi(release), None) => {
                 keep::python_range(range, release, None).map(Self::from_specifiers)
             }
@@ -172,7 +172,7 @@ impl VersionRange {
                 VersionMatcher::Pypi(_)
                 | VersionMatcher::Npm(_)
                 | VersionMatcher::Crates(_)
-                | VersionMatcher::Copy(_),
+                | VersionMatcher::Vendored(_),
                 ..,
             ) => None,
         }
@@ -303,7 +303,8 @@ mod tests {
     fn what_a_project_leaves_out_by_name_is_not_wanted() {
         let version = |text: &str| PackageVersion::parse(PackageRegistry::Pypi, text).unwrap();
         let range = VersionRange::parse(PackageRegistry::Pypi, ">=1,<2,!=1.5.0,!=1.6.*").unwrap();
-        let out: Vec<bool> = ["1.5", "1.6.3", "1.4", "3"].map(|text| range.excludes(&version(text))).into();
+        let out: Vec<bool> =
+            ["1.5", "1.6.3", "1.4", "3"].map(|text| range.excludes_by_name(&version(text))).into();
         assert_eq!(out, [true, true, false, false]);
     }
 
@@ -311,7 +312,7 @@ mod tests {
     fn a_vendored_version_is_no_range() {
         let [one, two] =
             ["1.2.0", "1.2.1"].map(|text| PackageVersion::parse(PackageRegistry::Npm, text).unwrap());
-        let copy = VersionRange::from_copied_version(one.clone());
+        let copy = VersionRange::from_vendored_version(one.clone());
         assert!(copy.contains(&one) && !copy.contains(&two));
         let next = copy.with_release(RangeStyle::VendoredVersion, &two, None).unwrap();
         assert_eq!(next.to_string(), "1.2.1");

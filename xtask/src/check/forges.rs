@@ -94,7 +94,7 @@ fn a_kind_is_named_where_clients_are_made_and_nowhere_else() {
         file("crates/service/tests/it/crash.rs", "use truing_forge::github::GitHub;"),
         file("crates/truing/src/wiring/forges.rs", "use truing_forge::github::GitHub;"),
         file("crates/service/src/cloud.rs", "let server: truing_forge::bitbucket::BitbucketCloud = it;"),
-        file("crates/forge/src/server.rs", "use crate::github::GitHub;"),
+        file("crates/forge/src/any_forge_server.rs", "use crate::github::GitHub;"),
     ];
     let (looked, problems) = find_forbidden_uses(&files);
     assert_eq!(looked, 6);

@@ -20,7 +20,7 @@ const NAMED_IN: &[(&str, &str)] = &[
     ("crates/core/src/port/objects.rs", "joins it with the side that reads"),
     ("crates/forge/src/effects.rs", "is the path"),
     ("crates/forge/src/forge_server.rs", "says that a server's clients have it"),
-    ("crates/forge/src/server.rs", "hands it on to the client of the kind"),
+    ("crates/forge/src/any_forge_server.rs", "hands it on to the client of the kind"),
     ("crates/forge/src/publisher.rs", "hands it to the path"),
     ("crates/forge/src/github/client/effects.rs", "implements it"),
     ("crates/forge/src/bitbucket/client/effects.rs", "implements it"),

@@ -135,11 +135,11 @@ fn sample_finding() -> Finding {
 
 fn sample_comment() -> DesiredComment {
     DesiredComment {
-        item: CommentSubject::Finding(FindingId::new(FINDING)),
+        subject: CommentSubject::Finding(FindingId::new(FINDING)),
         place: Some((AnchorKind::Inline, sample_location())),
         body: format!("**P1** A connection is not given back when a statement fails\n\n{TEXT}"),
         suggestion: None,
-        is_proposed: false,
+        falls_back_to_code_block: false,
         resolved: false,
         retraction: None,
         comment: Some(CommentId::new("3000000000")),
@@ -155,7 +155,7 @@ fn sample_review(head: &Sha, base: &Sha) -> ReviewRecord {
     };
     let mut detail = ReviewDetail::new(Some(head.clone()), base.clone(), outcome);
     detail.stage = RunStage::Published;
-    detail.open = vec![(Severity::P1, 2), (Severity::P2, 1)];
+    detail.open_finding_counts = vec![(Severity::P1, 2), (Severity::P2, 1)];
     let files =
         ["storage/accounts.py", "storage/pool.py", "api/routes.py", "api/errors.py", "tests/test_pool.py"];
     let paths = files.iter().map(|file| RepoPath::from_text(&format!("services/payments/{file}")));

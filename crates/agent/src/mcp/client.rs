@@ -8,13 +8,13 @@
 
 mod bound;
 mod offer;
-mod said;
 mod schema;
 mod server;
 mod session;
 mod sse;
 #[cfg(test)]
 mod tests;
+mod tool_result;
 mod web;
 
 use std::collections::BTreeMap;
@@ -196,7 +196,7 @@ impl McpServers {
         if input.to_string().len() > MAX_INPUT {
             return failed(format!("the input is longer than {MAX_INPUT} bytes: ask for less"));
         }
-        if said::holds_a_secret(input) {
+        if tool_result::holds_a_secret(input) {
             let text = "denied: the input holds what looks like a secret, which is not handed to others";
             return CallOutput { text: text.to_owned(), is_error: true, denied: true };
         }
@@ -226,12 +226,12 @@ impl McpServers {
         let lost = match called {
             Ok(Ok(result)) => {
                 *session = Some(open);
-                return said::render_result(&result, config.max_result_bytes.min(MAX_OUTPUT_BYTES));
+                return tool_result::render_result(&result, config.max_result_bytes.min(MAX_OUTPUT_BYTES));
             }
             Ok(Err(CallError::Refused(why))) => {
                 *session = Some(open);
-                return failed(said::redact_and_truncate(
-                    &said::strip_hidden(&why),
+                return failed(tool_result::redact_and_truncate(
+                    &tool_result::strip_invisible_chars(&why),
                     config.max_result_bytes.min(MAX_OUTPUT_BYTES),
                 ));
             }

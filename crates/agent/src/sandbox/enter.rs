@@ -52,11 +52,11 @@ const ENDED_FIRST: (&str, &str) = ("/proc/self/oom_score_adj", "1000");
 
 /// Runs outside: makes the namespaces, starts the first process inside, and waits for its end or the
 /// parent's. Kills it when it exceeds a limit, and reports the limit.
-pub(super) fn run_outside(job: &SandboxJob, parent: i32) -> io::Result<u8> {
+pub(super) fn run_outer_helper(job: &SandboxJob, parent: i32) -> io::Result<u8> {
     let watched = Pid::from_raw(parent).filter(|parent| getppid() == Some(*parent));
     let Some(watched) = watched else { return Err(io::Error::other("its parent is gone")) };
     let watched = pidfd_open(watched, PidfdFlags::empty())?;
-    without_terminal()?;
+    refuse_terminal()?;
     let mut watch = watch::JobWatcher::new(job)?;
     match job.level {
         SandboxLevel::Full => {
@@ -101,7 +101,7 @@ pub(super) fn run_outside(job: &SandboxJob, parent: i32) -> io::Result<u8> {
 
 /// Refuses a terminal: through it a command could read a user's input, and write output that appears to
 /// come from another program.
-fn without_terminal() -> io::Result<()> {
+fn refuse_terminal() -> io::Result<()> {
     if io::stdin().is_terminal() || io::stdout().is_terminal() || io::stderr().is_terminal() {
         return Err(io::Error::other("it was given a terminal; give it pipes or files"));
     }
@@ -156,10 +156,10 @@ fn unshare_namespaces() -> io::Result<()> {
 }
 
 /// Runs inside: builds the command's view of the machine, drops all capabilities, and runs it.
-pub(super) fn run_inside(job: &SandboxJob, outside: i32) -> io::Result<u8> {
+pub(super) fn run_inner_helper(job: &SandboxJob, outer_pid: i32) -> io::Result<u8> {
     // Set first: if the outer process is killed, this one ends as well, and with it all others.
     set_parent_process_death_signal(Some(Signal::KILL))?;
-    if parent_of_this()? != outside {
+    if outer_parent_pid()? != outer_pid {
         return Err(io::Error::other("its parent is gone"));
     }
     let (file, most) = ENDED_FIRST;
@@ -196,7 +196,7 @@ pub(super) fn run_inside(job: &SandboxJob, outside: i32) -> io::Result<u8> {
 }
 
 /// Returns the parent's process id as the machine sees it: within the namespace it is always 0.
-fn parent_of_this() -> io::Result<i32> {
+fn outer_parent_pid() -> io::Result<i32> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")?.trim().parse().ok());
     parent.ok_or_else(|| io::Error::other("/proc does not show its parent"))

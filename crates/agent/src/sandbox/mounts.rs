@@ -71,7 +71,7 @@ pub(super) fn private_folders(job: &SandboxJob) -> (PathBuf, PathBuf) {
 
 /// Returns true for a folder of the system, for one that contains such a folder, and for one with the
 /// machine's state or secrets.
-pub(super) fn is_system(tree: &Path) -> bool {
+pub(super) fn touches_system_folder(tree: &Path) -> bool {
     let known = ["/proc", "/sys", "/dev", "/etc", "/run", "/boot"].iter().chain(SYSTEM);
     // Below it are users' files in memory.
     let is_in_memory = tree.starts_with("/dev/shm") && tree != Path::new("/dev/shm");
@@ -84,7 +84,7 @@ pub(super) fn is_system(tree: &Path) -> bool {
 pub(super) fn build_mounts(job: &SandboxJob) -> io::Result<()> {
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
     // A temporary root with two folders: for the machine's file system, and the new one.
-    file_system("tmpfs", Path::new(WORKSHOP), "size=1m,mode=755")?;
+    mount_file_system("tmpfs", Path::new(WORKSHOP), "size=1m,mode=755")?;
     let workspace = Path::new(WORKSHOP);
     std::fs::create_dir(workspace.join("old"))?;
     std::fs::create_dir(workspace.join("new"))?;
@@ -94,7 +94,7 @@ pub(super) fn build_mounts(job: &SandboxJob) -> io::Result<()> {
     let size = job.limits.disk.min(MAX_MEMORY);
     // Every file also takes kernel memory, even an empty one.
     let files = size.div_euclid(BYTES_PER_FILE).max(FEWEST_FILES);
-    file_system("tmpfs", space.new, &format!("size={size},nr_inodes={files},mode=755"))?;
+    mount_file_system("tmpfs", space.new, &format!("size={size},nr_inodes={files},mode=755"))?;
     space.mount_contents(job)?;
     // The new root is mounted over the old one, which is then detached.
     chdir(space.new)?;
@@ -103,7 +103,7 @@ pub(super) fn build_mounts(job: &SandboxJob) -> io::Result<()> {
     Ok(chdir("/")?)
 }
 
-fn file_system(kind: &str, at: &Path, options: &str) -> io::Result<()> {
+fn mount_file_system(kind: &str, at: &Path, options: &str) -> io::Result<()> {
     let options = std::ffi::CString::new(options)?;
     let flags = MountFlags::NOSUID | MountFlags::NODEV;
     Ok(mount(kind, at, kind, flags, options.as_c_str())?)
@@ -134,7 +134,7 @@ impl MountRoots {
         ] {
             std::os::unix::fs::symlink(target, self.new.join("dev").join(link))?;
         }
-        self.this_program()?;
+        self.mount_this_program()?;
         self.mount_proc(job)?;
         for folder in &job.read {
             self.mount_path(folder, false)?;
@@ -169,7 +169,7 @@ impl MountRoots {
 
     /// Mounts the running program: its own file, if its path still refers to it; a copy, if the file was
     /// replaced by an upgrade.
-    fn this_program(&self) -> io::Result<()> {
+    fn mount_this_program(&self) -> io::Result<()> {
         let (running, inside) =
             (self.old.join("proc/self/exe"), path_in_root(self.new, Path::new(PROGRAM_INSIDE)));
         let named = path_in_root(self.old, &std::fs::read_link(&running)?);
@@ -179,7 +179,7 @@ impl MountRoots {
         }
         std::fs::write(&inside, "")?;
         mount_bind_recursive(named, &inside)?;
-        read_only(&inside)
+        remount_read_only(&inside)
     }
 
     /// Mounts the processes inside, read-only, because the kernel treats a command of root as root for
@@ -214,7 +214,7 @@ impl MountRoots {
             return std::os::unix::fs::symlink(std::fs::read_link(outside)?, inside);
         }
         self.bind_as(path, name)?;
-        if writable { Ok(()) } else { read_only(&inside) }
+        if writable { Ok(()) } else { remount_read_only(&inside) }
     }
 
     fn bind(&self, path: &Path) -> io::Result<()> {
@@ -241,7 +241,7 @@ fn create_parent(path: &Path) -> io::Result<()> {
 }
 
 /// Makes a mount read-only. Its existing flags must be kept.
-fn read_only(path: &Path) -> io::Result<()> {
+fn remount_read_only(path: &Path) -> io::Result<()> {
     let mut flags = MountFlags::RDONLY | MountFlags::BIND | MountFlags::NOSUID;
     let has = statvfs(path)?.f_flag;
     if has.contains(StatVfsMountFlags::NODEV) {

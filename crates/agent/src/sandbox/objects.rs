@@ -5,7 +5,7 @@
 
 use super::limits::{EVENT_QUEUE, FILE_WATCH, OPEN_FILES, SIGNALS};
 use super::machine_code::{ProgramStep, SyscallArgument, SyscallMethod, call_step};
-use super::{EscapeProbe, JobLimits, files, watch};
+use super::{EscapeProbe, JobLimits, open_files, watch};
 
 /// A kind of kernel objects.
 pub(super) struct KernelObject {
@@ -55,7 +55,7 @@ const THREAD: u64 = 32 << 10;
 /// Bytes of all filters of a thread: at most 32768 instructions, in their original and translated form.
 const FILTERS: u64 = 1 << 20;
 /// Bytes of the files that may be in flight through sockets: as many as one process may open.
-const IN_FLIGHT: u64 = OPEN_FILES * files::OTHER;
+const IN_FLIGHT: u64 = OPEN_FILES * open_files::OTHER;
 
 /// All known kinds of objects.
 pub(super) const OBJECTS: &[KernelObject] = &[
@@ -182,7 +182,7 @@ pub(super) fn ordinary_probes(limits: &JobLimits) -> [(&'static str, EscapeProbe
         (
             "files_in_flight",
             EscapeProbe::InFlight(OPEN_FILES + 2 * super::probe::FILES_OF_MESSAGE),
-            files::OTHER,
+            open_files::OTHER,
         ),
         ("inotify_watches", EscapeProbe::Watches(limits.file_watches() + 1), FILE_WATCH),
     ]
@@ -412,7 +412,7 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
                 &[ProgramStep::Hold],
             ]
             .concat(),
-            size: files::OTHER,
+            size: open_files::OTHER,
         },
         row("inotify_queues", &[], 294, &[0], more(limits.event_queues()), EVENT_QUEUE),
         one("fanotify", &[call_step(300, &[0, 0])]),

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{Dir, Mode, OFlags, openat};
 use truing_core::sandbox::SandboxLimit;
 
-use super::files::{self, FEW_PIPES};
+use super::open_files::{self, FEW_PIPES};
 use super::{SandboxJob, SandboxLevel, smaps};
 use crate::verify::usage;
 
@@ -183,7 +183,7 @@ impl JobWatcher {
             .read_proc("self/smaps_rollup")
             .is_some_and(|summary| smaps::parse_summary(&summary).is_some());
         watch.shared_before = watch.shared_of_machine();
-        watch.min_kernel_memory = watch.kernel_of_machine().unwrap_or([u64::MAX; 2]);
+        watch.min_kernel_memory = watch.machine_kernel_memory().unwrap_or([u64::MAX; 2]);
         Ok(watch)
     }
 
@@ -209,7 +209,7 @@ impl JobWatcher {
         let sum = |of: fn(&ProcessStatus) -> u64| processes.values().map(of).sum::<u64>();
         let counted = file_system.saturating_add(segments);
         let hidden = self.shared_of_machine().saturating_sub(self.shared_before).saturating_sub(counted);
-        let pipe = files::most_of_a_pipe(self.level);
+        let pipe = open_files::max_pipe_bytes(self.level);
         let files = sum(|process| process.files).saturating_mul(pipe);
         let cheap = sum(|process| process.tables + process.max_own_memory()).saturating_add(counted);
         let memory = if cheap.saturating_add(files) <= self.limits.memory && hidden <= self.limits.memory {
@@ -223,7 +223,7 @@ impl JobWatcher {
         // Kernel objects of unknown size. They count as the job's if two conditions hold: the machine's
         // total grew by more than the job's memory limit, and the job's visible resources can account for
         // it.
-        let now = self.kernel_of_machine();
+        let now = self.machine_kernel_memory();
         let mut kernel = 0;
         for (least, now) in self.min_kernel_memory.iter_mut().zip(now.into_iter().flatten()) {
             *least = now.min(*least);
@@ -246,8 +246,11 @@ impl JobWatcher {
     ) -> u64 {
         let (mut pipes, mut others, mut unread) = (BTreeSet::new(), 0_u64, 0_u64);
         for (pid, process) in processes {
-            let open =
-                if budget.is_spent() { None } else { self.read_open_files(*pid, files::read_open_files) };
+            let open = if budget.is_spent() {
+                None
+            } else {
+                self.read_open_files(*pid, open_files::read_open_files)
+            };
             match open {
                 Some(open) => {
                     pipes.extend(open.pipes);
@@ -257,7 +260,7 @@ impl JobWatcher {
             }
         }
         let pipes = unread.saturating_add(pipes.len() as u64).saturating_sub(FEW_PIPES);
-        pipes.saturating_mul(pipe).saturating_add(others.saturating_mul(files::OTHER))
+        pipes.saturating_mul(pipe).saturating_add(others.saturating_mul(open_files::OTHER))
     }
 
     /// Uses the sums of whole processes first, and single mappings only if the sums do not decide. Memory
@@ -355,7 +358,7 @@ impl JobWatcher {
         while let Some(pid) = next.pop() {
             // It may have ended since.
             let Some(status) = self.read_process_file(pid, "status", None) else { continue };
-            let files = self.read_open_files(pid, files::count_files).unwrap_or(0);
+            let files = self.read_open_files(pid, open_files::count_files).unwrap_or(0);
             if all.insert(pid, ProcessStatus { files, ..parse_process(&status) }).is_none() {
                 next.extend(self.children(pid));
             }

@@ -10,10 +10,10 @@ use super::{
     ConfigProblem, ConfigValue, ConfigValueError, FileOwner, LayerBuilder, ValueKind, truncate_name, value,
 };
 use crate::value::instructions;
-use crate::value::tiers::{self, RuleEntryError};
+use crate::value::tiers::{self, TableEntryError};
 
 /// A reader of one entry of a list of tables. It gets the entry's place and the owner of the file.
-type EntryReader<T> = fn(&DeTable<'_>, &str, RuleOwner) -> Result<T, Vec<RuleEntryError>>;
+type EntryReader<T> = fn(&DeTable<'_>, &str, RuleOwner) -> Result<T, Vec<TableEntryError>>;
 
 impl LayerBuilder<'_> {
     /// Reads a list of places of secrets.
@@ -43,13 +43,13 @@ impl LayerBuilder<'_> {
     }
 
     /// Reads rules for the tier of reviews; returns `None` if a problem of one of them is already recorded.
-    pub(super) fn read_tiers(
+    pub(super) fn read_tier_rules(
         &mut self,
         path: &[&str],
         tables: &[Spanned<DeValue<'_>>],
     ) -> Result<Option<ConfigValue>, ConfigValueError> {
-        tiers::refuse_many(tables.len())?;
-        let rules = self.read_entries(path, tables, tiers::no_tiers(), tiers::rule_in_toml)?;
+        tiers::refuse_too_many(tables.len())?;
+        let rules = self.read_entries(path, tables, tiers::tier_list_form(), tiers::rule_in_toml)?;
         Ok(rules.map(ConfigValue::Tiers))
     }
 
@@ -59,8 +59,8 @@ impl LayerBuilder<'_> {
         path: &[&str],
         tables: &[Spanned<DeValue<'_>>],
     ) -> Result<Option<ConfigValue>, ConfigValueError> {
-        instructions::refuse_many(tables.len())?;
-        let form = instructions::no_instructions();
+        instructions::refuse_too_many(tables.len())?;
+        let form = instructions::instruction_list_form();
         let all = self.read_entries(path, tables, form, instructions::instruction_in_toml)?;
         Ok(all.map(ConfigValue::Instructions))
     }
@@ -87,7 +87,7 @@ impl LayerBuilder<'_> {
             match read(table, &place, owner) {
                 Ok(entry) => entries.push(entry),
                 Err(faults) => {
-                    for RuleEntryError { key, wrong } in faults {
+                    for TableEntryError { key, wrong } in faults {
                         let of_key = key.as_ref().and_then(|key| {
                             table
                                 .iter()

@@ -41,7 +41,7 @@ fn plain(name: &str) -> ToolConfig {
         format: None,
         paths: None,
         condition: ToolCondition::Changed,
-        exit: None,
+        success_exit_codes: None,
         timeout: Duration::from_secs(300),
         scope: ToolScope::Lines,
     }
@@ -50,7 +50,7 @@ fn plain(name: &str) -> ToolConfig {
 #[test]
 fn no_tool_runs_unless_somebody_says_so() {
     let config = operator("").unwrap();
-    assert_eq!((config.review.tools, config.tools.as_slice()), (ToolSelection::Off, &[][..]));
+    assert_eq!((config.review.tools, config.linters.as_slice()), (ToolSelection::Off, &[][..]));
     assert_eq!(operator("[review]\ntools = \"auto\"").unwrap().review.tools, ToolSelection::Auto);
     let flag = KeyFlag { name: "--tools", key: "review.tools", values: vec!["auto".into()] };
     let config = Config::resolve(&Environment::default(), None, &[flag]).unwrap();
@@ -66,34 +66,34 @@ fn a_tool_is_one_of_a_list_or_a_section_of_its_name() {
         ..plain("ruff")
     };
     let listed = operator(RUFF).unwrap();
-    assert_eq!(listed.tools, [whole]);
+    assert_eq!(listed.linters, [whole]);
     let by_name = RUFF.replace("[[tool]]\nname = \"ruff\"", "[tool.ruff]");
-    assert_eq!(operator(&by_name).unwrap().tools, listed.tools);
+    assert_eq!(operator(&by_name).unwrap().linters, listed.linters);
     let origin = |config: &Config, key: &str| {
         config.settings().find(|(path, _)| path == key).map(|(_, setting)| setting.origin.to_string())
     };
     assert_eq!(origin(&listed, "tool.ruff.format").as_deref(), Some("truing.toml:4"));
     let inline = operator("tool = [{ name = \"mypy\", when = \"never\" }, { name = \"eslint\" }]").unwrap();
     assert_eq!(
-        inline.tools,
+        inline.linters,
         [plain("eslint"), ToolConfig { condition: ToolCondition::Never, ..plain("mypy") }]
     );
 }
 
 #[test]
 fn of_a_known_tool_nothing_has_to_be_said_and_all_may_be() {
-    assert_eq!(operator("[tool.ruff]\n[tool.\"go vet\"]").unwrap().tools, [plain("go vet"), plain("ruff")]);
+    assert_eq!(operator("[tool.ruff]\n[tool.\"go vet\"]").unwrap().linters, [plain("go vet"), plain("ruff")]);
     let text = "[[tool]]\nname = \"golangci-lint\"\nwhen = \"always\"\nexit = [0, 1, 0x1, 7]\ntimeout \
          = \"1h\"\nscope = \"files\"\n";
     let own = ToolConfig {
         condition: ToolCondition::Always,
-        exit: Some(vec![0, 1, 7]),
+        success_exit_codes: Some(vec![0, 1, 7]),
         timeout: Duration::from_secs(3600),
         scope: ToolScope::Files,
         ..plain("golangci-lint")
     };
-    assert_eq!(operator(text).unwrap().tools, [own]);
-    assert_eq!(operator("tool.ruff.format = \"SARIF\"").unwrap().tools[0].format.as_deref(), Some("sarif"));
+    assert_eq!(operator(text).unwrap().linters, [own]);
+    assert_eq!(operator("tool.ruff.format = \"SARIF\"").unwrap().linters[0].format.as_deref(), Some("sarif"));
 }
 
 #[test]
@@ -107,11 +107,11 @@ fn variables_configure_tools_by_their_names() {
     let config = Config::resolve(&Environment::new(given, "/here"), None, &[]).unwrap();
     assert_eq!(config.review.tools, ToolSelection::Auto);
     let expected = [
-        ToolConfig { exit: Some(vec![0, 2]), ..plain("go vet") },
+        ToolConfig { success_exit_codes: Some(vec![0, 2]), ..plain("go vet") },
         ToolConfig { condition: ToolCondition::Never, ..plain("golangci-lint") },
         ToolConfig { command: Some(words("/opt/ruff {files}")), ..plain("ruff") },
     ];
-    assert_eq!(config.tools, expected);
+    assert_eq!(config.linters, expected);
     let (_, exit) = config.settings().find(|(path, _)| path == "tool.go vet.exit").unwrap();
     assert_eq!((exit.value.to_string(), exit.value.to_json()), ("[0, 2]".into(), serde_json::json!([0, 2])));
 }
@@ -185,7 +185,7 @@ fn a_tool_that_is_not_known_says_its_command_and_its_format() {
     hint: set both, such as `command = ["lint", "{files}"]` and `format = "sarif"`; only known tools need neither: `actionlint`, `…`
     "#);
     let whole = "[[tool]]\nname = \"mine\"\ncommand = [\"bin/mine\", \"bin/x\"]\nformat = \"sarif\"\n";
-    let mine = &operator(whole).unwrap().tools[0];
+    let mine = &operator(whole).unwrap().linters[0];
     assert_eq!(mine.command, Some(words("/etc/truing/bin/mine bin/x")));
     let empty = told(operator("[tool.ruff]\npaths = []"));
     assert!(empty.contains("truing.toml:2: `tool.ruff.paths` must hold at least one glob"), "{empty}");
@@ -196,7 +196,7 @@ fn a_repository_configures_tools_where_the_operator_allows_it() {
     let own = format!("{RUFF}\n[[tool]]\nname = \"mypy\"\n\n[review]\ntools = \"auto\"\n");
     let refused = repository("[tool.ruff]\nscope = \"files\"", &own).unwrap();
     assert_eq!(refused.review.tools, ToolSelection::Off);
-    assert_eq!(refused.tools, [ToolConfig { scope: ToolScope::Files, ..plain("ruff") }]);
+    assert_eq!(refused.linters, [ToolConfig { scope: ToolScope::Files, ..plain("ruff") }]);
     let not_used = [
         "review.tools",
         "tool.mypy",
@@ -210,7 +210,7 @@ fn a_repository_configures_tools_where_the_operator_allows_it() {
     let allowed = repository(allowing, &own).unwrap();
     assert!(allowed.denied_repository_keys().is_empty());
     assert_eq!(allowed.review.tools, ToolSelection::Auto);
-    let [mypy, ruff] = allowed.tools.as_slice() else { panic!("{:?}", allowed.tools) };
+    let [mypy, ruff] = allowed.linters.as_slice() else { panic!("{:?}", allowed.linters) };
     assert_eq!((mypy, ruff.condition), (&plain("mypy"), ToolCondition::Never));
     assert_eq!((ruff.format.as_deref(), ruff.scope), (Some("ruff-json"), ToolScope::Lines));
     let shown = allowed.settings().filter(|(path, _)| path.starts_with("tool.")).count();
@@ -221,7 +221,7 @@ fn a_repository_configures_tools_where_the_operator_allows_it() {
 fn what_a_repository_says_of_tools_is_checked_and_its_programs_are_in_its_tree() {
     let allowing = "[verify]\nfrom_repository = true\n";
     let eslint = "[tool.eslint]\ncommand = [\"node_modules/.bin/eslint\", \"{files}\"]\n";
-    let command = repository(allowing, eslint).unwrap().tools[0].command.clone();
+    let command = repository(allowing, eslint).unwrap().linters[0].command.clone();
     assert_eq!(command, Some(words("node_modules/.bin/eslint {files}")));
     let text = "[[tool]]\nname = \"Mine\"\n[[tool]]\ncommand = [\"x\"]\n";
     let told_of = told(repository("", text));
@@ -256,7 +256,7 @@ fn every_known_tool_can_be_named() {
         assert!(NamedSection::Tool.may_be(name) && pattern.is_match(name), "{name}");
         let variable = format!("{}__WHEN", keys::variable_name(&format!("tool.{name}")));
         let given = Environment::new([(variable, "never")], "/");
-        assert_eq!(Config::resolve(&given, None, &[]).unwrap().tools[0].name, *name);
+        assert_eq!(Config::resolve(&given, None, &[]).unwrap().linters[0].name, *name);
     }
     for wrong in ["", "Ruff", "go lint", "-x", "a.b", "a/b", "1a"] {
         assert!(!NamedSection::Tool.may_be(wrong) && !pattern.is_match(wrong), "{wrong}");

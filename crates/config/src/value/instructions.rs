@@ -5,7 +5,7 @@ use toml::de::DeTable;
 use truing_core::instruction::{PathInstruction, PathInstructions};
 use truing_core::tier::RuleOwner;
 
-use super::tiers::{RuleEntryError, bad_globs, fields_of};
+use super::tiers::{TableEntryError, bad_globs, fields_of};
 use super::{ConfigValueError, requirement_error};
 
 /// Maximum number of instructions of one file.
@@ -14,13 +14,13 @@ const MAX_INSTRUCTIONS: usize = 20;
 const MAX_TEXT_BYTES: usize = 4 << 10;
 
 /// Returns the required form of the list.
-pub(crate) fn no_instructions() -> &'static str {
+pub(crate) fn instruction_list_form() -> &'static str {
     "be a list of tables such as { paths = [\"src/db/**\"], text = \"Each query has a limit.\" }, in a \
      variable as JSON"
 }
 
 /// Refuses a list of more than [`MAX_INSTRUCTIONS`].
-pub(crate) fn refuse_many(count: usize) -> Result<(), ConfigValueError> {
+pub(crate) fn refuse_too_many(count: usize) -> Result<(), ConfigValueError> {
     if count > MAX_INSTRUCTIONS {
         Err(requirement_error(format_args!("have at most {MAX_INSTRUCTIONS} instructions, not {count}")))
     } else {
@@ -36,20 +36,20 @@ pub(crate) fn instruction_in_toml(
     table: &DeTable<'_>,
     at: &str,
     owner: RuleOwner,
-) -> Result<PathInstruction, Vec<RuleEntryError>> {
+) -> Result<PathInstruction, Vec<TableEntryError>> {
     parse_instruction(&fields_of(table), at, owner)
 }
 
 /// Reads the instructions of a variable, as JSON.
 pub(super) fn instructions_in_text(text: &str) -> Result<Vec<PathInstruction>, ConfigValueError> {
     let tables: Vec<Map<String, Json>> =
-        serde_json::from_str(text).map_err(|_| requirement_error(no_instructions()))?;
-    refuse_many(tables.len())?;
+        serde_json::from_str(text).map_err(|_| requirement_error(instruction_list_form()))?;
+    refuse_too_many(tables.len())?;
     let all = (1_usize..).zip(&tables).map(|(number, fields)| {
         let found =
             parse_instruction(fields, &format!("review.instructions, entry {number}"), RuleOwner::Operator);
         found.map_err(|faults| {
-            faults.into_iter().next().map_or(requirement_error(no_instructions()), |fault| fault.wrong)
+            faults.into_iter().next().map_or(requirement_error(instruction_list_form()), |fault| fault.wrong)
         })
     });
     all.collect()
@@ -59,7 +59,7 @@ fn parse_instruction(
     fields: &Map<String, Json>,
     at: &str,
     owner: RuleOwner,
-) -> Result<PathInstruction, Vec<RuleEntryError>> {
+) -> Result<PathInstruction, Vec<TableEntryError>> {
     let mut faults = Vec::new();
     let (mut repos, mut paths, mut text) = (Vec::new(), Vec::new(), None);
     for (name, value) in fields {
@@ -82,7 +82,7 @@ fn parse_instruction(
                 "not be set; an instruction has `paths`, `text` and, in the operator's file, `repos`",
             )),
         };
-        faults.extend(read.err().map(|wrong| RuleEntryError { key: Some(name.clone()), wrong }));
+        faults.extend(read.err().map(|wrong| TableEntryError { key: Some(name.clone()), wrong }));
     }
     match text {
         Some(text) if faults.is_empty() && !paths.is_empty() => {
@@ -90,7 +90,7 @@ fn parse_instruction(
         }
         Some(_) | None => {
             if faults.is_empty() {
-                faults.push(RuleEntryError {
+                faults.push(TableEntryError {
                     key: None,
                     wrong: requirement_error("have `paths` and a `text`"),
                 });

@@ -10,7 +10,7 @@ use super::{ConfigValue, ConfigValueError, ValueKind, requirement_error};
 const LAST_CODE: i32 = 255;
 
 /// Returns a format by its name, in any letter case.
-pub(super) fn format_of_output(text: &str) -> Result<ConfigValue, ConfigValueError> {
+pub(super) fn parse_output_format(text: &str) -> Result<ConfigValue, ConfigValueError> {
     match linter_output_format(text) {
         Some(format) => Ok(ConfigValue::Name(format.to_owned())),
         None => Err(requirement_error(format_args!(
@@ -21,7 +21,7 @@ pub(super) fn format_of_output(text: &str) -> Result<ConfigValue, ConfigValueErr
 }
 
 /// Reads the exit codes of a file.
-pub(super) fn codes_in_toml(value: &DeValue<'_>) -> Result<ConfigValue, ConfigValueError> {
+pub(super) fn exit_codes_from_toml(value: &DeValue<'_>) -> Result<ConfigValue, ConfigValueError> {
     let code = |item: &Spanned<DeValue<'_>>| {
         let number = item.get_ref().as_integer()?;
         i32::from_str_radix(number.as_str(), number.radix()).ok()

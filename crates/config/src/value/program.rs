@@ -33,7 +33,7 @@ pub(crate) fn is_relative_program(kind: ValueKind, text: &str) -> bool {
     name.contains('/') && !name.starts_with('/')
 }
 
-pub(super) fn no_command() -> String {
+pub(super) fn command_requirement() -> String {
     format!("be a command as a list of words, such as {}", ValueKind::Command.sample())
 }
 
@@ -41,14 +41,14 @@ pub(super) fn no_command() -> String {
 /// unchanged.
 pub(super) fn parse_command(words: Vec<&str>, folder: &Path) -> Result<ConfigValue, ConfigValueError> {
     if words.concat().contains('\0') {
-        return Err(requirement_error(no_command()));
+        return Err(requirement_error(command_requirement()));
     }
     let Some((name, rest)) = words.split_first() else { return Ok(ConfigValue::List(Vec::new())) };
-    let name = parse_program(name, folder).map_err(|_| requirement_error(no_command()))?;
+    let name = parse_program(name, folder).map_err(|_| requirement_error(command_requirement()))?;
     Ok(ConfigValue::List(std::iter::once(name).chain(rest.iter().map(|word| (*word).to_owned())).collect()))
 }
 
-pub(super) fn no_commands() -> String {
+pub(super) fn commands_requirement() -> String {
     format!("be a list of commands, each a list of words, such as {}", ValueKind::Commands.sample())
 }
 
@@ -61,6 +61,6 @@ pub(super) fn parse_commands(all: Vec<Vec<&str>>) -> Result<ConfigValue, ConfigV
         true => Ok(ConfigValue::Commands(
             all.into_iter().map(|words| words.into_iter().map(str::to_owned).collect()).collect(),
         )),
-        false => Err(requirement_error(no_commands())),
+        false => Err(requirement_error(commands_requirement())),
     }
 }

@@ -26,18 +26,18 @@ const MAX_RULES: usize = 100;
 const MAX_REASON_CHARS: usize = 200;
 
 /// A fault of a rule, with the name of the key that has it.
-pub(crate) struct RuleEntryError {
+pub(crate) struct TableEntryError {
     pub(crate) key: Option<String>,
     pub(crate) wrong: ConfigValueError,
 }
 
 /// Returns the required form of the list.
-pub(crate) fn no_tiers() -> &'static str {
+pub(crate) fn tier_list_form() -> &'static str {
     "be a list of tables such as { repos = [\"acme/*\"], tier = \"rules\" }, in a variable as JSON"
 }
 
 /// Refuses a list of more than [`MAX_RULES`] rules.
-pub(crate) fn refuse_many(count: usize) -> Result<(), ConfigValueError> {
+pub(crate) fn refuse_too_many(count: usize) -> Result<(), ConfigValueError> {
     if count > MAX_RULES {
         Err(requirement_error(format_args!("have at most {MAX_RULES} rules, not {count}")))
     } else {
@@ -53,7 +53,7 @@ pub(crate) fn rule_in_toml(
     table: &DeTable<'_>,
     at: &str,
     owner: RuleOwner,
-) -> Result<TierRule, Vec<RuleEntryError>> {
+) -> Result<TierRule, Vec<TableEntryError>> {
     parse_rule(&fields_of(table), at, owner)
 }
 
@@ -65,13 +65,13 @@ pub(super) fn fields_of(table: &DeTable<'_>) -> Map<String, Json> {
 /// Reads the rules of a variable, as JSON.
 pub(super) fn rules_in_text(text: &str) -> Result<Vec<TierRule>, ConfigValueError> {
     let tables: Vec<Map<String, Json>> =
-        serde_json::from_str(text).map_err(|_| requirement_error(no_tiers()))?;
-    refuse_many(tables.len())?;
+        serde_json::from_str(text).map_err(|_| requirement_error(tier_list_form()))?;
+    refuse_too_many(tables.len())?;
     let mut rules = Vec::new();
     for (number, fields) in (1_usize..).zip(&tables) {
         let found = parse_rule(fields, &format!("review.for, rule {number}"), RuleOwner::Operator);
         rules.push(found.map_err(|faults| {
-            faults.into_iter().next().map_or(requirement_error(no_tiers()), |fault| fault.wrong)
+            faults.into_iter().next().map_or(requirement_error(tier_list_form()), |fault| fault.wrong)
         })?);
     }
     Ok(rules)
@@ -81,7 +81,7 @@ fn parse_rule(
     fields: &Map<String, Json>,
     at: &str,
     owner: RuleOwner,
-) -> Result<TierRule, Vec<RuleEntryError>> {
+) -> Result<TierRule, Vec<TableEntryError>> {
     let mut faults = Vec::new();
     let mut condition = Map::new();
     let (mut tier, mut max_tier, mut reason) = (None, None, None);
@@ -109,12 +109,12 @@ fn parse_rule(
                 |fault| Err(requirement_error(fault)),
             ),
         };
-        faults.extend(read.err().map(|wrong| RuleEntryError { key: Some(name.clone()), wrong }));
+        faults.extend(read.err().map(|wrong| TableEntryError { key: Some(name.clone()), wrong }));
     }
     let condition =
         serde_json::from_value::<TierCondition>(Json::Object(condition)).unwrap_or_else(|error| {
             // Without a fault, an empty condition would match all pull requests.
-            faults.push(RuleEntryError {
+            faults.push(TableEntryError {
                 key: None,
                 wrong: requirement_error(format_args!("be a rule: {error}")),
             });
@@ -124,17 +124,17 @@ fn parse_rule(
         && max_tier < tier
     {
         let wrong = requirement_error(format_args!("be `{}` or more, as `tier` is", tier.as_str()));
-        faults.push(RuleEntryError { key: Some("most".to_owned()), wrong });
+        faults.push(TableEntryError { key: Some("most".to_owned()), wrong });
     }
     if let (Some(over), Some(up_to)) = (condition.lines_over, condition.lines_up_to)
         && over >= up_to
     {
         let wrong = requirement_error(format_args!("be more than `lines_over`, which is {over}"));
-        faults.push(RuleEntryError { key: Some("lines_up_to".to_owned()), wrong });
+        faults.push(TableEntryError { key: Some("lines_up_to".to_owned()), wrong });
     }
     let Some(tier) = tier else {
         if faults.is_empty() {
-            faults.push(RuleEntryError {
+            faults.push(TableEntryError {
                 key: None,
                 wrong: requirement_error(format_args!("have a `tier`: {}", tier_words())),
             });

@@ -21,14 +21,14 @@ pub struct AuditScopeDigest(String);
 
 impl AuditScopeDigest {
     /// Returns the digest for a change from this base that is audited with these looks and dismissals.
-    pub fn new(base: &Sha, looks: &str, dismissals: &[Dismissal]) -> Self {
+    pub fn new(base: &Sha, gate_identity: &str, dismissals: &[Dismissal]) -> Self {
         let dismissed: BTreeSet<&str> = dismissals
             .iter()
             .filter(|dismissal| !dismissal.withdrawn)
             .map(|dismissal| dismissal.finding.as_str())
             .collect();
         let mut digest = Sha256::new();
-        let parts = [DOMAIN, base.as_str().as_bytes(), looks.as_bytes()];
+        let parts = [DOMAIN, base.as_str().as_bytes(), gate_identity.as_bytes()];
         // Each part is preceded by its length. Different lists of parts therefore never yield the same
         // bytes.
         for part in parts.into_iter().chain(dismissed.into_iter().map(str::as_bytes)) {

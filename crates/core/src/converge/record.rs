@@ -143,7 +143,7 @@ impl run::RunDetail for ConvergeDetail {
     /// Returns the furthest step reached; for an audit-only run, the audit is the last.
     fn furthest_step(&self, steps: &[StepCost<ConvergeStep>]) -> ConvergeStep {
         let next = if self.state.audits_only { ConvergeStep::Audit } else { self.state.next.step() };
-        steps.iter().map(|step| step.id).fold(next, ConvergeStep::max)
+        steps.iter().map(|step| step.step).fold(next, ConvergeStep::max)
     }
 }
 

@@ -134,7 +134,7 @@ pub trait ForgeWrite: Send + Sync {
     async fn find_effect(&self, effect: &Effect) -> Result<Option<EffectOutcome>, ForgeError>;
 
     /// Returns how long a newly created item may stay invisible at the forge after its response was lost.
-    fn settle_time(&self) -> TimeSpan;
+    fn visibility_delay(&self) -> TimeSpan;
 
     /// Returns the reason why this forge does not support effects of this kind; `None` if it does. The
     /// caller asks this first: an unsupported effect is neither announced nor listed.

@@ -96,6 +96,6 @@ pub trait ForgeRead: Send + Sync {
     /// Returns the maximum text length of a pull request, issue or comment without its marker, in UTF-16
     /// units. Longer texts are refused.
     fn max_body_length(&self) -> usize {
-        self.publish_limits().body
+        self.publish_limits().max_body_length
     }
 }

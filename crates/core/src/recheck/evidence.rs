@@ -79,7 +79,7 @@ pub(super) fn find_replaced_lines<'a, T: Fn(&RepoPath) -> Option<String>>(
 
 /// Returns the quoted lines of a verdict if they are new and show a fix of the finding; `outcome` is the
 /// present place of its lines.
-pub(super) fn new_evidence<T: Fn(&RepoPath) -> Option<String>>(
+pub(super) fn find_new_evidence<T: Fn(&RepoPath) -> Option<String>>(
     verdict: &RecheckVerdict,
     finding: &Finding,
     outcome: &FollowOutcome,
@@ -120,7 +120,7 @@ pub(super) fn new_evidence<T: Fn(&RepoPath) -> Option<String>>(
     };
     let was = FileComparison::new(seen, &page);
     let is_new = |one: &&&CodeStatement| {
-        let was_there = seen.marks.has(one.text_hash) || is_near(one) && was.is_same_statement(one);
+        let was_there = seen.marks.has(one.text_hash) || is_near(one) && was.is_reformatted(one);
         one.has_words && !was_there && !is_of_another(one)
     };
     let beside = || {
@@ -171,7 +171,7 @@ pub(super) fn has_new_content(quoted: (u32, u32), finding: &Finding, file: &Comp
     let was = FileComparison::new(seen, file);
     let is_told = |one: &CodeStatement| one.touches(quoted);
     let is_known = |one: &CodeStatement| seen.marks.has(one.text_hash);
-    let is_new = |one: &CodeStatement| is_told(one) && !is_known(one) && !was.is_same_statement(one);
+    let is_new = |one: &CodeStatement| is_told(one) && !is_known(one) && !was.is_reformatted(one);
     // A statement between these two was removed.
     let is_gone_between = |above: &CodeStatement, below: &CodeStatement| {
         (is_told(above) || is_told(below))
@@ -188,26 +188,26 @@ pub(super) fn has_new_content(quoted: (u32, u32), finding: &Finding, file: &Comp
 struct FileComparison<'a> {
     snapshot: &'a ChangeSnapshot,
     nearby_tokens: TokenSequence,
-    page: &'a ComparedFile,
+    file: &'a ComparedFile,
 }
 
 impl<'a> FileComparison<'a> {
     fn new(snapshot: &'a ChangeSnapshot, page: &'a ComparedFile) -> Self {
-        Self { snapshot, nearby_tokens: TokenSequence::from_code(&snapshot.near), page }
+        Self { snapshot, nearby_tokens: TokenSequence::from_code(&snapshot.near), file: page }
     }
 
     /// Returns true if a formatter only broke or joined the statement: the same text was there before,
     /// between the same words.
-    fn is_same_statement(&self, statement: &CodeStatement) -> bool {
-        let tokens = self.page.code().tokens_between(statement.first, statement.last);
+    fn is_reformatted(&self, statement: &CodeStatement) -> bool {
+        let tokens = self.file.code().tokens_between(statement.first, statement.last);
         !self.snapshot.marks.has(statement.text_hash) && self.nearby_tokens.contains_run(tokens)
     }
 
     /// Returns true if two statements are adjacent now and were not before.
     fn is_new_pair(&self, above: &CodeStatement, below: &CodeStatement) -> bool {
         !self.snapshot.marks.has(below.pair_hash)
-            && !self.is_same_statement(above)
-            && !self.is_same_statement(below)
+            && !self.is_reformatted(above)
+            && !self.is_reformatted(below)
     }
 }
 

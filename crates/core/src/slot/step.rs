@@ -2,7 +2,7 @@
 
 use super::note::{SlotHistoryEntry, SlotRefusal};
 use super::{
-    ConvergeRequest, EventStorm, HoldReason, LoopKind, Slot, SlotLimits, SlotState, UnservedEvents,
+    ConvergeRequest, EventStorm, HoldReason, LoopKind, PendingEventTimes, Slot, SlotLimits, SlotState,
     WaitReason,
 };
 use crate::id::{FencingToken, UnixMillis};
@@ -128,7 +128,7 @@ impl Slot {
                 Some(SlotHistoryEntry::Manual("dropped"))
             }
             SlotCommand::Tidy => match slot.storm {
-                Some(storm) if slot.state == SlotState::Idle && storm.ends <= now => {
+                Some(storm) if slot.state == SlotState::Idle && storm.end <= now => {
                     slot.storm = None;
                     None
                 }
@@ -157,17 +157,17 @@ impl Slot {
         if loop_kind == LoopKind::Review {
             self.extend_storm(limits, now);
         }
-        self.add_pending(loop_kind, UnservedEvents::new(now));
+        self.add_pending(loop_kind, PendingEventTimes::new(now));
         match self.state {
-            SlotState::Leased { .. } | SlotState::Held { why: HoldReason::Paused } => None,
-            SlotState::Waiting { why, .. } => {
+            SlotState::Leased { .. } | SlotState::Held { reason: HoldReason::Paused } => None,
+            SlotState::Waiting { reason: why, .. } => {
                 if Self::is_movable_by_events(why) {
                     self.wait_for_pending(limits, now);
                 }
                 None // one line of history for the first event, not for each of a storm
             }
             SlotState::Idle
-            | SlotState::Held { why: HoldReason::Parked | HoldReason::Draft | HoldReason::Cancelled } => {
+            | SlotState::Held { reason: HoldReason::Parked | HoldReason::Draft | HoldReason::Cancelled } => {
                 self.attempts = 0;
                 self.wait_for_pending(limits, now);
                 self.waiting_note()
@@ -178,17 +178,17 @@ impl Slot {
     /// Adds an event to the storm, or begins a new storm with it.
     fn extend_storm(&mut self, limits: &SlotLimits, now: UnixMillis) {
         let storm = match self.storm {
-            Some(storm) if now < storm.ends => EventStorm { last: storm.last.max(now), ..storm },
-            Some(_) | None => EventStorm { start: now, last: now, ends: now, computed: 0 },
+            Some(storm) if now < storm.end => EventStorm { last: storm.last.max(now), ..storm },
+            Some(_) | None => EventStorm { start: now, last: now, end: now, review_count: 0 },
         };
         let ends = (storm.last + limits.quiet).min(storm.start + limits.storm_max);
-        self.storm = Some(EventStorm { ends, ..storm });
+        self.storm = Some(EventStorm { end: ends, ..storm });
     }
 
     /// Returns true if a converge run is in progress or requested.
     fn has_converge_work(&self) -> bool {
-        let is_leased = matches!(self.state, SlotState::Leased { of: LoopKind::Converge, .. });
-        is_leased || self.owner == Some(LoopKind::Converge) || self.pending.converge.is_some()
+        let is_leased = matches!(self.state, SlotState::Leased { loop_kind: LoopKind::Converge, .. });
+        is_leased || self.active_loop == Some(LoopKind::Converge) || self.pending.converge.is_some()
     }
 
     fn request_audit(
@@ -200,7 +200,7 @@ impl Slot {
             return Err(SlotRefusal::Converging);
         }
         self.request(LoopKind::Converge, limits, now);
-        self.wish = Some(ConvergeRequest::Audit);
+        self.converge_request = Some(ConvergeRequest::Audit);
         Ok(SlotHistoryEntry::Asked(LoopKind::Converge))
     }
 
@@ -210,13 +210,13 @@ impl Slot {
         if !self.has_converge_work() {
             return Err(SlotRefusal::Nothing);
         }
-        let is_leased = matches!(self.state, SlotState::Leased { of: LoopKind::Converge, .. });
-        if is_leased || self.owner == Some(LoopKind::Converge) {
-            self.wish = Some(ConvergeRequest::Stop);
+        let is_leased = matches!(self.state, SlotState::Leased { loop_kind: LoopKind::Converge, .. });
+        if is_leased || self.active_loop == Some(LoopKind::Converge) {
+            self.converge_request = Some(ConvergeRequest::Stop);
             self.cancel_stopped_wait(now);
         } else {
-            (self.pending.converge, self.wish) = (None, None);
-            if matches!(self.state, SlotState::Waiting { why, .. } if Self::is_movable_by_events(why)) {
+            (self.pending.converge, self.converge_request) = (None, None);
+            if matches!(self.state, SlotState::Waiting { reason, .. } if Self::is_movable_by_events(reason)) {
                 self.wait_for_pending(limits, now);
             }
         }
@@ -225,8 +225,9 @@ impl Slot {
 
     /// Cancels the wait of a run that is to be stopped.
     fn cancel_stopped_wait(&mut self, now: UnixMillis) {
-        let is_stopped = self.wish == Some(ConvergeRequest::Stop) && self.owner == Some(LoopKind::Converge);
-        if let (true, SlotState::Waiting { at, why }) = (is_stopped, &mut self.state) {
+        let is_stopped = self.converge_request == Some(ConvergeRequest::Stop)
+            && self.active_loop == Some(LoopKind::Converge);
+        if let (true, SlotState::Waiting { at, reason: why }) = (is_stopped, &mut self.state) {
             (*at, *why) = (now.min(*at), WaitReason::Step);
         }
     }
@@ -238,15 +239,18 @@ impl Slot {
         now: UnixMillis,
     ) -> Option<SlotHistoryEntry> {
         if loop_kind == LoopKind::Converge {
-            self.wish = None; // what people say last is what they want
+            self.converge_request = None; // what people say last is what they want
         }
-        self.add_pending(loop_kind, UnservedEvents { asked: Some(now), ..UnservedEvents::new(now) });
+        self.add_pending(
+            loop_kind,
+            PendingEventTimes { requested_at: Some(now), ..PendingEventTimes::new(now) },
+        );
         let blocked = match &mut self.state {
-            SlotState::Leased { pausing, .. } => {
+            SlotState::Leased { pause_requested: pausing, .. } => {
                 *pausing = false; // what people say last is what they want
                 true
             }
-            SlotState::Waiting { .. } => self.owner.is_some_and(|owner| owner != loop_kind),
+            SlotState::Waiting { .. } => self.active_loop.is_some_and(|owner| owner != loop_kind),
             SlotState::Idle | SlotState::Held { .. } => false,
         };
         if !blocked {
@@ -264,15 +268,21 @@ impl Slot {
             }
             SlotState::Leased { deadline, .. } => return Err(SlotRefusal::Leased(deadline)),
         }
-        let of = self.owner.unwrap_or_else(|| self.next_loop(limits, now));
+        let of = self.active_loop.unwrap_or_else(|| self.next_loop(limits, now));
         let serving = self.pending.events_mut(of).take();
-        if of == LoopKind::Review && serving.is_some_and(|unserved| unserved.asked.is_some()) {
+        if of == LoopKind::Review && serving.is_some_and(|unserved| unserved.requested_at.is_some()) {
             self.storm = None;
             self.extend_storm(limits, now);
         }
         let token = FencingToken(self.version.0);
-        self.owner = Some(of);
-        self.state = SlotState::Leased { token, deadline: now + limits.lease, of, serving, pausing: false };
+        self.active_loop = Some(of);
+        self.state = SlotState::Leased {
+            token,
+            deadline: now + limits.lease,
+            loop_kind: of,
+            claimed_events: serving,
+            pause_requested: false,
+        };
         Ok(SlotHistoryEntry::Leased(of, token))
     }
 
@@ -298,12 +308,12 @@ impl Slot {
         now: UnixMillis,
     ) -> Result<SlotHistoryEntry, SlotRefusal> {
         self.lease_of_token(token)?;
-        if self.storm.is_none_or(|storm| storm.ends <= now && storm.computed >= 2) {
+        if self.storm.is_none_or(|storm| storm.end <= now && storm.review_count >= 2) {
             self.extend_storm(limits, now);
         }
         Ok(SlotHistoryEntry::Computed(self.storm.as_mut().map_or(1, |storm| {
-            storm.computed = storm.computed.saturating_add(1);
-            storm.computed
+            storm.review_count = storm.review_count.saturating_add(1);
+            storm.review_count
         })))
     }
 
@@ -317,7 +327,7 @@ impl Slot {
         let (of, serving) = self.lease_of_token(token)?;
         match outcome {
             StepOutcome::Idle | StepOutcome::Again => {
-                self.owner = None;
+                self.active_loop = None;
                 self.attempts = 0;
                 self.wait_for_pending(limits, now);
                 if outcome == StepOutcome::Again {
@@ -325,7 +335,7 @@ impl Slot {
                 }
             }
             StepOutcome::DueAt(at, why) => {
-                self.owner = why.keeps_owner().then_some(of);
+                self.active_loop = why.keeps_owner().then_some(of);
                 match why {
                     WaitReason::Settling
                     | WaitReason::RateLimit
@@ -338,13 +348,13 @@ impl Slot {
                     | WaitReason::Step => self.attempts = 0,
                 }
                 self.restore_pending(of, serving);
-                self.state = SlotState::Waiting { at, why };
-                if self.owner.is_none() && self.has_other_request(of) {
+                self.state = SlotState::Waiting { at, reason: why };
+                if self.active_loop.is_none() && self.has_other_request(of) {
                     self.wait_for_pending(limits, now);
                 }
             }
             StepOutcome::Held(why) => {
-                self.owner = None;
+                self.active_loop = None;
                 self.attempts = 0;
                 let happened = self.pending.for_loop(of).is_some() || self.has_other_request(of);
                 match why {
@@ -356,12 +366,12 @@ impl Slot {
                 if happened {
                     self.wait_for_pending(limits, now);
                 } else {
-                    self.state = SlotState::Held { why };
+                    self.state = SlotState::Held { reason: why };
                 }
             }
         }
-        if self.owner.is_none() && of == LoopKind::Converge {
-            self.wish = None;
+        if self.active_loop.is_none() && of == LoopKind::Converge {
+            self.converge_request = None;
         }
         // The comment that reports the stop cannot be created before the forge shows the last write.
         if !matches!(outcome, StepOutcome::DueAt(_, WaitReason::Settling)) {
@@ -378,40 +388,40 @@ impl Slot {
         limits: &SlotLimits,
         now: UnixMillis,
     ) -> SlotHistoryEntry {
-        if let SlotState::Leased { of, serving, .. } = self.state {
+        if let SlotState::Leased { loop_kind: of, claimed_events: serving, .. } = self.state {
             self.restore_pending(of, serving);
-            self.owner = Some(of).filter(|of| of.spans_several_leases());
+            self.active_loop = Some(of).filter(|of| of.spans_several_leases());
         }
         self.attempts = self.attempts.saturating_add(1);
         if self.attempts >= limits.attempts {
-            self.state = SlotState::Held { why: HoldReason::Parked };
+            self.state = SlotState::Held { reason: HoldReason::Parked };
             return SlotHistoryEntry::Parked(self.attempts);
         }
         let retry = limits.retry_at(&self.key, self.attempts, now);
         let at = not_before.map_or(retry, |instant| instant.max(retry));
-        self.state = SlotState::Waiting { at, why: WaitReason::Backoff };
+        self.state = SlotState::Waiting { at, reason: WaitReason::Backoff };
         self.cancel_stopped_wait(now);
         SlotHistoryEntry::Failed(self.attempts, at)
     }
 
     fn return_lease(&mut self, now: UnixMillis) -> SlotHistoryEntry {
-        if let SlotState::Leased { of, serving, .. } = self.state {
+        if let SlotState::Leased { loop_kind: of, claimed_events: serving, .. } = self.state {
             self.restore_pending(of, serving);
-            self.owner = Some(of); // the same loop goes on where its run stopped
-            self.state = SlotState::Waiting { at: now, why: of.natural_wait() };
+            self.active_loop = Some(of); // the same loop goes on where its run stopped
+            self.state = SlotState::Waiting { at: now, reason: of.default_wait_reason() };
         }
         SlotHistoryEntry::Returned
     }
 
     fn pause(&mut self) -> SlotHistoryEntry {
         match &mut self.state {
-            SlotState::Leased { pausing, .. } => {
+            SlotState::Leased { pause_requested: pausing, .. } => {
                 *pausing = true;
                 SlotHistoryEntry::Manual("paused, once its step has ended,")
             }
             SlotState::Idle | SlotState::Waiting { .. } | SlotState::Held { .. } => {
-                self.owner = None;
-                self.state = SlotState::Held { why: HoldReason::Paused };
+                self.active_loop = None;
+                self.state = SlotState::Held { reason: HoldReason::Paused };
                 SlotHistoryEntry::Manual("paused")
             }
         }
@@ -419,28 +429,28 @@ impl Slot {
 
     /// Holds a slot that was to be paused after the lease in `before`. Pending events stay pending.
     fn apply_pending_pause(&mut self, before: &Self) {
-        let pausing = matches!(before.state, SlotState::Leased { pausing: true, .. });
+        let pausing = matches!(before.state, SlotState::Leased { pause_requested: true, .. });
         if pausing && self.token().is_none() {
-            self.owner = None;
-            self.state = SlotState::Held { why: HoldReason::Paused };
+            self.active_loop = None;
+            self.state = SlotState::Held { reason: HoldReason::Paused };
         }
     }
 
     fn resume(&mut self, limits: &SlotLimits, now: UnixMillis) -> Result<SlotHistoryEntry, SlotRefusal> {
         match &mut self.state {
-            SlotState::Held { why: HoldReason::Paused } => {
+            SlotState::Held { reason: HoldReason::Paused } => {
                 self.attempts = 0;
                 self.wait_for_pending(limits, now);
                 Ok(SlotHistoryEntry::Manual("resumed"))
             }
-            SlotState::Leased { pausing: pausing @ true, .. } => {
+            SlotState::Leased { pause_requested: pausing @ true, .. } => {
                 *pausing = false;
                 Ok(SlotHistoryEntry::Manual("resumed"))
             }
             SlotState::Idle
             | SlotState::Waiting { .. }
-            | SlotState::Leased { pausing: false, .. }
-            | SlotState::Held { why: HoldReason::Parked | HoldReason::Draft | HoldReason::Cancelled } => {
+            | SlotState::Leased { pause_requested: false, .. }
+            | SlotState::Held { reason: HoldReason::Parked | HoldReason::Draft | HoldReason::Cancelled } => {
                 Err(SlotRefusal::Nothing)
             }
         }
@@ -448,19 +458,26 @@ impl Slot {
 
     fn retry(&mut self, now: UnixMillis) -> Result<SlotHistoryEntry, SlotRefusal> {
         self.reclaim_overdue_lease(now)?;
-        let of = self.owner.unwrap_or_else(|| self.default_loop());
+        let of = self.active_loop.unwrap_or_else(|| self.default_loop());
         if self.pending.is_empty() {
-            self.add_pending(of, UnservedEvents::new(now));
+            self.add_pending(of, PendingEventTimes::new(now));
         }
         self.attempts = 0;
-        self.state = SlotState::Waiting { at: now, why: of.natural_wait() };
+        self.state = SlotState::Waiting { at: now, reason: of.default_wait_reason() };
         Ok(SlotHistoryEntry::Manual("retried"))
     }
 
     /// Returns the loop and the events of the lease that `token` holds.
-    fn lease_of_token(&self, token: FencingToken) -> Result<(LoopKind, Option<UnservedEvents>), SlotRefusal> {
+    fn lease_of_token(
+        &self,
+        token: FencingToken,
+    ) -> Result<(LoopKind, Option<PendingEventTimes>), SlotRefusal> {
         match self.state {
-            SlotState::Leased { token: current, of, serving, .. } if current == token => Ok((of, serving)),
+            SlotState::Leased { token: current, loop_kind: of, claimed_events: serving, .. }
+                if current == token =>
+            {
+                Ok((of, serving))
+            }
             SlotState::Leased { .. }
             | SlotState::Idle
             | SlotState::Waiting { .. }
@@ -472,7 +489,7 @@ impl Slot {
     fn reclaim_overdue_lease(&mut self, now: UnixMillis) -> Result<(), SlotRefusal> {
         match self.state {
             SlotState::Leased { deadline, .. } if deadline > now => Err(SlotRefusal::Leased(deadline)),
-            SlotState::Leased { of, serving, .. } => {
+            SlotState::Leased { loop_kind: of, claimed_events: serving, .. } => {
                 self.restore_pending(of, serving);
                 Ok(())
             }
@@ -480,19 +497,20 @@ impl Slot {
         }
     }
 
-    fn add_pending(&mut self, loop_kind: LoopKind, events: UnservedEvents) {
+    fn add_pending(&mut self, loop_kind: LoopKind, events: PendingEventTimes) {
         let pending = self.pending.events_mut(loop_kind);
         *pending = Some(pending.map_or(events, |earlier| earlier.merge_with(events)));
     }
 
     /// Returns true if a user has requested another loop meanwhile.
     fn has_other_request(&self, loop_kind: LoopKind) -> bool {
-        let is_asked =
-            |other: &LoopKind| self.pending.for_loop(*other).is_some_and(|pending| pending.asked.is_some());
+        let is_asked = |other: &LoopKind| {
+            self.pending.for_loop(*other).is_some_and(|pending| pending.requested_at.is_some())
+        };
         LoopKind::ALL.iter().any(|other| *other != loop_kind && is_asked(other))
     }
 
-    fn restore_pending(&mut self, loop_kind: LoopKind, serving: Option<UnservedEvents>) {
+    fn restore_pending(&mut self, loop_kind: LoopKind, serving: Option<PendingEventTimes>) {
         if let Some(unserved) = serving {
             self.add_pending(loop_kind, unserved);
         }
@@ -502,7 +520,7 @@ impl Slot {
     fn wait_for_pending(&mut self, limits: &SlotLimits, now: UnixMillis) {
         let due =
             LoopKind::ALL.iter().filter_map(|of| self.due_time(*of, limits, now)).min_by_key(|(at, _)| *at);
-        self.state = due.map_or(SlotState::Idle, |(at, reason)| SlotState::Waiting { at, why: reason });
+        self.state = due.map_or(SlotState::Idle, |(at, reason)| SlotState::Waiting { at, reason: reason });
     }
 
     /// Returns the time at which a loop's pending events are due, by the rules of the storm.
@@ -513,13 +531,13 @@ impl Slot {
         now: UnixMillis,
     ) -> Option<(UnixMillis, WaitReason)> {
         let unserved = self.pending.for_loop(loop_kind)?;
-        if let Some(asked) = unserved.asked {
+        if let Some(asked) = unserved.requested_at {
             return Some((asked, WaitReason::Debounce));
         }
         Some(match (loop_kind, self.storm) {
-            (LoopKind::Converge | LoopKind::Sync, _) => (unserved.first, loop_kind.natural_wait()),
-            (LoopKind::Review, Some(storm)) if storm.computed > 0 && now < storm.ends => {
-                (storm.ends, WaitReason::Storm)
+            (LoopKind::Converge | LoopKind::Sync, _) => (unserved.first, loop_kind.default_wait_reason()),
+            (LoopKind::Review, Some(storm)) if storm.review_count > 0 && now < storm.end => {
+                (storm.end, WaitReason::Storm)
             }
             (LoopKind::Review, Some(_) | None) => {
                 let paused = unserved.last + limits.debounce;
@@ -557,13 +575,13 @@ impl Slot {
 
     fn waiting_note(&self) -> Option<SlotHistoryEntry> {
         match self.state {
-            SlotState::Waiting { at, why } => Some(SlotHistoryEntry::Marked(at, why)),
+            SlotState::Waiting { at, reason: why } => Some(SlotHistoryEntry::Marked(at, why)),
             SlotState::Idle | SlotState::Leased { .. } | SlotState::Held { .. } => None,
         }
     }
 
     fn drop_ended_storm(&mut self, now: UnixMillis) {
-        if self.state == SlotState::Idle && self.storm.is_some_and(|storm| storm.ends <= now) {
+        if self.state == SlotState::Idle && self.storm.is_some_and(|storm| storm.end <= now) {
             self.storm = None;
         }
     }

@@ -91,7 +91,8 @@ pub struct ReleaseClassification {
     /// Verdict on each changed function; empty if there was no credible answer.
     pub functions: Vec<FunctionJudgement>,
     /// Reason for the missing answer.
-    pub in_vain: Option<String>,
+    #[serde(rename = "in_vain")]
+    pub no_answer_reason: Option<String>,
 }
 
 /// Returns the functions that a model has to examine. Returns the reason instead if a model cannot decide: a
@@ -153,13 +154,13 @@ pub fn check_completeness<'a>(
 impl ReleaseClassification {
     /// Creates a classification without an answer, for this reason.
     pub fn without_answer(reason: impl Into<String>) -> Self {
-        Self { functions: Vec::new(), in_vain: Some(reason.into()) }
+        Self { functions: Vec::new(), no_answer_reason: Some(reason.into()) }
     }
 
     /// Returns the verdict on the release. It is `bump` if any function needs a port, and `ask` if any is
     /// ambiguous. It is `relax` only if every function asked about is answered and needs nothing.
     pub fn verdict(&self, asked: &[MirroredFunction]) -> SyncVerdict {
-        let is_whole = self.in_vain.is_none()
+        let is_whole = self.no_answer_reason.is_none()
             && !asked.is_empty()
             && check_completeness(asked, self.functions.iter().map(|one| &one.function)).is_ok();
         let has = |verdict: MigrationVerdict| self.functions.iter().any(|one| one.verdict == verdict);
@@ -191,7 +192,7 @@ impl ReleaseClassification {
             SyncVerdict::Bump => {
                 format!("{beside}: a model found that {} has to be ported", of(MigrationVerdict::Port))
             }
-            SyncVerdict::Ask | SyncVerdict::Skip => match &self.in_vain {
+            SyncVerdict::Ask | SyncVerdict::Skip => match &self.no_answer_reason {
                 Some(why) => format!("{beside}, and a model could not decide: {why}"),
                 None => format!("{beside}, and a model cannot decide on {}", of(MigrationVerdict::Ambiguous)),
             },
@@ -221,7 +222,7 @@ mod tests {
 
     fn verdict(functions: Vec<FunctionJudgement>) -> SyncVerdict {
         let asked = [function("f"), function("g")];
-        ReleaseClassification { functions, in_vain: None }.verdict(&asked)
+        ReleaseClassification { functions, no_answer_reason: None }.verdict(&asked)
     }
 
     #[test]
@@ -245,7 +246,7 @@ mod tests {
             assert_eq!(verdict(answered.clone()), SyncVerdict::Ask, "{answered:?}");
         }
         let whole = vec![judgement("f", NoPort), judgement("g", NoPort)];
-        let broken = ReleaseClassification { functions: whole, in_vain: Some("it died".into()) };
+        let broken = ReleaseClassification { functions: whole, no_answer_reason: Some("it died".into()) };
         assert_eq!(broken.verdict(&[function("f"), function("g")]), SyncVerdict::Ask);
         assert_eq!(
             ReleaseClassification::default().verdict(&[]),

@@ -13,10 +13,10 @@ use truing_core::publish::{
 };
 
 const BOUNDS: PublishLimits = PublishLimits {
-    settle: TimeSpan::seconds(30),
-    body: 2_000,
-    batch: 3,
-    suggestions: true,
+    settle_delay: TimeSpan::seconds(30),
+    max_body_length: 2_000,
+    max_batch_size: 3,
+    offers_suggestions: true,
     follows_head: false,
 };
 
@@ -31,7 +31,16 @@ fn place() -> CodeLocation {
 fn row(item: CommentSubject, body: &str) -> DesiredComment {
     let place = (item != CommentSubject::Summary).then(|| (AnchorKind::Inline, place()));
     let (suggestion, is_proposed, resolved, retraction, comment) = (None, false, false, None, None);
-    DesiredComment { item, place, body: body.into(), suggestion, is_proposed, resolved, retraction, comment }
+    DesiredComment {
+        subject: item,
+        place,
+        body: body.into(),
+        suggestion,
+        falls_back_to_code_block: is_proposed,
+        resolved,
+        retraction,
+        comment,
+    }
 }
 
 fn thread(comment: &str, state: ThreadState) -> ForgeThread {
@@ -42,13 +51,13 @@ fn observed_comment(id: &str, item: CommentSubject, body: &str, created: i64) ->
     let thread = (item != CommentSubject::Summary).then(|| thread(id, ThreadState::Open));
     ObservedComment {
         id: CommentId::new(id),
-        item,
+        subject: item,
         body: body.into(),
         line: None,
         thread,
         has_replies: false,
         created: UnixMillis(created),
-        hold: CommentRights::Ours,
+        rights: CommentRights::Ours,
     }
 }
 
@@ -69,7 +78,7 @@ fn an_empty_pull_request_gets_one_summary_and_one_review() {
     let desired = [row(CommentSubject::Summary, "sum"), row(finding("a"), "A"), row(finding("b"), "B")];
     let expected = vec![
         PublishStep::CreateSummary { body: "sum".into() },
-        PublishStep::CreateReview { items: vec![finding("a"), finding("b")] },
+        PublishStep::CreateReview { subjects: vec![finding("a"), finding("b")] },
     ];
     assert_eq!(steps(plan_publish(&desired, &[], &[], &BOUNDS, UnixMillis(0))), expected);
 }
@@ -77,13 +86,13 @@ fn an_empty_pull_request_gets_one_summary_and_one_review() {
 #[test]
 fn a_create_without_an_answer_is_waited_for_then_adopted_or_made_again() {
     let desired = [row(finding("a"), "A")];
-    let pending = [UnconfirmedComment { item: finding("a"), at: UnixMillis(1_000) }];
+    let pending = [UnconfirmedComment { subject: finding("a"), at: UnixMillis(1_000) }];
     let ask = |observed: &[ObservedComment], now| plan_publish(&desired, observed, &pending, &BOUNDS, now);
     assert_eq!(ask(&[], UnixMillis(2_000)), PublishPlan::Settling { until: UnixMillis(31_000) });
     let visible = [observed_comment("1", finding("a"), "A", 1_500)];
-    let adopted = vec![PublishStep::Adopt { item: finding("a"), comment: CommentId::new("1") }];
+    let adopted = vec![PublishStep::Adopt { subject: finding("a"), comment: CommentId::new("1") }];
     assert_eq!(steps(ask(&visible, UnixMillis(2_000))), adopted, "no need to wait for what is there");
-    let again = vec![PublishStep::CreateReview { items: vec![finding("a")] }];
+    let again = vec![PublishStep::CreateReview { subjects: vec![finding("a")] }];
     assert_eq!(steps(ask(&[], UnixMillis(31_000))), again);
 }
 
@@ -99,8 +108,8 @@ fn only_exact_duplicates_without_replies_are_deleted_and_the_oldest_is_kept() {
         observed_comment("4", finding("a"), "B", 40),
     ];
     let expected = vec![
-        PublishStep::Adopt { item: finding("a"), comment: CommentId::new("1") },
-        PublishStep::Delete { comment: CommentId::new("3"), item: finding("a") },
+        PublishStep::Adopt { subject: finding("a"), comment: CommentId::new("1") },
+        PublishStep::Delete { comment: CommentId::new("3"), subject: finding("a") },
     ];
     assert_eq!(steps(plan_publish(&desired, &observed, &[], &BOUNDS, UnixMillis(0))), expected);
 }
@@ -113,7 +122,8 @@ fn a_comment_that_a_person_deleted_is_left_alone() {
 
 #[test]
 fn what_is_retracted_is_deleted_unless_somebody_answered_or_it_is_not_ours_to_delete() {
-    let delete = |comment: &str| PublishStep::Delete { comment: CommentId::new(comment), item: finding("a") };
+    let delete =
+        |comment: &str| PublishStep::Delete { comment: CommentId::new(comment), subject: finding("a") };
     let row = |retraction| DesiredComment {
         resolved: true,
         retraction: Some(retraction),
@@ -125,7 +135,7 @@ fn what_is_retracted_is_deleted_unless_somebody_answered_or_it_is_not_ours_to_de
     };
     let plain = observed_comment("1", finding("a"), "A", 1);
     let answered = ObservedComment { has_replies: true, ..plain.clone() };
-    let foreign = ObservedComment { hold: CommentRights::Former, ..plain.clone() };
+    let foreign = ObservedComment { rights: CommentRights::FormerAccount, ..plain.clone() };
     assert_eq!(planned(RetractionScope::Unanswered, std::slice::from_ref(&plain)), [delete("1")]);
     let kept = vec![resolve_step("1", true), update("1", "a", "taken back")];
     assert_eq!(planned(RetractionScope::Unanswered, std::slice::from_ref(&answered)), kept);
@@ -141,7 +151,7 @@ fn resolve_step(comment: &str, resolved: bool) -> PublishStep {
 }
 
 fn update(comment: &str, item: &str, body: &str) -> PublishStep {
-    PublishStep::Update { comment: CommentId::new(comment), item: finding(item), body: body.into() }
+    PublishStep::Update { comment: CommentId::new(comment), subject: finding(item), body: body.into() }
 }
 
 /// What is done about a row whose comment is known, by the state of its thread and its text.
@@ -188,7 +198,7 @@ fn what_is_fixed_waits_for_a_thread_that_the_list_misses() {
 #[test]
 fn what_may_not_be_edited_shows_its_item_and_only_its_thread_is_resolved() {
     let foreign = |id, item, body| ObservedComment {
-        hold: CommentRights::UnknownKey,
+        rights: CommentRights::UnknownKey,
         ..observed_comment(id, finding(item), body, i64::from(id == "2"))
     };
     let rows = [
@@ -197,7 +207,7 @@ fn what_may_not_be_edited_shows_its_item_and_only_its_thread_is_resolved() {
         DesiredComment { resolved: true, ..row(finding("b"), "fixed") },
     ];
     let summary = ObservedComment {
-        hold: CommentRights::UnknownKey,
+        rights: CommentRights::UnknownKey,
         ..observed_comment("9", CommentSubject::Summary, "old sum", 0)
     };
     let observed =
@@ -216,7 +226,7 @@ fn what_may_not_be_edited_shows_its_item_and_only_its_thread_is_resolved() {
 #[test]
 fn a_summary_that_a_former_account_wrote_is_followed_by_one_of_ours() {
     let old = ObservedComment {
-        hold: CommentRights::Former,
+        rights: CommentRights::FormerAccount,
         ..observed_comment("1", CommentSubject::Summary, "old", 0)
     };
     let known = DesiredComment { comment: Some(CommentId::new("1")), ..row(CommentSubject::Summary, "sum") };
@@ -228,17 +238,21 @@ fn a_summary_that_a_former_account_wrote_is_followed_by_one_of_ours() {
     let ours = DesiredComment { comment: Some(CommentId::new("2")), ..row(CommentSubject::Summary, "sum") };
     let observed = [old, observed_comment("2", CommentSubject::Summary, "sum", 1)];
     assert_eq!(steps(plan_publish(&[ours], &observed, &[], &BOUNDS, UnixMillis(0))), [], "once");
-    let theirs =
-        ObservedComment { hold: CommentRights::Former, ..observed_comment("3", finding("a"), "A", 0) };
+    let theirs = ObservedComment {
+        rights: CommentRights::FormerAccount,
+        ..observed_comment("3", finding("a"), "A", 0)
+    };
     assert_eq!(steps(plan_publish(&[row(finding("a"), "B")], &[theirs], &[], &BOUNDS, UnixMillis(0))), []);
 }
 
 #[test]
 fn a_pending_comment_is_not_waited_for_where_another_account_shows_its_item() {
     let desired = [row(finding("a"), "A")];
-    let pending = [UnconfirmedComment { item: finding("a"), at: UnixMillis(0) }];
-    let observed =
-        [ObservedComment { hold: CommentRights::UnknownKey, ..observed_comment("1", finding("a"), "A", 1) }];
+    let pending = [UnconfirmedComment { subject: finding("a"), at: UnixMillis(0) }];
+    let observed = [ObservedComment {
+        rights: CommentRights::UnknownKey,
+        ..observed_comment("1", finding("a"), "A", 1)
+    }];
     assert_eq!(steps(plan_publish(&desired, &observed, &pending, &BOUNDS, UnixMillis(1))), []);
 }
 
@@ -263,7 +277,7 @@ fn a_finding_without_a_place_is_told_in_the_summary() {
 fn a_body_over_the_limit_is_cut_and_what_was_posted_is_not_posted_again() {
     let long = row(finding("a"), &"A line of text.\n".repeat(500));
     let posted = long.new_body(&BOUNDS);
-    assert!(units(&posted) <= BOUNDS.body && posted.contains("truncated"), "{}", posted.len());
+    assert!(units(&posted) <= BOUNDS.max_body_length && posted.contains("truncated"), "{}", posted.len());
     let there = [observed_comment("1", finding("a"), &posted, 1)];
     let known = [DesiredComment { comment: Some(CommentId::new("1")), ..long }];
     assert_eq!(steps(plan_publish(&known, &there, &[], &BOUNDS, UnixMillis(0))), []);
@@ -275,7 +289,7 @@ fn more_comments_than_a_call_takes_are_more_calls() {
     let made = steps(plan_publish(&desired, &[], &[], &BOUNDS, UnixMillis(0)));
     let sizes: Vec<usize> = made
         .iter()
-        .map(|step| if let PublishStep::CreateReview { items } = step { items.len() } else { 0 })
+        .map(|step| if let PublishStep::CreateReview { subjects: items } = step { items.len() } else { 0 })
         .collect();
     assert_eq!(sizes, [3, 3, 1]);
 }
@@ -293,22 +307,25 @@ fn a_suggestion_is_made_with_a_comment_on_its_lines_only() {
         assert_eq!(DesiredComment { place: Some((kind, place())), ..inline.clone() }.new_body(&BOUNDS), "A");
     }
     assert_eq!(DesiredComment { resolved: true, ..inline.clone() }.new_body(&BOUNDS), "A");
-    assert_eq!(inline.new_body(&PublishLimits { suggestions: false, ..BOUNDS }), "A");
+    assert_eq!(inline.new_body(&PublishLimits { offers_suggestions: false, ..BOUNDS }), "A");
     assert_eq!(
         row_with_suggestion("/approve").new_body(&BOUNDS),
         "A",
         "what cannot be shown as it is stays prose"
     );
-    let proposed = DesiredComment { is_proposed: true, ..row_with_suggestion("x = '```'") };
+    let proposed = DesiredComment { falls_back_to_code_block: true, ..row_with_suggestion("x = '```'") };
     assert_eq!(proposed.new_body(&BOUNDS), "A\n\n````suggestion\nx = '```'\n````");
     let text = "A\n\nProposed replacement of these lines:\n\n````\nx = '```'\n````";
-    let without = PublishLimits { suggestions: false, ..BOUNDS };
+    let without = PublishLimits { offers_suggestions: false, ..BOUNDS };
     assert_eq!(proposed.new_body(&without), text, "where no forge offers it, it is code alone");
     let posted = observed_comment("1", finding("a"), text, 1);
     let known = [DesiredComment { comment: Some(CommentId::new("1")), ..proposed }];
     assert_eq!(steps(plan_publish(&known, &[posted], &[], &without, UnixMillis(0))), []);
     let long = DesiredComment { body: "A line.\n".repeat(500), ..inline }.new_body(&BOUNDS);
-    assert!(long.ends_with("_\n\n```suggestion\nx = 1\n```") && units(&long) <= BOUNDS.body, "never cut");
+    assert!(
+        long.ends_with("_\n\n```suggestion\nx = 1\n```") && units(&long) <= BOUNDS.max_body_length,
+        "never cut"
+    );
 }
 
 #[test]
@@ -340,7 +357,7 @@ fn findings_without_a_comment_are_listed_as_far_as_there_is_room_and_the_rest_is
     desired.extend((0..100).map(unplaced));
     let made = steps(plan_publish(&desired, &[], &[], &BOUNDS, UnixMillis(0)));
     let [PublishStep::CreateSummary { body }] = made.as_slice() else { panic!("{made:?}") };
-    assert!(units(body) <= BOUNDS.body && body.contains("truncated"), "{body}");
+    assert!(units(body) <= BOUNDS.max_body_length && body.contains("truncated"), "{body}");
     let listed = body.matches("- **P1: It** at line 1 of `` `@team/x`<b>.py ``").count();
     assert!(listed > 5 && body.ends_with(&format!("- and {} more", 100 - listed)), "{body}");
 }
@@ -378,10 +395,10 @@ proptest! {
                 };
                 let known = match step {
                     PublishStep::CreateSummary { body } => vec![(CommentSubject::Summary, create(&CommentSubject::Summary, &body))],
-                    PublishStep::CreateReview { items } => {
-                        items.iter().map(|item| (item.clone(), create(item, "text"))).collect()
+                    PublishStep::CreateReview { subjects } => {
+                        subjects.iter().map(|item| (item.clone(), create(item, "text"))).collect()
                     }
-                    PublishStep::Adopt { item, comment } => vec![(item, comment)],
+                    PublishStep::Adopt { subject, comment } => vec![(subject, comment)],
                     PublishStep::Update { comment, body, .. } => {
                         forge.values_mut().filter(|seen| seen.id == comment).for_each(|seen| seen.body = body.clone());
                         vec![]
@@ -393,13 +410,13 @@ proptest! {
                     PublishStep::SetResolved { .. } | PublishStep::CreateFileComment { .. } => vec![],
                 };
                 for (item, comment) in known {
-                    desired.iter_mut().filter(|row| row.item == item).for_each(|row| row.comment = Some(comment.clone()));
+                    desired.iter_mut().filter(|row| row.subject == item).for_each(|row| row.comment = Some(comment.clone()));
                 }
             }
         }
         let observed: Vec<ObservedComment> = forge.values().cloned().collect();
         for row in &desired {
-            let right = observed.iter().filter(|seen| seen.item == row.item && seen.body == row.body);
+            let right = observed.iter().filter(|seen| seen.subject == row.subject && seen.body == row.body);
             prop_assert_eq!(right.count(), 1, "{:?}", row);
         }
         let rest = steps(plan_publish(&desired, &observed, &[], &BOUNDS, UnixMillis(0)));
@@ -416,9 +433,9 @@ fn where_comments_land_on_the_head_one_on_another_line_is_made_again() {
     let planned = |desired: &[DesiredComment], seen: &ObservedComment, bounds| {
         steps(plan_publish(desired, std::slice::from_ref(seen), &[], bounds, UnixMillis(99_000)))
     };
-    let adopted = PublishStep::Adopt { item: finding("a"), comment: CommentId::new("1") };
-    let deleted = PublishStep::Delete { comment: CommentId::new("1"), item: finding("a") };
-    let again = PublishStep::CreateReview { items: vec![finding("a")] };
+    let adopted = PublishStep::Adopt { subject: finding("a"), comment: CommentId::new("1") };
+    let deleted = PublishStep::Delete { comment: CommentId::new("1"), subject: finding("a") };
+    let again = PublishStep::CreateReview { subjects: vec![finding("a")] };
     assert_eq!(planned(&desired, &at(line + 1), &bounds), [deleted, again]);
     // On its line, or where the call names the commit, it is the one.
     assert_eq!(planned(&desired, &at(line), &bounds), std::slice::from_ref(&adopted));

@@ -5,8 +5,8 @@ mod schedules;
 
 use truing_core::id::{FencingToken, SlotKey, SlotVersion, UnixMillis};
 use truing_core::slot::{
-    ConvergeRequest, HoldReason, LoopKind, Slot, SlotCommand, SlotLimits, SlotRefusal, SlotState,
-    StepOutcome, UnservedEvents, WaitReason,
+    ConvergeRequest, HoldReason, LoopKind, PendingEventTimes, Slot, SlotCommand, SlotLimits, SlotRefusal,
+    SlotState, StepOutcome, WaitReason,
 };
 
 /// Keeps the slot of [`schedules`] in memory, as a store would.
@@ -39,7 +39,13 @@ impl SlotUnderTest {
 
 fn leased() -> SlotState {
     let (token, deadline) = (FencingToken(9), UnixMillis(60_000));
-    SlotState::Leased { token, deadline, of: LoopKind::Review, serving: None, pausing: false }
+    SlotState::Leased {
+        token,
+        deadline,
+        loop_kind: LoopKind::Review,
+        claimed_events: None,
+        pause_requested: false,
+    }
 }
 
 fn slot_in(state: SlotState) -> Slot {
@@ -57,7 +63,7 @@ fn the_leading_review_waits_for_a_pause_but_not_for_ever() {
             .slot;
     }
     // Pushes every ten seconds never pause for 15 s: due two minutes after the first.
-    assert_eq!(slot.state, SlotState::Waiting { at: UnixMillis(120_000), why: WaitReason::Debounce });
+    assert_eq!(slot.state, SlotState::Waiting { at: UnixMillis(120_000), reason: WaitReason::Debounce });
 }
 
 #[test]
@@ -73,9 +79,9 @@ fn after_the_leading_review_the_rest_of_the_storm_is_one_trailing_review() {
     slot = event(&slot, 21_000);
     slot =
         slot.step(SlotCommand::Finish(token, StepOutcome::Idle), &limits, UnixMillis(22_000)).unwrap().slot;
-    assert_eq!(slot.state, SlotState::Waiting { at: UnixMillis(81_000), why: WaitReason::Storm });
+    assert_eq!(slot.state, SlotState::Waiting { at: UnixMillis(81_000), reason: WaitReason::Storm });
     slot = event(&slot, 70_000);
-    assert_eq!(slot.state, SlotState::Waiting { at: UnixMillis(130_000), why: WaitReason::Storm });
+    assert_eq!(slot.state, SlotState::Waiting { at: UnixMillis(130_000), reason: WaitReason::Storm });
 }
 
 #[test]
@@ -87,7 +93,7 @@ fn a_failed_publish_in_a_storm_does_not_make_room_for_a_third_review() {
     slot = slot.step(SlotCommand::Event(LoopKind::Review), &limits, UnixMillis(now)).unwrap().slot;
     now += 15_000;
     slot = slot.step(SlotCommand::Lease, &limits, UnixMillis(now)).unwrap().slot;
-    assert!(slot.may_compute(UnixMillis(now)));
+    assert!(slot.may_compute_review(UnixMillis(now)));
     slot = slot.step(SlotCommand::Computed(FencingToken(0)), &limits, UnixMillis(now)).unwrap().slot;
     slot = slot.step(SlotCommand::Fail(FencingToken(0), None), &limits, UnixMillis(now)).unwrap().slot;
     for _ in 0..2 {
@@ -95,31 +101,32 @@ fn a_failed_publish_in_a_storm_does_not_make_room_for_a_third_review() {
         slot = slot.step(SlotCommand::Event(LoopKind::Review), &limits, UnixMillis(now)).unwrap().slot;
     }
     slot = slot.step(SlotCommand::Lease, &limits, UnixMillis(now)).unwrap().slot;
-    assert!(!slot.may_compute(UnixMillis(now)), "only publishing is left until the storm has ended");
-    assert!(slot.may_compute(slot.storm.unwrap().ends));
+    assert!(!slot.may_compute_review(UnixMillis(now)), "only publishing is left until the storm has ended");
+    assert!(slot.may_compute_review(slot.storm.unwrap().end));
 }
 
 #[test]
 fn a_review_without_an_event_begins_a_storm() {
     let limits = SlotLimits::default();
-    let mut slot = slot_in(SlotState::Held { why: HoldReason::Parked });
+    let mut slot = slot_in(SlotState::Held { reason: HoldReason::Parked });
     slot = slot.step(SlotCommand::Retry, &limits, UnixMillis(0)).unwrap().slot;
     slot = slot.step(SlotCommand::Lease, &limits, UnixMillis(0)).unwrap().slot;
     slot = slot.step(SlotCommand::Computed(FencingToken(9)), &limits, UnixMillis(1)).unwrap().slot;
-    assert_eq!(slot.storm.map(|storm| storm.computed), Some(1));
-    assert!(!slot.may_compute(UnixMillis(2)));
+    assert_eq!(slot.storm.map(|storm| storm.review_count), Some(1));
+    assert!(!slot.may_compute_review(UnixMillis(2)));
 }
 
 #[test]
 fn what_a_person_asked_for_survives_a_lost_lease() {
     let limits = SlotLimits::default();
-    let asked = UnservedEvents { first: UnixMillis(0), last: UnixMillis(0), asked: Some(UnixMillis(0)) };
+    let asked =
+        PendingEventTimes { first: UnixMillis(0), last: UnixMillis(0), requested_at: Some(UnixMillis(0)) };
     let leased = SlotState::Leased {
         token: FencingToken(9),
         deadline: UnixMillis(60),
-        of: LoopKind::Review,
-        serving: Some(asked),
-        pausing: false,
+        loop_kind: LoopKind::Review,
+        claimed_events: Some(asked),
+        pause_requested: false,
     };
     for command in [
         SlotCommand::Expire,
@@ -134,13 +141,13 @@ fn what_a_person_asked_for_survives_a_lost_lease() {
 #[test]
 fn a_pause_during_a_lease_begins_when_it_ends_and_loses_nothing() {
     let limits = SlotLimits::default();
-    let event = UnservedEvents { first: UnixMillis(0), last: UnixMillis(0), asked: None };
+    let event = PendingEventTimes { first: UnixMillis(0), last: UnixMillis(0), requested_at: None };
     let leased = SlotState::Leased {
         token: FencingToken(9),
         deadline: UnixMillis(60),
-        of: LoopKind::Review,
-        serving: Some(event),
-        pausing: false,
+        loop_kind: LoopKind::Review,
+        claimed_events: Some(event),
+        pause_requested: false,
     };
     let paused = slot_in(leased).step(SlotCommand::Pause, &limits, UnixMillis(10)).unwrap().slot;
     assert_eq!(paused.state.to_string(), "leased (review), paused afterwards");
@@ -156,7 +163,7 @@ fn a_pause_during_a_lease_begins_when_it_ends_and_loses_nothing() {
         (SlotCommand::Restarted, Some(UnixMillis(0))),
     ] {
         let after = paused.step(command, &limits, UnixMillis(100)).unwrap().slot;
-        assert_eq!(after.state, SlotState::Held { why: HoldReason::Paused }, "{command:?}");
+        assert_eq!(after.state, SlotState::Held { reason: HoldReason::Paused }, "{command:?}");
         assert_eq!(after.pending.review.map(|unserved| unserved.first), pending, "{command:?}");
     }
     for command in [SlotCommand::Resume, SlotCommand::Request(LoopKind::Review)] {
@@ -172,7 +179,7 @@ fn a_pause_during_a_lease_begins_when_it_ends_and_loses_nothing() {
 #[test]
 fn the_last_allowed_attempt_parks_and_a_living_lease_does_not_expire() {
     let limits = SlotLimits { attempts: 3, ..SlotLimits::default() };
-    let mut slot = slot_in(SlotState::Waiting { at: UnixMillis(0), why: WaitReason::Debounce });
+    let mut slot = slot_in(SlotState::Waiting { at: UnixMillis(0), reason: WaitReason::Debounce });
     for attempt in 1..=3_u32 {
         let at = UnixMillis(i64::from(attempt) * 10_000_000);
         slot = slot.step(SlotCommand::Lease, &limits, at).unwrap().slot;
@@ -180,7 +187,7 @@ fn the_last_allowed_attempt_parks_and_a_living_lease_does_not_expire() {
         let early = slot.step(SlotCommand::Expire, &limits, UnixMillis(deadline.0 - 1));
         assert_eq!(early, Err(SlotRefusal::Leased(deadline)));
         slot = slot.step(SlotCommand::Expire, &limits, deadline).unwrap().slot;
-        let parked = slot.state == SlotState::Held { why: HoldReason::Parked };
+        let parked = slot.state == SlotState::Held { reason: HoldReason::Parked };
         assert_eq!((slot.attempts, parked), (attempt, attempt == 3));
     }
 }
@@ -204,7 +211,7 @@ fn an_event_during_a_lease_keeps_the_slot_from_being_held() {
 #[test]
 fn a_parked_slot_comes_back_with_a_new_event_and_a_clean_count() {
     let limits = SlotLimits::default();
-    let mut slot = Slot { attempts: 5, ..slot_in(SlotState::Held { why: HoldReason::Parked }) };
+    let mut slot = Slot { attempts: 5, ..slot_in(SlotState::Held { reason: HoldReason::Parked }) };
     slot = slot.step(SlotCommand::Event(LoopKind::Review), &limits, UnixMillis(5)).unwrap().slot;
     assert_eq!((slot.attempts, slot.state.to_string().as_str()), (0, "waiting (debounce)"));
 }
@@ -217,7 +224,7 @@ fn a_loop_of_several_steps_keeps_the_slot_between_them() {
     slot = slot.step(SlotCommand::Request(LoopKind::Converge), &limits, UnixMillis(1)).unwrap().slot;
     slot.version = SlotVersion(3);
     slot = slot.step(SlotCommand::Lease, &limits, UnixMillis(1)).unwrap().slot;
-    assert_eq!(slot.owner, Some(LoopKind::Converge));
+    assert_eq!(slot.active_loop, Some(LoopKind::Converge));
     let later = StepOutcome::DueAt(UnixMillis(500_000), WaitReason::Reviewer);
     slot = slot.step(SlotCommand::Finish(FencingToken(3), later), &limits, UnixMillis(2)).unwrap().slot;
     slot = slot.step(SlotCommand::Event(LoopKind::Review), &limits, UnixMillis(3)).unwrap().slot;
@@ -233,7 +240,7 @@ fn a_loop_of_several_steps_keeps_the_slot_between_them() {
         .unwrap()
         .slot;
     slot = slot.step(SlotCommand::Lease, &limits, UnixMillis(500_002)).unwrap().slot;
-    assert_eq!(slot.owner, Some(LoopKind::Review), "and runs once it is released");
+    assert_eq!(slot.active_loop, Some(LoopKind::Review), "and runs once it is released");
 }
 
 #[test]
@@ -252,7 +259,7 @@ fn what_is_asked_for_while_another_loop_has_the_lease_is_next_however_that_ends(
         slot = slot.step(SlotCommand::Finish(token, then), &limits, UnixMillis(9)).unwrap().slot;
         slot.version = SlotVersion(50);
         slot = slot.step(SlotCommand::Lease, &limits, UnixMillis(9)).unwrap().slot;
-        assert_eq!(slot.owner, Some(LoopKind::Converge), "{then:?}");
+        assert_eq!(slot.active_loop, Some(LoopKind::Converge), "{then:?}");
     }
 }
 
@@ -261,10 +268,10 @@ fn every_state_has_an_exit_and_a_wrong_token_is_refused_in_each() {
     let limits = SlotLimits::default();
     let mut states = vec![SlotState::Idle, leased()];
     for why in WaitReason::ALL {
-        states.push(SlotState::Waiting { at: UnixMillis(50), why });
+        states.push(SlotState::Waiting { at: UnixMillis(50), reason: why });
     }
     for why in [HoldReason::Parked, HoldReason::Paused, HoldReason::Draft, HoldReason::Cancelled] {
-        states.push(SlotState::Held { why });
+        states.push(SlotState::Held { reason: why });
     }
     for state in states {
         let slot = slot_in(state.clone());
@@ -274,7 +281,7 @@ fn every_state_has_an_exit_and_a_wrong_token_is_refused_in_each() {
             SlotState::Waiting { .. } => leaves(SlotCommand::Lease),
             SlotState::Leased { .. } => leaves(SlotCommand::Expire),
             SlotState::Idle => leaves(SlotCommand::Event(LoopKind::Review)),
-            SlotState::Held { why: HoldReason::Paused } => leaves(SlotCommand::Resume),
+            SlotState::Held { reason: HoldReason::Paused } => leaves(SlotCommand::Resume),
             SlotState::Held { .. } => leaves(SlotCommand::Event(LoopKind::Review)),
         };
         assert!(by_itself, "no exit from {state:?}");
@@ -311,7 +318,7 @@ fn a_run_that_is_stopped_ends_with_its_next_step_whatever_it_waits_for() {
     let asked = step(&none, SlotCommand::Request(LoopKind::Converge), 0);
     let forgotten = step(&asked, SlotCommand::Stop, 1);
     assert_eq!(
-        (forgotten.state, forgotten.wish, forgotten.pending.is_empty()),
+        (forgotten.state, forgotten.converge_request, forgotten.pending.is_empty()),
         (SlotState::Idle, None, true)
     );
 
@@ -330,23 +337,23 @@ fn a_run_that_is_stopped_ends_with_its_next_step_whatever_it_waits_for() {
     for stopped in
         [step(&waits(&leased, 2), SlotCommand::Stop, 3), waits(&step(&leased, SlotCommand::Stop, 2), 3)]
     {
-        assert_eq!(stopped.state, SlotState::Waiting { at: UnixMillis(3), why: WaitReason::Step });
+        assert_eq!(stopped.state, SlotState::Waiting { at: UnixMillis(3), reason: WaitReason::Step });
         let last = step(&stopped, SlotCommand::Lease, 3);
-        assert_eq!(last.wish, Some(ConvergeRequest::Stop));
+        assert_eq!(last.converge_request, Some(ConvergeRequest::Stop));
         let over = step(&last, SlotCommand::Finish(last.token().unwrap(), StepOutcome::Idle), 4);
-        assert_eq!((over.owner, over.wish), (None, None));
+        assert_eq!((over.active_loop, over.converge_request), (None, None));
     }
 
     // The comment that tells of it cannot be made yet.
     let last = step(&step(&waits(&leased, 2), SlotCommand::Stop, 3), SlotCommand::Lease, 3);
     let settles = StepOutcome::DueAt(UnixMillis(30_000), WaitReason::Settling);
     let early = step(&last, SlotCommand::Finish(last.token().unwrap(), settles), 4);
-    assert_eq!(early.state, SlotState::Waiting { at: UnixMillis(30_000), why: WaitReason::Settling });
-    assert_eq!(early.wish, Some(ConvergeRequest::Stop));
+    assert_eq!(early.state, SlotState::Waiting { at: UnixMillis(30_000), reason: WaitReason::Settling });
+    assert_eq!(early.converge_request, Some(ConvergeRequest::Stop));
 
     // Who asks for it again has the last word.
     let again = step(&step(&leased, SlotCommand::Stop, 2), SlotCommand::Request(LoopKind::Converge), 3);
-    assert_eq!(again.wish, None);
+    assert_eq!(again.converge_request, None);
 }
 
 #[test]
@@ -354,8 +361,11 @@ fn an_audit_is_asked_for_where_no_run_is_at_work() {
     let limits = SlotLimits::default();
     let slot = Slot { version: SlotVersion(1), ..Slot::new(SlotKey::new("pr/github/1/1")) };
     let asked = slot.step(SlotCommand::Audit, &limits, UnixMillis(0)).unwrap().slot;
-    assert_eq!((asked.wish, asked.pending.converge.is_some()), (Some(ConvergeRequest::Audit), true));
+    assert_eq!(
+        (asked.converge_request, asked.pending.converge.is_some()),
+        (Some(ConvergeRequest::Audit), true)
+    );
     assert_eq!(asked.step(SlotCommand::Audit, &limits, UnixMillis(1)), Err(SlotRefusal::Converging));
     let instead = asked.step(SlotCommand::Request(LoopKind::Converge), &limits, UnixMillis(1)).unwrap().slot;
-    assert_eq!(instead.wish, None, "the whole run is wanted now");
+    assert_eq!(instead.converge_request, None, "the whole run is wanted now");
 }

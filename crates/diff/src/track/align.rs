@@ -59,10 +59,10 @@ pub(super) struct LineAlignment {
 impl LineAlignment {
     /// Matches the lines. `pairs` are the indices of files that are one file on both sides.
     pub(super) fn new(old: &SideText<'_>, new: &SideText<'_>, pairs: &[(usize, usize)]) -> Self {
-        let mut alignment = Self { to: vec![None; old.len()], from: vec![None; new.len()] };
+        let mut alignment = Self { to: vec![None; old.line_count()], from: vec![None; new.line_count()] };
         let mut work =
             AlignmentBuilder { old, new, pairs: pairs.iter().copied().collect(), alignment: &mut alignment };
-        work.match_rare_words(0..old.len(), 0..new.len());
+        work.match_rare_words(0..old.line_count(), 0..new.line_count());
         work.match_equal_neighbours();
         for (old_file, new_file) in pairs {
             if let (Some(old_file), Some(new_file)) = (old.file(*old_file), new.file(*new_file)) {
@@ -192,10 +192,10 @@ impl AlignmentBuilder<'_, '_> {
 
     /// Step 2: matches equal lines next to matched lines.
     fn match_equal_neighbours(&mut self) {
-        for old in 0..self.old.len() {
+        for old in 0..self.old.line_count() {
             self.match_neighbour(old, |text, line| text.next_line(line));
         }
-        for old in (0..self.old.len()).rev() {
+        for old in (0..self.old.line_count()).rev() {
             self.match_neighbour(old, |text, line| text.previous_line(line));
         }
     }

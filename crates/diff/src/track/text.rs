@@ -42,7 +42,7 @@ struct SideLine<'a> {
     /// Text without blanks at both ends: indentation and line ends are ignored.
     text: &'a [u8],
     /// Number of the text.
-    number: u32,
+    text_id: u32,
     /// Index of the line's file.
     file: u32,
     has_words: bool,
@@ -91,7 +91,7 @@ impl<'a> SideText<'a> {
             let letters = text.iter().filter(|byte| byte.is_ascii_alphanumeric() || !byte.is_ascii());
             let has_words = letters.take(MIN_LETTERS).count() == MIN_LETTERS;
             let (number, file) = (interner.intern(text), u32::try_from(file).unwrap_or(u32::MAX));
-            self.lines.push(SideLine { text, number, file, has_words });
+            self.lines.push(SideLine { text, text_id: number, file, has_words });
             rest = after;
         }
         self.files.push(SideFile { path, lines: start..self.lines.len() });
@@ -99,7 +99,7 @@ impl<'a> SideText<'a> {
     }
 
     /// Returns the number of lines in all files.
-    pub(super) fn len(&self) -> usize {
+    pub(super) fn line_count(&self) -> usize {
         self.lines.len()
     }
 
@@ -118,7 +118,7 @@ impl<'a> SideText<'a> {
 
     /// Returns the number of a line's text; none after the last line.
     pub(super) fn text_id(&self, line: usize) -> Option<u32> {
-        self.lines.get(line).map(|line| line.number)
+        self.lines.get(line).map(|line| line.text_id)
     }
 
     /// Returns the text of a line.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use truing_diff::{
-    AnchorKind, AnchorReason, CommentAnchor, DiffSide, FileDiff, LineKind, RepoPath, added_ranges,
+    AnchorKind, CommentAnchor, DiffSide, FileDiff, InexactAnchorReason, LineKind, RepoPath, added_ranges,
     find_anchor, parse,
 };
 
@@ -54,10 +54,10 @@ proptest! {
         let hunks = parsed.files.first().map(|file| commentable_lines(file, side)).unwrap_or_default();
         let most = hunks.iter().map(|lines| lines.intersection(&asked).count()).max().unwrap_or(0);
         let expected = match (parsed.files.len(), most) {
-            (0, _) => (AnchorKind::Summary, Some(AnchorReason::FileNotInDiff)),
-            (_, 0) => (AnchorKind::File, Some(AnchorReason::LinesNotInDiff)),
+            (0, _) => (AnchorKind::Summary, Some(InexactAnchorReason::FileNotInDiff)),
+            (_, 0) => (AnchorKind::File, Some(InexactAnchorReason::LinesNotInDiff)),
             (_, all) if all == asked.len() => (AnchorKind::Inline, None),
-            _ => (AnchorKind::Inline, Some(AnchorReason::Clamped)),
+            _ => (AnchorKind::Inline, Some(InexactAnchorReason::Clamped)),
         };
         prop_assert_eq!((got.kind, got.reason), expected);
         let place: BTreeSet<u32> = (got.start_line..=got.end_line).collect();
@@ -183,16 +183,16 @@ fn a_range_is_cut_to_the_hunk_that_has_most_of_it() {
         let got = anchor_at("new.rs", DiffSide::New, start, end);
         (got.kind, got.start_line, got.end_line, got.reason)
     };
-    let cut = Some(AnchorReason::Clamped);
+    let cut = Some(InexactAnchorReason::Clamped);
     assert_eq!(lines(10, 13), (AnchorKind::Inline, 10, 13, None));
     assert_eq!(lines(1, 11), (AnchorKind::Inline, 10, 11, cut));
     assert_eq!(lines(13, 40), (AnchorKind::Inline, 13, 13, cut));
     assert_eq!(lines(1, 99), (AnchorKind::Inline, 10, 13, cut));
-    assert_eq!(lines(14, 30), (AnchorKind::File, 14, 30, Some(AnchorReason::LinesNotInDiff)));
-    assert_eq!(lines(0, 11), (AnchorKind::File, 0, 11, Some(AnchorReason::EmptyRange)));
-    assert_eq!(lines(11, 10), (AnchorKind::File, 11, 10, Some(AnchorReason::EmptyRange)));
+    assert_eq!(lines(14, 30), (AnchorKind::File, 14, 30, Some(InexactAnchorReason::LinesNotInDiff)));
+    assert_eq!(lines(0, 11), (AnchorKind::File, 0, 11, Some(InexactAnchorReason::EmptyRange)));
+    assert_eq!(lines(11, 10), (AnchorKind::File, 11, 10, Some(InexactAnchorReason::EmptyRange)));
     assert_eq!(lines(12, u32::MAX), (AnchorKind::Inline, 12, 13, cut));
-    assert_eq!(anchor_at("bin", DiffSide::New, 1, 1).reason, Some(AnchorReason::NoLines));
+    assert_eq!(anchor_at("bin", DiffSide::New, 1, 1).reason, Some(InexactAnchorReason::NoLines));
 }
 
 #[test]

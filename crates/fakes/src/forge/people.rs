@@ -4,16 +4,16 @@ mod apps;
 mod checks;
 mod estate;
 mod issues;
-mod kept;
 mod merging;
 mod push;
 mod reviewers;
+mod snapshot;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub use self::apps::FakeApp;
-pub use self::kept::FakeRepoSnapshot;
+pub use self::snapshot::FakeRepoSnapshot;
 use crate::forge::FakeForge;
 use crate::forge::diff::{DiffCache, FakeDiffSide};
 use crate::forge::error::FakeError;
@@ -22,7 +22,7 @@ use crate::forge::operations::branches::{branch_tip, open_from, push_commit, rec
 use crate::forge::operations::comments::{CommentCommits, InlineTarget, add_inline, add_reply};
 use crate::forge::operations::pulls::{self, NewPull, close_pull, pull_mut};
 use crate::forge::operations::reviewers::trigger_bots;
-use crate::forge::shared::FakeForgeShared;
+use crate::forge::shared::FakeForgeSharedState;
 use crate::forge::state::access::RepositoryAccess;
 use crate::forge::state::event::{FakeForgeEvent, PullChange};
 use crate::forge::state::notes::StoredComment;
@@ -34,7 +34,7 @@ use crate::repo::{CommitBuilder, CommitRequest, RepoBuilder};
 /// A handle to a repository for the actions of people. A branch of a fork is named `owner:branch`.
 #[derive(Clone, Debug)]
 pub struct FakeRepo {
-    pub(crate) shared: Arc<FakeForgeShared>,
+    pub(crate) shared: Arc<FakeForgeSharedState>,
     flavour: ForgeFlavour,
     pub(crate) key: String,
     full_name: String,
@@ -116,8 +116,8 @@ impl FakeForge {
 
 /// Runs work that may wait for git on a blocking thread, away from the tasks that serve.
 pub(crate) async fn run_blocking<T: Send + 'static>(
-    shared: &Arc<FakeForgeShared>,
-    work: impl FnOnce(&FakeForgeShared) -> Result<T, FakeError> + Send + 'static,
+    shared: &Arc<FakeForgeSharedState>,
+    work: impl FnOnce(&FakeForgeSharedState) -> Result<T, FakeError> + Send + 'static,
 ) -> Result<T, FakeError> {
     let shared = Arc::clone(shared);
     let done = tokio::task::spawn_blocking(move || work(&shared)).await;

@@ -8,35 +8,35 @@ use crate::forge::state::FakeForgeState;
 use crate::forge::witness::ExchangeObserver;
 
 /// The state that the server and its handles share.
-pub(crate) struct FakeForgeShared {
+pub(crate) struct FakeForgeSharedState {
     pub(crate) state: Mutex<FakeForgeState>,
-    pub(crate) witness: Option<Arc<dyn ExchangeObserver>>,
+    pub(crate) observer: Option<Arc<dyn ExchangeObserver>>,
     /// Numbers of held calls and of released ones.
-    pub(crate) held_calls: watch::Sender<(u32, u32)>,
+    pub(crate) hold_counts: watch::Sender<(u32, u32)>,
     /// Folder of the repositories; deleted with the last handle.
     pub(crate) dir: tempfile::TempDir,
 }
 
-impl std::fmt::Debug for FakeForgeShared {
+impl std::fmt::Debug for FakeForgeSharedState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("FakeForgeShared").field("dir", &self.dir).finish_non_exhaustive()
     }
 }
 
-impl FakeForgeShared {
+impl FakeForgeSharedState {
     /// Locks the state. A panic of another thread does not make it unusable.
     pub(crate) fn lock(&self) -> MutexGuard<'_, FakeForgeState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until the held calls are released.
-    pub(crate) async fn hold(&self) {
+    pub(crate) async fn wait_until_released(&self) {
         let mut mine = 0;
-        self.held_calls.send_modify(|(held, _)| {
+        self.hold_counts.send_modify(|(held, _)| {
             *held += 1;
             mine = *held;
         });
-        let mut now = self.held_calls.subscribe();
+        let mut now = self.hold_counts.subscribe();
         // The sender lives as long as this state.
         let _ = now.wait_for(|(_, released)| *released >= mine).await;
     }

@@ -27,7 +27,7 @@ use crate::forge::state::access::RepositoryAccess;
 use crate::forge::state::apps::{AppRegistry, FakeTokenScope};
 use crate::forge::state::bots::FakeBot;
 use crate::forge::state::checks::FakeCheckRun;
-use crate::forge::state::delivery::{DeliveryHook, FakeDelivery, HookBreaker, MAX_QUEUED};
+use crate::forge::state::delivery::{FakeDelivery, HookBreaker, MAX_QUEUED, WebhookTarget};
 use crate::forge::state::event::{FakeForgeEvent, PullChange};
 use crate::forge::state::issues::StoredIssue;
 use crate::forge::state::notes::StoredComment;
@@ -85,9 +85,9 @@ pub(crate) struct ForgeInstance {
     pub(crate) refused_files: Vec<RefusedFile>,
     pub(crate) stale_lists: u32,
     pub(crate) stale_heads: u32,
-    pub(crate) hook: Option<DeliveryHook>,
+    pub(crate) hook: Option<WebhookTarget>,
     pub(crate) queued: VecDeque<FakeDelivery>,
-    pub(crate) outbox: Sender<(FakeDelivery, DeliveryHook)>,
+    pub(crate) outbox: Sender<(FakeDelivery, WebhookTarget)>,
     /// Failed deliveries that a Data Center has counted.
     pub(crate) breaker: HookBreaker,
     pub(crate) events: u64,

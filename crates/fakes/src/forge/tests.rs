@@ -35,13 +35,18 @@ struct ContractObserver;
 impl ExchangeObserver for ContractObserver {
     fn observe_exchange(&self, exchange: &ApiExchange<'_>) -> Vec<String> {
         let ApiExchange { method, target, request, answer } = *exchange;
-        let found = GITHUB.check(&truing_contract::WireExchange { method, target, request, answer });
+        let found = GITHUB.check(&truing_contract::WireExchange {
+            method,
+            target,
+            request_body: request,
+            response: answer,
+        });
         let json = answer.and_then(|(_, json)| json);
         let refused = answer.is_some_and(|(status, _)| status >= 300)
             || json.is_some_and(|json| json["errors"].is_array());
         let counts = |part: ExchangePart| match part {
             ExchangePart::Request | ExchangePart::Status(_) => !refused,
-            ExchangePart::Answer(_) => !refused || json.is_some(),
+            ExchangePart::ResponseBody(_) => !refused || json.is_some(),
         };
         found
             .into_iter()

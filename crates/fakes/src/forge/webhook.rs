@@ -9,7 +9,7 @@ use sha1::Sha1;
 use sha2::Sha256;
 
 use crate::forge::flavour::{ForgeFlavour, uuid_from_id};
-use crate::forge::state::delivery::{DeliveryHook, FakeDelivery};
+use crate::forge::state::delivery::{FakeDelivery, WebhookTarget};
 /// Time that a forge waits for a response: 10 s.
 pub const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Id of the webhook in headers.
@@ -27,7 +27,7 @@ impl FakeDelivery {
             id: delivery_guid(serial),
             event: event.into(),
             action: action.into(),
-            number,
+            pull_number: number,
             body: payload.to_string().into_bytes().into(),
         }
     }
@@ -92,7 +92,7 @@ impl FakeDelivery {
 
     /// Posts the delivery and returns the status of the last response. At Cloud it is repeated after 5xx,
     /// three attempts at most.
-    pub async fn send(&self, client: &reqwest::Client, hook: &DeliveryHook) -> Result<u16, reqwest::Error> {
+    pub async fn send(&self, client: &reqwest::Client, hook: &WebhookTarget) -> Result<u16, reqwest::Error> {
         let attempts = if self.flavour == ForgeFlavour::Cloud { CLOUD_ATTEMPTS } else { 1 };
         let mut attempt = 1;
         loop {
@@ -108,7 +108,7 @@ impl FakeDelivery {
     pub async fn post_attempt(
         &self,
         client: &reqwest::Client,
-        hook: &DeliveryHook,
+        hook: &WebhookTarget,
         attempt: u32,
     ) -> Result<reqwest::Response, reqwest::Error> {
         let mut request = client.post(&hook.url).timeout(DELIVERY_TIMEOUT).body(self.body.clone());
@@ -226,7 +226,7 @@ mod tests {
     fn chaos_loses_repeats_and_reorders_the_same_way_every_time() {
         let chaos = UnreliableNetwork { seed: 7, lost_percent: 20, repeated_percent: 20, max_delay: 3 };
         let numbers = |chaos: UnreliableNetwork| {
-            chaos.apply(deliveries(200)).iter().map(|d| d.number).collect::<Vec<_>>()
+            chaos.apply(deliveries(200)).iter().map(|d| d.pull_number).collect::<Vec<_>>()
         };
         let seen = numbers(chaos);
         assert_eq!(seen, numbers(chaos));

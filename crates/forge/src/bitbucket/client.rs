@@ -3,11 +3,11 @@
 //!
 //! A text is trusted only if its marker verifies and one of our accounts wrote it.
 
-mod changing;
+mod comments;
 mod effects;
 mod lines;
-mod notes;
-mod reading;
+mod pull_edits;
+mod pull_queries;
 mod reviewing;
 
 use std::sync::Arc;
@@ -73,14 +73,14 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 
     fn markers(&self) -> &MarkerKeys {
-        &self.calls.options().markers
+        &self.calls.options().marker_keys
     }
 
     async fn accounts(&self) -> Result<BitbucketAccounts<'_>, ForgeError> {
         let own = self.calls.own_account().await?;
         Ok(BitbucketAccounts::new(
             own,
-            &self.calls.options().accounts,
+            &self.calls.options().previous_accounts,
             self.calls.capability_row().unique_names,
         ))
     }
@@ -110,15 +110,15 @@ impl<C: BitbucketApi> BitbucketClient<C> {
 #[async_trait]
 impl<C: BitbucketApi> ForgeRead for BitbucketClient<C> {
     async fn pull_request(&self) -> Result<PullRequest, ForgeError> {
-        self.require_pull()?.read_request().await
+        self.require_pull()?.read_pull_request().await
     }
 
     async fn pull_details(&self) -> Result<PullDetails, ForgeError> {
-        self.require_pull()?.read_now().await
+        self.require_pull()?.read_pull_details().await
     }
 
     async fn merge_state(&self) -> Result<MergeSummary, ForgeError> {
-        self.require_pull()?.read_merge().await
+        self.require_pull()?.read_merge_summary().await
     }
 
     async fn checks(&self, commit: &Sha) -> Result<Vec<CommitCheck>, ForgeError> {
@@ -145,7 +145,7 @@ impl<C: BitbucketApi> ForgeRead for BitbucketClient<C> {
         &self,
         known: &[(CommentSubject, CommentId)],
     ) -> Result<Vec<ObservedComment>, ForgeError> {
-        self.require_pull()?.list_observed(known).await
+        self.require_pull()?.list_observed_comments(known).await
     }
 
     async fn comment_subject(
@@ -153,7 +153,7 @@ impl<C: BitbucketApi> ForgeRead for BitbucketClient<C> {
         known: &[(CommentSubject, CommentId)],
         comment: &CommentId,
     ) -> Result<Option<CommentSubject>, ForgeError> {
-        self.require_pull()?.find_comment_item(known, comment).await
+        self.require_pull()?.find_comment_subject(known, comment).await
     }
 
     async fn comment_topic(&self, comment: &CommentId) -> Result<Option<Topic>, ForgeError> {
@@ -205,6 +205,6 @@ impl<C: BitbucketApi> ForgeRead for BitbucketClient<C> {
 impl<C: BitbucketApi> BitbucketClient<C> {
     /// Returns the time for which something may stay invisible after a creation whose response was lost.
     fn settle_delay(&self) -> TimeSpan {
-        self.calls.options().settle
+        self.calls.options().settle_delay
     }
 }

@@ -21,7 +21,7 @@ use url::Url;
 use super::address::{append_segments, remember_bounded, split_repository_name};
 use super::bounds::{MAX_PAGES, endless_list_error};
 use super::login::{OwnAccount, build_client};
-use super::options::{BitbucketError, BitbucketOptions};
+use super::options::{BitbucketOptions, BitbucketOptionsError};
 use crate::http::{ForgeHttpClient, ForgeRequest, ForgeResponse, HttpTimeouts, RequestAuthorization};
 
 /// Bitbucket Cloud with one login. Cheap to clone; clones share connections and cached facts.
@@ -53,7 +53,7 @@ impl BitbucketCloud {
     ///
     /// # Errors
     /// [`BitbucketError`] for an invalid address, or a token that cannot be sent.
-    pub fn new(options: BitbucketOptions, clock: Arc<dyn Clock>) -> Result<Self, BitbucketError> {
+    pub fn new(options: BitbucketOptions, clock: Arc<dyn Clock>) -> Result<Self, BitbucketOptionsError> {
         Self::with_patience(options, HttpTimeouts::default(), clock)
     }
 
@@ -65,7 +65,7 @@ impl BitbucketCloud {
         options: BitbucketOptions,
         patience: HttpTimeouts,
         clock: Arc<dyn Clock>,
-    ) -> Result<Self, BitbucketError> {
+    ) -> Result<Self, BitbucketOptionsError> {
         let (http, login) = build_client(&options, patience, clock)?;
         Ok(Self { inner: Arc::new(CloudInner { options, http, login, learnt: Arc::default() }) })
     }

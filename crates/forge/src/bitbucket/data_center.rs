@@ -20,7 +20,7 @@ use url::Url;
 use super::address::{append_segments, remember_bounded, split_repository_name, with_query};
 use super::bounds::{MAX_PAGES, endless_list_error};
 use super::login::{OwnAccount, build_client};
-use super::options::{BitbucketError, BitbucketOptions};
+use super::options::{BitbucketOptions, BitbucketOptionsError};
 use crate::capability::BITBUCKET_DC;
 use crate::http::{ForgeHttpClient, ForgeRequest, ForgeResponse, HttpTimeouts, RequestAuthorization};
 use anchor::PullDiff;
@@ -59,7 +59,7 @@ impl BitbucketDataCenter {
     ///
     /// # Errors
     /// [`BitbucketError`] for an invalid address, or a token that cannot be sent.
-    pub fn new(options: BitbucketOptions, clock: Arc<dyn Clock>) -> Result<Self, BitbucketError> {
+    pub fn new(options: BitbucketOptions, clock: Arc<dyn Clock>) -> Result<Self, BitbucketOptionsError> {
         Self::with_patience(options, HttpTimeouts::default(), clock)
     }
 
@@ -71,7 +71,7 @@ impl BitbucketDataCenter {
         options: BitbucketOptions,
         patience: HttpTimeouts,
         clock: Arc<dyn Clock>,
-    ) -> Result<Self, BitbucketError> {
+    ) -> Result<Self, BitbucketOptionsError> {
         let (http, login) = build_client(&options, patience, clock)?;
         let learnt =
             DataCenterFacts { own: OnceCell::new(), version: OnceLock::new(), names: Mutex::default() };

@@ -10,7 +10,7 @@ use url::Url;
 
 use super::address::WIRE;
 use super::calls::BitbucketUser;
-use super::options::{BitbucketError, BitbucketOptions};
+use super::options::{BitbucketOptions, BitbucketOptionsError};
 use crate::http::{ForgeHttpClient, HttpClientError, HttpTimeouts, RateLimitOwner, RequestAuthorization};
 use crate::remote::RemoteError;
 
@@ -79,16 +79,16 @@ pub(super) fn build_client(
     options: &BitbucketOptions,
     patience: HttpTimeouts,
     clock: Arc<dyn Clock>,
-) -> Result<(ForgeHttpClient, RequestAuthorization), BitbucketError> {
+) -> Result<(ForgeHttpClient, RequestAuthorization), BitbucketOptionsError> {
     for url in [&options.api_url, &options.git_url] {
         check_url(&options.name, url)?;
     }
-    let wrong = |cause| BitbucketError::Client { name: options.name.clone(), cause };
+    let wrong = |cause| BitbucketOptionsError::Client { name: options.name.clone(), cause };
     let http = ForgeHttpClient::new(&options.api_url, WIRE, patience, clock).map_err(wrong)?;
     Ok((http, token_authorization(options).map_err(wrong)?))
 }
 
-fn check_url(name: &str, url: &Url) -> Result<(), BitbucketError> {
+fn check_url(name: &str, url: &Url) -> Result<(), BitbucketOptionsError> {
     let is_right = matches!(url.scheme(), "http" | "https")
         && url.has_host()
         && url.username().is_empty()
@@ -100,7 +100,7 @@ fn check_url(name: &str, url: &Url) -> Result<(), BitbucketError> {
     // This fails only for addresses that cannot have credentials.
     let _ = url.set_username("");
     let _ = url.set_password(None);
-    Err(BitbucketError::Url { name: name.to_owned(), url })
+    Err(BitbucketOptionsError::Url { name: name.to_owned(), url })
 }
 
 /// Returns the authorization of a token. An API token is sent with the e-mail address of its account (Basic),

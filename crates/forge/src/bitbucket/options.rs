@@ -23,20 +23,20 @@ pub struct BitbucketOptions {
     /// E-mail address of the account, for an API token of Bitbucket Cloud; `None` for an access token.
     pub email: Option<String>,
     /// UUID of our account at Cloud, for an access token, which cannot request it.
-    pub account: Option<String>,
+    pub account_uuid: Option<String>,
     /// Workspaces of an access token at Cloud, which cannot request them.
     pub workspaces: Vec<String>,
     /// Former accounts of ours: ids, which no other account can take over, or names (Data Center only).
-    pub accounts: Vec<String>,
+    pub previous_accounts: Vec<String>,
     /// Keys that sign the markers.
-    pub markers: MarkerKeys,
+    pub marker_keys: MarkerKeys,
     /// Time for which a comment may stay invisible after a creation whose response was lost.
-    pub settle: TimeSpan,
+    pub settle_delay: TimeSpan,
 }
 
 /// The error of options from which no client can be built.
 #[derive(Debug, thiserror::Error)]
-pub enum BitbucketError {
+pub enum BitbucketOptionsError {
     /// An address that requests cannot be sent to.
     #[error("forge.{name}: {url} is not an http or https address without user name and password")]
     Url {

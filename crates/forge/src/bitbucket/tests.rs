@@ -53,11 +53,11 @@ fn options(server: &Server) -> BitbucketOptions {
         git_url: server.url("/git"),
         token: SecretString::new(CANARY),
         email: None,
-        account: None,
+        account_uuid: None,
         workspaces: Vec::new(),
-        accounts: vec!["{0f3a9c56-0000-4000-8000-0000000000ff}".into()],
-        markers: keys(),
-        settle: TimeSpan::seconds(30),
+        previous_accounts: vec!["{0f3a9c56-0000-4000-8000-0000000000ff}".into()],
+        marker_keys: keys(),
+        settle_delay: TimeSpan::seconds(30),
     }
 }
 
@@ -129,11 +129,11 @@ fn a_credential_is_in_no_address_and_in_no_debug_text() {
         git_url: "https://example.com".parse().unwrap(),
         token: SecretString::new(CANARY),
         email: Some("me@example.com".into()),
-        account: None,
+        account_uuid: None,
         workspaces: Vec::new(),
-        accounts: Vec::new(),
-        markers: keys(),
-        settle: TimeSpan::seconds(30),
+        previous_accounts: Vec::new(),
+        marker_keys: keys(),
+        settle_delay: TimeSpan::seconds(30),
     };
     let debug = format!("{options:?}");
     assert!(!debug.contains(CANARY), "{debug}");

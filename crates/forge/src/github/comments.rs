@@ -158,8 +158,8 @@ impl GitHubClient {
         items: &[&CommentSubject],
     ) -> Result<Vec<(CommentSubject, CommentId)>, ForgeError> {
         let seen = self.list_observed(&[]).await?.into_iter();
-        let ours = seen.filter(|seen| seen.hold == CommentRights::Ours && items.contains(&&seen.item));
-        Ok(ours.map(|seen| (seen.item, seen.id)).collect())
+        let ours = seen.filter(|seen| seen.rights == CommentRights::Ours && items.contains(&&seen.subject));
+        Ok(ours.map(|seen| (seen.subject, seen.id)).collect())
     }
 
     /// Returns true if this comment of ours has this text.

@@ -76,7 +76,7 @@ impl<'a> ObservedComments<'a> {
             body,
             hold: match (known_key, whose) {
                 (false, _) => CommentRights::UnknownKey,
-                (true, GitHubAccountKind::Former) => CommentRights::Former,
+                (true, GitHubAccountKind::Former) => CommentRights::FormerAccount,
                 (true, GitHubAccountKind::Present) => CommentRights::Ours,
             },
             created: comment.created_at,
@@ -110,13 +110,13 @@ impl<'a> ObservedComments<'a> {
             let created = wire::parse_instant(purpose, &created)?;
             observed.push(ObservedComment {
                 id: id.to_comment_id(),
-                item,
+                subject: item,
                 body,
                 line: None,
                 thread,
                 has_replies,
                 created,
-                hold,
+                rights: hold,
             });
         }
         Ok(observed)

@@ -81,7 +81,7 @@ impl GitHub {
             let all = answer.json::<Vec<ListedInstallation>>()?.into_iter();
             Ok(all.filter(|one| one.suspended_at.is_none()).map(|one| name_of(one.id)).collect())
         };
-        let known = &mut last.groups;
+        let known = &mut last.list_names;
         known
             .refresh(
                 |call| self.send_owned(TokenScope::App, call),

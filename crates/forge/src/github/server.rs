@@ -165,7 +165,7 @@ impl ForgeServer for GitHub {
         self.inner.http.quota()
     }
 
-    fn check_app(&self) -> Option<u64> {
+    fn check_app_id(&self) -> Option<u64> {
         self.app()
     }
 
@@ -181,7 +181,7 @@ impl ForgeServer for GitHub {
         self.one_repository(TokenScope::Id(id), what, url).await
     }
 
-    async fn open_pulls(
+    async fn refresh_open_pulls(
         &self,
         repo: &str,
         last: &mut CachedListing<OpenPull>,
@@ -204,7 +204,11 @@ impl ForgeServer for GitHub {
         .await
     }
 
-    async fn pull_lines(&self, repo: &str, most: usize) -> Result<(Vec<PullListItem>, bool), ForgeError> {
+    async fn list_open_pulls(
+        &self,
+        repo: &str,
+        most: usize,
+    ) -> Result<(Vec<PullListItem>, bool), ForgeError> {
         let what = format!("{repo}: listing its open pull requests");
         let query = [("state", "open"), ("sort", "updated"), ("direction", "desc")];
         let url = paged_url(self.repository_url(&what, repo, &["pulls"])?, &query);
@@ -225,7 +229,7 @@ impl ForgeServer for GitHub {
         Ok((list.items().take(most).cloned().collect(), is_all))
     }
 
-    async fn open_pulls_of(&self, repo: &str, branch: &str) -> Result<Vec<OpenPull>, ForgeError> {
+    async fn open_pulls_from_branch(&self, repo: &str, branch: &str) -> Result<Vec<OpenPull>, ForgeError> {
         let what = format!("{repo}: looking for the pull request of {branch}");
         let owner = repo.split('/').next().unwrap_or_default();
         let head = format!("{owner}:{branch}");
@@ -238,7 +242,7 @@ impl ForgeServer for GitHub {
     }
 
     /// Lists comments. A repository has two lists of comments, each of all its pull requests.
-    async fn comments_since(
+    async fn refresh_comments_since(
         &self,
         (repo, _): (&str, Option<u64>),
         since: UnixMillis,

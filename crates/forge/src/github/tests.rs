@@ -220,13 +220,13 @@ async fn only_our_own_comments_with_a_marker_for_here_are_observed() {
         let (id, body) = (CommentId::new(id), body.to_owned());
         ObservedComment {
             id,
-            item,
+            subject: item,
             body,
             line: None,
             thread,
             has_replies,
             created,
-            hold: CommentRights::Ours,
+            rights: CommentRights::Ours,
         }
     };
     let (by_us, by_others) = (ThreadState::ResolvedByUs, ThreadState::ResolvedByOthers);
@@ -237,7 +237,7 @@ async fn only_our_own_comments_with_a_marker_for_here_are_observed() {
             expected("issue:16", CommentSubject::Summary, "Hello", None, false),
             expected("review:21", one, "text", Some(("T2", by_us)), true),
             expected("review:22", two, "text", Some(("T3", by_others)), false),
-            ObservedComment { hold: CommentRights::UnknownKey, ..unknown },
+            ObservedComment { rights: CommentRights::UnknownKey, ..unknown },
         ]
     );
     let requests = server.requests();
@@ -277,7 +277,9 @@ async fn what_records_know_is_ours_whatever_its_text_and_asked_for_if_it_is_not_
 
     let seen: Vec<_> = observed
         .iter()
-        .map(|seen| (&seen.item, seen.body.as_str(), seen.thread.is_some(), seen.hold == CommentRights::Ours))
+        .map(|seen| {
+            (&seen.subject, seen.body.as_str(), seen.thread.is_some(), seen.rights == CommentRights::Ours)
+        })
         .collect();
     assert_eq!(seen, [(&known[0].0, "edited by somebody", true, true), (&known[2].0, "text", false, true)]);
     let requests = server.requests();

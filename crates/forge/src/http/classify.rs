@@ -32,33 +32,36 @@ impl ClassifiedError {
 /// Converts an unsuccessful response, and reports a secondary limit separately. `now` is used only if the
 /// response has no date of its own.
 pub(super) fn classify_error_response(
-    call: &ForgeRequest,
+    forge_request: &ForgeRequest,
     status: StatusCode,
     headers: &HeaderMap,
     body: &[u8],
-    wire: HttpDialect,
-    clean: &TextCleaner,
+    dialect: HttpDialect,
+    cleaner: &TextCleaner,
     now: UnixMillis,
 ) -> (ClassifiedError, Option<SecondaryLimit>) {
-    let request = call.purpose.clone();
-    let words = clean.text(&join_error_reasons(body));
+    let request = forge_request.purpose.clone();
+    let words = cleaner.text(&join_error_reasons(body));
     if let Some((wait, brake)) = rate_limit(status, headers, &words, now) {
         return (ClassifiedError::permanent(ForgeError::RateLimited { request, wait }), brake);
     }
     let message = if words.is_empty() { "it gives no reason".to_owned() } else { words };
     let error = match status.as_u16() {
-        code if call.comments_on_diff && refuses_place(code) => {
+        code if forge_request.comments_on_diff && refuses_place(code) => {
             ForgeError::Rejected { request, message: format!("status {code}: {message}") }
         }
         // Data Center answers this if the login is valid and the permission is missing.
         401 if lacks_permission(body) => ForgeError::Forbidden { request, message },
         401 => ForgeError::Unauthorized { request },
-        403 if wire.sso_header.is_some_and(|name| headers.contains_key(name)) => {
+        403 if dialect.sso_header.is_some_and(|name| headers.contains_key(name)) => {
             let message =
                 format!("{message} (the organization requires single sign-on: authorize the token for it)");
             ForgeError::Forbidden { request, message }
         }
-        403 => ForgeError::Forbidden { request, message: with_accepted(message, headers, body, clean) },
+        403 => ForgeError::Forbidden {
+            request,
+            message: add_required_permission(message, headers, body, cleaner),
+        },
         // The forge has blocked the repository for legal reasons. That is permanent, and not a failure of the
         // forge.
         451 => ForgeError::Forbidden { request, message: format!("status 451: {message}") },
@@ -66,21 +69,23 @@ pub(super) fn classify_error_response(
         // The server timed out while it waited for our request.
         408 => unavailable_error(&request, &format!("status 408: {message}")),
         400 | 422 => ForgeError::Rejected { request, message },
-        409 if wire.reports_conflicts => ForgeError::Stale { request, message },
-        413 if wire.reports_conflicts => {
+        409 if dialect.reports_conflicts => ForgeError::Stale { request, message },
+        413 if dialect.reports_conflicts => {
             ForgeError::Rejected { request, message: format!("too large: {message}") }
         }
         // The content is not the reason, so a retry may succeed.
         code @ 402..500 => unavailable_error(&request, &format!("status {code}: {message}")),
-        301 | 302 | 307 | 308 if is_same_server_redirect(call, headers) => ForgeError::Moved { request },
+        301 | 302 | 307 | 308 if is_same_server_redirect(forge_request, headers) => {
+            ForgeError::Moved { request }
+        }
         code @ 300..400 => {
-            let to =
-                redirect_target(call, headers).map_or_else(|| "nowhere".to_owned(), |to| url_origin(&to));
+            let to = redirect_target(forge_request, headers)
+                .map_or_else(|| "nowhere".to_owned(), |to| url_origin(&to));
             let message = format!(
                 "status {code} leads to {to}: redirects are not followed, because they would disclose the \
                  token. Was the repository renamed or moved, or is api_url wrong?"
             );
-            unavailable_error(&request, &clean.text(&message))
+            unavailable_error(&request, &cleaner.text(&message))
         }
         code => {
             let is_temporary = matches!(code, 502..=504);
@@ -100,7 +105,7 @@ fn refuses_place(status: u16) -> bool {
 
 /// Adds to an error message the permission that the call needs, where the forge names it: GitHub in a header,
 /// Bitbucket Cloud in the body.
-fn with_accepted(message: String, headers: &HeaderMap, body: &[u8], clean: &TextCleaner) -> String {
+fn add_required_permission(message: String, headers: &HeaderMap, body: &[u8], clean: &TextCleaner) -> String {
     if let Some(accepted) =
         header_text(headers, "x-accepted-github-permissions").filter(|accepted| !accepted.is_empty())
     {

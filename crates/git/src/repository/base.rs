@@ -7,7 +7,7 @@ use truing_core::id::Sha;
 use super::LocalRepository;
 use crate::GitError;
 use crate::command::GitCommand;
-use crate::view::merge_base;
+use crate::isolated_git_dir::merge_base;
 
 /// Refs that may be the default branch, in order. The first symbolic one names its target.
 const DEFAULT_BRANCHES: [&str; 5] = [

@@ -4,7 +4,7 @@ use rustix::fs::Access;
 use truing_core::id::Sha;
 
 use super::LocalRepository;
-use crate::view::{IsolatedGitDir, create_git_folder};
+use crate::isolated_git_dir::{IsolatedGitDir, create_git_folder};
 use truing_core::branch_name::is_branch_name;
 
 use crate::{GitError, Mirror};

@@ -15,7 +15,7 @@ use super::LocalRepository;
 use super::worktree::ScratchIndex;
 use crate::command::GitCommand;
 use crate::export::{ListedFile, split_listing};
-use crate::view::invalid_output_error;
+use crate::isolated_git_dir::unknown_output_error;
 use crate::{ExportSummary, GitError, WorktreeDiff};
 
 /// A copy of an index.
@@ -88,7 +88,7 @@ impl IndexSnapshot {
         let listing = call.read_output().await?;
         split_listing(&listing)
             .map(|line| {
-                ListedFile::from_index_line(line).ok_or_else(|| invalid_output_error("ls-files", line))
+                ListedFile::from_index_line(line).ok_or_else(|| unknown_output_error("ls-files", line))
             })
             .collect()
     }

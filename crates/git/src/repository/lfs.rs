@@ -12,7 +12,7 @@ use truing_core::RepoPath;
 
 use super::worktree::{ChangedPath, ScratchIndex, disk_path, has_attributes_file};
 use crate::GitError;
-use crate::view::invalid_output_error;
+use crate::isolated_git_dir::unknown_output_error;
 
 /// Maximum bytes of a pointer, from the specification.
 const MAX_POINTER: u64 = 1024;
@@ -160,7 +160,7 @@ impl ScratchIndex {
         let blobs = call.max_output(self.max_listing_bytes()).read_output().await?;
         let (mut rest, mut pointers) = (blobs.as_slice(), Vec::new());
         for (path, _) in files {
-            let blob = split_next_blob(&mut rest).ok_or_else(|| invalid_output_error("cat-file", rest))?;
+            let blob = split_next_blob(&mut rest).ok_or_else(|| unknown_output_error("cat-file", rest))?;
             pointers.extend(LfsPointer::parse(blob).map(|pointer| (path, pointer)));
         }
         Ok(pointers)

@@ -101,7 +101,7 @@ pub(crate) async fn refuse_special_in_worktree(root: &Path) -> Result<(), GitErr
     let looked = tokio::task::spawn_blocking(move || check_working_tree(&root)).await;
     looked.unwrap_or_else(|stopped| {
         let source = std::io::Error::other(stopped);
-        Err(GitError::Io { doing: "cannot read the files of", path, source })
+        Err(GitError::Io { failure: "cannot read the files of", path, source })
     })
 }
 

@@ -22,8 +22,8 @@ use super::LocalRepository;
 use super::special::refuse_special_in_worktree;
 use crate::command::GitCommand;
 use crate::export::{ListedFile, split_listing};
+use crate::isolated_git_dir::{IsolatedGitDir, create_object_store, unknown_output_error, write_alternates};
 use crate::options::MAX_INDEX_BYTES;
-use crate::view::{IsolatedGitDir, borrow_object_store, create_object_store, invalid_output_error};
 use crate::{GitError, GitLimits, PrivateFolder};
 
 /// Extension of a sparse index: its name and its length, which is 0 (gitformat-index).
@@ -141,7 +141,7 @@ impl LocalRepository {
         let (root, limits) = (self.root().to_owned(), self.git.limits().clone());
         let planned = tokio::task::spawn_blocking(move || plan_worktree(&root, &limits, changed, new));
         let mut plan = planned.await.map_err(|stopped| GitError::Io {
-            doing: "cannot read the files of",
+            failure: "cannot read the files of",
             path: self.root().to_owned(),
             source: std::io::Error::other(stopped),
         })?;
@@ -213,7 +213,7 @@ impl ScratchIndex {
         let call = self.with_scratch_index(self.repository.view.command_with_attributes(name));
         let call = call.in_folder(self.repository.root()).env("GIT_WORK_TREE", self.repository.root());
         let call = call.config("core.fsync", "none");
-        let settings = self.repository.settings.content.iter();
+        let settings = self.repository.settings.conversion_settings.iter();
         settings.fold(call, |call, (key, value)| call.config(key, value))
     }
 
@@ -241,7 +241,7 @@ impl ScratchIndex {
             .await?;
         parse_changed_paths(&listing)
             .collect::<Option<_>>()
-            .ok_or_else(|| invalid_output_error("diff-files", &listing))
+            .ok_or_else(|| unknown_output_error("diff-files", &listing))
     }
 
     /// Returns tracked paths, and untracked ones that are not ignored. A nested repository is one path,
@@ -250,9 +250,10 @@ impl ScratchIndex {
         let flags = ["-v", "--cached", "--others", "-z", "--exclude-per-directory=.gitignore"];
         let mut call = self.worktree_command("ls-files").args(flags);
         // Later lists override: the repository's own follows the user's.
-        let own = self.repository.layout.excludes.clone();
-        let named = self.repository.settings.excludes.as_ref().map(|path| self.repository.root().join(path));
-        let user = named.or_else(|| self.repository.git.options().excludes.clone());
+        let own = self.repository.layout.info_exclude.clone();
+        let named =
+            self.repository.settings.excludes_file.as_ref().map(|path| self.repository.root().join(path));
+        let user = named.or_else(|| self.repository.git.options().excludes_file.clone());
         for list in user.into_iter().chain([own]) {
             // Git also ignores a list that it may not read.
             if !list.is_file() || std::fs::File::open(&list).is_err() {
@@ -268,7 +269,7 @@ impl ScratchIndex {
             let (letter, path) = match line {
                 [letter, b' ', path @ ..] => (letter, RepoPath::from_bytes(path)),
                 [] => continue,
-                _ => return Err(invalid_output_error("ls-files", line)),
+                _ => return Err(unknown_output_error("ls-files", line)),
             };
             match letter {
                 b'?' => listing.new.push(path),
@@ -310,7 +311,7 @@ impl ScratchIndex {
         let answer = call.max_output(self.max_listing_bytes()).read_output().await?;
         let ids = answer.split(|byte| *byte == b'\n').filter(|id| !id.is_empty()).collect::<Vec<_>>();
         if ids.len() != plan.large.len() {
-            return Err(invalid_output_error("hash-object", &answer));
+            return Err(unknown_output_error("hash-object", &answer));
         }
         for ((path, was), is) in std::mem::take(&mut plan.large).into_iter().zip(ids) {
             if was.as_deref() != Some(is) {
@@ -341,7 +342,8 @@ impl ScratchIndex {
     async fn add_changed_contents(&self, plan: &WorktreePlan) -> Result<(), GitError> {
         // For automatic conversion of line ends, git inspects the indexed content: it skips files that were
         // stored with such line ends.
-        let by_setting = self.repository.settings.content.iter().any(|(key, _)| key == CONVERTING);
+        let by_setting =
+            self.repository.settings.conversion_settings.iter().any(|(key, _)| key == CONVERTING);
         // If many files seem changed, most have only new times, and git does not write content that it
         // already has.
         if !plan.indexed_blobs.is_empty()
@@ -355,7 +357,7 @@ impl ScratchIndex {
             self.add_files_to_index(&plan.paths_to_read).await?;
         }
         // After all writes, the repository's objects become visible, too.
-        borrow_object_store(self.folder.path(), &self.repository.view.dir().join("objects"))
+        write_alternates(self.folder.path(), &self.repository.view.dir().join("objects"))
     }
 
     async fn add_files_to_index(&self, paths: &[RepoPath]) -> Result<(), GitError> {
@@ -524,7 +526,7 @@ fn inspect_path(root: &Path, path: &RepoPath) -> DiskEntry {
 /// changed. A split index has more files, which git searches in the git folder. Returns true if it may be a
 /// sparse index.
 fn copy_index(index: &Path, to: &Path, git_dir: &Path, view: &Path) -> Result<bool, GitError> {
-    let failed = |source| GitError::Io { doing: "cannot copy", path: index.to_owned(), source };
+    let failed = |source| GitError::Io { failure: "cannot copy", path: index.to_owned(), source };
     let bytes = match read_index(index) {
         // Without an index, every tracked file is new, and the result is the same.
         Err(GitError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => return Ok(false),
@@ -548,7 +550,7 @@ fn copy_index(index: &Path, to: &Path, git_dir: &Path, view: &Path) -> Result<bo
 
 /// Reads a whole index, up to a limit. A sparse file costs its author nothing and would fill our disk.
 fn read_index(path: &Path) -> Result<Vec<u8>, GitError> {
-    let failed = |source| GitError::Io { doing: "cannot copy", path: path.to_owned(), source };
+    let failed = |source| GitError::Io { failure: "cannot copy", path: path.to_owned(), source };
     let file = std::fs::File::open(path).map_err(failed)?;
     let bytes = file.metadata().map_err(failed)?.len();
     if bytes > MAX_INDEX_BYTES {

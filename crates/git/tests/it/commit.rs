@@ -288,7 +288,7 @@ async fn of_files_that_lie_alone_line_ends_and_modes_are_as_the_commit_has_them_
     let sha = made.sha().clone();
     drop(made);
     // The mirror has all objects itself.
-    assert_eq!(mirror.commit_tree(&sha).await.unwrap(), tree);
+    assert_eq!(mirror.tree_id(&sha).await.unwrap(), tree);
     mirror
         .unpushed_commit(&sha)
         .push(&Remote::from_local_path(&repo.root).unwrap(), "ours", None, &*open_permit().await)

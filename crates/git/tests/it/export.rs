@@ -15,7 +15,7 @@ use truing_git::{ExportSummary, Git, Remote};
 use crate::support::{Place, Repo, snapshot_folder};
 
 fn omitted_files(exported: &ExportSummary) -> Vec<(String, SkipReason)> {
-    exported.left_out.iter().map(|left| (left.path.to_string(), left.reason)).collect()
+    exported.omitted.iter().map(|left| (left.path.to_string(), left.reason)).collect()
 }
 
 /// Commits a tree built by hand, as no porcelain would. Entries: mode, type and id; name.
@@ -103,7 +103,7 @@ async fn only_the_named_files_are_written() {
     let repository = place.git().await.open(&repo.root).await.unwrap();
     let only = [RepoPath::from("*"), RepoPath::from("b/c"), RepoPath::from("absent")];
     let exported = repository.export(&head, &place.path("out"), Some(&only)).await.unwrap();
-    assert_eq!((exported.files, exported.left_out), (2, vec![]));
+    assert_eq!((exported.files, exported.omitted), (2, vec![]));
     assert!(!place.path("out/a.txt").exists() && place.path("out/b/c").exists());
     let none = repository.export(&head, &place.path("none"), Some(&[])).await.unwrap();
     assert!(none == ExportSummary::default() && place.path("none").is_dir());
@@ -207,7 +207,7 @@ async fn named_files_are_written_whatever_they_are_called_and_however_many_there
         let only = names.iter().map(|name| RepoPath::from(*name)).collect::<Vec<_>>();
         let out = place.path(folder);
         let exported = repository.export(&head, &out, Some(&only)).await.unwrap();
-        assert_eq!((exported.files, exported.left_out), (names.len(), vec![]), "{folder}");
+        assert_eq!((exported.files, exported.omitted), (names.len(), vec![]), "{folder}");
         for name in names {
             assert_eq!(std::fs::read_to_string(out.join(name)).unwrap(), name);
         }
@@ -248,7 +248,7 @@ async fn files_of_another_commit_take_the_place_of_those_before_and_what_is_the_
         );
         let whole = place.path("whole");
         let exported = mirror.export(sha, &whole, None).await.unwrap();
-        assert_eq!(laid.omitted_files(), exported.left_out);
+        assert_eq!(laid.omitted_files(), exported.omitted);
         assert_eq!(read_contents(laid.path()), read_contents(&whole));
         std::fs::remove_dir_all(&whole).unwrap();
     }

@@ -270,7 +270,7 @@ async fn a_mirror_in_use_is_waited_for_only_so_long() {
     let remote = Remote::from_local_path(&place.path("nowhere")).unwrap();
     place.git().await.open_mirror(&place.path("m"), &remote).await.unwrap();
     let mut options = place.options();
-    options.limits.network_time = Duration::from_millis(50);
+    options.limits.network_timeout = Duration::from_millis(50);
     let git = Git::new(options).await.unwrap();
     let other = std::fs::File::open(place.path("m.lock")).unwrap();
     rustix::fs::flock(&other, rustix::fs::FlockOperation::LockExclusive).unwrap();

@@ -92,8 +92,8 @@ async fn the_environment_is_made_from_nothing() {
     let seen = place.path("seen");
     let mut options = fake_git(&place, &format!("env > {}; exit 128", seen.display()));
     let mut path = std::ffi::OsString::from(".:relative::");
-    path.push(options.programs.path_variable());
-    options.programs = truing_git::SearchPath::from_path(&path, []);
+    path.push(options.search_path.path_variable());
+    options.search_path = truing_git::SearchPath::from_path(&path, []);
     assert!(std::env::var_os("CARGO_PKG_NAME").is_some(), "this test shows that nothing is inherited");
     let git = Git::new(options).await.unwrap();
     git.open(&place.path("")).await.unwrap_err();
@@ -128,6 +128,6 @@ async fn a_program_that_is_missing_old_or_silent_is_named() {
     let other = Git::new(with(place.write_script("other", "echo hello"))).await.unwrap_err();
     assert!(matches!(other, GitError::TooOld { .. }), "{other}");
     let mut silent = with(place.write_script("silent", "exec sleep 1000"));
-    silent.limits.local_time = Duration::from_millis(100);
+    silent.limits.local_timeout = Duration::from_millis(100);
     assert!(matches!(Git::new(silent).await.unwrap_err(), GitError::TimedOut { .. }));
 }

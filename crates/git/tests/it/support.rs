@@ -61,7 +61,7 @@ impl Place {
     pub(crate) fn options(&self) -> GitOptions {
         let temp = self.path("private");
         std::fs::create_dir_all(&temp).unwrap();
-        GitOptions { temp, ..GitOptions::default() }
+        GitOptions { temp_folder: temp, ..GitOptions::default() }
     }
 
     pub(crate) async fn git(&self) -> Git {

@@ -373,8 +373,11 @@ async fn what_the_users_git_ignores_is_not_new_wherever_that_is_configured() {
             ("GIT_CONFIG_SYSTEM".to_owned(), empty.clone().into()),
         ];
         user_variables.extend(variables.into_iter().map(|(name, value)| (name.to_owned(), value)));
-        let options =
-            GitOptions { excludes: Some(home.join("xdg/git/ignore")), user_variables, ..place.options() };
+        let options = GitOptions {
+            excludes_file: Some(home.join("xdg/git/ignore")),
+            config_variables: user_variables,
+            ..place.options()
+        };
         let repository = Git::new(options).await.unwrap().open(&repo.root).await.unwrap();
         let diff = diff_text(&repository.worktree_diff(&repo.sha("HEAD")).await.unwrap().diff);
         assert!(diff.contains("b/new") && !diff.contains("canary"), "{name}: {diff}");
@@ -392,7 +395,11 @@ async fn an_empty_name_of_the_ignore_file_switches_the_usual_one_off() {
     std::fs::write(place.path("usual"), "new\n").unwrap();
     std::fs::write(place.path("configuration"), "[core]\n\texcludesFile =\n").unwrap();
     let user_variables = vec![("GIT_CONFIG_GLOBAL".to_owned(), place.path("configuration").into())];
-    let options = GitOptions { excludes: Some(place.path("usual")), user_variables, ..place.options() };
+    let options = GitOptions {
+        excludes_file: Some(place.path("usual")),
+        config_variables: user_variables,
+        ..place.options()
+    };
     let repository = Git::new(options).await.unwrap().open(&repo.root).await.unwrap();
     assert_eq!(repository.untracked_files().await.unwrap().len(), 1);
 }
@@ -412,7 +419,7 @@ async fn line_ends_that_the_users_git_converts_are_no_change_and_programs_of_the
     );
     std::fs::write(place.path("configuration"), text_of).unwrap();
     let variable = ("GIT_CONFIG_GLOBAL".to_owned(), place.path("configuration").into());
-    let options = GitOptions { user_variables: vec![variable], ..place.options() };
+    let options = GitOptions { config_variables: vec![variable], ..place.options() };
     let repository = Git::new(options).await.unwrap().open(&repo.root).await.unwrap();
     let diff = diff_text(&repository.worktree_diff(&base).await.unwrap().diff);
     assert!(diff.contains(" one\n-two\n+2\n"), "{diff}");
@@ -428,7 +435,7 @@ async fn the_users_ignore_file_counts_if_it_is_given() {
     // The repository's own list overrides the others.
     repo.write(".git/info/exclude", "!kept\n");
     std::fs::write(place.path("excludes"), "scratch\nkept\n").unwrap();
-    let options = GitOptions { excludes: Some(place.path("excludes")), ..place.options() };
+    let options = GitOptions { excludes_file: Some(place.path("excludes")), ..place.options() };
     let repository = Git::new(options).await.unwrap().open(&repo.root).await.unwrap();
     let diff = diff_text(&repository.worktree_diff(&repo.sha("HEAD")).await.unwrap().diff);
     assert!(diff.contains("b/kept") && !diff.contains("scratch"), "{diff}");

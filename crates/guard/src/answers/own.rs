@@ -57,7 +57,7 @@ impl FixTests {
             };
             for range in ranges {
                 own.values.extend(literals(scanned, &range).iter().map(|value| bare_value(value)));
-                own.code += &without_blanks(text_slice(&scanned.bare, range));
+                own.code += &without_blanks(text_slice(&scanned.code_with_strings, range));
                 own.code.push('\n');
             }
         }
@@ -96,7 +96,7 @@ impl SpecialCase {
         if line.len() > MAX_LINE {
             return None;
         }
-        let is_telling = is_distinctive_value(text_slice(&scanned.bare, value.clone()));
+        let is_telling = is_distinctive_value(text_slice(&scanned.code_with_strings, value.clone()));
         let list = compared_list(scanned, &line, value);
         if !is_telling && list.is_none() {
             return None;
@@ -117,7 +117,7 @@ pub(super) fn compares_lists(code: &str) -> bool {
 fn compared_list(scanned: &ScannedText, line: &Range<usize>, value: &Range<usize>) -> Option<String> {
     let before = text_slice(&scanned.code, line.start..value.start);
     if before.trim_end().ends_with("==") {
-        return parse_list_text(text_slice(&scanned.bare, value.clone()));
+        return parse_list_text(text_slice(&scanned.code_with_strings, value.clone()));
     }
     let open = line.start + before.rfind(['[', '(', '{'])?;
     let close = scanned.closing_bracket(open).filter(|close| *close < line.end)?;
@@ -131,8 +131,8 @@ fn compared_list(scanned: &ScannedText, line: &Range<usize>, value: &Range<usize
         .any(|range| !is_boundary_value(text_slice(&scanned.code, range)))
         || scanned
             .strings_in(&inner)
-            .any(|range| !is_boundary_value(text_slice(&scanned.bare, range.clone())));
-    let text = without_blanks(text_slice(&scanned.bare, inner));
+            .any(|range| !is_boundary_value(text_slice(&scanned.code_with_strings, range.clone())));
+    let text = without_blanks(text_slice(&scanned.code_with_strings, inner));
     let is_compared = compares.ends_with("==") || is_arm || compares_lists(left_side);
     (is_compared && is_telling).then(|| text.trim_end_matches(',').to_owned())
 }
@@ -166,7 +166,7 @@ fn result_values(scanned: &ScannedText, first: usize, value: &Range<usize>) -> V
             found.into_iter().map(move |range| (line.clone(), range))
         })
         .filter(|(line, range)| range != value && is_complete_result(scanned, line, range))
-        .map(|(_, range)| text_slice(&scanned.bare, range))
+        .map(|(_, range)| text_slice(&scanned.code_with_strings, range))
         .filter(|text| is_specific_result(text))
         .map(bare_value)
         .collect()

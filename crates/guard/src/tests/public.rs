@@ -70,7 +70,7 @@ fn declarations_of_names_that_tests_use_are_seen() {
         ),
     ] {
         let found = weakening_kinds(path, text, &text.replacen(from, to, 1));
-        assert!(found.contains(&Rebound), "{path}: {to}: {found:?}");
+        assert!(found.contains(&ReboundName), "{path}: {to}: {found:?}");
     }
     let patched = "import shop\nimport json\nif shop:\n    pass\nelse: json.loads = shop.loads\n";
     assert_eq!(weakening_kinds("a.py", "import shop\nimport json\n", patched), [HookedProcess]);
@@ -88,7 +88,7 @@ fn fields_and_names_of_libraries_are_told() {
     ] {
         let all = find_in_changes(&[(path, text, &text.replacen(from, to, 1))]);
         let told: Vec<_> = all.iter().map(|one| (one.kind, one.is_report_only)).collect();
-        assert_eq!(told, [(Rebound, true)], "{path}: {to}");
+        assert_eq!(told, [(ReboundName, true)], "{path}: {to}");
     }
     let nameless = go.replacen("if cart", "_ = cart.Add(2)\n\tif cart", 1);
     assert_eq!(weakening_kinds("shop_test.go", go, &nameless), []);
@@ -105,18 +105,18 @@ fn a_new_test_that_is_skipped_is_told() {
         .iter()
         .map(|one| (one.kind, one.is_report_only))
         .collect();
-    assert_eq!(told, [(Skipped, true)]);
+    assert_eq!(told, [(SkippedTest, true)]);
     let old = text.replace("def test_a", "@pytest.mark.skipif(WIN, reason=\"no terminal\")\ndef test_a");
     assert!(
         find_in_changes(&[("test_a.py", text, &old)])
             .iter()
-            .any(|one| one.kind == Skipped && !one.is_report_only)
+            .any(|one| one.kind == SkippedTest && !one.is_report_only)
     );
     let whole = format!("pytestmark = pytest.mark.skip\n{new}");
     assert!(
         find_in_changes(&[("test_a.py", text, &whole)])
             .iter()
-            .any(|one| one.kind == Skipped && !one.is_report_only)
+            .any(|one| one.kind == SkippedTest && !one.is_report_only)
     );
 }
 
@@ -128,7 +128,7 @@ fn tests_that_go_and_maven_pass_over_are_seen() {
             find_in_changes(&[("shop/cart_test.go", go, ""), (to, "", go)])
                 .first()
                 .map(|one| (one.kind, one.is_report_only)),
-            Some((Test, false)),
+            Some((DeletedTest, false)),
             "{to}"
         );
     }
@@ -138,7 +138,7 @@ fn tests_that_go_and_maven_pass_over_are_seen() {
         "<testSourceDirectory>src/fast</testSourceDirectory>",
     ] {
         let (before, after) = ("<project>\n</project>\n", format!("<project>\n{line}\n</project>\n"));
-        assert!(weakening_kinds("pom.xml", before, &after).contains(&Runner), "{line}");
+        assert!(weakening_kinds("pom.xml", before, &after).contains(&NarrowedRun), "{line}");
     }
     let excluded = "<project>\n<exclude>NOTICE.txt</exclude>\n</project>\n";
     assert_eq!(weakening_kinds("pom.xml", "<project>\n</project>\n", excluded), []);

@@ -23,7 +23,7 @@ use truing_reader::FileTree;
 use truing_reader::protocol::ToolsRequest;
 use truing_reader::redact::redact_secrets;
 
-use super::shown::{self, EarlierReviewText, ReviewPromptInput, ViewTrackingTools};
+use super::change_view::{self, EarlierReviewText, ReviewPromptInput, ViewTrackingTools};
 use super::task::ModelTask;
 use super::{AgentError, ChangeDescription, ModelAgent, ModelReviewOptions, ModelReviewRun, ReviewTree};
 use crate::reading::{ReadingOutcome, ReviewedChange};
@@ -133,7 +133,7 @@ impl<'a> ReviewInput<'a> {
             findings: None,
             dismissed: None,
         };
-        let (prompt, viewed_paths) = shown::build_first_prompt(agent, (REVIEW.system, task), shown)?;
+        let (prompt, viewed_paths) = change_view::build_first_prompt(agent, (REVIEW.system, task), shown)?;
         let request = ToolsRequest {
             tree: review_tree.tree.to_owned(),
             only: review_tree.visible_paths.map(<[_]>::to_vec),
@@ -173,7 +173,7 @@ impl<'a> ReviewInput<'a> {
         let lacks = |items: &UncheckedFindings| {
             let both = [
                 schema::mismatch_message(items, text),
-                schema::missing_verdicts(&items.verdicts, findings_to_verify.iter().copied()),
+                schema::missing_verdicts_message(&items.verdicts, findings_to_verify.iter().copied()),
             ];
             let texts: Vec<String> = both.into_iter().flatten().collect();
             (!texts.is_empty()).then(|| texts.join("\n"))
@@ -189,7 +189,7 @@ impl<'a> ReviewInput<'a> {
             return Err(AgentError::Halted(reason));
         }
         if let AgentRunEnd::Refused(ModelError::Drift { what }) = agent_run.end {
-            return Err(AgentError::Drift(what));
+            return Err(AgentError::RecordingMismatch(what));
         }
         let (viewed_paths, failures) = (looked.seen_files(), tools.failures().await.len());
         Ok(ReviewerRun { specialist: name, agent_run, viewed_paths, failures, hash: prompt.hash, ms, bound })
@@ -234,7 +234,7 @@ pub(super) fn combine_runs(
             let sum = all.denials.entry(redact_secrets(name)).or_default();
             *sum = sum.saturating_add(*count);
         }
-        let ended = all.ends.entry(agent_run.end.label().to_owned()).or_default();
+        let ended = all.conversation_ends.entry(agent_run.end.label().to_owned()).or_default();
         *ended = ended.saturating_add(1);
         let ModelReviewRun { part, asks: asks_here, .. } = ModelReviewRun::from_run(agent_run, now)
             .with_exhausted_budget(bound.as_ref(), &agent_run.end)
@@ -245,8 +245,8 @@ pub(super) fn combine_runs(
                 name: name.clone(),
                 turns: agent_run.turns,
                 cost_micro_usd: agent_run.cost,
-                found: found.get(index).copied().unwrap_or_default(),
-                partial: incomplete_reason(agent_run, &part, asks_here),
+                accepted_findings: found.get(index).copied().unwrap_or_default(),
+                incomplete_reason: incomplete_reason(agent_run, &part, asks_here),
             });
         }
         parts.push((specialist.as_deref(), part));
@@ -259,7 +259,7 @@ pub(super) fn combine_runs(
         }
         _ => {
             let gaps = asked.detail.specialists.iter().filter_map(|one| {
-                let reason = one.partial.as_ref()?;
+                let reason = one.incomplete_reason.as_ref()?;
                 Some(format!("{}: {reason}", one.name))
             });
             match gaps.collect::<Vec<_>>().as_slice() {

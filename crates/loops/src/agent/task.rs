@@ -97,7 +97,14 @@ impl ModelAgent {
         }
         let (turns, tokens, cost_micro_usd) = (ran.turns, ran.usage.total(), ran.cost);
         let denied = ran.denials.values().fold(0, |sum: u32, count| sum.saturating_add(*count));
-        spent.step_cost.add(&StepCost { id: (), turns, tokens, cost_micro_usd, ms: 0, denied });
+        spent.step_cost.add(&StepCost {
+            step: (),
+            turns,
+            tokens,
+            cost_micro_usd,
+            duration_ms: 0,
+            denied_tool_calls: denied,
+        });
         if let AgentRunEnd::Refused(ModelError::Halted(reason)) = ran.end { Err(reason) } else { Ok(ran) }
     }
 

@@ -10,7 +10,7 @@ use std::time::Instant;
 use truing_agent::native::RunLimits;
 use truing_agent::prompt::PromptValues;
 use truing_agent::prompt::route::CONVERGE_DESCRIBE;
-use truing_agent::schema::described::{DescriptionReport, MAX_DESCRIPTION_CHARS, curated_parts};
+use truing_agent::schema::description::{DescriptionReport, MAX_DESCRIPTION_CHARS, curated_parts};
 use truing_core::converge::{ConvergeExit, ConvergeStep};
 use truing_core::effect::Effect;
 use truing_core::line;
@@ -109,7 +109,7 @@ impl PullRequestRunner<'_> {
             limits,
             gate: Arc::clone(self.runner.gate),
         };
-        let judge = |described: &DescriptionReport| described.complaint(&kept);
+        let judge = |described: &DescriptionReport| described.errors_text(&kept);
         let ran = agent.run_task(task, &looked, spent, judge).await?;
         if let Some(why) = invalid_report_reason(&ran.end, judge(&ran.items)) {
             return Err(ActError::NoAnswer(why));

@@ -179,7 +179,7 @@ impl ConvergeRunner<'_> {
         self.mirror.store_commit(&commit).await?;
         let tree = match commit.tree() {
             Some(tree) => tree.clone(),
-            None => self.mirror.commit_tree(commit.sha()).await?,
+            None => self.mirror.tree_id(commit.sha()).await?,
         };
         Ok(Some(FixCandidate { commit: commit.sha().clone(), tree }))
     }

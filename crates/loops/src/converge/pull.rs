@@ -362,7 +362,7 @@ impl BranchWorkspace for PullRequestWorkspace<'_> {
     }
 
     fn settle_time(&self) -> TimeSpan {
-        self.forge.publish_limits().settle
+        self.forge.publish_limits().settle_delay
     }
 
     async fn fetch_head(&self, record: &ConvergeRecord, head: &Sha) -> Result<Sha, ActError> {

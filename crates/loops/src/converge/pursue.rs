@@ -27,9 +27,9 @@ use truing_diff::RepoPath;
 use truing_forge::ForgeServer as _;
 use truing_forge::effects::EffectError;
 
-mod view;
+mod reviewer_feedback;
 
-use self::view::{is_ours, is_thread_settled, summarise_feedback, unresolved_thread};
+use self::reviewer_feedback::{is_ours, should_resolve_thread, summarise_feedback, unresolved_thread};
 use super::heard::{HEARD, MAX_TITLE, finding_from_comment};
 use super::pull::{
     PullRequestWorkspace, effect_error, finding_topic, forge_error, retain_own_comments, stops_run_for_now,
@@ -358,7 +358,7 @@ impl PullRequestRunner<'_> {
         let dismissed: BTreeSet<Topic> =
             state.history.dismissed_findings().map(|finding| finding_topic(&finding.id)).collect();
         for thread in &observation.threads {
-            let (Some(known), true) = (&thread.thread, is_thread_settled(thread, &standing, &dismissed))
+            let (Some(known), true) = (&thread.thread, should_resolve_thread(thread, &standing, &dismissed))
             else {
                 continue;
             };

@@ -19,7 +19,7 @@ use truing_reader::protocol::{
     MAX_CALL_BYTES, MAX_OPENED_BYTES, MAX_REPLIED_BYTES, NumberedReply, ProtocolError, ToolsRequest,
     TreeOpenReply, TreeToolCall, check_reply, encode_line,
 };
-use truing_reader::tools::{DIFF, ToolDescription, ToolReply, TreeTool, call_diff, tool_descriptions};
+use truing_reader::tools::{DIFF, ToolDescription, ToolReply, TreeTool, answer_diff_call, tool_descriptions};
 
 use super::child::{ChildError, ReaderProgram, clean_error, failure_text};
 use super::session::{ReaderSession, SessionError};
@@ -131,7 +131,7 @@ impl RunTools for ReaderTools {
     async fn call(&self, name: &str, input: &Value) -> CallOutput {
         let ToolReply { text, is_error } = match (TreeTool::from_name(name), name) {
             (Some(tool), _) => self.call_tool(tool, input).await,
-            (None, DIFF) => call_diff(&self.diff, input),
+            (None, DIFF) => answer_diff_call(&self.diff, input),
             (None, _) => {
                 let names: Vec<_> = tool_descriptions().iter().map(|tool| tool.name).collect();
                 ToolReply::error(&format!("there is no tool `{name}`; there are: {}", names.join(", ")))

@@ -29,7 +29,9 @@ impl LeasedReview<'_> {
             Err(
                 EffectError::Refused(error @ ForgeError::RateLimited { .. })
                 | EffectError::Unanswered { error, is_last: false },
-            ) => Err(StepStopReason::from_forge_error(error, self.clock.now(), self.forge.settle_time())),
+            ) => {
+                Err(StepStopReason::from_forge_error(error, self.clock.now(), self.forge.visibility_delay()))
+            }
             Err(
                 error @ (EffectError::Refused(_)
                 | EffectError::Unanswered { is_last: true, .. }

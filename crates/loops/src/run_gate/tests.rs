@@ -125,9 +125,9 @@ async fn a_run_that_lost_its_lease_makes_no_write() {
         state: SlotState::Leased {
             token: FencingToken(token),
             deadline: UnixMillis(i64::MAX),
-            of: LoopKind::Review,
-            serving: None,
-            pausing: false,
+            loop_kind: LoopKind::Review,
+            claimed_events: None,
+            pause_requested: false,
         },
         ..Slot::new(key.clone())
     };

@@ -48,7 +48,7 @@ impl SyncRun<'_> {
     }
 
     pub(super) fn job_drafts(&self) -> JobDrafts<'_> {
-        let Self { forge, server, .. } = *self;
+        let Self { repository_client: forge, server, .. } = *self;
         JobDrafts { forge, server, executor: &self.effects, job: self.job.config, name: self.job.name }
     }
 
@@ -70,7 +70,7 @@ impl SyncRun<'_> {
         decision: &ReleaseDecision,
     ) -> Result<SyncRunResult, SyncRunError> {
         let version = decision.to.to_string();
-        let Some(porter) = self.job.porter else { return Ok(self.question_end(&version, decision)) };
+        let Some(porter) = self.job.porter else { return Ok(self.end_with_question(&version, decision)) };
         let BumpContext { mirror, tip, draft_state, .. } = context;
         if let Some(url) = draft_state.foreign.clone() {
             return Err(SyncRunError::ForeignWork { branch: self.job_drafts().branch(), url });
@@ -117,7 +117,7 @@ impl SyncRun<'_> {
             sources: self.job.sources,
             gate: self.effects.gate,
             now: self.effects.clock.now(),
-            before: log.cost(),
+            before: log.finished_steps_cost(),
             answers: draft.and(job.progress.as_ref()).map(|port| port.answers.as_slice()).unwrap_or_default(),
         };
         let mut spent = ModelSpend::default();

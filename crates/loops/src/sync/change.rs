@@ -9,8 +9,8 @@ use truing_agent::tree::{ReplaceError, WritableTree};
 use truing_config::sync::JobConfig;
 use truing_core::RepoPath;
 use truing_core::sync::{PinChangeKind, SyncVerdict};
-use truing_upstream::constraint::{self, ConstraintError};
-use truing_upstream::manifest::{self, AddedDigest, ManifestFileError};
+use truing_upstream::constraint::{self, RequirementError};
+use truing_upstream::manifest::{self, DigestUpdate, ManifestFileError};
 
 use super::ReleaseDecision;
 use super::place::requirement_place;
@@ -21,7 +21,7 @@ use crate::files::FileContentChange;
 pub enum ChangeError {
     /// The project's requirement cannot be read or widened.
     #[error(transparent)]
-    Constraint(#[from] ConstraintError),
+    Constraint(#[from] RequirementError),
     /// The manifest of pins cannot be read or written.
     #[error(transparent)]
     Manifest(#[from] ManifestFileError),
@@ -45,23 +45,24 @@ pub enum ChangeError {
 pub(super) fn apply_change(
     project: &Path,
     job: &JobConfig,
-    decided: &ReleaseDecision,
+    release_decision: &ReleaseDecision,
 ) -> Result<Vec<FileContentChange>, ChangeError> {
-    let spec = decided.spec_after.as_ref().ok_or_else(|| ChangeError::NoRange(job.package.clone()))?;
+    let spec =
+        release_decision.spec_after.as_ref().ok_or_else(|| ChangeError::NoRange(job.package.clone()))?;
     let mut files = Vec::new();
     let file = project.join(&job.constraint_file);
     let old = read_regular_file(project, &job.constraint_file)?;
-    let text = constraint::rewrite_range(&requirement_place(job, &file), spec)?;
+    let text = constraint::file_text_with_range(&requirement_place(job, &file), spec)?;
     files.push(replace_file(project, &job.constraint_file, old, text)?);
-    let changed = decided.decision.changed.iter().filter(|change| match change.kind {
+    let changed = release_decision.decision.changed.iter().filter(|change| match change.kind {
         PinChangeKind::Bytes => true,
-        PinChangeKind::Tree => decided.decision.verdict == SyncVerdict::Bump,
+        PinChangeKind::Tree => release_decision.decision.verdict == SyncVerdict::Bump,
         PinChangeKind::Gone => false,
     });
-    let added: Vec<AddedDigest<'_>> = changed
+    let added: Vec<DigestUpdate<'_>> = changed
         .filter_map(|change| {
             let (old, new) = (change.old_hash.as_deref()?, change.new_hash.as_deref()?);
-            Some(AddedDigest { symbol: &change.symbol, old, new })
+            Some(DigestUpdate { symbol: &change.symbol, old, new })
         })
         .collect();
     if !added.is_empty() {
@@ -69,7 +70,7 @@ pub(super) fn apply_change(
         let old = read_regular_file(project, &job.manifest)?;
         let is_test = file.extension().is_some_and(|extension| extension == "py");
         let digests: Vec<(&str, &str)> = added.iter().map(|one| (one.symbol, one.new)).collect();
-        let text = match (decided.decision.verdict, is_test) {
+        let text = match (release_decision.decision.verdict, is_test) {
             (SyncVerdict::Relax, true) => manifest::add_digests_in_test(&file, &added)?,
             (SyncVerdict::Relax, false) => manifest::add_digests(&file, &digests)?,
             (SyncVerdict::Bump, true) => manifest::replace_digests_in_test(&file, &added)?,

@@ -262,7 +262,9 @@ impl SyncRun<'_> {
         let ran = agent.run_task(task, &tools, spent, wrong).await.map_err(GateHalt::from)?;
         let wrong = wrong(&ran.items).map(|reason| format!("its report is invalid: {reason}"));
         Ok(match invalid_report_reason(&ran.end, wrong) {
-            None => ReleaseClassification { functions: storable_judgements(ran.items), in_vain: None },
+            None => {
+                ReleaseClassification { functions: storable_judgements(ran.items), no_answer_reason: None }
+            }
             Some(reason) => ReleaseClassification::without_answer(redact_secrets(&reason)),
         })
     }

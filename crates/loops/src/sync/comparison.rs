@@ -140,7 +140,7 @@ impl<'a> ReleaseComparison<'a> {
         to: &PackageVersion,
     ) -> Option<PackageVersion> {
         let is_excluded =
-            |version: &PackageVersion| self.spec.as_ref().is_some_and(|spec| spec.excludes(version));
+            |version: &PackageVersion| self.spec.as_ref().is_some_and(|spec| spec.excludes_by_name(version));
         let between = history.releases.iter().filter(is_stable).map(|release| &release.version);
         let between: Vec<&PackageVersion> = between
             .filter(|version| **version > self.from && *version < to && !is_excluded(version))

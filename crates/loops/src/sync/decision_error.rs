@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use truing_core::version::PackageVersion;
 use truing_reader::sources::SourcesError;
 use truing_upstream::archives::ArchiveFetchError;
-use truing_upstream::constraint::ConstraintError;
+use truing_upstream::constraint::RequirementError;
 use truing_upstream::index::IndexError;
 
 /// The reason why there is no decision.
@@ -29,7 +29,7 @@ pub enum SyncDecisionError {
     },
     /// The project's requirement cannot be read.
     #[error(transparent)]
-    Constraint(#[from] ConstraintError),
+    Constraint(#[from] RequirementError),
     /// The release does not exist.
     #[error("{package} has no release {version} with an archive that can be read; the newest is {newest}")]
     NoRelease {

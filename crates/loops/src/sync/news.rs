@@ -11,7 +11,7 @@ use truing_core::sync::release::VersionTriple;
 use truing_core::template::TextTemplate;
 use truing_core::version::{PackageVersion, RangeStyle, VersionError};
 use truing_git::{GitError, Mirror};
-use truing_upstream::constraint::{self, ConstraintError, RequirementPlace};
+use truing_upstream::constraint::{self, RequirementError, RequirementPlace};
 use truing_upstream::range::VersionRange;
 
 use super::ReleaseDecision;
@@ -26,7 +26,7 @@ pub enum ReleaseNoteError {
     Change(#[from] ChangeError),
     /// The version in a file is invalid.
     #[error("the project's version: {0}")]
-    Version(ConstraintError),
+    Version(RequirementError),
     /// The place of the version is missing, or occurs several times.
     #[error("the project's version: {path} has `{location}` {count} times; it must occur once")]
     Count {
@@ -74,16 +74,16 @@ pub enum ReleaseNoteError {
     Git(#[from] GitError),
 }
 
-impl From<ConstraintError> for ReleaseNoteError {
-    fn from(error: ConstraintError) -> Self {
+impl From<RequirementError> for ReleaseNoteError {
+    fn from(error: RequirementError) -> Self {
         match error {
-            ConstraintError::Count { path, key_path, count, .. } => {
+            RequirementError::NotExactlyOne { path, key_path, count, .. } => {
                 let path = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 Self::Count { path, location: key_path, count }
             }
-            ConstraintError::Unreadable { .. }
-            | ConstraintError::Form { .. }
-            | ConstraintError::Range { .. } => Self::Version(error),
+            RequirementError::Unreadable { .. }
+            | RequirementError::Malformed { .. }
+            | RequirementError::Range { .. } => Self::Version(error),
         }
     }
 }
@@ -146,8 +146,8 @@ impl ReleaseNoteWriter<'_> {
         let next = version.next_version(self.decided.decision.verdict, is_released);
         if next != version {
             let next =
-                VersionRange::from_copied_version(PackageVersion::parse(*registry, &next.to_string())?);
-            let text = constraint::rewrite_range(&place, &next)?;
+                VersionRange::from_vendored_version(PackageVersion::parse(*registry, &next.to_string())?);
+            let text = constraint::file_text_with_range(&place, &next)?;
             written.push(change::replace_file(project, name, old, text)?);
         }
         Ok(next)
@@ -176,7 +176,7 @@ impl ReleaseNoteWriter<'_> {
     }
 
     async fn is_released(&self, version: VersionTriple) -> Result<bool, GitError> {
-        self.mirror.has_tag(&version.tags()).await
+        self.mirror.remote_has_any_tag(&version.tags()).await
     }
 
     /// Returns the changelog's line on this change.

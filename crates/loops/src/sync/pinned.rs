@@ -78,19 +78,20 @@ pub async fn read_pins(path: &Path, reader: &ChildProcessReader) -> Result<Pinne
     let test = |reason| PinnedError::Test { path: path.to_owned(), reason };
     // The reader can open only the file's folder, by its real path.
     let real = path.canonicalize().map_err(|error| test(error.to_string()))?;
-    let HashPins { rows, left_out } = reader.pins(&real).await.map_err(|error| {
-        test(match error {
-            SourcesError::File { why: reason, .. } => reason,
-            SourcesError::Archive(_) | SourcesError::Glob { .. } | SourcesError::Failed(_) => {
-                error.to_string()
-            }
-        })
-    })?;
+    let HashPins { accepted_digests: rows, skipped_pins: left_out } =
+        reader.pins(&real).await.map_err(|error| {
+            test(match error {
+                SourcesError::File { why: reason, .. } => reason,
+                SourcesError::Archive(_) | SourcesError::Glob { .. } | SourcesError::Failed(_) => {
+                    error.to_string()
+                }
+            })
+        })?;
     let untold: Vec<UnguardedPart> = left_out
         .into_iter()
         .map(|row| {
             UnguardedPart::new(
-                format!("line {}: {}: {}", row.line, row.text, row.why),
+                format!("line {}: {}: {}", row.line, row.text, row.reason),
                 None,
                 UnguardedReason::Untold,
             )

@@ -21,7 +21,7 @@ use super::words::{self, ReleaseSubject};
 /// The pull requests of one job at a forge.
 #[derive(Debug)]
 pub(super) struct JobPullRequests<'a> {
-    pub(super) forge: &'a RepositoryClient,
+    pub(super) repository_client: &'a RepositoryClient,
     pub(super) server: &'a AnyForgeServer,
     pub(super) executor: &'a EffectExecutor<'a>,
     pub(super) job: &'a JobConfig,
@@ -34,15 +34,15 @@ pub(super) struct JobPullRequests<'a> {
 #[derive(Debug)]
 pub(super) struct JobBranchState {
     /// The newest final pull request of the job, open or not.
-    pub(super) last: Option<BranchPull>,
+    pub(super) final_pull: Option<BranchPull>,
     /// An open one from the job's branch that is not the job's: another person uses the branch's name.
-    pub(super) foreign: Option<String>,
+    pub(super) foreign_pull_url: Option<String>,
     /// True if the newest one reaches the release.
-    covers: bool,
+    reaches_release: bool,
     /// The activity of people on it.
-    pub(super) active: Option<BranchActivity>,
+    pub(super) activity: Option<BranchActivity>,
     /// The job's comments there about waiting releases, and their places.
-    waiting_comments: Vec<PullRequestComment>,
+    blocked_comments: Vec<PullRequestComment>,
 }
 
 impl JobPullRequests<'_> {
@@ -62,7 +62,7 @@ impl JobPullRequests<'_> {
         reaches_release: impl Fn(&str) -> bool,
     ) -> Result<JobBranchState, ForgeError> {
         let prefix = self.topic("");
-        let all = self.forge.pulls_from(&self.job.branch).await?;
+        let all = self.repository_client.pulls_from(&self.job.branch).await?;
         let is_ours = |pull: &&BranchPull| {
             pull.topic.as_ref().is_some_and(|topic| topic.as_str().starts_with(prefix.as_str()))
         };
@@ -73,7 +73,7 @@ impl JobPullRequests<'_> {
         let covers = version.is_some_and(reaches_release);
         let (mut somebody, mut waiting_comments) = (None, Vec::new());
         if let Some(pull) = last.as_ref().filter(|pull| pull.is_open()) {
-            let activity = self.forge.activity(pull.number).await?;
+            let activity = self.repository_client.activity(pull.number).await?;
             somebody = find_activity(&activity, &pull.head, |email| email == self.job.author.email);
             let blocked = self.blocked_topic();
             waiting_comments = activity
@@ -82,7 +82,13 @@ impl JobPullRequests<'_> {
                 .filter(|remark| remark.topic.as_ref() == Some(&blocked))
                 .collect();
         }
-        Ok(JobBranchState { last, foreign, covers, active: somebody, waiting_comments })
+        Ok(JobBranchState {
+            final_pull: last,
+            foreign_pull_url: foreign,
+            reaches_release: covers,
+            activity: somebody,
+            blocked_comments: waiting_comments,
+        })
     }
 
     /// Opens or rewrites the final pull request, whose branch is pushed.
@@ -97,7 +103,7 @@ impl JobPullRequests<'_> {
         let body = words::pull_body(self.subject, verdict, self.job.body.as_ref(), &self.template, text);
         let body = body.as_str();
         let topic = self.topic(self.subject.version);
-        let open = branch_state.last.as_ref().filter(|pull| pull.is_open());
+        let open = branch_state.final_pull.as_ref().filter(|pull| pull.is_open());
         let pull = match open {
             Some(pull) => pull.clone(),
             None => {
@@ -145,7 +151,7 @@ impl JobPullRequests<'_> {
         branch_state: &JobBranchState,
         pull: &BranchPull,
     ) -> Result<(), SyncRunError> {
-        for remark in &branch_state.waiting_comments {
+        for remark in &branch_state.blocked_comments {
             let (number, comment) = (pull.number, remark.id.clone());
             self.executor.perform(&Effect::DeleteComment { number, comment }).await?;
         }
@@ -158,10 +164,10 @@ impl JobPullRequests<'_> {
         branch_state: &JobBranchState,
         pull: &BranchPull,
     ) -> Result<JobPull, SyncRunError> {
-        let reason = branch_state.active.as_ref().map(BranchActivity::activity_text).unwrap_or_default();
+        let reason = branch_state.activity.as_ref().map(BranchActivity::activity_text).unwrap_or_default();
         let text = words::blocked_comment(self.subject, &reason);
         let shown = JobPull { kind: JobPullKind::Final, url: pull.url.clone() };
-        if branch_state.waiting_comments.iter().any(|remark| remark.body.trim() == text.trim()) {
+        if branch_state.blocked_comments.iter().any(|remark| remark.body.trim() == text.trim()) {
             return Ok(shown);
         }
         self.delete_blocked_comments(branch_state, pull).await?;
@@ -211,19 +217,25 @@ fn is_finished_port(pull: &BranchPull) -> bool {
 impl JobBranchState {
     /// Returns the plan for a decision to relax or to bump. `same` is true if the branch already has its
     /// intended base.
-    pub(super) fn choose_plan(&self, verdict: SyncVerdict, wip: bool, same: bool) -> BranchPlan {
+    pub(super) fn choose_plan(
+        &self,
+        verdict: SyncVerdict,
+        has_draft: bool,
+        has_current_base: bool,
+    ) -> BranchPlan {
         let existing = JobPullState {
-            last: self.last.as_ref(),
-            covers: self.covers,
-            has_foreign_work: self.active.is_some(),
+            last: self.final_pull.as_ref(),
+            covers: self.reaches_release,
+            has_foreign_work: self.activity.is_some(),
             // A draft whose port is already final is to be closed instead of continued.
-            is_draft_open: wip && !(self.covers && self.last.as_ref().is_some_and(is_finished_port)),
+            is_draft_open: has_draft
+                && !(self.reaches_release && self.final_pull.as_ref().is_some_and(is_finished_port)),
         };
-        plan_branch(existing, verdict, same)
+        plan_branch(existing, verdict, has_current_base)
     }
 
     /// Returns the head of the open pull request's branch.
     pub(super) fn head(&self) -> Option<&Sha> {
-        self.last.as_ref().filter(|pull| pull.is_open()).map(|pull| &pull.head)
+        self.final_pull.as_ref().filter(|pull| pull.is_open()).map(|pull| &pull.head)
     }
 }

@@ -32,7 +32,7 @@ use super::verify::ProjectChecks;
 use super::words::{self, ReleaseSubject};
 use super::{
     AvailableReleases, DecisionRequest, ReleaseDecision, SyncDecisionError, decide_on_release, load_pins,
-    unreported,
+    unreported_costs,
 };
 use crate::agent::ModelSpend;
 use crate::program_versions;
@@ -44,7 +44,7 @@ pub struct SyncRun<'a> {
     /// Identity of the run.
     pub run: &'a RunReference,
     /// Reads the forge's side of the repository.
-    pub forge: &'a RepositoryClient,
+    pub repository_client: &'a RepositoryClient,
     /// The client of that forge.
     pub server: &'a AnyForgeServer,
     /// Store of the job's state and records.
@@ -52,7 +52,7 @@ pub struct SyncRun<'a> {
     /// Performs every write to the repository, including pushes.
     pub effects: EffectExecutor<'a>,
     /// Path of the repository's mirror.
-    pub mirror: &'a Path,
+    pub mirror_path: &'a Path,
     /// The remote of the repository.
     pub remote: &'a Remote,
 }
@@ -63,7 +63,7 @@ struct BaseCheckout<'a> {
     /// Head of the branch.
     tip: &'a Sha,
     /// Name of the branch.
-    base: &'a str,
+    branch: &'a str,
     /// Folder of the files.
     project: &'a Path,
 }
@@ -88,12 +88,12 @@ impl SyncRun<'_> {
             started_at,
             current_step: None,
             steps: vec![],
-            from,
-            to,
-            update,
+            from_version: from,
+            to_version: to,
+            verdict: update,
             evidence,
             pull,
-            model_cost,
+            model_spend: model_cost,
         };
         let ended = Box::pin(self.run_steps(&mut job, &mut log)).await;
         let is_halted = ended.as_ref().is_err_and(SyncRunError::is_halt);
@@ -118,7 +118,7 @@ impl SyncRun<'_> {
         };
         let reached = log.current_step();
         let now = self.effects.clock.now();
-        job.breaker.record_end(ended.to_breaker(), self.job.config.breaker, now);
+        job.breaker.record_end(ended.to_breaker_outcome(), self.job.config.breaker, now);
         let asked = if self.job.dry_run {
             Ok(self.open_question_page(&job, &ended))
         } else {
@@ -145,14 +145,14 @@ impl SyncRun<'_> {
         };
         // A question after a failure is no step of the planned work.
         let highest_step = if ended.outcome == Outcome::Asked { log.current_step() } else { reached };
-        let carried = unreported::finish_tracking(self.store, &mut job, &self.run.id).await?;
+        let carried = unreported_costs::take_unreported_cost(self.store, &mut job, &self.run.id).await?;
         let mut record = SyncRecord {
             run: self.run.id.clone(),
             key: self.run.key.clone(),
             steps: log.steps,
             carried_micro_usd: carried,
-            model: log.model_cost.model,
-            prompt_hash: log.model_cost.prompt_hash,
+            model: log.model_spend.model,
+            prompt_hash: log.model_spend.prompt_hash,
             versions: program_versions(),
             started: log.started_at,
             ended: self.effects.clock.now(),
@@ -160,10 +160,10 @@ impl SyncRun<'_> {
                 job: self.job.name.to_owned(),
                 result: outcome,
                 exit_reason: why,
-                update_type: log.update,
+                update_type: log.verdict,
                 package: self.job.config.package.clone(),
-                from: log.from,
-                to: log.to,
+                from: log.from_version,
+                to: log.to_version,
                 highest_step,
                 pull: log.pull,
                 question,
@@ -199,8 +199,16 @@ impl SyncRun<'_> {
 
     fn job_pull_requests<'b>(&'b self, version: &'b str, project: &Path) -> JobPullRequests<'b> {
         let template = pulls::read_pull_template(project);
-        let (forge, executor, subject) = (self.forge, &self.effects, self.release_subject(version));
-        JobPullRequests { forge, server: self.server, executor, job: self.job.config, subject, template }
+        let (forge, executor, subject) =
+            (self.repository_client, &self.effects, self.release_subject(version));
+        JobPullRequests {
+            repository_client: forge,
+            server: self.server,
+            executor,
+            job: self.job.config,
+            subject,
+            template,
+        }
     }
 
     pub(super) fn project_checks<'b>(&'b self, mirror: &'b Mirror) -> ProjectChecks<'b> {
@@ -219,11 +227,11 @@ impl SyncRun<'_> {
     ) -> Result<SyncRunResult, SyncRunError> {
         log.begin_step(SyncStep::Detect);
         self.check_write_gate().await?;
-        let repository = self.forge.repository().await?;
+        let repository = self.repository_client.repository().await?;
         if repository.writable.archived {
             return Err(SyncRunError::Archived);
         }
-        let mirror = self.job.git.open_mirror(self.mirror, self.remote).await?;
+        let mirror = self.job.git.open_mirror(self.mirror_path, self.remote).await?;
         let tip = mirror.default_tip().await?.ok_or(SyncRunError::Empty)?;
         mirror.fetch(std::slice::from_ref(&tip)).await?;
         let folder = PrivateFolder::new().map_err(SyncRunError::Folder)?;
@@ -269,8 +277,8 @@ impl SyncRun<'_> {
             seen = super::find_releases(&question(named.clone()), self.job.sources.index).await;
         }
         // A named release that cannot be followed is the caller's mistake, and the job has not failed.
-        if let (Some(named), Some(why)) = (&named, self.unfollowed_reason(&seen)) {
-            log.to = Some(named.to_string());
+        if let (Some(named), Some(why)) = (&named, self.cannot_follow_reason(&seen)) {
+            log.to_version = Some(named.to_string());
             return Ok(SyncRunResult::new(Outcome::Held, why, QuestionUpdate::Keep));
         }
         let mut seen = seen?;
@@ -283,9 +291,9 @@ impl SyncRun<'_> {
             seen.to = safe;
         }
         let (from, to) = (seen.from.to_string(), seen.to.to_string());
-        (log.from, log.to) = (Some(from), Some(to.clone()));
+        (log.from_version, log.to_version) = (Some(from), Some(to.clone()));
         if seen.is_in_range() {
-            log.update = Some(SyncVerdict::Skip);
+            log.verdict = Some(SyncVerdict::Skip);
             let why = format!("{} {to} is in the range already", self.job.config.package);
             return Ok(SyncRunResult::new(Outcome::UpToDate, why, QuestionUpdate::Close));
         }
@@ -293,7 +301,7 @@ impl SyncRun<'_> {
         let target = SyncTarget { version: to.clone(), manifest: change::manifest_digest(&manifest) };
         if !self.job.dry_run {
             let now = self.effects.clock.now();
-            unreported::start_tracking(job, &self.run.id);
+            unreported_costs::start_tracking(job, &self.run.id);
             let admission = job.breaker.admit(&target, answers.newest.as_ref(), self.job.config.breaker, now);
             // Saved before any attempt: a run that dies after this point counts as failed.
             self.store.store_job(self.run, job).await?;
@@ -328,11 +336,11 @@ impl SyncRun<'_> {
                 ClassifyContext { project, manifest: &pins.manifest, newest_answer: answers.newest.as_ref() };
             let ended = Box::pin(self.classify_functions(job, log, about, &mut decided)).await?;
             if let Some(ended) = ended {
-                (log.update, log.evidence) = (Some(SyncVerdict::Ask), SyncRunLog::evidence(&decided));
+                (log.verdict, log.evidence) = (Some(SyncVerdict::Ask), SyncRunLog::evidence(&decided));
                 return Ok(ended);
             }
         }
-        log.update = Some(decided.decision.verdict);
+        log.verdict = Some(decided.decision.verdict);
         log.evidence = SyncRunLog::evidence(&decided);
         let needs_port = matches!(decided.decision.verdict, SyncVerdict::Bump | SyncVerdict::Ask);
         if let Some(draft) = saved.draft.take_if(|_| !needs_port) {
@@ -344,17 +352,20 @@ impl SyncRun<'_> {
                 decided.decision.reason.clone(),
                 QuestionUpdate::Close,
             )),
-            SyncVerdict::Ask => Ok(self.question_end(&to, &decided)),
+            SyncVerdict::Ask => Ok(self.end_with_question(&to, &decided)),
             SyncVerdict::Relax | SyncVerdict::Bump => {
                 let base = repository.default_branch.as_str();
-                let checkout = BaseCheckout { mirror: &mirror, tip: &tip, base, project };
+                let checkout = BaseCheckout { mirror: &mirror, tip: &tip, branch: base, project };
                 Box::pin(self.publish(job, log, checkout, may_port.then_some(&saved), &decided)).await
             }
         }
     }
 
     /// Returns the reason why a named release cannot be followed, if there is one.
-    fn unfollowed_reason(&self, available: &Result<AvailableReleases, SyncDecisionError>) -> Option<String> {
+    fn cannot_follow_reason(
+        &self,
+        available: &Result<AvailableReleases, SyncDecisionError>,
+    ) -> Option<String> {
         match available {
             Ok(available) if available.exists() => None,
             Ok(AvailableReleases { to, newest, .. }) => {
@@ -387,7 +398,7 @@ impl SyncRun<'_> {
     }
 
     /// Ends the run with a question to people.
-    pub(super) fn question_end(&self, version: &str, decided: &ReleaseDecision) -> SyncRunResult {
+    pub(super) fn end_with_question(&self, version: &str, decided: &ReleaseDecision) -> SyncRunResult {
         let (title, text) = words::release_question(self.release_subject(version), decided);
         let wanted = QuestionDraft { version: version.to_owned(), title, text };
         SyncRunResult::new(Outcome::Asked, decided.decision.reason.clone(), QuestionUpdate::Ask(wanted))
@@ -402,28 +413,30 @@ impl SyncRun<'_> {
         draft_state: Option<&JobDraftState>,
         decided: &ReleaseDecision,
     ) -> Result<SyncRunResult, SyncRunError> {
-        let BaseCheckout { mirror, tip, base, project } = checkout;
+        let BaseCheckout { mirror, tip, branch: base, project } = checkout;
         log.begin_step(SyncStep::Look);
         let version = decided.to.to_string();
         let pulls = self.job_pull_requests(&version, project);
         let reaches = |theirs: &str| {
             PackageVersion::parse(self.job.config.registry, theirs).is_ok_and(|theirs| theirs >= decided.to)
         };
-        let stands = pulls.load_state(reaches).await?;
-        if let Some(url) = stands.foreign.clone() {
+        let branch_state = pulls.load_state(reaches).await?;
+        if let Some(url) = branch_state.foreign_pull_url.clone() {
             return Err(SyncRunError::ForeignWork { branch: self.job.config.branch.clone(), url });
         }
         let verdict = decided.decision.verdict;
         // A port is not made again only because the base has moved: people resolve that when they merge it.
-        let same = verdict == SyncVerdict::Bump || self.is_branch_current(mirror, tip, &stands).await?;
+        let same = verdict == SyncVerdict::Bump || self.is_branch_current(mirror, tip, &branch_state).await?;
         let draft = draft_state.and_then(|draft_state| draft_state.draft.as_ref());
-        let course = stands.choose_plan(verdict, draft.is_some(), same);
+        let course = branch_state.choose_plan(verdict, draft.is_some(), same);
         if let (BranchPlan::Unchanged | BranchPlan::Covered, Some(draft)) = (course, draft) {
-            let url = stands.last.as_ref().map(|pull| pull.url.as_str()).unwrap_or_default();
+            let url = branch_state.final_pull.as_ref().map(|pull| pull.url.as_str()).unwrap_or_default();
             self.close_draft(draft, &format!("Finished in {url}")).await?;
         }
-        let (page, pull) =
-            (stands.last.as_ref().map(|pull| pull.url.clone()).unwrap_or_default(), &stands.last);
+        let (page, pull) = (
+            branch_state.final_pull.as_ref().map(|pull| pull.url.clone()).unwrap_or_default(),
+            &branch_state.final_pull,
+        );
         match (course, pull) {
             (BranchPlan::Covered, _) => {
                 return Ok(SyncRunResult::new(
@@ -443,10 +456,10 @@ impl SyncRun<'_> {
                 ));
             }
             (BranchPlan::Blocked, Some(pull)) => {
-                log.pull = Some(pulls.post_blocked_comment(&stands, pull).await?);
+                log.pull = Some(pulls.post_blocked_comment(&branch_state, pull).await?);
                 let reason = format!(
                     "{page} is in use by a person: {}",
-                    stands.active.as_ref().map(|active| active.activity_text()).unwrap_or_default()
+                    branch_state.activity.as_ref().map(|active| active.activity_text()).unwrap_or_default()
                 );
                 return Ok(SyncRunResult::new(Outcome::Blocked, reason, QuestionUpdate::Keep));
             }
@@ -461,14 +474,15 @@ impl SyncRun<'_> {
         }
         if verdict == SyncVerdict::Bump {
             // Without a person's ruling or a job that permits it, no model ports code.
-            let Some(draft_state) = draft_state else { return Ok(self.question_end(&version, decided)) };
-            let ground = BumpContext { mirror, tip, base, branch_state: &stands, draft_state, pulls: &pulls };
+            let Some(draft_state) = draft_state else { return Ok(self.end_with_question(&version, decided)) };
+            let ground =
+                BumpContext { mirror, tip, base, branch_state: &branch_state, draft_state, pulls: &pulls };
             return Box::pin(self.run_bump(job, log, ground, decided)).await;
         }
 
         log.begin_step(SyncStep::Change);
         let (parent, own);
-        let (at, on) = match (course, stands.head()) {
+        let (at, on) = match (course, branch_state.head()) {
             (BranchPlan::InPlace, Some(head)) => {
                 mirror.fetch(std::slice::from_ref(head)).await?;
                 own = PrivateFolder::new().map_err(SyncRunError::Folder)?;
@@ -484,7 +498,7 @@ impl SyncRun<'_> {
         if self.job.dry_run {
             let diff = staged.diff().await?;
             let branch = &self.job.config.branch;
-            let what = match stands.last.as_ref().filter(|pull| pull.is_open()) {
+            let what = match branch_state.final_pull.as_ref().filter(|pull| pull.is_open()) {
                 Some(pull) => format!("this change would be pushed to {branch}, for {}", pull.url),
                 None => format!("a pull request from {branch} would be opened with this change"),
             };
@@ -502,7 +516,7 @@ impl SyncRun<'_> {
             .as_ref()
             .is_some_and(|ruling| ruling.version == version && ruling.verdict == SyncVerdict::Relax);
         if !checked.failing.is_empty() && !is_ruled {
-            log.update = Some(SyncVerdict::Ask);
+            log.verdict = Some(SyncVerdict::Ask);
             let failing = checked.failing.join("; ");
             let reason = format!("with the wider range checks fail that did not before: {failing}");
             let (title, text) = words::failing_question(self.release_subject(&version), decided, &checked);
@@ -516,7 +530,7 @@ impl SyncRun<'_> {
         log.begin_step(SyncStep::Publish);
         if !staged.paths.is_empty() {
             self.check_write_gate().await?;
-            let expected = match stands.head() {
+            let expected = match branch_state.head() {
                 Some(head) => Some(head.clone()),
                 // The branch is left over from a closed pull request, or from a run that died before it
                 // opened one.
@@ -528,7 +542,7 @@ impl SyncRun<'_> {
         self.check_write_gate().await?;
         let files: Vec<String> = only.iter().map(RepoPath::to_string).collect();
         let body = words::relax_text(self.release_subject(&version), decided, &files, &checked);
-        let shown = pulls.upsert_pull_request(&stands, base, verdict, &body).await?;
+        let shown = pulls.upsert_pull_request(&branch_state, base, verdict, &body).await?;
         let without = self.no_labels_remark();
         let reason = format!("{} {version} is admitted by {}{without}", self.job.config.package, shown.url);
         log.pull = Some(shown);

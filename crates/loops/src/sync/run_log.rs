@@ -18,12 +18,12 @@ pub(super) struct SyncRunLog {
     pub(super) started_at: UnixMillis,
     pub(super) current_step: Option<(SyncStep, Instant)>,
     pub(super) steps: Vec<StepCost<SyncStep>>,
-    pub(super) from: Option<String>,
-    pub(super) to: Option<String>,
-    pub(super) update: Option<SyncVerdict>,
+    pub(super) from_version: Option<String>,
+    pub(super) to_version: Option<String>,
+    pub(super) verdict: Option<SyncVerdict>,
     pub(super) evidence: SyncEvidence,
     pub(super) pull: Option<JobPull>,
-    pub(super) model_cost: ModelSpend,
+    pub(super) model_spend: ModelSpend,
 }
 
 impl SyncRunLog {
@@ -35,8 +35,8 @@ impl SyncRunLog {
     pub(super) fn end_step(&mut self) {
         if let Some((id, began)) = self.current_step.take() {
             let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-            let mut step = StepCost { ms, ..StepCost::zero(id) };
-            step.add(&std::mem::take(&mut self.model_cost.step_cost));
+            let mut step = StepCost { duration_ms: ms, ..StepCost::zero(id) };
+            step.add(&std::mem::take(&mut self.model_spend.step_cost));
             self.steps.push(step);
         }
     }
@@ -44,7 +44,7 @@ impl SyncRunLog {
     /// Returns the current step of the run, or its last one.
     pub(super) fn current_step(&self) -> SyncStep {
         let at = self.current_step.map(|(step, _)| step);
-        at.or_else(|| self.steps.last().map(|step| step.id)).unwrap_or(SyncStep::Detect)
+        at.or_else(|| self.steps.last().map(|step| step.step)).unwrap_or(SyncStep::Detect)
     }
 
     /// Returns the evidence of a decision.
@@ -61,11 +61,11 @@ impl SyncRunLog {
 
     /// Sets the cost of the model in this step.
     pub(super) fn set_spend(&mut self, spent: ModelSpend) {
-        self.model_cost = spent;
+        self.model_spend = spent;
     }
 
     /// Returns the cost of the earlier steps.
-    pub(super) fn cost(&self) -> MicroUsd {
+    pub(super) fn finished_steps_cost(&self) -> MicroUsd {
         MicroUsd(self.steps.iter().map(|step| step.cost_micro_usd.0).fold(0, u64::saturating_add))
     }
 }
@@ -74,7 +74,7 @@ impl SyncRunLog {
 pub(super) struct SyncRunResult {
     pub(super) outcome: Outcome,
     pub(super) reason: String,
-    pub(super) asks: QuestionUpdate,
+    pub(super) question_update: QuestionUpdate,
 }
 
 /// The change of the job's question.
@@ -89,11 +89,11 @@ pub(super) enum QuestionUpdate {
 
 impl SyncRunResult {
     pub(super) fn new(outcome: Outcome, reason: impl Into<String>, asks: QuestionUpdate) -> Self {
-        Self { outcome, reason: reason.into(), asks }
+        Self { outcome, reason: reason.into(), question_update: asks }
     }
 
     /// Returns the meaning of the end for the breaker.
-    pub(super) fn to_breaker(&self) -> BreakerOutcome {
+    pub(super) fn to_breaker_outcome(&self) -> BreakerOutcome {
         match self.outcome.run_outcome() {
             run::RunOutcome::Failed => BreakerOutcome::Failure(self.reason.clone()),
             run::RunOutcome::Deferred => BreakerOutcome::Interrupted,

@@ -22,7 +22,7 @@ impl SyncRun<'_> {
     }
 
     fn job_notices<'b>(&'b self, label: &'b str, branch_suffix: &'static str) -> JobNotices<'b> {
-        let Self { job, forge, server, mirror, remote, .. } = *self;
+        let Self { job, repository_client: forge, server, mirror_path: mirror, remote, .. } = *self;
         JobNotices { forge, server, executor: &self.effects, job, mirror, remote, label, branch_suffix }
     }
 
@@ -67,7 +67,7 @@ impl SyncRun<'_> {
         log: &mut SyncRunLog,
         run_end: &SyncRunResult,
     ) -> Result<Option<String>, SyncRunError> {
-        let version = log.to.clone().unwrap_or_default();
+        let version = log.to_version.clone().unwrap_or_default();
         let open = job.breaker.open_trip().is_some().then(|| {
             let version = job.breaker.target().map_or(version.as_str(), |target| target.version.as_str());
             let (title, text) = words::open_breaker_question(self.release_subject(version), &job.breaker);
@@ -76,7 +76,7 @@ impl SyncRun<'_> {
         // Answers about an explicitly named release do not settle a question about another one.
         let is_of_another = self.job.to.is_some()
             && job.question.as_ref().is_some_and(|question| question.version != version);
-        match (open, &run_end.asks) {
+        match (open, &run_end.question_update) {
             (Some(wanted), _) => {
                 log.begin_step(SyncStep::Ask);
                 self.open_wanted_question(job, &wanted).await
@@ -99,14 +99,14 @@ impl SyncRun<'_> {
 
     /// Returns the page of the open question about the same release. A dry run asks nothing.
     pub(super) fn open_question_page(&self, job: &JobState, run_end: &SyncRunResult) -> Option<String> {
-        let QuestionUpdate::Ask(wanted) = &run_end.asks else { return None };
+        let QuestionUpdate::Ask(wanted) = &run_end.question_update else { return None };
         let known = job.question.as_ref()?;
         known.url.clone().filter(|_| !known.closed && known.version == wanted.version)
     }
 
     /// Returns the reason for a dry run's end, with the whole question that a run would ask.
     pub(super) fn dry_run_reason(&self, run_end: &SyncRunResult) -> String {
-        let QuestionUpdate::Ask(wanted) = &run_end.asks else { return run_end.reason.clone() };
+        let QuestionUpdate::Ask(wanted) = &run_end.question_update else { return run_end.reason.clone() };
         let questions = self.job_questions();
         let (noun, text) = (questions.notices.notice_noun(), questions.notices.adapt_text(&wanted.text));
         format!(

@@ -255,7 +255,7 @@ fn render_changes_table(decision: &SyncDecision) -> String {
 
 /// Renders a model's verdicts on unguarded functions.
 fn render_classification(decided: &ReleaseDecision) -> String {
-    let Some(ReleaseClassification { functions, in_vain }) = &decided.classification else {
+    let Some(ReleaseClassification { functions, no_answer_reason: in_vain }) = &decided.classification else {
         return String::new();
     };
     let mut text = String::new();

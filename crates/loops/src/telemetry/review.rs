@@ -64,7 +64,7 @@ pub fn record_model_end(end: &AgentRunEnd) {
 /// Records the result of the review.
 pub fn record_review(record: &ReviewRecord) {
     let denials =
-        record.detail.modelled.iter().flat_map(|did| did.denials.values()).copied().map(i64::from).sum();
+        record.detail.model_review.iter().flat_map(|did| did.denials.values()).copied().map(i64::from).sum();
     record_review_end(&record.detail.outcome, record.turns(), record.cost(), denials);
 }
 

@@ -15,8 +15,8 @@ const MAX_PATH_CHARS: usize = 200;
 /// Returns the remarks on a review. They cover the repository's own instructions that the model has read,
 /// with their origin; ignored memory and skills; denied calls of the model; and linters that did not run.
 pub fn collect_remarks(record: &ReviewRecord) -> Vec<String> {
-    let memory = record.detail.modelled.as_ref().and_then(|modelled| modelled.memory.as_ref());
-    let memory = memory.into_iter().flat_map(|ModelMemory { own, notes, .. }| {
+    let memory = record.detail.model_review.as_ref().and_then(|modelled| modelled.memory.as_ref());
+    let memory = memory.into_iter().flat_map(|ModelMemory { repository_content: own, notes, .. }| {
         let own = own.iter().map(|own| format!("the model was given the repository's {own}"));
         own.chain(notes.iter().cloned())
     });
@@ -62,7 +62,7 @@ pub fn collect_remarks(record: &ReviewRecord) -> Vec<String> {
 
 /// Lists the denied calls of the model in one sentence.
 fn denied_calls_remark(record: &ReviewRecord) -> Option<String> {
-    let denials = &record.detail.modelled.as_ref()?.denials;
+    let denials = &record.detail.model_review.as_ref()?.denials;
     let all: u32 = denials.values().fold(0, |sum, count| sum.saturating_add(*count));
     let named = denials
         .iter()
@@ -91,7 +91,7 @@ mod tests {
                 ReviewOutcome::from_rules_coverage(&ReviewCoverage::default()),
             );
             let denials = denials.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
-            detail.modelled = Some(ModelReviewDetail { denials, ..ModelReviewDetail::default() });
+            detail.model_review = Some(ModelReviewDetail { denials, ..ModelReviewDetail::default() });
             collect_remarks(&ReviewRecord::new(RunId::new("r"), SlotKey::new("k"), detail, UnixMillis(0)))
         };
         assert_eq!(remark(&[]), [""; 0]);

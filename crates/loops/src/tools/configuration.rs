@@ -44,33 +44,34 @@ const MORE: &[(&str, &str)] = &[
 ];
 
 /// The files that configure linters, by the names of the linters.
-pub(crate) type BaseFilesByLinter = BTreeMap<String, BaseFiles>;
+pub(crate) type BaseFilesByLinter = BTreeMap<String, BaseConfigFiles>;
 
 /// Configuration files of a linter that the change touches. The base's versions were used.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(crate) struct BaseFiles {
+pub(crate) struct BaseConfigFiles {
     /// All configuration files that the change touches.
     paths: BTreeSet<RepoPath>,
     /// Those of them that the linter would also have inspected.
-    unseen: BTreeSet<RepoPath>,
+    uninspected_paths: BTreeSet<RepoPath>,
 }
 
-impl BaseFiles {
+impl BaseConfigFiles {
     /// Adds the files of a folder in which a linter runs, if it would also inspect them.
     pub(super) fn add(&mut self, place: &BaseConfigFolder<'_>, files: &[&str]) {
         self.paths.extend(place.replaced.iter().copied().map(RepoPath::from));
-        self.unseen.extend(files.iter().copied().filter(|path| place.is_from_base(path)).map(RepoPath::from));
+        self.uninspected_paths
+            .extend(files.iter().copied().filter(|path| place.is_from_base(path)).map(RepoPath::from));
     }
 
     /// Creates the entry of a file that shows that a linter is used, or how.
-    fn for_sign(path: &str) -> Self {
-        Self { paths: [RepoPath::from(path)].into(), unseen: BTreeSet::new() }
+    fn for_indicator_file(path: &str) -> Self {
+        Self { paths: [RepoPath::from(path)].into(), uninspected_paths: BTreeSet::new() }
     }
 
     /// Records the files in the linters' runs. Earlier findings in a file that a linter has not inspected
     /// stay open.
-    pub(crate) fn record_in_runs(by_base: BaseFilesByLinter, runs: &mut [ToolRunResult]) {
-        for (name, Self { paths, unseen }) in by_base {
+    pub(crate) fn record_in_runs(base_files: BaseFilesByLinter, runs: &mut [ToolRunResult]) {
+        for (name, Self { paths, uninspected_paths: unseen }) in base_files {
             // Findings of a linter that has not run stay open anyway.
             let Some(run) = runs.iter_mut().find(|run| run.name == name) else { continue };
             run.base_configuration = paths.into_iter().collect();
@@ -83,7 +84,7 @@ impl BaseFiles {
 
 /// A change that a service reviews, as far as it may configure linters.
 #[derive(Debug)]
-pub(super) struct BaseConfiguration<'a> {
+pub(super) struct BaseConfigOverlay<'a> {
     base: BaseCommit<'a>,
     head: &'a Path,
     /// Every path that the change names.
@@ -120,19 +121,19 @@ impl BaseConfigFolder<'_> {
 
 /// Returns the place in which a linter runs; none for the head's folder. `signs` is an error if the base's
 /// configuration is unknown.
-pub(super) async fn select_place<'a, T>(
+pub(super) async fn linter_folder<'a, T>(
     tool: &SelectedLinter,
     signs: &Result<T, String>,
-    base: Option<&mut BaseConfiguration<'a>>,
+    base: Option<&mut BaseConfigOverlay<'a>>,
 ) -> Result<Option<BaseConfigFolder<'a>>, String> {
     signs.as_ref().map_err(Clone::clone)?;
     match base {
-        Some(base) => base.place_for_linter(tool).await,
+        Some(base) => base.folder_for_linter(tool).await,
         None => Ok(None),
     }
 }
 
-impl<'a> BaseConfiguration<'a> {
+impl<'a> BaseConfigOverlay<'a> {
     /// Creates the configuration for the change of these files; none if the base is unknown.
     pub(super) fn from_files(files: LinterFiles<'a>) -> Option<Self> {
         let touched = files.changed_paths.iter().filter_map(|path| path.as_str()).collect();
@@ -151,11 +152,11 @@ impl<'a> BaseConfiguration<'a> {
     }
 
     /// Returns the place in which a linter runs; none if the change leaves its configuration as it was.
-    async fn place_for_linter(
+    async fn folder_for_linter(
         &mut self,
         tool: &SelectedLinter,
     ) -> Result<Option<BaseConfigFolder<'a>>, String> {
-        let replaced = self.changed_data_files(tool).await?;
+        let replaced = self.changed_config_files(tool).await?;
         if replaced.is_empty() {
             return Ok(None);
         }
@@ -174,9 +175,9 @@ impl<'a> BaseConfiguration<'a> {
 
     /// Returns the head's files, with the base's versions of those that reveal and configure linters. None,
     /// if the change touches none of them.
-    pub(super) async fn lay_out_signs(&self) -> Result<Option<PrivateFolder>, String> {
+    pub(super) async fn create_detection_folder(&self) -> Result<Option<PrivateFolder>, String> {
         let is_sign = |path: &&str| {
-            let is_of = |tool: &KnownTool| is_sign_of(tool, path) || is_data_of(tool, path);
+            let is_of = |tool: &KnownTool| may_reveal_tool(tool, path) || may_configure_as_data(tool, path);
             hooks::FILES.contains(path) || known::known_tools().iter().any(is_of)
         };
         let signs: BTreeSet<&str> = self.touched.iter().copied().filter(is_sign).collect();
@@ -184,12 +185,12 @@ impl<'a> BaseConfiguration<'a> {
     }
 
     /// Returns the touched files that configure a linter as data, if its part differs from the base's.
-    async fn changed_data_files(&self, tool: &SelectedLinter) -> Result<BTreeSet<&'a str>, String> {
-        let mut replaced = self.named_files(tool).await?;
+    async fn changed_config_files(&self, tool: &SelectedLinter) -> Result<BTreeSet<&'a str>, String> {
+        let mut replaced = self.files_named_by_config(tool).await?;
         for path in self.touched.iter().copied() {
-            let known = tool.known_tool().filter(|known| is_data_of(known, path));
+            let known = tool.known_tool().filter(|known| may_configure_as_data(known, path));
             let is_other = match known {
-                Some(known) => !self.has_same_part(known, path).await?,
+                Some(known) => !self.has_same_tool_settings(known, path).await?,
                 None => false,
             };
             if is_other || tool.has_option_for(path) {
@@ -219,7 +220,7 @@ impl<'a> BaseConfiguration<'a> {
 
     /// Returns the touched files that a linter's configuration names, directly or through another file. Files
     /// that the linter inspects are left out.
-    async fn named_files(&self, tool: &SelectedLinter) -> Result<BTreeSet<&'a str>, String> {
+    async fn files_named_by_config(&self, tool: &SelectedLinter) -> Result<BTreeSet<&'a str>, String> {
         let (mut named, mut known) = (BTreeSet::new(), BTreeSet::new());
         let Some(row) = tool.known_tool() else { return Ok(named) };
         let others = self.touched.iter().copied().filter(|path| !tool.is_meant_for(Path::new(path)));
@@ -266,7 +267,7 @@ impl<'a> BaseConfiguration<'a> {
         }
     }
 
-    async fn has_same_part(&self, known: &KnownTool, path: &str) -> Result<bool, String> {
+    async fn has_same_tool_settings(&self, known: &KnownTool, path: &str) -> Result<bool, String> {
         let inside = RepoPath::from(path);
         let head = FileTree::open(self.head).ok().and_then(|tree| tree.read_bytes(&inside).ok());
         let base = self.base.read_file(&inside).await?;
@@ -277,11 +278,11 @@ impl<'a> BaseConfiguration<'a> {
 
 /// The differences between the linters that the base's and the head's files show.
 #[derive(Debug, Default)]
-pub(super) struct ToolDifferences {
+pub(super) struct LinterDifferences {
     /// Linters that only the change uses, each with the reason why it does not run.
-    pub(super) new: Vec<(String, String)>,
+    pub(super) new_linters: Vec<(String, String)>,
     /// Linters that the base's files show, or whose options the base's hooks have.
-    pub(super) by_base: BaseFilesByLinter,
+    pub(super) base_files: BaseFilesByLinter,
 }
 
 /// Adds the linters that the head's files show, and that may run, to those of the folder with the base's
@@ -290,8 +291,8 @@ pub(super) fn merge_linters(
     base_linters: &mut Vec<SelectedLinter>,
     head_linters: Vec<SelectedLinter>,
     files: LinterFiles<'_>,
-) -> ToolDifferences {
-    let mut found = ToolDifferences::default();
+) -> LinterDifferences {
+    let mut found = LinterDifferences::default();
     let is_touched = |path: &str| files.changed_paths.iter().any(|touched| touched.as_str() == Some(path));
     let hooks = hooks::FILES.iter().copied().find(|path| is_touched(path));
     let is_same = |one: &SelectedLinter, other: &SelectedLinter| {
@@ -310,7 +311,7 @@ pub(super) fn merge_linters(
             None => Some(sign.as_str()).filter(|sign| is_touched(sign)),
         };
         if let Some(path) = by {
-            found.by_base.insert(tool_name(&tool.name), BaseFiles::for_sign(path));
+            found.base_files.insert(tool_name(&tool.name), BaseConfigFiles::for_indicator_file(path));
         }
     }
     for tool in head_linters {
@@ -323,7 +324,7 @@ pub(super) fn merge_linters(
         {
             let reason =
                 format!("the base does not use it: this change adds {}", tool.to_tree_path(&tool.sign));
-            found.new.push((tool_name(&tool.name), reason));
+            found.new_linters.push((tool_name(&tool.name), reason));
         }
     }
     found
@@ -335,7 +336,7 @@ fn glob_matches(glob: &str, path: &str) -> bool {
 }
 
 /// True if the tool may be detected by a file of this path.
-fn is_sign_of(tool: &KnownTool, path: &str) -> bool {
+fn may_reveal_tool(tool: &KnownTool, path: &str) -> bool {
     tool.recognised.iter().any(|sign| match sign {
         ToolSign::Folder(folder) => Path::new(path).starts_with(folder),
         ToolSign::File(glob) | ToolSign::Within { file: glob, .. } => glob_matches(glob, path),
@@ -344,7 +345,7 @@ fn is_sign_of(tool: &KnownTool, path: &str) -> bool {
 
 /// True if a file of this path may configure the tool. Files that it inspects anyway do not count, nor do
 /// files that only mention it.
-fn is_data_of(tool: &KnownTool, path: &str) -> bool {
+fn may_configure_as_data(tool: &KnownTool, path: &str) -> bool {
     let is_by_sign = tool.recognised.iter().chain(&tool.selects).any(|sign| match sign {
         ToolSign::Folder(folder) => Path::new(path).starts_with(folder),
         ToolSign::File(glob) => !tool.paths.contains(glob) && glob_matches(glob, path),

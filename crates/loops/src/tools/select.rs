@@ -271,7 +271,9 @@ fn build_linter(
     let hook = used.filter(|_| command.is_none());
     let left_out = hook.filter(|_| config.is_none_or(|config| config.paths.is_none()));
     let scripts = used.filter(|_| config.is_none_or(|config| config.paths.is_none()));
-    let exit = config.and_then(|config| config.exit.clone()).or_else(|| Some(known_tool?.exit.clone()));
+    let exit = config
+        .and_then(|config| config.success_exit_codes.clone())
+        .or_else(|| Some(known_tool?.exit.clone()));
     Some(SelectedLinter {
         name: known_tool.map_or(name, |known_tool| &known_tool.name).to_owned(),
         folder: String::new(),

@@ -19,7 +19,7 @@ fn tool_config(name: &str) -> ToolConfig {
         format: None,
         paths: None,
         condition: ToolCondition::Changed,
-        exit: None,
+        success_exit_codes: None,
         timeout: std::time::Duration::from_secs(7),
         scope: ToolScope::Lines,
     }
@@ -51,7 +51,7 @@ fn the_configuration_says_otherwise_adds_and_switches_off() {
     let own = ToolConfig {
         command: Some(vec!["make".into(), "lint".into()]),
         format: Some("unix".into()),
-        exit: Some(vec![0, 2]),
+        success_exit_codes: Some(vec![0, 2]),
         condition: ToolCondition::Always,
         scope: ToolScope::Files,
         ..tool_config("own")

@@ -10,8 +10,8 @@ use truing_core::given_secrets;
 use truing_core::secret::SecretString;
 
 use super::fault::AwsKeyError;
+use super::key_fetcher::{ExpiringKeys, KeyClock, KeyFetcher};
 use super::keys::AwsKeys;
-use super::source::{ExpiringKeys, KeyClock, KeyFetcher};
 
 /// Time before their expiry at which keys are renewed. Metadata services offer the next ones by then.
 const EARLY: Duration = Duration::from_secs(5 * 60);
@@ -106,7 +106,7 @@ impl KeyState {
     fn record_fault(&mut self, fault: AwsKeyError, now: SystemTime) {
         let pause = match &self.fetched {
             Some(lease) if lease.is_valid_at(now + LONG_PAUSE) => LONG_PAUSE,
-            Some(_) | None if fault.is_passing => SHORT_PAUSE,
+            Some(_) | None if fault.is_transient => SHORT_PAUSE,
             Some(_) | None => PAUSE,
         };
         self.pause = Some(now..now + pause);

@@ -35,33 +35,36 @@ pub(crate) struct AwsKeyError {
     /// Message about the failure, for people.
     pub(crate) message: String,
     /// True if a service is unreachable or fails, and may give keys a moment later.
-    pub(crate) is_passing: bool,
+    pub(crate) is_transient: bool,
 }
 
 impl AwsKeyError {
     /// Returns a fault that lasts until an operator fixes it.
     pub(super) fn new_permanent(message: String) -> Self {
-        Self { message, is_passing: false }
+        Self { message, is_transient: false }
     }
 }
 
 /// Describes the reason that there are no keys. `gave_before` is true if there were keys before.
-pub(super) fn key_fault(
+pub(super) fn key_error(
     error: &CredentialsError,
     exchanges: &[HttpExchange],
     variables: &AwsVariables,
-    gave_before: bool,
+    had_keys: bool,
     now: SystemTime,
 ) -> AwsKeyError {
     let last = exchanges.last();
     if matches!(error, CredentialsError::CredentialsNotLoaded(_)) {
         // A metadata service that never responded may not exist, because most machines are no instances.
-        let is_passing = last.is_some_and(|last| (gave_before || last.is_answered()) && is_transient(last));
-        return AwsKeyError { message: describe_missing_keys(error, exchanges, variables), is_passing };
+        let is_passing = last.is_some_and(|last| (had_keys || last.has_response()) && is_transient(last));
+        return AwsKeyError {
+            message: describe_missing_keys(error, exchanges, variables),
+            is_transient: is_passing,
+        };
     }
     match last {
-        Some(last) if last.is_failed() => {
-            AwsKeyError { message: describe_exchange(last, variables, now), is_passing: is_transient(last) }
+        Some(last) if last.has_failed() => {
+            AwsKeyError { message: describe_exchange(last, variables, now), is_transient: is_transient(last) }
         }
         // The request succeeded, but its response has no keys.
         Some(last) => AwsKeyError::new_permanent(format!(
@@ -76,7 +79,7 @@ pub(super) fn key_fault(
 /// Returns true if a service is unreachable or fails, rather than refuses.
 fn is_transient(exchange: &HttpExchange) -> bool {
     match &exchange.result {
-        ExchangeResult::Answer { status, refusal, .. } => {
+        ExchangeResult::Response { status, refusal, .. } => {
             matches!(status, 408 | 429 | 500..=599) || PASSING.contains(&refusal.code.as_str())
         }
         ExchangeResult::NoResponse(_) => true,
@@ -100,21 +103,24 @@ fn describe_local_failure(error: &CredentialsError, variables: &AwsVariables) ->
 }
 
 /// Describes a timeout of the fetch.
-pub(super) fn timeout_fault(exchanges: &[HttpExchange], after: Duration) -> AwsKeyError {
+pub(super) fn timeout_error(exchanges: &[HttpExchange], after: Duration) -> AwsKeyError {
     let last = exchanges.last().map(|exchange| format!(", last after asking {}", exchange.address));
     let is_passing = last.is_some();
     let last = last.unwrap_or_else(|| ": does its `credential_process` wait for input?".to_owned());
-    AwsKeyError { message: format!("no keys of AWS came within {} s{last}", after.as_secs()), is_passing }
+    AwsKeyError {
+        message: format!("no keys of AWS came within {} s{last}", after.as_secs()),
+        is_transient: is_passing,
+    }
 }
 
 /// Describes keys that were expired on arrival.
-pub(super) fn expired_keys_fault(exchanges: &[HttpExchange], now: SystemTime) -> AwsKeyError {
+pub(super) fn expired_keys_error(exchanges: &[HttpExchange], now: SystemTime) -> AwsKeyError {
     let by = exchanges.last().map_or_else(
         || "a profile of AWS gives".to_owned(),
         |exchange| format!("{} gives", describe_service(exchange)),
     );
     let skew = exchanges.iter().rev().find_map(|exchange| match &exchange.result {
-        ExchangeResult::Answer { date, .. } => describe_clock_skew(*date, now),
+        ExchangeResult::Response { date, .. } => describe_clock_skew(*date, now),
         ExchangeResult::NoResponse(_) | ExchangeResult::Unprotected => None,
     });
     let clock = skew.map(|words| format!(": {words}")).unwrap_or_default();
@@ -173,7 +179,7 @@ fn describe_exchange(exchange: &HttpExchange, variables: &AwsVariables, now: Sys
     let (status, date, refusal) = match &exchange.result {
         ExchangeResult::NoResponse(cause) => return format!("{service} cannot be reached: {cause}"),
         ExchangeResult::Unprotected => return format!("{service} is not asked: {UNPROTECTED}"),
-        ExchangeResult::Answer { status, date, refusal } => (*status, *date, refusal),
+        ExchangeResult::Response { status, date, refusal } => (*status, *date, refusal),
     };
     let says = describe_refusal(status, refusal);
     let code = refusal.code.as_str();
@@ -233,7 +239,7 @@ fn describe_missing_keys(
                 ExchangeResult::NoResponse(cause) => {
                     format!(" at {} ({})", exchange.address, line::clean_line(cause, 80))
                 }
-                ExchangeResult::Answer { status, refusal, .. } => {
+                ExchangeResult::Response { status, refusal, .. } => {
                     format!(" at {} ({})", exchange.address, describe_refusal(*status, refusal))
                 }
                 ExchangeResult::Unprotected => format!(" at {} ({UNPROTECTED})", exchange.address),

@@ -57,7 +57,7 @@ pub(super) struct HttpExchange {
 #[derive(Clone, Debug)]
 pub(super) enum ExchangeResult {
     /// A response of any status.
-    Answer {
+    Response {
         status: u16,
         /// Time of the service's clock.
         date: Option<Timestamp>,
@@ -71,16 +71,16 @@ pub(super) enum ExchangeResult {
 }
 
 impl HttpExchange {
-    pub(super) fn is_failed(&self) -> bool {
+    pub(super) fn has_failed(&self) -> bool {
         match &self.result {
-            ExchangeResult::Answer { status, .. } => !(200..300).contains(status),
+            ExchangeResult::Response { status, .. } => !(200..300).contains(status),
             ExchangeResult::NoResponse(_) | ExchangeResult::Unprotected => true,
         }
     }
 
-    pub(super) fn is_answered(&self) -> bool {
+    pub(super) fn has_response(&self) -> bool {
         match &self.result {
-            ExchangeResult::Answer { .. } => true,
+            ExchangeResult::Response { .. } => true,
             ExchangeResult::NoResponse(_) | ExchangeResult::Unprotected => false,
         }
     }
@@ -88,14 +88,14 @@ impl HttpExchange {
 
 /// The client, with its exchanges since [`ChainClient::without_exchanges`].
 #[derive(Clone)]
-pub(super) struct ChainClient {
-    out: reqwest::Client,
+pub(super) struct RecordingHttpClient {
+    proxied_client: reqwest::Client,
     /// A client without a proxy.
     direct_client: reqwest::Client,
     exchanges: Arc<Mutex<Vec<HttpExchange>>>,
 }
 
-impl ChainClient {
+impl RecordingHttpClient {
     pub(super) fn new() -> Result<Self, reqwest::Error> {
         let builder = || {
             reqwest::Client::builder()
@@ -107,7 +107,7 @@ impl ChainClient {
         };
         let out = builder().build()?;
         let direct_client = builder().no_proxy().build()?;
-        Ok(Self { out, direct_client, exchanges: Arc::default() })
+        Ok(Self { proxied_client: out, direct_client, exchanges: Arc::default() })
     }
 
     /// Returns a client without recorded exchanges.
@@ -126,7 +126,7 @@ impl ChainClient {
     async fn send(self, request: HttpRequest, limit: Duration) -> Result<HttpResponse, ConnectorError> {
         let url = Url::parse(request.uri()).map_err(|error| ConnectorError::user(error.into()))?;
         let asking = PendingExchange::new(&url, &request);
-        let failed = |old: &HttpExchange| old.request_line == asking.request_line && old.is_failed();
+        let failed = |old: &HttpExchange| old.request_line == asking.request_line && old.has_failed();
         if self.exchanges().into_iter().filter(failed).count() >= MAX_FAILURES {
             return Err(ConnectorError::user("asked often enough".into()));
         }
@@ -134,12 +134,12 @@ impl ChainClient {
             self.record_exchange(asking.into_exchange(ExchangeResult::Unprotected));
             return Err(ConnectorError::user(UNPROTECTED.into()));
         };
-        let answer = match tokio::time::timeout(limit, send_exchange(client, &url, &request)).await {
+        let answer = match tokio::time::timeout(limit, send_request(client, &url, &request)).await {
             Ok(answer) => answer,
             Err(_) => Err(format!("no answer within {} s", limit.as_secs())),
         };
         let seen = match &answer {
-            Ok((response, body)) => asking.answer_result(response, body),
+            Ok((response, body)) => asking.response_result(response, body),
             Err(cause) => ExchangeResult::NoResponse(line::clean_line(cause, MAX_WORDS)),
         };
         self.record_exchange(asking.into_exchange(seen));
@@ -156,13 +156,13 @@ impl ChainClient {
     }
 }
 
-impl std::fmt::Debug for ChainClient {
+impl std::fmt::Debug for RecordingHttpClient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Http")
     }
 }
 
-impl HttpClient for ChainClient {
+impl HttpClient for RecordingHttpClient {
     fn http_connector(&self, settings: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
         let connect = settings.connect_timeout().unwrap_or(CONNECT).min(CONNECT);
         let limit = settings.read_timeout().unwrap_or(ANSWER).min(ANSWER) + connect;
@@ -173,7 +173,7 @@ impl HttpClient for ChainClient {
 /// The client with the timeout of one exchange.
 #[derive(Debug)]
 struct TimedClient {
-    http: ChainClient,
+    http: RecordingHttpClient,
     limit: Duration,
 }
 
@@ -219,15 +219,15 @@ impl PendingExchange {
         }
     }
 
-    fn answer_result(&self, head: &ResponseHead, body: &[u8]) -> ExchangeResult {
+    fn response_result(&self, head: &ResponseHead, body: &[u8]) -> ExchangeResult {
         let is_success = (200..300).contains(&head.status);
         let KeyRefusal { code, message } =
             if is_success { KeyRefusal::default() } else { parse_refusal(body) };
         let hidden = |text: String| {
-            let hidden = self.secrets.iter().fold(text, |text, secret| secret.hide_in(&text));
+            let hidden = self.secrets.iter().fold(text, |text, secret| secret.redact_from(&text));
             line::clean_line(&hidden, MAX_WORDS)
         };
-        ExchangeResult::Answer {
+        ExchangeResult::Response {
             status: head.status,
             date: head.headers.get(DATE).and_then(|value| parse_date(value.to_str().ok()?)),
             refusal: KeyRefusal { code: hidden(code), message: hidden(message) },
@@ -241,12 +241,12 @@ impl PendingExchange {
 }
 
 /// Returns the client for an address; `None` if others could read the request.
-fn select_client<'a>(url: &Url, http: &'a ChainClient) -> Option<&'a reqwest::Client> {
+fn select_client<'a>(url: &Url, http: &'a RecordingHttpClient) -> Option<&'a reqwest::Client> {
     let is_here = is_local_address(url);
     match url.scheme() {
         "http" if is_here => Some(&http.direct_client),
         "https" if is_here => Some(&http.direct_client),
-        "https" => Some(&http.out),
+        "https" => Some(&http.proxied_client),
         _ => None,
     }
 }
@@ -265,7 +265,7 @@ fn is_local_address(url: &Url) -> bool {
     }
 }
 
-async fn send_exchange(
+async fn send_request(
     client: &reqwest::Client,
     url: &Url,
     request: &HttpRequest,
@@ -296,7 +296,7 @@ mod tests {
 
     #[test]
     fn metadata_is_asked_without_a_proxy_and_nothing_else_without_tls() {
-        let http = ChainClient::new().unwrap();
+        let http = RecordingHttpClient::new().unwrap();
         let way = |url: &str| {
             select_client(&Url::parse(url).unwrap(), &http)
                 .map(|client| std::ptr::eq(client, &http.direct_client))

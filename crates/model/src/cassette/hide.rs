@@ -35,7 +35,7 @@ impl SecretRedactor {
     }
 
     fn redact_text(&self, text: &str) -> String {
-        let text = self.secrets.iter().fold(text.to_owned(), |text, secret| secret.hide_in(&text));
+        let text = self.secrets.iter().fold(text.to_owned(), |text, secret| secret.redact_from(&text));
         (self.redact)(&text)
     }
 }

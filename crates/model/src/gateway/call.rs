@@ -36,9 +36,9 @@ pub(super) struct GatewayCall<'a> {
     /// Kill switch of the run.
     pub(super) gate: &'a dyn WriteGate,
     /// Total cost of the run's calls.
-    pub(super) account: &'a SessionSpend,
+    pub(super) spend: &'a SessionSpend,
     /// Shared parts of the gateway to the provider.
-    pub(super) shared: &'a Arc<GatewayState>,
+    pub(super) gateway: &'a Arc<GatewayState>,
     /// The provider's counts for the run's conversation, which need not be repeated.
     pub(super) history: &'a Mutex<TokenHistory>,
 }
@@ -46,7 +46,7 @@ pub(super) struct GatewayCall<'a> {
 /// The end of an attempt without a response.
 enum AttemptError {
     /// The request was refused before it was sent.
-    Refused(ModelError),
+    Fatal(ModelError),
     /// The attempt failed, with this cause.
     Failed(FailedAttempt),
 }
@@ -56,40 +56,40 @@ impl GatewayCall<'_> {
     pub(super) async fn request_answer(&self, request: &ModelRequest) -> Result<ModelAnswer, ModelError> {
         let price = self.price(&request.model)?;
         let prompt = measure_prompt(request);
-        let admitted = self.shared.circuit.admit().await.map_err(refused_by)?;
-        let result = self.run_tries(request, &prompt, &price).await;
+        let admitted = self.gateway.circuit.admit().await.map_err(open_circuit_error)?;
+        let result = self.run_attempts(request, &prompt, &price).await;
         report_outcome(admitted, &result).await;
         result
     }
 
     /// Returns the price of the model at this provider.
     fn price(&self, model: &str) -> Result<ModelPrice, ModelError> {
-        let (prices, wire) = (&self.shared.prices, self.shared.client.wire());
+        let (prices, wire) = (&self.gateway.prices, self.gateway.client.wire());
         wire.price(prices, model).cloned().ok_or_else(|| {
-            let name = wire.priced_as(model);
+            let name = wire.price_table_id(model);
             ModelError::NotAllowed(format!("the model `{name}` has no known price: declare its price"))
         })
     }
 
     /// Repeats attempts until there is a response, or the table or a limit ends the call.
-    async fn run_tries(
+    async fn run_attempts(
         &self,
         request: &ModelRequest,
         prompt: &PromptMeasure,
         price: &ModelPrice,
     ) -> Result<ModelAnswer, ModelError> {
-        let patience = self.shared.client.timeouts;
-        let begin = Instant::now() + patience.begin;
+        let timeouts = self.gateway.client.timeouts;
+        let begin_deadline = Instant::now() + timeouts.begin;
         let mut tries = 0;
         loop {
             self.gate.permit_continuation().await.map_err(ModelError::Halted)?;
-            if let Some(open) = self.shared.circuit.open_state().await {
-                return Err(refused_by(open));
+            if let Some(open) = self.gateway.circuit.open_state().await {
+                return Err(open_circuit_error(open));
             }
             tries += 1;
-            let failure = match self.try_once(request, prompt, price, begin).await {
+            let failure = match self.make_attempt(request, prompt, price, begin_deadline).await {
                 Ok(answer) => return Ok(answer),
-                Err(AttemptError::Refused(refused)) => return Err(refused),
+                Err(AttemptError::Fatal(refused)) => return Err(refused),
                 Err(AttemptError::Failed(failure)) => failure,
             };
             tracing::debug!(model = request.model, tries, seen = ?failure.cause, "a call to a model failed");
@@ -104,15 +104,15 @@ impl GatewayCall<'_> {
                     return Err(self.final_error(other, failure.message).await);
                 }
             };
-            let wait = retry::retry_delay(patience.retry_delay, tries, after, self.seed());
-            if tries >= patience.tries || Instant::now() + wait >= begin {
+            let wait = retry::retry_delay(timeouts.retry_delay, tries, after, self.seed());
+            if tries >= timeouts.tries || Instant::now() + wait >= begin_deadline {
                 let what = format!("{} ({tries} tries)", failure.message);
                 return Err(self.final_error(RetryDecision::Unavailable(after), what).await);
             }
-            self.shared.retries.fetch_add(1, Ordering::Relaxed);
+            self.gateway.retries.fetch_add(1, Ordering::Relaxed);
             if tries == 1 {
                 // Logged once for each call, to explain the delay.
-                let (most, time) = (patience.tries, patience.begin.as_secs());
+                let (most, time) = (timeouts.tries, timeouts.begin.as_secs());
                 let what = &failure.message;
                 tracing::warn!(
                     "the provider failed, and is tried again, {most} times and {time} s at most: {what}"
@@ -123,39 +123,42 @@ impl GatewayCall<'_> {
     }
 
     /// Makes one attempt: reserves money, makes the call, and settles its cost.
-    async fn try_once(
+    async fn make_attempt(
         &self,
         request: &ModelRequest,
         prompt: &PromptMeasure,
         price: &ModelPrice,
-        begin: Instant,
+        begin_deadline: Instant,
     ) -> Result<ModelAnswer, AttemptError> {
         let mut bound = self.lock_history().prompt_size(prompt);
         let mut reserved = self.reserve(request, bound, price).await;
         if matches!(reserved, Err(ModelError::Budget { .. })) && !bound.is_counted {
             // One token for every byte is far too high. A count by the provider costs only time.
-            if let Some(counted) = self.count_prompt(request, prompt, begin).await {
+            if let Some(counted) = self.count_prompt(request, prompt, begin_deadline).await {
                 bound = counted;
                 reserved = self.reserve(request, bound, price).await;
             }
         }
-        let mut ticket = reserved.map_err(AttemptError::Refused)?;
-        let paid = price.output_within(bound.max_tokens, ticket.amount).unwrap_or(0);
+        let mut reservation = reserved.map_err(AttemptError::Fatal)?;
+        let paid = price.output_within(bound.max_tokens, reservation.amount).unwrap_or(0);
         let max_tokens = u32::try_from(paid).unwrap_or(u32::MAX).min(request.max_tokens);
-        let call = match self.shared.client.wire().build_answer_call(request, max_tokens) {
+        let call = match self.gateway.client.wire().build_answer_call(request, max_tokens) {
             Ok(call) => call,
             Err(error) => {
-                ticket.settle_unused().await;
-                return Err(AttemptError::Refused(ModelError::Rejected { what: error.to_string() }));
+                reservation.settle_unused().await;
+                return Err(AttemptError::Fatal(ModelError::Rejected { what: error.to_string() }));
             }
         };
-        ticket.max_tokens = max_tokens;
-        let answered =
-            self.shared.client.stream_answer(call, begin, |progress| ticket.record_progress(progress)).await;
+        reservation.max_tokens = max_tokens;
+        let answered = self
+            .gateway
+            .client
+            .stream_answer(call, begin_deadline, |progress| reservation.record_progress(progress))
+            .await;
         match answered {
             Ok(answered) => {
                 let over = answered.complete.usage.and_then(|usage| describe_overrun(&usage, max_tokens));
-                let answer = self.finish_answer(answered, prompt, price, ticket).await;
+                let answer = self.settle_answer(answered, prompt, price, reservation).await;
                 // Some servers do not report the model's name.
                 let is_named = !answer.model.is_empty();
                 let model = if is_named { answer.model } else { request.model.clone() };
@@ -163,7 +166,7 @@ impl GatewayCall<'_> {
                 match over {
                     // The response is paid but is the last one, because a provider that exceeds one limit
                     // may exceed any.
-                    Some(what) => Err(AttemptError::Refused(ModelError::Nonsense { what })),
+                    Some(what) => Err(AttemptError::Fatal(ModelError::Nonsense { what })),
                     None => Ok(answer),
                 }
             }
@@ -172,14 +175,14 @@ impl GatewayCall<'_> {
                     retry::FailureCause::Unsent
                     | retry::FailureCause::NoKeys
                     | retry::FailureCause::Status(_) => {
-                        ticket.settle_unused().await;
+                        reservation.settle_unused().await;
                     }
                     retry::FailureCause::Lost
                     | retry::FailureCause::Truncated
                     | retry::FailureCause::Event(_)
                     | retry::FailureCause::TotalTimeout
                     | retry::FailureCause::InvalidResponse => {
-                        ticket.broke_off().await;
+                        reservation.broke_off().await;
                     }
                 }
                 Err(AttemptError::Failed(failure))
@@ -192,10 +195,10 @@ impl GatewayCall<'_> {
         &self,
         request: &ModelRequest,
         prompt: &PromptMeasure,
-        begin: Instant,
+        begin_deadline: Instant,
     ) -> Option<PromptSize> {
-        let call = self.shared.client.wire().build_count_call(request)?;
-        let tokens = self.shared.client.count_tokens(call, begin).await.ok()?;
+        let call = self.gateway.client.wire().build_count_call(request)?;
+        let tokens = self.gateway.client.count_tokens(call, begin_deadline).await.ok()?;
         self.lock_history()
             .record_count(prompt, tokens.saturating_add(tokens / COUNT_MARGIN).saturating_add(COUNT_FRAME));
         Some(self.lock_history().prompt_size(prompt))
@@ -209,8 +212,8 @@ impl GatewayCall<'_> {
         bound: PromptSize,
         price: &ModelPrice,
     ) -> Result<AttemptReservation, ModelError> {
-        let floor = least_tokens(request);
-        let shared = Arc::clone(self.shared);
+        let floor = min_response_tokens(request);
+        let shared = Arc::clone(self.gateway);
         let patience = shared.client.timeouts;
         let lasts = patience.total.saturating_add(patience.begin).saturating_add(GRACE);
         let ask = ReservationRequest {
@@ -219,7 +222,7 @@ impl GatewayCall<'_> {
             expires: shared.clock.now() + to_time_span(lasts),
         };
         let (budget, price) = (self.budget.clone(), price.clone());
-        let account = self.account.clone();
+        let account = self.spend.clone();
         let under_way = PendingCallGuard::new(&account, &shared.settling);
         let task = tokio::spawn(async move {
             Ok::<_, StoreError>(match shared.ledger.reserve(&budget, &ask).await? {
@@ -246,7 +249,7 @@ impl GatewayCall<'_> {
         }
     }
 
-    async fn finish_answer(
+    async fn settle_answer(
         &self,
         answered: ProviderAnswer,
         prompt: &PromptMeasure,
@@ -258,7 +261,7 @@ impl GatewayCall<'_> {
             Some(usage) => {
                 let usage = clamp_usage(usage);
                 self.lock_history().record_count(prompt, prompt_tokens(&usage));
-                let GatewayState { client, prices, .. } = &**self.shared;
+                let GatewayState { client, prices, .. } = &**self.gateway;
                 let other = client
                     .wire()
                     .prices_by_answering_model()
@@ -285,11 +288,11 @@ impl GatewayCall<'_> {
     async fn final_error(&self, verdict: RetryDecision, what: String) -> ModelError {
         match verdict {
             RetryDecision::Retry(after) | RetryDecision::Unavailable(after) => {
-                let until = after.map(|after| self.shared.clock.now() + to_time_span(after));
+                let until = after.map(|after| self.gateway.clock.now() + to_time_span(after));
                 ModelError::Unavailable { what, until }
             }
             RetryDecision::SpendCap(after) => {
-                self.shared.circuit.trip(after.map(to_time_span)).await;
+                self.gateway.circuit.trip(after.map(to_time_span)).await;
                 ModelError::SpendCap { what }
             }
             RetryDecision::Key => ModelError::Unauthorized { what },
@@ -333,7 +336,7 @@ async fn report_outcome(admitted: AdmittedCall, result: &Result<ModelAnswer, Mod
     }
 }
 
-fn refused_by(open: OpenCircuit) -> ModelError {
+fn open_circuit_error(open: OpenCircuit) -> ModelError {
     match open.why {
         TripReason::Cap => {
             ModelError::SpendCap { what: "it is not called again before its circuit closes".to_owned() }
@@ -346,7 +349,7 @@ fn refused_by(open: OpenCircuit) -> ModelError {
 }
 
 /// Returns the fewest useful tokens of a response: the minimum, and the tokens for thinking.
-fn least_tokens(request: &ModelRequest) -> u32 {
+fn min_response_tokens(request: &ModelRequest) -> u32 {
     let thinking = request.thinking.as_ref().and_then(|thinking| thinking.get("budget_tokens")?.as_u64());
     let thinking = u32::try_from(thinking.unwrap_or(0)).unwrap_or(u32::MAX);
     LEAST_TOKENS.saturating_add(thinking).min(request.max_tokens)

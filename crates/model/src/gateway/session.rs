@@ -14,7 +14,7 @@ use super::bound::TokenHistory;
 use super::call::GatewayCall;
 use super::settling::SessionSpend;
 use super::shared::GatewayState;
-use super::signed::{ProviderChoice, SignedBlocks};
+use super::signed_blocks::{ProviderChoice, ProviderHistory};
 use super::{FallbackProvider, LanguageModel, ModelGateway};
 use crate::messages::ModelRequest;
 
@@ -28,7 +28,7 @@ pub struct ModelSession {
     first_history: Mutex<TokenHistory>,
     fallback_history: Mutex<TokenHistory>,
     /// The provider that answers, and the provider of each thinking block in the conversation.
-    signed: Mutex<SignedBlocks>,
+    signed: Mutex<ProviderHistory>,
 }
 
 impl ModelSession {
@@ -60,15 +60,15 @@ impl ModelSession {
     ) -> Result<ModelAnswer, ModelError> {
         let mut carried = self.lock_signed_blocks().prepare_request(side, request);
         let (shared, history) = match side {
-            ProviderChoice::First => (&self.gateway.shared, &self.first_history),
-            ProviderChoice::Second => {
+            ProviderChoice::Requested => (&self.gateway.shared, &self.first_history),
+            ProviderChoice::Fallback => {
                 carried.to_mut().model.clone_from(&fallback.model);
                 (&fallback.gateway.shared, &self.fallback_history)
             }
         };
         let answer = self.gateway_call(shared, history).request_answer(&carried).await?;
         self.lock_signed_blocks().record_answer(side, &answer.message);
-        let served_by = (side == ProviderChoice::Second).then(|| fallback.name.clone());
+        let served_by = (side == ProviderChoice::Fallback).then(|| fallback.name.clone());
         Ok(ModelAnswer { served_by, ..answer })
     }
 
@@ -78,10 +78,16 @@ impl ModelSession {
         shared: &'a Arc<GatewayState>,
         history: &'a Mutex<TokenHistory>,
     ) -> GatewayCall<'a> {
-        GatewayCall { budget: &self.budget, gate: &*self.gate, account: &self.account, shared, history }
+        GatewayCall {
+            budget: &self.budget,
+            gate: &*self.gate,
+            spend: &self.account,
+            gateway: shared,
+            history,
+        }
     }
 
-    fn lock_signed_blocks(&self) -> MutexGuard<'_, SignedBlocks> {
+    fn lock_signed_blocks(&self) -> MutexGuard<'_, ProviderHistory> {
         self.signed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -109,8 +115,8 @@ impl LanguageModel for ModelSession {
         };
         let other = side.other_provider();
         tracing::warn!(model = request.model, fallback = fallback.name, %away, "{}", match other {
-            ProviderChoice::Second => "the fallback of the model is asked",
-            ProviderChoice::First => "the fallback is not available: the model itself is asked again",
+            ProviderChoice::Fallback => "the fallback of the model is asked",
+            ProviderChoice::Requested => "the fallback is not available: the model itself is asked again",
         });
         self.ask_provider(other, fallback, request).await.map_err(|refused| combine_errors(away, refused))
     }

@@ -26,7 +26,7 @@ impl From<DeclaredPrice> for TokenRates {
 
 /// A parsed table with its date.
 pub(super) struct DatedPrices {
-    pub(super) dated: String,
+    pub(super) date: String,
     pub(super) prices: ModelPrices,
 }
 
@@ -47,7 +47,8 @@ struct PriceEntry {
     cache_write_5m: TokenRate,
     cache_write_1h: TokenRate,
     #[serde(default)]
-    above: Vec<TierEntry>,
+    #[serde(rename = "above")]
+    tiers: Vec<TierEntry>,
 }
 
 #[derive(Deserialize)]
@@ -80,7 +81,7 @@ pub(super) fn parse(text: &str, source_name: &str) -> Result<DatedPrices, PriceE
             prices.set(model, entry.price());
         }
     }
-    Ok(DatedPrices { dated: file.dated, prices })
+    Ok(DatedPrices { date: file.dated, prices })
 }
 
 impl PriceEntry {
@@ -92,7 +93,7 @@ impl PriceEntry {
             cache_write_5m: self.cache_write_5m,
             cache_write_1h: self.cache_write_1h,
         };
-        self.above.iter().fold(ModelPrice::from_rates(first), |price, tier| {
+        self.tiers.iter().fold(ModelPrice::from_rates(first), |price, tier| {
             let rates = TokenRates {
                 input: tier.input,
                 output: tier.output,

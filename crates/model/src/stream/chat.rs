@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::event::{BlockDelta, ErrorEvent, MessageStart, RawUsage, StopDelta, StreamEvent};
-use super::sse::SseFraming;
+use super::sse::SseSplitter;
 use crate::chat_error::{ChatError, read_error};
 
 /// The data of the last event.
@@ -31,7 +31,7 @@ pub(super) enum ChunkError {
 /// Converts the chunks of one response to events.
 #[derive(Debug, Default)]
 pub(super) struct ChatChunks {
-    framing: SseFraming,
+    framing: SseSplitter,
     has_begun: bool,
     /// Index of the text block, while it is open.
     text: Option<usize>,

@@ -7,7 +7,7 @@ use super::chat::{ChatChunks, ChunkError};
 use super::event::StreamEvent;
 #[cfg(feature = "aws")]
 use super::event_stream::FrameBuffer;
-use super::sse::{EventOverflow, SseFraming};
+use super::sse::{EventOverflow, SseSplitter};
 
 /// The format in which a provider sends a response.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,7 +24,7 @@ pub enum StreamFormat {
 /// A decoder from the bytes of one response to events.
 #[derive(Debug)]
 pub(super) enum EventDecoder {
-    Messages(SseFraming),
+    Messages(SseSplitter),
     #[cfg(feature = "aws")]
     EventStream(FrameBuffer),
     Chat(ChatChunks),
@@ -33,7 +33,7 @@ pub(super) enum EventDecoder {
 impl EventDecoder {
     pub(super) fn new(form: StreamFormat) -> Self {
         match form {
-            StreamFormat::Messages => Self::Messages(SseFraming::default()),
+            StreamFormat::Messages => Self::Messages(SseSplitter::default()),
             #[cfg(feature = "aws")]
             StreamFormat::EventStream => Self::EventStream(FrameBuffer::default()),
             StreamFormat::Chat => Self::Chat(ChatChunks::default()),

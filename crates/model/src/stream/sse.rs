@@ -10,7 +10,7 @@ pub(super) struct EventOverflow;
 
 /// The received bytes of an incomplete event.
 #[derive(Default, Debug)]
-pub(super) struct SseFraming {
+pub(super) struct SseSplitter {
     line: Vec<u8>,
     data: Vec<u8>,
     /// True if the event has any line of data.
@@ -21,7 +21,7 @@ pub(super) struct SseFraming {
     begun: bool,
 }
 
-impl SseFraming {
+impl SseSplitter {
     /// Adds more bytes, and returns the data of every event that they complete.
     pub(super) fn push(&mut self, mut bytes: &[u8]) -> Result<Vec<Vec<u8>>, EventOverflow> {
         let mut events = Vec::new();
@@ -36,7 +36,7 @@ impl SseFraming {
                 return Err(EventOverflow);
             }
             if end.is_some() {
-                events.extend(self.end_of_line());
+                events.extend(self.finish_line());
             }
             self.after_return = rest == b"\r";
             bytes = match rest {
@@ -49,7 +49,7 @@ impl SseFraming {
 
     /// Ends a line; a blank line ends the event. Only the field `data` is used, because it contains the
     /// event's type as well.
-    fn end_of_line(&mut self) -> Option<Vec<u8>> {
+    fn finish_line(&mut self) -> Option<Vec<u8>> {
         let line = std::mem::take(&mut self.line);
         let is_first = !std::mem::replace(&mut self.begun, true);
         let line = if is_first { line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&line) } else { &line };
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     fn events(bytes: &[u8]) -> Vec<String> {
-        let events = SseFraming::default().push(bytes).unwrap();
+        let events = SseSplitter::default().push(bytes).unwrap();
         events.into_iter().map(|data| String::from_utf8(data).unwrap()).collect()
     }
 
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn an_event_without_end_is_not_kept() {
-        let mut framing = SseFraming::default();
+        let mut framing = SseSplitter::default();
         let piece = [b"data: ".as_slice(), &[b'x'; 1024 * 1024]].concat();
         let taken = (0..8).take_while(|_| framing.push(&piece).is_ok()).count();
         assert_eq!(taken, 3);

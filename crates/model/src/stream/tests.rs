@@ -103,7 +103,7 @@ mod frames {
             .concat()
             .as_slice()]);
         let expected =
-            StreamError::StatusAnswer { kind: "throttlingException".into(), message: "slow".into() };
+            StreamError::ProviderError { kind: "throttlingException".into(), message: "slow".into() };
         assert_eq!(told, Err(expected));
         let told = fold([[start, bedrock::event_frame(b"{\"type\": \"mess")].concat().as_slice()]);
         assert!(matches!(told, Err(StreamError::BadEvent(_))), "{told:?}");
@@ -210,7 +210,10 @@ fn what_is_no_stream_is_told_apart() {
 
 "#
     .as_slice()]);
-    assert_eq!(told, Err(StreamError::StatusAnswer { kind: "overloaded_error".into(), message: "x".into() }));
+    assert_eq!(
+        told,
+        Err(StreamError::ProviderError { kind: "overloaded_error".into(), message: "x".into() })
+    );
 }
 
 #[test]

@@ -14,7 +14,7 @@ use serde_json::json;
 use url::form_urlencoded;
 
 use super::body::{self, OptionalField};
-use super::{ProviderCall, ProviderRefusal, RequestEncodeError};
+use super::{ProviderCall, ProviderErrorDetail, RequestEncodeError};
 use crate::messages::ModelRequest;
 use crate::retry::ProviderErrorKind;
 
@@ -222,7 +222,7 @@ fn build_call(id: &str, action: &str, accept: &'static str, body: Bytes) -> Prov
 
 /// Parses a refusal: its type is in a header or in the body, and a URL may stand before or after the type's
 /// name.
-pub(super) fn parse_refusal(headers: &HeaderMap, body: &[u8]) -> ProviderRefusal {
+pub(super) fn parse_refusal(headers: &HeaderMap, body: &[u8]) -> ProviderErrorDetail {
     #[derive(Deserialize, Default)]
     struct BedrockErrorBody {
         #[serde(rename = "__type", default)]
@@ -236,7 +236,7 @@ pub(super) fn parse_refusal(headers: &HeaderMap, body: &[u8]) -> ProviderRefusal
         let name = name.split(':').next().unwrap_or(name);
         name.rsplit('#').next().unwrap_or(name).trim().to_owned()
     });
-    ProviderRefusal { name, message }
+    ProviderErrorDetail { kind: name, message }
 }
 
 /// Classifies an error of Bedrock; `None` if it is not one of Bedrock's own.
@@ -371,7 +371,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         let body = br#"{"__type": "com.amazon.coral#ThrottlingException", "Message": "slow"}"#;
         let expected =
-            |name: &str, words: &str| ProviderRefusal { name: Some(name.into()), message: words.into() };
+            |name: &str, words: &str| ProviderErrorDetail { kind: Some(name.into()), message: words.into() };
         assert_eq!(parse_refusal(&headers, body), expected("ThrottlingException", "slow"));
         headers.insert(
             ERROR_TYPE,

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use truing_core::loopback::is_loopback;
 use url::form_urlencoded;
 
-use super::{ProviderCall, ProviderRefusal, RequestEncodeError};
+use super::{ProviderCall, ProviderErrorDetail, RequestEncodeError};
 use crate::chat_error::{ChatError, ERRORS, read_error};
 use crate::messages::{KnownBlock, MessageBlock, MessageRole, ModelMessage, ModelRequest, ToolDefinition};
 use crate::retry::ProviderErrorKind;
@@ -303,14 +303,14 @@ fn joined_text(blocks: &[MessageBlock]) -> String {
 }
 
 /// Parses a refusal. Servers differ: the error is an object, a text, or the whole body.
-pub(super) fn parse_refusal(body: &[u8]) -> ProviderRefusal {
-    let Ok(body) = serde_json::from_slice::<Value>(body) else { return ProviderRefusal::default() };
+pub(super) fn parse_refusal(body: &[u8]) -> ProviderErrorDetail {
+    let Ok(body) = serde_json::from_slice::<Value>(body) else { return ProviderErrorDetail::default() };
     let error = body.get("error").unwrap_or(&body);
     let ChatError { name, message } = read_error(error);
     let lower = message.to_ascii_lowercase();
     let hint = NO_TOOLS.iter().find(|(words, _)| lower.contains(words));
     let words = hint.map_or(message.clone(), |(_, hint)| format!("{hint}: {message}"));
-    ProviderRefusal { name: Some(name).filter(|name| !name.is_empty()), message: words }
+    ProviderErrorDetail { kind: Some(name).filter(|name| !name.is_empty()), message: words }
 }
 
 /// Classifies an error; `None` if it is not one of these.
@@ -528,9 +528,9 @@ mod tests {
             ("[1]", None, "", None),
         ] {
             let told = parse_refusal(body.as_bytes());
-            assert_eq!((told.name.as_deref(), told.message.as_str()), (name, words), "{body}");
+            assert_eq!((told.kind.as_deref(), told.message.as_str()), (name, words), "{body}");
             assert_eq!(
-                error_kind(told.name.as_deref().unwrap_or_default(), &told.message),
+                error_kind(told.kind.as_deref().unwrap_or_default(), &told.message),
                 expected,
                 "{body}"
             );

@@ -3,8 +3,8 @@
 use tree_sitter::Node;
 
 use super::FlowMatch;
+use super::callback_types;
 use super::model::{FileModel, FlowBinding, is_field, named_children};
-use super::types;
 use super::value::{FlowValues, callee_name, outermost_equal_value};
 
 /// Functions that accept a result that may be a coroutine, or that pass the callback on.
@@ -92,11 +92,11 @@ impl<'t> CallbackFinder<'_, '_, 't> {
             return None;
         }
         let types = self.declared_types(callee, MAX_NAMES);
-        if let Some(result) = types.iter().find_map(|it| types::callback_result(it)) {
+        if let Some(result) = types.iter().find_map(|it| callback_types::callback_result(it)) {
             return match result {
-                types::CallbackResult::Mixed => Some(CallbackKind::Mixed),
-                types::CallbackResult::Awaitable => Some(CallbackKind::LostCoroutine),
-                types::CallbackResult::Plain => None,
+                callback_types::CallbackResultKind::Mixed => Some(CallbackKind::Mixed),
+                callback_types::CallbackResultKind::Awaitable => Some(CallbackKind::LostCoroutine),
+                callback_types::CallbackResultKind::Plain => None,
             };
         }
         self.callback_kind_by_name(callee)
@@ -301,7 +301,7 @@ impl<'t> CallbackFinder<'_, '_, 't> {
 
     fn binding_types(&self, bound: FlowBinding<'t>, names: u32) -> Vec<String> {
         let written = |node: Node<'t>| {
-            node.child_by_field_name("type").map(|it| types::expand_type(self.model, it, MAX_NAMES))
+            node.child_by_field_name("type").map(|it| callback_types::expand_type(self.model, it, MAX_NAMES))
         };
         match bound {
             FlowBinding::Parameter(node) => written(node).into_iter().collect(),

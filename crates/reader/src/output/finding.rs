@@ -270,7 +270,7 @@ fn finding_body(diagnostic: &Diagnostic, tool: Option<&KnownTool>) -> String {
 /// blanks remain, which a suggestion cannot express.
 fn edited_lines(file: &FileText<'_>, first: u32, last: u32, edits: &[ByteEdit]) -> Option<String> {
     let start = if first == 1 { file.bom_length() } else { file.line_index().line_range(first).start };
-    let (content_end, end) = (file.line_index().line_range(last).end, file.line_end_offset(last));
+    let (content_end, end) = (file.line_index().line_range(last).end, file.line_break_end_offset(last));
     let text = |range: std::ops::Range<usize>| std::str::from_utf8(file.bytes().get(range)?).ok();
     let (mut fixed, mut at) = (String::new(), start);
     for edit in edits {

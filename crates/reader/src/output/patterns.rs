@@ -33,21 +33,21 @@ pub struct LinePattern {
     /// Tool that prints such lines, if there is only one.
     pub tool: &'static str,
     /// Expressions for a whole line; the first that matches applies.
-    pub lines: &'static [&'static str],
+    pub line_expressions: &'static [&'static str],
     /// Expression for a line with which the tool reports its own failure; empty if it prints none.
     pub failure: &'static str,
     /// Expressions for lines that the tool prints beside diagnostics, such as headings and totals. The group
     /// `total` is the number of diagnostics; the group `none` matches if there are none.
-    pub ignored_lines: &'static [&'static str],
+    pub summary_expressions: &'static [&'static str],
     /// Expressions for lines after a diagnostic that show its code or explain it.
-    pub quotes: &'static [&'static str],
+    pub excerpt_expressions: &'static [&'static str],
     pub unit: ColumnUnit,
     /// Other units, by the beginning of the rule's name.
-    pub units: &'static [(&'static str, ColumnUnit)],
+    pub units_by_rule_prefix: &'static [(&'static str, ColumnUnit)],
     /// True if the end column is inclusive.
-    pub end_is_in: bool,
+    pub end_is_inclusive: bool,
     /// Level of a line without a word for it.
-    pub level: DiagnosticLevel,
+    pub default_level: DiagnosticLevel,
     /// True if the first letter of the rule's name is the level.
     pub level_in_rule: bool,
     /// True if notes without a rule belong to the diagnostic before them and are not diagnostics themselves.
@@ -75,8 +75,8 @@ struct LineCounts {
 
 impl LinePattern {
     /// Returns the compiled expressions for lines.
-    pub fn expressions(&self) -> Vec<Regex> {
-        compile_expressions(self.lines)
+    pub fn compile_line_expressions(&self) -> Vec<Regex> {
+        compile_expressions(self.line_expressions)
     }
 
     /// Returns the expression for a failure, if there is one.
@@ -86,15 +86,15 @@ impl LinePattern {
 
     /// Reads an output. It adds a problem if no line is understood, or if the tool reports more diagnostics
     /// than are understood. Other lines are listed in [`DiagnosticReport::other_lines`].
-    pub fn read(&self, bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
+    pub fn read(&self, bytes: &[u8], context: &OutputContext<'_>) -> DiagnosticReport {
         let mut collected = DiagnosticCollector::new();
         let text = decode::decode_lines(bytes, &mut collected);
-        let paths = PathResolver::new(input);
-        let tool = input.tool_or(if self.tool.is_empty() { self.name } else { self.tool });
-        let (expressions, failure) = (self.expressions(), self.failure_expression());
+        let paths = PathResolver::new(context);
+        let tool = context.tool_or(if self.tool.is_empty() { self.name } else { self.tool });
+        let (expressions, failure) = (self.compile_line_expressions(), self.failure_expression());
         let (others, quotes, marker) = (
-            compile_expressions(self.ignored_lines),
-            compile_expressions(self.quotes),
+            compile_expressions(self.summary_expressions),
+            compile_expressions(self.excerpt_expressions),
             Regex::new(MARKER).ok(),
         );
         let is_marker = |line: &str| marker.as_ref().is_some_and(|marker| marker.is_match(line.trim_end()));
@@ -116,7 +116,7 @@ impl LinePattern {
                 counts.parsed += 1;
                 collected.add_problem(ProblemKind::Tool, line);
             } else if let Some(groups) = others.iter().find_map(|other| other.captures(line)) {
-                counts.add(&groups);
+                counts.record_summary_line(&groups);
             } else if counts.parsed == 0 || !shows_code(lines.peek()) {
                 collected.record_other_line(line);
             }
@@ -140,7 +140,7 @@ impl LinePattern {
             |name: &str| groups.name(name).map(|found| found.as_str().trim()).filter(|text| !text.is_empty());
         let rule = group("rule");
         let by_letter = || rule.filter(|_| self.level_in_rule).and_then(|rule| parse_level(rule.get(..1)?));
-        let level = group("level").and_then(parse_level).or_else(by_letter).unwrap_or(self.level);
+        let level = group("level").and_then(parse_level).or_else(by_letter).unwrap_or(self.default_level);
         if self.notes_are_context && level == DiagnosticLevel::Note && rule.is_none() {
             return false;
         }
@@ -167,11 +167,14 @@ impl LinePattern {
         let Some(line) = number("line") else { return DiagnosticRange::File };
         let column0 = || number("column0").map(|column| column.saturating_add(1));
         let column = number("column").or_else(column0).unwrap_or(0);
-        let unit = self.units.iter().find(|(begins, _)| rule.is_some_and(|rule| rule.starts_with(begins)));
+        let unit = self
+            .units_by_rule_prefix
+            .iter()
+            .find(|(begins, _)| rule.is_some_and(|rule| rule.starts_with(begins)));
         let unit = unit.map_or(self.unit, |(_, unit)| *unit);
         match (number("end_line").unwrap_or(line), number("end_column").unwrap_or(0)) {
             (end_line, end) if end_line == line && end > 0 => {
-                let end = end.saturating_add(u32::from(self.end_is_in));
+                let end = end.saturating_add(u32::from(self.end_is_inclusive));
                 DiagnosticRange::from_positions((line, column), (line, end), unit)
             }
             // An end on another line is that of a whole definition, whose first line alone is meant.
@@ -182,7 +185,7 @@ impl LinePattern {
 
 impl LineCounts {
     /// Records a known line that is not a diagnostic.
-    fn add(&mut self, groups: &Captures<'_>) {
+    fn record_summary_line(&mut self, groups: &Captures<'_>) {
         let of_line = match (groups.name("total"), groups.name("none")) {
             (Some(total), _) => total.as_str().parse().ok(),
             (None, Some(_)) => Some(0),

@@ -20,7 +20,7 @@ pub struct FileText<'a> {
     lines: LineIndex<'a>,
     /// Length of the byte order mark in bytes.
     bom_bytes: usize,
-    units: OnceLock<Option<CharacterIndex>>,
+    character_index: OnceLock<Option<CharacterIndex>>,
     has_crlf: OnceLock<bool>,
 }
 
@@ -68,13 +68,13 @@ pub struct ByteEdit {
 pub enum ToolFixError {
     /// The fix has no edits, or more than [`MAX_EDITS`].
     #[error("a fix of {0} edits, not of 1 to {MAX_EDITS}")]
-    Size(usize),
+    EditCount(usize),
     /// The fix changes another file.
     #[error("the fix changes {0}")]
     OtherFile(RepoPath),
     /// A range of the fix is not in the file.
     #[error(transparent)]
-    Unresolved(#[from] RangeError),
+    UnresolvedRange(#[from] RangeError),
     /// Two edits of the fix overlap, or insert at the same place.
     #[error("edits of the fix overlap")]
     Overlap,
@@ -87,7 +87,12 @@ impl<'a> FileText<'a> {
     /// Indexes the whole content of a file.
     pub fn new(bytes: &'a [u8]) -> Self {
         let bom_bytes = if bytes.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
-        Self { lines: LineIndex::new(bytes), bom_bytes, units: OnceLock::new(), has_crlf: OnceLock::new() }
+        Self {
+            lines: LineIndex::new(bytes),
+            bom_bytes,
+            character_index: OnceLock::new(),
+            has_crlf: OnceLock::new(),
+        }
     }
 
     /// Returns the content, including a byte order mark.
@@ -199,14 +204,14 @@ impl<'a> FileText<'a> {
                 index.offset_at(text, target, unit).ok_or(wrong)?
             }
         };
-        let full_end = if is_after { text.len() } else { self.line_end_offset(line) };
+        let full_end = if is_after { text.len() } else { self.line_break_end_offset(line) };
         let is_inside = at <= content.end || at == full_end;
         let is_character = !self.is_utf8() || is_boundary(text, at);
         if is_inside && is_character { Ok(at) } else { Err(wrong) }
     }
 
     /// Returns the offset after a line's line break.
-    pub(crate) fn line_end_offset(&self, line: u32) -> usize {
+    pub(crate) fn line_break_end_offset(&self, line: u32) -> usize {
         let text = self.bytes();
         let end = self.lines.line_range(line).end;
         match text.get(end..) {
@@ -245,7 +250,7 @@ impl<'a> FileText<'a> {
     }
 
     fn character_index(&self) -> Option<&CharacterIndex> {
-        self.units.get_or_init(|| CharacterIndex::from_text(self.bytes())).as_ref()
+        self.character_index.get_or_init(|| CharacterIndex::from_text(self.bytes())).as_ref()
     }
 
     /// Returns true if the file has lines and every line ends with CRLF.
@@ -344,7 +349,7 @@ pub fn resolve_fix(
     file: &FileText<'_>,
 ) -> Result<Vec<ByteEdit>, ToolFixError> {
     if !(1..=MAX_EDITS).contains(&fix.edits.len()) {
-        return Err(ToolFixError::Size(fix.edits.len()));
+        return Err(ToolFixError::EditCount(fix.edits.len()));
     }
     if let Some(other) = fix.edits.iter().find(|edit| edit.path != *path) {
         return Err(ToolFixError::OtherFile(other.path.clone()));

@@ -4,9 +4,9 @@
 //! the fixes. Results that are not findings are skipped: those of the kinds `pass`, `notApplicable` and
 //! `informational`, and those that only the baseline had. A failure that an invocation reports is a problem.
 
+mod location;
 mod log;
 mod message;
-mod place;
 mod rules;
 
 use std::ops::ControlFlow;
@@ -15,10 +15,10 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use truing_core::line::format_count;
 
+use self::location::SarifPlaces;
 use self::log::{
     SarifConfiguration, SarifFix, SarifInvocation, SarifLog, SarifProperties, SarifResult, SarifRun,
 };
-use self::place::SarifPlaces;
 use self::rules::{SarifRule, SarifRules};
 use crate::output::decode;
 use crate::output::diagnostic::{
@@ -36,7 +36,7 @@ const VERSION: &str = "2.1";
 const PRIMARY: &str = "primaryLocationLineHash";
 
 /// Reads a log. It does not panic on any bytes.
-pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
+pub(crate) fn read(bytes: &[u8], context: &OutputContext<'_>) -> DiagnosticReport {
     let mut collected = DiagnosticCollector::new();
     let Some(text) = decode::decode_document(bytes, &mut collected) else { return collected.finish() };
     match entries::parse_document::<SarifLog<'_>>(&text, &mut collected) {
@@ -48,7 +48,7 @@ pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport 
             let mut number = 0;
             let read = entries::for_each_entry(runs.get(), |index, run| {
                 number = index;
-                self::read_run(run, input, index, &mut collected);
+                self::read_run(run, context, index, &mut collected);
                 ControlFlow::Continue(())
             });
             if let Err(error) = read {
@@ -140,8 +140,9 @@ impl SarifReader<'_> {
             }
         };
         // Section 3.27.9: these are not findings. Section 3.27.25: this one was in the baseline and is gone.
-        let is_none = matches!(result.kind.as_deref(), Some("pass" | "notApplicable" | "informational"));
-        if is_none || result.baseline_state.as_deref() == Some("absent") {
+        let is_no_finding =
+            matches!(result.kind.as_deref(), Some("pass" | "notApplicable" | "informational"));
+        if is_no_finding || result.baseline_state.as_deref() == Some("absent") {
             return;
         }
         let rule = self.rules.rule_for(&result);

@@ -40,7 +40,7 @@ struct YamlRuleFile {
 enum PathGlob {
     Text(String),
     #[serde(rename_all = "camelCase")]
-    WithCase {
+    WithOptions {
         glob: String,
         #[serde(default)]
         case_insensitive: bool,
@@ -61,17 +61,19 @@ struct TruingMetadata {
     category: Option<DefectCategory>,
     parts: BTreeMap<RepositoryPart, PartSeverity>,
     enabled: Option<bool>,
-    also: Vec<Spanned<String>>,
+    #[serde(rename = "also")]
+    additional_languages: Vec<Spanned<String>>,
     yields_to: Option<String>,
     linters: Vec<String>,
-    measured: Option<String>,
+    #[serde(rename = "measured")]
+    hit_statistics: Option<String>,
     example_path: Option<String>,
     valid: Vec<TextExample>,
     invalid: Vec<TextExample>,
 }
 
 /// Parses the rule `name` in a file; its `id`, if present, must be this one.
-pub(super) fn parse(file: &str, text: &str, id: &str, name: &str) -> Result<PackRule, PackError> {
+pub(super) fn parse(file: &str, text: &str, file_stem: &str, name: &str) -> Result<PackRule, PackError> {
     let at = |wrong: RuleSyntaxError| PackError::Invalid {
         file: file.to_owned(),
         line: wrong.line,
@@ -79,14 +81,14 @@ pub(super) fn parse(file: &str, text: &str, id: &str, name: &str) -> Result<Pack
         message: wrong.message,
     };
     let raw: YamlRuleFile = from_yaml(text).map_err(at)?;
-    if let Some(given) = raw.id.as_ref().filter(|given| given.value != id) {
+    if let Some(given) = raw.id.as_ref().filter(|given| given.value != file_stem) {
         return Err(at(syntax_error(
             &given.referenced,
             "id: it must be the file's name without its ending".into(),
         )));
     }
     let mut languages = Vec::new();
-    for given in std::iter::once(&raw.language).chain(&raw.metadata.truing.also) {
+    for given in std::iter::once(&raw.language).chain(&raw.metadata.truing.additional_languages) {
         let Some(language) = SourceLanguage::from_name(&given.value) else {
             let known = SourceLanguage::all_names();
             let message = format!("the language `{}` is not built in (there are: {known})", given.value);
@@ -114,7 +116,7 @@ pub(super) fn parse(file: &str, text: &str, id: &str, name: &str) -> Result<Pack
         name: name.to_owned(),
         severity: ours.severity.unwrap_or(severity),
         category: ours.category.unwrap_or(DefectCategory::J),
-        title: title.unwrap_or(id).to_owned(),
+        title: title.unwrap_or(file_stem).to_owned(),
         body: if raw.note.trim().is_empty() { raw.message.trim() } else { raw.note.trim() }.to_owned(),
         check: RuleCheck::Syntax(check),
         paths: if raw.files.is_empty() { None } else { Some(build_glob_set(&raw.files).map_err(at)?) },
@@ -123,7 +125,7 @@ pub(super) fn parse(file: &str, text: &str, id: &str, name: &str) -> Result<Pack
         enabled: ours.enabled.unwrap_or(on),
         yields_to: ours.yields_to,
         linters: ours.linters,
-        measured: ours.measured,
+        measured: ours.hit_statistics,
         examples: RuleExamples { valid: examples(ours.valid), invalid: examples(ours.invalid) },
     })
 }
@@ -139,7 +141,7 @@ fn build_glob_set(values: &[Spanned<PathGlob>]) -> Result<GlobSet, RuleSyntaxErr
     for value in values {
         let (text, any_case) = match &value.value {
             PathGlob::Text(text) => (text, false),
-            PathGlob::WithCase { glob, case_insensitive } => (glob, *case_insensitive),
+            PathGlob::WithOptions { glob, case_insensitive } => (glob, *case_insensitive),
         };
         check_bounds(text).map_err(|reason| syntax_error(&value.referenced, reason))?;
         let glob = GlobBuilder::new(text).case_insensitive(any_case).build();

@@ -209,9 +209,15 @@ fn check_release(request: &ReleaseSourcesRequest, sources: &ReleaseSources) -> R
 }
 
 fn check_pins(pins: &HashPins) -> Result<(), &'static str> {
-    ensure(pins.rows.keys().all(|name| is_valid_name(name)), "a name")?;
-    ensure(pins.rows.values().flatten().all(|digest| are_hex_digits(digest, RAW_DIGITS)), "a digest")?;
-    ensure(pins.left_out.iter().all(|row| is_valid_name(&row.text) && is_valid_name(&row.why)), "a reason")
+    ensure(pins.accepted_digests.keys().all(|name| is_valid_name(name)), "a name")?;
+    ensure(
+        pins.accepted_digests.values().flatten().all(|digest| are_hex_digits(digest, RAW_DIGITS)),
+        "a digest",
+    )?;
+    ensure(
+        pins.skipped_pins.iter().all(|row| is_valid_name(&row.text) && is_valid_name(&row.reason)),
+        "a reason",
+    )
 }
 
 fn check_project(project: &ProjectFacts) -> Result<(), &'static str> {

@@ -14,9 +14,11 @@ use crate::syntax::{MAX_DEPTH, MAX_SOURCE_BYTES, ParserPool, SourceLanguage};
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct HashPins {
     /// Accepted digests of each definition, by `module:Class.method`.
-    pub rows: BTreeMap<String, BTreeSet<String>>,
+    #[serde(rename = "rows")]
+    pub accepted_digests: BTreeMap<String, BTreeSet<String>>,
     /// Rows that are not understood.
-    pub left_out: Vec<SkippedPin>,
+    #[serde(rename = "left_out")]
+    pub skipped_pins: Vec<SkippedPin>,
 }
 
 /// Row that looks like a pin but cannot be resolved.
@@ -27,7 +29,8 @@ pub struct SkippedPin {
     /// Text of the row's object.
     pub text: String,
     /// Reason for which it is left out.
-    pub why: String,
+    #[serde(rename = "why")]
+    pub reason: String,
 }
 
 /// Longest text of a row that is repeated, in characters.
@@ -145,11 +148,11 @@ impl<'a> PinCollector<'a> {
     /// release fails.
     fn add_row(&mut self, object: Node<'_>, digests: BTreeSet<String>) {
         match self.symbol_name(object) {
-            Ok(name) => drop(self.pins.rows.insert(name, digests)),
-            Err(why) => self.pins.left_out.push(SkippedPin {
+            Ok(name) => drop(self.pins.accepted_digests.insert(name, digests)),
+            Err(why) => self.pins.skipped_pins.push(SkippedPin {
                 line: u32::try_from(object.start_position().row + 1).unwrap_or(u32::MAX),
                 text: self.text_of(object).chars().filter(|char| !char.is_control()).take(MAX_TEXT).collect(),
-                why: why.to_owned(),
+                reason: why.to_owned(),
             }),
         }
     }

@@ -18,7 +18,7 @@ const MAX_NEAR: usize = 5;
 /// Regular files below the root without git's own, by path.
 pub(super) struct FileIndex {
     files: Vec<RepoPath>,
-    is_cut: bool,
+    is_truncated: bool,
 }
 
 /// Kind of a requested path.
@@ -53,17 +53,17 @@ fn is_regular_file(root: &Path, path: &RepoPath) -> bool {
 
 impl FileIndex {
     /// Walks the tree, or only checks the files in `only`, and adds `always`. No link is followed.
-    pub(super) fn new(root: &Path, only: Option<&[RepoPath]>, always: &[RepoPath]) -> Self {
-        let mut files = match only {
+    pub(super) fn new(root: &Path, candidate_paths: Option<&[RepoPath]>, extra_paths: &[RepoPath]) -> Self {
+        let mut files = match candidate_paths {
             Some(paths) => paths.iter().filter(|path| is_regular_file(root, path)).cloned().collect(),
             None => walk_files(root),
         };
         let is_cut = files.len() > MAX_FILES;
         files.truncate(MAX_FILES);
-        files.extend(always.iter().filter(|path| path.is_safe_to_write()).cloned());
+        files.extend(extra_paths.iter().filter(|path| path.is_safe_to_write()).cloned());
         files.sort();
         files.dedup();
-        Self { files, is_cut }
+        Self { files, is_truncated: is_cut }
     }
 
     /// Parses a path that a model wrote: a leading `./` and a trailing `/` are allowed. The root is the empty
@@ -131,7 +131,11 @@ impl FileIndex {
 
     /// Returns a note if there are more files than are listed.
     pub(super) fn truncation_note(&self) -> &'static str {
-        if self.is_cut { " (this tree has more files than can be listed: some are left out)" } else { "" }
+        if self.is_truncated {
+            " (this tree has more files than can be listed: some are left out)"
+        } else {
+            ""
+        }
     }
 
     /// Returns a note with files of the same name elsewhere.

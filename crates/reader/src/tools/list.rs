@@ -23,7 +23,7 @@ pub(super) struct ListInput {
     skip: Option<usize>,
 }
 
-pub(super) fn list_files(
+pub(super) fn list_folder(
     tree: &FileTree,
     index: &FileIndex,
     input: ListInput,
@@ -63,10 +63,10 @@ enum FolderEntry<'a> {
 }
 
 /// Returns the entries of a folder. Its own path takes `depth` bytes of its files' paths.
-fn folder_entries(files: &[RepoPath], depth: usize) -> BTreeMap<&[u8], FolderEntry<'_>> {
+fn folder_entries(files: &[RepoPath], prefix_bytes: usize) -> BTreeMap<&[u8], FolderEntry<'_>> {
     let mut entries = BTreeMap::new();
     for file in files {
-        let below = file.as_bytes().get(depth..).unwrap_or_default();
+        let below = file.as_bytes().get(prefix_bytes..).unwrap_or_default();
         match below.iter().position(|byte| *byte == b'/') {
             None => drop(entries.insert(below, FolderEntry::File(file))),
             Some(end) => {
@@ -107,14 +107,14 @@ pub(super) fn glob_files(index: &FileIndex, input: GlobInput) -> Result<String, 
 /// Pattern of paths. One without `/` matches names in any folder.
 pub(super) struct PathPattern {
     glob: GlobMatcher,
-    of_names: bool,
+    matches_name_only: bool,
 }
 
 impl PathPattern {
     pub(super) fn matches(&self, path: &RepoPath) -> bool {
         let bytes = path.as_bytes();
         let name = bytes.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-        self.glob.is_match(OsStr::from_bytes(if self.of_names { name } else { bytes }))
+        self.glob.is_match(OsStr::from_bytes(if self.matches_name_only { name } else { bytes }))
     }
 }
 
@@ -124,7 +124,7 @@ pub(super) fn compile_pattern(pattern: &str) -> Result<PathPattern, ToolCallErro
         .map_err(|reason| ToolCallError::Pattern { why: reason, hint })?;
     let built = GlobBuilder::new(pattern).literal_separator(true).build();
     let glob = built.map_err(|error| ToolCallError::Pattern { why: error.kind().to_string(), hint })?;
-    Ok(PathPattern { glob: glob.compile_matcher(), of_names: !pattern.contains('/') })
+    Ok(PathPattern { glob: glob.compile_matcher(), matches_name_only: !pattern.contains('/') })
 }
 
 pub(super) use truing_core::line::format_count;

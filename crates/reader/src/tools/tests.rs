@@ -197,7 +197,7 @@ fn what_cannot_be_seen_is_written_as_an_escape() {
     assert!(stage.call_valid(TreeTool::Grep, json!({"pattern": "a"})).ends_with(shown));
     assert!(stage.call_valid(TreeTool::List, json!({})).contains("\\u{202e}x.py  (0 bytes)"));
     let change = format!("--- a/a.py\n+++ b/a.py\n@@ -0,0 +1 @@\n+{hidden}");
-    assert!(call_diff(change.as_bytes(), &json!({})).text.ends_with(shown));
+    assert!(answer_diff_call(change.as_bytes(), &json!({})).text.ends_with(shown));
 }
 
 #[test]
@@ -324,7 +324,7 @@ const CHANGE: &[u8] = b"diff --git a/a.py b/a.py\n--- a/a.py\n+++ b/a.py\n@@ -10
 
 #[test]
 fn the_change_is_shown_with_the_numbers_of_both_sides() {
-    let all = call_diff(CHANGE, &json!({}));
+    let all = answer_diff_call(CHANGE, &json!({}));
     assert!(!all.is_error);
     assert_eq!(
         all.text,
@@ -333,17 +333,17 @@ fn the_change_is_shown_with_the_numbers_of_both_sides() {
          @@ -10,3 +10,3 @@ def f():\n    10     10  one\n    11        -two\n           11 +zwei\n    \
          12     12  three\n\nnew/b.bin (renamed from old.bin, binary, +0 -0)\n"
     );
-    let one = call_diff(CHANGE, &json!({"path": "old.bin"})).text;
+    let one = answer_diff_call(CHANGE, &json!({"path": "old.bin"})).text;
     assert_eq!(one, "The change touches 1 file: +0 -0\n\nnew/b.bin (renamed from old.bin, binary, +0 -0)\n");
-    let rest = call_diff(CHANGE, &json!({"path": "a.py", "skip": 5})).text;
+    let rest = answer_diff_call(CHANGE, &json!({"path": "a.py", "skip": 5})).text;
     assert_eq!(rest, "The change touches 1 file: +1 -1\n    12     12  three\n");
-    assert_eq!(call_diff(b"", &json!({})).text, "The change is empty");
+    assert_eq!(answer_diff_call(b"", &json!({})).text, "The change is empty");
     for (input, told) in [
         (json!({"path": "b.py"}), "does not touch `b.py`"),
         (json!({"path": "../a.py"}), "is no path of this tree"),
         (json!({"paths": []}), "unknown field"),
     ] {
-        let refusal = call_diff(CHANGE, &input);
+        let refusal = answer_diff_call(CHANGE, &input);
         assert!(refusal.is_error && refusal.text.contains(told), "{}", refusal.text);
     }
 }
@@ -407,7 +407,7 @@ fn a_change_shows_no_secret_on_any_side() {
             "diff --git a/k b/k\n--- a/k\n+++ b/k\n@@ -1,{old} +1,{new} @@ key = {key}\n{}\n",
             body.join("\n")
         );
-        let shown = call_diff(change.as_bytes(), &json!({}));
+        let shown = answer_diff_call(change.as_bytes(), &json!({}));
         assert!(!shown.is_error, "{}", shown.text);
         assert!(!shown.text.contains("AKCAQEA") && !shown.text.contains(&key), "{}", shown.text);
         assert!(shown.text.contains("[secret cut]"), "{}", shown.text);
@@ -419,11 +419,11 @@ fn a_change_shows_no_secret_on_any_side() {
 fn a_large_change_comes_in_pages() {
     let lines: String = (0..3_000).map(|number| format!("+{number} {}\n", "x".repeat(600))).collect();
     let change = format!("diff --git a/a b/a\n--- a/a\n+++ b/a\n@@ -0,0 +1,3000 @@\n{lines}");
-    let first = call_diff(change.as_bytes(), &json!({})).text;
+    let first = answer_diff_call(change.as_bytes(), &json!({})).text;
     assert!(first.len() <= MAX_REPLY_BYTES && first.contains(" more characters of this line]\n"));
     let (_, next) = first.lines().last().unwrap().split_once("\"skip\": ").unwrap();
     let next: usize = next.trim_end_matches(']').parse().unwrap();
-    let second = call_diff(change.as_bytes(), &json!({ "skip": next })).text;
+    let second = answer_diff_call(change.as_bytes(), &json!({ "skip": next })).text;
     assert!(second.lines().nth(1).unwrap().contains(&format!(" +{} ", next - 2)), "{second}");
 }
 
@@ -466,7 +466,7 @@ fn every_tool_takes_what_its_schema_offers_and_nothing_else() {
             let input = Value::Object(input.clone());
             match TreeTool::from_name(tool.name) {
                 Some(tool) => stage.call(tool, input),
-                None => call_diff(b"--- a/a.py\n+++ b/a.py\n@@ -0,0 +1 @@\n+x\n", &input),
+                None => answer_diff_call(b"--- a/a.py\n+++ b/a.py\n@@ -0,0 +1 @@\n+x\n", &input),
             }
         };
         let reply = call(&input);

@@ -417,9 +417,10 @@ fn a_hash_test_is_read_in_each_of_its_forms() {
         ),
     ] {
         let pins = read_pins_text(&format!("{IMPORTS}{rows}")).unwrap();
-        let told: Vec<_> = pins.rows.iter().map(|(name, digests)| (name.as_str(), digests.len())).collect();
+        let told: Vec<_> =
+            pins.accepted_digests.iter().map(|(name, digests)| (name.as_str(), digests.len())).collect();
         assert_eq!(told, [("p.b:B.m", 1), ("p.b:c", 2)], "{rows}");
-        assert!(pins.left_out.is_empty() && pins.rows["p.b:B.m"].contains(&one), "{rows}");
+        assert!(pins.skipped_pins.is_empty() && pins.accepted_digests["p.b:B.m"].contains(&one), "{rows}");
     }
 }
 
@@ -433,7 +434,7 @@ fn what_a_row_names_is_told_by_the_imports() {
         ("B.__dict__['size'].fset", "p.b:B.size.fset"),
     ] {
         let pins = read_pins_text(&format!("{IMPORTS}D = {{{object}: {{'{digest}'}}}}\n")).unwrap();
-        assert_eq!(pins.rows.keys().collect::<Vec<_>>(), [name], "{object}");
+        assert_eq!(pins.accepted_digests.keys().collect::<Vec<_>>(), [name], "{object}");
     }
     for (object, why) in [
         ("local", "the file does not import it"),
@@ -443,9 +444,9 @@ fn what_a_row_names_is_told_by_the_imports() {
         ("deep", "a module, not a definition"),
     ] {
         let pins = read_pins_text(&format!("{IMPORTS}\nD = {{{object}: {{'{digest}'}}}}\n")).unwrap();
-        assert!(pins.rows.is_empty());
-        let row = &pins.left_out[0];
-        assert!(row.line == 9 && row.text == object && row.why.contains(why), "{row:?}");
+        assert!(pins.accepted_digests.is_empty());
+        let row = &pins.skipped_pins[0];
+        assert!(row.line == 9 && row.text == object && row.reason.contains(why), "{row:?}");
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet
     }
     let hops = match (headers.contains_key(FORWARDED_FOR), headers.contains_key(FORWARDED)) {
         (true, false) => forwarded_hops(headers, FORWARDED_FOR, |hop| Some(hop)),
-        (false, true) => forwarded_hops(headers, FORWARDED, forwarded_for),
+        (false, true) => forwarded_hops(headers, FORWARDED, forwarded_for_parameter),
         (true, true) | (false, false) => Vec::new(),
     };
     for hop in hops.into_iter().rev() {
@@ -43,7 +43,7 @@ fn forwarded_hops(headers: &HeaderMap, name: &str, of: fn(&str) -> Option<&str>)
 }
 
 /// Returns the `for` of one element of `Forwarded` (RFC 7239).
-fn forwarded_for(element: &str) -> Option<&str> {
+fn forwarded_for_parameter(element: &str) -> Option<&str> {
     let mut pairs = element.split(';').filter_map(|pair| pair.split_once('='));
     let (_, node) = pairs.find(|(name, _)| name.trim().eq_ignore_ascii_case("for"))?;
     Some(node.trim().trim_matches('"'))

@@ -70,7 +70,7 @@ impl ForgeTools {
         let ListPullsInput { repository, limit } = parse_input(given)?;
         let repository = self.resolve_repository(repository.as_deref())?;
         let most = limit.unwrap_or(LISTED).clamp(1, MAX_LISTED);
-        let (pulls, complete) = self.server.pull_lines(repository, most).await?;
+        let (pulls, complete) = self.server.list_open_pulls(repository, most).await?;
         let pulls = pulls.into_iter().map(|pull| {
             json!({
                 "number": pull.number, "title": pull.title, "url": pull.url, "author": pull.author,

@@ -198,7 +198,7 @@ impl ForgeTools {
         // write.
         for _ in 0..WAITS {
             let Err(EffectError::Settling { until, .. }) = &performed else { break };
-            let wait = (*until - SystemClock.now()).0.clamp(0, client.publish_limits().settle.0);
+            let wait = (*until - SystemClock.now()).0.clamp(0, client.publish_limits().settle_delay.0);
             tokio::time::sleep(Duration::from_millis(u64::try_from(wait).unwrap_or_default())).await;
             performed = effects.perform(&effect).await;
         }
@@ -289,12 +289,12 @@ fn locate_lines(
         }),
         (AnchorKind::Inline, Some(reason)) => Err(ToolError(format!(
             "cannot comment on lines {start} to {end} of `{path}`: {}. Lines {} to {} can be commented on",
-            reason.as_str(),
+            reason.description(),
             found.start_line,
             found.end_line
         ))),
         (AnchorKind::File | AnchorKind::Summary, reason) => {
-            let why = reason.map_or("they are not in the diff", |reason| reason.as_str());
+            let why = reason.map_or("they are not in the diff", |reason| reason.description());
             Err(ToolError(format!(
                 "cannot comment on lines {start} to {end} of `{path}`: {why}. Read the diff, or comment on \
                  the pull request instead"

@@ -42,7 +42,7 @@ fn told() -> (ServiceMetrics, String) {
     metrics.count_run("review", ReviewOutcomeKind::Reviewed.as_str());
     metrics.observe_run_duration(Duration::from_secs(2));
     metrics.count_review(&by_a_model());
-    metrics.count_review(&by_a_model().without_cost());
+    metrics.count_review(&by_a_model().without_model_review());
     metrics.set_model_retries(3);
     metrics.set_model_retries(5);
     metrics.record_webhook("accepted", Duration::from_millis(3));
@@ -67,7 +67,13 @@ fn by_a_model() -> ReviewRecord {
     ];
     let detail =
         ReviewDetail { tools, ..ReviewDetail::new(None, Sha::parse(&"b".repeat(40)).unwrap(), outcome) };
-    let did = ModelReviewDetail { tokens, denials, ends, servers_failed, ..ModelReviewDetail::default() };
+    let did = ModelReviewDetail {
+        tokens,
+        denials,
+        conversation_ends: ends,
+        mcp_server_failures: servers_failed,
+        ..ModelReviewDetail::default()
+    };
     let asked = ModelReview { turns: 1, cost: MicroUsd(250_000), detail: did, ..ModelReview::default() };
     ReviewRecord::new(RunId::new("r"), SlotKey::new("pr/hub/1/1"), detail, UnixMillis(0))
         .with_model_review(Some(asked))

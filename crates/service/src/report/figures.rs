@@ -141,7 +141,7 @@ impl RunEndTally {
     /// Counts these runs by their end.
     pub fn from_runs<'a>(runs: impl IntoIterator<Item = &'a ReportedRun>) -> Self {
         let mut tally = Self::default();
-        runs.into_iter().for_each(|run| tally.add(run.kind));
+        runs.into_iter().for_each(|run| tally.add(run.outcome));
         tally
     }
 
@@ -212,12 +212,12 @@ impl LoopFigures {
         Self {
             tally,
             turns: sum(ReportedRun::turns),
-            cost_micro_usd: sum(ReportedRun::cost),
+            cost_micro_usd: sum(ReportedRun::cost_micro_usd),
             mean_ms: mean_per_run(sum(ReportedRun::duration_ms), tally.runs()),
             results: count_words(runs.iter().filter_map(|run| run.result.as_deref())),
             reasons: count_end_reasons(runs),
-            update_types: count_words(runs.iter().filter_map(|run| run.update_type)),
-            highest_steps: sort_rows(count_words(runs.iter().map(|run| run.highest_step)), |count| {
+            update_types: count_words(runs.iter().filter_map(|run| run.verdict)),
+            highest_steps: sort_rows(count_words(runs.iter().map(|run| run.furthest_step)), |count| {
                 place(&count.id)
             }),
             steps: sort_rows(compute_step_figures(runs), |step| place(step.id)),
@@ -244,8 +244,8 @@ fn count_end_reasons(runs: &[ReportedRun]) -> Vec<EndReason> {
     for run in runs {
         let why = run.reason_line();
         if !why.is_empty() {
-            let words = (run.kind.as_str(), normalize_reason(&why));
-            by_words.entry(words).or_insert(EndReason { kind: run.kind, reason: why, runs: 0 }).runs += 1;
+            let words = (run.outcome.as_str(), normalize_reason(&why));
+            by_words.entry(words).or_insert(EndReason { kind: run.outcome, reason: why, runs: 0 }).runs += 1;
         }
     }
     let mut reasons: Vec<EndReason> = by_words.into_values().collect();
@@ -261,8 +261,8 @@ fn sort_rows<T>(mut rows: Vec<T>, by: impl Fn(&T) -> Option<usize>) -> Vec<T> {
 fn compute_step_figures(runs: &[ReportedRun]) -> Vec<StepFigures> {
     let mut steps: Vec<StepFigures> = Vec::new();
     for part in runs.iter().flat_map(|run| &run.steps) {
-        let at = steps.iter().position(|step| step.id == part.id).unwrap_or_else(|| {
-            steps.push(StepFigures { id: part.id, runs: 0, turns: 0, tokens: 0, cost_micro_usd: 0, ms: 0 });
+        let at = steps.iter().position(|step| step.id == part.step).unwrap_or_else(|| {
+            steps.push(StepFigures { id: part.step, runs: 0, turns: 0, tokens: 0, cost_micro_usd: 0, ms: 0 });
             steps.len() - 1
         });
         if let Some(step) = steps.get_mut(at) {
@@ -270,7 +270,7 @@ fn compute_step_figures(runs: &[ReportedRun]) -> Vec<StepFigures> {
             step.turns += u64::from(part.turns);
             step.tokens = step.tokens.saturating_add(part.tokens);
             step.cost_micro_usd = step.cost_micro_usd.saturating_add(part.cost_micro_usd.0);
-            step.ms = step.ms.saturating_add(part.ms);
+            step.ms = step.ms.saturating_add(part.duration_ms);
         }
     }
     steps
@@ -298,9 +298,9 @@ fn compute_period_figures(runs: &[ReportedRun], now: UnixMillis) -> (i64, Vec<Pe
     for run in runs {
         let at = usize::try_from((start(utc_day(run.ended)) - first).div_euclid(length)).ok();
         if let Some(period) = at.and_then(|at| periods.get_mut(at)) {
-            period.tally.add(run.kind);
+            period.tally.add(run.outcome);
             period.turns += run.turns();
-            period.cost_micro_usd = period.cost_micro_usd.saturating_add(run.cost());
+            period.cost_micro_usd = period.cost_micro_usd.saturating_add(run.cost_micro_usd());
         }
     }
     (length, periods)
@@ -326,9 +326,9 @@ fn compute_prompt_figures(runs: &[ReportedRun]) -> Vec<PromptFigures> {
         });
         if let Some(prompt) = prompts.get_mut(at) {
             prompt.last = run.ended;
-            prompt.tally.add(run.kind);
+            prompt.tally.add(run.outcome);
             prompt.turns += run.turns();
-            prompt.cost_micro_usd = prompt.cost_micro_usd.saturating_add(run.cost());
+            prompt.cost_micro_usd = prompt.cost_micro_usd.saturating_add(run.cost_micro_usd());
             prompt.ms = prompt.ms.saturating_add(run.duration_ms());
         }
     }

@@ -15,7 +15,7 @@ use super::amount::{
 use super::figures::{LabelCount, LoopFigures};
 use super::findings::{FindingCounts, FindingReport};
 use super::loops::format_day;
-use super::run::{ReportedRun, outcome_word, parse_web_url, words_of};
+use super::run::{ReportedRun, outcome_word, parse_web_url, to_plain_words};
 use super::section::{LoopSection, RunReport};
 
 /// Number of reasons that are shown, the most frequent ones.
@@ -40,7 +40,7 @@ pub fn render_report(report: &RunReport) -> String {
 
 /// Renders the result of one run of a job, for the summary of a CI job.
 pub fn render_job_run(record: &SyncRecord) -> String {
-    let run = ReportedRun::from_job(record);
+    let run = ReportedRun::from_sync(record);
     let result = record.detail.result.as_str().replace('_', " ");
     let mut text = format!("## {}: {}\n\n", escape_text(&record.detail.job), escape_text(&result));
     if let (Some(from), Some(to)) = (&record.detail.from, &record.detail.to) {
@@ -49,14 +49,14 @@ pub fn render_job_run(record: &SyncRecord) -> String {
     if !run.reason.is_empty() {
         let _ = writeln!(text, "{}\n", render_reason_cell(&run));
     }
-    if let Some(url) = run.url.as_ref().or(run.question.as_ref()) {
+    if let Some(url) = run.pull_url.as_ref().or(run.question_url.as_ref()) {
         let _ = writeln!(text, "{}\n", render_link(url));
     }
     text += &render_table(
         &["Step", "Turns", "Cost", "Time"],
         run.steps.iter().map(|part| {
             let cost = format_dollars(part.cost_micro_usd.0);
-            vec![part.id.to_owned(), part.turns.to_string(), cost, format_duration(part.ms)]
+            vec![part.step.to_owned(), part.turns.to_string(), cost, format_duration(part.duration_ms)]
         }),
     );
     text
@@ -119,7 +119,7 @@ fn render_section(section: &LoopSection) -> String {
     );
     text += &render_jobs(section);
     let last = section.runs.iter().take(RUNS).map(|run| {
-        let result = words_of(run.result.as_deref().unwrap_or(run.outcome_word()));
+        let result = to_plain_words(run.result.as_deref().unwrap_or(run.outcome_word()));
         vec![
             format_instant(run.ended),
             escape_text(&run.name),
@@ -151,7 +151,7 @@ fn render_findings(findings: &FindingReport) -> String {
 }
 
 fn render_counts(title: &str, counts: &[LabelCount]) -> String {
-    let row = |count: &LabelCount| vec![words_of(&count.id), count.runs.to_string()];
+    let row = |count: &LabelCount| vec![to_plain_words(&count.id), count.runs.to_string()];
     render_table(&[title, "Runs"], counts.iter().map(row))
 }
 
@@ -208,8 +208,8 @@ fn render_prompts(figures: &LoopFigures) -> String {
 }
 
 fn render_jobs(section: &LoopSection) -> String {
-    let row = |job: &super::section::JobLine| {
-        let question = job.question.as_deref().map_or_else(String::new, render_link);
+    let row = |job: &super::section::JobStatus| {
+        let question = job.question_url.as_deref().map_or_else(String::new, render_link);
         vec![escape_text(&job.name), escape_text(&job.breaker_text()), question]
     };
     render_table(&["Job", "State", "Question"], section.jobs.iter().map(row))

@@ -161,8 +161,11 @@ pub fn outcome_json<D: RunDetail>(record: &RunRecord<D>, own: Value) -> Value {
 /// `review_id`, `name`, `url`, `head`, `base` and `open` to the key.
 pub fn review_outcome_json(record: &ReviewRecord, known: Option<&SlotDescription>) -> Value {
     let detail = &record.detail;
-    let modelled = detail.modelled.as_ref();
-    let open = detail.open.iter().map(|(severity, count)| json!({"severity": severity, "count": count}));
+    let modelled = detail.model_review.as_ref();
+    let open = detail
+        .open_finding_counts
+        .iter()
+        .map(|(severity, count)| json!({"severity": severity, "count": count}));
     let own = json!({
         "memory_hash": modelled.and_then(|did| did.memory.as_ref()).map(|memory| &memory.hash),
         "review_id": record.run,
@@ -176,7 +179,7 @@ pub fn review_outcome_json(record: &ReviewRecord, known: Option<&SlotDescription
         "turns": record.turns(),
         "tokens": modelled.map(|did| did.tokens),
         "permission_denials": modelled.map(|did| &did.denials),
-        "dropped": modelled.map(|did| &did.dropped),
+        "dropped": modelled.map(|did| &did.rejected_findings),
     });
     outcome_json(record, own)
 }

@@ -16,8 +16,8 @@ use super::amount::{
 use super::figures::{LabelCount, LoopFigures};
 use super::findings::{FindingCounts, FindingReport};
 use super::loops::{format_day, utc_day};
-use super::run::{ReportedRun, outcome_word, words_of};
-use super::section::{JobLine, LoopSection, RunReport};
+use super::run::{ReportedRun, outcome_word, to_plain_words};
+use super::section::{JobStatus, LoopSection, RunReport};
 use markup::{HtmlMarkup, element, link, style, text, void};
 
 /// Number of runs that are listed one by one, the last ones.
@@ -80,9 +80,9 @@ fn render_section(section: &LoopSection) -> HtmlMarkup {
             render_card(
                 "",
                 &format!("Runs and success {per}"),
-                [plot::draw_run_trend(figures, section.loop_kind), render_rates(section)],
+                [plot::draw_run_trend(figures, section.loop_kind), render_trend_caption(section)],
             ),
-            render_card("", &format!("Cost {per}"), [plot::draw_cost(figures), render_costs(section)]),
+            render_card("", &format!("Cost {per}"), [plot::draw_cost(figures), render_cost_caption(section)]),
         ],
     ));
     parts.extend(section.reviews.as_ref().map(|reviews| grid("", render_findings(&reviews.findings))));
@@ -123,7 +123,7 @@ fn render_tiles(section: &LoopSection) -> HtmlMarkup {
         ];
         element("div", &[("class", &class.trim_end())], parts)
     };
-    let of_runs = figures.cost_micro_usd.saturating_sub(section.unrecorded.0);
+    let of_runs = figures.cost_micro_usd.saturating_sub(section.unrecorded_cost.0);
     let per_run = mean_per_run(of_runs, tally.runs());
     let mut tiles = vec![
         tile("", "Runs", tally.runs().to_string(), format!("{} had something to do", tally.attempts())),
@@ -148,7 +148,7 @@ fn render_tiles(section: &LoopSection) -> HtmlMarkup {
         tile("", "Time a run", format_duration(figures.mean_ms), "on average".to_owned()),
     ];
     if section.loop_kind == LoopKind::Sync {
-        let open = section.jobs.iter().filter(|job| job.is_open()).count();
+        let open = section.jobs.iter().filter(|job| job.is_breaker_open()).count();
         let class = if open > 0 { "bad" } else { "" };
         tiles.push(tile(
             class,
@@ -171,7 +171,7 @@ fn render_legend(section: &LoopSection) -> HtmlMarkup {
     element("ul", &[("class", &"legend")], items)
 }
 
-fn render_rates(section: &LoopSection) -> HtmlMarkup {
+fn render_trend_caption(section: &LoopSection) -> HtmlMarkup {
     let mut caption =
         "Bars: runs by how they ended. Line: success, of runs that had something to do.".to_owned();
     if section.figures.prompts.len() > 1 {
@@ -180,12 +180,12 @@ fn render_rates(section: &LoopSection) -> HtmlMarkup {
     muted_paragraph(caption)
 }
 
-fn render_costs(section: &LoopSection) -> HtmlMarkup {
+fn render_cost_caption(section: &LoopSection) -> HtmlMarkup {
     let figures = &section.figures;
     if figures.cost_micro_usd == 0 {
         return muted_paragraph("No model was paid for.");
     }
-    let of_runs = figures.cost_micro_usd.saturating_sub(section.unrecorded.0);
+    let of_runs = figures.cost_micro_usd.saturating_sub(section.unrecorded_cost.0);
     let each = of_runs.checked_div(figures.tally.get(truing_core::run::RunOutcome::Done));
     let each = each.map(|cost| format!(", {} for each run that did what it was for", format_dollars(cost)));
     muted_paragraph(format!("{} in all{}.", format_dollars(figures.cost_micro_usd), each.unwrap_or_default()))
@@ -279,7 +279,7 @@ fn render_shares(title: &str, counts: &[LabelCount]) -> HtmlMarkup {
     let row = |count: &LabelCount| {
         let share = [plot::draw_share_bar(count.runs, most), text(format_share(count.runs, all))];
         let share = element("span", &[("class", &"share")], share);
-        vec![text(words_of(&count.id)), text(count.runs), share]
+        vec![text(to_plain_words(&count.id)), text(count.runs), share]
     };
     render_card("", title, [render_table(&["", "#Runs", "Share"], counts.iter().map(row))])
 }
@@ -325,13 +325,15 @@ fn render_prompts(figures: &LoopFigures) -> HtmlMarkup {
     render_card("wide", "Before and after another prompt", [render_table(&heads, rows), note])
 }
 
-fn render_jobs(jobs: &[JobLine]) -> HtmlMarkup {
+fn render_jobs(jobs: &[JobStatus]) -> HtmlMarkup {
     let rows = jobs.iter().map(|job| {
-        let question =
-            job.question.as_ref().map_or_else(HtmlMarkup::default, |question| link(question, text(question)));
+        let question = job
+            .question_url
+            .as_ref()
+            .map_or_else(HtmlMarkup::default, |question| link(question, text(question)));
         vec![
             text(&job.name),
-            text(job.breaker),
+            text(job.breaker_state),
             text(job.breaker_text()),
             text(job.tally.runs()),
             text(format_success_rate(job.tally.success_rate())),
@@ -369,18 +371,21 @@ fn render_reasons(section: &LoopSection) -> HtmlMarkup {
 /// Renders the last runs, one by one.
 fn recent_runs_table(section: &LoopSection) -> HtmlMarkup {
     let rows = section.runs.iter().take(RUNS).map(|run| {
-        let result = words_of(run.result.as_deref().unwrap_or(run.outcome_word()));
-        let result = element("span", &[("class", &"tag")], [plot::draw_swatch(run.kind), text(result)]);
-        let result =
-            run.url.as_ref().or(run.question.as_ref()).map_or(result.clone(), |url| link(url, result));
+        let result = to_plain_words(run.result.as_deref().unwrap_or(run.outcome_word()));
+        let result = element("span", &[("class", &"tag")], [plot::draw_swatch(run.outcome), text(result)]);
+        let result = run
+            .pull_url
+            .as_ref()
+            .or(run.question_url.as_ref())
+            .map_or(result.clone(), |url| link(url, result));
         vec![
             text(format_instant(run.ended).replace('T', " ").trim_end_matches('Z')),
             text(&run.name),
             text(render_release_change(run)),
             result,
-            text(run.highest_step),
+            text(run.furthest_step),
             text(run.turns()),
-            text(format_dollars(run.cost())),
+            text(format_dollars(run.cost_micro_usd())),
             text(format_duration(run.duration_ms())),
             text(line::truncate_text(run.reason_line(), REASON_CHARS)),
         ]

@@ -18,16 +18,16 @@ pub struct ReviewTotals {
     /// True for reviews on a user's machine, false for reviews by the service.
     pub is_local: bool,
     /// All of these reviews, counted by day, kind and reason.
-    pub ended: Vec<RunEndCount>,
+    pub end_counts: Vec<RunEndCount>,
     /// The cost of reviews of this origin that no record holds.
-    pub unrecorded: MicroUsd,
+    pub unrecorded_cost: MicroUsd,
     /// The outcome of their findings.
     pub findings: FindingReport,
 }
 
 /// The totals of reviews in the form for programs.
 #[derive(Serialize)]
-pub struct ReviewsAnswer {
+pub struct ReviewTotalsJson {
     /// Reviews by their end. `success` is the part of `attempts` that ended as `reviewed`.
     #[serde(flatten)]
     tally: RunEndTally,
@@ -44,7 +44,7 @@ pub struct ReviewsAnswer {
 impl ReviewTotals {
     /// Returns true if there is nothing to report.
     pub fn is_empty(&self) -> bool {
-        self.ended.is_empty() && self.unrecorded == MicroUsd(0)
+        self.end_counts.is_empty() && self.unrecorded_cost == MicroUsd(0)
     }
 
     /// Counts the reviews by their end.
@@ -52,25 +52,28 @@ impl ReviewTotals {
         let end = |row: &RunEndCount| {
             RunOutcome::ALL.into_iter().find(|end| outcome_word(LoopKind::Review, *end) == row.kind)
         };
-        RunEndTally::from_counts(self.ended.iter().filter_map(|row| Some((end(row)?, row.runs))))
+        RunEndTally::from_counts(self.end_counts.iter().filter_map(|row| Some((end(row)?, row.runs))))
     }
 
     /// Returns their cost in micro-dollars, including the part that no record holds.
     pub fn cost(&self) -> u64 {
-        self.ended.iter().map(|row| row.cost).fold(self.unrecorded.0, u64::saturating_add)
+        self.end_counts.iter().map(|row| row.cost).fold(self.unrecorded_cost.0, u64::saturating_add)
     }
 
     /// Returns the mean duration of a review, in milliseconds.
     pub fn mean_ms(&self) -> u64 {
-        mean_per_run(self.ended.iter().map(|row| row.ms).sum(), self.ended.iter().map(|row| row.runs).sum())
+        mean_per_run(
+            self.end_counts.iter().map(|row| row.ms).sum(),
+            self.end_counts.iter().map(|row| row.runs).sum(),
+        )
     }
 
     /// Returns the totals in the form for programs.
-    pub fn to_answer(&self) -> ReviewsAnswer {
-        ReviewsAnswer {
+    pub fn to_json_totals(&self) -> ReviewTotalsJson {
+        ReviewTotalsJson {
             tally: self.tally(),
             cost_micro_usd: self.cost(),
-            unrecorded_micro_usd: self.unrecorded.0,
+            unrecorded_micro_usd: self.unrecorded_cost.0,
             mean_ms: self.mean_ms(),
             findings: self.findings.clone(),
         }

@@ -22,13 +22,13 @@ pub struct ReportedRun {
     /// Name for people of its subject: a job, a pull request, or a branch.
     pub name: String,
     /// The end of the run.
-    pub kind: RunOutcome,
+    pub outcome: RunOutcome,
     /// The result in a word; reviews have none.
     pub result: Option<String>,
     /// The reason for its end, in words; it may be empty, may have many lines, and may contain foreign text.
     pub reason: String,
     /// The update that the release asked for, for a sync run.
-    pub update_type: Option<&'static str>,
+    pub verdict: Option<&'static str>,
     /// The package that a sync run followed.
     pub package: Option<String>,
     /// The release that the project was made for.
@@ -36,11 +36,11 @@ pub struct ReportedRun {
     /// The release that was tried.
     pub to: Option<String>,
     /// The furthest step that was begun.
-    pub highest_step: &'static str,
+    pub furthest_step: &'static str,
     /// Cost and duration of each step.
     pub steps: Vec<ReportedStep>,
     /// The cost of earlier runs that never reported their end.
-    pub carried: MicroUsd,
+    pub carried_cost: MicroUsd,
     /// The model that was asked.
     pub model: Option<String>,
     /// The digest of its prompt.
@@ -48,9 +48,9 @@ pub struct ReportedRun {
     /// Kind of the pull request: `wip`, `final`, or none.
     pub pull_kind: Option<&'static str>,
     /// Address of the pull request.
-    pub url: Option<String>,
+    pub pull_url: Option<String>,
     /// Address of the question to people.
-    pub question: Option<String>,
+    pub question_url: Option<String>,
     /// Time at which the run began.
     pub started: UnixMillis,
     /// Time at which the run ended.
@@ -74,31 +74,31 @@ impl ReportedRun {
             key: record.key.as_str().to_owned(),
             name: name.to_owned(),
             // The query returns only runs that have ended.
-            kind: record.run_outcome().unwrap_or(RunOutcome::Deferred),
+            outcome: record.run_outcome().unwrap_or(RunOutcome::Deferred),
             result: record.result_word(),
             reason: record.reason().unwrap_or_default().to_owned(),
-            update_type: None,
+            verdict: None,
             package: None,
             from: None,
             to: None,
-            highest_step: record.furthest_step().as_str(),
+            furthest_step: record.furthest_step().as_str(),
             steps: record.steps.iter().map(reported_step).collect(),
-            carried: record.carried_micro_usd,
+            carried_cost: record.carried_micro_usd,
             model: record.model.clone(),
             prompt_hash: record.prompt_hash.clone(),
             pull_kind: None,
-            url: None,
-            question: None,
+            pull_url: None,
+            question_url: None,
             started: record.started,
             ended: record.ended,
         }
     }
 
     /// Makes the entry of a job's run.
-    pub fn from_job(record: &SyncRecord) -> Self {
+    pub fn from_sync(record: &SyncRecord) -> Self {
         let detail = &record.detail;
         Self {
-            update_type: detail.update_type.map(truing_core::sync::SyncVerdict::as_str),
+            verdict: detail.update_type.map(truing_core::sync::SyncVerdict::as_str),
             package: Some(detail.package.clone()),
             from: detail.from.clone(),
             to: detail.to.clone(),
@@ -106,23 +106,23 @@ impl ReportedRun {
                 JobPullKind::Wip => "wip",
                 JobPullKind::Final => "final",
             }),
-            url: detail.pull.as_ref().map(|pull| pull.url.clone()),
-            question: detail.question.clone(),
+            pull_url: detail.pull.as_ref().map(|pull| pull.url.clone()),
+            question_url: detail.question.clone(),
             ..Self::from_record(LoopKind::Sync, record, &detail.job)
         }
     }
 
     /// Makes the entry of a review, with the name of its pull request if that is known.
-    pub fn from_review(record: &ReviewRecord, known: Option<&SlotDescription>) -> Self {
-        let name = known.map_or(record.key.as_str(), |known| &known.name);
-        let url = known.map(|known| known.url.clone());
-        Self { url, ..Self::from_record(LoopKind::Review, record, name) }
+    pub fn from_review(record: &ReviewRecord, slot_description: Option<&SlotDescription>) -> Self {
+        let name = slot_description.map_or(record.key.as_str(), |slot_description| &slot_description.name);
+        let url = slot_description.map(|slot_description| slot_description.url.clone());
+        Self { pull_url: url, ..Self::from_record(LoopKind::Review, record, name) }
     }
 
     /// Makes the entry of a converge run, with the address of its pull request if that is known.
     pub fn from_converge(record: &converge::record::ConvergeRecord, known: Option<&SlotDescription>) -> Self {
         let url = known.map(|known| known.url.clone());
-        Self { url, ..Self::from_record(LoopKind::Converge, record, &record.detail.name) }
+        Self { pull_url: url, ..Self::from_record(LoopKind::Converge, record, &record.detail.name) }
     }
 
     /// Returns the origin of a review: `served`, or `local` on a user's machine; none for other loops.
@@ -133,7 +133,7 @@ impl ReportedRun {
 
     /// Returns the end of the run in its loop's word.
     pub fn outcome_word(&self) -> &'static str {
-        outcome_word(self.loop_kind, self.kind)
+        outcome_word(self.loop_kind, self.outcome)
     }
 
     /// Returns the duration in milliseconds.
@@ -152,40 +152,48 @@ impl ReportedRun {
     }
 
     /// Returns the cost in micro-dollars.
-    pub fn cost(&self) -> u64 {
-        self.steps.iter().map(|part| part.cost_micro_usd.0).fold(self.carried.0, u64::saturating_add)
+    pub fn cost_micro_usd(&self) -> u64 {
+        self.steps.iter().map(|part| part.cost_micro_usd.0).fold(self.carried_cost.0, u64::saturating_add)
     }
 
     /// Returns the reason on one line.
     pub fn reason_line(&self) -> String {
-        one_line(&self.reason)
+        first_visible_line(&self.reason)
     }
 }
 
 fn reported_step<S: truing_core::run::LoopStep>(step: &StepCost<S>) -> ReportedStep {
-    let StepCost { id, turns, tokens, cost_micro_usd, ms, denied } = *step;
-    ReportedStep { id: id.as_str(), turns, tokens, cost_micro_usd, ms, denied }
+    let StepCost { step: id, turns, tokens, cost_micro_usd, duration_ms: ms, denied_tool_calls: denied } =
+        *step;
+    ReportedStep {
+        step: id.as_str(),
+        turns,
+        tokens,
+        cost_micro_usd,
+        duration_ms: ms,
+        denied_tool_calls: denied,
+    }
 }
 
 /// Returns the first line of a reason that is not empty, without control characters, which could steer a
 /// terminal.
-pub fn one_line(reason: &str) -> String {
+pub fn first_visible_line(reason: &str) -> String {
     let line = reason.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
     line.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }
 
 /// Returns the word of a loop for an end.
-pub fn outcome_word(of: LoopKind, kind: RunOutcome) -> &'static str {
-    match (of, kind) {
+pub fn outcome_word(loop_kind: LoopKind, outcome: RunOutcome) -> &'static str {
+    match (loop_kind, outcome) {
         (LoopKind::Review, RunOutcome::Done) => ReviewOutcomeKind::Reviewed.as_str(),
-        (LoopKind::Review | LoopKind::Sync | LoopKind::Converge, _) => kind.as_str(),
+        (LoopKind::Review | LoopKind::Sync | LoopKind::Converge, _) => outcome.as_str(),
     }
 }
 
 /// Renders a result, a step or a requested update in plain words: `found 3` becomes `found 3 findings`.
-pub fn words_of(id: &str) -> String {
-    match id.strip_prefix("found ").filter(|count| count.bytes().all(|byte| byte.is_ascii_digit())) {
+pub fn to_plain_words(word: &str) -> String {
+    match word.strip_prefix("found ").filter(|count| count.bytes().all(|byte| byte.is_ascii_digit())) {
         Some(count) => format!("found {}", format_count(count, "finding")),
-        None => id.replace('_', " "),
+        None => word.replace('_', " "),
     }
 }

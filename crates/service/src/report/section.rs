@@ -33,13 +33,13 @@ pub struct LoopSection {
     /// The runs that were read, newest first.
     pub runs: Vec<ReportedRun>,
     /// True if there are more runs than were read.
-    pub is_cut: bool,
+    pub is_truncated: bool,
     /// The figures; their sum of costs includes `unrecorded`.
     pub figures: LoopFigures,
     /// Cost of this loop's runs that no record contains.
-    pub unrecorded: MicroUsd,
+    pub unrecorded_cost: MicroUsd,
     /// The jobs, in a section of the sync loop.
-    pub jobs: Vec<JobLine>,
+    pub jobs: Vec<JobStatus>,
     /// In a section of reviews, all reviews of this origin, including those that are not read one by one.
     pub reviews: Option<ReviewTotals>,
 }
@@ -55,14 +55,14 @@ impl RunReport {
 impl LoopSection {
     /// Returns true if reviews of its origin have ended, even if none of them was read one by one.
     pub fn has_reviews(&self) -> bool {
-        self.reviews.as_ref().is_some_and(|reviews| !reviews.ended.is_empty())
+        self.reviews.as_ref().is_some_and(|reviews| !reviews.end_counts.is_empty())
     }
 
     /// Adds the cost of its runs that no record contains.
     #[must_use]
     pub fn with_unrecorded_cost(mut self, unrecorded: MicroUsd) -> Self {
         self.figures.cost_micro_usd = self.figures.cost_micro_usd.saturating_add(unrecorded.0);
-        self.unrecorded = unrecorded;
+        self.unrecorded_cost = unrecorded;
         self
     }
 
@@ -72,7 +72,7 @@ impl LoopSection {
     pub fn with_review_totals(mut self, reviews: ReviewTotals) -> Self {
         let figures = &mut self.figures;
         (figures.tally, figures.mean_ms) = (reviews.tally(), reviews.mean_ms());
-        (figures.cost_micro_usd, self.unrecorded) = (reviews.cost(), reviews.unrecorded);
+        (figures.cost_micro_usd, self.unrecorded_cost) = (reviews.cost(), reviews.unrecorded_cost);
         self.reviews = Some(reviews);
         self
     }
@@ -91,13 +91,13 @@ impl LoopSection {
     pub fn truncation_note(&self) -> Option<String> {
         let last = format_count(self.runs.len(), "run");
         let what = if self.reviews.is_some() { "Steps, periods and prompts are of" } else { "Only" };
-        self.is_cut.then(|| format!("{what} the last {last}: there are more."))
+        self.is_truncated.then(|| format!("{what} the last {last}: there are more."))
     }
 
     /// Returns a sentence about the part of the sum that is in none of its runs; none if there is no such
     /// part.
     pub fn unrecorded_note(&self) -> Option<String> {
-        let MicroUsd(cost) = self.unrecorded;
+        let MicroUsd(cost) = self.unrecorded_cost;
         (cost > 0).then(|| {
             format!("Includes {} of runs without a record or still running.", amount::format_dollars(cost))
         })
@@ -106,21 +106,26 @@ impl LoopSection {
 
 /// The present state of a job.
 #[derive(Serialize)]
-pub struct JobLine {
+pub struct JobStatus {
     pub name: String,
     /// The state of its circuit breaker, in a word.
-    pub breaker: &'static str,
+    #[serde(rename = "breaker")]
+    pub breaker_state: &'static str,
     /// Time at which its circuit breaker opened, if it is open.
     #[serde(serialize_with = "serialize_optional_instant")]
     pub open_since: Option<UnixMillis>,
     /// Number of failures with the same release.
-    pub failures: u32,
+    #[serde(rename = "failures")]
+    pub release_failures: u32,
     /// Number of failures in a row.
-    pub streak: u32,
+    #[serde(rename = "streak")]
+    pub consecutive_failures: u32,
     /// Address of the question to people, while one is open.
-    pub question: Option<String>,
+    #[serde(rename = "question")]
+    pub question_url: Option<String>,
     /// Cost of runs that have not reported it; the record of the next run includes it.
-    pub untold_micro_usd: MicroUsd,
+    #[serde(rename = "untold_micro_usd")]
+    pub unreported_micro_usd: MicroUsd,
     /// The number of its runs by their end.
     #[serde(flatten)]
     pub tally: RunEndTally,
@@ -130,41 +135,41 @@ fn serialize_optional_instant<S: Serializer>(at: &Option<UnixMillis>, to: S) -> 
     at.map(format_instant).serialize(to)
 }
 
-impl JobLine {
+impl JobStatus {
     /// Makes the state of a job from its row, the cost of its runs without a record, and its runs.
     pub fn new(key: &SlotKey, job: &JobState, untold_micro_usd: MicroUsd, runs: &[ReportedRun]) -> Self {
         let (failures, streak) = job.breaker.failure_counts();
         Self {
             name: job::job_from_key(key).unwrap_or(key.as_str()).to_owned(),
-            breaker: job.breaker_state(),
+            breaker_state: job.breaker_state(),
             open_since: job.breaker.open_trip().map(|open| open.since),
-            failures,
-            streak,
-            question: job.question.as_ref().and_then(|question| question.url.clone()),
-            untold_micro_usd,
+            release_failures: failures,
+            consecutive_failures: streak,
+            question_url: job.question.as_ref().and_then(|question| question.url.clone()),
+            unreported_micro_usd: untold_micro_usd,
             tally: RunEndTally::from_runs(runs.iter().filter(|run| run.key == key.as_str())),
         }
     }
 
     /// Returns true if a person is needed before the job continues.
-    pub fn is_open(&self) -> bool {
+    pub fn is_breaker_open(&self) -> bool {
         self.open_since.is_some()
     }
 
     /// Describes its circuit breaker in words.
     pub fn breaker_text(&self) -> String {
-        let mut text = format!("breaker {}", self.breaker);
+        let mut text = format!("breaker {}", self.breaker_state);
         if let Some(since) = self.open_since {
             text += &format!(" since {}", format_instant(since));
         }
-        if self.streak > 0 {
+        if self.consecutive_failures > 0 {
             text += &format!(
                 ", {} of this release, {} in a row",
-                format_count(self.failures, "failure"),
-                self.streak
+                format_count(self.release_failures, "failure"),
+                self.consecutive_failures
             );
         }
-        if let MicroUsd(untold @ 1..) = self.untold_micro_usd {
+        if let MicroUsd(untold @ 1..) = self.unreported_micro_usd {
             text += &format!("; {} by runs that were stopped or go on", amount::format_dollars(untold));
         }
         text

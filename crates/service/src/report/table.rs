@@ -47,7 +47,8 @@ pub fn render_csv(sections: &[LoopSection]) -> Result<String, Box<dyn Error + Se
     let mut table = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
     table.write_record(COLUMNS)?;
     let runs = sections.iter().flat_map(|section| &section.runs).map(render_row);
-    let unrecorded = sections.iter().filter(|section| section.unrecorded > MicroUsd(0)).map(unrecorded_row);
+    let unrecorded =
+        sections.iter().filter(|section| section.unrecorded_cost > MicroUsd(0)).map(unrecorded_row);
     for row in runs.chain(unrecorded) {
         table.write_record(row)?;
     }
@@ -66,20 +67,20 @@ fn render_row(run: &ReportedRun) -> [String; COLUMNS.len()] {
         run.outcome_word().to_owned(),
         word(run.result.as_deref()),
         escape_formula(&run.reason),
-        word(run.update_type),
+        word(run.verdict),
         foreign(run.package.as_ref()),
         foreign(run.from.as_ref()),
         foreign(run.to.as_ref()),
-        run.highest_step.to_owned(),
+        run.furthest_step.to_owned(),
         run.turns().to_string(),
         run.tokens().to_string(),
-        run.cost().to_string(),
+        run.cost_micro_usd().to_string(),
         run.duration_ms().to_string(),
         foreign(run.model.as_ref()),
         word(run.prompt_hash.as_deref()),
         word(run.pull_kind),
-        foreign(run.url.as_ref()),
-        foreign(run.question.as_ref()),
+        foreign(run.pull_url.as_ref()),
+        foreign(run.question_url.as_ref()),
         format_instant(run.started),
         format_instant(run.ended),
         render_steps_cell(run),
@@ -93,7 +94,7 @@ fn unrecorded_row(section: &LoopSection) -> [String; COLUMNS.len()] {
         "loop" => section.loop_kind.as_str().to_owned(),
         "kind" => "unrecorded".to_owned(),
         "exit_reason" => "runs without a record or still running".to_owned(),
-        "cost_micro_usd" => section.unrecorded.0.to_string(),
+        "cost_micro_usd" => section.unrecorded_cost.0.to_string(),
         "origin" if section.loop_kind == LoopKind::Review => {
             if section.is_local() { "local" } else { "served" }.to_owned()
         }
@@ -104,7 +105,7 @@ fn unrecorded_row(section: &LoopSection) -> [String; COLUMNS.len()] {
 /// Formats the steps as `step:turns:cost:ms`, with a space between steps, which is easy to parse.
 fn render_steps_cell(run: &ReportedRun) -> String {
     let each = |part: &super::run::ReportedStep| {
-        format!("{}:{}:{}:{}", part.id, part.turns, part.cost_micro_usd.0, part.ms)
+        format!("{}:{}:{}:{}", part.step, part.turns, part.cost_micro_usd.0, part.duration_ms)
     };
     run.steps.iter().map(each).collect::<Vec<_>>().join(" ")
 }

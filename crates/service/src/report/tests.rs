@@ -52,7 +52,7 @@ fn a_record_has_every_field_of_the_contract() {
         UnixMillis(NOW - 250),
     )
     .with_end_time(UnixMillis(NOW));
-    record.detail.open = vec![(truing_core::finding::Severity::P1, 2)];
+    record.detail.open_finding_counts = vec![(truing_core::finding::Severity::P1, 2)];
     record.detail.stage = RunStage::Published;
     let cost_micro_usd = MicroUsd(7);
     record.add_step_cost(

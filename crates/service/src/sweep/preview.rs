@@ -222,7 +222,7 @@ impl PreviewRun<'_> {
         }
         let before = calls;
         let mut list = CachedListing::default();
-        let listed = self.server.open_pulls(&of.name, &mut list, &mut calls).await;
+        let listed = self.server.refresh_open_pulls(&of.name, &mut list, &mut calls).await;
         self.calls.use_up(before - calls);
         match listed {
             Ok(()) => {}

@@ -44,7 +44,7 @@ impl RepositorySnapshot {
             return Ok(());
         }
         let repository = &task.repository;
-        server.open_pulls(&repository.name, &mut self.pulls, calls).await?;
+        server.refresh_open_pulls(&repository.name, &mut self.pulls, calls).await?;
         if !repository.onboarded && !self.finish_onboarding(context, repository).await? {
             return Ok(());
         }
@@ -210,7 +210,7 @@ impl RepositorySnapshot {
     ) -> Result<(), SweepError> {
         let since = UnixMillis(repository.cursor.0.saturating_sub(OVERLAP.0));
         let of = (repository.name.as_str(), None);
-        server.comments_since(of, since, &mut self.comments, calls).await?;
+        server.refresh_comments_since(of, since, &mut self.comments, calls).await?;
         let mut requests = Vec::new();
         let at = context.store.now().await?;
         for comment in self.comments.iter().flat_map(CachedListing::items) {
@@ -322,18 +322,18 @@ pub(super) fn pull_mark(slot: &Slot, pull: &OpenPull, reviews: &ReviewProgress) 
     match slot.state {
         SlotState::Waiting { .. } | SlotState::Leased { .. } => SlotMarkAction::NoMark,
         SlotState::Idle if is_unsettled => SlotMarkAction::Mark,
-        SlotState::Held { why: HoldReason::Parked } if is_new => SlotMarkAction::OncePerRevision,
+        SlotState::Held { reason: HoldReason::Parked } if is_new => SlotMarkAction::OncePerRevision,
         // A pause keeps pending events; one mark is enough to remember that there is one.
-        SlotState::Held { why: HoldReason::Paused }
+        SlotState::Held { reason: HoldReason::Paused }
             if is_unsettled && !pull.draft && slot.pending.review.is_none() =>
         {
             SlotMarkAction::Mark
         }
-        SlotState::Held { why: HoldReason::Draft } if !pull.draft => SlotMarkAction::Mark,
+        SlotState::Held { reason: HoldReason::Draft } if !pull.draft => SlotMarkAction::Mark,
         // The pull request is open again.
-        SlotState::Held { why: HoldReason::Cancelled } => SlotMarkAction::Mark,
+        SlotState::Held { reason: HoldReason::Cancelled } => SlotMarkAction::Mark,
         SlotState::Idle
-        | SlotState::Held { why: HoldReason::Parked | HoldReason::Paused | HoldReason::Draft } => {
+        | SlotState::Held { reason: HoldReason::Parked | HoldReason::Paused | HoldReason::Draft } => {
             SlotMarkAction::NoMark
         }
     }
@@ -343,9 +343,9 @@ pub(super) fn pull_mark(slot: &Slot, pull: &OpenPull, reviews: &ReviewProgress) 
 /// not be in.
 fn is_waiting_for_event(slot: &Slot) -> bool {
     match slot.state {
-        SlotState::Held { why: HoldReason::Parked | HoldReason::Draft } => true,
+        SlotState::Held { reason: HoldReason::Parked | HoldReason::Draft } => true,
         // A pause was requested by a person, and outlasts a closed pull request that may be reopened.
-        SlotState::Held { why: HoldReason::Paused | HoldReason::Cancelled }
+        SlotState::Held { reason: HoldReason::Paused | HoldReason::Cancelled }
         | SlotState::Idle
         | SlotState::Waiting { .. }
         | SlotState::Leased { .. } => false,

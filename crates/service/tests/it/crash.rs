@@ -453,7 +453,7 @@ impl Process {
                 _ if unheard => {}
                 None if slots
                     .iter()
-                    .all(|slot| slot.state == SlotState::Held { why: HoldReason::Parked }) =>
+                    .all(|slot| slot.state == SlotState::Held { reason: HoldReason::Parked }) =>
                 {
                     return Ok(());
                 }

@@ -256,7 +256,7 @@ async fn a_parked_slot_is_told_once_a_day_by_name() {
         queue_parked_notice(&store, &key, 5, at).await;
     }
     assert_eq!(store.pending_notices(9).await.unwrap(), [], "it is not parked yet, and may never be");
-    let parked = Slot { state: slot::SlotState::Held { why: HoldReason::Parked }, ..Slot::new(key) };
+    let parked = Slot { state: slot::SlotState::Held { reason: HoldReason::Parked }, ..Slot::new(key) };
     store.commit_slots(&[(SlotVersion(0), parked)]).await.unwrap();
     let told = store.pending_notices(9).await.unwrap();
     assert_eq!(told.len(), 2, "{told:#?}");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::PostgresDatabase;
 use super::fault::{self, PostgresConnectError};
-use crate::look::SchemaVersions;
+use crate::read_only::SchemaVersions;
 use crate::sql::StoreOpenPurpose;
 
 /// The oldest supported server: `extract` returns exact numbers from 14 on, and 13 is no longer maintained.
@@ -58,7 +58,7 @@ impl PostgresDatabase {
         if is_replica {
             return Err(PostgresConnectError::Replica { name: Arc::clone(&self.name) });
         }
-        if purpose == StoreOpenPurpose::Look {
+        if purpose == StoreOpenPurpose::ReadOnly {
             return Ok(());
         }
         let transaction = client.transaction().await.map_err(to_connect_error)?;

@@ -64,7 +64,7 @@ impl PostgresSession {
     }
 
     /// Runs work in a transaction once.
-    pub(super) fn attempt<T>(
+    pub(super) fn try_transaction<T>(
         &self,
         begin: &str,
         work: impl Fn(&SqlTransaction) -> Result<T, StoreFault>,
@@ -99,12 +99,12 @@ impl PostgresSession {
     }
 
     fn prepare_statement(&self, sql: &str) -> Result<Statement, StoreFault> {
-        self.wait(self.client.prepare_cached(&numbered_placeholders(sql)))
+        self.wait(self.client.prepare_cached(&to_postgres_placeholders(sql)))
     }
 }
 
 /// Rewrites the placeholders `?1` in the form of PostgreSQL, `$1`.
-fn numbered_placeholders(sql: &str) -> String {
+fn to_postgres_placeholders(sql: &str) -> String {
     sql.replace('?', "$")
 }
 

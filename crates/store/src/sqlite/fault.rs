@@ -13,8 +13,10 @@ impl StoreFault {
     pub(super) fn into_store_error(self, path: &Path) -> StoreError {
         match self {
             Self::Refused(error) => error,
-            Self::Sqlite(error) if is_unreadable(&error) => StoreError::Corrupt(sql_message(path, &error)),
-            Self::Sqlite(error) => StoreError::Unavailable(sql_message(path, &error)),
+            Self::Sqlite(error) if is_corrupt(&error) => {
+                StoreError::Corrupt(sqlite_error_message(path, &error))
+            }
+            Self::Sqlite(error) => StoreError::Unavailable(sqlite_error_message(path, &error)),
             Self::NoRow | Self::Column { .. } | Self::Unreadable { .. } => {
                 StoreError::Corrupt(format!("{}: {self}", path.display()))
             }
@@ -49,7 +51,7 @@ const HINTS: [(ErrorCode, &str); 7] = [
 ];
 
 /// Renders an error for the file at `path` as a message.
-pub(super) fn sql_message(path: &Path, error: &rusqlite::Error) -> String {
+pub(super) fn sqlite_error_message(path: &Path, error: &rusqlite::Error) -> String {
     let code = error.sqlite_error_code();
     if code == Some(ErrorCode::DatabaseBusy) {
         return format!(
@@ -64,7 +66,7 @@ pub(super) fn sql_message(path: &Path, error: &rusqlite::Error) -> String {
 }
 
 /// Returns true if the content is invalid, as opposed to a problem of access or resources.
-fn is_unreadable(error: &rusqlite::Error) -> bool {
+fn is_corrupt(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt))
         || matches!(
             error,

@@ -30,8 +30,8 @@ impl OpenFileGuard {
         let state = if *count == 0 { lock_state(path) } else { ServeLockState::NoConflict };
         match state {
             ServeLockState::NoConflict => *count += 1,
-            ServeLockState::Elsewhere => return Err(SqliteOpenError::Served { path: path.into() }),
-            ServeLockState::Replaced(server) => {
+            ServeLockState::ServedByOtherName => return Err(SqliteOpenError::Served { path: path.into() }),
+            ServeLockState::FileReplaced(server) => {
                 return Err(SqliteOpenError::Replaced { path: path.into(), server });
             }
         }

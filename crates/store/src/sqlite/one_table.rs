@@ -147,7 +147,7 @@ fn convert_converge(json: &str) -> Option<RunRecord<ConvergeDetail>> {
         steps.push(Value::Object(step));
     }
     let mut record: RunRecord<ConvergeDetail> = convert_record(Value::Object(all), Value::Array(steps))?;
-    record.steps.sort_by_key(|step| step.id);
+    record.steps.sort_by_key(|step| step.step);
     Some(record)
 }
 

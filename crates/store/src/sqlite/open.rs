@@ -11,7 +11,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, OptionalExtension as _, TransactionBehavior};
 
 use super::database_file::DatabaseFile;
-use super::fault::sql_message;
+use super::fault::sqlite_error_message;
 use super::one_table;
 use crate::fault::StoreFault;
 use crate::lock::{ServeLockHolder, holder_text, serving_process, was_locked};
@@ -223,7 +223,7 @@ pub(super) fn open_reader(opened: &DatabaseFile) -> Result<Connection, StoreFaul
 /// Copies the file to one that must not exist; returns its schema version. The file and its folder are not
 /// changed.
 pub(super) fn copy_database(path: &Path, to: &Path) -> Result<i64, SqliteOpenError> {
-    let to_open_error = |error: rusqlite::Error| SqliteOpenError::Sqlite(sql_message(path, &error));
+    let to_open_error = |error: rusqlite::Error| SqliteOpenError::Sqlite(sqlite_error_message(path, &error));
     let connection = open_read_only(path).map_err(to_open_error)?;
     connection.busy_timeout(Duration::from_secs(BUSY_SECONDS)).map_err(to_open_error)?;
     let form = read_schema_version(path, &connection)?;
@@ -304,7 +304,7 @@ fn create_file(path: &Path) -> Result<(), SqliteOpenError> {
 
 /// Opens the connection that may write to the file, with the schema of this version.
 pub(super) fn connect(path: &Path, purpose: StoreOpenPurpose) -> Result<Connection, SqliteOpenError> {
-    let to_open_error = |error: rusqlite::Error| SqliteOpenError::Sqlite(sql_message(path, &error));
+    let to_open_error = |error: rusqlite::Error| SqliteOpenError::Sqlite(sqlite_error_message(path, &error));
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(to_open_error)?;
     configure_connection(&connection).map_err(to_open_error)?;
@@ -355,7 +355,7 @@ fn read_schema_version(path: &Path, connection: &Connection) -> Result<i64, Sqli
             [],
             |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
         )
-        .map_err(|error| SqliteOpenError::Sqlite(sql_message(path, &error)))?;
+        .map_err(|error| SqliteOpenError::Sqlite(sqlite_error_message(path, &error)))?;
     let fresh = form == 0 && application == 0 && tables == 0;
     if !fresh && application != APPLICATION_ID {
         return Err(SqliteOpenError::Foreign { path: path.into() });
@@ -372,7 +372,7 @@ fn migrate(
     purpose: StoreOpenPurpose,
     connection: &mut Connection,
 ) -> Result<(), SqliteOpenError> {
-    let to_open_error = |error: rusqlite::Error| SqliteOpenError::Sqlite(sql_message(path, &error));
+    let to_open_error = |error: rusqlite::Error| SqliteOpenError::Sqlite(sqlite_error_message(path, &error));
     let transaction =
         connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(to_open_error)?;
     let form = read_schema_version(path, &transaction)?;

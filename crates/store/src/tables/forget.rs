@@ -99,7 +99,7 @@ impl Store {
             let old = self.read(move |connection| keys_without_history(connection, &closed)).await?;
             let slots = box_future(|| valkey.load_slots(&old)).await?.into_iter();
             let gone: Vec<_> = slots.map(|slot| (slot.version, Slot::new(slot.key))).collect();
-            let forgotten = box_future(|| valkey.commit_slots(&gone)).await?;
+            let forgotten = box_future(|| valkey.swap_slots_unchecked(&gone)).await?;
             return Ok(forgotten.iter().filter(|swapped| swapped.is_ok()).count());
         }
         self.write(move |connection| {

@@ -79,7 +79,7 @@ pub(super) async fn mark_valkey_slots(
         }
         let swapped = match valkey.swap_slots(&changes, halted == HaltPolicy::Refuse, None).await? {
             SwapOutcome::PerSlot(swapped) => swapped,
-            SwapOutcome::SwitchedOff | SwapOutcome::AlreadyDone => {
+            SwapOutcome::KillSwitchOn | SwapOutcome::AlreadyDone => {
                 return Ok(MarkOutcome::SwitchedOff(marked_keys(marks)));
             }
         };

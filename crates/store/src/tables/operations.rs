@@ -37,13 +37,13 @@ impl OperatorStore for Store {
                 // The turn applies only to the state that was read: a command in between counts, and is not
                 // undone.
                 let (_, after) = self.turn_stored_switch(&turn, BY_HAND, Some(kept.all)).await?;
-                box_future(|| valkey.repair_switch(&mirror, after.engagement().is_some())).await?;
+                box_future(|| valkey.set_switch_if_unchanged(&mirror, after.engagement().is_some())).await?;
                 return Ok(KillSwitches { all: after, ..kept });
             }
             Some(_) | None => {}
         }
         if !mirror.both_equal(is_on) {
-            box_future(|| valkey.repair_switch(&mirror, is_on)).await?;
+            box_future(|| valkey.set_switch_if_unchanged(&mirror, is_on)).await?;
         }
         Ok(kept)
     }

@@ -5,7 +5,7 @@ mod converges;
 mod desired;
 mod ends;
 mod jobs;
-mod last;
+mod review_progress;
 mod reviews;
 pub(super) mod row;
 
@@ -27,7 +27,7 @@ use truing_core::sync::record;
 
 pub(super) use self::desired::mark_status_unset;
 pub(crate) use self::ends::RunEndColumns;
-pub(super) use self::last::last_reviews;
+pub(super) use self::review_progress::review_progress;
 
 use self::row::write_run;
 
@@ -121,7 +121,7 @@ impl RunStore for Store {
         let (heads, reason) = (heads.to_vec(), reason.to_owned());
         self.write(move |connection| {
             for SkippedHead { run, key, revision } in &heads {
-                if last_reviews(connection, key)?.last_attempted.is_none() {
+                if review_progress(connection, key)?.last_attempted.is_none() {
                     let run = RunReference { id: run.clone(), key: key.clone(), token };
                     reviews::end_without_review(connection, &run, revision, &reason, now)?;
                 }
@@ -400,7 +400,7 @@ impl RunStore for Store {
 
     async fn fresh_token(&self) -> Result<FencingToken, StoreError> {
         match self.valkey_server() {
-            Some(valkey) => box_future(|| valkey.next_number()).await.map(FencingToken),
+            Some(valkey) => box_future(|| valkey.next_counter_value()).await.map(FencingToken),
             None => self.write(slots::next_token).await,
         }
     }

@@ -18,7 +18,7 @@ use crate::due::{WINDOW, interleave_repositories};
 use crate::fault::{StoreFault, from_json, to_json};
 use crate::lock;
 use crate::store::{Store, box_future};
-use crate::valkey::{SlotReadResult, state_words};
+use crate::valkey::{SlotReadResult, state_label};
 use crate::watch::StoreMonitor;
 
 #[async_trait]
@@ -112,7 +112,7 @@ impl SlotStore for Store {
         changes: &[(SlotVersion, Slot)],
     ) -> Result<Vec<Result<SlotVersion, VersionConflict>>, StoreError> {
         if let Some(valkey) = self.valkey_server() {
-            return box_future(|| valkey.commit_slots(changes)).await;
+            return box_future(|| valkey.swap_slots_unchecked(changes)).await;
         }
         let changes = changes.to_vec();
         self.write(move |connection| {
@@ -351,7 +351,7 @@ pub(super) fn upsert_slot(connection: &SqlTransaction, slot: &Slot) -> Result<()
             slot.version.0,
             slot.wake_time().map(|at| at.0),
             to_json(slot)?,
-            state_words(&slot.state),
+            state_label(&slot.state),
         ))?;
     Ok(())
 }

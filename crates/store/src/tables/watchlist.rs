@@ -14,7 +14,7 @@ use truing_core::slot::Slot;
 use truing_core::switch::RepositoryRef;
 
 use super::history::{self, sql_limit};
-use super::runs::{last_reviews, mark_status_unset};
+use super::runs::{mark_status_unset, review_progress};
 use super::{dismissals, ledger, operations, slots};
 use crate::fault::StoreFault;
 use crate::store::{Store, box_future};
@@ -45,7 +45,7 @@ impl SweepStore for Store {
 
     async fn last_reviews(&self, keys: &[SlotKey]) -> Result<Vec<ReviewProgress>, StoreError> {
         let keys = keys.to_vec();
-        self.read(move |connection| keys.iter().map(|key| last_reviews(connection, key)).collect()).await
+        self.read(move |connection| keys.iter().map(|key| review_progress(connection, key)).collect()).await
     }
 
     async fn repository_slots(&self, forge: &str, repository: &str) -> Result<Vec<Slot>, StoreError> {
@@ -169,7 +169,7 @@ impl SweepStore for Store {
             match box_future(|| valkey.swap_slots(std::slice::from_ref(slot), false, Some(&name))).await? {
                 SwapOutcome::PerSlot(swapped) if swapped.iter().all(Result::is_ok) => {}
                 SwapOutcome::AlreadyDone => {}
-                SwapOutcome::PerSlot(_) | SwapOutcome::SwitchedOff => return Ok(Err(VersionConflict)),
+                SwapOutcome::PerSlot(_) | SwapOutcome::KillSwitchOn => return Ok(Err(VersionConflict)),
             }
         }
         let (user_request, obeyed, now) = (user_request.clone(), obeyed.cloned(), self.0.clock.now());

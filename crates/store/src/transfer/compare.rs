@@ -7,9 +7,9 @@ use crate::sql::{ColumnKind, SqlRow, SqlValue, TableColumn};
 use crate::store::Store;
 
 use super::compared::TableComparison;
+use super::endpoints::is_postgres;
 use super::fault::TransferError;
 use super::list::TableSchema;
-use super::place::is_postgres;
 use super::progress::StorePart;
 use super::row::{self, UnfitValue};
 use super::{page, slots};

@@ -13,10 +13,10 @@ use crate::tables::{kill_switch, last_number, write_versioned_slots};
 
 use super::compare::{self, unfit_value_error};
 use super::compared::TableComparison;
+use super::endpoints::{SourceLock, TargetLock, is_postgres, share_storage, valkey_server_name};
 use super::fault::TransferError;
 use super::list::{self, TABLES, TableSchema};
 use super::page;
-use super::place::{SourceLock, TargetLock, have_common_part, is_postgres, valkey_server_name};
 use super::progress::{self, CopyProgress, StorePart};
 use super::row::{self, NulPolicy};
 use super::slots;
@@ -59,7 +59,7 @@ pub(super) async fn copy_all(
     nul_policy: NulPolicy,
     mut on_page: impl FnMut(CopiedPage) + Send,
 ) -> Result<Vec<TableComparison>, TransferError> {
-    if have_common_part(from, to) {
+    if share_storage(from, to) {
         return Err(TransferError::Same(from.name()));
     }
     let _still = SourceLock::acquire(from)?;

@@ -37,7 +37,7 @@ pub(crate) enum SwapOutcome {
     /// The result for each slot.
     PerSlot(Vec<Result<SlotVersion, VersionConflict>>),
     /// The kill switch is on.
-    SwitchedOff,
+    KillSwitchOn,
     /// The request was carried out before.
     AlreadyDone,
 }
@@ -58,7 +58,7 @@ pub(super) fn parse_swap_answer(
         return each.collect::<Result<_, _>>().map(SwapOutcome::PerSlot);
     }
     match text(answer)?.as_str() {
-        "switched" => Ok(SwapOutcome::SwitchedOff),
+        "switched" => Ok(SwapOutcome::KillSwitchOn),
         "done" => Ok(SwapOutcome::AlreadyDone),
         _ => Err(unclear()),
     }

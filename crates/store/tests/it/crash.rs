@@ -43,7 +43,7 @@ async fn writing_child() {
         tasks.spawn(async move {
             for number in 0.. {
                 let key = SlotKey::new(format!("sync/{writer}-{number}"));
-                let state = SlotState::Waiting { at: UnixMillis(number), why: WaitReason::Scheduled };
+                let state = SlotState::Waiting { at: UnixMillis(number), reason: WaitReason::Scheduled };
                 let slot = Slot { state, ..Slot::new(key.clone()) };
                 let version = store.commit_slots(&[(SlotVersion(0), slot)]).await.unwrap()[0].unwrap();
                 write_line(&format!("ack {key} {}", version.0));
@@ -81,7 +81,7 @@ async fn a_killed_writer_loses_nothing_that_it_acknowledged() {
     assert!(lost.is_empty(), "{lost:?}");
     // The next version is greater than every one that the dead process gave.
     let slot = Slot {
-        state: SlotState::Waiting { at: UnixMillis(0), why: WaitReason::Storm },
+        state: SlotState::Waiting { at: UnixMillis(0), reason: WaitReason::Storm },
         ..Slot::new(super::key())
     };
     let next = store.commit_slots(&[(SlotVersion(0), slot)]).await.unwrap()[0].unwrap();
@@ -111,7 +111,7 @@ fn a_second_server_learns_who_is_the_first_and_death_frees_the_lock() {
         let ServeLockError::AlreadyServed { holder, .. } = error else { panic!("{told}") };
         assert_eq!(holder.pid, Some(server.id()));
         assert_eq!(holder.listen.as_deref(), Some("127.0.0.1:1234"));
-        assert_eq!(holder.since, Some(UnixMillis(NOW)));
+        assert_eq!(holder.locked_at, Some(UnixMillis(NOW)));
         assert!(told.contains(&format!("process {}", server.id())), "{told}");
         assert!(told.contains("127.0.0.1:1234"), "{told}");
     }
@@ -143,7 +143,7 @@ fn a_database_is_served_once_by_whatever_name() {
     std::fs::hard_link(store.path().unwrap(), &hard).unwrap();
     let error = ServeLock::acquire(&hard, "x", UnixMillis(NOW)).unwrap_err();
     assert!(
-        matches!(error, ServeLockError::Linked { .. }) && error.to_string().contains("hard.db"),
+        matches!(error, ServeLockError::ServedByOtherName { .. }) && error.to_string().contains("hard.db"),
         "{error}"
     );
     server.kill().unwrap();
@@ -167,9 +167,9 @@ async fn leases_are_nobodys_when_every_command_that_may_hold_one_is_dead() {
     let state = SlotState::Leased {
         token: FencingToken(1),
         deadline: UnixMillis(NOW),
-        of: LoopKind::Review,
-        serving: None,
-        pausing: false,
+        loop_kind: LoopKind::Review,
+        claimed_events: None,
+        pause_requested: false,
     };
     store.commit_slots(&[(SlotVersion(0), Slot { state, ..Slot::new(super::key()) })]).await.unwrap();
     let mut command = spawn_child("crash::leasing_child", store.path().unwrap());

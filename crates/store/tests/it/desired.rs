@@ -91,7 +91,7 @@ async fn a_refused_place_stays_lowered_until_the_row_moves() {
     compute(&store, 1, vec![row("f1", 1), row("f2", 2)]).await;
     store.replace_anchors(&run(1), REVIEW, &[(item("f1"), AnchorKind::File)]).await.unwrap();
     let kind_of = |rows: &[DesiredComment], id: &str| {
-        rows.iter().find(|row| row.item == item(id)).and_then(|row| row.place.clone()).unwrap().0
+        rows.iter().find(|row| row.subject == item(id)).and_then(|row| row.place.clone()).unwrap().0
     };
     for token in [1, 2] {
         if token == 2 {

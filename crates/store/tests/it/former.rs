@@ -46,7 +46,14 @@ fn converge_record(id: &str, exit: Option<ConvergeExit>) -> converge::record::Co
     let detail = converge::record::ConvergeDetail::new("shop#7".into(), "topic".into(), sha('a'), state);
     let mut record = RunRecord::new(RunId::new(id), key(), detail, UnixMillis(NOW));
     for (act, cost) in [(Act::Audit, 4), (Act::Gate, 0)] {
-        let more = StepCost { turns: 1, tokens: 9, cost_micro_usd: MicroUsd(cost), ms: 8, id: (), denied: 0 };
+        let more = StepCost {
+            turns: 1,
+            tokens: 9,
+            cost_micro_usd: MicroUsd(cost),
+            duration_ms: 8,
+            step: (),
+            denied_tool_calls: 0,
+        };
         record.add_step_cost(act, &more);
     }
     record
@@ -84,7 +91,7 @@ async fn runs_of_the_former_version_are_read_counted_and_gone_on_with() {
     let old = rusqlite::Connection::open(&path).unwrap();
     old.execute_batch(&format!("{} PRAGMA user_version = 10;", former_tables_sql(10))).unwrap();
     let flat_review = |record: &ReviewRecord| {
-        let mut modelled = json!(record.detail.modelled);
+        let mut modelled = json!(record.detail.model_review);
         let more = json!({ "model": "m", "prompt_hash": "p", "ms": 2 });
         modelled.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let own = json!({ "cost_micro_usd": 7, "turns": 3, "modelled": modelled, "stage": null });
@@ -121,7 +128,8 @@ async fn runs_of_the_former_version_are_read_counted_and_gone_on_with() {
     row(key().as_str(), 0, "ended", None, Some("{\"damaged".to_owned()));
     for (token, record) in [(3, &clean), (4, &goes_on)] {
         let step = |step: &StepCost<Act>| {
-            let StepCost { id, turns, tokens, cost_micro_usd, ms, denied: _ } = step;
+            let StepCost { step: id, turns, tokens, cost_micro_usd, duration_ms: ms, denied_tool_calls: _ } =
+                step;
             let took =
                 json!({ "turns": turns, "tokens": tokens, "cost_micro_usd": cost_micro_usd, "ms": ms });
             (json!(id).as_str().unwrap().to_owned(), took)

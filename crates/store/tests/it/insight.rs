@@ -15,7 +15,7 @@ fn slot(key: &str, state: SlotState) -> (SlotVersion, Slot) {
 }
 
 fn waiting(key: &str, at: i64) -> (SlotVersion, Slot) {
-    slot(key, SlotState::Waiting { at: UnixMillis(at), why: WaitReason::Backoff })
+    slot(key, SlotState::Waiting { at: UnixMillis(at), reason: WaitReason::Backoff })
 }
 
 /// Writes a row that no version writes.
@@ -38,7 +38,7 @@ async fn the_census_counts_slots_by_what_they_do_and_tells_the_oldest_due() {
             waiting("a", NOW - 7_000),
             waiting("b", NOW - 1),
             waiting("c", NOW + 5),
-            slot("d", SlotState::Held { why: HoldReason::Parked }),
+            slot("d", SlotState::Held { reason: HoldReason::Parked }),
         ])
         .await
         .unwrap();
@@ -109,7 +109,7 @@ async fn slots_of_an_older_form_are_counted_by_what_their_rows_say() {
     store
         .commit_slots(&[
             waiting("a", 5),
-            slot("b", SlotState::Held { why: HoldReason::Draft }),
+            slot("b", SlotState::Held { reason: HoldReason::Draft }),
             slot("c", leased()),
         ])
         .await
@@ -137,8 +137,8 @@ fn leased() -> SlotState {
     SlotState::Leased {
         token: truing_core::id::FencingToken(1),
         deadline: UnixMillis(NOW),
-        of,
-        serving: None,
-        pausing: false,
+        loop_kind: of,
+        claimed_events: None,
+        pause_requested: false,
     }
 }

@@ -255,7 +255,7 @@ fn outcome(kind: ReviewOutcomeKind) -> ReviewOutcome {
 
 fn record(run: &RunReference, head: char) -> ReviewRecord {
     let mut detail = ReviewDetail::new(Some(sha(head)), sha('b'), outcome(ReviewOutcomeKind::Reviewed));
-    detail.open = vec![(Severity::P1, 2)];
+    detail.open_finding_counts = vec![(Severity::P1, 2)];
     detail.coverage = ReviewCoverage { reviewed: vec!["a.rs".into()], not_reviewed: Vec::new() };
     let begun = ReviewRecord::new(run.id.clone(), run.key.clone(), detail, UnixMillis(NOW));
     let mut record = begun.with_end_time(UnixMillis(NOW + 5));
@@ -310,11 +310,11 @@ fn item(id: &str) -> CommentSubject {
 /// Makes a row on a line of `a.rs`.
 fn row(id: &str, line: u32) -> DesiredComment {
     DesiredComment {
-        item: item(id),
+        subject: item(id),
         place: Some((AnchorKind::Inline, place(line))),
         body: format!("body of {id}"),
         suggestion: None,
-        is_proposed: false,
+        falls_back_to_code_block: false,
         resolved: false,
         retraction: None,
         comment: None,

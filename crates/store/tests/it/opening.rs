@@ -135,7 +135,10 @@ async fn a_served_file_is_not_opened_by_the_name_of_a_mount_of_it() {
     let lock = ServeLock::acquire(&path, "127.0.0.1:1", UnixMillis(NOW)).unwrap();
     assert!(matches!(open_refused(&other), SqliteOpenError::Served { .. }));
     assert!(!folder.path().join("other.db-wal").exists(), "it was not opened");
-    assert!(matches!(ServeLock::acquire(&other, "x", UnixMillis(NOW)), Err(ServeLockError::Linked { .. })));
+    assert!(matches!(
+        ServeLock::acquire(&other, "x", UnixMillis(NOW)),
+        Err(ServeLockError::ServedByOtherName { .. })
+    ));
     // By its own name the file is open to all, the server and commands.
     open(&path).raise_version(SlotVersion(1)).await.unwrap();
     // In a mounted folder, logs and locks are mounted as well.

@@ -238,7 +238,7 @@ async fn the_outcome_of_a_published_run_is_final() {
     Write::Begin.write_as(&run(1), &store).await.unwrap();
     Write::Published.write_as(&run(1), &store).await.unwrap();
     let mut other = record(&run(1), 'a');
-    other.add_step_cost(ReviewStep::Agent, &StepCost { turns: 1, ..StepCost::<()>::default() });
+    other.add_step_cost(ReviewStep::Model, &StepCost { turns: 1, ..StepCost::<()>::default() });
     store.mark_published(&run(1), &other).await.unwrap();
     Write::Ended.write_as(&run(1), &store).await.unwrap();
     assert_eq!(store.last_outcome(&key()).await.unwrap(), Some(published(&run(1), 'a')));

@@ -237,7 +237,7 @@ async fn store_review(
 ) {
     store.begin_run(run, &revision('a'), UnixMillis(began)).await.unwrap();
     let rows: Vec<DesiredComment> = findings.iter().map(|finding| row(finding.id.as_str(), 3)).collect();
-    let first: Option<CommentSubject> = rows.first().map(|row| row.item.clone());
+    let first: Option<CommentSubject> = rows.first().map(|row| row.subject.clone());
     let outcome = ReviewRecord { model: model.map(ToOwned::to_owned), ..record(run, 'a') };
     let computed = ComputedReview { findings, outcome: outcome.clone(), ..computed(run, 'a', rows) };
     store.store_computed_review(run, &computed).await.unwrap();

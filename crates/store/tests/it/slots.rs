@@ -15,7 +15,7 @@ pub(crate) fn key(number: u8) -> SlotKey {
 
 pub(crate) fn waiting(number: u8, at: i64) -> Slot {
     Slot {
-        state: SlotState::Waiting { at: UnixMillis(at), why: WaitReason::Debounce },
+        state: SlotState::Waiting { at: UnixMillis(at), reason: WaitReason::Debounce },
         ..Slot::new(key(number))
     }
 }
@@ -24,9 +24,9 @@ fn leased(number: u8, deadline: i64) -> Slot {
     let state = SlotState::Leased {
         token: FencingToken(1),
         deadline: UnixMillis(deadline),
-        of: LoopKind::Review,
-        serving: None,
-        pausing: false,
+        loop_kind: LoopKind::Review,
+        claimed_events: None,
+        pause_requested: false,
     };
     Slot { state, ..Slot::new(key(number)) }
 }
@@ -47,7 +47,7 @@ fn slots() -> impl Strategy<Value = Slot> {
         3 => (0..5u8, 0..9i64).prop_map(|(number, at)| waiting(number, at)),
         2 => (0..5u8, 0..9i64).prop_map(|(number, deadline)| leased(number, deadline)),
         1 => (0..5u8).prop_map(|number| {
-            Slot { state: SlotState::Held { why: HoldReason::Parked }, ..Slot::new(key(number)) }
+            Slot { state: SlotState::Held { reason: HoldReason::Parked }, ..Slot::new(key(number)) }
         }),
         2 => (0..5u8).prop_map(|number| Slot::new(key(number))),
     ]
@@ -235,7 +235,7 @@ async fn the_oldest_of_each_repository_come_before_the_second_oldest_of_any() {
         (
             SlotVersion(0),
             Slot {
-                state: SlotState::Waiting { at: UnixMillis(at), why: WaitReason::Debounce },
+                state: SlotState::Waiting { at: UnixMillis(at), reason: WaitReason::Debounce },
                 ..Slot::new(key)
             },
         )
@@ -263,7 +263,7 @@ async fn of_more_due_slots_than_are_looked_at_once_all_that_are_asked_for_come_e
         (
             SlotVersion(0),
             Slot {
-                state: SlotState::Waiting { at: UnixMillis(at), why: WaitReason::Debounce },
+                state: SlotState::Waiting { at: UnixMillis(at), reason: WaitReason::Debounce },
                 ..Slot::new(key)
             },
         )

@@ -249,7 +249,7 @@ impl WeekSimulation {
                     .await
                     .unwrap()
                     .iter()
-                    .any(|slot| slot.state == SlotState::Held { why: HoldReason::Parked });
+                    .any(|slot| slot.state == SlotState::Held { reason: HoldReason::Parked });
                 if parked {
                     at = (at / HOUR + 1) * HOUR;
                     continue;
@@ -454,7 +454,7 @@ impl WeekSimulation {
     /// Simulates the engineer on call, who retries parked slots.
     async fn retry_parked(&mut self, store: &Store) {
         for slot in store.list_slots().await.unwrap() {
-            if slot.state == (SlotState::Held { why: HoldReason::Parked }) {
+            if slot.state == (SlotState::Held { reason: HoldReason::Parked }) {
                 self.counted.parked += 1;
                 apply_command(store, &slot.key, SlotCommand::Retry, &self.limits).await.unwrap();
             }
@@ -482,7 +482,7 @@ async fn days_of_a_busy_company_keep_every_promise() {
     assert!(counted.latest <= LATEST, "a settled head waited for {:?}", TimeSpan(counted.latest));
     let left: Vec<Slot> = store.list_slots().await.unwrap();
     let held =
-        left.iter().filter(|slot| slot.state == SlotState::Held { why: HoldReason::Cancelled }).count();
+        left.iter().filter(|slot| slot.state == SlotState::Held { reason: HoldReason::Cancelled }).count();
     assert_eq!(left.len(), held, "{left:?}");
     drop(store);
     let bytes = std::fs::metadata(folder.path().join("truing.db")).unwrap().len();

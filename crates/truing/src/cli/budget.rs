@@ -16,7 +16,7 @@ mod spend;
 
 use super::columns::fold_line;
 use super::error::{CliError, CommandExit};
-use super::since::PeriodStart;
+use super::period_start::PeriodStart;
 use super::target::{existing_store, store_error};
 use super::{CommandContext, runtime};
 
@@ -197,7 +197,7 @@ fn render_limits(config: &Config) -> String {
         add(*pull, "all of one pull request (budget.pr_usd)");
     }
     add(*repo_day, "reviews of a repository in a day (budget.repo_day_usd)");
-    for (name, limit) in &config.repositories {
+    for (name, limit) in &config.repository_day_limits {
         add(*limit, &format!("the same of {name} (repo.\"{name}\".day_usd)"));
     }
     add(*converge, "one converge run (budget.converge_usd)");
@@ -209,7 +209,7 @@ fn render_limits(config: &Config) -> String {
         add(*day, "sync jobs of a repository in a day (budget.sync_day_usd)");
     }
     for (name, team) in &config.teams {
-        if let Some(month) = team.month {
+        if let Some(month) = team.monthly_limit {
             add(month, &format!("team {name} in a month (team.{name}.month_usd)"));
         }
     }

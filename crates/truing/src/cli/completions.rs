@@ -101,7 +101,7 @@ fn add_value_placeholder(
 fn fill_placeholders(shell: Shell, script: &str) -> Result<String, CliError> {
     let packs = wiring::load_packs(&RulesConfig::default()).map_err(wiring::reader_error)?;
     let rules = packs.list_rules().map_err(|error| wiring::reader_error(error.into()))?;
-    let rules = rules.iter().map(|rule| rule.rule).collect::<Vec<_>>().join(" ");
+    let rules = rules.iter().map(|rule| rule.name).collect::<Vec<_>>().join(" ");
     let packs = packs.pack_names().join(" ");
     let mut text = script.to_owned();
     for mark in CompletionSource::ALL {

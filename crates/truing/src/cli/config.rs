@@ -68,7 +68,7 @@ fn show_config(context: &CommandContext) -> Result<(), CliError> {
     let mut config = context.config(&[])?;
     print_config_path(context)?;
     if let Some(root) = find_working_tree(context.environment.directory())
-        && let Some(file) = truing_config::repository_file(root)?
+        && let Some(file) = truing_config::read_repository_file(root)?
     {
         config = config.with_repository(&file)?;
         context
@@ -95,10 +95,10 @@ fn show_tiers(repository: &str, context: &CommandContext) -> Result<(), CliError
 /// Prints the path of the operator's file, or the path where it would be.
 fn print_config_path(context: &CommandContext) -> Result<(), CliError> {
     let named = context.globals.config.as_deref();
-    match truing_config::operator_file(&context.environment, named)? {
+    match truing_config::read_operator_file(&context.environment, named)? {
         Some(file) => context.output.print_note(format_args!("configuration file: {}", file.name)),
         None => {
-            if let Some(path) = truing_config::user_file(&context.environment) {
+            if let Some(path) = truing_config::operator_file_path(&context.environment) {
                 context.output.print_note(format_args!(
                     "configuration file: none; default location: {}",
                     path.display()
@@ -169,7 +169,8 @@ fn check_config(path: Option<&Path>, context: &CommandContext) -> Result<(), Cli
     let source = match path {
         Some(file) => truing_config::read_named_file(file, &here.join(file))?,
         None => {
-            match truing_config::operator_file(&context.environment, context.globals.config.as_deref())? {
+            match truing_config::read_operator_file(&context.environment, context.globals.config.as_deref())?
+            {
                 Some(file) => file,
                 // This file is only checked: no command reads its configuration from the current folder.
                 None if here.join(WRITTEN_FILE).exists() => {
@@ -193,7 +194,7 @@ fn check_config(path: Option<&Path>, context: &CommandContext) -> Result<(), Cli
         // A repository's own file may name packs of the operator's folder, which is not known here. The
         // contents of a folder on another machine are not known either.
         if let Ok(packs) = wiring::load_packs(&config.rules) {
-            packs.check_names(&config.rules.packs).map_err(wiring::reader_error)?;
+            packs.check_packs_exist(&config.rules.packs).map_err(wiring::reader_error)?;
             warn_of_unknown_rules(&config, &packs, &context.output);
         }
         match wiring::policy::load_policies(&config) {

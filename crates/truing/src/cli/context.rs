@@ -28,7 +28,7 @@ impl CommandContext {
     /// # Errors
     /// Returns exit 2 with every problem of the configuration.
     pub fn config(&self, flags: &[KeyFlag]) -> Result<Config, CliError> {
-        let file = truing_config::operator_file(&self.environment, self.globals.config.as_deref())?;
+        let file = truing_config::read_operator_file(&self.environment, self.globals.config.as_deref())?;
         Ok(Config::resolve(&self.environment, file.as_ref(), flags)?)
     }
 
@@ -38,13 +38,13 @@ impl CommandContext {
         let named = self.globals.config.clone();
         let variable =
             || self.environment.get("TRUING_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
-        let own = || truing_config::user_file(&self.environment).filter(|path| path.exists());
+        let own = || truing_config::operator_file_path(&self.environment).filter(|path| path.exists());
         named.or_else(variable).or_else(own)
     }
 
     /// Returns the location of the operator's file as text for messages.
     pub fn operator_file_text(&self) -> String {
-        match (self.operator_file(), truing_config::user_file(&self.environment)) {
+        match (self.operator_file(), truing_config::operator_file_path(&self.environment)) {
             (Some(path), _) => path.display().to_string(),
             (None, Some(path)) => format!("{}, which does not exist", path.display()),
             (None, None) => "any configuration: give one with --config FILE".to_owned(),

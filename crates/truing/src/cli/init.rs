@@ -44,7 +44,7 @@ pub(crate) fn run(args: &InitArgs, context: &CommandContext) -> Result<CommandEx
     let repository = origin.and_then(|origin| parse_github_repository(&origin, &context.environment));
     let text = match args.all {
         true => truing_config::generate::commented_file(repository.as_deref()),
-        false => truing_config::generate::first_file(repository.as_deref()),
+        false => truing_config::generate::starter_file(repository.as_deref()),
     };
     if args.output.as_os_str() == "-" {
         context.output.print_data(text)?;
@@ -65,7 +65,7 @@ pub(crate) fn run(args: &InitArgs, context: &CommandContext) -> Result<CommandEx
     context.output.print_answer(&json!({ "path": path }), || format!("wrote {shown}\n"))?;
     let output = context.output;
     output.print_note(format_args!("to use it: `--config {shown}` or TRUING_CONFIG={}", path.display()));
-    if let Some(own) = truing_config::user_file(&context.environment) {
+    if let Some(own) = truing_config::operator_file_path(&context.environment) {
         output.print_note(format_args!("to use it by default: move it to {}", own.display()));
     }
     match &repository {

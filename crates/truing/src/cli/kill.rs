@@ -295,7 +295,8 @@ struct SlotList {
 impl SlotList {
     async fn load(store: &Store, config: &Config) -> Result<Self, CliError> {
         let read_at = store.now().await.map_err(store_error)?;
-        let jobs = config.jobs.iter().filter_map(|(name, job)| Some((job::job_key(name), job.repo.clone()?)));
+        let jobs =
+            config.sync_jobs.iter().filter_map(|(name, job)| Some((job::job_key(name), job.repo.clone()?)));
         Ok(Self { slots: store.list_slots().await.map_err(store_error)?, read_at, jobs: jobs.collect() })
     }
 

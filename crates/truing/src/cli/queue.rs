@@ -252,7 +252,7 @@ fn queue_row(target: &DescribedSlot) -> QueueRow {
         state,
         why: reason,
         at: at.map(format_instant),
-        owner: slot.owner.map(|owner| owner.as_str()),
+        owner: slot.active_loop.map(|owner| owner.as_str()),
         attempts: slot.attempts,
         token: slot.token().map(|token| token.0),
         head: target

@@ -1,8 +1,8 @@
 //! The command `truing report`: prints totals and trends of ended runs, and for programs every outcome
 //! record.
 
-mod jobs;
-mod screen;
+mod loop_text;
+mod review_text;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,14 +20,14 @@ use truing_loops::text::format_instant;
 use truing_service::report::figures::LoopFigures;
 use truing_service::report::findings::FindingReport;
 use truing_service::report::loops::max_report_runs;
-use truing_service::report::reviews::{ReviewTotals, ReviewsAnswer};
+use truing_service::report::reviews::{ReviewTotals, ReviewTotalsJson};
 use truing_service::report::run::{self, ReportedRun};
-use truing_service::report::section::{JobLine, LoopSection, RunReport};
+use truing_service::report::section::{JobStatus, LoopSection, RunReport};
 use truing_service::report::{markdown, outcome, page, table};
 use truing_store::{FindingCount, RunEndCount, Store};
 
 use super::error::{CliError, CommandExit};
-use super::since::PeriodStart;
+use super::period_start::PeriodStart;
 use super::target::{existing_records, store_error, warn_of_missing_store};
 use super::{CliFormat, CommandContext, runtime, sync};
 
@@ -51,7 +51,7 @@ pub struct ReportArgs {
     since: PeriodStart,
     /// Only this loop
     #[arg(long = "loop", value_name = "L", value_enum)]
-    of: Option<LoopFlag>,
+    loop_flag: Option<LoopFlag>,
     /// With --format json: so many of the last outcome records at most
     #[arg(long, value_name = "N", default_value_t = RECORDS)]
     limit: usize,
@@ -90,10 +90,10 @@ struct ReportJson {
     days: Vec<outcome::DayTotals>,
     /// Reviews of pull requests by the service, and the outcome of their findings.
     #[serde(skip_serializing_if = "Option::is_none")]
-    reviews: Option<ReviewsAnswer>,
+    reviews: Option<ReviewTotalsJson>,
     /// Local reviews, and the outcome of their findings.
     #[serde(skip_serializing_if = "Option::is_none")]
-    local_reviews: Option<ReviewsAnswer>,
+    local_reviews: Option<ReviewTotalsJson>,
     /// Figures of sync jobs.
     #[serde(skip_serializing_if = "Option::is_none")]
     sync: Option<SyncReportJson>,
@@ -110,7 +110,7 @@ struct ReportJson {
 struct SyncReportJson {
     #[serde(flatten)]
     figures: LoopFigures,
-    jobs: Vec<JobLine>,
+    jobs: Vec<JobStatus>,
 }
 
 pub(crate) fn run(args: &ReportArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
@@ -126,7 +126,7 @@ pub(crate) fn run(args: &ReportArgs, context: &CommandContext) -> Result<Command
             store: store.as_ref(),
             since: args.since.to_instant(now),
             now,
-            loop_kind: args.of.map(LoopFlag::loop_kind),
+            loop_kind: args.loop_flag.map(LoopFlag::loop_kind),
         };
         match context.output.format() {
             // The formats of findings were rejected before.
@@ -140,7 +140,7 @@ pub(crate) fn run(args: &ReportArgs, context: &CommandContext) -> Result<Command
             CliFormat::Json => context.output.print_json(&asked.json(args.limit).await?)?,
             CliFormat::Csv => {
                 let report = asked.report().await?;
-                for section in report.sections.iter().filter(|section| section.is_cut) {
+                for section in report.sections.iter().filter(|section| section.is_truncated) {
                     let (of, most) = (section.loop_kind.as_str(), max_report_runs(section.loop_kind));
                     context.output.warn(format_args!("only the last {most} runs of the {of} loop"));
                 }
@@ -187,10 +187,10 @@ impl ReportQuery<'_> {
 
     async fn text(&self) -> Result<String, CliError> {
         let mut text = String::new();
-        let converges = self.converge_runs().await?;
+        let converge_runs = self.converge_runs().await?;
         let jobs = self.sync_section().await?;
         let others: Vec<LoopSection> =
-            jobs.into_iter().chain(self.converge_section(&converges).await?).collect();
+            jobs.into_iter().chain(self.converge_section(&converge_runs).await?).collect();
         if self.includes_loop(LoopKind::Review) {
             // The other formats read each record and report the damaged ones themselves.
             if let Some(store) = self.store {
@@ -202,12 +202,12 @@ impl ReportQuery<'_> {
             }
             for reviews in self.load_review_totals(!others.is_empty()).await? {
                 let between = if text.is_empty() { "" } else { "\n" };
-                text += &format!("{between}{}", screen::render_reviews(&reviews, self.since, self.now));
+                text += &format!("{between}{}", review_text::render_reviews(&reviews, self.since, self.now));
             }
         }
         for section in others {
             let between = if text.is_empty() { "" } else { "\n" };
-            text += &format!("{between}{}", jobs::render_section(&section, self.since, self.now));
+            text += &format!("{between}{}", loop_text::render_section(&section, self.since, self.now));
         }
         Ok(text)
     }
@@ -241,9 +241,10 @@ impl ReportQuery<'_> {
         outcomes.truncate(limit);
         ended.sort_by_key(|row| row.day);
         let has_others = jobs.is_some() || converge.is_some();
-        let of_others = jobs.iter().chain(&converge).map(|section| section.unrecorded.0);
-        let untold = MicroUsd(of_others.fold(self.unrecorded_cost().await?.0, u64::saturating_add));
-        let totals = outcome::compute_totals(&ended, has_others).with_unrecorded_cost(untold);
+        let of_others = jobs.iter().chain(&converge).map(|section| section.unrecorded_cost.0);
+        let unrecorded_cost =
+            MicroUsd(of_others.fold(self.unrecorded_review_cost().await?.0, u64::saturating_add));
+        let totals = outcome::compute_totals(&ended, has_others).with_unrecorded_cost(unrecorded_cost);
         Ok(ReportJson {
             schema: "truing.report/1",
             since: format_instant(self.since),
@@ -251,8 +252,8 @@ impl ReportQuery<'_> {
             truncated: totals.runs > outcomes.len() as u64,
             days: outcome::compute_day_totals(&ended, has_others),
             totals,
-            reviews: served.map(|reviews| reviews.to_answer()),
-            local_reviews: local.map(|reviews| reviews.to_answer()),
+            reviews: served.map(|reviews| reviews.to_json_totals()),
+            local_reviews: local.map(|reviews| reviews.to_json_totals()),
             sync: jobs.map(|section| SyncReportJson { figures: section.figures, jobs: section.jobs }),
             converge: converge.map(|section| section.figures),
             outcomes: outcomes.into_iter().map(|(_, outcome)| outcome).collect(),
@@ -273,7 +274,7 @@ impl ReportQuery<'_> {
             for reviews in self.load_review_totals(!sections.is_empty()).await? {
                 let runs = if reviews.is_local { &local } else { &served };
                 let section = self.section(LoopKind::Review, runs.clone());
-                sections.push(LoopSection { is_cut, ..section.with_review_totals(reviews) });
+                sections.push(LoopSection { is_truncated: is_cut, ..section.with_review_totals(reviews) });
             }
         }
         Ok(RunReport { host: read_hostname(), since: self.since, until: self.now, sections })
@@ -287,8 +288,8 @@ impl ReportQuery<'_> {
             loop_kind,
             figures,
             runs,
-            is_cut,
-            unrecorded: MicroUsd(0),
+            is_truncated: is_cut,
+            unrecorded_cost: MicroUsd(0),
             jobs: Vec::new(),
             reviews: None,
         }
@@ -308,7 +309,7 @@ impl ReportQuery<'_> {
             .load_sync_records(max_report_runs(LoopKind::Sync) + 1)
             .await?
             .iter()
-            .map(ReportedRun::from_job)
+            .map(ReportedRun::from_sync)
             .collect();
         if known.is_empty() && runs.is_empty() && self.loop_kind.is_none() {
             return Ok(None);
@@ -319,9 +320,9 @@ impl ReportQuery<'_> {
                 Some(store) => store.unrecorded_run_cost(&job.untold).await.map_err(store_error)?,
                 None => MicroUsd(0),
             };
-            section.jobs.push(JobLine::new(key, job, untold, &section.runs));
+            section.jobs.push(JobStatus::new(key, job, untold, &section.runs));
         }
-        let untold = section.jobs.iter().map(|job| job.untold_micro_usd.0).fold(0, u64::saturating_add);
+        let untold = section.jobs.iter().map(|job| job.unreported_micro_usd.0).fold(0, u64::saturating_add);
         Ok(Some(section.with_unrecorded_cost(MicroUsd(untold))))
     }
 
@@ -388,17 +389,17 @@ impl ReportQuery<'_> {
         let (local, served): (Vec<FindingCount>, Vec<FindingCount>) = found.into_iter().partition(is_local);
         let ended = self.count_runs_by_day(LoopKind::Review).await?;
         let (local_ended, served_ended) = ended.into_iter().partition(|row| row.is_local);
-        let all = self.unrecorded_cost().await?;
+        let all = self.unrecorded_review_cost().await?;
         let local = ReviewTotals {
             is_local: true,
-            ended: local_ended,
-            unrecorded: local_cost,
+            end_counts: local_ended,
+            unrecorded_cost: local_cost,
             findings: FindingReport::from_rows(&local, &names, &[]),
         };
         let served = ReviewTotals {
             is_local: false,
-            ended: served_ended,
-            unrecorded: MicroUsd(all.0.saturating_sub(local_cost.0)),
+            end_counts: served_ended,
+            unrecorded_cost: MicroUsd(all.0.saturating_sub(local_cost.0)),
             findings: FindingReport::from_rows(&served, &names, &times),
         };
         let is_told = !served.is_empty() || (local.is_empty() && !has_others);
@@ -424,7 +425,7 @@ impl ReportQuery<'_> {
     }
 
     /// Returns the cost of reviews that have no record.
-    async fn unrecorded_cost(&self) -> Result<MicroUsd, CliError> {
+    async fn unrecorded_review_cost(&self) -> Result<MicroUsd, CliError> {
         match self.store.filter(|_| self.includes_loop(LoopKind::Review)) {
             Some(store) => store.unrecorded_cost(self.since).await.map_err(store_error),
             None => Ok(MicroUsd(0)),
@@ -437,7 +438,7 @@ impl ReportQuery<'_> {
         let mut ended = store.run_ends_by_day(loop_kind, self.since).await.map_err(store_error)?;
         if loop_kind != LoopKind::Review {
             for row in &mut ended {
-                row.reason = run::one_line(&row.reason);
+                row.reason = run::first_visible_line(&row.reason);
             }
         }
         Ok(ended)

@@ -26,7 +26,7 @@ use truing_store::Store;
 use super::columns::fold_line;
 use super::error::{CliError, CommandExit};
 use super::output::OutputPrinter;
-use super::since::PeriodStart;
+use super::period_start::PeriodStart;
 use super::target::{actor_name, existing_store, store_error, warn_of_missing_store};
 use super::{CommandContext, runtime};
 use crate::wiring;
@@ -167,7 +167,7 @@ impl RetractArgs {
             let (rows, _) = store.desired_state(&key, CommentProducer::Review).await.map_err(store_error)?;
             let has_comment = |id: &FindingId| {
                 rows.iter()
-                    .any(|row| row.item == CommentSubject::Finding(id.clone()) && row.comment.is_some())
+                    .any(|row| row.subject == CommentSubject::Finding(id.clone()) && row.comment.is_some())
             };
             let mut findings = store.findings(&key).await.map_err(store_error)?;
             let dismissals = store.dismissals(&key).await.map_err(store_error)?;

@@ -497,8 +497,11 @@ impl ReviewCommand {
     ) -> Result<(), CliError> {
         let ReportLabels { head, configured, remote, published, unapplied_fixes } = names;
         let format = self.output.format();
-        let idle = review.record.detail.suppressions.iter().map(|idle| text::visible_text(&idle.to_string()));
-        for warning in idle.chain(ignores::unused_pattern_warnings(&review.record.detail.idle_ignores)) {
+        let idle =
+            review.record.detail.unused_suppressions.iter().map(|idle| text::visible_text(&idle.to_string()));
+        for warning in
+            idle.chain(ignores::unused_pattern_warnings(&review.record.detail.unused_ignore_patterns))
+        {
             self.output.warn(warning);
         }
         if let (
@@ -565,7 +568,7 @@ pub(super) async fn read_repository_config(
     head: Option<&Sha>,
 ) -> Result<Option<SourceFile>, CliError> {
     let Some(head) = head else {
-        return Ok(truing_config::repository_file(repository.root())?);
+        return Ok(truing_config::read_repository_file(repository.root())?);
     };
     let folder = truing_git::PrivateFolder::new().map_err(LocalReviewError::NoFolder)?;
     let only = [REPOSITORY_FILE.into()];

@@ -124,7 +124,7 @@ fn check_paths(
         InProcessReader::with_packs(wiring::load_packs(&config.rules).map_err(wiring::reader_error)?)
             .with_max_findings(usize::MAX);
     // Unknown names are reported even if there is no file to check.
-    reader.packs().check_names(&config.rules.packs).map_err(wiring::reader_error)?;
+    reader.packs().check_packs_exist(&config.rules.packs).map_err(wiring::reader_error)?;
     let mut checked = RulesCheckResult::default();
     let walk::FolderWalkResult { parts, gaps: unread } =
         walk::walk_paths(paths, context.environment.directory(), &scope)?;
@@ -198,7 +198,7 @@ fn config_with_packs(packs: &[String], context: &CommandContext) -> Result<Confi
     let flag =
         (!packs.is_empty()).then(|| KeyFlag { name: "--pack", key: "rules.packs", values: packs.to_vec() });
     let config = context.config(flag.as_slice())?;
-    match truing_config::repository_file(context.environment.directory())? {
+    match truing_config::read_repository_file(context.environment.directory())? {
         Some(file) => Ok(config.with_repository(&file)?),
         None => Ok(config),
     }

@@ -200,7 +200,7 @@ async fn serve(
     let sinks = wiring::notice_sinks(&config.notify, &context.environment, &shared.metrics)?;
     let operations = Arc::clone(&shared.store);
     let (listener, address) = bind_listener(config.server.listen, "`--listen ADDR`").await?;
-    let apart = match config.server.metrics {
+    let apart = match config.server.metrics_listen {
         Some(wanted) => Some(bind_listener(wanted, "`server.metrics_listen`").await?),
         None => None,
     };
@@ -236,7 +236,7 @@ async fn serve(
     // The first signal stops the service; the second one shortens the grace period.
     let (signal_sender, received_signals) = watch::channel(Vec::new());
     let [mut stop, mut hurry] = [received_signals.clone(), received_signals.clone()];
-    let halted = config.forges.iter().filter_map(|(name, forge)| Some((name.clone(), forge.halted?)));
+    let halted = config.forges.iter().filter_map(|(name, forge)| Some((name.clone(), forge.halt_policy?)));
     let ingress = IngressSettings {
         halted: halted.collect(),
         trusted_proxies: config.server.trusted_proxies.clone(),
@@ -245,7 +245,7 @@ async fn serve(
     };
     let connections = ingress.bounds.connections.min(raise_connection_limit());
     let ingress = IngressSettings { bounds: ConnectionLimits { connections, ..ingress.bounds }, ..ingress };
-    let every = config.server.poll;
+    let every = config.server.slot_poll_interval;
     // These tasks end with this function.
     let mut telling = JoinSet::new();
     telling.spawn(async move {
@@ -373,7 +373,7 @@ fn webhook_secrets(
 
 fn lock_error(error: ServeLockError) -> CliError {
     match error {
-        ServeLockError::AlreadyServed { .. } | ServeLockError::Linked { .. } => {
+        ServeLockError::AlreadyServed { .. } | ServeLockError::ServedByOtherName { .. } => {
             CliError::refusal("already_serving", error.to_string())
         }
         ServeLockError::Io { .. } => CliError::failure("lock", error.to_string()),

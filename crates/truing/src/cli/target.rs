@@ -213,9 +213,9 @@ pub(super) fn store_error(error: StoreError) -> CliError {
 pub(super) fn slot_state(slot: &Slot) -> (&'static str, Option<&'static str>, Option<UnixMillis>) {
     match &slot.state {
         SlotState::Idle => ("idle", None, None),
-        SlotState::Waiting { at, why } => ("waiting", Some(why.as_str()), Some(*at)),
-        SlotState::Leased { deadline, of, .. } => ("leased", Some(of.as_str()), Some(*deadline)),
-        SlotState::Held { why } => ("held", Some(why.as_str()), None),
+        SlotState::Waiting { at, reason: why } => ("waiting", Some(why.as_str()), Some(*at)),
+        SlotState::Leased { deadline, loop_kind: of, .. } => ("leased", Some(of.as_str()), Some(*deadline)),
+        SlotState::Held { reason: why } => ("held", Some(why.as_str()), None),
     }
 }
 

@@ -130,7 +130,7 @@ pub(super) fn explain_tier(choice: &TierChoice, prices: &BTreeMap<Tier, TierPric
 
 /// Returns the instructions that a review's model received, or an empty text.
 pub(super) fn instructions_text(record: &ReviewRecord) -> String {
-    let memory = record.detail.modelled.as_ref().and_then(|modelled| modelled.memory.as_ref());
+    let memory = record.detail.model_review.as_ref().and_then(|modelled| modelled.memory.as_ref());
     let all = memory.map(|memory| memory.instructions.join(", ")).filter(|all| !all.is_empty());
     all.map(|all| format!("instructions: {all}\n")).unwrap_or_default()
 }
@@ -165,7 +165,7 @@ pub(super) async fn load_prices(
 /// is derived from the record.
 fn recorded_tier(record: &ReviewRecord) -> Tier {
     let detail = &record.detail;
-    let is_deep = || detail.modelled.as_ref().is_some_and(|did| !did.specialists.is_empty());
+    let is_deep = || detail.model_review.as_ref().is_some_and(|did| !did.specialists.is_empty());
     match &detail.tier {
         Some(choice) => choice.tier,
         None if detail.outcome.runtime == ReviewRuntime::Rules => Tier::Rules,

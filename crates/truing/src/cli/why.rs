@@ -141,7 +141,9 @@ pub(crate) fn run(args: &WhyArgs, context: &CommandContext) -> Result<CommandExi
         let waits = matches!(target.slot.state, SlotState::Waiting { .. });
         let is_served = store.path().is_none_or(|path| truing_store::is_served(path).unwrap_or(true));
         let (explanation, unblock) = match target.slot.state {
-            SlotState::Waiting { why: reason, .. } if !is_served => explain_unserved(reason, context.output),
+            SlotState::Waiting { reason: reason, .. } if !is_served => {
+                explain_unserved(reason, context.output)
+            }
             SlotState::Idle if needs_sweep(&target, &store).await? => {
                 let review = format!("review --pr {} --publish", target.name());
                 (AWAITS_SWEEP.to_owned(), Some(context.output.command_line(&review)))
@@ -254,10 +256,10 @@ fn flatten_record(record: &ReviewRecord) -> Value {
         "versions": record.versions,
     });
     if let Some(modelled) = all.get_mut("modelled").and_then(Value::as_object_mut) {
-        let asked = record.steps.iter().find(|step| step.id == ReviewStep::Agent);
+        let asked = record.steps.iter().find(|step| step.step == ReviewStep::Model);
         modelled.insert("model".to_owned(), json!(record.model.as_deref().unwrap_or_default()));
         modelled.insert("prompt_hash".to_owned(), json!(record.prompt_hash.as_deref().unwrap_or_default()));
-        modelled.insert("ms".to_owned(), json!(asked.map(|step| step.ms)));
+        modelled.insert("ms".to_owned(), json!(asked.map(|step| step.duration_ms)));
     }
     merge_objects(all, own)
 }
@@ -275,7 +277,7 @@ fn last_runs(
         published: Some(published),
         result: last.result_word().unwrap_or_else(|| last.detail.outcome.kind.as_str().to_owned()),
         reason: last.detail.outcome.reason.clone(),
-        open: Some(last.detail.open.iter().map(|(_, count)| count).sum()),
+        open: Some(last.detail.open_finding_counts.iter().map(|(_, count)| count).sum()),
         head: last.detail.head.clone(),
         ended: format_instant(last.ended),
         cost_micro_usd: last.cost().0,
@@ -449,13 +451,13 @@ fn explain_state(target: &DescribedSlot, output: OutputPrinter) -> (String, Opti
     let retry = Some(output.command_line(&format!("queue retry {key}")));
     match &target.slot.state {
         SlotState::Idle => ("nothing is pending".into(), None),
-        SlotState::Leased { of, pausing: false, .. } => {
+        SlotState::Leased { loop_kind: of, pause_requested: false, .. } => {
             (format!("a worker runs its {} now", of.as_str()), None)
         }
-        SlotState::Leased { of, pausing: true, .. } => {
+        SlotState::Leased { loop_kind: of, pause_requested: true, .. } => {
             (format!("a worker runs its {} now; then it is paused", of.as_str()), None)
         }
-        SlotState::Waiting { why, .. } => {
+        SlotState::Waiting { reason: why, .. } => {
             let (text, now) = match why {
                 WaitReason::Debounce => ("waiting for more pushes; the review starts when they pause", true),
                 WaitReason::Storm => (
@@ -475,7 +477,7 @@ fn explain_state(target: &DescribedSlot, output: OutputPrinter) -> (String, Opti
             };
             (text.into(), retry.filter(|_| now))
         }
-        SlotState::Held { why } => match why {
+        SlotState::Held { reason: why } => match why {
             HoldReason::Parked => {
                 ("too many attempts failed; a new push or a retry starts over".into(), retry)
             }

@@ -80,7 +80,7 @@ pub struct FixCommit {
 
 impl From<GitLogEntry> for FixCommit {
     fn from(shown: GitLogEntry) -> Self {
-        let GitLogEntry { commit, parent, author, subject, lines } = shown;
+        let GitLogEntry { commit, parent, author, subject, changed_lines: lines } = shown;
         Self { commit, parent, author, subject, lines }
     }
 }
@@ -210,7 +210,7 @@ impl ConvergeDemo {
         repo.set_role(LOGIN, "write").await?;
         repo.set_role(WRITER, "write").await?;
         repo.push(BRANCH, CommitBuilder::new("Add totals").with_author(WRITER).write(FILE, CODE)).await?;
-        repo.check_out(BRANCH, &folder.path().join(CLONE)).await?;
+        repo.clone_branch(BRANCH, &folder.path().join(CLONE)).await?;
         let number = repo.open_pull(NewPull { draft: true, ..NewPull::from_branch(BRANCH) }).await?;
         let model = FakeModel::start(fix_script()).await.map_err(setup_error)?;
         let config = folder.path().join(CONFIG);

@@ -71,11 +71,11 @@ impl DemoForge {
             git_url,
             token: SecretString::new(TOKEN),
             email: self.email().map(str::to_owned),
-            account: None,
+            account_uuid: None,
             workspaces: Vec::new(),
-            accounts: Vec::new(),
-            markers,
-            settle,
+            previous_accounts: Vec::new(),
+            marker_keys: markers,
+            settle_delay: settle,
         };
         match self.kind {
             ForgeKind::Github => {

@@ -43,13 +43,13 @@ pub(super) fn install_linter(config: &Config, folder: &Path) -> io::Result<(Conf
         format: Some("unix".to_owned()),
         paths: Some(vec![FILE.to_owned()]),
         condition: ToolCondition::Changed,
-        exit: None,
+        success_exit_codes: None,
         timeout: TIME,
         scope: ToolScope::Lines,
     };
     let mut config = config.clone();
     config.review.tools = ToolSelection::Auto;
-    config.tools = vec![tool];
+    config.linters = vec![tool];
     let running = LinterRunner {
         machine: MachinePaths::new(Some(bin.as_os_str()), None),
         level,

@@ -17,7 +17,7 @@ use truing_core::port::WriteGate;
 use truing_core::secret::SecretString;
 #[cfg(feature = "demo")]
 use truing_core::switch::RepositoryRef;
-use truing_git::programs::NOT_FOUND;
+use truing_git::search_path::NOT_FOUND;
 use truing_loops::agent::{ContextSources, GatedModelAgent, ModelAgent};
 use truing_loops::budget::BudgetLimits;
 use truing_loops::machine::SystemClock;
@@ -178,7 +178,7 @@ pub fn replay_agent(config: &Config, ledger: Store, file: &Path) -> Result<Model
 pub fn scripted_gateway(address: &str, key: &str, ledger: Store) -> Result<(ModelGateway, String), CliError> {
     let prices = ModelPrices::builtin().map_err(|error| CliError::failure("prices", error.to_string()))?;
     let model = prices.list_prices().next().map(|(model, _)| model.to_owned()).unwrap_or_default();
-    let provider = ModelProvider::new(address, ProviderCredentials::Key(SecretString::new(key)));
+    let provider = ModelProvider::new(address, ProviderCredentials::XApiKey(SecretString::new(key)));
     let gateway = provider.and_then(|provider| build_gateway(provider, prices, ledger));
     Ok((gateway.map_err(|error| CliError::failure("model", error.to_string()))?, model))
 }

@@ -35,7 +35,7 @@ pub(crate) fn conceal_secrets(config: &Config, environment: &Environment) {
         value.into_iter().for_each(register_if_credential);
     }
     set_secrets_shown(!config.review.redact);
-    for tree in search_path(environment).working_trees() {
+    for tree in search_path(environment).excluded_trees() {
         hide_repository(tree);
     }
     if let Ok(folder) = config.store.folder() {

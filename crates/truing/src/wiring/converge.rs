@@ -8,8 +8,8 @@ use truing_config::{Config, ConfiguredRuntime, RulesConfig};
 use truing_core::converge::ConvergeExitCode;
 use truing_loops::checkout::OperatorRules;
 use truing_loops::converge::{ConvergeAgents, InspectionTools};
-use truing_service::converges::ConvergeSetup;
-use truing_service::no_run::SetupError;
+use truing_service::converge_runs::ConvergeSetup;
+use truing_service::run_failure::SetupError;
 use truing_store::Store;
 
 use super::role::ModelRole;
@@ -55,7 +55,7 @@ pub fn inspection_tools(config: &Config, environment: &Environment) -> Result<In
 
 /// Returns a digest of the configured gate, checks and rules, which names this combination.
 fn inspection_digest(config: &Config) -> String {
-    let Config { converge, verify, rules, review, tools, .. } = config;
+    let Config { converge, verify, rules, review, linters: tools, .. } = config;
     let linters = (review.tools, tools);
     let RulesConfig { ignore, packs, off, severity, dir, time: _ } = rules;
     let all = (&converge.gate, &verify.setup, &verify.check, packs, ignore, dir, linters, off, severity);
@@ -133,7 +133,7 @@ pub fn converge_setup(
 
 fn setup_error(error: CliError) -> SetupError {
     let CliError { exit, code, message, hints, .. } = error;
-    SetupError { is_wrong_use: exit == CommandExit::Usage, code, message, hints }
+    SetupError { is_config_error: exit == CommandExit::Usage, code, message, hints }
 }
 
 /// Returns the refusal R0: a variable disables runs.

@@ -11,7 +11,7 @@ use truing_config::secret::SecretSource;
 use truing_config::{Config, ForgeConfig, ForgeKind, StorePlace};
 use truing_core::id::TimeSpan;
 use truing_forge::AnyForgeServer;
-use truing_forge::bitbucket::{BitbucketCloud, BitbucketDataCenter, BitbucketError, BitbucketOptions};
+use truing_forge::bitbucket::{BitbucketCloud, BitbucketDataCenter, BitbucketOptions, BitbucketOptionsError};
 use truing_forge::capability::{BITBUCKET_CLOUD, BITBUCKET_DC, MarkerForm};
 use truing_forge::github::{AppKey, GitHub, GitHubCredentials, GitHubOptions};
 use truing_forge::marker::MarkerKeys;
@@ -47,7 +47,7 @@ pub(super) fn forge_server(
     let is_shared = matches!(config.store.place()?, StorePlace::Servers { .. });
     let configured = ConfiguredForge { name, forge, environment, folder, is_shared };
     let clock = Arc::new(SystemClock);
-    let wrong = |error: BitbucketError| CliError::usage("forge", error.to_string());
+    let wrong = |error: BitbucketOptionsError| CliError::usage("forge", error.to_string());
     match forge.kind {
         ForgeKind::Github => configured.build_github().map(AnyForgeServer::from),
         ForgeKind::Bitbucket => {
@@ -77,7 +77,7 @@ impl ConfiguredForge<'_> {
     }
 
     fn settle_time(&self) -> TimeSpan {
-        TimeSpan(i64::try_from(self.forge.settle.as_millis()).unwrap_or(i64::MAX))
+        TimeSpan(i64::try_from(self.forge.visibility_delay.as_millis()).unwrap_or(i64::MAX))
     }
 
     fn build_github(&self) -> Result<GitHub, CliError> {
@@ -103,7 +103,7 @@ impl ConfiguredForge<'_> {
             api_url: self.parse_url("api_url", &forge.api_url)?,
             git_url: self.parse_url("git_url", &forge.git_url)?,
             credentials,
-            accounts: forge.accounts.clone(),
+            accounts: forge.previous_accounts.clone(),
             markers: self.load_marker_keys()?,
             settle: self.settle_time(),
         };
@@ -129,11 +129,11 @@ impl ConfiguredForge<'_> {
             git_url: self.parse_url("git_url", &forge.git_url)?,
             token,
             email: forge.email.clone(),
-            account: forge.account.clone(),
+            account_uuid: forge.account.clone(),
             workspaces: literal_owners(&forge.repositories),
-            accounts: forge.accounts.clone(),
-            markers: self.load_marker_keys()?.written_as(marker),
-            settle: self.settle_time(),
+            previous_accounts: forge.previous_accounts.clone(),
+            marker_keys: self.load_marker_keys()?.written_as(marker),
+            settle_delay: self.settle_time(),
         })
     }
 
@@ -210,7 +210,7 @@ mod tests {
         let file = SourceFile { name, folder: PathBuf::from("/etc"), text: "[forge.github]".to_owned() };
         let config = Config::resolve(&Environment::default(), Some(&file), &[]).unwrap();
         let settle = truing_forge::capability::GITHUB.settle.0;
-        assert_eq!(config.forges["github"].settle.as_millis(), u128::try_from(settle).unwrap());
+        assert_eq!(config.forges["github"].visibility_delay.as_millis(), u128::try_from(settle).unwrap());
     }
 
     #[test]

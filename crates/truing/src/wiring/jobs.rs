@@ -17,7 +17,7 @@ use truing_service::jobs::JobRun;
 use truing_store::Store;
 use truing_upstream::archives::ArchiveFolder;
 use truing_upstream::index::PackageIndex;
-use truing_upstream::own::UserEnvironment;
+use truing_upstream::user_index::UserEnvironment;
 
 use super::{agent, mirrors_folder, verify};
 use crate::cli::error::CliError;
@@ -55,7 +55,7 @@ impl<'a> ScheduledJobs<'a> {
         store: &Store,
         reader: ChildProcessReader,
     ) -> Result<Self, CliError> {
-        let wanted = config.jobs.iter().filter(|(_, job)| job.cron.is_some());
+        let wanted = config.sync_jobs.iter().filter(|(_, job)| job.cron.is_some());
         let mut jobs = Vec::new();
         for (name, job) in wanted {
             if job.repo.is_none() || !context.forges.servers().contains_key(&job.forge) {

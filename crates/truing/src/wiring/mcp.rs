@@ -50,7 +50,7 @@ pub(super) fn configured_servers(
             max_result_bytes: *max_output,
         };
         match way {
-            McpTransport::Program { command, read, env, hosts } => {
+            McpTransport::Program { command, readable_folders: read, env, hosts } => {
                 let variables =
                     env.iter().map(|variable| read_passed_variable(name, variable, config, environment));
                 servers.push(server(ServerTransport::Program {

@@ -55,7 +55,7 @@ pub(super) fn priced_provider(
     let wire = wire_format(config, &mut prices, role)?;
     if wire.price(&prices, &model.name).is_none() {
         let ModelConfig { section, name, .. } = model;
-        let id = Some(wire.priced_as(name)).filter(|id| *id != name.as_str());
+        let id = Some(wire.price_table_id(name)).filter(|id| *id != name.as_str());
         let by = id.map(|id| format!(" by the id `{id}`")).unwrap_or_default();
         let message = format!("the price of the model `{name}` is unknown{by}, so the model is not used");
         return Err(role.refusal("model_price", message).hint(format!(
@@ -74,7 +74,7 @@ pub(super) fn priced_provider(
 /// # Errors
 /// Returns a [`ProviderError`] if the client cannot be created.
 pub(super) fn replay_provider() -> Result<PricedProvider, ProviderError> {
-    let provider = ModelProvider::new("http://127.0.0.1:9", ProviderCredentials::Open)?;
+    let provider = ModelProvider::new("http://127.0.0.1:9", ProviderCredentials::Unauthenticated)?;
     Ok(PricedProvider { provider, prices: ModelPrices::default(), secrets: Vec::new() })
 }
 
@@ -161,19 +161,19 @@ fn provider_credentials(
         Ok::<_, CliError>(SecretString::new(key.expose()))
     };
     match model.provider {
-        ProviderKind::Anthropic => key().map(ProviderCredentials::Key),
+        ProviderKind::Anthropic => key().map(ProviderCredentials::XApiKey),
         ProviderKind::OpenAi => {
             let chat = chat_wire(model)?;
             let header = match chat.server().key {
                 KeyHeader::Bearer => ProviderCredentials::Bearer,
-                KeyHeader::ApiKey => ProviderCredentials::ApiKey,
+                KeyHeader::ApiKey => ProviderCredentials::AzureApiKey,
             };
             let is_usual = model.api_key == Place::Env(OPENAI_KEY.to_owned());
             let is_set = environment.get(OPENAI_KEY).is_some_and(|key| !key.is_empty());
             match (is_usual, chat.is_local(), chat.server().is_openai) {
                 (false, _, _) | (true, _, true) => key().map(header),
                 (true, true, false) if is_set => key().map(header),
-                (true, true, false) => Ok(ProviderCredentials::Open),
+                (true, true, false) => Ok(ProviderCredentials::Unauthenticated),
                 // OpenAI's key must not be sent to another server.
                 (true, false, false) => Err(role
                     .refusal(

@@ -173,7 +173,7 @@ impl StoreLocation {
             Self::Servers { slots, records } => {
                 let looking = Store::connect_read_only(slots.expose(), records.expose());
                 let (store, form) = Box::pin(looking).await.map_err(|error| connection_error(&error))?;
-                Ok(StoreView { records: Some(store).filter(|_| !form.is_changed()), form: Some(form) })
+                Ok(StoreView { records: Some(store).filter(|_| !form.is_outdated()), form: Some(form) })
             }
         }
     }

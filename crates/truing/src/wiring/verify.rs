@@ -13,7 +13,7 @@ use truing_config::sync::JobConfig;
 use truing_config::verify::VerifyConfig;
 use truing_core::registry::PackageRegistry;
 use truing_loops::converge::gate::GateCommands;
-use truing_upstream::own::UserEnvironment;
+use truing_upstream::user_index::UserEnvironment;
 
 use crate::cli::error::CliError;
 

@@ -16,7 +16,7 @@ use truing_core::id::{PrId, SlotKey};
 use truing_core::port::SlotStore as _;
 use truing_core::run::RunStage;
 use truing_fakes::forge::{
-    DeliveryHook, FakeForgeOptions, FakeRepo, ForgeFlavour, NewPull, PullView, UnreliableNetwork,
+    FakeForgeOptions, FakeRepo, ForgeFlavour, NewPull, PullView, UnreliableNetwork, WebhookTarget,
 };
 use truing_fakes::repo::CommitBuilder;
 use truing_loops::machine::SystemClock;
@@ -92,7 +92,7 @@ impl Site {
         )
         .await;
         let url = format!("{url}/webhooks/{}", self.kind);
-        self.forge.set_hook(DeliveryHook { url, secret: SECRET.into(), automatic: false });
+        self.forge.set_hook(WebhookTarget { url, secret: SECRET.into(), automatic: false });
         server
     }
 

@@ -77,7 +77,14 @@ fn record(number: i64, now: UnixMillis) -> SyncRecord {
             _ => 2_400,
         };
         let cost_micro_usd = MicroUsd(u64::from(turns) * 41_000);
-        StepCost { id, turns, tokens: u64::from(turns) * 21_000, cost_micro_usd, ms, denied: 0 }
+        StepCost {
+            step: id,
+            turns,
+            tokens: u64::from(turns) * 21_000,
+            cost_micro_usd,
+            duration_ms: ms,
+            denied_tool_calls: 0,
+        }
     };
     let steps: Vec<StepCost<SyncStep>> = steps.map(taken).collect();
     let page = |what: &str| format!("https://github.com/aio-libs/aiobotocore/{what}/{}", 1500 + number);
@@ -102,7 +109,9 @@ fn record(number: i64, now: UnixMillis) -> SyncRecord {
             question: matches!(result, Outcome::Asked | Outcome::Breaker).then(|| page("issues")),
             evidence: SyncEvidence::default(),
         },
-        started: UnixMillis(ended.0 - i64::try_from(steps.iter().map(|step| step.ms).sum::<u64>()).unwrap()),
+        started: UnixMillis(
+            ended.0 - i64::try_from(steps.iter().map(|step| step.duration_ms).sum::<u64>()).unwrap(),
+        ),
         steps,
         carried_micro_usd: MicroUsd(0),
         model: is_agents.then(|| "claude-sonnet-5-5".to_owned()),

@@ -23,7 +23,7 @@ use tempfile::TempDir;
 use truing_core::id::{PrId, SlotKey};
 use truing_core::run::RunStage;
 use truing_fakes::forge::{
-    DeliveryHook, FakeDelivery, FakeForgeOptions, FakeRepo, NewPull, PullView, UnreliableNetwork,
+    FakeDelivery, FakeForgeOptions, FakeRepo, NewPull, PullView, UnreliableNetwork, WebhookTarget,
 };
 use truing_fakes::repo::CommitBuilder;
 use truing_loops::machine::SystemClock;
@@ -142,7 +142,7 @@ impl Site {
             .with_variable("GITHUB_WEBHOOK_SECRET", SECRET);
         let port = stable_free_ports(1)[0];
         let url = format!("http://127.0.0.1:{port}/webhooks/github");
-        forge.set_hook(DeliveryHook { url, secret: SECRET.into(), automatic: false });
+        forge.set_hook(WebhookTarget { url, secret: SECRET.into(), automatic: false });
         Self { forge, home, port, delivered: AtomicUsize::new(0) }
     }
 
@@ -244,7 +244,10 @@ async fn run_storm(site: &Arc<Site>, pulls: &mut [Pull], pushes: usize) {
                 sent.spawn(async move {
                     site.deliver_until_accepted(&delivery).await;
                     let body: serde_json::Value = serde_json::from_slice(&delivery.body).unwrap();
-                    (format!("pr/github/{}/{}", body["repository"]["id"], delivery.number), Instant::now())
+                    (
+                        format!("pr/github/{}/{}", body["repository"]["id"], delivery.pull_number),
+                        Instant::now(),
+                    )
                 });
             }
             while let Some(accepted) = sent.join_next().await {

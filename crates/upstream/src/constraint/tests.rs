@@ -97,8 +97,8 @@ fn a_requirement_that_is_elsewhere_in_the_file_is_found() {
         std::fs::write(&file, text).unwrap();
         let place =
             RequirementPlace { file: &file, key_path: "dependencies", package, registry, style: UPPER };
-        assert_eq!(other_places(&place), expected, "{package} {text}");
-        for at in other_places(&place) {
+        assert_eq!(other_requirement_keys(&place), expected, "{package} {text}");
+        for at in other_requirement_keys(&place) {
             read_range(&RequirementPlace { key_path: &at, ..place }).unwrap();
         }
     }
@@ -173,7 +173,7 @@ fn an_edit_changes_the_bounds_and_nothing_else() {
         assert_eq!(edit_text(&place, text, &range).unwrap(), text.replacen(old, new, 1));
     }
     let copy = place("VERSION", "", "c", Npm, RangeStyle::VendoredVersion);
-    let range = VersionRange::from_copied_version(PackageVersion::parse(Npm, "2.0.0").unwrap());
+    let range = VersionRange::from_vendored_version(PackageVersion::parse(Npm, "2.0.0").unwrap());
     assert_eq!(edit_text(&copy, " 1.0.0\n\n", &range).unwrap(), " 2.0.0\n\n");
 }
 
@@ -262,12 +262,12 @@ fn a_version_in_a_python_module_is_a_line_of_its_own() {
         style: RangeStyle::VendoredVersion,
     };
     let next =
-        VersionRange::from_copied_version(PackageVersion::parse(PackageRegistry::Pypi, "1.2.4").unwrap());
+        VersionRange::from_vendored_version(PackageVersion::parse(PackageRegistry::Pypi, "1.2.4").unwrap());
     for line in ["__version__ = '1.2.3'  # it\r\n", "__version__: str=\"1.2.3\"", "__version__='1.2.3'\n"] {
         let text = format!("import a\n{line}");
         std::fs::write(&file, &text).unwrap();
         assert_eq!(read_range(&place).unwrap().to_string(), "1.2.3", "{line}");
-        assert_eq!(rewrite_range(&place, &next).unwrap(), text.replace("1.2.3", "1.2.4"));
+        assert_eq!(file_text_with_range(&place, &next).unwrap(), text.replace("1.2.3", "1.2.4"));
     }
     for none in [
         "",
@@ -277,10 +277,13 @@ fn a_version_in_a_python_module_is_a_line_of_its_own() {
         "__version__ = '1' + '2'\n",
     ] {
         std::fs::write(&file, none).unwrap();
-        assert!(matches!(read_range(&place), Err(ConstraintError::Count { count: 0, .. })), "{none}");
+        assert!(
+            matches!(read_range(&place), Err(RequirementError::NotExactlyOne { count: 0, .. })),
+            "{none}"
+        );
     }
     std::fs::write(&file, "__version__ = '1.2.3'\n".repeat(2)).unwrap();
-    assert!(matches!(read_range(&place), Err(ConstraintError::Count { count: 2, .. })));
+    assert!(matches!(read_range(&place), Err(RequirementError::NotExactlyOne { count: 2, .. })));
 }
 
 #[test]

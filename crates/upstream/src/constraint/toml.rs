@@ -6,7 +6,7 @@ use truing_core::nesting::{TOO_DEEP, is_too_deep};
 use truing_core::registry::PackageRegistry;
 use truing_core::version::RangeStyle;
 
-use super::found::MAX_TABLES;
+use super::requirement::MAX_TABLES;
 use super::{RequirementPlace, RequirementText, has_whole_requirements, pep508, span_within_quotes};
 
 /// Finds the requirements of the package at the place.

@@ -87,8 +87,8 @@ impl PackageIndex {
         let index = url.to_string();
         let request = self.add_login(self.client.get(url.clone()), &url).header(ACCEPT, accept);
         let broken = |error: reqwest::Error| IndexError::Unreachable {
-            index: index.clone(),
-            reason: describe_error(&error),
+            url: index.clone(),
+            reason: innermost_cause(&error),
         };
         let mut answer = request.send().await.map_err(broken)?;
         match answer.status() {
@@ -99,7 +99,7 @@ impl PackageIndex {
                 let (index, package) = (self.base.to_string(), package.to_owned());
                 return Err(IndexError::Missing { index, package });
             }
-            status => return Err(IndexError::Status { index, status }),
+            status => return Err(IndexError::Status { url: index, status }),
         }
         let is_json = answer
             .headers()
@@ -111,10 +111,10 @@ impl PackageIndex {
             body.extend_from_slice(&piece);
             if body.len() > MAX_PAGE {
                 let reason = format!("it is longer than {} MiB", MAX_PAGE >> 20);
-                return Err(IndexError::Malformed { index, reason });
+                return Err(IndexError::Malformed { url: index, reason });
             }
         }
-        Ok(IndexResponse { base, is_json, body })
+        Ok(IndexResponse { url: base, is_json, body })
     }
 
     /// Begins to download an archive.
@@ -126,12 +126,12 @@ impl PackageIndex {
         let index = archive.url.to_string();
         let answer = request.send().await;
         let answer = answer.map_err(|error| IndexError::Unreachable {
-            index: index.clone(),
-            reason: describe_error(&error),
+            url: index.clone(),
+            reason: innermost_cause(&error),
         })?;
         match answer.status() {
             StatusCode::OK => Ok(answer),
-            status => Err(IndexError::Status { index, status }),
+            status => Err(IndexError::Status { url: index, status }),
         }
     }
 
@@ -147,7 +147,7 @@ impl PackageIndex {
 }
 
 /// Returns the error's innermost cause, which does not include the address.
-pub(crate) fn describe_error(error: &reqwest::Error) -> String {
+pub(crate) fn innermost_cause(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(next) = cause.source() {
         cause = next;

@@ -43,7 +43,7 @@ pub(super) async fn fetch_releases(
     let NpmPackument { versions, time } = document;
     let release = |(text, listed): (String, NpmVersion)| {
         let version = PackageVersion::parse(PackageRegistry::Npm, &text).ok()?;
-        let url = page.base.join(&listed.dist.tarball).ok()?;
+        let url = page.url.join(&listed.dist.tarball).ok()?;
         let archive = ReleaseArchive {
             name: format!("{package} {text}"),
             url,

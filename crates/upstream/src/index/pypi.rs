@@ -46,7 +46,7 @@ fn best_releases(
     let mut best: BTreeMap<PackageVersion, (u8, PackageRelease)> = BTreeMap::new();
     for file in files {
         let Some((version, format, rank)) = parse_archive_name(package, &file.name) else { continue };
-        let Ok(url) = page.base.join(&file.url) else { continue };
+        let Ok(url) = page.url.join(&file.url) else { continue };
         let IndexFile { name, integrity, is_yanked, published, .. } = file;
         let archive = ReleaseArchive { name, url, integrity, format };
         let release = PackageRelease { version: version.clone(), archive, is_yanked, published };

@@ -50,26 +50,26 @@ pub enum IndexError {
         package: String,
     },
     /// The index returned an error status.
-    #[error("{index} answers {status}{}", status_advice(*status))]
+    #[error("{url} answers {status}{}", status_advice(*status))]
     Status {
         /// The address that was requested.
-        index: String,
+        url: String,
         /// The status of the response.
         status: StatusCode,
     },
     /// The index is unreachable, or its response broke off.
-    #[error("{index} cannot be read: {reason}")]
+    #[error("{url} cannot be read: {reason}")]
     Unreachable {
         /// The address that was requested.
-        index: String,
+        url: String,
         /// The error of the connection.
         reason: String,
     },
     /// The response is no list of releases.
-    #[error("{index} gives no list of releases: {reason}")]
+    #[error("{url} gives no list of releases: {reason}")]
     Malformed {
         /// The address that was requested.
-        index: String,
+        url: String,
         /// The problem with the response.
         reason: String,
     },
@@ -87,13 +87,13 @@ fn status_advice(status: StatusCode) -> &'static str {
 /// The response of an index about a package.
 pub(super) struct IndexResponse {
     /// Its address, which relative addresses in it refer to.
-    pub(super) base: Url,
+    pub(super) url: Url,
     pub(super) is_json: bool,
     pub(super) body: Vec<u8>,
 }
 
 impl IndexResponse {
     pub(super) fn malformed_error(&self, reason: impl ToString) -> IndexError {
-        IndexError::Malformed { index: self.base.to_string(), reason: reason.to_string() }
+        IndexError::Malformed { url: self.url.to_string(), reason: reason.to_string() }
     }
 }

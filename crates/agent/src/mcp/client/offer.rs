@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use rmcp::model::Tool as Theirs;
 use truing_model::messages::ToolDefinition;
 
-use super::{McpServer, said, schema};
+use super::{McpServer, schema, tool_result};
 
 /// Maximum number of bytes of a tool's name with the server's: providers accept 128, and the `claude`
 /// program prefixes 13.
@@ -56,8 +56,8 @@ fn define_tool(server: &McpServer, theirs: Theirs) -> Result<ToolDefinition, Str
         }
     }
     let input_schema = schema::rewrite_schema(&theirs.input_schema)?;
-    let words = said::redact_and_truncate(
-        &said::strip_hidden(theirs.description.as_deref().unwrap_or_default()),
+    let words = tool_result::redact_and_truncate(
+        &tool_result::strip_invisible_chars(theirs.description.as_deref().unwrap_or_default()),
         MAX_DESCRIPTION,
     );
     let description = format!(

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::said;
+use super::tool_result;
 
 /// Maximum number of bytes of a schema.
 const MAX_BYTES: usize = 32 << 10;
@@ -119,7 +119,10 @@ impl SchemaRewriter {
             "const" | "default" => check_scalar(value),
             "description" | "title" => {
                 let text = value.as_str().ok_or_else(wrong)?;
-                Some(said::redact_and_truncate(&said::strip_hidden(text), MAX_TEXT).into())
+                Some(
+                    tool_result::redact_and_truncate(&tool_result::strip_invisible_chars(text), MAX_TEXT)
+                        .into(),
+                )
             }
             "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" => {
                 value.is_number().then(|| Some(value.clone())).ok_or_else(wrong)?
@@ -165,9 +168,8 @@ fn check_types(value: &Value) -> Option<Value> {
 fn check_scalar(value: &Value) -> Option<Value> {
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => Some(value.clone()),
-        Value::String(text) => {
-            (text.len() <= MAX_TEXT && said::strip_hidden(text) == *text).then(|| value.clone())
-        }
+        Value::String(text) => (text.len() <= MAX_TEXT && tool_result::strip_invisible_chars(text) == *text)
+            .then(|| value.clone()),
         Value::Array(_) | Value::Object(_) => None,
     }
 }

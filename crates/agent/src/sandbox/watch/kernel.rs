@@ -6,7 +6,7 @@ use std::io::Read as _;
 
 use rustix::fs::{Mode, OFlags, openat, readlinkat};
 
-use super::{CHUNK, JobWatcher, ProcessStatus, files, kib_field};
+use super::{CHUNK, JobWatcher, ProcessStatus, kib_field, open_files};
 
 /// Maximum number of bytes that the kernel keeps for a mapping, a file lock, and an `epoll` entry.
 const MAPPING: u64 = 512;
@@ -31,20 +31,22 @@ impl JobWatcher {
             if all > limit {
                 return all;
             }
-            all = all.saturating_add(self.lines_of(*pid, "maps", limit / MAPPING).saturating_mul(MAPPING));
-            let open = self.read_open_files(*pid, files::file_numbers).unwrap_or_default();
+            all = all.saturating_add(
+                self.count_process_lines(*pid, "maps", limit / MAPPING).saturating_mul(MAPPING),
+            );
+            let open = self.read_open_files(*pid, open_files::file_numbers).unwrap_or_default();
             for number in open {
                 if all > limit {
                     return all;
                 }
-                all = all.saturating_add(self.held_by(*pid, &number));
+                all = all.saturating_add(self.max_file_memory(*pid, &number));
             }
         }
         all
     }
 
     /// Returns the most bytes that one open file of a process can hold.
-    fn held_by(&self, pid: u32, number: &str) -> u64 {
+    fn max_file_memory(&self, pid: u32, number: &str) -> u64 {
         let Ok(target) = readlinkat(&self.proc, format!("{pid}/fd/{number}"), Vec::new()) else { return 0 };
         let target = target.to_string_lossy();
         let holds = |(begin, _): &&(&str, u64)| target.starts_with(begin);
@@ -58,7 +60,7 @@ impl JobWatcher {
     }
 
     /// Counts the lines of a file of a process, read through a thread that has not ended.
-    fn lines_of(&self, pid: u32, file: &str, most: u64) -> u64 {
+    fn count_process_lines(&self, pid: u32, file: &str, most: u64) -> u64 {
         let first = self.count_lines(&format!("{pid}/{file}"), most);
         if first > 0 {
             return first;
@@ -88,7 +90,7 @@ impl JobWatcher {
     /// Returns the machine's own kernel memory in bytes, by two sums. The first has objects alone. The
     /// second has all memory outside processes, files and caches, such as pages in flight through sockets.
     /// It also includes free pages that processors hold back, and can therefore miss growth of that size.
-    pub(super) fn kernel_of_machine(&self) -> Option<[u64; 2]> {
+    pub(super) fn machine_kernel_memory(&self) -> Option<[u64; 2]> {
         self.read_proc("meminfo").map(|meminfo| {
             let sum = |names: &[&str]| names.iter().map(|name| kib_field(&meminfo, name)).sum::<u64>();
             let others = ["MemFree:", "Buffers:", "Cached:", "AnonPages:", "SReclaimable:", "PageTables:"];

@@ -34,7 +34,7 @@ fn what_is_not_read_in_time_counts_in_full() {
     let exact = watch.exact_memory(&processes, 5 * MIB, 0, &CountingBudget::new());
     assert!((6 * MIB..1000 * MIB).contains(&exact), "{exact}");
     assert_eq!(watch.exact_memory(&processes, 5 * MIB, 0, &spent()), 5001 * MIB);
-    let pipe = files::most_of_a_pipe(SandboxLevel::Full);
+    let pipe = open_files::max_pipe_bytes(SandboxLevel::Full);
     assert_eq!(watch.file_memory(&processes, pipe, &spent()), (1_000_000 - FEW_PIPES) * pipe);
 }
 
@@ -60,12 +60,12 @@ fn who_may_be_within_the_limit_is_not_ended_for_want_of_time() {
 fn pipes_are_counted_once_and_a_few_not_at_all() {
     let folder = tempfile::tempdir().unwrap();
     let (watch, mut processes) = watched(folder.path());
-    let pipe = files::most_of_a_pipe(SandboxLevel::Full);
+    let pipe = open_files::max_pipe_bytes(SandboxLevel::Full);
     let before = watch.file_memory(&processes, pipe, &CountingBudget::new());
     assert!(before < FEW_PIPES * pipe, "{before}");
     let pipes: Vec<_> = (0..FEW_PIPES + 20).map(|_| std::io::pipe().unwrap()).collect();
     let this = std::process::id();
-    assert!(watch.read_open_files(this, files::count_files).unwrap() > 2 * FEW_PIPES);
+    assert!(watch.read_open_files(this, open_files::count_files).unwrap() > 2 * FEW_PIPES);
     let one = watch.file_memory(&processes, pipe, &CountingBudget::new());
     assert!((20 * pipe..100 * pipe).contains(&one), "{one}");
     // A thread has the same files as its process.

@@ -72,7 +72,7 @@ impl Machine {
     }
 
     fn event(&self, state: &mut State) {
-        if state.slot.storm.is_none_or(|storm| storm.ends <= state.now) {
+        if state.slot.storm.is_none_or(|storm| storm.end <= state.now) {
             state.in_storm = 0;
         }
         self.commit(state, SlotCommand::Event(LoopKind::Review));
@@ -93,7 +93,7 @@ impl Machine {
                     state.reviewed = head;
                 }
                 let then = if state.head == head { StepOutcome::Idle } else { StepOutcome::Again };
-                let ended = state.slot.storm.is_none_or(|storm| storm.ends <= state.now);
+                let ended = state.slot.storm.is_none_or(|storm| storm.end <= state.now);
                 if self.commit(state, SlotCommand::Finish(worker.token, then))
                     && then == StepOutcome::Again
                     && ended
@@ -101,8 +101,8 @@ impl Machine {
                     state.in_storm = 0;
                 }
             }
-            Some(_) if !state.slot.may_compute(state.now) => {
-                let ends = state.slot.storm.map_or(state.now, |storm| storm.ends);
+            Some(_) if !state.slot.may_compute_review(state.now) => {
+                let ends = state.slot.storm.map_or(state.now, |storm| storm.end);
                 self.commit(
                     state,
                     SlotCommand::Finish(worker.token, StepOutcome::DueAt(ends, WaitReason::Storm)),
@@ -110,7 +110,7 @@ impl Machine {
             }
             Some(head) => {
                 let ended =
-                    state.slot.storm.is_none_or(|storm| storm.ends <= state.now && storm.computed >= 2);
+                    state.slot.storm.is_none_or(|storm| storm.end <= state.now && storm.review_count >= 2);
                 if self.commit(state, SlotCommand::Computed(worker.token)) && worker.token >= state.last_token
                 {
                     state.in_storm = if ended { 1 } else { state.in_storm + 1 };

@@ -151,7 +151,7 @@ impl World {
             SlotState::Leased { .. } => self.step(SlotCommand::Expire).unwrap(),
             SlotState::Idle => self.step(SlotCommand::Tidy).unwrap(),
             SlotState::Waiting { .. } if self.workers[worker].is_none() => {
-                let asked = self.slot.pending.review.is_some_and(|pending| pending.asked.is_some());
+                let asked = self.slot.pending.review.is_some_and(|pending| pending.requested_at.is_some());
                 self.step(SlotCommand::Lease).unwrap();
                 let token = self.slot.token().unwrap();
                 if asked {
@@ -187,8 +187,8 @@ impl World {
                 let _ = self.step(SlotCommand::Finish(token, StepOutcome::Idle));
                 None
             }
-            WorkerProgress::Looked(_) if !self.slot.may_compute(self.now) => {
-                let ends = self.slot.storm.unwrap().ends;
+            WorkerProgress::Looked(_) if !self.slot.may_compute_review(self.now) => {
+                let ends = self.slot.storm.unwrap().end;
                 let _ = self.step(SlotCommand::Finish(token, StepOutcome::DueAt(ends, WaitReason::Storm)));
                 None
             }
@@ -220,7 +220,9 @@ impl World {
     /// Returns true if the lease was granted for a user's request.
     fn is_lease_requested(&self) -> bool {
         match &self.slot.state {
-            SlotState::Leased { serving, .. } => serving.is_some_and(|served| served.asked.is_some()),
+            SlotState::Leased { claimed_events: serving, .. } => {
+                serving.is_some_and(|served| served.requested_at.is_some())
+            }
             SlotState::Idle | SlotState::Waiting { .. } | SlotState::Held { .. } => false,
         }
     }
@@ -307,7 +309,7 @@ impl World {
             SlotState::Leased { .. } | SlotState::Held { .. } => {}
         }
         if self.paused {
-            let held = self.slot.state == SlotState::Held { why: HoldReason::Paused };
+            let held = self.slot.state == SlotState::Held { reason: HoldReason::Paused };
             assert!(held || self.slot.token().is_some(), "a pause is lost: {:?}", self.slot);
         }
     }
@@ -321,7 +323,7 @@ impl World {
             if self.slot.state == SlotState::Idle && self.reviewed != Some(self.head) {
                 self.event();
             }
-            if matches!(self.slot.state, SlotState::Held { why: HoldReason::Parked }) {
+            if matches!(self.slot.state, SlotState::Held { reason: HoldReason::Parked }) {
                 return; // visibly marked
             }
             if let Some(at) = self.slot.wake_time() {

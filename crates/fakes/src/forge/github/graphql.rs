@@ -83,7 +83,7 @@ fn merge_state(state: &mut FakeForgeState, query: &str, variables: &Value, call:
             &format!("Could not resolve to a PullRequest with the number of {number}."),
         );
     };
-    json!({"data": {"repository": {"pullRequest": pull.merge_fields(told)}}})
+    json!({"data": {"repository": {"pullRequest": pull.graphql_merge_json(told)}}})
 }
 
 /// Returns one page of a pull request's threads.

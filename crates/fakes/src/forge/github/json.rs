@@ -238,7 +238,7 @@ impl ForgeInstance {
             "additions": stats.additions,
             "deletions": stats.deletions, "changed_files": stats.changed_files,
         });
-        merge_fields(merge_fields(simple, more), repo.merge_json(pull))
+        merge_fields(merge_fields(simple, more), repo.rest_merge_json(pull))
     }
 
     /// Returns a pull request in the form of an issue (`issue`, as in comment events).

@@ -17,7 +17,7 @@ use crate::forge::flavour::ForgeFlavour;
 use crate::forge::http::call::{ApiCall, ApiReply};
 use crate::forge::http::git_call::{repository_key, unauthorized_reply, unpack_body, with_no_cache};
 use crate::forge::http::push;
-use crate::forge::shared::FakeForgeShared;
+use crate::forge::shared::FakeForgeSharedState;
 use crate::forge::state::{FakeForgeState, StoredRepository};
 use crate::repo::{git_environment, git_program};
 
@@ -33,7 +33,11 @@ struct ServedRepository {
 }
 
 /// Handles the call `GET /{owner}/{repo}.git/info/refs`.
-pub(crate) async fn refs(shared: &Arc<FakeForgeShared>, headers: &HeaderMap, call: &ApiCall) -> ApiReply {
+pub(crate) async fn refs(
+    shared: &Arc<FakeForgeSharedState>,
+    headers: &HeaderMap,
+    call: &ApiCall,
+) -> ApiReply {
     match call.query.get("service").map(String::as_str) {
         Some(SERVICE) => {}
         Some(push::SERVICE) => return push::refs(shared, call),
@@ -61,7 +65,7 @@ pub(crate) async fn refs(shared: &Arc<FakeForgeShared>, headers: &HeaderMap, cal
 
 /// Handles the call `POST /{owner}/{repo}.git/git-upload-pack`.
 pub(crate) async fn answer_upload_pack(
-    shared: &Arc<FakeForgeShared>,
+    shared: &Arc<FakeForgeSharedState>,
     headers: &HeaderMap,
     call: &ApiCall,
     body: Bytes,
@@ -94,7 +98,7 @@ fn git_protocol(headers: &HeaderMap) -> Option<String> {
 
 /// Returns the repository that a call names, if the caller may read it.
 fn readable_repository(
-    shared: &FakeForgeShared,
+    shared: &FakeForgeSharedState,
     headers: &HeaderMap,
     call: &ApiCall,
 ) -> Result<ServedRepository, ApiReply> {

@@ -10,7 +10,7 @@ use crate::forge::flavour::ForgeFlavour;
 use crate::forge::http::call::{ApiCall, ApiReply};
 use crate::forge::http::git_call::{repository_key, unauthorized_reply, unpack_body, with_no_cache};
 use crate::forge::operations::branches::{open_from, record_push};
-use crate::forge::shared::FakeForgeShared;
+use crate::forge::shared::FakeForgeSharedState;
 use crate::forge::state::access::RepositoryAccess;
 use crate::forge::state::{FakeForgeState, StoredRepository};
 
@@ -28,7 +28,7 @@ struct RefUpdate {
 }
 
 /// Handles the call `GET /{owner}/{repo}.git/info/refs?service=git-receive-pack`.
-pub(crate) fn refs(shared: &FakeForgeShared, call: &ApiCall) -> ApiReply {
+pub(crate) fn refs(shared: &FakeForgeSharedState, call: &ApiCall) -> ApiReply {
     let state = &mut *shared.lock();
     let advertised = writable_repository(state, call)
         .and_then(|repo| Ok(repo.git.receive_push(&["--http-backend-info-refs"], &[])?));
@@ -45,7 +45,7 @@ pub(crate) fn refs(shared: &FakeForgeShared, call: &ApiCall) -> ApiReply {
 
 /// Handles `POST /{owner}/{repo}.git/git-receive-pack` with the lock held.
 pub(crate) async fn answer_receive_pack(
-    shared: &Arc<FakeForgeShared>,
+    shared: &Arc<FakeForgeSharedState>,
     headers: &HeaderMap,
     call: ApiCall,
     body: Bytes,

@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::forge::fault::ForgeFaultKind;
 use crate::forge::http::call::{ApiCall, ApiReply, ReplyBody};
 use crate::forge::http::{git_http, push};
-use crate::forge::shared::FakeForgeShared;
+use crate::forge::shared::FakeForgeSharedState;
 use crate::forge::state::apps::FakeTokenScope;
 use crate::forge::state::{FakeForgeState, ForgeInstance, LoggedCall, MAX_LOGGED};
 use crate::forge::witness::ApiExchange;
@@ -91,7 +91,7 @@ pub(crate) struct ForgeProtocol {
 }
 
 /// Returns the routes as a service.
-pub(crate) fn forge_router(shared: &Arc<FakeForgeShared>, protocol: &'static ForgeProtocol) -> Router {
+pub(crate) fn forge_router(shared: &Arc<FakeForgeSharedState>, protocol: &'static ForgeProtocol) -> Router {
     let handler = |route: &'static str, action: RouteAction| {
         let shared = Arc::clone(shared);
         move |params: RawPathParams, request: Request| {
@@ -117,7 +117,7 @@ pub(crate) fn forge_router(shared: &Arc<FakeForgeShared>, protocol: &'static For
 
 /// Processes one call completely.
 async fn answer_call(
-    shared: Arc<FakeForgeShared>,
+    shared: Arc<FakeForgeSharedState>,
     protocol: &'static ForgeProtocol,
     route: &'static str,
     action: RouteAction,
@@ -159,7 +159,7 @@ async fn answer_call(
     // A response that replaces the forge's own one says nothing about this call.
     let answers = replaced.is_none() && fault != Some(ForgeFaultKind::Drop);
     if fault == Some(ForgeFaultKind::HeldRequest) {
-        shared.hold().await;
+        shared.wait_until_released().await;
     }
     let mut reply = match replaced {
         Some(reply) => reply,
@@ -183,7 +183,7 @@ async fn answer_call(
     };
     match fault {
         Some(ForgeFaultKind::Delay(time)) => tokio::time::sleep(time).await,
-        Some(ForgeFaultKind::HeldAnswer) => shared.hold().await,
+        Some(ForgeFaultKind::HeldAnswer) => shared.wait_until_released().await,
         Some(ForgeFaultKind::DoneStatus(status)) => {
             let status = ForgeFaultKind::Status(status, None);
             let said = (protocol.fault_response)(&status, shared.lock().world.now());
@@ -204,7 +204,7 @@ async fn answer_call(
     };
     let mut reply = (protocol.finished)(&mut shared.lock().world, reply, &about);
     let target = parts.uri.path_and_query().map_or(path, ToString::to_string);
-    if let (Some(witness), true) = (&shared.witness, resource != GIT) {
+    if let (Some(witness), true) = (&shared.observer, resource != GIT) {
         let request =
             asked.filter(|body| !body.is_empty()).and_then(|body| serde_json::from_slice(&body).ok());
         let answers = answers && !matches!(fault, Some(ForgeFaultKind::DoneStatus(_)));
@@ -260,7 +260,7 @@ fn is_ours(headers: &HeaderMap) -> bool {
 
 /// Performs the call and returns its reply.
 async fn carry_out(
-    shared: &Arc<FakeForgeShared>,
+    shared: &Arc<FakeForgeSharedState>,
     protocol: &'static ForgeProtocol,
     action: RouteAction,
     headers: &HeaderMap,
@@ -311,7 +311,7 @@ async fn carry_out(
 }
 
 /// Returns the response of a handler. It may run git for a diff, which blocks.
-async fn run_handler(shared: &Arc<FakeForgeShared>, handler: CallHandler, call: ApiCall) -> ApiReply {
+async fn run_handler(shared: &Arc<FakeForgeSharedState>, handler: CallHandler, call: ApiCall) -> ApiReply {
     let shared = Arc::clone(shared);
     tokio::task::spawn_blocking(move || handler(&mut shared.lock(), &call))
         .await

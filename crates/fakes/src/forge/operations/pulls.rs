@@ -42,29 +42,29 @@ pub(crate) fn pull_mut(repo: &mut StoredRepository, number: u64) -> Result<&mut 
 
 /// Opens a pull request and returns its number.
 pub(crate) fn open_pull(
-    world: &mut ForgeInstance,
+    forge: &mut ForgeInstance,
     repo: &mut StoredRepository,
-    new: NewPull,
+    new_pull: NewPull,
 ) -> Result<u64, FakeError> {
-    let (head, base) = (branch_tip(repo, &new.head)?, branch_tip(repo, &new.base)?);
-    if has_open_pull(repo, &new.head, &new.base) {
-        return Err(FakeError::Refused(format!("a pull request already exists for {}", new.head)));
+    let (head, base) = (branch_tip(repo, &new_pull.head)?, branch_tip(repo, &new_pull.base)?);
+    if has_open_pull(repo, &new_pull.head, &new_pull.base) {
+        return Err(FakeError::Refused(format!("a pull request already exists for {}", new_pull.head)));
     }
-    world.ensure_account(&new.author);
+    forge.ensure_account(&new_pull.author);
     let number = repo.next_number();
-    repo.git.set_ref(&world.flavour.pull_ref(number), &head)?;
-    let now = world.now();
+    repo.git.set_ref(&forge.flavour.pull_ref(number), &head)?;
+    let now = forge.now();
     let pull = StoredPull {
-        id: world.next_id(),
+        id: forge.next_id(),
         number,
-        title: new.title,
-        body: new.body,
-        author: new.author.clone(),
-        head_ref: new.head,
+        title: new_pull.title,
+        body: new_pull.body,
+        author: new_pull.author.clone(),
+        head_ref: new_pull.head,
         head,
-        base_ref: new.base,
+        base_ref: new_pull.base,
         base,
-        draft: new.draft,
+        draft: new_pull.draft,
         labels: Vec::new(),
         labelled: Vec::new(),
         merge_conditions: MergeConditions::default(),
@@ -80,7 +80,7 @@ pub(crate) fn open_pull(
         reviews: Vec::new(),
     };
     repo.pulls.insert(number, pull);
-    world.record_change(repo, number, &new.author, PullChange::Opened)?;
+    forge.record_change(repo, number, &new_pull.author, PullChange::Opened)?;
     Ok(number)
 }
 

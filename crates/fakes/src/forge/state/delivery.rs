@@ -9,7 +9,7 @@ pub const MAX_QUEUED: usize = 10_000;
 
 /// The webhook that deliveries are sent to.
 #[derive(Clone, Debug)]
-pub struct DeliveryHook {
+pub struct WebhookTarget {
     /// Address to post to.
     pub url: String,
     /// Key that signs the deliveries.
@@ -31,7 +31,7 @@ pub struct FakeDelivery {
     /// Field `action` of the payload; at Bitbucket the part of the event after the colon.
     pub action: String,
     /// Number of the pull request.
-    pub number: u64,
+    pub pull_number: u64,
     pub body: Bytes,
 }
 
@@ -46,25 +46,25 @@ const LEFT_OUT: (i64, i64) = (10, 36_000);
 pub(crate) struct HookBreaker {
     failures: u32,
     /// Time until which nothing is sent, in seconds since 1970.
-    until: i64,
+    skipped_until: i64,
 }
 
 impl HookBreaker {
     /// Returns true if the webhook is skipped at this time.
     pub(crate) fn is_skipping(&self, now: i64) -> bool {
-        now < self.until
+        now < self.skipped_until
     }
 
     /// Records that a delivery succeeded or failed.
-    pub(crate) fn record_delivery(&mut self, done: bool, now: i64) {
-        if done {
+    pub(crate) fn record_delivery(&mut self, succeeded: bool, now: i64) {
+        if succeeded {
             *self = Self::default();
             return;
         }
         self.failures = self.failures.saturating_add(1);
         if let Some(more) = self.failures.checked_sub(MAX_FAILURES) {
             let seconds = LEFT_OUT.0.saturating_mul(1_i64.checked_shl(more.min(30)).unwrap_or(i64::MAX));
-            self.until = now.saturating_add(seconds.min(LEFT_OUT.1));
+            self.skipped_until = now.saturating_add(seconds.min(LEFT_OUT.1));
         }
     }
 }

@@ -47,12 +47,17 @@ impl ExchangeObserver for Published {
         let ApiExchange { method, target, request, answer } = *exchange;
         let contract = if self.0 == ForgeFlavour::Cloud { &*CLOUD } else { &*DATA_CENTER };
         let Some(contract) = contract else { return Vec::new() };
-        let found = contract.check(&truing_contract::WireExchange { method, target, request, answer });
+        let found = contract.check(&truing_contract::WireExchange {
+            method,
+            target,
+            request_body: request,
+            response: answer,
+        });
         let json = answer.and_then(|(_, json)| json);
         let refused = answer.is_some_and(|(status, _)| status >= 300);
         let counts = |part: ExchangePart| match part {
             ExchangePart::Request | ExchangePart::Status(_) => !refused,
-            ExchangePart::Answer(_) => !refused || json.is_some(),
+            ExchangePart::ResponseBody(_) => !refused || json.is_some(),
         };
         found
             .into_iter()

@@ -7,7 +7,7 @@ use axum::routing::post;
 use tokio::sync::mpsc::{Receiver, channel};
 
 use super::*;
-use crate::forge::{DeliveryHook, UnreliableNetwork, sign_sha256};
+use crate::forge::{UnreliableNetwork, WebhookTarget, sign_sha256};
 
 /// Starts a receiver of webhooks. Returns its address and the deliveries.
 async fn receiver() -> (String, Receiver<(HeaderMap, Bytes)>) {
@@ -144,7 +144,7 @@ async fn forks_force_pushes_and_deleted_branches_are_told_as_github_does() {
 async fn deliveries_are_signed_and_arrive_as_the_network_likes() {
     let stage = Stage::new().await;
     let (url, mut arrived) = receiver().await;
-    stage.forge.set_hook(DeliveryHook { url: url.clone(), secret: "s".into(), automatic: false });
+    stage.forge.set_hook(WebhookTarget { url: url.clone(), secret: "s".into(), automatic: false });
     for n in 0..5 {
         stage.shop.push("feature", CommitBuilder::new("x").write("x", n.to_string())).await.unwrap();
     }
@@ -164,7 +164,7 @@ async fn deliveries_are_signed_and_arrive_as_the_network_likes() {
             ("pull_request", "GitHub-Hookshot/fake")
         );
     }
-    stage.forge.set_hook(DeliveryHook { url, secret: "s".into(), automatic: true });
+    stage.forge.set_hook(WebhookTarget { url, secret: "s".into(), automatic: true });
     stage.shop.push("feature", CommitBuilder::new("y").write("x", "auto")).await.unwrap();
     let (headers, body) = arrived.recv().await.unwrap();
     assert!(

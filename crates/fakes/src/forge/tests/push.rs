@@ -46,7 +46,7 @@ async fn who_may_write_pushes_branches_and_their_pull_requests_move() {
     let number = made["number"].as_u64().unwrap();
     assert_eq!(stage.shop.pull(number).await.unwrap().head, two);
     let told: Vec<_> =
-        stage.forge.take_deliveries().into_iter().map(|told| (told.number, told.action)).collect();
+        stage.forge.take_deliveries().into_iter().map(|told| (told.pull_number, told.action)).collect();
     assert_eq!(told, [(number, "synchronize".to_owned())]);
     let ref_of_pull = good(&clone, &["ls-remote", "origin", &format!("refs/pull/{number}/head")]).await;
     assert!(ref_of_pull.starts_with(&two), "{ref_of_pull}");

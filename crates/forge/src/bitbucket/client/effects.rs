@@ -30,7 +30,7 @@ impl<C: BitbucketApi> ForgeWrite for BitbucketClient<C> {
             Effect::Reply { first, topic, body } => {
                 client.answer(first, topic, body).await.map(EffectOutcome::Comment)
             }
-            Effect::Resolve { thread } => client.settle_thread(thread, true).await.map(done_outcome),
+            Effect::Resolve { thread } => client.set_thread_resolved(thread, true).await.map(done_outcome),
             Effect::Trigger { text, since } => {
                 client.ensure_exact_comment(text, *since).await.map(EffectOutcome::Posted)
             }
@@ -40,7 +40,7 @@ impl<C: BitbucketApi> ForgeWrite for BitbucketClient<C> {
                 client.calls.own_account().await?;
                 client.mark_ready().await.map(done_outcome)
             }
-            Effect::Describe { read, body } => client.redescribe(read, body).await,
+            Effect::Describe { read, body } => client.update_description(read, body).await,
             Effect::OpenPull(draft) => {
                 client.open_pull(draft).await.map(|pull| EffectOutcome::Pull(Box::new(pull)))
             }
@@ -58,16 +58,16 @@ impl<C: BitbucketApi> ForgeWrite for BitbucketClient<C> {
                 client.ensure_newest_comment(*number, topic, body).await.map(EffectOutcome::Comment)
             }
             Effect::DeleteComment { number, comment } => {
-                client.remove_comment(*number, comment).await.map(done_outcome)
+                client.delete_own_comment(*number, comment).await.map(done_outcome)
             }
             Effect::Summary { body } => client.create_summary(body).await,
-            Effect::Findings { commit, comments } => client.create_findings(commit, comments).await,
-            Effect::FileFinding { commit, comment } => client.create_on_file(commit, comment).await,
+            Effect::Findings { commit, comments } => client.create_finding_comments(commit, comments).await,
+            Effect::FileFinding { commit, comment } => client.create_file_comment(commit, comment).await,
             Effect::EditComment { item, comment, body } => {
                 client.update_comment(item, comment, body).await.map(done_outcome)
             }
             Effect::DeleteDuplicate { comment, .. } => client.delete_comment(comment).await.map(done_outcome),
-            Effect::Reopen { thread } => client.settle_thread(thread, false).await.map(done_outcome),
+            Effect::Reopen { thread } => client.set_thread_resolved(thread, false).await.map(done_outcome),
             Effect::Status(status) => {
                 let what = client.what_of_pull(&format!("setting the status of {}", status.sha.short_sha()));
                 client.calls.set_status(&what, &client.repo, client.id.number, status).await.map(done_outcome)
@@ -82,7 +82,7 @@ impl<C: BitbucketApi> ForgeWrite for BitbucketClient<C> {
                 return Ok(self.find_review_or_comment(draft).await?.map(EffectOutcome::Review));
             }
             Effect::Comment { topic, body } => {
-                return Ok(self.find_comment_with_body(topic, body).await?.map(EffectOutcome::Comment));
+                return Ok(self.find_topic_comment_with_text(topic, body).await?.map(EffectOutcome::Comment));
             }
             Effect::LineComment { topic, body, .. } => {
                 return Ok(self.find_line_comment_with_body(topic, body).await?.map(EffectOutcome::Comment));
@@ -95,11 +95,14 @@ impl<C: BitbucketApi> ForgeWrite for BitbucketClient<C> {
                 return Ok(self.find_exact_comment(text, *since).await?.map(EffectOutcome::Posted));
             }
             Effect::OpenPull(PullDraft { branch, base, .. }) => {
-                let there = self.opened_pull(branch, base).await?;
+                let there = self.find_open_pull(branch, base).await?;
                 return Ok(there.map(|pull| EffectOutcome::Pull(Box::new(pull))));
             }
             Effect::NewComment { number, topic, body } => {
-                return Ok(self.newest_comment(*number, topic, body).await?.map(EffectOutcome::Comment));
+                return Ok(self
+                    .find_newest_if_matching(*number, topic, body)
+                    .await?
+                    .map(EffectOutcome::Comment));
             }
             Effect::Summary { .. } => return self.find_item_comments(&[&CommentSubject::Summary]).await,
             Effect::Findings { comments, .. } => {
@@ -107,11 +110,11 @@ impl<C: BitbucketApi> ForgeWrite for BitbucketClient<C> {
                 return self.find_item_comments(&items).await;
             }
             Effect::FileFinding { comment, .. } => return self.find_item_comments(&[&comment.item]).await,
-            Effect::Resolve { thread } => self.is_open(thread).await? == Some(false),
-            Effect::Reopen { thread } => self.is_open(thread).await? == Some(true),
-            Effect::RequestReview { login } => self.is_requested(login).await?,
-            Effect::MarkReady => self.read_now().await?.state == PullState::Open,
-            Effect::Describe { body, .. } => self.is_described(body).await?,
+            Effect::Resolve { thread } => self.is_thread_open(thread).await? == Some(false),
+            Effect::Reopen { thread } => self.is_thread_open(thread).await? == Some(true),
+            Effect::RequestReview { login } => self.is_review_requested(login).await?,
+            Effect::MarkReady => self.read_pull_details().await?.state == PullState::Open,
+            Effect::Describe { body, .. } => self.has_description(body).await?,
             Effect::EditPull { number, topic, title, body } => {
                 self.pull_has_text(*number, topic, title, body).await?
             }
@@ -127,8 +130,10 @@ impl<C: BitbucketApi> ForgeWrite for BitbucketClient<C> {
             | Effect::OpenIssue { .. }
             | Effect::EditIssue { .. }
             | Effect::CloseIssue { .. } => false,
-            Effect::DeleteComment { number, comment } => self.is_removed(*number, comment).await?,
-            Effect::EditComment { comment, body, .. } => self.has_text(comment, body).await?,
+            Effect::DeleteComment { number, comment } => {
+                self.is_own_comment_deleted(*number, comment).await?
+            }
+            Effect::EditComment { comment, body, .. } => self.comment_has_text(comment, body).await?,
             Effect::DeleteDuplicate { comment, .. } => self.is_comment_deleted(comment).await?,
             Effect::Status(status) => {
                 let what = self.what_of_pull(&format!("reading the status of {}", status.sha.short_sha()));
@@ -138,7 +143,7 @@ impl<C: BitbucketApi> ForgeWrite for BitbucketClient<C> {
         Ok(is_so.then_some(EffectOutcome::Done))
     }
 
-    fn settle_time(&self) -> TimeSpan {
+    fn visibility_delay(&self) -> TimeSpan {
         self.settle_delay()
     }
 

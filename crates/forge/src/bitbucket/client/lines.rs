@@ -8,7 +8,7 @@ use truing_core::port::{ForgeError, LineComment, ReviewThread};
 use super::super::address::rejected_error;
 use super::super::calls::{BitbucketApi, DiffPlace, NewBitbucketComment};
 use super::BitbucketClient;
-use super::notes::{comment_id, is_same, number_of};
+use super::comments::{comment_id, is_same_text, parse_comment_number};
 use crate::capability::AnchorCommit;
 use crate::http::unavailable_error;
 use crate::marker::without_seed;
@@ -65,7 +65,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         body: &str,
     ) -> Result<Option<CommentId>, ForgeError> {
         let threads = self.list_threads().await?;
-        let found = own_line_comment(&threads, topic).filter(|comment| is_same(&comment.body, body));
+        let found = own_line_comment(&threads, topic).filter(|comment| is_same_text(&comment.body, body));
         Ok(found.map(|comment| comment.id.clone()))
     }
 
@@ -83,9 +83,9 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             let mut made = self.post_line_comments(&what, commit, &[(place, topic, body)]).await?;
             return made.pop().unwrap_or_else(|| Err(head_moved_error(&what)));
         };
-        if comment.topic.is_none() || !is_same(&comment.body, body) {
-            let id = number_of(&self.what_of_pull("rewriting a comment"), &comment.id)?;
-            self.rewrite(id, &self.add_topic_marker(self.id.number, topic, body)).await?;
+        if comment.topic.is_none() || !is_same_text(&comment.body, body) {
+            let id = parse_comment_number(&self.what_of_pull("rewriting a comment"), &comment.id)?;
+            self.rewrite_comment(id, &self.add_topic_marker(self.id.number, topic, body)).await?;
         }
         Ok(comment.id)
     }

@@ -14,7 +14,7 @@ use truing_core::publish::ThreadState;
 use super::super::calls::{BitbucketApi, BitbucketComment, NewBitbucketComment};
 use super::super::login::{BitbucketAccountKind, BitbucketAccounts};
 use super::BitbucketClient;
-use super::notes::comment_id;
+use super::comments::comment_id;
 
 /// A thread that we began.
 struct BitbucketOwnThread {
@@ -70,7 +70,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let what = self.what_of_pull(&format!("posting the review of audit {}", draft.mark.audit));
         let accounts = self.accounts().await?;
         let notes = self.calls.list_notes(&what, &self.repo, self.id.number).await?;
-        let threads = self.threads_of(&accounts, &notes);
+        let threads = self.group_into_threads(&accounts, &notes);
         let own = own_threads_by_topic(&threads);
         let mut there: HashMap<Topic, CommentId> =
             own.iter().map(|(topic, own)| (topic.clone(), own.id.clone())).collect();
@@ -154,7 +154,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let what = self.what_of_pull(&format!("looking for the review of audit {}", draft.mark.audit));
         let accounts = self.accounts().await?;
         let notes = self.calls.list_notes(&what, &self.repo, self.id.number).await?;
-        let own = own_threads_by_topic(&self.threads_of(&accounts, &notes));
+        let own = own_threads_by_topic(&self.group_into_threads(&accounts, &notes));
         let there = own.into_iter().map(|(topic, own)| (topic, own.id)).collect();
         Ok(self.find_posted_review(&accounts, &notes, draft, &there))
     }
@@ -209,6 +209,6 @@ impl<C: BitbucketApi> BitbucketClient<C> {
 
     /// Returns the maximum length of a text.
     fn max_text_length(&self) -> usize {
-        self.calls.capability_row().publish_limits(self.settle_delay()).body
+        self.calls.capability_row().publish_limits(self.settle_delay()).max_body_length
     }
 }

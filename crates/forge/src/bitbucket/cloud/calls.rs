@@ -55,7 +55,7 @@ impl BitbucketCloud {
     fn wrong_account_error(&self, purpose: &str) -> Option<ForgeError> {
         let CloudInner { options, learnt, .. } = &*self.inner;
         let (name, configured_account, id) =
-            (&options.name, options.account.as_ref()?, learnt.other_account.get()?);
+            (&options.name, options.account_uuid.as_ref()?, learnt.other_account.get()?);
         let message = format!(
             "the token writes as {id}, and forge.{name}.account is {configured_account}: set it to {id}"
         );
@@ -141,7 +141,7 @@ impl BitbucketApi for BitbucketCloud {
             return Err(stranger);
         }
         let ask = || async {
-            if let Some(id) = &self.inner.options.account {
+            if let Some(id) = &self.inner.options.account_uuid {
                 let id = account_id(id.to_ascii_lowercase());
                 let user = BitbucketUser { id, login: String::new(), slug: String::new(), is_person: false };
                 return Ok(OwnAccount { user });
@@ -217,7 +217,8 @@ impl BitbucketApi for BitbucketCloud {
         let call = ForgeRequest::create(purpose, url, body);
         let call = if is_on_diff { call.for_diff_comment() } else { call };
         let made = self.send(&call).await?.json::<wire::CloudComment>()?.into_note(purpose)?;
-        let (Some(configured_account), Some(author)) = (&self.inner.options.account, &made.author) else {
+        let (Some(configured_account), Some(author)) = (&self.inner.options.account_uuid, &made.author)
+        else {
             return Ok(made);
         };
         if author.id.as_str().eq_ignore_ascii_case(configured_account) {

@@ -147,12 +147,15 @@ impl ForgeServer for BitbucketCloud {
         // An access token may list repositories, but its account has no role in them.
         let is_told = self.inner.options.email.is_none() && !configured_workspaces.is_empty();
         let names: Vec<String> = if is_told {
-            last.groups.replace(first, configured_workspaces.clone(), true);
+            last.list_names.replace(first, configured_workspaces.clone(), true);
             configured_workspaces.clone()
         } else {
-            let listed = last.groups.refresh_by(send, what, first, MAX_REPOSITORY_PAGES, calls, read).await;
+            let listed = last
+                .list_names
+                .refresh_with_body_links(send, what, first, MAX_REPOSITORY_PAGES, calls, read)
+                .await;
             listed.map_err(|error| self.access_token_error(error, "repositories", "`WORKSPACE/*`"))?;
-            last.groups.items().cloned().collect()
+            last.list_names.items().cloned().collect()
         };
         last.lists.retain(|name, _| names.contains(name));
         let mut refused = Ok(());
@@ -167,7 +170,7 @@ impl ForgeServer for BitbucketCloud {
             };
             let list = last.lists.entry(name).or_default();
             let send = |call| self.send_owned(call);
-            match list.refresh_by(send, &what, first, MAX_REPOSITORY_PAGES, calls, read).await {
+            match list.refresh_with_body_links(send, &what, first, MAX_REPOSITORY_PAGES, calls, read).await {
                 // The others are still read if one repository rejects the request.
                 Err(error @ (ForgeError::Forbidden { .. } | ForgeError::NotFound { .. })) => {
                     refused = Err(error);
@@ -178,7 +181,7 @@ impl ForgeServer for BitbucketCloud {
         refused
     }
 
-    async fn open_pulls(
+    async fn refresh_open_pulls(
         &self,
         repo: &str,
         last: &mut CachedListing<OpenPull>,
@@ -206,7 +209,7 @@ impl ForgeServer for BitbucketCloud {
         Ok(())
     }
 
-    async fn open_pulls_of(&self, repo: &str, branch: &str) -> Result<Vec<OpenPull>, ForgeError> {
+    async fn open_pulls_from_branch(&self, repo: &str, branch: &str) -> Result<Vec<OpenPull>, ForgeError> {
         let what = format!("{repo}: looking for the pull request of {branch}");
         let query = format!("{OPEN} AND source.branch.name={}", quote_text(branch));
         let bodies: Vec<wire::CloudPull> = self.get_all(&what, self.pulls_url(&what, repo, &query)?).await?;
@@ -222,7 +225,11 @@ impl ForgeServer for BitbucketCloud {
         Ok(pulls)
     }
 
-    async fn pull_lines(&self, repo: &str, most: usize) -> Result<(Vec<PullListItem>, bool), ForgeError> {
+    async fn list_open_pulls(
+        &self,
+        repo: &str,
+        most: usize,
+    ) -> Result<(Vec<PullListItem>, bool), ForgeError> {
         let what = format!("{repo}: listing its open pull requests");
         let url = self.pulls_url(&what, repo, OPEN)?;
         let (bodies, complete) = self.list_pulls(&what, url, &mut { u64::MAX }, most).await?;
@@ -238,7 +245,7 @@ impl ForgeServer for BitbucketCloud {
 
     /// Lists comments. Cloud has no list of a repository's comments, so the comments of each pull request
     /// that changed since then are read.
-    async fn comments_since(
+    async fn refresh_comments_since(
         &self,
         (repo, number): (&str, Option<u64>),
         since: UnixMillis,
@@ -267,7 +274,7 @@ impl ForgeServer for BitbucketCloud {
             let is_settled = now - parse_instant(&what, &body.updated_on)? >= SETTLED;
             // Comments that were read are not read again until they change, so the next call continues where
             // the calls ran out.
-            if let Some(known) = last[0].part(&part) {
+            if let Some(known) = last[0].items_from(&part) {
                 parts.push((part, known.to_vec()));
                 continue;
             }

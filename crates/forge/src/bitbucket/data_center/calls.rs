@@ -410,7 +410,7 @@ impl BitbucketApi for BitbucketDataCenter {
     }
 
     async fn checks(&self, purpose: &str, _: &str, commit: &Sha) -> Result<Vec<CommitCheck>, ForgeError> {
-        let builds = self.builds(purpose, commit).await?;
+        let builds = self.list_build_statuses(purpose, commit).await?;
         let check = |build: wire::BuildStatus| CommitCheck {
             name: build.name.filter(|name| !name.is_empty()).unwrap_or(build.key),
             app: None,
@@ -433,7 +433,7 @@ impl BitbucketApi for BitbucketDataCenter {
         // A status does not need our account, but it needs a supported version.
         self.load_own_account().await?;
         self.set_report(purpose, repo, number, status).await?;
-        self.set_build(purpose, repo, number, status).await
+        self.set_build_status(purpose, repo, number, status).await
     }
 
     async fn has_status(
@@ -443,7 +443,7 @@ impl BitbucketApi for BitbucketDataCenter {
         number: u64,
         status: &DesiredStatus,
     ) -> Result<bool, ForgeError> {
-        self.has_build(purpose, repo, number, status).await
+        self.has_build_status(purpose, repo, number, status).await
     }
 
     async fn load_repository(

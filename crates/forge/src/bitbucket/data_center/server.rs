@@ -178,12 +178,12 @@ impl ForgeServer for BitbucketDataCenter {
         // The whole list is cached under one name.
         let list = last.lists.entry(String::new()).or_default();
         let send = |call| async move { self.send(&call).await };
-        list.refresh_by(send, what, first, MAX_REPOSITORY_PAGES, calls, read).await?;
+        list.refresh_with_body_links(send, what, first, MAX_REPOSITORY_PAGES, calls, read).await?;
         list.items().for_each(|seen| self.remember_name(&seen.id, &seen.name));
         Ok(())
     }
 
-    async fn open_pulls(
+    async fn refresh_open_pulls(
         &self,
         repo: &str,
         last: &mut CachedListing<OpenPull>,
@@ -197,7 +197,7 @@ impl ForgeServer for BitbucketDataCenter {
         Ok(())
     }
 
-    async fn open_pulls_of(&self, repo: &str, branch: &str) -> Result<Vec<OpenPull>, ForgeError> {
+    async fn open_pulls_from_branch(&self, repo: &str, branch: &str) -> Result<Vec<OpenPull>, ForgeError> {
         let what = format!("{repo}: looking for the pull request of {branch}");
         let at = format!("{BRANCHES}{branch}");
         let query = [("state", "OPEN"), ("direction", "OUTGOING"), ("at", at.as_str())];
@@ -208,7 +208,11 @@ impl ForgeServer for BitbucketDataCenter {
         Ok(of_here.map(|pull| open_pull(repo, pull)).collect())
     }
 
-    async fn pull_lines(&self, repo: &str, most: usize) -> Result<(Vec<PullListItem>, bool), ForgeError> {
+    async fn list_open_pulls(
+        &self,
+        repo: &str,
+        most: usize,
+    ) -> Result<(Vec<PullListItem>, bool), ForgeError> {
         let what = format!("{repo}: listing its open pull requests");
         let url = self.open_url(&what, repo)?;
         let (pulls, complete) = self.list_pulls(&what, repo, &url, &mut { u64::MAX }, most).await?;
@@ -219,7 +223,7 @@ impl ForgeServer for BitbucketDataCenter {
     /// Lists comments. The server has no list of a repository's comments, so those of each open pull request
     /// are read. The date of the pull request does not help, because a comment need not change it. All
     /// activities are read: an answer appears with the comment that began its thread, however old.
-    async fn comments_since(
+    async fn refresh_comments_since(
         &self,
         (repo, number): (&str, Option<u64>),
         since: UnixMillis,

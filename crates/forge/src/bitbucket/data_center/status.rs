@@ -100,9 +100,9 @@ impl BitbucketDataCenter {
         &self,
         purpose: &str,
         repo: &str,
-        of: (u64, &DesiredStatus),
+        numbered_status: (u64, &DesiredStatus),
     ) -> Result<(), ForgeError> {
-        let (number, status) = of;
+        let (number, status) = numbered_status;
         let mut report = json!({
             "title": STATUS_NAME,
             "details": truncate_text(&status.check.summary, MAX_DETAILS, "…"),
@@ -111,7 +111,7 @@ impl BitbucketDataCenter {
             "data": [],
         });
         // The API has no value for a neutral result.
-        match self.worst_conclusion(purpose, repo, of.0, of.1).await? {
+        match self.worst_conclusion(purpose, repo, numbered_status.0, numbered_status.1).await? {
             CheckConclusion::Success => report["result"] = "PASS".into(),
             CheckConclusion::Failure => report["result"] = "FAIL".into(),
             CheckConclusion::Neutral => {}
@@ -147,10 +147,10 @@ impl BitbucketDataCenter {
         if worst == CheckConclusion::Failure {
             return Ok(worst);
         }
-        for build in self.builds(purpose, &status.sha).await? {
+        for build in self.list_build_statuses(purpose, &status.sha).await? {
             let Some(other) = number_in(&build.key).filter(|other| *other != number) else { continue };
             // Forks have commits and numbers in common.
-            if build.url != Some(self.build_page(purpose, repo, other)?) {
+            if build.url != Some(self.build_page_url(purpose, repo, other)?) {
                 continue;
             }
             match build.state.as_str() {
@@ -163,7 +163,7 @@ impl BitbucketDataCenter {
     }
 
     /// Lists the build statuses of a commit, in all repositories. The newer call returns one key only.
-    pub(super) async fn builds(
+    pub(super) async fn list_build_statuses(
         &self,
         purpose: &str,
         commit: &Sha,
@@ -172,7 +172,7 @@ impl BitbucketDataCenter {
     }
 
     /// Returns the address that a build status links to.
-    fn build_page(&self, purpose: &str, repo: &str, number: u64) -> Result<String, ForgeError> {
+    fn build_page_url(&self, purpose: &str, repo: &str, number: u64) -> Result<String, ForgeError> {
         let page = self.page_of(purpose, repo, number)?.to_string();
         Ok(if page.len() <= MAX_URL { page } else { self.inner.options.api_url.to_string() })
     }
@@ -181,7 +181,7 @@ impl BitbucketDataCenter {
         self.url(purpose, repo, &["commits", status.sha.as_str(), "builds"])
     }
 
-    pub(super) async fn set_build(
+    pub(super) async fn set_build_status(
         &self,
         purpose: &str,
         repo: &str,
@@ -195,14 +195,14 @@ impl BitbucketDataCenter {
             "state": state,
             "name": STATUS_NAME,
             "description": description,
-            "url": self.build_page(purpose, repo, number)?,
+            "url": self.build_page_url(purpose, repo, number)?,
         });
         let url = self.builds_url(purpose, repo, status)?;
         self.send(&ForgeRequest::set(purpose, Method::POST, url, Some(body))).await?.check_body()
     }
 
     /// Returns true if the commit has this build status of ours.
-    pub(super) async fn has_build(
+    pub(super) async fn has_build_status(
         &self,
         purpose: &str,
         repo: &str,

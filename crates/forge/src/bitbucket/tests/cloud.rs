@@ -191,13 +191,16 @@ async fn comments_of_ours_are_known_by_account_and_marker_on_every_page() {
     let seen = pull(&server).producer_comments(&[]).await.unwrap();
     assert_eq!(seen.len(), 2, "{seen:?}");
     assert_eq!(
-        (seen[0].item.clone(), seen[0].body.as_str(), seen[0].hold),
+        (seen[0].subject.clone(), seen[0].body.as_str(), seen[0].rights),
         (one, "text", CommentRights::Ours)
     );
     assert!(seen[0].has_replies);
     let thread = seen[0].thread.clone().unwrap();
     assert_eq!((thread.id, thread.state), (ThreadId::new("21"), ThreadState::ResolvedByUs));
-    assert_eq!((seen[1].item.clone(), seen[1].hold), (CommentSubject::Summary, CommentRights::Former));
+    assert_eq!(
+        (seen[1].subject.clone(), seen[1].rights),
+        (CommentSubject::Summary, CommentRights::FormerAccount)
+    );
     assert_eq!(seen[1].thread, None);
     let sent = lines(&server.requests());
     assert_eq!(sent[1], "GET /base/repositories/acme/demo/pullrequests/7/comments?pagelen=100");
@@ -209,7 +212,7 @@ async fn a_former_account_is_known_by_its_uuid_and_by_no_name() {
     for (former, expected) in [("somebody", 0), ("Some Body", 0), ("{ABC}", 1)] {
         let note = comment(21, Some("{abc}"), &marked(&CommentSubject::Summary, "made up"));
         let server = Server::new([me(), page(&json!([note]), None)]).await;
-        let with = BitbucketOptions { accounts: vec![former.into()], ..options(&server) };
+        let with = BitbucketOptions { previous_accounts: vec![former.into()], ..options(&server) };
         let cloud = BitbucketCloud::with_patience(with, test_timeouts(), Arc::new(hand())).unwrap();
         let client =
             cloud.client(&pr(UUID), "acme/demo", CommentProducer::Review).with_permit(&open_gate_permit());
@@ -225,7 +228,7 @@ async fn a_known_comment_that_the_list_misses_is_asked_for() {
         Server::new([me(), page(&json!([]), None), ok(&edited), ScriptedHttpReply::new(404, "{}")]).await;
     let seen = pull(&server).producer_comments(&known).await.unwrap();
     assert_eq!(seen.len(), 1);
-    assert_eq!((&seen[0].item, seen[0].body.as_str()), (&known[0].0, "a person took the marker away"));
+    assert_eq!((&seen[0].subject, seen[0].body.as_str()), (&known[0].0, "a person took the marker away"));
 }
 
 #[tokio::test]
@@ -462,7 +465,7 @@ async fn open_pull_requests_are_listed_with_drafts_and_as_many_calls_as_there_ar
     // all, and both hashes known.
     let rounds = [(1, 0, false, 0), (2, 1, false, 0), (3, 0, true, 1), (1, 0, true, 1)];
     for (mut calls, left, is_complete, many) in rounds {
-        cloud.open_pulls("acme/demo", &mut list, &mut calls).await.unwrap();
+        cloud.refresh_open_pulls("acme/demo", &mut list, &mut calls).await.unwrap();
         assert_eq!((calls, list.is_complete(), list.items().count()), (left, is_complete, many));
     }
     let pulls: Vec<_> = list.items().collect();
@@ -483,7 +486,7 @@ async fn a_fork_that_the_token_may_not_read_keeps_no_other_pull_request_out_of_a
     let listed = page(&json!([from_fork, body("OPEN", false, UUID)]), None);
     let server = Server::new([listed, commit(BASE), missing(), newest(HEAD)]).await;
     let (mut list, mut calls) = (CachedListing::default(), 9);
-    cloud(&server).open_pulls("acme/demo", &mut list, &mut calls).await.unwrap();
+    cloud(&server).refresh_open_pulls("acme/demo", &mut list, &mut calls).await.unwrap();
     assert_eq!(list.items().map(|pull| pull.number).collect::<Vec<_>>(), [7]);
     assert!(!list.is_complete(), "the other is open, too");
 }
@@ -502,7 +505,10 @@ async fn comments_that_the_calls_did_not_suffice_for_are_read_the_next_time_and_
     let (cloud, mut lists): (_, [CachedListing<PullComment>; 2]) = (cloud(&server), Default::default());
     let rounds = [(2, vec![21], false), (2, vec![21, 22], true), (1, vec![21, 22], true)];
     for (mut calls, ids, is_complete) in rounds {
-        cloud.comments_since(("acme/demo", None), UnixMillis(0), &mut lists, &mut calls).await.unwrap();
+        cloud
+            .refresh_comments_since(("acme/demo", None), UnixMillis(0), &mut lists, &mut calls)
+            .await
+            .unwrap();
         let seen: Vec<u64> = lists.iter().flat_map(CachedListing::items).map(|comment| comment.id).collect();
         assert_eq!((seen, lists[0].is_complete(), calls), (ids, is_complete, 0));
         assert!(!lists[0].is_in_order() && lists[1].is_complete(), "what is left out may be older");

@@ -93,7 +93,7 @@ async fn comments_are_in_what_was_done_page_by_page() {
     let server = Server::new(replies).await;
     let seen = pull_dc(&server).producer_comments(&[]).await.unwrap();
     assert_eq!(seen.len(), 1, "{seen:?}");
-    assert_eq!((&seen[0].item, seen[0].body.as_str(), seen[0].has_replies), (&one, "text", true));
+    assert_eq!((&seen[0].subject, seen[0].body.as_str(), seen[0].has_replies), (&one, "text", true));
     assert_eq!(seen[0].thread.as_ref().map(|thread| thread.state), Some(ThreadState::Open));
     let sent = lines(&server.requests());
     assert_eq!(sent[0], "GET /base/rest/api/latest/application-properties");
@@ -109,7 +109,7 @@ async fn a_former_account_is_known_by_its_number_or_its_name() {
     for (former, expected) in [("9", 1), ("USER9", 1), ("user8", 0), ("8", 0)] {
         let notes = json!([commented(&comment(21, 0, 9, &marked(&CommentSubject::Summary, "old")), None)]);
         let server = Server::new(me("9.3.2").into_iter().chain([page(&notes, None)])).await;
-        let with = BitbucketOptions { accounts: vec![former.into()], ..options(&server) };
+        let with = BitbucketOptions { previous_accounts: vec![former.into()], ..options(&server) };
         let center = BitbucketDataCenter::with_patience(with, test_timeouts(), Arc::new(hand())).unwrap();
         let client =
             center.client(&pr("101"), "ACME/demo", CommentProducer::Review).with_permit(&open_gate_permit());
@@ -136,7 +136,7 @@ async fn a_new_comment_is_found_whatever_the_date_of_its_pull_request_and_in_an_
     let center = center(&server);
     for (number, sent) in [(None, 2), (Some(7), 1)] {
         let (mut lists, mut calls): ([CachedListing<PullComment>; 2], _) = (Default::default(), 9);
-        center.comments_since(("ACME/demo", number), since, &mut lists, &mut calls).await.unwrap();
+        center.refresh_comments_since(("ACME/demo", number), since, &mut lists, &mut calls).await.unwrap();
         let comments = lists.iter().flat_map(CachedListing::items);
         let seen: Vec<_> = comments.map(|comment| (comment.id, comment.number, comment.kind)).collect();
         assert_eq!(seen, [(22, 7, CommentKind::Diff), (23, 7, CommentKind::Conversation)]);
@@ -189,7 +189,7 @@ async fn a_comment_on_several_lines_has_the_names_of_9_3_and_before_is_on_the_la
         assert_eq!(anchor.get("multilineMarker"), is_long.then_some(&marker));
         let span = json!({ "dstSpanStart": 2, "dstSpanEnd": 4 });
         assert_eq!(anchor.get("multilineSpan"), is_long.then_some(&span));
-        assert_eq!(client.publish_limits().suggestions, is_long);
+        assert_eq!(client.publish_limits().offers_suggestions, is_long);
     }
 }
 

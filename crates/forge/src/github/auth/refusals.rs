@@ -50,21 +50,21 @@ impl KnownRefusals {
     pub(in crate::github) fn record_permission(
         &self,
         repository: &str,
-        extra: OptionalWrite,
-        may: bool,
+        write: OptionalWrite,
+        is_allowed: bool,
         now: UnixMillis,
     ) {
-        let key = (repository.to_owned(), extra);
-        if may {
+        let key = (repository.to_owned(), write);
+        if is_allowed {
             self.lock_refusals().remove(&key);
         } else {
-            self.with_room().entry(key).or_insert(now);
+            self.lock_with_room().entry(key).or_insert(now);
         }
     }
 
     /// Records that the forge has rejected the write.
     pub(in crate::github) fn record_refusal(&self, repository: &str, extra: OptionalWrite, now: UnixMillis) {
-        self.with_room().insert((repository.to_owned(), extra), now);
+        self.lock_with_room().insert((repository.to_owned(), extra), now);
     }
 
     /// Returns true if the write is known to be rejected.
@@ -78,7 +78,7 @@ impl KnownRefusals {
         since.is_none_or(|since| since + TRY_AGAIN <= now)
     }
 
-    fn with_room(&self) -> MutexGuard<'_, HashMap<(String, OptionalWrite), UnixMillis>> {
+    fn lock_with_room(&self) -> MutexGuard<'_, HashMap<(String, OptionalWrite), UnixMillis>> {
         let mut since = self.lock_refusals();
         if since.len() >= MAX_HELD {
             since.clear();

@@ -186,7 +186,7 @@ async fn a_name_and_an_id_of_one_repository_share_its_token() {
     let github = app_at(&server, &ManualClock::new(NOW));
     let pulls = async || {
         let mut list = CachedListing::<OpenPull>::default();
-        github.open_pulls("Octo/demo", &mut list, &mut 9).await
+        github.refresh_open_pulls("Octo/demo", &mut list, &mut 9).await
     };
     pulls().await.unwrap();
     github

@@ -169,7 +169,7 @@ impl ForgeWrite for GitHubClient {
         Ok(is_so.then_some(EffectOutcome::Done))
     }
 
-    fn settle_time(&self) -> TimeSpan {
+    fn visibility_delay(&self) -> TimeSpan {
         self.settle_delay()
     }
 

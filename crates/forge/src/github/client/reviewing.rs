@@ -141,7 +141,7 @@ impl GitHubClient {
 
     /// Returns the maximum length of a text.
     fn max_text_length(&self) -> usize {
-        crate::capability::GITHUB.publish_limits(self.github.inner.options.settle).body
+        crate::capability::GITHUB.publish_limits(self.github.inner.options.settle).max_body_length
     }
 
     async fn find_posted_review(

@@ -56,11 +56,11 @@ async fn pages_that_have_not_changed_are_kept_and_cost_nothing() {
     .await;
     let github = github(&server);
     let (mut list, mut calls) = (CachedListing::default(), 10);
-    github.open_pulls("octo/demo", &mut list, &mut calls).await.unwrap();
+    github.refresh_open_pulls("octo/demo", &mut list, &mut calls).await.unwrap();
     assert_eq!((numbers(&list), list.is_complete(), calls), (vec![5, 4, 3, 2, 1], true, 7));
-    github.open_pulls("octo/demo", &mut list, &mut calls).await.unwrap();
+    github.refresh_open_pulls("octo/demo", &mut list, &mut calls).await.unwrap();
     assert_eq!((numbers(&list), list.is_complete(), calls), (vec![5, 4, 3, 2, 1], true, 7));
-    github.open_pulls("octo/demo", &mut list, &mut calls).await.unwrap();
+    github.refresh_open_pulls("octo/demo", &mut list, &mut calls).await.unwrap();
     assert_eq!((numbers(&list), list.is_complete(), calls), (vec![5, 4, 3], true, 6));
     let requests = server.requests();
     assert_eq!(
@@ -77,9 +77,9 @@ async fn a_list_ends_where_the_calls_do_and_is_known_to_be_a_part() {
     let first = ok(&json!([pull(2)])).header("link", "</repos/octo/demo/pulls?page=2>; rel=\"next\"");
     let server = Server::new([first]).await;
     let (mut list, mut calls) = (CachedListing::default(), 1);
-    github(&server).open_pulls("octo/demo", &mut list, &mut calls).await.unwrap();
+    github(&server).refresh_open_pulls("octo/demo", &mut list, &mut calls).await.unwrap();
     assert_eq!((numbers(&list), list.is_complete(), calls), (vec![2], false, 0));
-    github(&server).open_pulls("octo/demo", &mut list, &mut calls).await.unwrap();
+    github(&server).refresh_open_pulls("octo/demo", &mut list, &mut calls).await.unwrap();
     assert_eq!(server.requests().len(), 1, "without a call left nothing is asked");
 }
 
@@ -87,7 +87,7 @@ async fn a_list_ends_where_the_calls_do_and_is_known_to_be_a_part() {
 async fn a_list_of_pull_requests_names_their_repository_by_id() {
     let server = Server::new([ok(&json!([pull(5)]))]).await;
     let mut list = CachedListing::default();
-    github(&server).open_pulls("octo/demo", &mut list, &mut 9).await.unwrap();
+    github(&server).refresh_open_pulls("octo/demo", &mut list, &mut 9).await.unwrap();
     let expected = OpenPull {
         repository: "7".into(),
         repo: "octo/demo".into(),
@@ -158,7 +158,7 @@ async fn comments_are_those_on_pull_requests() {
     let server = Server::new([ok(&list), ok(&json!([]))]).await;
     let mut found: [CachedListing<PullComment>; 2] = Default::default();
     let since = UnixMillis(1_795_162_200_999);
-    github(&server).comments_since(("octo/demo", Some(7)), since, &mut found, &mut 9).await.unwrap();
+    github(&server).refresh_comments_since(("octo/demo", Some(7)), since, &mut found, &mut 9).await.unwrap();
     let found: Vec<_> = found.iter().flat_map(CachedListing::items).collect();
     let author = AuthorAccount { id: AccountId::new("4"), login: "ada".into(), is_person: true };
     assert_eq!(

@@ -68,7 +68,7 @@ async fn a_push_that_moves_five_findings_takes_none_for_them() {
             make(&open, Effect::Findings { commit: head.clone(), comments }).await;
         }
         let first = open.producer_comments(&[]).await.unwrap();
-        let known: Vec<_> = first.iter().map(|seen| (seen.item.clone(), seen.id.clone())).collect();
+        let known: Vec<_> = first.iter().map(|seen| (seen.subject.clone(), seen.id.clone())).collect();
         let lines: String =
             std::iter::once("new\n".to_owned()).chain((1..=40).map(|n| format!("line {n}\n"))).collect();
         site.shop.push("feature", CommitBuilder::new("Move").write("a.txt", lines)).await.unwrap();

@@ -108,7 +108,7 @@ async fn a_text_that_is_too_long_is_refused_and_so_is_one_of_413() {
         let refused = open.make(&summary).await.unwrap_err();
         assert!(matches!(refused, ForgeError::Rejected { .. }), "{refused}");
         // A text of the maximum length of a plan is accepted with its marker.
-        make(&open, Effect::Summary { body: "x".repeat(open.publish_limits().body) }).await;
+        make(&open, Effect::Summary { body: "x".repeat(open.publish_limits().max_body_length) }).await;
         assert_eq!(site.shop.pull(number).await.unwrap().summary_comments().count(), 1);
         for kind in [ForgeFaultKind::Status(413, None), ForgeFaultKind::Html(413)] {
             site.forge.add_fault(ForgeFault::on_call("POST", &comments(&site), kind));
@@ -130,7 +130,8 @@ async fn what_may_be_done_is_not_sent_again_and_is_found_by_its_marker() {
             assert_eq!(there, 1, "{kind:?}");
             let seen = open.producer_comments(&[]).await.unwrap().remove(0);
             assert!(
-                seen.item == CommentSubject::Summary && open.find_effect(&summary).await.unwrap().is_some()
+                seen.subject == CommentSubject::Summary
+                    && open.find_effect(&summary).await.unwrap().is_some()
             );
             let (item, comment) = (CommentSubject::Summary, seen.id);
             make(&open, Effect::DeleteDuplicate { item, comment }).await;

@@ -110,7 +110,8 @@ async fn comments_of_ours_are_those_with_our_marker() {
         site.shop.reply(number, "ann", first, "Why?").await.unwrap();
         site.shop.resolve(number, first, "ann").await.unwrap();
         let seen = open.producer_comments(&[]).await.unwrap();
-        let told: Vec<_> = seen.iter().map(|one| (one.item.as_str(), one.hold, one.has_replies)).collect();
+        let told: Vec<_> =
+            seen.iter().map(|one| (one.subject.as_str(), one.rights, one.has_replies)).collect();
         let summary = CommentSubject::Summary;
         let [a, b] = ["a", "b"].map(|id| CommentSubject::Finding(FindingId::new(id)));
         assert_eq!(

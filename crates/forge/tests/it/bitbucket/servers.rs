@@ -56,7 +56,7 @@ async fn open_pull_requests_are_listed_page_by_page_with_drafts() {
         }
         let (mut listed, mut calls) = (CachedListing::default(), 100);
         let before = site.forge.request_log().len();
-        site.server.open_pulls("acme/shop", &mut listed, &mut calls).await.unwrap();
+        site.server.refresh_open_pulls("acme/shop", &mut listed, &mut calls).await.unwrap();
         assert!(listed.is_complete());
         let sent = u64::try_from(site.forge.request_log().len() - before).unwrap();
         assert_eq!((listed.items().count(), 100 - calls), (56, sent));
@@ -70,14 +70,14 @@ async fn open_pull_requests_are_listed_page_by_page_with_drafts() {
         assert_eq!(listed.items().filter(|pull| pull.draft).count(), 1);
         // The list is read as far as the calls suffice.
         let (mut part, mut one) = (CachedListing::default(), 1);
-        site.server.open_pulls("acme/shop", &mut part, &mut one).await.unwrap();
+        site.server.refresh_open_pulls("acme/shop", &mut part, &mut one).await.unwrap();
         assert_eq!((part.items().count(), part.is_complete(), one), (50, false, 0));
-        let (lines, is_all) = site.server.pull_lines("acme/shop", 10).await.unwrap();
+        let (lines, is_all) = site.server.list_open_pulls("acme/shop", 10).await.unwrap();
         assert_eq!((lines.len(), is_all), (10, false));
-        let of = site.server.open_pulls_of("acme/shop", "feature").await.unwrap();
+        let of = site.server.open_pulls_from_branch("acme/shop", "feature").await.unwrap();
         assert_eq!(of.iter().map(|pull| pull.number).collect::<Vec<_>>(), [number]);
         // Another account opens a pull request from a branch of that name in a fork.
-        assert_eq!(site.server.open_pulls_of("acme/shop", "none").await.unwrap(), []);
+        assert_eq!(site.server.open_pulls_from_branch("acme/shop", "none").await.unwrap(), []);
     }
 }
 
@@ -93,7 +93,7 @@ async fn new_comments_are_found_by_kind_and_each_by_its_number() {
         for (of, sent) in [(None, 2), (Some(number), 1)] {
             let (mut lists, mut calls): ([CachedListing<PullComment>; 2], _) = (Default::default(), 10);
             let of = ("acme/shop", of);
-            site.server.comments_since(of, UnixMillis(0), &mut lists, &mut calls).await.unwrap();
+            site.server.refresh_comments_since(of, UnixMillis(0), &mut lists, &mut calls).await.unwrap();
             assert_eq!((lists.iter().all(CachedListing::is_complete), 10 - calls), (true, sent), "{of:?}");
             let comments = lists.iter().flat_map(CachedListing::items);
             let seen: Vec<_> =
@@ -101,7 +101,7 @@ async fn new_comments_are_found_by_kind_and_each_by_its_number() {
             assert_eq!(seen, [(said, talk, false), (line, diff, false), (answer, diff, true)]);
             // Nothing is newer than the year 2100.
             let late = UnixMillis(4_102_444_800_000);
-            site.server.comments_since(of, late, &mut lists, &mut calls).await.unwrap();
+            site.server.refresh_comments_since(of, late, &mut lists, &mut calls).await.unwrap();
             assert_eq!(lists.iter().flat_map(CachedListing::items).count(), 0);
         }
         let id = PrId { forge: "github".into(), repository: site.id.clone(), number };
@@ -131,7 +131,7 @@ async fn who_may_write_is_asked_as_each_forge_tells_it() {
         assert!(!may("ann").await);
         assert!(site.server.is_own_account("acme/shop", &author(&site, BOT)).await.unwrap());
         assert!(!site.server.is_own_account("acme/shop", &author(&site, "ann")).await.unwrap());
-        assert!(site.server.quota().is_none() && site.server.check_app().is_none());
+        assert!(site.server.quota().is_none() && site.server.check_app_id().is_none());
     }
 }
 
@@ -174,7 +174,7 @@ async fn an_access_token_of_cloud_is_told_who_it_is_and_where_its_repositories_a
     let head = client.pull_request().await.unwrap().revision.head;
     make(&client, Effect::Findings { commit: head.clone(), comments: vec![finding("a", 2)] }).await;
     let ours = client.producer_comments(&[]).await.unwrap();
-    assert_eq!((ours.len(), ours[0].hold), (1, CommentRights::Ours));
+    assert_eq!((ours.len(), ours[0].rights), (1, CommentRights::Ours));
     // A different configured account is not us, even if its comment has our marker.
     let other = with_access_token(&site.forge, Some(site.forge.account_id("ada")), &["acme"]);
     assert_eq!(open_of(&other).producer_comments(&[]).await.unwrap(), []);

@@ -29,8 +29,9 @@ pub(crate) struct Pusher {
 impl Pusher {
     pub(crate) async fn new(site: &Site) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let git =
-            Git::new(GitOptions { temp: folder.path().to_owned(), ..GitOptions::default() }).await.unwrap();
+        let git = Git::new(GitOptions { temp_folder: folder.path().to_owned(), ..GitOptions::default() })
+            .await
+            .unwrap();
         let remote = site.server.resolve_remote(&site.id, "acme/shop", RemotePurpose::Push).await.unwrap();
         let mirror = git.open_mirror(&folder.path().join("mirror"), &remote).await.unwrap();
         let base = Sha::parse(&site.shop.tip("main").await.unwrap()).unwrap();

@@ -11,7 +11,7 @@ use truing_core::publish::CommentProducer;
 use truing_diff::RepoPath;
 use truing_fakes::forge::{FakeReviewVerdict, ForgeFaultKind, ReasonForm};
 use truing_forge::ForgeServer as _;
-use truing_forge::server::RepositoryClient;
+use truing_forge::any_forge_server::RepositoryClient;
 
 use super::site::{BOT, Calls as _, Site, refused, topic};
 

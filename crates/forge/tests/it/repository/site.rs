@@ -20,11 +20,11 @@ use truing_fakes::forge::{
 };
 use truing_fakes::repo::CommitBuilder;
 use truing_forge::ForgeServer as _;
+use truing_forge::any_forge_server::{AnyForgeServer, RepositoryClient};
 use truing_forge::bitbucket::{BitbucketCloud, BitbucketDataCenter, BitbucketOptions};
 use truing_forge::capability::{BITBUCKET_DC, ForgeCapability};
 use truing_forge::github::{GitHub, GitHubCredentials, GitHubOptions};
 use truing_forge::marker::MarkerKeys;
-use truing_forge::server::{AnyForgeServer, RepositoryClient};
 use truing_forge::{HttpTimeouts, SecretString};
 
 /// Token of our account [`BOT`].
@@ -52,8 +52,9 @@ impl ExchangeObserver for Published {
             ForgeFlavour::DataCenter => DATA_CENTER.as_ref(),
         };
         let Some(contract) = contract else { return Vec::new() };
-        let found =
-            contract.check(&truing_contract::WireExchange { method, target, request, answer }).into_iter();
+        let found = contract
+            .check(&truing_contract::WireExchange { method, target, request_body: request, response: answer })
+            .into_iter();
         // A rejection whose body or status is not described is accepted from a Bitbucket. For it, only the
         // request counts.
         let is_refused = answer.is_some_and(|(status, _)| status >= 300) && self.0 != ForgeFlavour::GitHub;
@@ -209,7 +210,8 @@ pub(crate) fn with_access_token(
     workspaces: &[&str],
 ) -> AnyForgeServer {
     let workspaces = workspaces.iter().map(|&name| name.to_owned()).collect();
-    let options = BitbucketOptions { email: None, account, workspaces, ..bitbucket(forge, TOKEN) };
+    let options =
+        BitbucketOptions { email: None, account_uuid: account, workspaces, ..bitbucket(forge, TOKEN) };
     let server: AnyForgeServer =
         BitbucketCloud::with_patience(options, patience(), Arc::new(SystemTestClock)).unwrap().into();
     server.for_review(RUN)
@@ -225,11 +227,12 @@ fn bitbucket(forge: &FakeForge, token: &str) -> BitbucketOptions {
         git_url: format!("{root}{git}").parse().unwrap(),
         token: SecretString::new(token),
         email: is_cloud.then(|| "truing@example.com".to_owned()),
-        account: None,
+        account_uuid: None,
         workspaces: Vec::new(),
-        accounts: Vec::new(),
-        markers: MarkerKeys::new(b"key", &[]).written_as(truing_forge::capability::MarkerForm::LinkReference),
-        settle: TimeSpan::seconds(30),
+        previous_accounts: Vec::new(),
+        marker_keys: MarkerKeys::new(b"key", &[])
+            .written_as(truing_forge::capability::MarkerForm::LinkReference),
+        settle_delay: TimeSpan::seconds(30),
     }
 }
 

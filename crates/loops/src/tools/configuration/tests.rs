@@ -7,7 +7,7 @@ use super::super::select::select_linters;
 use super::*;
 
 fn is_tool_data(tool: &str, path: &str) -> bool {
-    is_data_of(find_tool(tool).unwrap(), path)
+    may_configure_as_data(find_tool(tool).unwrap(), path)
 }
 
 #[test]
@@ -146,7 +146,8 @@ fn a_linter_that_is_new_with_the_change_does_not_look_and_code_is_judged_as_befo
         base: None,
         trust: None,
     };
-    let ToolDifferences { new, by_base } = merge_linters(&mut of_base, select_linters(&of_head, &[]), files);
+    let LinterDifferences { new_linters: new, base_files: by_base } =
+        merge_linters(&mut of_base, select_linters(&of_head, &[]), files);
     assert_eq!(by_base.keys().collect::<Vec<_>>(), ["codespell", "ruff"]);
     let names: Vec<&str> = of_base.iter().map(|tool| tool.name.as_str()).collect();
     assert_eq!(names, ["codespell", "ruff", "actionlint", "flake8"]);
@@ -168,10 +169,10 @@ fn what_counts_of_the_base_is_noted_with_each_linter() {
     let mut by_base = BaseFilesByLinter::new();
     by_base.entry("codespell".to_owned()).or_default().add(&place, &["pyproject.toml", "a.py"]);
     by_base.entry("ruff".to_owned()).or_default().add(&place, &["a.py"]);
-    by_base.insert("shellcheck".to_owned(), BaseFiles::for_sign(".pre-commit-config.yaml"));
+    by_base.insert("shellcheck".to_owned(), BaseConfigFiles::for_indicator_file(".pre-commit-config.yaml"));
     let run = |name: &str| ToolRunResult { name: name.into(), findings: 1, ..ToolRunResult::default() };
     let mut runs = vec![run("ruff"), run("codespell")];
-    BaseFiles::record_in_runs(by_base, &mut runs);
+    BaseConfigFiles::record_in_runs(by_base, &mut runs);
     let [ruff, codespell] = runs.as_slice() else { panic!("{runs:?}") };
     assert_eq!((ruff.findings, ruff.base_configuration.len(), &ruff.keeps_open), (1, 2, &None));
     assert_eq!(codespell.keeps_open.as_deref(), Some("it did not read pyproject.toml, which configures it"));

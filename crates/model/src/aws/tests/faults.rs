@@ -11,14 +11,14 @@ use crate::aws::AwsKeyError;
 
 /// Returns a lasting fault, and the number of requests before it.
 async fn fault(place: &Place) -> (String, usize) {
-    let (AwsKeyError { message, is_passing }, asked) = any_fault(place).await;
+    let (AwsKeyError { message, is_transient: is_passing }, asked) = any_fault(place).await;
     assert!(!is_passing, "{message}");
     (message, asked)
 }
 
 /// Returns a temporary fault, and the number of requests before it.
 async fn outage(place: &Place) -> (String, usize) {
-    let (AwsKeyError { message, is_passing }, asked) = any_fault(place).await;
+    let (AwsKeyError { message, is_transient: is_passing }, asked) = any_fault(place).await;
     assert!(is_passing, "{message}");
     (message, asked)
 }

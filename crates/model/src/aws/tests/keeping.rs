@@ -144,7 +144,7 @@ async fn a_service_that_was_away_is_asked_again_after_a_second() {
     let (chain, now) = (place.chain(), SystemTime::now());
     place.aws.change_behaviour(|aws| aws.status = Some(503));
     let fault = keys(&chain, now).await.unwrap_err();
-    assert!(fault.is_passing, "{fault:?}");
+    assert!(fault.is_transient, "{fault:?}");
     place.aws.change_behaviour(|aws| aws.status = None);
     assert_eq!(keys(&chain, now).await, Err(fault));
     assert_eq!(keys(&chain, now + Duration::from_secs(1)).await, Ok(given(1)));
@@ -159,8 +159,8 @@ async fn metadata_that_gave_keys_before_is_away_and_not_missing() {
     let others = Place { aws: FakeAws::start().await.unwrap(), folder, variables };
     drop(aws);
     let fault = keys(&chain, later(now, 61)).await.unwrap_err();
-    assert!(fault.is_passing && fault.message.contains("an instance's metadata at"), "{fault:?}");
+    assert!(fault.is_transient && fault.message.contains("an instance's metadata at"), "{fault:?}");
     // A machine that never had keys may be no instance.
     let fault = keys(&others.chain(), now).await.unwrap_err();
-    assert!(!fault.is_passing, "{fault:?}");
+    assert!(!fault.is_transient, "{fault:?}");
 }

@@ -291,7 +291,7 @@ async fn thinking_comes_back_as_it_was_signed() {
 #[tokio::test]
 async fn a_provider_that_is_not_there_is_down() {
     let stage = Stage::new(ModelScript::default()).await;
-    let provider = ModelProvider::new("http://127.0.0.1:1", ProviderCredentials::Open).unwrap();
+    let provider = ModelProvider::new("http://127.0.0.1:1", ProviderCredentials::Unauthenticated).unwrap();
     let gateway = ModelGateway::new(
         provider,
         ModelPrices::builtin().unwrap(),
@@ -390,7 +390,7 @@ async fn a_key_is_in_no_error_and_no_debug_output() {
             let printed = format!(
                 "{error} {error:?} {:?} {:?}",
                 stage.gateway,
-                ProviderCredentials::Key(SecretString::new(KEY))
+                ProviderCredentials::XApiKey(SecretString::new(KEY))
             );
             assert!(!printed.contains(KEY), "{printed}");
         }

@@ -79,7 +79,7 @@ impl ProviderCallMethod {
     pub(super) fn to(self, model: &FakeModel) -> ModelProvider {
         match self {
             Self::Messages => {
-                ModelProvider::new(model.url(), ProviderCredentials::Key(SecretString::new(KEY))).unwrap()
+                ModelProvider::new(model.url(), ProviderCredentials::XApiKey(SecretString::new(KEY))).unwrap()
             }
             Self::Chat => {
                 let chat = crate::wire::chat::ChatWire::new("localhost", None, None).unwrap();

@@ -148,7 +148,7 @@ fn thoughts_count_and_are_not_kept() {
         let mut fold = AnswerAccumulator::new(StreamFormat::Chat);
         let text = stream(&[thought, json!({"content": "x"})], "stop", Value::Null);
         let (first, rest) = text.split_at(text.find("\n\n").unwrap() + 2);
-        assert_eq!(fold.push(first.as_bytes()), Ok(StreamProgress::Moved), "thinking is progress");
+        assert_eq!(fold.push(first.as_bytes()), Ok(StreamProgress::Advanced), "thinking is progress");
         assert_eq!(fold.meter().content_bytes, 10);
         fold.push(rest.as_bytes()).unwrap();
         assert_eq!(fold.finish().unwrap().message.content, [MessageBlock::text("x")]);
@@ -183,7 +183,7 @@ fn a_stream_that_is_no_whole_answer_is_none() {
         Err(StreamError::Contradiction("it calls a tool without a name"))
     );
     let error = r#"data: {"error": {"message": "Overloaded", "type": "server_error", "code": 503}}"#;
-    let expected = StreamError::StatusAnswer { kind: "server_error".into(), message: "Overloaded".into() };
+    let expected = StreamError::ProviderError { kind: "server_error".into(), message: "Overloaded".into() };
     assert_eq!(read(&format!("{error}\n\n")), Err(expected));
 }
 

@@ -159,7 +159,7 @@ fn rules_of_two_tools_that_mean_the_same_have_one_name() {
 fn rules_that_a_tool_replaces_are_there() {
     let packs = crate::pack::RulePacks::load_embedded().unwrap();
     let listed = packs.list_rules().unwrap();
-    let names: BTreeSet<&str> = listed.iter().map(|rule| rule.rule).collect();
+    let names: BTreeSet<&str> = listed.iter().map(|rule| rule.name).collect();
     for tool in known_tools() {
         for rule in &tool.replaces {
             assert!(names.contains(rule.as_str()), "{}: {rule}", tool.name);
@@ -204,9 +204,9 @@ fn every_pattern_is_a_format_and_compiles() {
     for row in table::ALL {
         let named = NAMED.iter().find(|named| named.name == row.name).unwrap();
         assert_eq!(named.tool, row.tool, "{}", row.name);
-        assert_eq!(row.expressions().len(), row.lines.len(), "{}", row.name);
+        assert_eq!(row.compile_line_expressions().len(), row.line_expressions.len(), "{}", row.name);
         assert_eq!(row.failure_expression().is_none(), row.failure.is_empty(), "{}", row.name);
-        for expression in row.expressions() {
+        for expression in row.compile_line_expressions() {
             let groups: Vec<&str> = expression.capture_names().flatten().collect();
             assert!(groups.contains(&"path") && groups.contains(&"message"), "{}", row.name);
         }

@@ -24,14 +24,14 @@ const fn line_pattern(
     LinePattern {
         name,
         tool,
-        lines,
+        line_expressions: lines,
         failure: "",
-        ignored_lines: &[],
-        quotes: &[],
+        summary_expressions: &[],
+        excerpt_expressions: &[],
         unit,
-        units: &[],
-        end_is_in: false,
-        level: DiagnosticLevel::Warning,
+        units_by_rule_prefix: &[],
+        end_is_inclusive: false,
+        default_level: DiagnosticLevel::Warning,
         level_in_rule: false,
         notes_are_context: false,
     }
@@ -43,7 +43,7 @@ const fn line_pattern(
 /// later count the columns of a terminal, with tabs. ShellCheck counts characters. The line 0 is not a place:
 /// Cppcheck uses it for messages about its run.
 pub static GCC: LinePattern = LinePattern {
-    ignored_lines: &[
+    summary_expressions: &[
         r"^In file included from ",
         concat!(
             r"^(?:.*: )?(?:In|At) (?:static |member |lambda |copy |move )*(?:function|constructor",
@@ -58,8 +58,8 @@ pub static GCC: LinePattern = LinePattern {
         r"^(?:nofile|\*|\S+):0:(?:0:)? ",
         r"^\d+/\d+ files checked ",
     ],
-    quotes: &[r"^\s"],
-    units: &[("SC", CodePoint)],
+    excerpt_expressions: &[r"^\s"],
+    units_by_rule_prefix: &[("SC", CodePoint)],
     notes_are_context: true,
     ..line_pattern(
         "gcc",
@@ -79,7 +79,7 @@ pub static UNIX: LinePattern =
 
 /// ESLint's formatter `unix`, and Stylelint's, which names the rule before the level.
 pub static ESLINT_UNIX: LinePattern = LinePattern {
-    ignored_lines: &[r"^(?P<total>\d+) problems?$"],
+    summary_expressions: &[r"^(?P<total>\d+) problems?$"],
     ..line_pattern(
         "eslint-unix",
         "eslint",
@@ -99,7 +99,7 @@ pub static ESLINT_UNIX: LinePattern = LinePattern {
 
 /// ESLint's formatter `compact`, and Stylelint's.
 pub static ESLINT_COMPACT: LinePattern = LinePattern {
-    ignored_lines: &[r"^(?P<total>\d+) problems?$"],
+    summary_expressions: &[r"^(?P<total>\d+) problems?$"],
     ..line_pattern(
         "eslint-compact",
         "eslint",
@@ -113,15 +113,15 @@ pub static ESLINT_COMPACT: LinePattern = LinePattern {
 
 /// TypeScript compiler, with `--pretty` or without. Lines that explain a message follow it, indented.
 pub static TSC: LinePattern = LinePattern {
-    ignored_lines: &[
+    summary_expressions: &[
         r"^(?P<none>Found 0 errors)\b",
         r"^Found (?P<total>\d+) errors?\b",
         r"^Errors  Files$",
         r"^\[?\d+:\d+:\d+",
     ],
-    quotes: &[r"^\s", r"^\d+ "],
+    excerpt_expressions: &[r"^\s", r"^\d+ "],
     failure: r"^error TS\d+: ",
-    level: DiagnosticLevel::Error,
+    default_level: DiagnosticLevel::Error,
     ..line_pattern(
         "tsc",
         "tsc",
@@ -142,12 +142,12 @@ pub static TSC: LinePattern = LinePattern {
 /// MSBuild and the compilers of .NET. The project's name at the end is removed. The end of a place is not
 /// read, because the tools count it differently.
 pub static MSBUILD: LinePattern = LinePattern {
-    ignored_lines: &[
+    summary_expressions: &[
         r"^Build (?:started|succeeded|FAILED)\b",
         r"^(?:MSBuild version|Microsoft|Copyright|Time Elapsed|Restore complete) ?",
         r"^.* -> .*$",
     ],
-    quotes: &[r"^\s"],
+    excerpt_expressions: &[r"^\s"],
     failure: r"^\s*(?:MSBUILD|CSC)\s*: (?:fatal )?error ",
     ..line_pattern(
         "msbuild",
@@ -164,8 +164,8 @@ pub static MSBUILD: LinePattern = LinePattern {
 /// Flake8's default format. Its own checks count characters. Those that use the syntax tree (Pyflakes and
 /// most plugins) report the tree's offsets, which are bytes.
 pub static FLAKE8: LinePattern = LinePattern {
-    ignored_lines: &[r"^(?P<total>\d+)$", r"^\d+ +[A-Z]{1,4}\d{1,5} "],
-    units: &[("E", CodePoint), ("W", CodePoint)],
+    summary_expressions: &[r"^(?P<total>\d+)$", r"^\d+ +[A-Z]{1,4}\d{1,5} "],
+    units_by_rule_prefix: &[("E", CodePoint), ("W", CodePoint)],
     ..line_pattern(
         "flake8",
         "flake8",
@@ -176,7 +176,7 @@ pub static FLAKE8: LinePattern = LinePattern {
 
 /// Pylint's formats `parseable`, which has no columns, and `text`, whose columns are bytes from 0.
 pub static PYLINT: LinePattern = LinePattern {
-    ignored_lines: &[r"^\*{5,} Module ", r"^-{3,}$", r"^Your code has been rated at "],
+    summary_expressions: &[r"^\*{5,} Module ", r"^-{3,}$", r"^Your code has been rated at "],
     level_in_rule: true,
     ..line_pattern(
         "pylint",
@@ -198,9 +198,12 @@ pub static PYLINT: LinePattern = LinePattern {
 /// Mypy, with or without `--show-column-numbers` and `--show-error-end`; the end is inclusive. Columns are
 /// bytes. (Mypy 2.4 with its own parser reports columns that are too small after letters beyond ASCII.)
 pub static MYPY: LinePattern = LinePattern {
-    ignored_lines: &[r"^Found (?P<total>\d+) errors? in \d+ files?", r"^(?P<none>Success: no issues found)"],
-    quotes: &[r"^\s"],
-    end_is_in: true,
+    summary_expressions: &[
+        r"^Found (?P<total>\d+) errors? in \d+ files?",
+        r"^(?P<none>Success: no issues found)",
+    ],
+    excerpt_expressions: &[r"^\s"],
+    end_is_inclusive: true,
     failure: r"^mypy: ",
     notes_are_context: true,
     ..line_pattern(
@@ -216,8 +219,8 @@ pub static MYPY: LinePattern = LinePattern {
 
 /// `go vet` and `go build`, in bytes.
 pub static GOVET: LinePattern = LinePattern {
-    ignored_lines: &[r"^# \S", r"^exit status \d+$"],
-    quotes: &[r"^\s"],
+    summary_expressions: &[r"^# \S", r"^exit status \d+$"],
+    excerpt_expressions: &[r"^\s"],
     ..line_pattern(
         "govet",
         "go vet",
@@ -231,7 +234,7 @@ pub static GOVET: LinePattern = LinePattern {
 
 /// golangci-lint's format `text` (`line-number` in version 1), in bytes.
 pub static GOLANGCI: LinePattern = LinePattern {
-    ignored_lines: &[r"^(?P<total>\d+) issues?[.:]", r"^\* [\w-]+: \d+$", r"^level=(?:warning|info) "],
+    summary_expressions: &[r"^(?P<total>\d+) issues?[.:]", r"^\* [\w-]+: \d+$", r"^level=(?:warning|info) "],
     failure: r"^(?:level=error|Error: )",
     ..line_pattern(
         "golangci",
@@ -243,9 +246,9 @@ pub static GOLANGCI: LinePattern = LinePattern {
 
 /// actionlint's default format, in bytes.
 pub static ACTIONLINT: LinePattern = LinePattern {
-    ignored_lines: &[],
-    quotes: &[r"^\s+\|", r"^\s*\d+ \|"],
-    level: DiagnosticLevel::Error,
+    summary_expressions: &[],
+    excerpt_expressions: &[r"^\s+\|", r"^\s*\d+ \|"],
+    default_level: DiagnosticLevel::Error,
     ..line_pattern(
         "actionlint",
         "actionlint",
@@ -267,7 +270,7 @@ pub static YAMLLINT: LinePattern = line_pattern(
 
 /// RuboCop's formatter `emacs`, in characters.
 pub static RUBOCOP: LinePattern = LinePattern {
-    ignored_lines: &[
+    summary_expressions: &[
         r"^(?P<none>\d+ files? inspected, no offenses) ",
         r"^\d+ files? inspected, (?P<total>\d+) offenses? ",
         r"^Inspecting \d+ files?$",
@@ -285,8 +288,8 @@ pub static RUBOCOP: LinePattern = LinePattern {
 
 /// codespell's lines: a line number, a misspelling, and proposed corrections.
 pub static CODESPELL: LinePattern = LinePattern {
-    ignored_lines: &[r"^Used config files:$", r"^ +\d+: "],
-    level: DiagnosticLevel::Note,
+    summary_expressions: &[r"^Used config files:$", r"^ +\d+: "],
+    default_level: DiagnosticLevel::Note,
     ..line_pattern(
         "codespell",
         "codespell",
@@ -297,9 +300,9 @@ pub static CODESPELL: LinePattern = LinePattern {
 
 /// PHPStan's format `raw`, without columns. It contains the rule's name only with `-v`.
 pub static PHPSTAN: LinePattern = LinePattern {
-    ignored_lines: &[r"^Note: Using configuration file "],
+    summary_expressions: &[r"^Note: Using configuration file "],
     failure: r"^\?:\?:",
-    level: DiagnosticLevel::Error,
+    default_level: DiagnosticLevel::Error,
     ..line_pattern(
         "phpstan",
         "phpstan",
@@ -310,7 +313,7 @@ pub static PHPSTAN: LinePattern = LinePattern {
 
 /// markdownlint-cli and markdownlint-cli2, which print the level since version 0.19.
 pub static MARKDOWNLINT: LinePattern = LinePattern {
-    ignored_lines: &[
+    summary_expressions: &[
         r"^markdownlint-cli2 v",
         r"^(?:Finding|Linting|Found): ",
         r"^(?P<none>Summary: 0 (?:error|issue)\(s\))",
@@ -338,7 +341,7 @@ pub static HADOLINT: LinePattern = line_pattern(
 /// `php -l`, which reports only lines and stops at the first error of a file. If errors are both displayed
 /// and logged, each is printed twice; the one with `PHP ` before it is from the log.
 pub static PHP: LinePattern = LinePattern {
-    ignored_lines: &[r"^(?P<none>No syntax errors detected in )", r"^Errors parsing "],
+    summary_expressions: &[r"^(?P<none>No syntax errors detected in )", r"^Errors parsing "],
     ..line_pattern(
         "php",
         "php",
@@ -352,7 +355,7 @@ pub static PHP: LinePattern = LinePattern {
 
 /// Ruff's format `concise`, in characters.
 pub static RUFF: LinePattern = LinePattern {
-    ignored_lines: &[
+    summary_expressions: &[
         r"^(?P<none>All checks passed!)",
         r"^Found (?P<total>\d+) errors?",
         r"^\[\*\] \d+ ",

@@ -198,18 +198,18 @@ fn a_fix_takes_the_line_breaks_of_its_file() {
 fn a_fix_that_cannot_be_applied_exactly_is_refused() {
     let text = "abcde\n";
     for (edits, refused) in [
-        (vec![], ToolFixError::Size(0)),
-        (vec![(offset_range(0, 1), "x"); 201], ToolFixError::Size(201)),
+        (vec![], ToolFixError::EditCount(0)),
+        (vec![(offset_range(0, 1), "x"); 201], ToolFixError::EditCount(201)),
         (vec![(offset_range(0, 2), "x"), (offset_range(1, 3), "y")], ToolFixError::Overlap),
         (vec![(offset_range(1, 1), "x"), (offset_range(1, 1), "y")], ToolFixError::Overlap),
         (vec![(offset_range(0, 3), "x"), (offset_range(1, 1), "y")], ToolFixError::Overlap),
         (vec![(offset_range(0, 1), "a"), (offset_range(2, 2), "")], ToolFixError::NoChange),
-        (vec![(offset_range(0, 7), "x")], ToolFixError::Unresolved(RangeError::Offset(7))),
+        (vec![(offset_range(0, 7), "x")], ToolFixError::UnresolvedRange(RangeError::Offset(7))),
         (
             vec![(DiagnosticRange::from_lines(9, 9), "x")],
-            ToolFixError::Unresolved(RangeError::Line { line: 9, count: 1 }),
+            ToolFixError::UnresolvedRange(RangeError::Line { line: 9, count: 1 }),
         ),
-        (vec![(DiagnosticRange::File, "x")], ToolFixError::Unresolved(RangeError::WholeFile)),
+        (vec![(DiagnosticRange::File, "x")], ToolFixError::UnresolvedRange(RangeError::WholeFile)),
     ] {
         assert_eq!(resolve_edits(text, &edits), Err(refused));
     }
@@ -220,7 +220,7 @@ fn a_fix_that_cannot_be_applied_exactly_is_refused() {
     assert_eq!(resolve_fix(&two, &"b".into(), &file), Err(ToolFixError::OtherFile("a".into())));
     let latin = FileText::new(b"caf\xe9\n");
     let refused = resolve_fix(&fix(&[(offset_range(0, 1), "x")]), &"a".into(), &latin);
-    assert_eq!(refused, Err(ToolFixError::Unresolved(RangeError::NotUtf8)));
+    assert_eq!(refused, Err(ToolFixError::UnresolvedRange(RangeError::NotUtf8)));
 }
 
 proptest! {

@@ -10,7 +10,7 @@ use super::markup::{HtmlMarkup, element, text, void};
 use crate::report::amount::{format_dollars, format_percent, short_hash};
 use crate::report::figures::{LoopFigures, PeriodFigures};
 use crate::report::loops::{DAY, format_day};
-use crate::report::run::{ReportedRun, outcome_word, words_of};
+use crate::report::run::{ReportedRun, outcome_word, to_plain_words};
 
 /// Width of most plots, in SVG units.
 const WIDTH: f64 = 400.0;
@@ -287,12 +287,12 @@ pub(super) fn draw_run_strip(runs: &[ReportedRun]) -> HtmlMarkup {
     let mut parts = Vec::new();
     for (place, run) in shown.iter().enumerate() {
         let (x, y) = (index_to_f64(place % IN_A_ROW) * CELL, index_to_f64(place / IN_A_ROW) * ROW + 4.0);
-        let result = words_of(run.result.as_deref().unwrap_or(run.outcome_word()));
+        let result = to_plain_words(run.result.as_deref().unwrap_or(run.outcome_word()));
         let reason: String = run.reason_line().chars().take(160).collect();
         let release = run.to.as_deref().unwrap_or_default();
         let tooltip = format!("{} {} {release}: {result}\n{reason}", format_instant(run.ended), run.name);
-        parts.push(draw_bar(run.kind.as_str(), x + 0.8, y, CELL - 1.6, CELL - 1.6, &tooltip));
-        parts.push(draw_end_sign(run.kind, x + 0.8, y, CELL - 1.6));
+        parts.push(draw_bar(run.outcome.as_str(), x + 0.8, y, CELL - 1.6, CELL - 1.6, &tooltip));
+        parts.push(draw_end_sign(run.outcome, x + 0.8, y, CELL - 1.6));
         if let Some(hash) = run.prompt_hash.as_deref() {
             if prompt.is_some_and(|before| before != hash) {
                 parts.push(draw_line("mark", (x, y - 3.0), (x, y + CELL + 1.0)));

@@ -70,7 +70,7 @@ impl<'a> PushedPull<'a> {
     }
 
     async fn tally(&self) -> FindingTally {
-        self.record().await.detail.since.unwrap().findings
+        self.record().await.detail.increment.unwrap().findings
     }
 
     async fn stop(self) {
@@ -85,7 +85,7 @@ const ONE: &str = "def a():\n    breakpoint()\n";
 async fn each_push_tells_what_it_brought_and_a_finding_has_one_comment_for_ever() {
     let site = Site::new().await;
     let pushed = PushedPull::open(&site, ONE).await;
-    assert_eq!(pushed.record().await.detail.since, None, "there was nothing before");
+    assert_eq!(pushed.record().await.detail.increment, None, "there was nothing before");
     let first = pushed.opened.first.get(..10).unwrap().to_owned();
     // The first finding moves, and there is a second one.
     let two = format!("import os\n\n\n{ONE}\n\ndef b():\n    pdb.set_trace()\n");
@@ -161,7 +161,7 @@ async fn what_came_is_counted_since_the_commit_that_is_named_even_if_nobody_was_
     pushed.service.come_to("parked", &site.clock, is_parked).await;
     site.forge.clear_faults();
     pushed.push(CommitBuilder::new("Three").write("b.py", "breakpoint()\n")).await;
-    let since = pushed.record().await.detail.since.unwrap();
+    let since = pushed.record().await.detail.increment.unwrap();
     assert_eq!(
         (since.since.as_str(), since.findings),
         (second.as_str(), FindingTally { new: 1, still: 2, ..FindingTally::default() })
@@ -182,7 +182,7 @@ async fn after_a_rebase_the_commits_and_lines_that_are_new_are_told() {
     // The same two commits are on the new base, the second one changed.
     site.repo.force_push("change", &base, CommitBuilder::new("One").write("a.py", ONE)).await.unwrap();
     let head = pushed.push(CommitBuilder::new("More").write("more.py", "x = 1\ny = 2\nz = 3\nw = 4\n")).await;
-    let since = pushed.record().await.detail.since.unwrap();
+    let since = pushed.record().await.detail.increment.unwrap();
     assert_eq!(since.since.as_str(), before);
     let Some(BranchHistory::Rewritten { new, changed, same, gone }) = since.history else {
         panic!("{:?}", since.history)

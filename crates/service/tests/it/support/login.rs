@@ -46,11 +46,11 @@ impl Login {
             git_url: git.parse().unwrap(),
             token: SecretString::new(self.token),
             email: is_cloud.then(|| EMAIL.to_owned()),
-            account: None,
+            account_uuid: None,
             workspaces: Vec::new(),
-            accounts: Vec::new(),
-            markers: self.markers.clone().written_as(MarkerForm::LinkReference),
-            settle: self.settle,
+            previous_accounts: Vec::new(),
+            marker_keys: self.markers.clone().written_as(MarkerForm::LinkReference),
+            settle_delay: self.settle,
         }
     }
 }

@@ -406,8 +406,8 @@ impl ForgeWrite for FaultyPull {
         self.script.call("find_effect", no_forge, self.inner.find_effect(effect)).await
     }
 
-    fn settle_time(&self) -> TimeSpan {
-        self.inner.inner.settle_time()
+    fn visibility_delay(&self) -> TimeSpan {
+        self.inner.inner.visibility_delay()
     }
 }
 

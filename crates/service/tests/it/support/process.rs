@@ -46,5 +46,5 @@ pub(crate) async fn settle(
 
 /// Returns true if the state waits for nothing.
 fn rests(state: &SlotState) -> bool {
-    matches!(state, SlotState::Held { why: HoldReason::Parked | HoldReason::Cancelled })
+    matches!(state, SlotState::Held { reason: HoldReason::Parked | HoldReason::Cancelled })
 }

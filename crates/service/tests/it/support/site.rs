@@ -17,8 +17,8 @@ use truing_core::port::{Clock, RecordStore, SlotStore as _};
 use truing_core::run::RunStage;
 use truing_core::slot::{Slot, SlotCommand, SlotLimits, SlotState};
 use truing_fakes::forge::{
-    DeliveryHook, FakeApp, FakeDelivery, FakeForgeOptions, FakeRepo, ForgeFlavour, NewPull, PullView,
-    UnreliableNetwork,
+    FakeApp, FakeDelivery, FakeForgeOptions, FakeRepo, ForgeFlavour, NewPull, PullView, UnreliableNetwork,
+    WebhookTarget,
 };
 use truing_fakes::repo::CommitBuilder;
 use truing_forge::AnyForgeServer;
@@ -310,7 +310,7 @@ impl Site {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let hook = format!("{url}/webhooks/{FORGE}");
-        self.forge.set_hook(DeliveryHook { url: hook, secret: SECRET.into(), automatic: false });
+        self.forge.set_hook(WebhookTarget { url: hook, secret: SECRET.into(), automatic: false });
         let (stop, stopped) = oneshot::channel();
         let task =
             tokio::spawn(service.run(listener, async move { drop(stopped.await) }, std::future::pending()));

@@ -34,14 +34,14 @@ impl Published {
             ForgeFlavour::DataCenter => DATA_CENTER.as_ref(),
         };
         let Some(contract) = contract else { return Vec::new() };
-        let found = contract.check(&truing_contract::WireExchange { method, target, request, answer });
+        let found = contract.check(&truing_contract::WireExchange { method, target, request_body: request, response: answer });
         // Atlassian describes few of its refusals: for those only a JSON response is checked.
         let is_refused =
             self.flavour != ForgeFlavour::GitHub && answer.is_some_and(|(status, _)| status >= 300);
         let is_json = answer.and_then(|(_, json)| json).is_some();
         let counts = |part: ExchangePart| match part {
             ExchangePart::Request | ExchangePart::Status(_) => !is_refused,
-            ExchangePart::Answer(_) => !is_refused || is_json,
+            ExchangePart::ResponseBody(_) => !is_refused || is_json,
         };
         let found = found.into_iter().filter(|violation| counts(violation.part));
         found.map(|violation| format!("{UNLIKE}{violation}")).collect()

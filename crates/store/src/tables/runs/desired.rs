@@ -87,13 +87,13 @@ fn upsert_rows(
                       comment = coalesce(desired.comment, excluded.comment)";
     let upsert = connection.sql(upsert);
     for (position, row) in desired.iter().enumerate() {
-        let id = (key.as_str(), producer.as_str(), row.item.as_str());
+        let id = (key.as_str(), producer.as_str(), row.subject.as_str());
         let stored: Option<(String, Option<String>)> =
             find.first(id, |row| Ok((row.get(0)?, row.get(1)?)))?;
         // A place that the forge has refused is not tried again; another place is.
         let lowered = match stored {
             Some((body, Some(lowered))) => {
-                let before: DesiredComment = from_json(&body, || row_name(key, row.item.as_str()))?;
+                let before: DesiredComment = from_json(&body, || row_name(key, row.subject.as_str()))?;
                 let same = before.place.map(|(_, place)| place)
                     == row.place.as_ref().map(|(_, place)| place.clone());
                 same.then_some(lowered)
@@ -124,7 +124,7 @@ fn delete_obsolete_rows(
     let begun = connection.sql(begun);
     let delete = "DELETE FROM desired WHERE key = ?1 AND producer = ?2 AND item = ?3";
     let delete = connection.sql(delete);
-    for item in known.iter().filter(|item| !desired.iter().any(|row| row.item == **item)) {
+    for item in known.iter().filter(|item| !desired.iter().any(|row| row.subject == **item)) {
         if !begun.exists((key.as_str(), producer.as_str(), item.topic().as_str()))? {
             delete.execute((key.as_str(), producer.as_str(), item.as_str()))?;
         }

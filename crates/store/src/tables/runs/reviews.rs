@@ -13,7 +13,7 @@ use truing_core::run::{RunStage, StepCost};
 use super::super::dismissals;
 use super::super::slots::{next_token, raise_counter};
 use super::ends::RunEndColumns;
-use super::last::{last_reviews, newest_revision_at_stages};
+use super::review_progress::{newest_revision_at_stages, review_progress};
 use super::row::{fenced_fault, parse_sha, parse_stage};
 use crate::fault::{StoreFault, from_json, to_json};
 
@@ -373,7 +373,7 @@ fn assign_computed_review(
         connection.sql(sql).execute(of)?;
         // An unreadable record contains no cost.
         if let Some(computed) = computed.and_then(|json| serde_json::from_str::<ReviewRecord>(&json).ok()) {
-            let computed = computed.without_cost();
+            let computed = computed.without_model_review();
             let sql = "UPDATE run SET record = ?3 WHERE loop = 'review' AND key = ?1 AND id = ?2";
             connection.sql(sql).execute((key.as_str(), record.run.as_str(), to_json(&computed)?))?;
         }
@@ -454,7 +454,7 @@ pub(super) fn skip_newest_revision(
     reason: &str,
     now: UnixMillis,
 ) -> Result<(), StoreFault> {
-    let ReviewProgress { last_attempted, last_settled, .. } = last_reviews(connection, &run.key)?;
+    let ReviewProgress { last_attempted, last_settled, .. } = review_progress(connection, &run.key)?;
     let is_open = |last_attempted: &PullRevision| {
         !last_attempted.head.is_null() && last_settled.as_ref() != Some(last_attempted)
     };

@@ -37,7 +37,7 @@ pub(super) async fn fill(store: &Store) {
     let leased = before.step(SlotCommand::Lease, &limits, before.wake_time().unwrap()).unwrap().slot;
     store.grant_leases(&[(before.version, leased)]).await.unwrap()[0].unwrap();
     let before = store.load_slots(&[pull_request_id(8).key()]).await.unwrap().remove(0);
-    let parked = Slot { state: SlotState::Held { why: HoldReason::Parked }, ..before.clone() };
+    let parked = Slot { state: SlotState::Held { reason: HoldReason::Parked }, ..before.clone() };
     store.commit_slots(&[(before.version, parked)]).await.unwrap()[0].unwrap();
 
     let token = store.fresh_token().await.unwrap();

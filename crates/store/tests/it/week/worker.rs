@@ -84,8 +84,8 @@ pub(super) async fn check_head(
     }
     let slot = store.load_slots(std::slice::from_ref(&work.run.key)).await.unwrap().remove(0);
     match slot.storm {
-        Some(storm) if begun.computed.is_none() && !slot.may_compute(now) => {
-            end_lease(store, work, StepOutcome::DueAt(storm.ends, WaitReason::Storm), limits).await
+        Some(storm) if begun.computed.is_none() && !slot.may_compute_review(now) => {
+            end_lease(store, work, StepOutcome::DueAt(storm.end, WaitReason::Storm), limits).await
         }
         Some(_) | None => WorkerStepResult::Looked(pull.head),
     }
@@ -127,7 +127,7 @@ pub(super) async fn publish(store: &Store, work: &Work, down: bool, limits: &Slo
     let run = &work.run;
     let (rows, _) = store.desired_state(&run.key, CommentProducer::Review).await.unwrap();
     let missing: Vec<_> =
-        rows.iter().filter(|row| row.comment.is_none()).map(|row| row.item.clone()).collect();
+        rows.iter().filter(|row| row.comment.is_none()).map(|row| row.subject.clone()).collect();
     let now = store.now().await.unwrap();
     if !missing.is_empty() {
         let writer =
@@ -195,5 +195,5 @@ fn desired(at: usize, head: u64) -> Vec<DesiredComment> {
     });
     let told =
         format!("Reviewed commit {head}. {}", "A line of the summary, as long as they are. ".repeat(20));
-    rows.chain([DesiredComment { item: item("summary"), ..summary(&told) }]).collect()
+    rows.chain([DesiredComment { subject: item("summary"), ..summary(&told) }]).collect()
 }

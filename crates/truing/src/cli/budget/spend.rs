@@ -13,7 +13,7 @@ use truing_store::{KeySpend, Store};
 
 use super::super::columns::fold_line;
 use super::super::error::CliError;
-use super::super::since::PeriodStart;
+use super::super::period_start::PeriodStart;
 use super::super::target::{existing_store, store_error};
 use super::super::{CommandContext, runtime};
 

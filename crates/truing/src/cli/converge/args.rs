@@ -25,7 +25,7 @@ pub struct ConvergeArgs {
     #[arg(value_name = "TARGET")]
     pub(super) targets: Vec<String>,
     #[command(flatten)]
-    pub(super) way: ConvergeRunArgs,
+    pub(super) run_args: ConvergeRunArgs,
     /// Lead the run of this name, join the run that leads it, or decide by what there is
     #[arg(long, value_enum, value_name = "HOW")]
     pub(super) lifecycle: Option<team::LifecycleFlag>,
@@ -99,12 +99,12 @@ pub(in crate::cli) const UNCOMMITTED: &str =
     "Uncommitted changes detected. Stash, commit, or revert them first.";
 
 /// Returns the error for a run that is refused before it begins.
-pub(super) fn refusal_error(code: ConvergeExitCode, line: &str) -> CliError {
+pub(super) fn refusal_error(code: ConvergeExitCode, message: &str) -> CliError {
     let exit = match code.exit_code() {
         2 => CommandExit::Usage,
         _ => CommandExit::Refused,
     };
-    CliError::new(exit, code.as_str(), line)
+    CliError::new(exit, code.as_str(), message)
 }
 
 /// Returns the exit code of a run.

@@ -103,7 +103,7 @@ impl AuditArgs {
 async fn audit_target(workspace: &ConvergeTarget, turn: &TargetRun<'_>) -> Result<ConvergeRecord, CliError> {
     let context = turn.context;
     let way = ConvergeRunArgs { max_audits: Some(1), ..ConvergeRunArgs::default() };
-    let once = ConvergeArgs { way, is_audit: true, ..ConvergeArgs::default() };
+    let once = ConvergeArgs { run_args: way, is_audit: true, ..ConvergeArgs::default() };
     match workspace {
         ConvergeTarget::Pull(target) => {
             let progress = context.output.progress("auditing", None);
@@ -123,23 +123,23 @@ async fn audit_target(workspace: &ConvergeTarget, turn: &TargetRun<'_>) -> Resul
 
 fn print_audit(
     record: &ConvergeRecord,
-    least: Severity,
+    min_severity: Severity,
     context: &CommandContext,
 ) -> Result<CommandExit, CliError> {
     let failure = audit_failure(record);
-    let mut object = audit_json(record, least);
+    let mut object = audit_json(record, min_severity);
     if let (Some(failure), Some(object)) = (&failure, object.as_object_mut())
         && let Value::Object(error) = json!(context.output.with_config_hints(failure).to_json())
     {
         object.extend(error);
     }
-    context.output.print_answer(&object, || render_text(record, least))?;
+    context.output.print_answer(&object, || render_text(record, min_severity))?;
     if let Some(failure) = &failure {
         context.output.print_error_text(failure);
     }
     Ok(match &failure {
         Some(failure) => failure.exit,
-        None if findings_at_least(record, least).next().is_some() => CommandExit::NegativeAnswer,
+        None if findings_at_least(record, min_severity).next().is_some() => CommandExit::NegativeAnswer,
         None => CommandExit::Done,
     })
 }
@@ -188,8 +188,8 @@ fn audit_failure(record: &ConvergeRecord) -> Option<CliError> {
 }
 
 /// Returns the findings of this severity and above.
-fn findings_at_least(record: &ConvergeRecord, least: Severity) -> impl Iterator<Item = &Finding> {
-    record.detail.state.found.iter().filter(move |finding| finding.raw.severity <= least)
+fn findings_at_least(record: &ConvergeRecord, min_severity: Severity) -> impl Iterator<Item = &Finding> {
+    record.detail.state.found.iter().filter(move |finding| finding.raw.severity <= min_severity)
 }
 
 /// Returns the audit as a JSON object.

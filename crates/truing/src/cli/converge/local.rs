@@ -81,7 +81,7 @@ impl PreparedRun {
             config = config.with_repository(&own)?;
             turn.print_note(format_args!("also configured by {}, as it is in the working tree", own.name));
         }
-        let config = args.way.apply_to(config)?;
+        let config = args.run_args.apply_to(config)?;
         let folder = wiring::ensure_machine_folder(&config)?;
         let checkout = BranchCheckout::open(repository, &git, &folder).await?;
         let store = wiring::open_store(&config, &context.environment).await?;
@@ -167,7 +167,7 @@ impl PreparedRun {
     /// Audits the commit that is checked out, once. Findings and branches of earlier runs are not used.
     pub(super) async fn audit_once(&mut self, turn: &TargetRun<'_>) -> Result<ConvergeRecord, CliError> {
         let Self { checkout, inspection_tools, config, store, record, .. } = &*self;
-        let tree = checkout.mirror.commit_tree(&checkout.head).await.map_err(wiring::git_error)?;
+        let tree = checkout.mirror.tree_id(&checkout.head).await.map_err(wiring::git_error)?;
         let state = ConvergeRun::new_audit(config.converge.limits.clone(), (checkout.head.clone(), tree));
         let mut record = checkout.new_record(record.key.clone(), state, &inspection_tools.name);
         record.detail.state.apply_dismissals(store.dismissals(&record.key).await.map_err(store_error)?);
@@ -453,7 +453,7 @@ impl BranchCheckout {
                 )
             },
         );
-        let tree = self.mirror.commit_tree(&self.head).await.map_err(wiring::git_error)?;
+        let tree = self.mirror.tree_id(&self.head).await.map_err(wiring::git_error)?;
         let clean =
             last.as_ref().and_then(|last| last.cleared_head(&self.base, inspection_digest, &dismissals));
         let state = ConvergeRun::new(config.converge.limits.clone(), self.head.clone(), tree, clean);

@@ -59,7 +59,7 @@ impl WatchArgs {
             }
         };
         let config = self.way.apply_to(context.config(&[])?)?;
-        let way = ConvergeArgs { way: self.way.clone(), ..ConvergeArgs::default() };
+        let way = ConvergeArgs { run_args: self.way.clone(), ..ConvergeArgs::default() };
         let ended = turn::run_all(&way, &asked, true, context).await?;
         let summary = WatchSummary { found, ended, max_audits: config.converge.limits.max_audits };
         context.output.print_answer(&summary.json(), || summary.text())?;
@@ -130,7 +130,7 @@ async fn discover_owner(
         }
         found.repositories += 1;
         let mut open = CachedListing::default();
-        if let Err(error) = client.open_pulls(&seen.name, &mut open, &mut { u64::MAX }).await {
+        if let Err(error) = client.refresh_open_pulls(&seen.name, &mut open, &mut { u64::MAX }).await {
             asked.push(RequestedTarget {
                 name: Some(seen.name.clone()),
                 workspace: Err(wiring::forge_error(error)),

@@ -16,15 +16,15 @@ use truing_loops::machine::{SystemClock, new_run_id};
 use truing_loops::run_gate::SwitchReader;
 use truing_loops::text::format_instant;
 use truing_service::by_hand::LeaseError;
-use truing_service::converges::{ConvergeRunContext, ConvergeSetup};
-use truing_service::no_run::RunFailure;
+use truing_service::converge_runs::{ConvergeRunContext, ConvergeSetup};
+use truing_service::run_failure::RunFailure;
 use truing_store::Store;
 
 use super::local::record_failed_start;
 use super::turn::TargetRun;
 use super::{ConvergeArgs, refusal_error};
 use crate::cli::error::CliError;
-use crate::cli::no_run::{RunConflict, missing_run_error};
+use crate::cli::run_failure::{RunConflict, run_failure_error};
 use crate::cli::review::PullTarget;
 use crate::cli::target::{acquire_command_lock, actor_name, check_kill_switches, store_error};
 use crate::wiring;
@@ -88,7 +88,7 @@ impl<'a> PullRunContext<'a> {
         turn: &TargetRun<'_>,
         target: &'a PullTarget,
     ) -> Result<Self, CliError> {
-        let config = args.way.apply_to(target.config.clone())?;
+        let config = args.run_args.apply_to(target.config.clone())?;
         let folder = wiring::ensure_machine_folder(&config)?;
         let store = wiring::open_store(&config, &turn.context.environment).await?;
         check_kill_switches(&store, &RepositoryRef::from_name(&target.repo)).await?;
@@ -144,7 +144,7 @@ impl<'a> PullRunContext<'a> {
             forge: (&self.target.forge, &self.client),
             git: &self.git,
             mirrors: &self.mirrors,
-            converging: &self.converging,
+            setup: &self.converging,
             limits: &self.limits,
             switches: &self.switches,
         }
@@ -152,7 +152,7 @@ impl<'a> PullRunContext<'a> {
 }
 
 fn run_error(name: &str, error: RunFailure) -> CliError {
-    missing_run_error(name, error, |elsewhere| match elsewhere {
+    run_failure_error(name, error, |elsewhere| match elsewhere {
         RunConflict::Leased(until) => {
             let message = format!(
                 "already running: {name} (lease until {}, renewed while it runs)",

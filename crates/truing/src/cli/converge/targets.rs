@@ -181,5 +181,5 @@ async fn open_pulls(
 ) -> Result<Vec<OpenPull>, CliError> {
     let folder = wiring::ensure_machine_folder(config)?;
     let client = wiring::forge_client(config, forge, &context.environment, &folder)?;
-    client.open_pulls_of(repo, branch).await.map_err(wiring::forge_error)
+    client.open_pulls_from_branch(repo, branch).await.map_err(wiring::forge_error)
 }

@@ -7,7 +7,7 @@ use futures_util::stream::FuturesOrdered;
 use tokio::sync::{Semaphore, watch};
 use truing_core::converge::record::ConvergeRecord;
 use truing_git::Mirror;
-use truing_service::converges::ProgressMessage;
+use truing_service::converge_runs::ProgressMessage;
 
 use super::outcome::TargetOutcome;
 use super::targets::{ConvergeTarget, RequestedTarget};
@@ -102,7 +102,7 @@ pub(super) async fn run_all(
 ) -> Result<Vec<TargetOutcome>, CliError> {
     let mut signals = runtime::StopSignals::new()?;
     let (stop_sender, stop_receiver) = watch::channel(false);
-    let room = Semaphore::new(if args.way.serial { 1 } else { MAX_AT_ONCE });
+    let room = Semaphore::new(if args.run_args.serial { 1 } else { MAX_AT_ONCE });
     let bar = context.output.start_steps();
     let (room, stop_receiver, bar) = (&room, &stop_receiver, &bar);
     let runs = targets.iter().map(|target| async move {

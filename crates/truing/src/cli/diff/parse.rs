@@ -102,10 +102,10 @@ fn open_diff(file: Option<&Path>, folder: &Path) -> Result<DiffStream, CliError>
 /// `max_bytes` bytes.
 pub(in crate::cli) fn read_input(
     file: Option<&Path>,
-    folder: &Path,
+    working_directory: &Path,
     max_bytes: u64,
 ) -> Result<(String, Vec<u8>), CliError> {
-    let DiffStream { name, source, size } = open_diff(file, folder)?;
+    let DiffStream { name, source, size } = open_diff(file, working_directory)?;
     let bytes = read_bounded(&name, source, size, max_bytes)?;
     Ok((name, bytes))
 }

@@ -32,16 +32,16 @@ struct AnchorRequest {
 struct AnchorJson {
     id: Value,
     #[serde(flatten)]
-    anchored: CommentAnchor,
+    anchor: CommentAnchor,
 }
 
 pub(super) fn run_anchor(
     base: &str,
     head: &str,
-    path: &Path,
+    repository: &Path,
     context: &CommandContext,
 ) -> Result<CommandExit, CliError> {
-    let compared = runtime::start()?.block_on(ComparedCommits::open(base, head, path, context))?;
+    let compared = runtime::start()?.block_on(ComparedCommits::open(base, head, repository, context))?;
     let parsed = truing_diff::parse(&compared.diff);
     if let Some(error) = &parsed.error {
         return Err(malformed_diff_error("the answer of `git diff`", error));
@@ -50,9 +50,9 @@ pub(super) fn run_anchor(
     let has_lines = |position: &AnchorRequest| check_lines(position.start_line, position.end_line);
     let positions = POSITIONS.read(has_lines, &mut error);
     context.output.print_json_lines(positions.map(
-        |AnchorRequest { id, path, side, start_line, end_line }| AnchorJson {
+        |AnchorRequest { id, path: repository, side, start_line, end_line }| AnchorJson {
             id,
-            anchored: truing_diff::find_anchor(&parsed.files, &path, side, start_line, end_line),
+            anchor: truing_diff::find_anchor(&parsed.files, &repository, side, start_line, end_line),
         },
     ))?;
     error.map_or(Ok(CommandExit::Done), Err)

@@ -127,7 +127,7 @@ impl CommitFiles {
         let wanted: Vec<RepoPath> = paths.iter().cloned().collect();
         let exported =
             repository.export(commit, folder.path(), Some(&wanted)).await.map_err(wiring::git_error)?;
-        let left_out: BTreeSet<RepoPath> = exported.left_out.into_iter().map(|file| file.path).collect();
+        let left_out: BTreeSet<RepoPath> = exported.omitted.into_iter().map(|file| file.path).collect();
         let mut files = Vec::with_capacity(paths.len());
         for path in paths {
             if left_out.contains(&path) {

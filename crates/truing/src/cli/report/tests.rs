@@ -50,13 +50,13 @@ fn served_totals(ended: Vec<RunEndCount>) -> ReviewTotals {
     ];
     let names = BTreeMap::from([("pr/github/1/".to_owned(), "acme/shop".to_owned())]);
     let findings = FindingReport::from_rows(&rows, &names, &[1_000, 42_000, 180_000]);
-    ReviewTotals { is_local: false, ended, unrecorded: MicroUsd(0), findings }
+    ReviewTotals { is_local: false, end_counts: ended, unrecorded_cost: MicroUsd(0), findings }
 }
 
 #[test]
 fn the_screen_tells_totals_reasons_and_days_in_eighty_columns() {
     let text =
-        screen::render_reviews(&served_totals(week_of_rows()), UnixMillis(NOW - 7 * DAY), UnixMillis(NOW));
+        review_text::render_reviews(&served_totals(week_of_rows()), UnixMillis(NOW - 7 * DAY), UnixMillis(NOW));
     insta::assert_snapshot!(text, @r"
     1250 reviews ended from 2026-09-14T14:13:20Z to 2026-09-21T14:13:20Z
 
@@ -99,7 +99,7 @@ fn the_screen_tells_totals_reasons_and_days_in_eighty_columns() {
     2026-09-21       45        44         1         -         -         -   500 ms
     ");
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
-    insta::assert_snapshot!(screen::render_reviews(&served_totals(Vec::new()), UnixMillis(NOW - DAY), UnixMillis(NOW)), @r"0 reviews ended from 2026-09-20T14:13:20Z to 2026-09-21T14:13:20Z");
+    insta::assert_snapshot!(review_text::render_reviews(&served_totals(Vec::new()), UnixMillis(NOW - DAY), UnixMillis(NOW)), @r"0 reviews ended from 2026-09-20T14:13:20Z to 2026-09-21T14:13:20Z");
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn much_is_cut_and_says_so() {
             )
         })
         .collect();
-    let text = screen::render_reviews(&served_totals(ended), UnixMillis(NOW - 40 * DAY), UnixMillis(NOW));
+    let text = review_text::render_reviews(&served_totals(ended), UnixMillis(NOW - 40 * DAY), UnixMillis(NOW));
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     assert!(text.contains("and 32 other reasons: `--format json` has all"), "{text}");
     assert!(text.contains("and 9 days since 2026-08-13"), "{text}");

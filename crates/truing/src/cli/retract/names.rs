@@ -64,7 +64,7 @@ impl RetractArgs {
         let recent = CommentNames::load_since(since, store).await?;
         let packs = wiring::load_packs(&config.rules).map_err(wiring::reader_error)?;
         let listed = packs.list_rules().map_err(|error| wiring::reader_error(error.into()))?;
-        ever.rules.extend(listed.iter().map(|rule| rule.rule.to_owned()));
+        ever.rules.extend(listed.iter().map(|rule| rule.name.to_owned()));
         for (glob, known, recent, one, many) in [
             (&self.rule, &ever.rules, &recent.rules, "rule", "rules"),
             (&self.repo, &ever.repos, &recent.repos, "repository", "repositories"),

@@ -16,7 +16,7 @@ impl From<AgentError> for CliError {
             AgentError::Ledger(_) => Self::failure("store", text)
                 .hint("check that the database's folder is writable, or set store.url to another file"),
             AgentError::Halted(reason) => Self::refusal("killswitch_engaged", text).hint(reason.hint()),
-            AgentError::Drift(what) => {
+            AgentError::RecordingMismatch(what) => {
                 let (what, difference) = what.split_once('\n').unwrap_or((&what, ""));
                 Self::failure("drift", format!("the recording has no answer to this review: {what}"))
                     .with_excerpt(difference)

@@ -156,19 +156,19 @@ pub(super) fn render_json(
         coverage: &record.detail.coverage,
         cost_micro_usd: record.cost(),
         turns: record.turns(),
-        suppressions: &record.detail.suppressions,
-        idle_ignores: &record.detail.idle_ignores,
+        suppressions: &record.detail.unused_suppressions,
+        idle_ignores: &record.detail.unused_ignore_patterns,
         tools: &record.detail.tools,
-        memory: record.detail.modelled.as_ref().and_then(|modelled| modelled.memory.as_ref()),
+        memory: record.detail.model_review.as_ref().and_then(|modelled| modelled.memory.as_ref()),
         specialists: record
             .detail
-            .modelled
+            .model_review
             .as_ref()
             .map(|did| did.specialists.as_slice())
             .filter(|all| !all.is_empty()),
         denials: record
             .detail
-            .modelled
+            .model_review
             .as_ref()
             .map(|did| &did.denials)
             .filter(|denials| !denials.is_empty()),

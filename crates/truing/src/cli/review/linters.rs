@@ -64,7 +64,7 @@ impl ReviewCommand {
         let running = wiring::tools::local_runner(config, &self.environment);
         let reviewed = &review.record.detail.coverage.reviewed;
         // This is only a hint, so errors are ignored.
-        let tools = running.available_tools(repository.root(), reviewed, &config.tools, reader).await;
+        let tools = running.available_tools(repository.root(), reviewed, &config.linters, reader).await;
         let (missing, could): (Vec<_>, Vec<_>) =
             tools.unwrap_or_default().into_iter().partition(|tool| tool.missing_reason.is_some());
         if !could.is_empty() {

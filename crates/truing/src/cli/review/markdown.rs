@@ -50,9 +50,9 @@ pub(super) fn from_review<'a>(
     let record = &review.record;
     let (coverage, reason) = (&record.detail.coverage, record.detail.outcome.reason.clone());
     let (headline, reason) = match record.detail.outcome.kind {
-        ReviewOutcomeKind::Reviewed => (render_counts(&record.detail.open), reason),
+        ReviewOutcomeKind::Reviewed => (render_counts(&record.detail.open_finding_counts), reason),
         ReviewOutcomeKind::Partial => {
-            (format!("{}, review incomplete", render_counts(&record.detail.open)), reason)
+            (format!("{}, review incomplete", render_counts(&record.detail.open_finding_counts)), reason)
         }
         ReviewOutcomeKind::Skipped => (reason.unwrap_or_else(|| "nothing to review".to_owned()), None),
         ReviewOutcomeKind::Deferred => ("review deferred".to_owned(), reason),

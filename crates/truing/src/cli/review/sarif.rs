@@ -122,7 +122,7 @@ pub(super) fn from_review<'a>(
 /// Returns the log on one line.
 pub(in crate::cli) fn render_sarif(run: &SarifReport<'_>) -> Result<String, CliError> {
     let rules = run.rules.get(..MAX_RULES).unwrap_or(run.rules);
-    let index: HashMap<&str, usize> = rules.iter().enumerate().map(|(at, rule)| (rule.rule, at)).collect();
+    let index: HashMap<&str, usize> = rules.iter().enumerate().map(|(at, rule)| (rule.name, at)).collect();
     let findings = truncate_findings(run.findings);
     let mut sarif_run = json!({
         "tool": { "driver": {
@@ -196,7 +196,7 @@ fn rule_json(rule: &ListedRule<'_>) -> Value {
         | DefectCategory::J => properties["problem.severity"] = json!(sarif_level(rule.severity)),
     }
     json!({
-        "id": rule.rule,
+        "id": rule.name,
         "shortDescription": { "text": shorten_text(rule.title) },
         "fullDescription": { "text": shorten_text(body) },
         "help": { "text": body, "markdown": body },
@@ -457,7 +457,16 @@ mod tests {
 
     fn sample_rule<'a>(category: DefectCategory, severity: Severity, body: &'a str) -> ListedRule<'a> {
         let (rule, title) = ("core/x", "Swallowed error");
-        ListedRule { rule, kind: "text", severity, category, languages: vec![], enabled: true, title, body }
+        ListedRule {
+            name: rule,
+            kind: "text",
+            severity,
+            category,
+            languages: vec![],
+            enabled: true,
+            title,
+            body,
+        }
     }
 
     fn render_log(

@@ -64,7 +64,12 @@ pub(super) fn render_report(
         review.findings.open.iter().map(|finding| render_finding(finding) + "\n\n").collect();
     let record = &review.record;
     let seconds = record.ended.0.saturating_sub(record.started.0) as f64 / 1000.0;
-    text += &render_headline(&record.detail.outcome, &record.detail.open, &record.detail.coverage, seconds);
+    text += &render_headline(
+        &record.detail.outcome,
+        &record.detail.open_finding_counts,
+        &record.detail.coverage,
+        seconds,
+    );
     text += &render_fixed(&review.findings.fixed).iter().map(|line| fill_paragraph(line)).collect::<String>();
     text += &render_suppressed(&review.findings.suppressed)
         .map_or_else(String::new, |line| fill_paragraph(&line));

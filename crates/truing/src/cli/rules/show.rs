@@ -39,7 +39,8 @@ pub(super) fn run(name: &str, source: bool, context: &CommandContext) -> Result<
         Some(path) => (path.to_string(), false),
         None => (rule.file.to_owned(), true),
     };
-    let RuleSource { listed, text, valid, invalid, .. } = &rule;
+    let RuleSource { rule: listed, text, valid_example_count: valid, invalid_example_count: invalid, .. } =
+        &rule;
     let answer = RulesShowJson { listed, file: &file, built_in, valid: *valid, invalid: *invalid, text };
     context
         .output
@@ -54,13 +55,14 @@ pub(super) fn rule_line(rule: &ListedRule<'_>) -> String {
         languages => format!(" ({})", languages.join(", ")),
     };
     let off = if rule.enabled { "" } else { " [off]" };
-    let (name, severity, category) = (rule.rule, rule.severity.as_str(), rule.category);
+    let (name, severity, category) = (rule.name, rule.severity.as_str(), rule.category);
     format!("{name}  {severity} {category:?}  {}{languages}{off}\n  {}\n", rule.kind, rule.title)
 }
 
 /// Explains a rule: its effect, the reason, bad and good code, the fix, the suppression, and the source.
 fn explain_rule(rule: &RuleSource<'_>, answer: &RulesShowJson<'_>) -> String {
-    let RuleSource { listed, good, bad, fixed, has_fix, .. } = rule;
+    let RuleSource { rule: listed, valid_code: good, invalid_code: bad, fixed_code: fixed, has_fix, .. } =
+        rule;
     let wrapped = |line: &str| match line.strip_prefix("  ") {
         Some(title) => fold_line("  ", title),
         None => fold_line("", line),
@@ -79,7 +81,7 @@ fn explain_rule(rule: &RuleSource<'_>, answer: &RulesShowJson<'_>) -> String {
         part("Good", &indent_code(code));
     }
     part("Fix", &fold_line("  ", if *has_fix { FIX } else { "Manual: the rule proposes no fix." }));
-    let suppressed = format!("  truing: ignore[{}] the reason\n", listed.rule);
+    let suppressed = format!("  truing: ignore[{}] the reason\n", listed.name);
     part("Suppress, in a comment on that line or alone on the line before", &suppressed);
     let (valid, invalid) = (format_count(answer.valid, "example"), format_count(answer.invalid, "example"));
     let from = if answer.built_in { " (built in)" } else { "" };
@@ -112,12 +114,12 @@ fn qualified_rule_name(name: &str, packs: &RulePacks) -> Result<String, CliError
         return Ok(name.to_owned());
     }
     let rules = packs.list_rules().map_err(|error| wiring::reader_error(error.into()))?;
-    let is_meant = |rule: &&ListedRule<'_>| rule_id(rule.rule) == name;
-    let meant: Vec<&str> = rules.iter().filter(is_meant).map(|rule| rule.rule).collect();
+    let is_meant = |rule: &&ListedRule<'_>| rule_id(rule.name) == name;
+    let meant: Vec<&str> = rules.iter().filter(is_meant).map(|rule| rule.name).collect();
     match meant.as_slice() {
         [one] => Ok((*one).to_owned()),
         [] => {
-            let ids: Vec<&str> = rules.iter().map(|rule| rule_id(rule.rule)).collect();
+            let ids: Vec<&str> = rules.iter().map(|rule| rule_id(rule.name)).collect();
             Err(unknown_rule_error(name, packs, &ids))
         }
         several => {
@@ -140,7 +142,7 @@ fn unknown_rule_error(name: &str, packs: &RulePacks, ids: &[&str]) -> CliError {
         return cli_error.hint(format!("`{name}` is a pack: `truing rules list` shows its rules"));
     }
     let listed = packs.list_rules().unwrap_or_default();
-    let known = listed.iter().map(|rule| rule.rule).chain(ids.iter().copied());
+    let known = listed.iter().map(|rule| rule.name).chain(ids.iter().copied());
     match wiring::nearest_name(name, known) {
         Some(near) => cli_error.hint(format!("did you mean `{near}`?")),
         None => cli_error.hint(

@@ -207,8 +207,11 @@ mod tests {
                 let wrong = [tested.failing, tested.untested].concat();
                 assert!(wrong.is_empty(), "{wrong:?}\n{text}");
                 let rule = packs.find_rule(&format!("house/{id}")).unwrap().unwrap();
-                assert_eq!((rule.valid, rule.invalid, rule.text), (2, 2, text.as_str()));
-                assert_eq!(rule.listed.languages, [language.name()]);
+                assert_eq!(
+                    (rule.valid_example_count, rule.invalid_example_count, rule.text),
+                    (2, 2, text.as_str())
+                );
+                assert_eq!(rule.rule.languages, [language.name()]);
             }
         }
     }

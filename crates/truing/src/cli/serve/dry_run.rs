@@ -28,7 +28,8 @@ const MOST_SHOWN: usize = 20;
 #[derive(Serialize)]
 struct DryRunJson {
     /// True if pull requests that were open before the first contact are left alone.
-    leaves_existing: bool,
+    #[serde(rename = "leaves_existing")]
+    leaves_existing_pulls: bool,
     store: DryRunStore,
     forges: Vec<DryRunForge>,
 }
@@ -36,26 +37,33 @@ struct DryRunJson {
 /// The store that a start would use.
 #[derive(Serialize)]
 struct DryRunStore {
-    place: String,
+    #[serde(rename = "place")]
+    location: String,
     /// Schema version; none if a start creates the store.
-    form: Option<i64>,
+    #[serde(rename = "form")]
+    schema_version: Option<i64>,
     /// Schema version that a start migrates to.
-    own_form: Option<i64>,
+    #[serde(rename = "own_form")]
+    target_schema_version: Option<i64>,
     /// Process id of the server that uses the same file now.
-    served_by: Option<u32>,
+    #[serde(rename = "served_by")]
+    serving_pid: Option<u32>,
     /// Descriptions of the kill switches that are on.
-    kill_switch: Vec<String>,
+    #[serde(rename = "kill_switch")]
+    engaged_kill_switches: Vec<String>,
 }
 
 /// A forge of the configuration.
 #[derive(Serialize)]
 struct DryRunForge {
     #[serde(flatten)]
-    found: ForgePreview,
+    preview: ForgePreview,
     /// Path of the server that the forge calls; none if this role accepts no webhooks.
-    webhooks: Option<String>,
+    #[serde(rename = "webhooks")]
+    webhook_path: Option<String>,
     /// True if `repositories` is set, and limits the repositories that the token can see.
-    is_limited: bool,
+    #[serde(rename = "is_limited")]
+    has_repository_list: bool,
 }
 
 /// Runs the preview. A signal ends it.
@@ -72,7 +80,7 @@ pub(super) async fn run(
         told = runtime::wait_for_stop_signal() => return told.map(|_| CommandExit::Interrupted),
     };
     context.output.print_answer(&found, || render_text(&found))?;
-    let lacks = found.forges.iter().any(|forge| forge.found.state != "up");
+    let lacks = found.forges.iter().any(|forge| forge.preview.state != "up");
     Ok(if lacks { CommandExit::NegativeAnswer } else { CommandExit::Done })
 }
 
@@ -89,10 +97,10 @@ async fn inspect_setup(
     // Files that a server creates beside its records are created in the folder of this run.
     let tried = open_file(&temp.path().join("tried.db"))?;
     let reader = wiring::child_reader(&config.rules, &config.sandbox)?;
-    let apart = isolate_config(config, temp.path())?;
+    let isolated_config = isolate_config(config, temp.path())?;
     let stores = (tried.clone(), tried);
     let shared = wiring::service::service_context(
-        &apart,
+        &isolated_config,
         environment,
         stores.0,
         stores.1,
@@ -102,7 +110,7 @@ async fn inspect_setup(
     .await?;
     drop(wiring::notice_sinks(&config.notify, environment, &shared.metrics)?);
     let forges = shared
-        .preview(records.as_ref().map(|store| store as &dyn RecordStore), config.server.sweep)
+        .preview(records.as_ref().map(|store| store as &dyn RecordStore), config.server.forge_poll_interval)
         .await
         .map_err(store_error)?;
     let kill_switch = match (&records, place.file_path()) {
@@ -114,18 +122,21 @@ async fn inspect_setup(
         _ => Vec::new(),
     };
     let found = |found: ForgePreview| DryRunForge {
-        webhooks: role.takes_webhooks().then(|| format!("/webhooks/{}", found.name)),
-        is_limited: config.forges.get(&found.name).is_some_and(|forge| !forge.repositories.is_empty()),
-        found,
+        webhook_path: role.takes_webhooks().then(|| format!("/webhooks/{}", found.name)),
+        has_repository_list: config
+            .forges
+            .get(&found.name)
+            .is_some_and(|forge| !forge.repositories.is_empty()),
+        preview: found,
     };
     Ok(DryRunJson {
-        leaves_existing: config.review.leaves_existing,
+        leaves_existing_pulls: config.review.leaves_existing,
         store: DryRunStore {
-            place: place.to_string(),
-            form: form.map(|form| form.database),
-            own_form: form.map(|form| form.program),
-            served_by: place.file_path().and_then(serving_process).and_then(|server| server.pid),
-            kill_switch,
+            location: place.to_string(),
+            schema_version: form.map(|form| form.database),
+            target_schema_version: form.map(|form| form.program),
+            serving_pid: place.file_path().and_then(serving_process).and_then(|server| server.pid),
+            engaged_kill_switches: kill_switch,
         },
         forges: forges.into_iter().map(found).collect(),
     })
@@ -159,13 +170,16 @@ fn isolate_config(config: &Config, temp: &Path) -> Result<Config, CliError> {
 fn render_text(answer: &DryRunJson) -> String {
     let mut text = String::new();
     for forge in &answer.forges {
-        text += &render_forge(forge, answer.leaves_existing);
+        text += &render_forge(forge, answer.leaves_existing_pulls);
     }
     text += &render_store(&answer.store);
     text + "nothing was written: this was a dry run\n"
 }
 
-fn render_forge(DryRunForge { found, webhooks, is_limited }: &DryRunForge, leaves: bool) -> String {
+fn render_forge(
+    DryRunForge { preview: found, webhook_path: webhooks, has_repository_list: is_limited }: &DryRunForge,
+    leaves: bool,
+) -> String {
     let name = &found.name;
     let label = format!("{name}: ");
     let mut text = match found.state {
@@ -232,11 +246,17 @@ fn render_pulls(pulls: PullCounts, leaves: bool) -> String {
 }
 
 fn render_store(store: &DryRunStore) -> String {
-    let DryRunStore { place, form, own_form, served_by, kill_switch } = store;
+    let DryRunStore {
+        location: place,
+        schema_version: form,
+        target_schema_version: own_form,
+        serving_pid: served_by,
+        engaged_kill_switches: kill_switch,
+    } = store;
     let form = form.zip(*own_form).map(|(database, program)| SchemaVersions { database, program });
     let mut text = match form {
         None => fold_line("store: ", &format!("{place}, which a start creates")),
-        Some(form) if form.is_changed() => {
+        Some(form) if form.is_outdated() => {
             let SchemaVersions { database, program } = form;
             fold_line(
                 "store: ",

@@ -1,9 +1,9 @@
 //! Errors for jobs that did not run, since their slot was taken or for another reason.
 
-use truing_service::no_run::RunFailure;
+use truing_service::run_failure::RunFailure;
 
 use crate::cli::error::CliError;
-use crate::cli::no_run::{RunConflict, missing_run_error};
+use crate::cli::run_failure::{RunConflict, run_failure_error};
 use truing_loops::text::format_instant;
 
 fn running_error(name: &str, work: &str) -> CliError {
@@ -13,7 +13,7 @@ fn running_error(name: &str, work: &str) -> CliError {
 
 /// Returns the error of a command that got no record of a job's run, or could not lease its slot.
 pub(in crate::cli) fn missing_job_run_error(name: &str, error: RunFailure) -> CliError {
-    missing_run_error(name, error, |elsewhere| match elsewhere {
+    run_failure_error(name, error, |elsewhere| match elsewhere {
         RunConflict::Leased(until) => {
             let until = format_instant(until);
             running_error(name, &format!("already running (lease until {until}, renewed while it runs)"))

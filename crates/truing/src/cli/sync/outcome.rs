@@ -90,7 +90,7 @@ pub(super) fn render_text(record: &SyncRecord, dry_run: bool) -> String {
         let _ = writeln!(text, "people are asked{already}: {question}");
     }
     for step in &record.steps {
-        let _ = write!(text, "  {:<8} {:>7} ms  {}", step.id.as_str(), step.ms, step.id.title());
+        let _ = write!(text, "  {:<8} {:>7} ms  {}", step.step.as_str(), step.duration_ms, step.step.title());
         if step.turns > 0 {
             let cost = format_dollars(step.cost_micro_usd.0);
             let _ = write!(text, " ({}, {cost})", format_count(step.turns, "turn"));

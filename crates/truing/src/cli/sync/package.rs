@@ -10,7 +10,7 @@ use truing_config::layer::SourceFile;
 use truing_config::sync::JobConfig;
 use truing_core::registry::PackageRegistry;
 use truing_core::version::RangeStyle;
-use truing_upstream::constraint::{self, ConstraintError, RequirementPlace};
+use truing_upstream::constraint::{self, RequirementError, RequirementPlace};
 
 use super::super::CommandContext;
 use super::super::error::CliError;
@@ -125,8 +125,8 @@ impl PackageSearch<'_> {
 
     /// Finds the job by its name, by its package, or in the project's files.
     pub(super) fn find_job(&self, config: &Config, context: &CommandContext) -> Result<PackageJob, CliError> {
-        let named = config.jobs.get_key_value(self.name);
-        let mut following = config.jobs.iter().filter(|(_, job)| job.package == self.name);
+        let named = config.sync_jobs.get_key_value(self.name);
+        let mut following = config.sync_jobs.iter().filter(|(_, job)| job.package == self.name);
         let found = match (named, following.next(), following.next()) {
             (Some(job), ..) | (None, Some(job), None) => Some(job),
             (None, Some((one, _)), Some((other, _))) => {
@@ -139,7 +139,7 @@ impl PackageSearch<'_> {
             return self.configured_job(name, job);
         }
         if is_in_other_file(self.name, context) {
-            return Err(unknown_job_error(self.name, &config.jobs, context));
+            return Err(unknown_job_error(self.name, &config.sync_jobs, context));
         }
         check_project_folder(self.project)?;
         let requirement = self.find_requirement(config, context)?;
@@ -167,8 +167,10 @@ impl PackageSearch<'_> {
         let folder = context.environment.directory().to_owned();
         let file = SourceFile { name: "the job of the package".to_owned(), folder, text: lines.clone() };
         let mut made = Config::resolve(&context.environment, Some(&file), &[])?;
-        let job =
-            made.jobs.remove(&name).ok_or_else(|| unknown_job_error(self.name, &config.jobs, context))?;
+        let job = made
+            .sync_jobs
+            .remove(&name)
+            .ok_or_else(|| unknown_job_error(self.name, &config.sync_jobs, context))?;
         Ok(PackageJob { name, config: job, lines: Some(lines) })
     }
 
@@ -309,25 +311,25 @@ impl PackageSearch<'_> {
         let place = usual.place(&path, self.name);
         match constraint::read_range(&place) {
             // The range is validated when releases are compared with it.
-            Ok(_) | Err(ConstraintError::Range { .. }) => Ok(vec![usual]),
-            Err(ConstraintError::Count { count: 0, .. }) if key_path.is_empty() => Ok(Vec::new()),
-            Err(ConstraintError::Count { count: 0, .. }) => {
-                let others = constraint::other_places(&place);
+            Ok(_) | Err(RequirementError::Range { .. }) => Ok(vec![usual]),
+            Err(RequirementError::NotExactlyOne { count: 0, .. }) if key_path.is_empty() => Ok(Vec::new()),
+            Err(RequirementError::NotExactlyOne { count: 0, .. }) => {
+                let others = constraint::other_requirement_keys(&place);
                 Ok(others
                     .into_iter()
                     .map(|key_path| PackageRequirement { key_path, ..usual.clone() })
                     .collect())
             }
-            Err(ConstraintError::Count { .. }) => Ok(vec![usual]),
+            Err(RequirementError::NotExactlyOne { .. }) => Ok(vec![usual]),
             // The version of this crate is inherited from the workspace.
-            Err(ConstraintError::Form { .. }) if constraint::inherits_workspace_version(&place) => {
-                let others = constraint::other_places(&place);
+            Err(RequirementError::Malformed { .. }) if constraint::inherits_workspace_version(&place) => {
+                let others = constraint::other_requirement_keys(&place);
                 Ok(others
                     .into_iter()
                     .map(|key_path| PackageRequirement { key_path, ..usual.clone() })
                     .collect())
             }
-            Err(error @ (ConstraintError::Unreadable { .. } | ConstraintError::Form { .. })) => {
+            Err(error @ (RequirementError::Unreadable { .. } | RequirementError::Malformed { .. })) => {
                 Err(CliError::usage("constraint", error.to_string()))
             }
         }
@@ -350,7 +352,7 @@ impl PackageSearch<'_> {
             let key_path = default_list_key(*registry, usual).to_owned();
             return Ok(PackageRequirement { registry: *registry, file: usual.to_owned(), key_path });
         }
-        let mut error = unknown_job_error(self.name, &config.jobs, context);
+        let mut error = unknown_job_error(self.name, &config.sync_jobs, context);
         let names: Vec<&str> = files.iter().map(|file| file.name).collect();
         error.message += &match names.as_slice() {
             [] => format!(", and no file in {} that requires packages", self.project.display()),

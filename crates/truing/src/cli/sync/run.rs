@@ -107,9 +107,9 @@ impl SyncRunArgs {
     /// Runs the job once.
     fn run_job(&self, context: &CommandContext) -> Result<SyncRecord, CliError> {
         let mut config = context.config(&[])?;
-        let job = config.jobs.get(&self.job).ok_or_else(|| {
+        let job = config.sync_jobs.get(&self.job).ok_or_else(|| {
             let command = format!("`truing sync init {}`", shell_quote(&self.job));
-            unknown_job_error(&self.job, &config.jobs, context)
+            unknown_job_error(&self.job, &config.sync_jobs, context)
                 .hint(format!("{command} prints the lines that configure it, if the project requires it"))
         })?;
         let forge = job.forge.clone();
@@ -163,7 +163,7 @@ impl SyncRunArgs {
         stop_signal: watch::Receiver<bool>,
     ) -> Result<SyncRecord, CliError> {
         let job = config
-            .jobs
+            .sync_jobs
             .get(&self.job)
             .ok_or_else(|| CliError::usage("unknown_job", format!("there is no job `{}`", self.job)))?;
         let repo = job.repo.as_deref().ok_or_else(|| {
@@ -242,18 +242,20 @@ impl SyncStatusArgs {
     pub(super) fn run(&self, context: &CommandContext) -> Result<CommandExit, CliError> {
         let config = context.config(&[])?;
         let names: Vec<&String> = match &self.job {
-            Some(name) if !config.jobs.contains_key(name) => {
-                return Err(unknown_job_error(name, &config.jobs, context));
+            Some(name) if !config.sync_jobs.contains_key(name) => {
+                return Err(unknown_job_error(name, &config.sync_jobs, context));
             }
             Some(name) => vec![name],
-            None => config.jobs.keys().collect(),
+            None => config.sync_jobs.keys().collect(),
         };
         let mut told = Vec::new();
         runtime::start()?.block_on(async {
             let store = existing_store(&config, &context.environment).await?;
             for name in &names {
-                let job =
-                    config.jobs.get(*name).ok_or_else(|| unknown_job_error(name, &config.jobs, context))?;
+                let job = config
+                    .sync_jobs
+                    .get(*name)
+                    .ok_or_else(|| unknown_job_error(name, &config.sync_jobs, context))?;
                 told.push((name.as_str(), job, load_job(store.as_ref(), name).await?));
             }
             Ok::<_, CliError>(())

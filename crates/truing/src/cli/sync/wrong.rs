@@ -5,12 +5,12 @@ use std::path::Path;
 
 use truing_config::layer::SourceFile;
 use truing_config::sync::JobConfig;
-use truing_config::{REPOSITORY_FILE, repository_file};
+use truing_config::{REPOSITORY_FILE, read_repository_file};
 use truing_core::registry::PackageRegistry;
 use truing_core::version::PackageVersion;
 use truing_loops::sync::SyncDecisionError;
 use truing_loops::sync::place::requirement_place;
-use truing_upstream::constraint::{self, ConstraintError};
+use truing_upstream::constraint::{self, RequirementError};
 use unicode_width::UnicodeWidthStr as _;
 
 use crate::cli::CommandContext;
@@ -49,7 +49,7 @@ pub(super) fn unknown_job_error(
     if is_in_operators_file(name, context) {
         error = error.hint(format!("{OPERATORS_FILE} here has one: name it by `--config {OPERATORS_FILE}`"));
     }
-    let own = repository_file(context.environment.directory()).ok().flatten();
+    let own = read_repository_file(context.environment.directory()).ok().flatten();
     match own {
         Some(own) if own.text.contains("[sync.") => error.hint(format!(
             "{REPOSITORY_FILE} is the repository's own file and configures no jobs: move its [sync.…] to \
@@ -61,7 +61,7 @@ pub(super) fn unknown_job_error(
 
 /// Returns true if a file in the current folder that is not the configuration has such a job.
 pub(super) fn is_in_other_file(name: &str, context: &CommandContext) -> bool {
-    let own = repository_file(context.environment.directory()).ok().flatten();
+    let own = read_repository_file(context.environment.directory()).ok().flatten();
     is_in_operators_file(name, context) || own.is_some_and(|own| has_job(&own, name))
 }
 
@@ -77,9 +77,12 @@ fn has_job(file: &SourceFile, name: &str) -> bool {
 pub(super) fn decision_error(error: SyncDecisionError, job: &JobConfig, project: &Path) -> CliError {
     let text = error.to_string();
     match error {
-        SyncDecisionError::Constraint(ConstraintError::Count { count: 0, .. }) => {
+        SyncDecisionError::Constraint(RequirementError::NotExactlyOne { count: 0, .. }) => {
             let mut cli_error = CliError::usage("constraint", text);
-            for at in constraint::other_places(&requirement_place(job, &project.join(&job.constraint_file))) {
+            for at in constraint::other_requirement_keys(&requirement_place(
+                job,
+                &project.join(&job.constraint_file),
+            )) {
                 cli_error =
                     cli_error.hint(format!("it is required there: `constraint.path = '{at}'` of the job"));
             }

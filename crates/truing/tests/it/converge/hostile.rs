@@ -179,7 +179,7 @@ async fn of_a_pull_request_only_what_the_default_branch_says_is_heard() {
         let pull = NewPull { draft: true, base: "hostile".into(), ..NewPull::from_branch("late") };
         site.number = site.repo.open_pull(pull).await.unwrap();
         let checkout = home.join("checkout");
-        site.repo.check_out("late", &checkout).await.unwrap();
+        site.repo.clone_branch("late", &checkout).await.unwrap();
         add_clone_traps(&checkout, &canaries);
 
         let when = format!("{program:?}");

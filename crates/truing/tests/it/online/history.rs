@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use truing_reader::sources::{HashPins, read_pins};
-use truing_upstream::manifest::{AddedDigest, add_digests_in_test};
+use truing_upstream::manifest::{DigestUpdate, add_digests_in_test};
 
 use super::recorded::{Manifest, Records, archive_cache};
 
@@ -53,15 +53,18 @@ fn parse_pins(text: &str) -> HashPins {
 fn add_unique_digests(text: &str, pins: &HashPins) -> usize {
     let new = "f".repeat(40);
     let alone = |digest: &&String| text.matches(digest.as_str()).count() == 1;
-    let rows = pins.rows.iter().filter_map(|(symbol, digests)| Some((symbol, digests.iter().find(alone)?)));
-    let added: Vec<AddedDigest<'_>> =
-        rows.map(|(symbol, old)| AddedDigest { symbol, old, new: &new }).collect();
+    let rows = pins
+        .accepted_digests
+        .iter()
+        .filter_map(|(symbol, digests)| Some((symbol, digests.iter().find(alone)?)));
+    let added: Vec<DigestUpdate<'_>> =
+        rows.map(|(symbol, old)| DigestUpdate { symbol, old, new: &new }).collect();
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), text).unwrap();
     let changed = add_digests_in_test(file.path(), &added).unwrap();
     let mut expected = pins.clone();
     for one in &added {
-        expected.rows.get_mut(one.symbol).unwrap().insert(new.clone());
+        expected.accepted_digests.get_mut(one.symbol).unwrap().insert(new.clone());
     }
     assert_eq!(parse_pins(&changed), expected);
     added.len()
@@ -76,29 +79,33 @@ fn a_hash_test_is_read_as_it_was_recorded_at_every_commit() {
         let pins = project.pins(&case.manifest_revision());
         let recorded: &Manifest = records.manifest(case);
         for (symbol, digests) in recorded {
-            if pins.rows.get(symbol) != Some(digests) {
+            if pins.accepted_digests.get(symbol) != Some(digests) {
                 wrong.push(format!(
                     "{}: {symbol}: {:?}, recorded {digests:?}",
                     case.case_id,
-                    pins.rows.get(symbol)
+                    pins.accepted_digests.get(symbol)
                 ));
             }
         }
         // The records omit getters and setters.
         let is_accessor = |symbol: &str| symbol.ends_with(".fget") || symbol.ends_with(".fset");
-        let more = pins.rows.keys().filter(|symbol| !recorded.contains_key(*symbol) && !is_accessor(symbol));
+        let more = pins
+            .accepted_digests
+            .keys()
+            .filter(|symbol| !recorded.contains_key(*symbol) && !is_accessor(symbol));
         wrong.extend(more.map(|symbol| format!("{}: {symbol} was not recorded", case.case_id)));
-        wrong.extend(pins.left_out.iter().map(|row| format!("{}: {row:?}", case.case_id)));
+        wrong.extend(pins.skipped_pins.iter().map(|row| format!("{}: {row:?}", case.case_id)));
     }
     let log = project.git(&["log", "--format=%H", "--", TEST]);
     let (mut commits, mut rows, mut left_out, mut edited) = (0, 0, 0, 0);
     for commit in String::from_utf8(log).unwrap().lines() {
         let text = project.read_hash_test(commit);
         let pins = parse_pins(&text);
-        assert!(!pins.rows.is_empty(), "{commit}");
+        assert!(!pins.accepted_digests.is_empty(), "{commit}");
         edited += add_unique_digests(&text, &pins);
-        (commits, rows, left_out) = (commits + 1, rows + pins.rows.len(), left_out + pins.left_out.len());
-        for row in pins.left_out {
+        (commits, rows, left_out) =
+            (commits + 1, rows + pins.accepted_digests.len(), left_out + pins.skipped_pins.len());
+        for row in pins.skipped_pins {
             println!("{commit}: left out: {row:?}");
         }
     }

@@ -11,7 +11,7 @@ use truing_core::sync::{ReleaseSources, SymbolDefinition, SymbolState};
 use truing_reader::sources::{ReleaseSourcesRequest, read_release};
 use truing_upstream::archives::ArchiveFolder;
 use truing_upstream::index::{PackageIndex, PackageRelease};
-use truing_upstream::own::UserEnvironment;
+use truing_upstream::user_index::UserEnvironment;
 
 use super::recorded::{Case, Manifest, archive_cache};
 

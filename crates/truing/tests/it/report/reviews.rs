@@ -70,7 +70,7 @@ async fn store_review(
     let first = findings.first().map(|finding| CommentSubject::Finding(finding.id.clone()));
     let desired = first
         .iter()
-        .map(|item| DesiredComment { item: item.clone(), ..DesiredComment::for_summary("text".into()) });
+        .map(|item| DesiredComment { subject: item.clone(), ..DesiredComment::for_summary("text".into()) });
     let desired = desired.collect();
     let computed = ComputedReview {
         producer: CommentProducer::Review,

@@ -3,7 +3,7 @@
 //! clocks that differ by minutes.
 
 use truing_core::port::SlotStore as _;
-use truing_fakes::forge::DeliveryHook;
+use truing_fakes::forge::WebhookTarget;
 
 use super::fleet::{Fleet, FleetSize};
 use super::*;
@@ -42,7 +42,7 @@ async fn assert_posted_once(fleet: &Fleet, pulls: &[Pull]) {
 /// Returns the status of the response to a webhook, and its `Retry-After`.
 async fn webhook_response(fleet: &Fleet, delivery: &FakeDelivery) -> (u16, Option<String>) {
     let url = format!("http://127.0.0.1:{}/webhooks/github", fleet.ingress_port());
-    let hook = DeliveryHook { url, secret: SECRET.into(), automatic: false };
+    let hook = WebhookTarget { url, secret: SECRET.into(), automatic: false };
     let answer = delivery.post_attempt(fleet.client(), &hook, 1).await.unwrap();
     let after = answer.headers().get("retry-after").map(|after| after.to_str().unwrap().to_owned());
     (answer.status().as_u16(), after)

@@ -285,7 +285,7 @@ impl Fleet {
             let (ingresses, _) = &self.ports;
             let port = ingresses[self.sent.fetch_add(1, Ordering::Relaxed) % ingresses.len()];
             let url = format!("http://127.0.0.1:{port}/webhooks/github");
-            let hook = DeliveryHook { url, secret: SECRET.into(), automatic: false };
+            let hook = WebhookTarget { url, secret: SECRET.into(), automatic: false };
             match delivery.send(&self.client, &hook).await {
                 Ok(202) => return,
                 // The kill switch is on, the store is unreachable, or the ingress is down.
@@ -303,7 +303,7 @@ impl Fleet {
         let push = deliveries.iter().rfind(|delivery| delivery.action == "synchronize");
         let delivery = push.unwrap_or_else(|| panic!("no webhook of a push among {deliveries:?}"));
         let url = format!("http://127.0.0.1:{}/webhooks/github", self.ingress_port());
-        let hook = DeliveryHook { url, secret: SECRET.into(), automatic: false };
+        let hook = WebhookTarget { url, secret: SECRET.into(), automatic: false };
         let deadline = Instant::now() + PATIENCE;
         let mut again = tokio::time::interval(LOOK);
         loop {
@@ -418,7 +418,7 @@ pub(super) async fn push_round(fleet: &Arc<Fleet>, pulls: &mut [Pull], (number, 
             sent.spawn(async move {
                 fleet.deliver_until_accepted(&delivery).await;
                 let body: serde_json::Value = serde_json::from_slice(&delivery.body).unwrap();
-                (format!("pr/github/{}/{}", body["repository"]["id"], delivery.number), Instant::now())
+                (format!("pr/github/{}/{}", body["repository"]["id"], delivery.pull_number), Instant::now())
             });
         }
         while let Some(accepted) = sent.join_next().await {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
-use truing_fakes::forge::DeliveryHook;
+use truing_fakes::forge::WebhookTarget;
 
 use crate::support::HANGS;
 use crate::support::watch::Watched;
@@ -101,7 +101,7 @@ impl Home {
     pub(crate) fn serve_by(&self, command: &mut Command, forge: &Watched, secret: &str) -> Server {
         let server = Server::start(command);
         let url = format!("{}/webhooks/{}", server.url, forge.forge_name());
-        forge.set_hook(DeliveryHook { url, secret: secret.into(), automatic: false });
+        forge.set_hook(WebhookTarget { url, secret: secret.into(), automatic: false });
         server
     }
 }

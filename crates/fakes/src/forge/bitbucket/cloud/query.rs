@@ -6,7 +6,7 @@ use serde_json::Value;
 pub(super) enum FilterQuery {
     And(Box<FilterQuery>, Box<FilterQuery>),
     Or(Box<FilterQuery>, Box<FilterQuery>),
-    Is { field: String, how: FilterOperator, value: Value },
+    Comparison { field: String, operator: FilterOperator, value: Value },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,7 +31,9 @@ impl FilterQuery {
         match self {
             Self::And(one, other) => one.matches_item(item) && other.matches_item(item),
             Self::Or(one, other) => one.matches_item(item) || other.matches_item(item),
-            Self::Is { field, how, value } => compare_values(field_value(item, field), *how, value),
+            Self::Comparison { field, operator: how, value } => {
+                comparison_holds(field_value(item, field), *how, value)
+            }
         }
     }
 
@@ -41,7 +43,7 @@ impl FilterQuery {
             Self::And(one, other) | Self::Or(one, other) => {
                 one.mentions_field(name) || other.mentions_field(name)
             }
-            Self::Is { field, .. } => field == name,
+            Self::Comparison { field, .. } => field == name,
         }
     }
 }
@@ -51,7 +53,7 @@ pub(super) fn field_value<'a>(item: &'a Value, field: &str) -> &'a Value {
     field.split('.').fold(item, |value, name| &value[name])
 }
 
-fn compare_values(found: &Value, how: FilterOperator, value: &Value) -> bool {
+fn comparison_holds(found: &Value, how: FilterOperator, value: &Value) -> bool {
     let order = || match (found, value) {
         (Value::String(found), Value::String(value)) => {
             let instant = |text: &str| text.parse::<jiff::Timestamp>().ok();
@@ -106,7 +108,7 @@ fn parse_term(rest: &mut &str, depth: usize) -> Option<FilterQuery> {
     let (after, how) = HOWS.iter().find_map(|(text, how)| Some((after.strip_prefix(text)?, *how)))?;
     let (value, after) = parse_value(after.trim_start())?;
     *rest = after;
-    Some(FilterQuery::Is { field: field.to_owned(), how, value })
+    Some(FilterQuery::Comparison { field: field.to_owned(), operator: how, value })
 }
 
 /// Parses a quoted text, a number, a date, `true`, `false` or `null`, and returns it with the rest.

@@ -29,7 +29,7 @@ pub(super) fn line_type(kind: HunkLineKind) -> &'static str {
 /// that the diff does not show, and a missing path, are rejected.
 pub(super) fn parse_anchor(
     repo: &mut StoredRepository,
-    number: u64,
+    pull_number: u64,
     version: &str,
     anchor: &Value,
 ) -> Result<(CommentCommits, InlinePlace, String), ApiReply> {
@@ -46,9 +46,10 @@ pub(super) fn parse_anchor(
             return Err(no_commit(sha));
         }
     }
-    let spot = CommentCommits::from_pull(repo, number, text("toHash")).map_err(|_| no_commit("toHash"))?;
-    let base = repo.pulls.get(&number).map(|pull| pull.base.clone()).unwrap_or_default();
-    let diff = repo.diffs.pull_diff(&repo.git, &base, spot.commit())?;
+    let commits =
+        CommentCommits::from_pull(repo, pull_number, text("toHash")).map_err(|_| no_commit("toHash"))?;
+    let base = repo.pulls.get(&pull_number).map(|pull| pull.base.clone()).unwrap_or_default();
+    let diff = repo.diffs.pull_diff(&repo.git, &base, commits.commit())?;
     let former = diff.file_sections(path).map(FakeFileDiff::old_path).find(|former| *former != path);
     if former != text("srcPath") {
         return Err(invalid_field("anchor.srcPath", "it is not the file's former path"));
@@ -56,9 +57,10 @@ pub(super) fn parse_anchor(
     let number_of = |value: &Value| value.as_u64().and_then(|line| u32::try_from(line).ok());
     let Some(line) = number_of(&anchor["line"]) else {
         let place = InlinePlace { path: path.to_owned(), line: None, start: None };
-        let hunk =
-            spot.check_place(repo, number, &place).map_err(|words| invalid_field("anchor.path", &words))?;
-        return Ok((spot, place, hunk));
+        let hunk = commits
+            .check_place(repo, pull_number, &place)
+            .map_err(|words| invalid_field("anchor.path", &words))?;
+        return Ok((commits, place, hunk));
     };
     let side = match (text("lineType"), text("fileType")) {
         (Some("ADDED"), Some("TO") | None) => FakeDiffSide::Right,
@@ -78,13 +80,14 @@ pub(super) fn parse_anchor(
         })
         .filter(|start| *start != (side, line));
     let place = InlinePlace { path: path.to_owned(), line: Some((side, line)), start };
-    let hunk =
-        spot.check_place(repo, number, &place).map_err(|words| invalid_field("anchor.line", &words))?;
+    let hunk = commits
+        .check_place(repo, pull_number, &place)
+        .map_err(|words| invalid_field("anchor.line", &words))?;
     let kind = diff.line_kind(path, side, line);
     if kind.map(line_type) != text("lineType") {
         return Err(invalid_field("anchor.lineType", "the line is of another type"));
     }
-    Ok((spot, place, hunk))
+    Ok((commits, place, hunk))
 }
 
 /// Returns the current anchors of all comments on code of a pull request.

@@ -17,13 +17,13 @@ pub(super) fn error_with_context(
     context: Option<&str>,
     message: &str,
     exception: &str,
-    more: Value,
+    extra_fields: Value,
 ) -> ApiReply {
     let mut error = json!({
         "context": context, "message": message, "exceptionName": format!("{PACKAGE}.{exception}"),
     });
-    if let (Some(error), Value::Object(more)) = (error.as_object_mut(), more) {
-        error.extend(more);
+    if let (Some(error), Value::Object(extra_fields)) = (error.as_object_mut(), extra_fields) {
+        error.extend(extra_fields);
     }
     ApiReply::json(status, json!({"errors": [error]}))
 }
@@ -55,8 +55,8 @@ pub(super) fn no_commit(sha: &str) -> ApiReply {
 }
 
 /// Returns 400 because of a field.
-pub(super) fn invalid_field(field: &str, words: &str) -> ApiReply {
-    error_with_context(400, Some(field), words, "validation.ArgumentValidationException", Value::Null)
+pub(super) fn invalid_field(field: &str, message: &str) -> ApiReply {
+    error_with_context(400, Some(field), message, "validation.ArgumentValidationException", Value::Null)
 }
 
 /// Returns 409 if the sent version is not the current one, of a pull request (which is included) or a
@@ -91,11 +91,11 @@ pub(super) fn edit_error(reason: &EditRefusal) -> ApiReply {
     }
 }
 
-pub(super) fn invalid_reviewers(words: &str) -> ApiReply {
+pub(super) fn invalid_reviewers(message: &str) -> ApiReply {
     error_with_context(
         400,
         Some("reviewers"),
-        words,
+        message,
         "pull.InvalidPullRequestReviewersException",
         Value::Null,
     )

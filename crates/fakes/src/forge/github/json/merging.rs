@@ -45,7 +45,7 @@ impl ReviewDecision {
 
 impl StoredRepository {
     /// Returns the REST fields of a pull request about its merge.
-    pub(crate) fn merge_json(&self, pull: &StoredPull) -> Value {
+    pub(crate) fn rest_merge_json(&self, pull: &StoredPull) -> Value {
         let state = self.merge_state(pull);
         json!({
             "mergeable": state.is_mergeable(), "rebaseable": state.is_mergeable(),
@@ -56,7 +56,7 @@ impl StoredRepository {
 
 impl StoredPull {
     /// Returns the GraphQL fields of a pull request about its merge.
-    pub(crate) fn merge_fields(&self, state: MergeState) -> Value {
+    pub(crate) fn graphql_merge_json(&self, state: MergeState) -> Value {
         let mergeable = match state.is_mergeable() {
             Some(true) => "MERGEABLE",
             Some(false) => "CONFLICTING",

@@ -15,7 +15,7 @@ use truing_agent::prompt::case::{PromptCase, ScriptedCall};
 use truing_agent::prompt::route::{FilledPrompts, ReportKind};
 use truing_agent::runtime::AgentRuntime;
 use truing_agent::schema::audit::AuditReport;
-use truing_agent::schema::described::DescriptionReport;
+use truing_agent::schema::description::DescriptionReport;
 use truing_agent::schema::judged::JudgementReport;
 use truing_agent::schema::mended::FixReport;
 use truing_agent::schema::work::WorkReport;

@@ -1,0 +1,85 @@
+//! Estimates the kernel memory behind a process's open files. A pipe keeps the data written to it, which no
+//! process has mapped; pipes are therefore counted by number.
+
+use std::collections::BTreeSet;
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, StatxFlags, openat, statat, statx};
+
+use super::SandboxLevel;
+
+/// Number of pipes that a job may have uncounted, to ignore small numbers even with a low memory limit.
+pub(super) const FEW_PIPES: u64 = 256;
+/// Bytes of memory for an open file other than a pipe: the file itself, and related records such as the
+/// file system's.
+pub(super) const OTHER: u64 = 1536;
+/// Maximum number of bytes that a pipe keeps, with the kernel's overhead. All pipes of a user may have 64
+/// MiB; above that each has two pages.
+const PIPE: u64 = 12 << 10;
+/// Maximum number of bytes that a pipe keeps for a user without that limit: 16 pages.
+const PIPE_WITHOUT_LIMIT: u64 = 68 << 10;
+
+/// The open files of a process.
+pub(super) struct OpenFiles {
+    /// Each pipe, by its file system and number.
+    pub(super) pipes: BTreeSet<(u32, u32, u64)>,
+    /// Number of other open files.
+    pub(super) others: u64,
+}
+
+/// Returns the most bytes that one pipe of a job holds.
+pub(super) fn max_pipe_bytes(level: SandboxLevel) -> u64 {
+    // Within a namespace no user may exceed the limit.
+    if level != SandboxLevel::Full && rustix::process::geteuid().is_root() {
+        PIPE_WITHOUT_LIMIT
+    } else {
+        PIPE
+    }
+}
+
+/// Returns the number of files in this table of `/proc`; `None` if it is empty.
+pub(super) fn count_files(proc: &OwnedFd, table: &str) -> Option<u64> {
+    // The folder's size is the number of files, since Linux 6.2.
+    let size = u64::try_from(statat(proc, table, AtFlags::empty()).ok()?.st_size).ok()?;
+    let count = if size > 0 { size } else { table_names(proc, table)?.1.count() as u64 };
+    (count > 0).then_some(count)
+}
+
+/// Reads each file of this table of `/proc`; `None` if it is empty.
+pub(super) fn read_open_files(proc: &OwnedFd, table: &str) -> Option<OpenFiles> {
+    let (folder, names) = table_names(proc, table)?;
+    let mut open = OpenFiles { pipes: BTreeSet::new(), others: 0 };
+    for name in names {
+        // The flag avoids requests to a network file system. A file that was closed meanwhile holds
+        // nothing.
+        let Ok(file_stat) =
+            statx(&folder, name, AtFlags::STATX_DONT_SYNC, StatxFlags::TYPE | StatxFlags::INO)
+        else {
+            continue;
+        };
+        if FileType::from_raw_mode(file_stat.stx_mode.into()) == FileType::Fifo {
+            open.pipes.insert((file_stat.stx_dev_major, file_stat.stx_dev_minor, file_stat.stx_ino));
+        } else {
+            open.others = open.others.saturating_add(1);
+        }
+    }
+    (!open.pipes.is_empty() || open.others > 0).then_some(open)
+}
+
+/// Returns the numbers of the open files in this table of `/proc`; `None` if it is empty.
+pub(super) fn file_numbers(proc: &OwnedFd, table: &str) -> Option<Vec<String>> {
+    let numbers: Vec<String> = table_names(proc, table)?.1.collect();
+    (!numbers.is_empty()).then_some(numbers)
+}
+
+/// Returns the folder of a table, and the names in it.
+fn table_names(proc: &OwnedFd, table: &str) -> Option<(OwnedFd, impl Iterator<Item = String> + use<>)> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let folder = openat(proc, table, flags, Mode::empty()).ok()?;
+    let entries = Dir::read_from(&folder).ok()?;
+    let names = entries.flatten().filter_map(|entry| {
+        let name = entry.file_name().to_str().ok()?;
+        name.parse::<u32>().is_ok().then(|| name.to_owned())
+    });
+    Some((folder, names))
+}

@@ -1,0 +1,112 @@
+//! A model's verdicts on open findings of earlier reviews. It must give one for each; missing ones are
+//! requested once. [`truing_core::recheck`] decides their effect.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use truing_core::dismissal::short_id;
+use truing_core::finding::Finding;
+pub use truing_core::recheck::RecheckStatus;
+use truing_core::recheck::RecheckVerdict;
+
+use super::{MAX_CODE_BYTES, MAX_ITEMS};
+
+/// Maximum number of findings without a verdict that are listed for the model.
+const MAX_TOLD: usize = 50;
+
+/// A verdict as the model reports it.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+pub struct ReportedVerdict {
+    /// The finding's id, as it was shown.
+    pub id: String,
+    pub verdict: RecheckStatus,
+    /// File of the lines that show it; defaults to the finding's own.
+    #[serde(default)]
+    pub path: Option<String>,
+    /// First of the lines that show it.
+    #[serde(default)]
+    pub start_line: Option<u32>,
+    /// Last of these lines; defaults to the first one.
+    #[serde(default)]
+    pub end_line: Option<u32>,
+    /// Literal text of these lines.
+    #[serde(default)]
+    pub excerpt: String,
+}
+
+/// Returns the schema of a verdict.
+pub(super) fn verdict_schema() -> Value {
+    let text = |about: &str| json!({ "type": "string", "description": about });
+    let line = |about: &str| json!({ "type": "integer", "minimum": 1, "description": about });
+    json!({
+        "type": "object",
+        "properties": {
+            "id": text("The finding's id, as you were shown it."),
+            "verdict": { "type": "string", "enum": ["still_there", "fixed"],
+                "description": "still_there: the defect is there, in whatever lines. fixed: these lines show \
+                     that it is gone." },
+            "path": text("The file of these lines, if it is another one than the finding's."),
+            "start_line": line("The first of the lines that show it, in the file at the head: where the \
+                 defect is now, what stands in its place, or what came since and fixes it."),
+            "end_line": line("The last line, if there is more than one."),
+            "excerpt": text("The text of these lines, copied from the file. Only of a file that is deleted \
+                 there is none."),
+        },
+        "required": ["id", "verdict"],
+        "additionalProperties": false,
+    })
+}
+
+/// Parses the verdicts of a report; invalid ones are ignored.
+pub(super) fn read_verdicts(value: Option<&Value>) -> Vec<ReportedVerdict> {
+    let entries = value.and_then(Value::as_array).into_iter().flatten();
+    entries
+        .filter_map(|one| ReportedVerdict::deserialize(one).ok())
+        .filter(|entry| entry.excerpt.len() <= MAX_CODE_BYTES)
+        .filter(|entry| entry.path.as_ref().is_none_or(|path| path.len() <= MAX_CODE_BYTES))
+        .take(MAX_ITEMS)
+        .collect()
+}
+
+/// Returns true if the verdict is about this finding.
+fn matches_finding(verdict: &ReportedVerdict, finding: &Finding) -> bool {
+    let id = verdict.id.trim();
+    id == finding.id.as_str() || id == short_id(&finding.id)
+}
+
+/// Returns the verdicts on these findings.
+pub fn to_recheck_verdicts<'a>(
+    verdicts: &[ReportedVerdict],
+    open_findings: impl IntoIterator<Item = &'a Finding>,
+) -> Vec<RecheckVerdict> {
+    let of = |finding: &'a Finding| {
+        verdicts.iter().filter(|verdict| matches_finding(verdict, finding)).map(|verdict| RecheckVerdict {
+            finding: finding.id.clone(),
+            status: verdict.verdict,
+            path: verdict.path.as_deref().map(str::trim).filter(|path| !path.is_empty()).map(Into::into),
+            lines: verdict.start_line.map(|first| (first, verdict.end_line.unwrap_or(first))),
+            excerpt: verdict.excerpt.clone(),
+        })
+    };
+    open_findings.into_iter().flat_map(of).collect()
+}
+
+/// Describes the verdicts that a report lacks, for the model.
+pub fn missing_verdicts_message<'a>(
+    verdicts: &[ReportedVerdict],
+    open_findings: impl IntoIterator<Item = &'a Finding>,
+) -> Option<String> {
+    let unsaid: Vec<String> = open_findings
+        .into_iter()
+        .filter(|finding| !verdicts.iter().any(|verdict| matches_finding(verdict, finding)))
+        .take(MAX_TOLD)
+        .map(|finding| short_id(&finding.id))
+        .collect();
+    (!unsaid.is_empty()).then(|| {
+        format!(
+            "`verdicts` says nothing of these open findings: {}. Call `report` again, with all your findings \
+             and one verdict for each of them: `still_there` with its lines, or `fixed` with the lines that \
+             show it.",
+            unsaid.join(", ")
+        )
+    })
+}

@@ -1,0 +1,566 @@
+//! Comments: recognises ours, reads the items they show, and creates each once, changes it or deletes it.
+
+use std::collections::{BTreeMap, HashSet};
+
+use truing_core::id::{CommentId, Sha, ThreadId, Topic, UnixMillis};
+use truing_core::port::{
+    ConversationComment, EffectOutcome, ForgeError, InlineDraft, LineComment, ReviewThread,
+};
+use truing_core::publish::{
+    CommentProducer, CommentRights, CommentSubject, ForgeThread, ObservedComment, ThreadState,
+};
+
+use super::super::address::rejected_error;
+use super::super::calls::{BitbucketApi, BitbucketComment, DiffPlace, NewBitbucketComment, ThreadResolution};
+use super::super::login::{BitbucketAccountKind, BitbucketAccounts, to_actor};
+use super::BitbucketClient;
+use crate::body::with_marker;
+use crate::marker::{MarkerMatch, disable_markers, normalize_text, split_marker};
+
+/// Returns the number of a comment as an id of the port.
+pub(super) fn comment_id(number: u64) -> CommentId {
+    CommentId::new(number.to_string())
+}
+
+/// Parses the number of a comment from its id.
+pub(super) fn parse_comment_number(purpose: &str, comment: &CommentId) -> Result<u64, ForgeError> {
+    let wrong = |_| rejected_error(purpose, "the comment id is not a number, so it is not from this forge");
+    comment.as_str().parse().map_err(wrong)
+}
+
+/// Returns the number of the comment that began a thread, which is the id of the thread.
+pub(super) fn first_comment_number(purpose: &str, thread: &ThreadId) -> Result<u64, ForgeError> {
+    parse_comment_number(purpose, &CommentId::new(thread.as_str()))
+}
+
+/// Returns the state of the thread that a comment began.
+fn forge_thread(accounts: &BitbucketAccounts<'_>, first: u64, settled: &ThreadResolution) -> ForgeThread {
+    let state = match settled {
+        ThreadResolution::Open => ThreadState::Open,
+        // A thread that a former account of ours resolved does not count as resolved by us.
+        ThreadResolution::By(Some(user))
+            if accounts.account_kind(user) == Some(BitbucketAccountKind::Present) =>
+        {
+            ThreadState::ResolvedByUs
+        }
+        ThreadResolution::By(_) => ThreadState::ResolvedByOthers,
+    };
+    ForgeThread { id: ThreadId::new(first.to_string()), state }
+}
+
+/// Returns true if a text as it was read equals a text as it was given.
+pub(super) fn is_same_text(read: &str, given: &str) -> bool {
+    normalize_text(read) == normalize_text(&disable_markers(given))
+}
+
+impl<C: BitbucketApi> BitbucketClient<C> {
+    async fn list_comments(&self, purpose: &str, number: u64) -> Result<Vec<BitbucketComment>, ForgeError> {
+        self.calls.list_notes(purpose, &self.repo, number).await
+    }
+
+    /// Returns the item that a text of ours shows, if its marker is for this place and this producer. The
+    /// flag is true if the marker was signed with our key.
+    fn find_marked_subject(&self, text: &str) -> Option<(CommentSubject, String, bool)> {
+        match self.markers().find_marker(&self.id, text) {
+            MarkerMatch::Verified { producer, item, body } if producer == self.producer => {
+                Some((item, body, true))
+            }
+            MarkerMatch::UnknownKey { producer, item, body, .. } if producer == self.producer => {
+                Some((item, body, false))
+            }
+            MarkerMatch::Verified { .. }
+            | MarkerMatch::UnknownKey { .. }
+            | MarkerMatch::Forged
+            | MarkerMatch::None => None,
+        }
+    }
+
+    pub(super) async fn list_observed_comments(
+        &self,
+        known: &[(CommentSubject, CommentId)],
+    ) -> Result<Vec<ObservedComment>, ForgeError> {
+        let what = self.what_of_pull("listing its comments");
+        let number = |(item, comment): &(CommentSubject, CommentId)| {
+            Ok((parse_comment_number(&what, comment)?, item.clone()))
+        };
+        let known =
+            known.iter().map(number).collect::<Result<BTreeMap<u64, CommentSubject>, ForgeError>>()?;
+        let accounts = self.accounts().await?;
+        let mut notes = self.list_comments(&what, self.id.number).await?;
+        let seen: HashSet<u64> = notes.iter().map(|note| note.id).collect();
+        for id in known.keys().filter(|id| !seen.contains(id)) {
+            let what = self.what_of_pull(&format!("reading comment {id}"));
+            match self.calls.load_note(&what, &self.repo, (self.id.number, *id)).await {
+                Ok(note) => notes.push(note),
+                Err(ForgeError::NotFound { .. }) => {} // A person deleted it.
+                Err(error) => return Err(error),
+            }
+        }
+        let there = notes.iter().filter(|note| !note.is_deleted);
+        let answered: HashSet<u64> = there.clone().filter_map(|note| note.parent).collect();
+        let ours = there.filter(|note| note.parent.is_none()).filter_map(|note| {
+            let whose = accounts.account_kind(note.author.as_ref()?)?;
+            let (item, body, is_known) = match (self.find_marked_subject(&note.text), known.get(&note.id)) {
+                // The records name the subject, no matter which key has signed the marker.
+                (Some((_, body, false)), Some(item)) => (item.clone(), body, true),
+                // The marker of a known comment may have been removed by an edit.
+                (None, Some(item)) => (item.clone(), normalize_text(&note.text), true),
+                (marked, _) => marked?,
+            };
+            let hold = match (is_known, whose) {
+                (false, _) => CommentRights::UnknownKey,
+                (true, BitbucketAccountKind::Former) => CommentRights::FormerAccount,
+                (true, BitbucketAccountKind::Present) => CommentRights::Ours,
+            };
+            let thread = note.begins_thread().then(|| forge_thread(&accounts, note.id, &note.settled));
+            let has_replies = answered.contains(&note.id);
+            let (id, created) = (comment_id(note.id), note.created);
+            let line = note.location.as_ref().filter(|on| !on.is_outdated).and_then(|on| on.line);
+            Some(ObservedComment {
+                id,
+                subject: item,
+                body,
+                line,
+                thread,
+                has_replies,
+                created,
+                rights: hold,
+            })
+        });
+        Ok(ours.collect())
+    }
+
+    pub(super) async fn find_comment_subject(
+        &self,
+        known: &[(CommentSubject, CommentId)],
+        comment: &CommentId,
+    ) -> Result<Option<CommentSubject>, ForgeError> {
+        if let Some((item, _)) = known.iter().find(|(_, one)| one == comment) {
+            return Ok(Some(item.clone()));
+        }
+        let accounts = self.accounts().await?;
+        let what = self.what_of_pull(&format!("reading comment {comment}"));
+        let id = parse_comment_number(&what, comment)?;
+        let note = self.calls.load_note(&what, &self.repo, (self.id.number, id)).await?;
+        let is_ours = accounts.is_ours(note.author.as_ref());
+        Ok(self.find_marked_subject(&note.text).filter(|_| is_ours).map(|(item, ..)| item))
+    }
+
+    pub(super) async fn list_threads(&self) -> Result<Vec<ReviewThread>, ForgeError> {
+        let what = self.what_of_pull("reading its threads");
+        let accounts = self.accounts().await?;
+        let notes = self.list_comments(&what, self.id.number).await?;
+        Ok(self.group_into_threads(&accounts, &notes))
+    }
+
+    /// Groups the comments on the diff into threads, in the order in which they began. If the first comment
+    /// of a thread was deleted, the thread begins with the next one.
+    pub(super) fn group_into_threads(
+        &self,
+        accounts: &BitbucketAccounts<'_>,
+        notes: &[BitbucketComment],
+    ) -> Vec<ReviewThread> {
+        let mut threads: BTreeMap<u64, ReviewThread> = BTreeMap::new();
+        for note in notes {
+            let Some(on) = &note.location else { continue };
+            let thread = threads.entry(note.first).or_insert_with(|| ReviewThread {
+                thread: None,
+                outdated: on.is_outdated,
+                path: on.path.clone(),
+                comments: Vec::new(),
+            });
+            if note.parent.is_none() {
+                thread.thread = Some(forge_thread(accounts, note.id, &note.settled));
+                thread.outdated = on.is_outdated;
+            }
+            if !note.is_deleted {
+                thread.comments.push(self.convert_line_comment(accounts, note));
+            }
+        }
+        threads.into_values().filter(|thread| !thread.comments.is_empty()).collect()
+    }
+
+    fn convert_line_comment(&self, accounts: &BitbucketAccounts<'_>, note: &BitbucketComment) -> LineComment {
+        let author = to_actor(accounts, note.author.as_ref());
+        let is_ours = author.as_ref().is_some_and(|author| author.ours);
+        let (topic, body) = self.read_verified_topic(self.id.number, is_ours, &note.text);
+        let reviewed = match self.markers().find_marker(&self.id, &note.text) {
+            MarkerMatch::Verified {
+                producer: CommentProducer::Review,
+                item: CommentSubject::Finding(id),
+                ..
+            } if is_ours => Some(Topic::for_finding(&id)),
+            MarkerMatch::Verified { .. }
+            | MarkerMatch::UnknownKey { .. }
+            | MarkerMatch::Forged
+            | MarkerMatch::None => None,
+        };
+        let on = note.location.as_ref();
+        LineComment {
+            id: comment_id(note.id),
+            url: note.url.clone(),
+            review: None,
+            author,
+            commit: on.and_then(|on| on.commit.clone()),
+            line: on.filter(|on| !on.is_outdated).and_then(|on| on.line),
+            at: note.created,
+            body,
+            topic,
+            reviewed,
+        }
+    }
+
+    /// Returns a text with the marker of a topic, ready to post. `number` is the pull request that the
+    /// comment is in; 0 stands for the description of a pull request itself.
+    pub(super) fn add_topic_marker(&self, number: u64, topic: &Topic, text: &str) -> String {
+        with_marker(text, &self.markers().sign_topic(&self.marker_place(number), self.producer, topic))
+    }
+
+    /// Returns a text with the marker of an item, ready to post.
+    fn add_subject_marker(&self, item: &CommentSubject, text: &str) -> String {
+        with_marker(text, &self.markers().sign(&self.id, self.producer, item))
+    }
+
+    pub(super) async fn find_comments_with_text(
+        &self,
+        text: &str,
+    ) -> Result<Vec<ConversationComment>, ForgeError> {
+        let what = self.what_of_pull("looking for what was said");
+        let accounts = self.accounts().await?;
+        let notes = self.list_comments(&what, self.id.number).await?.into_iter();
+        let is = |note: &BitbucketComment| {
+            note.location.is_none() && !note.is_deleted && note.text.trim() == text.trim()
+        };
+        Ok(notes.filter(is).map(|note| conversation_comment(&accounts, &note)).collect())
+    }
+
+    /// Returns our comment with exactly this text, made at that time by the forge's clock or later.
+    pub(super) async fn find_exact_comment(
+        &self,
+        text: &str,
+        since: UnixMillis,
+    ) -> Result<Option<ConversationComment>, ForgeError> {
+        // The clocks of other forges have whole seconds, so the time is rounded down to a second before it is
+        // compared.
+        let since = UnixMillis(since.0.div_euclid(1000) * 1000);
+        let mut comment = self.find_comments_with_text(text).await?.into_iter();
+        let ours = |comment: &ConversationComment| {
+            comment.author.as_ref().is_some_and(|author| author.ours) && comment.at >= since
+        };
+        Ok(comment.rfind(ours))
+    }
+
+    pub(super) async fn ensure_exact_comment(
+        &self,
+        text: &str,
+        since: UnixMillis,
+    ) -> Result<ConversationComment, ForgeError> {
+        if let Some(existing) = self.find_exact_comment(text, since).await? {
+            return Ok(existing);
+        }
+        let accounts = self.accounts().await?;
+        let what = self.what_of_pull("waking a reviewer");
+        let new = NewBitbucketComment { text, parent: None, location: None };
+        let note = self.calls.create_note(&what, &self.repo, self.id.number, new).await?;
+        Ok(conversation_comment(&accounts, &note))
+    }
+
+    /// Returns our comment in the conversation on this topic, if it has this text.
+    pub(super) async fn find_topic_comment_with_text(
+        &self,
+        topic: &Topic,
+        body: &str,
+    ) -> Result<Option<CommentId>, ForgeError> {
+        let what = self.what_of_pull("looking for a comment of ours");
+        let found = self.find_own_comment(&what, self.id.number, topic).await?;
+        Ok(found.filter(|(_, text, _)| is_same_text(text, body)).map(|(id, ..)| comment_id(id)))
+    }
+
+    /// Returns our first comment on a topic in a conversation, with its text and which of our accounts wrote
+    /// it.
+    async fn find_own_comment(
+        &self,
+        purpose: &str,
+        number: u64,
+        topic: &Topic,
+    ) -> Result<Option<(u64, String, BitbucketAccountKind)>, ForgeError> {
+        let accounts = self.accounts().await?;
+        let notes = self.list_comments(purpose, number).await?;
+        let talk = notes.iter().filter(|note| note.location.is_none() && !note.is_deleted);
+        let mut ours = talk.filter_map(|note| {
+            let whose = accounts.account_kind(note.author.as_ref()?)?;
+            let (about, text) = self.read_verified_topic(number, true, &note.text);
+            (about.as_ref() == Some(topic)).then_some((note.id, text, whose))
+        });
+        Ok(ours.next())
+    }
+
+    pub(super) async fn upsert_comment(&self, topic: &Topic, body: &str) -> Result<CommentId, ForgeError> {
+        let what = self.what_of_pull("looking for a comment of ours");
+        let Some((id, text, whose)) = self.find_own_comment(&what, self.id.number, topic).await? else {
+            return self.create_comment(self.id.number, topic, body).await;
+        };
+        // No other account can edit the comment of a former account of ours.
+        if whose == BitbucketAccountKind::Present && !is_same_text(&text, body) {
+            self.rewrite_comment(id, &self.add_topic_marker(self.id.number, topic, body)).await?;
+        }
+        Ok(comment_id(id))
+    }
+
+    /// Creates a comment in a conversation.
+    async fn create_comment(&self, number: u64, topic: &Topic, body: &str) -> Result<CommentId, ForgeError> {
+        let what = self.what_of_repository(&format!("commenting in {number}"));
+        let text = self.add_topic_marker(number, topic, body);
+        let new = NewBitbucketComment { text: &text, parent: None, location: None };
+        Ok(comment_id(self.calls.create_note(&what, &self.repo, number, new).await?.id))
+    }
+
+    pub(super) async fn rewrite_comment(&self, id: u64, text: &str) -> Result<(), ForgeError> {
+        let what = self.what_of_pull(&format!("rewriting comment {id}"));
+        self.calls.edit_note(&what, &self.repo, (self.id.number, id), text).await
+    }
+
+    /// Returns our answer on this topic in the thread that this comment began.
+    pub(super) async fn find_answer(
+        &self,
+        purpose: &str,
+        first_comment: &CommentId,
+        topic: &Topic,
+    ) -> Result<Option<CommentId>, ForgeError> {
+        let first_comment = parse_comment_number(purpose, first_comment)?;
+        let accounts = self.accounts().await?;
+        let notes = self.list_comments(purpose, self.id.number).await?;
+        let mut answers = notes.iter().filter(|note| note.first == first_comment && note.id != first_comment);
+        let found = answers.find(|note| {
+            let is_ours = accounts.is_ours(note.author.as_ref());
+            !note.is_deleted
+                && self.read_verified_topic(self.id.number, is_ours, &note.text).0.as_ref() == Some(topic)
+        });
+        Ok(found.map(|note| comment_id(note.id)))
+    }
+
+    pub(super) async fn answer(
+        &self,
+        first_comment: &CommentId,
+        topic: &Topic,
+        body: &str,
+    ) -> Result<CommentId, ForgeError> {
+        let what = self.what_of_pull(&format!("answering comment {first_comment}"));
+        if let Some(comment) = self.find_answer(&what, first_comment, topic).await? {
+            return Ok(comment);
+        }
+        let text = self.add_topic_marker(self.id.number, topic, body);
+        let new = NewBitbucketComment {
+            text: &text,
+            parent: Some(parse_comment_number(&what, first_comment)?),
+            location: None,
+        };
+        Ok(comment_id(self.calls.create_note(&what, &self.repo, self.id.number, new).await?.id))
+    }
+
+    pub(super) async fn create_summary(&self, body: &str) -> Result<EffectOutcome, ForgeError> {
+        let what = self.what_of_pull("posting the summary");
+        let text = self.add_subject_marker(&CommentSubject::Summary, body);
+        let new = NewBitbucketComment { text: &text, parent: None, location: None };
+        let made = self.calls.create_note(&what, &self.repo, self.id.number, new).await?;
+        Ok(EffectOutcome::Comments(vec![(CommentSubject::Summary, comment_id(made.id))]))
+    }
+
+    /// Creates the comments of findings, with one call for each. If a call fails, the comments made before it
+    /// are returned, and the plan requests the rest again.
+    pub(super) async fn create_finding_comments(
+        &self,
+        commit: &Sha,
+        comments: &[InlineDraft],
+    ) -> Result<EffectOutcome, ForgeError> {
+        let what = self.what_of_pull("posting a comment on the diff");
+        let mut made = Vec::with_capacity(comments.len());
+        for draft in comments {
+            match self.create_diff_comment(&what, DiffPlace::Lines(commit, &draft.place), draft).await {
+                Ok(comment) => made.push((draft.item.clone(), comment)),
+                Err(_) if !made.is_empty() => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(EffectOutcome::Comments(made))
+    }
+
+    pub(super) async fn create_file_comment(
+        &self,
+        commit: &Sha,
+        draft: &InlineDraft,
+    ) -> Result<EffectOutcome, ForgeError> {
+        let what = self.what_of_pull("posting a comment on a file");
+        let made = self.create_diff_comment(&what, DiffPlace::File(commit, &draft.place), draft).await?;
+        Ok(EffectOutcome::Comments(vec![(draft.item.clone(), made)]))
+    }
+
+    async fn create_diff_comment(
+        &self,
+        purpose: &str,
+        on: DiffPlace<'_>,
+        draft: &InlineDraft,
+    ) -> Result<CommentId, ForgeError> {
+        let text = self.add_subject_marker(&draft.item, &draft.body);
+        let new = NewBitbucketComment { text: &text, parent: None, location: Some(on) };
+        Ok(comment_id(self.calls.create_note(purpose, &self.repo, self.id.number, new).await?.id))
+    }
+
+    /// Returns our comments on these items; `None` if none of them exists.
+    pub(super) async fn find_item_comments(
+        &self,
+        items: &[&CommentSubject],
+    ) -> Result<Option<EffectOutcome>, ForgeError> {
+        let seen = self.list_observed_comments(&[]).await?.into_iter();
+        let ours = seen.filter(|seen| seen.rights == CommentRights::Ours && items.contains(&&seen.subject));
+        let shown: Vec<_> = ours.map(|seen| (seen.subject, seen.id)).collect();
+        Ok((!shown.is_empty()).then_some(EffectOutcome::Comments(shown)))
+    }
+
+    pub(super) async fn update_comment(
+        &self,
+        item: &CommentSubject,
+        comment: &CommentId,
+        body: &str,
+    ) -> Result<(), ForgeError> {
+        let id = parse_comment_number(&self.what_of_pull("rewriting a comment"), comment)?;
+        self.rewrite_comment(id, &self.add_subject_marker(item, body)).await
+    }
+
+    /// Returns the text of a comment, including its marker; `None` if the comment is gone.
+    async fn text_of(&self, comment: &CommentId) -> Result<Option<String>, ForgeError> {
+        let what = self.what_of_pull(&format!("reading comment {comment}"));
+        let id = parse_comment_number(&what, comment)?;
+        match self.calls.load_note(&what, &self.repo, (self.id.number, id)).await {
+            Ok(note) => Ok(Some(note.text).filter(|_| !note.is_deleted)),
+            Err(ForgeError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Returns true if this comment of ours has this text.
+    pub(super) async fn comment_has_text(&self, comment: &CommentId, text: &str) -> Result<bool, ForgeError> {
+        Ok(self.text_of(comment).await?.is_some_and(|read| is_same_text(&split_marker(&read).0, text)))
+    }
+
+    /// Returns true if this comment is gone.
+    pub(super) async fn is_comment_deleted(&self, comment: &CommentId) -> Result<bool, ForgeError> {
+        Ok(self.text_of(comment).await?.is_none())
+    }
+
+    pub(super) async fn delete_comment(&self, comment: &CommentId) -> Result<(), ForgeError> {
+        let what = self.what_of_pull(&format!("deleting comment {comment}"));
+        let id = parse_comment_number(&what, comment)?;
+        self.calls.delete_note(&what, &self.repo, (self.id.number, id)).await
+    }
+
+    pub(super) async fn set_thread_resolved(
+        &self,
+        thread: &ThreadId,
+        resolved: bool,
+    ) -> Result<(), ForgeError> {
+        let doing = if resolved { "resolving" } else { "reopening" };
+        let what = self.what_of_pull(&format!("{doing} the thread {thread}"));
+        let first = first_comment_number(&what, thread)?;
+        self.calls.settle_thread(&what, &self.repo, self.id.number, first, resolved).await
+    }
+
+    /// Returns true if this thread is open, and `None` if it does not exist.
+    pub(super) async fn is_thread_open(&self, thread: &ThreadId) -> Result<Option<bool>, ForgeError> {
+        let what = self.what_of_pull(&format!("reading the thread {thread}"));
+        let first = first_comment_number(&what, thread)?;
+        match self.calls.load_note(&what, &self.repo, (self.id.number, first)).await {
+            Ok(note) => Ok(Some(note.settled == ThreadResolution::Open)),
+            Err(ForgeError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Returns our newest comment in a conversation, if it is on this topic and has this text.
+    pub(super) async fn find_newest_if_matching(
+        &self,
+        number: u64,
+        topic: &Topic,
+        body: &str,
+    ) -> Result<Option<CommentId>, ForgeError> {
+        let what = self.what_of_repository(&format!("looking for a comment of ours in {number}"));
+        let accounts = self.accounts().await?;
+        let notes = self.list_comments(&what, number).await?;
+        let talk = notes.iter().filter(|note| note.location.is_none() && !note.is_deleted);
+        let newest = talk.filter_map(|note| {
+            let is_ours = accounts.is_ours(note.author.as_ref());
+            let (about, text) = self.read_verified_topic(number, is_ours, &note.text);
+            Some((note.id, about?, text))
+        });
+        let newest = newest.last().filter(|(_, about, text)| about == topic && is_same_text(text, body));
+        Ok(newest.map(|(id, ..)| comment_id(id)))
+    }
+
+    /// Creates a comment, unless our newest one is the same already.
+    pub(super) async fn ensure_newest_comment(
+        &self,
+        number: u64,
+        topic: &Topic,
+        body: &str,
+    ) -> Result<CommentId, ForgeError> {
+        match self.find_newest_if_matching(number, topic, body).await? {
+            Some(comment) => Ok(comment),
+            None => self.create_comment(number, topic, body).await,
+        }
+    }
+
+    /// Returns the number of a comment that is ours and in this conversation, which its marker must name;
+    /// `None` if it is gone.
+    async fn own_comment_number(
+        &self,
+        purpose: &str,
+        number: u64,
+        comment: &CommentId,
+    ) -> Result<Option<u64>, ForgeError> {
+        let id = parse_comment_number(purpose, comment)?;
+        let accounts = self.accounts().await?;
+        let note = match self.calls.load_note(purpose, &self.repo, (number, id)).await {
+            Ok(note) if note.is_deleted => return Ok(None),
+            Ok(note) => note,
+            Err(ForgeError::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        // No other account can change the comment of a former account of ours.
+        let whose = note.author.as_ref().and_then(|user| accounts.account_kind(user));
+        let (topic, _) = self.read_topic(number, whose == Some(BitbucketAccountKind::Present), &note.text);
+        if topic.is_some() && note.location.is_none() { Ok(Some(id)) } else { Err(not_ours_error(purpose)) }
+    }
+
+    pub(super) async fn delete_own_comment(
+        &self,
+        number: u64,
+        comment: &CommentId,
+    ) -> Result<(), ForgeError> {
+        let what = self.what_of_repository(&format!("deleting comment {comment} in {number}"));
+        let Some(id) = self.own_comment_number(&what, number, comment).await? else { return Ok(()) };
+        self.calls.delete_note(&what, &self.repo, (number, id)).await
+    }
+
+    /// Returns true if a comment of ours is gone.
+    pub(super) async fn is_own_comment_deleted(
+        &self,
+        number: u64,
+        comment: &CommentId,
+    ) -> Result<bool, ForgeError> {
+        let what = self.what_of_repository(&format!("looking for comment {comment} in {number}"));
+        Ok(self.own_comment_number(&what, number, comment).await?.is_none())
+    }
+}
+
+fn conversation_comment(accounts: &BitbucketAccounts<'_>, note: &BitbucketComment) -> ConversationComment {
+    ConversationComment {
+        id: comment_id(note.id),
+        author: to_actor(accounts, note.author.as_ref()),
+        at: note.created,
+    }
+}
+
+/// Returns the error for a change of a comment or pull request that is not ours.
+pub(super) fn not_ours_error(purpose: &str) -> ForgeError {
+    rejected_error(purpose, "Truing did not write it: it has another author or lacks our marker")
+}

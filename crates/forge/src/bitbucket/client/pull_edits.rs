@@ -1,0 +1,248 @@
+//! Changes of a pull request itself: its description, title, draft state and reviewers, and opening or
+//! declining it. Only a pull request of ours is rewritten or declined; account and marker are both checked
+//! first.
+
+use truing_core::id::Topic;
+use truing_core::port::{BranchPull, EffectOutcome, ForgeError, PullDraft, PullState};
+
+use super::super::address::rejected_error;
+use super::super::calls::{BitbucketApi, BitbucketPullRequest, PullRequestEdit};
+use super::BitbucketClient;
+use super::comments::{is_same_text, not_ours_error};
+use crate::body::with_marker;
+use crate::marker::{disable_markers, normalize_text, split_marker};
+
+/// Maximum number of tries of a change that conflicts with the changes of others.
+const MAX_TRIES: u32 = 3;
+
+impl<C: BitbucketApi> BitbucketClient<C> {
+    /// Returns an error for a draft where the forge has no drafts.
+    fn require_draft_support(&self, purpose: &str) -> Result<(), ForgeError> {
+        let row = self.calls.capability_row();
+        if row.drafts { Ok(()) } else { Err(rejected_error(purpose, &format!("{} has no drafts", row.name))) }
+    }
+
+    /// Reads a pull request and changes it, again if it was changed in between. `plan` returns the change for
+    /// the pull request as it was read; `None` means no change.
+    async fn edit_pull_with_retry<'a>(
+        &self,
+        purpose: &str,
+        number: u64,
+        own: bool,
+        plan: impl Fn(&BitbucketPullRequest) -> Result<Option<PullRequestEdit<'a>>, ForgeError>,
+    ) -> Result<(), ForgeError> {
+        let mut tries = 0;
+        loop {
+            let pull = match own {
+                true => self.read_own_pull(purpose, number).await?,
+                false => self.read_pull(purpose, number).await?,
+            };
+            let Some(change) = plan(&pull)? else { return Ok(()) };
+            tries += 1;
+            match self.calls.change_pull(purpose, &self.repo, &pull, change).await {
+                Err(ForgeError::Stale { .. }) if tries < MAX_TRIES => {}
+                changed => return changed,
+            }
+        }
+    }
+
+    pub(super) async fn mark_ready(&self) -> Result<(), ForgeError> {
+        let what = self.what_of_pull("making it ready for review");
+        self.require_draft_support(&what)?;
+        let plan = |pull: &BitbucketPullRequest| match pull.state {
+            PullState::Open => Ok(None),
+            PullState::Draft => {
+                Ok(Some(PullRequestEdit { draft: Some(false), ..PullRequestEdit::default() }))
+            }
+            PullState::Merged | PullState::Closed => Err(rejected_error(&what, "it is closed")),
+        };
+        self.edit_pull_with_retry(&what, self.id.number, false, plan).await
+    }
+
+    pub(super) async fn update_description(
+        &self,
+        expected: &str,
+        body: &str,
+    ) -> Result<EffectOutcome, ForgeError> {
+        let what = self.what_of_pull("changing its description");
+        let accounts = self.accounts().await?;
+        let mut tries = 0;
+        loop {
+            let pull = self.read_pull(&what, self.id.number).await?;
+            let (now, marker) = split_marker(&pull.text);
+            let new = normalize_text(&disable_markers(body));
+            if now == new {
+                return Ok(EffectOutcome::Done);
+            }
+            if now != normalize_text(expected) {
+                return Ok(EffectOutcome::Superseded);
+            }
+            // A loop that opened the pull request recognises it by its marker. A marker in the text of
+            // another account means nothing.
+            let is_ours = accounts.is_ours(pull.author.as_ref());
+            let new = match marker.filter(|_| is_ours) {
+                Some(marker) => with_marker(body, &marker),
+                None => new,
+            };
+            tries += 1;
+            let change = PullRequestEdit { text: Some(&new), ..PullRequestEdit::default() };
+            match self.calls.change_pull(&what, &self.repo, &pull, change).await {
+                // Another change came first: read the pull request again.
+                Err(ForgeError::Stale { .. }) if tries < MAX_TRIES => {}
+                changed => return changed.map(|()| EffectOutcome::Done),
+            }
+        }
+    }
+
+    /// Returns true if the pull request has this description.
+    pub(super) async fn has_description(&self, body: &str) -> Result<bool, ForgeError> {
+        let what = self.what_of_pull("reading its description");
+        Ok(is_same_text(&split_marker(&self.read_pull(&what, self.id.number).await?.text).0, body))
+    }
+
+    /// Returns the open pull request from a branch to a base, no matter which account opened it.
+    pub(super) async fn find_open_pull(
+        &self,
+        branch: &str,
+        base: &str,
+    ) -> Result<Option<BranchPull>, ForgeError> {
+        let there = self.list_pulls(branch).await?;
+        Ok(there.into_iter().find(|pull| pull.is_open() && pull.base == base))
+    }
+
+    pub(super) async fn open_pull(&self, draft: &PullDraft) -> Result<BranchPull, ForgeError> {
+        let PullDraft { topic, branch, base, body, draft: is_draft, .. } = draft;
+        let request = self.what_of_repository(&format!("opening a pull request from {branch}"));
+        self.check_branch(&request, branch)?;
+        self.check_branch(&request, base)?;
+        if *is_draft {
+            // The limits stay at their narrowest until the version is known.
+            self.calls.own_account().await?;
+            self.require_draft_support(&request)?;
+        }
+        let accounts = self.accounts().await?;
+        // Cloud's response to a second pull request from a branch varies, so an existing one is not opened
+        // again.
+        if let Some(there) = self.find_open_pull(branch, base).await? {
+            return Ok(there);
+        }
+        let text = self.add_topic_marker(0, topic, body);
+        let refused = match self.calls.create_pull(&request, &self.repo, draft, &text).await {
+            Ok(pull) => return Ok(self.convert_branch_pull(&accounts, pull)),
+            // If there is none, reading it again would not help.
+            Err(ForgeError::Stale { request, message }) => ForgeError::Rejected { request, message },
+            Err(refused @ ForgeError::Rejected { .. }) => refused,
+            Err(error) => return Err(error),
+        };
+        // Only one pull request can exist from a branch to a base: check for that reason.
+        self.find_open_pull(branch, base).await?.ok_or(refused)
+    }
+
+    /// Reads a pull request; an error if it is not ours.
+    async fn read_own_pull(&self, purpose: &str, number: u64) -> Result<BitbucketPullRequest, ForgeError> {
+        let accounts = self.accounts().await?;
+        let pull = self.read_pull(purpose, number).await?;
+        let is_ours = accounts.is_ours(pull.author.as_ref());
+        match self.read_topic(0, is_ours, &pull.text) {
+            (Some(_), _) => Ok(pull),
+            (None, _) => Err(not_ours_error(purpose)),
+        }
+    }
+
+    pub(super) async fn rewrite_pull(
+        &self,
+        number: u64,
+        topic: &Topic,
+        title: &str,
+        body: &str,
+    ) -> Result<(), ForgeError> {
+        let what = self.what_of_repository(&format!("rewriting pull request {number}"));
+        let text = self.add_topic_marker(0, topic, body);
+        let plan = |_: &BitbucketPullRequest| {
+            Ok(Some(PullRequestEdit { title: Some(title), text: Some(&text), draft: None }))
+        };
+        self.edit_pull_with_retry(&what, number, true, plan).await
+    }
+
+    /// Returns true if our pull request has this title and this text.
+    pub(super) async fn pull_has_text(
+        &self,
+        number: u64,
+        topic: &Topic,
+        title: &str,
+        body: &str,
+    ) -> Result<bool, ForgeError> {
+        let what = self.what_of_repository(&format!("reading pull request {number}"));
+        let pull = self.read_own_pull(&what, number).await?;
+        let (about, text) = self.read_topic(0, true, &pull.text);
+        Ok(pull.title == title && about.as_ref() == Some(topic) && is_same_text(&text, body))
+    }
+
+    pub(super) async fn set_draft(&self, number: u64, draft: bool) -> Result<(), ForgeError> {
+        let doing = if draft { "a draft" } else { "ready for review" };
+        let what = self.what_of_repository(&format!("making pull request {number} {doing}"));
+        // The limits stay at their narrowest until the version is known.
+        self.calls.own_account().await?;
+        self.require_draft_support(&what)?;
+        let change = PullRequestEdit { draft: Some(draft), ..PullRequestEdit::default() };
+        let plan =
+            |pull: &BitbucketPullRequest| Ok(((pull.state == PullState::Draft) != draft).then_some(change));
+        self.edit_pull_with_retry(&what, number, true, plan).await
+    }
+
+    /// Returns the state of our pull request.
+    pub(super) async fn state_of(&self, number: u64) -> Result<PullState, ForgeError> {
+        let what = self.what_of_repository(&format!("reading pull request {number}"));
+        Ok(self.read_own_pull(&what, number).await?.state)
+    }
+
+    pub(super) async fn close_pull(&self, number: u64) -> Result<(), ForgeError> {
+        let what = self.what_of_repository(&format!("closing pull request {number}"));
+        let mut tries = 0;
+        loop {
+            let pull = self.read_own_pull(&what, number).await?;
+            match pull.state {
+                PullState::Merged | PullState::Closed => return Ok(()),
+                PullState::Open | PullState::Draft => {}
+            }
+            tries += 1;
+            match self.calls.decline(&what, &self.repo, &pull).await {
+                Err(ForgeError::Stale { .. }) if tries < MAX_TRIES => {}
+                declined => return declined,
+            }
+        }
+    }
+
+    pub(super) async fn request_review(&self, login: &str) -> Result<(), ForgeError> {
+        let what = self.what_of_pull(&format!("asking {login} for a review"));
+        let mut tries = 0;
+        loop {
+            let pull = self.read_pull(&what, self.id.number).await?;
+            if is_requested_reviewer(&pull, login, self.calls.capability_row().unique_names) {
+                return Ok(());
+            }
+            tries += 1;
+            match self.calls.request_reviewer(&what, &self.repo, &pull, login).await {
+                Err(ForgeError::Stale { .. }) if tries < MAX_TRIES => {}
+                asked => return asked,
+            }
+        }
+    }
+
+    /// Returns true if a review was requested from this account, or the account has reviewed.
+    pub(super) async fn is_review_requested(&self, login: &str) -> Result<bool, ForgeError> {
+        let what = self.what_of_pull(&format!("looking whether {login} is asked for a review"));
+        let pull = self.read_pull(&what, self.id.number).await?;
+        Ok(is_requested_reviewer(&pull, login, self.calls.capability_row().unique_names))
+    }
+}
+
+/// Returns true if this account is among the requested reviewers without a verdict. It is compared by its id
+/// or, where names are unique, by its name.
+fn is_requested_reviewer(pull: &BitbucketPullRequest, login: &str, unique_names: bool) -> bool {
+    let waits = pull.reviewers.iter().filter(|one| one.is_asked && one.state.is_none());
+    waits.map(|one| &one.user).any(|user| {
+        let is = |name: &str| !name.is_empty() && name.eq_ignore_ascii_case(login);
+        is(user.id.as_str()) || (unique_names && (is(&user.login) || is(&user.slug)))
+    })
+}

@@ -1,0 +1,301 @@
+//! Reads the current state of a pull request, of its reviews, and of the pull requests of a branch. It never
+//! writes.
+
+use std::collections::HashMap;
+
+use truing_core::branch_name::is_branch_name;
+use truing_core::converge::readiness::MergeableState as Mergeable;
+use truing_core::id::{AccountId, CommentId, ReviewId, Topic, UnixMillis};
+use truing_core::line;
+use truing_core::port::{
+    AuditMark, BranchPull, ConversationReply, ForgeError, HeadRepository, MergeSummary, PrState,
+    PullActivity, PullCommit, PullDetails, PullHead, PullRequest, PullRequestComment, PullReview,
+    PullRevision, PullState, ReviewState,
+};
+
+use super::super::address::rejected_error;
+use super::super::calls::{BitbucketApi, BitbucketComment, BitbucketPullRequest, PullRequestRef};
+use super::super::login::{BitbucketAccounts, to_actor};
+use super::BitbucketClient;
+use super::comments::{comment_id, parse_comment_number};
+use crate::capability::AnchorCommit;
+use crate::marker;
+
+impl<C: BitbucketApi> BitbucketClient<C> {
+    pub(super) async fn read_pull_request(&self) -> Result<PullRequest, ForgeError> {
+        let what = self.what_of_pull("reading the pull request");
+        let pull = self.read_pull(&what, self.id.number).await?;
+        let state = match pull.state {
+            PullState::Open => PrState::Open,
+            PullState::Draft => PrState::Draft,
+            PullState::Merged | PullState::Closed => PrState::Closed,
+        };
+        let head_repository = self.head_repository(&pull.head).filter(|repository| repository.is_only_source);
+        Ok(PullRequest {
+            revision: PullRevision { head: pull.head.commit, base: pull.base.commit },
+            base_branch: pull.base.branch,
+            state,
+            name: format!("{}#{}", self.repo, self.id.number),
+            url: pull.url,
+            title: pull.title,
+            description: pull.text,
+            author: pull.author.map(|user| user.author()),
+            labels: None,
+            has_unique_names: self.calls.capability_row().unique_names,
+            branch: pull.head.branch,
+            head_repository,
+        })
+    }
+
+    /// Returns the repository of a head; `None` if it is gone.
+    fn head_repository(&self, head: &PullRequestRef) -> Option<HeadRepository> {
+        let (id, name) = head.repository.clone()?;
+        let is_same = id == self.id.repository;
+        Some(HeadRepository {
+            id,
+            name,
+            is_same,
+            is_only_source: !is_same && !self.calls.capability_row().fork_heads,
+        })
+    }
+
+    pub(super) async fn read_pull_details(&self) -> Result<PullDetails, ForgeError> {
+        let what = self.what_of_pull("reading the pull request");
+        let accounts = self.accounts().await?;
+        let pull = self.read_pull(&what, self.id.number).await?;
+        let author = to_actor(&accounts, pull.author.as_ref());
+        let repository = self.head_repository(&pull.head);
+        let push = match &repository {
+            None => Some(false),
+            Some(repository) if repository.is_same => {
+                let what = self.what_of_repository("asking for the repository");
+                let writable =
+                    self.calls.load_repository(&what, &self.id.repository, &self.repo).await?.writable;
+                if writable.archived { Some(false) } else { writable.push }
+            }
+            // The head may be in a fork of our own.
+            Some(_) => author.as_ref().is_none_or(|author| !author.ours).then_some(false),
+        };
+        let waits = pull.reviewers.iter().filter(|one| one.is_asked && one.state.is_none());
+        Ok(PullDetails {
+            url: pull.url.clone(),
+            title: pull.title.clone(),
+            body: marker::split_marker(&pull.text).0,
+            state: pull.state,
+            author,
+            head: PullHead {
+                sha: pull.head.commit.clone(),
+                branch: pull.head.branch.clone(),
+                repository,
+                push,
+            },
+            base_branch: pull.base.branch.clone(),
+            base: pull.base.commit.clone(),
+            labels: Vec::new(),
+            requested: waits.map(|one| accounts.actor(&one.user)).collect(),
+        })
+    }
+
+    pub(super) async fn read_merge_summary(&self) -> Result<MergeSummary, ForgeError> {
+        let what = self.what_of_pull("asking what its merge would be");
+        let pull = self.read_pull(&what, self.id.number).await?;
+        let merging = self.calls.preview_merge(&what, &self.repo, &pull).await?;
+        let state = if pull.state == PullState::Draft { Mergeable::Draft } else { merging.state };
+        // Neither forge says which decision its rules derive from the reviews.
+        Ok(MergeSummary { head: pull.head.commit, conflicts: merging.conflicts, state, decision: None })
+    }
+
+    /// Returns the reviews: each comment of ours with the marker of an audit, and the verdict of every other
+    /// account. Oldest first; reviews without a time come first.
+    pub(super) fn reviews_of(
+        &self,
+        accounts: &BitbucketAccounts<'_>,
+        pull: &BitbucketPullRequest,
+        notes: &[BitbucketComment],
+    ) -> Vec<PullReview> {
+        let audits =
+            notes.iter().filter(|note| note.location.is_none() && !note.is_deleted).filter_map(|note| {
+                let is_ours = accounts.is_ours(note.author.as_ref());
+                let (topic, body) = self.read_verified_topic(pull.number, is_ours, &note.text);
+                let mark = AuditMark::from_topic(topic.as_ref()?)?;
+                Some(PullReview {
+                    id: ReviewId::new(note.id.to_string()),
+                    author: to_actor(accounts, note.author.as_ref()),
+                    state: ReviewState::Commented,
+                    commit: Some(mark.commit),
+                    at: Some(note.created),
+                    body,
+                    topic,
+                })
+            });
+        let verdicts = pull.reviewers.iter().filter(|one| !accounts.is_ours(Some(&one.user)));
+        let verdicts = verdicts.filter_map(|one| {
+            Some(PullReview {
+                id: ReviewId::new(format!("verdict/{}", one.user.id)),
+                author: Some(accounts.actor(&one.user)),
+                state: one.state?,
+                commit: one.commit.clone(),
+                at: one.at,
+                body: String::new(),
+                topic: None,
+            })
+        });
+        let mut reviews: Vec<PullReview> = audits.chain(verdicts).collect();
+        reviews.sort_by_key(|review| review.at);
+        reviews
+    }
+
+    pub(super) async fn list_pulls(&self, branch: &str) -> Result<Vec<BranchPull>, ForgeError> {
+        let what = self.what_of_repository(&format!("listing pull requests from {branch}"));
+        self.check_branch(&what, branch)?;
+        let accounts = self.accounts().await?;
+        let mut pulls = self.calls.pulls_of(&what, &self.repo, branch).await?;
+        // A forge ignores a filter that it does not understand, and forks have branches with the same name.
+        pulls.retain(|pull| {
+            let of_here = pull.head.repository.as_ref().is_some_and(|(id, _)| *id == self.id.repository);
+            of_here && pull.head.branch == branch
+        });
+        Ok(pulls.into_iter().map(|pull| self.convert_branch_pull(&accounts, pull)).collect())
+    }
+
+    pub(super) fn check_branch(&self, purpose: &str, branch: &str) -> Result<(), ForgeError> {
+        if is_branch_name(branch) {
+            Ok(())
+        } else {
+            let branch = line::visible_line(branch);
+            Err(rejected_error(purpose, &format!("`{branch}` is not a valid branch name")))
+        }
+    }
+
+    pub(super) fn convert_branch_pull(
+        &self,
+        accounts: &BitbucketAccounts<'_>,
+        pull: BitbucketPullRequest,
+    ) -> BranchPull {
+        let author = to_actor(accounts, pull.author.as_ref());
+        let is_ours = author.as_ref().is_some_and(|author| author.ours);
+        let (topic, body) = self.read_topic(0, is_ours, &pull.text);
+        BranchPull {
+            number: pull.number,
+            url: pull.url,
+            title: pull.title,
+            body,
+            state: pull.state,
+            head: pull.head.commit,
+            branch: pull.head.branch,
+            base: pull.base.branch,
+            author,
+            topic,
+            created: pull.created,
+            labels: Vec::new(),
+        }
+    }
+
+    pub(super) async fn read_activity(&self, number: u64) -> Result<PullActivity, ForgeError> {
+        let what = self.what_of_repository(&format!("reading what was done on pull request {number}"));
+        let accounts = self.accounts().await?;
+        let pull = self.read_pull(&what, number).await?;
+        let commits = self.calls.commits(&what, &self.repo, number).await?.into_iter();
+        let commits = commits.map(|commit| PullCommit {
+            sha: commit.sha,
+            author: to_actor(&accounts, commit.user.as_ref()),
+            name: commit.name,
+            email: commit.email,
+            committed: commit.committed,
+        });
+        let commits: Vec<PullCommit> = commits.collect();
+        let head = &pull.head.commit;
+        // If a response names no commit for a comment or verdict, it counts as about the head if it is no
+        // older than the head's commit. That time is set by the committer's clock: here we were the
+        // committer, or the branch is the other party's already.
+        let no_commit = self.calls.capability_row().anchored == AnchorCommit::Head;
+        let newest = commits.iter().find(|commit| no_commit && commit.sha == *head);
+        let since = newest.map(|commit| commit.committed).filter(|since| *since > UnixMillis(0));
+        let on_head = |at: Option<UnixMillis>| {
+            let is_since = at.zip(since).is_some_and(|(at, since)| at >= since);
+            is_since.then(|| head.clone())
+        };
+        let notes = self.calls.list_notes(&what, &self.repo, number).await?;
+        let mut reviews = self.reviews_of(&accounts, &pull, &notes);
+        for review in reviews.iter_mut().filter(|review| review.commit.is_none()) {
+            review.commit = on_head(review.at);
+        }
+        let remark = |note: &BitbucketComment| {
+            let author = to_actor(&accounts, note.author.as_ref());
+            let is_ours = author.as_ref().is_some_and(|author| author.ours);
+            let (topic, body) = self.read_topic(number, is_ours, &note.text);
+            let on = note.location.as_ref();
+            PullRequestComment {
+                id: comment_id(note.id),
+                author,
+                commit: on.and_then(|on| on.commit.clone().or_else(|| on_head(Some(note.created)))),
+                at: note.created,
+                body,
+                topic,
+            }
+        };
+        let there = || notes.iter().filter(|note| !note.is_deleted);
+        let talk = there().filter(|note| note.location.is_none());
+        let remarks = talk.chain(there().filter(|note| note.location.is_some())).map(remark).collect();
+        Ok(PullActivity { commits, reviews, remarks })
+    }
+
+    pub(super) async fn list_replies(
+        &self,
+        number: u64,
+        since: Option<&CommentId>,
+    ) -> Result<Vec<ConversationReply>, ForgeError> {
+        let what = self.what_of_repository(&format!("reading the answers in {number}"));
+        // Later comments have greater numbers.
+        let since = since.map(|since| parse_comment_number(&what, since)).transpose()?.unwrap_or(0);
+        let accounts = self.accounts().await?;
+        let notes = self.calls.list_notes(&what, &self.repo, number).await?.into_iter();
+        let notes = notes.filter(|note| note.location.is_none() && !note.is_deleted && note.id > since);
+        let mut known: HashMap<AccountId, bool> = HashMap::new();
+        let mut replies = Vec::new();
+        for note in notes {
+            let author = to_actor(&accounts, note.author.as_ref());
+            let is_ours = author.as_ref().is_some_and(|author| author.ours);
+            let (topic, body) = self.read_topic(number, is_ours, &note.text);
+            let trusted = match note.author.filter(|user| user.is_person && !is_ours) {
+                None => false,
+                Some(user) => match known.get(&user.id) {
+                    Some(trusted) => *trusted,
+                    None => {
+                        let trusted = self.calls.has_write_access(&self.repo, &user.author()).await?;
+                        known.insert(user.id, trusted);
+                        trusted
+                    }
+                },
+            };
+            replies.push(ConversationReply {
+                id: comment_id(note.id),
+                author,
+                trusted,
+                at: note.created,
+                body,
+                topic,
+            });
+        }
+        Ok(replies)
+    }
+
+    /// Returns the topic of a text by this producer, if one of our accounts wrote it, and the text without
+    /// the marker.
+    pub(super) fn read_topic(&self, number: u64, is_ours: bool, text: &str) -> (Option<Topic>, String) {
+        let (topic, body) = self.markers().find_topic(&self.marker_place(number), self.producer, text);
+        (topic.filter(|_| is_ours), body)
+    }
+
+    /// Returns the topic and the text as `read_topic` does, but accepts only a marker that verifies.
+    pub(super) fn read_verified_topic(
+        &self,
+        number: u64,
+        is_ours: bool,
+        text: &str,
+    ) -> (Option<Topic>, String) {
+        let (topic, body) =
+            self.markers().find_verified_topic(&self.marker_place(number), self.producer, text);
+        (topic.filter(|_| is_ours), body)
+    }
+}

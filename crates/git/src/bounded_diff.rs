@@ -1,0 +1,378 @@
+//! Creates diffs whose cost is bounded before git computes them.
+//!
+//! Git loads a whole file to diff it, to detect its rename, and even to classify it as new and binary. Large
+//! files are therefore kept from it: it compares two trees of the changed files alone, with a small binary
+//! placeholder for each large blob. Equal blobs have equal placeholders. The diff thus has a section for
+//! every file with its status, and shows a moved large file as moved.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::Path;
+
+use tokio::io::AsyncReadExt as _;
+use truing_core::RepoPath;
+use truing_core::id::Sha;
+use truing_core::outcome::{SkipReason, UnreviewedFile};
+
+use crate::command::GitCommand;
+use crate::export::split_listing;
+use crate::isolated_git_dir::{
+    CommitDiff, IsolatedGitDir, create_object_store, parse_sha, unknown_output_error, write_alternates,
+};
+use crate::{GitError, PrivateFolder, WorktreeDiff};
+
+/// Flags that list the changed files without reading their content.
+const RAW_FLAGS: &[&str] = &[
+    "--raw",
+    "-z",
+    "--no-abbrev",
+    "--no-renames",
+    "--no-ext-diff",
+    "--no-textconv",
+    "--submodule=short",
+    "--ignore-submodules=none",
+];
+
+/// File mode of a submodule.
+const GITLINK: &str = "160000";
+/// File mode of a symbolic link.
+const LINK: &str = "120000";
+
+/// Environment variable that names the object store.
+const STORE: &str = "GIT_OBJECT_DIRECTORY";
+
+/// Number of bytes of a blob in which git looks for a sign of binary content.
+const PROBE_BYTES: u64 = 8000;
+/// Maximum number of large files that are probed for binary content. The others count as text.
+const MAX_PROBES: usize = 200;
+/// Maximum bytes of a file's section in addition to its lines and its path.
+const SECTION_BYTES: u64 = 500;
+
+/// One side of a changed file.
+#[derive(Debug)]
+struct FileSide {
+    mode: String,
+    id: String,
+    size: u64,
+}
+
+impl FileSide {
+    /// Returns none if this side has no file.
+    fn new(mode: &str, id: &str) -> Option<Self> {
+        let is_there = mode.bytes().any(|digit| digit != b'0') && id.bytes().any(|digit| digit != b'0');
+        is_there.then(|| Self { mode: mode.to_owned(), id: id.to_owned(), size: 0 })
+    }
+
+    fn is_submodule(&self) -> bool {
+        self.mode == GITLINK
+    }
+}
+
+/// A path that differs between the two sides.
+#[derive(Debug)]
+struct ChangedFile {
+    path: RepoPath,
+    old: Option<FileSide>,
+    new: Option<FileSide>,
+}
+
+impl ChangedFile {
+    fn from_raw_entry(facts: &[u8], path: &[u8]) -> Option<Self> {
+        let facts = std::str::from_utf8(facts.strip_prefix(b":")?).ok()?;
+        let mut facts = facts.split(' ');
+        let (old_mode, new_mode, old, new) = (facts.next()?, facts.next()?, facts.next()?, facts.next()?);
+        Some(Self {
+            path: RepoPath::from_bytes(path),
+            old: FileSide::new(old_mode, old),
+            new: FileSide::new(new_mode, new),
+        })
+    }
+
+    fn blobs(&self) -> impl Iterator<Item = &FileSide> {
+        self.old.iter().chain(&self.new)
+    }
+
+    /// Returns true if both sides have the same blob.
+    fn has_same_blob(&self) -> bool {
+        self.old.as_ref().zip(self.new.as_ref()).is_some_and(|(old, new)| old.id == new.id)
+    }
+
+    /// Returns the size of the larger side that git would load.
+    fn max_loaded_size(&self) -> u64 {
+        if self.has_same_blob() { 0 } else { self.blobs().map(|blob| blob.size).max().unwrap_or(0) }
+    }
+
+    /// Estimates the maximum size of the file's section in the diff.
+    fn max_section_bytes(&self) -> u64 {
+        let sides = if self.has_same_blob() { 0 } else { self.blobs().map(|blob| blob.size).sum() };
+        let name = u64::try_from(self.path.as_bytes().len()).unwrap_or(u64::MAX);
+        sides.saturating_add(name.saturating_mul(4)).saturating_add(SECTION_BYTES)
+    }
+
+    /// Returns true if an index may contain the path.
+    fn has_safe_path(&self) -> bool {
+        let name = self.path.as_bytes().rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+        let is_link = self.blobs().any(|blob| blob.mode == LINK);
+        self.path.is_safe_to_write() && !(is_link && name.eq_ignore_ascii_case(b".gitmodules"))
+    }
+}
+
+impl IsolatedGitDir {
+    /// Returns the diff between two commits or trees.
+    pub(crate) async fn diff(&self, base: &Sha, head: &Sha) -> Result<CommitDiff, GitError> {
+        let sides = |call: GitCommand| call.arg(base.as_str()).arg(head.as_str()).arg("--");
+        let WorktreeDiff { diff, skipped, .. } = self.diff_sides(&self.object_store(), sides).await?;
+        Ok(CommitDiff { diff, skipped })
+    }
+
+    /// Returns the diff between the two sides that `sides` adds to a call; `store` has their objects. Files
+    /// over [`crate::GitLimits::file_bytes`] are without lines. If the rest exceeds
+    /// [`crate::GitLimits::diff_bytes`], deleted files and then the largest ones are without lines, too. Text
+    /// files among them are listed.
+    pub(crate) async fn diff_sides(
+        &self,
+        store: &Path,
+        add_sides: impl Fn(GitCommand) -> GitCommand + Send + Sync,
+    ) -> Result<WorktreeDiff, GitError> {
+        let limits = self.git().limits();
+        let listing = add_sides(self.command("diff").args(RAW_FLAGS).max_output(limits.listing_bytes))
+            .env(STORE, store)
+            .read_output();
+        let mut pairs = parse_pairs(&listing.await?)?;
+        if pairs.is_empty() {
+            return Ok(WorktreeDiff::default());
+        }
+        self.load_blob_sizes(store, &mut pairs).await?;
+        pairs.sort_by_key(ChangedFile::max_loaded_size);
+        let mut shown = pairs.partition_point(|pair| pair.max_loaded_size() <= limits.file_bytes);
+        let mut has_deleted = true;
+        loop {
+            let made = if shown == pairs.len() {
+                add_sides(self.diff_command())
+                    .env(STORE, store)
+                    .read_output()
+                    .await
+                    .map(|diff| (diff, Vec::new()))
+            } else {
+                self.diff_with_placeholders(store, &pairs, shown).await
+            };
+            match made {
+                // Lines of deleted files are not read, so these are dropped first.
+                Err(GitError::TooLarge { .. }) if std::mem::take(&mut has_deleted) => {
+                    let is_large = |pair: &ChangedFile| pair.max_loaded_size() > limits.file_bytes;
+                    pairs.sort_by_key(|pair| (is_large(pair), pair.new.is_none(), pair.max_loaded_size()));
+                    shown = pairs.partition_point(|pair| !is_large(pair) && pair.new.is_some());
+                }
+                Err(GitError::TooLarge { .. }) if shown > 0 => shown = count_within_half_size(&pairs, shown),
+                Err(error) => return Err(error),
+                Ok((diff, mut skipped)) => {
+                    let texts = self.find_omitted_text_files(store, &pairs, shown).await;
+                    let new = texts.iter().filter(|pair| pair.old.is_none());
+                    let mut large: Vec<RepoPath> = new.map(|pair| pair.path.clone()).collect();
+                    large.sort();
+                    let gap = |pair: &&ChangedFile| UnreviewedFile {
+                        path: pair.path.clone(),
+                        reason: SkipReason::TooLarge,
+                    };
+                    skipped.extend(texts.iter().map(gap));
+                    skipped.sort_by(|a, b| a.path.cmp(&b.path));
+                    return Ok(WorktreeDiff { diff, skipped, large, unseen: vec![] });
+                }
+            }
+        }
+    }
+
+    /// Queries the size of each blob. A missing blob gets none; git reports it when it is diffed.
+    async fn load_blob_sizes(&self, store: &Path, pairs: &mut [ChangedFile]) -> Result<(), GitError> {
+        let ids: Vec<String> = {
+            let blobs = pairs.iter().flat_map(ChangedFile::blobs).filter(|blob| !blob.is_submodule());
+            blobs.map(|blob| blob.id.clone()).collect()
+        };
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let asked = ids.iter().map(|id| format!("{id}\n")).collect::<String>();
+        let call = self.command("cat-file").arg("--batch-check=%(objectsize)").env(STORE, store);
+        let call = call.with_input(asked.into_bytes()).max_output(self.git().limits().listing_bytes);
+        let response = call.read_output().await?;
+        let text = String::from_utf8_lossy(&response);
+        let sizes: Vec<u64> = text.lines().map(|line| line.parse().unwrap_or(0)).collect();
+        if sizes.len() != ids.len() {
+            return Err(unknown_output_error("cat-file", &response));
+        }
+        let sizes: HashMap<&String, u64> = ids.iter().zip(sizes).collect();
+        for blob in pairs.iter_mut().flat_map(|pair| pair.old.iter_mut().chain(&mut pair.new)) {
+            blob.size = sizes.get(&blob.id).copied().unwrap_or(0);
+        }
+        Ok(())
+    }
+
+    /// Returns the diff with the lines of only the first `shown_count` files, and the files that it omits
+    /// entirely.
+    async fn diff_with_placeholders(
+        &self,
+        store: &Path,
+        pairs: &[ChangedFile],
+        shown_count: usize,
+    ) -> Result<(Vec<u8>, Vec<UnreviewedFile>), GitError> {
+        let folder = self.git().create_private_folder()?;
+        create_object_store(folder.path())?;
+        write_alternates(folder.path(), store)?;
+        let marked = pairs.get(shown_count..).unwrap_or_default();
+        let placeholders = self.write_placeholders(&folder, marked).await?;
+        let mut skipped = Vec::new();
+        let (mut old, mut new) = (Vec::new(), Vec::new());
+        for (number, pair) in pairs.iter().enumerate() {
+            if !pair.has_safe_path() {
+                if pair.new.is_some() {
+                    skipped.push(UnreviewedFile { path: pair.path.clone(), reason: SkipReason::Unreadable });
+                }
+                continue;
+            }
+            let line = |blob: &FileSide| {
+                let mark = placeholders.get(&blob.id).filter(|_| number >= shown_count);
+                let id = mark.unwrap_or(&blob.id);
+                [blob.mode.as_bytes(), b" ", id.as_bytes(), b"\t", pair.path.as_bytes(), b"\0"].concat()
+            };
+            old.extend(pair.old.iter().flat_map(line));
+            new.extend(pair.new.iter().flat_map(line));
+        }
+        let old = self.write_tree(&folder, "old", old).await?;
+        let new = self.write_tree(&folder, "new", new).await?;
+        let call =
+            with_object_store(self.diff_command(), &folder).arg(old.as_str()).arg(new.as_str()).arg("--");
+        Ok((call.read_output().await?, skipped))
+    }
+
+    /// Writes a placeholder for each blob of these files. Returns the placeholders' ids by blob id.
+    async fn write_placeholders(
+        &self,
+        folder: &PrivateFolder,
+        pairs: &[ChangedFile],
+    ) -> Result<BTreeMap<String, String>, GitError> {
+        let blobs = pairs.iter().flat_map(ChangedFile::blobs).filter(|blob| !blob.is_submodule());
+        let mut ids: Vec<String> = blobs.map(|blob| blob.id.clone()).collect();
+        ids.sort();
+        ids.dedup();
+        if ids.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let path = folder.path().join("marks");
+        let (place, texts) = (path.clone(), ids.clone());
+        let written = tokio::task::spawn_blocking(move || {
+            std::fs::create_dir(&place)?;
+            let mut texts = texts.iter().enumerate();
+            texts.try_for_each(|(number, id)| {
+                std::fs::write(place.join(number.to_string()), format!("\0{id}\n"))
+            })
+        });
+        let written = written.await.unwrap_or_else(|stopped| Err(std::io::Error::other(stopped)));
+        written.map_err(|source| GitError::Io { failure: "cannot write", path: path.clone(), source })?;
+        let names = (0..ids.len()).map(|number| format!("{number}\n")).collect::<String>();
+        let call = with_object_store(self.command("hash-object"), folder).in_folder(&path);
+        let call = call.args(["-w", "--no-filters", "--stdin-paths"]).with_input(names.into_bytes());
+        let answer = call.max_output(self.git().limits().listing_bytes).read_output().await?;
+        let text = String::from_utf8_lossy(&answer);
+        let marks: Vec<String> = text.lines().map(str::to_owned).collect();
+        if marks.len() != ids.len() {
+            return Err(unknown_output_error("hash-object", &answer));
+        }
+        Ok(ids.into_iter().zip(marks).collect())
+    }
+
+    /// Writes a tree from these index entries.
+    async fn write_tree(
+        &self,
+        folder: &PrivateFolder,
+        index: &str,
+        entries: Vec<u8>,
+    ) -> Result<Sha, GitError> {
+        let index = folder.path().join(index);
+        let call = |name| with_object_store(self.command(name), folder).env("GIT_INDEX_FILE", &index);
+        if !entries.is_empty() {
+            // Names that are special on other systems do no harm, because nothing is checked out.
+            let call = call("update-index").config("core.protectNTFS", "false");
+            let call = call.config("core.protectHFS", "false").args(["-z", "--index-info"]);
+            call.with_input(entries).read_output().await?;
+        }
+        parse_sha("write-tree", &call("write-tree").arg("--missing-ok").read_output().await?)
+    }
+
+    /// Returns the text files after the first `shown` that exist and are new at their path. In the diff they
+    /// look binary.
+    async fn find_omitted_text_files<'a>(
+        &self,
+        store: &Path,
+        pairs: &'a [ChangedFile],
+        shown: usize,
+    ) -> Vec<&'a ChangedFile> {
+        let gone = pairs.iter().filter(|pair| pair.new.is_none()).flat_map(|pair| &pair.old);
+        let gone: HashSet<&String> = gone.map(|blob| &blob.id).collect();
+        let mut texts = Vec::new();
+        let mut probes = 0;
+        for pair in pairs.get(shown..).unwrap_or_default() {
+            let is_other = |new: &FileSide| !new.is_submodule() && !gone.contains(&new.id);
+            if pair.has_same_blob() || !pair.new.as_ref().is_some_and(is_other) || !pair.has_safe_path() {
+                continue;
+            }
+            let mut is_binary = false;
+            for blob in pair.blobs().filter(|blob| blob.size > self.git().limits().file_bytes) {
+                if is_binary || probes == MAX_PROBES {
+                    break;
+                }
+                probes += 1;
+                is_binary = self.is_binary_blob(store, &blob.id).await;
+            }
+            if !is_binary {
+                texts.push(pair);
+            }
+        }
+        texts
+    }
+
+    /// Returns true if git considers this blob binary. A blob that cannot be read within the limits counts as
+    /// text.
+    async fn is_binary_blob(&self, store: &Path, id: &str) -> bool {
+        // Git streams a blob larger than this in pieces, if it is stored whole.
+        let call = self.command("cat-file").args(["blob", id]).env(STORE, store);
+        let Ok(mut running) = call.config("core.bigFileThreshold", "1m").spawn(false) else { return false };
+        let Some(stdout) = running.stdout.take() else { return false };
+        let mut begin = Vec::new();
+        let mut stdout = stdout.take(PROBE_BYTES);
+        let time = self.git().limits().local_timeout;
+        let read = tokio::time::timeout(time, stdout.read_to_end(&mut begin)).await;
+        matches!(read, Ok(Ok(_))) && begin.contains(&0)
+    }
+}
+
+/// Lets a call write to the object store of this folder. Its files need not survive a power failure.
+fn with_object_store(call: GitCommand, folder: &PrivateFolder) -> GitCommand {
+    call.env(STORE, folder.path().join("objects")).config("core.fsync", "none")
+}
+
+/// Parses the files of a listing.
+fn parse_pairs(listing: &[u8]) -> Result<Vec<ChangedFile>, GitError> {
+    let mut fields = split_listing(listing);
+    let mut pairs = Vec::new();
+    while let Some(facts) = fields.next() {
+        let pair = fields.next().and_then(|path| ChangedFile::from_raw_entry(facts, path));
+        pairs.push(pair.ok_or_else(|| unknown_output_error("diff", facts))?);
+    }
+    Ok(pairs)
+}
+
+/// Returns the number of the first `shown` files that together have half of their possible size, dropping the
+/// last ones first.
+fn count_within_half_size(pairs: &[ChangedFile], shown: usize) -> usize {
+    let first = pairs.get(..shown).unwrap_or_default();
+    let whole = first.iter().fold(0_u64, |sum, pair| sum.saturating_add(pair.max_section_bytes()));
+    let mut left = whole;
+    let mut count = shown;
+    for pair in first.iter().rev() {
+        left = left.saturating_sub(pair.max_section_bytes());
+        count -= 1;
+        if left <= whole / 2 {
+            break;
+        }
+    }
+    count
+}

@@ -1,0 +1,81 @@
+//! Compares two heads of a branch: the commits that were added, or the changes to its commits after a
+//! rewrite.
+
+use truing_core::id::Sha;
+use truing_core::increment::BranchHistory;
+
+use crate::GitError;
+use crate::isolated_git_dir::{IsolatedGitDir, merge_base, unknown_output_error};
+
+/// Maximum number of commits on one side that are compared, since pairing takes time that grows with their
+/// number.
+const MAX_COMMITS: usize = 200;
+
+impl IsolatedGitDir {
+    /// Determines the change of a branch from `before` to `now`. Each is a pair of the fork point from the
+    /// target branch and the head. None if there are too many commits to compare. Both histories must be
+    /// here.
+    pub(crate) async fn branch_history(
+        &self,
+        old_range: (&Sha, &Sha),
+        new_range: (&Sha, &Sha),
+    ) -> Result<Option<BranchHistory>, GitError> {
+        let ((_, before_head), (base, head)) = (old_range, new_range);
+        if merge_base(self.command("merge-base"), before_head, head).await?.as_ref() == Some(before_head) {
+            let new = self.commits_excluding(&[base, before_head], head).await?;
+            return Ok((new.len() <= MAX_COMMITS).then_some(BranchHistory::Grown { new }));
+        }
+        for (base, head) in [old_range, new_range] {
+            if self.commits_excluding(&[base], head).await?.len() > MAX_COMMITS {
+                return Ok(None);
+            }
+        }
+        let ranges = [old_range, new_range].map(|(base, head)| format!("{base}..{head}"));
+        let call = self.command("range-diff").args(["--no-patch", "--no-color", "--no-abbrev"]);
+        // Git before 2.41 ignores `--no-abbrev` here.
+        let call = call.config("core.abbrev", "no");
+        let log_output = call.args(ranges).arg("--").read_output().await?;
+        let mut rewritten = (vec![], vec![], 0, 0);
+        for line in log_output.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            let (fate, sha) =
+                parse_range_diff_line(line).ok_or_else(|| unknown_output_error("range-diff", line))?;
+            let (new, changed, same, gone) = &mut rewritten;
+            match (fate, sha) {
+                (b'>', Some(sha)) => new.push(sha),
+                (b'!', Some(sha)) => changed.push(sha),
+                (b'=', Some(_)) => *same += 1,
+                (b'<', _) => *gone += 1,
+                (_, _) => return Err(unknown_output_error("range-diff", line)),
+            }
+        }
+        let (new, changed, same, gone) = rewritten;
+        Ok(Some(BranchHistory::Rewritten { new, changed, same, gone }))
+    }
+
+    /// Returns the commits of `head` that are in none of `excluded`, newest first, without merges. It returns
+    /// at most one more than can be compared.
+    pub(crate) async fn commits_excluding(
+        &self,
+        excluded: &[&Sha],
+        head: &Sha,
+    ) -> Result<Vec<Sha>, GitError> {
+        let call =
+            self.command("rev-list").args(["--no-merges", &format!("--max-count={}", MAX_COMMITS + 1)]);
+        let call = call.arg(head.as_str()).args(excluded.iter().map(|sha| format!("^{sha}")));
+        let log_output = call.arg("--").read_output().await?;
+        let ids =
+            std::str::from_utf8(&log_output).map_err(|_| unknown_output_error("rev-list", &log_output))?;
+        ids.lines()
+            .map(|id| Sha::parse(id).map_err(|_| unknown_output_error("rev-list", &log_output)))
+            .collect()
+    }
+}
+
+/// Parses a line of `git range-diff`: `1:  ID ! 2:  ID subject`. Returns the mark and the new commit, if
+/// there is one.
+fn parse_range_diff_line(line: &[u8]) -> Option<(u8, Option<Sha>)> {
+    let mut words = line.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
+    let (_, _, fate, _, new) = (words.next()?, words.next()?, words.next()?, words.next()?, words.next()?);
+    let [fate] = fate else { return None };
+    Some((*fate, std::str::from_utf8(new).ok().and_then(|new| Sha::parse(new).ok())))
+}

@@ -1,0 +1,220 @@
+//! Git folders of our own: the structure of a mirror, and the private view of a local repository.
+//!
+//! A view borrows a repository's objects (`objects/info/alternates`) and nothing else. Its configuration is
+//! ours, and it has no hooks, no `info/attributes` and no remotes. New objects, such as those of a working
+//! tree's diff, stay in it. Settings of a hostile repository (`filter.*`, `diff.*`, `core.fsmonitor`,
+//! `include.path` and future ones) are thus never loaded, instead of being overridden one by one.
+//!
+//! A view has no attributes, and git is instructed to read them from the empty tree (`GIT_ATTR_SOURCE`). This
+//! holds for every version of git, in a folder without a working tree too. A head therefore cannot hide its
+//! changes by declaring its files binary.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
+use std::path::{Path, PathBuf};
+
+use truing_core::RepoPath;
+use truing_core::id::Sha;
+use truing_core::outcome::UnreviewedFile;
+
+use crate::command::{GitCommand, clean_message};
+use crate::{Git, GitError};
+
+/// Hash algorithm of object ids.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum ObjectFormat {
+    Sha1,
+    Sha256,
+}
+
+impl ObjectFormat {
+    /// Parses git's name of the algorithm.
+    pub(crate) fn parse(word: &str) -> Option<Self> {
+        match word {
+            "sha1" => Some(Self::Sha1),
+            "sha256" => Some(Self::Sha256),
+            _ => None,
+        }
+    }
+
+    /// Returns the id of the empty tree, which git knows without storing it.
+    pub(crate) fn empty_tree(self) -> &'static str {
+        match self {
+            Self::Sha1 => "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
+            Self::Sha256 => "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321",
+        }
+    }
+
+    fn repository_config(self) -> &'static str {
+        match self {
+            Self::Sha1 => "[core]\n\trepositoryformatversion = 0\n\tbare = true\n",
+            Self::Sha256 => {
+                "[core]\n\trepositoryformatversion = 1\n\tbare = true\n[extensions]\n\tobjectFormat = \
+                 sha256\n"
+            }
+        }
+    }
+}
+
+/// Flags of every diff: they disable programs, attributes and configuration.
+const DIFF_FLAGS: &[&str] = &[
+    "--no-color",
+    "--no-ext-diff",
+    "--no-textconv",
+    "-M",
+    "--full-index",
+    "--src-prefix=a/",
+    "--dst-prefix=b/",
+    "--submodule=short",
+    "--ignore-submodules=none",
+];
+
+/// Difference between two commits.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct CommitDiff {
+    /// Diff in git's own format. A file that is too large appears as changed, like a binary one.
+    pub diff: Vec<u8>,
+    /// Existing files whose lines it omits, in path order: text files that are too large, and paths that an
+    /// index cannot contain.
+    pub skipped: Vec<UnreviewedFile>,
+}
+
+/// A git folder of our own, with the calls that read from it.
+#[derive(Clone, Debug)]
+pub(crate) struct IsolatedGitDir {
+    git: Git,
+    dir: PathBuf,
+    format: ObjectFormat,
+    /// True if objects may be missing.
+    may_lack_objects: bool,
+}
+
+impl IsolatedGitDir {
+    /// Uses a folder that [`create_git_folder`] has created.
+    pub(crate) fn new(git: Git, dir: PathBuf, format: ObjectFormat) -> Self {
+        Self { git, dir, format, may_lack_objects: false }
+    }
+
+    /// Sets if the source repository may lack objects (a partial clone). A call that misses one then reports
+    /// this.
+    pub(crate) fn with_partial_clone(self, may_lack_objects: bool) -> Self {
+        Self { may_lack_objects, ..self }
+    }
+
+    pub(crate) fn git(&self) -> &Git {
+        &self.git
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(crate) fn object_format(&self) -> ObjectFormat {
+        self.format
+    }
+
+    /// Prepares a call in this folder, without attributes.
+    pub(crate) fn command(&self, name: &'static str) -> GitCommand {
+        self.command_with_attributes(name).env("GIT_ATTR_SOURCE", self.format.empty_tree())
+    }
+
+    /// Prepares a call in this folder that applies the attributes of a working tree (line ends; programs are
+    /// not configured).
+    pub(crate) fn command_with_attributes(&self, name: &'static str) -> GitCommand {
+        self.git
+            .command(name)
+            .in_folder(&self.dir)
+            .env("GIT_DIR", &self.dir)
+            .with_partial_clone(self.may_lack_objects)
+    }
+
+    /// Returns the object store of this folder.
+    pub(crate) fn object_store(&self) -> PathBuf {
+        self.dir.join("objects")
+    }
+
+    /// Copies the objects of these revisions from another store into `store`, as one pack that becomes
+    /// visible at once. A revision after `^` is already there, with all below it.
+    pub(crate) async fn copy_objects(
+        &self,
+        from: &Path,
+        store: &Path,
+        fsync: &str,
+        revisions: &[String],
+    ) -> Result<(), GitError> {
+        let call = self.command("pack-objects").env("GIT_OBJECT_DIRECTORY", store);
+        let call = call.env("GIT_ALTERNATE_OBJECT_DIRECTORIES", quote_list_path(from));
+        // Existing deltas are kept. A search for better ones would take longer than the copy.
+        let call = call.args(["--revs", "--quiet", "--non-empty", "--delta-base-offset", "--window=0"]);
+        let call = call.arg(store.join("pack/pack")).config("core.fsync", fsync).with_network_timeout();
+        call.with_input(format!("{}\n", revisions.join("\n")).into_bytes()).read_output().await.map(drop)
+    }
+
+    /// Prepares `git diff` without its two sides.
+    pub(crate) fn diff_command(&self) -> GitCommand {
+        self.command("diff").args(DIFF_FLAGS).max_output(self.git.limits().diff_bytes)
+    }
+}
+
+/// Quotes a path for an environment variable that lists several.
+fn quote_list_path(path: &Path) -> OsString {
+    let escaped = path.as_os_str().as_encoded_bytes().iter().flat_map(|byte| match byte {
+        b'"' | b'\\' => vec![b'\\', *byte],
+        _ => vec![*byte],
+    });
+    OsString::from_vec([b'"'].into_iter().chain(escaped).chain([b'"']).collect())
+}
+
+/// Creates the files of a git folder in an existing folder.
+pub(crate) fn create_git_folder(dir: &Path, format: ObjectFormat) -> Result<(), GitError> {
+    create_object_store(dir)?;
+    create_folder(dir.join("refs"))?;
+    write_file(&dir.join("config"), format.repository_config().as_bytes())?;
+    // Written last: without it, the folder is no git folder.
+    write_file(&dir.join("HEAD"), b"ref: refs/heads/none\n")
+}
+
+/// Creates an empty object store, `dir/objects`.
+pub(crate) fn create_object_store(dir: &Path) -> Result<(), GitError> {
+    create_folder(dir.join("objects/info"))?;
+    create_folder(dir.join("objects/pack"))
+}
+
+/// Lets `dir/objects` borrow from another store.
+pub(crate) fn write_alternates(dir: &Path, objects: &Path) -> Result<(), GitError> {
+    // Git expects names in this file in its own quoting.
+    let name = RepoPath::from_bytes(objects.as_os_str().as_encoded_bytes());
+    write_file(&dir.join("objects/info/alternates"), format!("{name}\n").as_bytes())
+}
+
+fn create_folder(path: PathBuf) -> Result<(), GitError> {
+    std::fs::create_dir_all(&path).map_err(|source| GitError::Io { failure: "cannot make", path, source })
+}
+
+pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), GitError> {
+    std::fs::write(path, bytes).map_err(|source| GitError::Io {
+        failure: "cannot write",
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Returns the best common ancestor of two commits, by a call prepared for `merge-base`.
+pub(crate) async fn merge_base(call: GitCommand, a: &Sha, b: &Sha) -> Result<Option<Sha>, GitError> {
+    let finished = call.arg(a.as_str()).arg(b.as_str()).run().await?;
+    if finished.code() == Some(1) && finished.stdout.is_empty() {
+        return Ok(None);
+    }
+    parse_sha("merge-base", &finished.into_success_output("merge-base")?).map(Some)
+}
+
+/// Parses an output that consists of one id.
+pub(crate) fn parse_sha(call: &'static str, answer: &[u8]) -> Result<Sha, GitError> {
+    let text = std::str::from_utf8(answer).unwrap_or_default();
+    Sha::parse(text.trim_end()).map_err(|_| unknown_output_error(call, answer))
+}
+
+/// Returns the error for an output of unknown format.
+pub(crate) fn unknown_output_error(call: &'static str, answer: &[u8]) -> GitError {
+    GitError::UnknownOutput { call, answer: clean_message(answer, None) }
+}

@@ -1,0 +1,222 @@
+//! Facts of a repository, read when it is opened. They take as few calls as possible, because starting git
+//! takes longer than most of its work.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use truing_core::id::Sha;
+
+use crate::command::{GitCommand, GitOutput, NO_HOOKS};
+use crate::isolated_git_dir::{ObjectFormat, parse_sha, unknown_output_error};
+use crate::remote::without_credentials;
+use crate::{Git, GitError};
+
+/// Separates outputs that are paths, which may contain line ends: git repeats an option that it does not
+/// know.
+const NEXT: &str = "--truing-next";
+
+/// Pattern for the URL of `origin`, the promisor remotes of a partial clone, and the settings that convert
+/// files to content. The settings run nothing; without them unchanged files could look changed.
+const SETTINGS: &str = "^(remote\\.origin\\.url|remote\\..*\\.promisor|\
+     core\\.(autocrlf|eol|filemode|symlinks|ignorecase|precomposeunicode|hookspath))$";
+
+/// Settings of the pattern that do not concern content.
+const ORIGIN: &str = "remote.origin.url";
+const PROMISOR: &str = ".promisor";
+const HOOKS: &str = "core.hookspath";
+
+/// Pattern for the settings of the system and of the user that convert files to content. They run no program.
+const USER_SETTINGS: &str = "^\
+     core\\.(autocrlf|eol|ignorecase)$";
+
+/// Paths and properties of a repository.
+#[derive(Clone, Debug)]
+pub(super) struct RepositoryLayout {
+    pub(super) git_dir: PathBuf,
+    pub(super) objects: PathBuf,
+    pub(super) index: PathBuf,
+    /// The repository's own ignore list (`info/exclude`).
+    pub(super) info_exclude: PathBuf,
+    /// Top folder of the working tree.
+    pub(super) root: PathBuf,
+    pub(super) format: ObjectFormat,
+    /// True if a part of the history is missing.
+    pub(super) shallow: bool,
+    /// Commit that is checked out; none if there is no commit yet.
+    pub(super) head: Option<Sha>,
+}
+
+impl RepositoryLayout {
+    /// Reads the facts by a call in `folder`, which is in the repository. Errors name `path`, the user's name
+    /// for it.
+    pub(super) async fn load(git: &Git, folder: &Path, shown_path: &Path) -> Result<Self, GitError> {
+        let call = git.command("rev-parse").in_folder(folder).arg("--path-format=absolute");
+        let call = call.args(["--is-inside-work-tree", "--is-shallow-repository", "--show-object-format"]);
+        let call = call.args([NEXT, "--git-dir", NEXT, "--git-path", "objects", NEXT, "--git-path", "index"]);
+        let call = call.args([NEXT, "--git-path", "info/exclude", NEXT, "--show-toplevel"]);
+        // HEAD is last, because there may be no commit yet. Only the name is resolved: a commit whose object
+        // is missing still has one, and later reads report it. Resolving the commit itself would look as if
+        // there had never been one.
+        let answer = call.args([NEXT, "HEAD", "--"]).run().await?;
+        if answer.code() != Some(0) && answer.message.contains("not a git repository") {
+            return Err(GitError::NotARepository(shown_path.to_owned()));
+        }
+        match Self::from_output(answer, shown_path) {
+            // The configuration may set the working tree elsewhere, or to none.
+            Err(GitError::NoWorkTree(shown_path)) => {
+                let named = git
+                    .command("config")
+                    .in_folder(folder)
+                    .args(["-z", "--get", "core.worktree"])
+                    .run()
+                    .await?;
+                let root = named.stdout.strip_suffix(b"\0").map(parse_path);
+                Err(root.map_or(GitError::NoWorkTree(shown_path.clone()), |root| GitError::ForeignWorkTree {
+                    path: shown_path,
+                    root,
+                }))
+            }
+            answer => answer,
+        }
+    }
+
+    fn from_output(answer: GitOutput, path: &Path) -> Result<Self, GitError> {
+        let stdout = answer.stdout.clone();
+        let between = format!("\n{NEXT}\n");
+        let parts = split_bytes(&stdout, between.as_bytes());
+        let facts = parts.first().map(|facts| String::from_utf8_lossy(facts)).unwrap_or_default();
+        let [inside, shallow, format] = facts.lines().collect::<Vec<_>>()[..] else {
+            return Err(answer.into_error("rev-parse"));
+        };
+        if inside != "true" {
+            return Err(GitError::NoWorkTree(path.to_owned()));
+        }
+        let [_, git_dir, objects, index, excludes, root, head] = parts[..] else {
+            return Err(unknown_output_error("rev-parse", &stdout));
+        };
+        let head = match answer.code() {
+            Some(0) => Some(parse_sha("rev-parse", head.strip_suffix(b"--\n").unwrap_or(head))?),
+            Some(128) => None,
+            Some(_) | None => return Err(answer.into_error("rev-parse")),
+        };
+        Ok(Self {
+            git_dir: parse_path(git_dir),
+            objects: parse_path(objects),
+            index: parse_path(index),
+            info_exclude: parse_path(excludes),
+            root: parse_path(root),
+            format: ObjectFormat::parse(format).ok_or_else(|| unknown_output_error("rev-parse", &stdout))?,
+            shallow: shallow == "true",
+            head,
+        })
+    }
+}
+
+/// Settings of the repository; for ignored files and content also those of the system and the user.
+#[derive(Clone, Debug)]
+pub(super) struct RepositorySettings {
+    /// URL of `origin` without credentials.
+    pub(super) origin: Option<String>,
+    /// True if objects were omitted by the clone.
+    pub(super) is_partial_clone: bool,
+    /// Settings that convert files to content: keys and values. Of equal keys the last one applies.
+    pub(super) conversion_settings: Vec<(String, String)>,
+    /// Folder of its hooks, if not in its git folder.
+    pub(super) hooks: Option<PathBuf>,
+    /// File that `core.excludesFile` names, as git expands it, relative to the root of the working tree. If
+    /// empty, no file applies, not even the default one.
+    pub(super) excludes_file: Option<PathBuf>,
+}
+
+impl RepositorySettings {
+    /// Reads the settings; `config` prepares calls on the repository.
+    pub(super) async fn load(
+        config_command: impl Fn() -> GitCommand,
+        reads_user_config: bool,
+    ) -> Result<Self, GitError> {
+        let own = read_config_entries(config_command().args(["-z", "--get-regexp", SETTINGS]));
+        let of_user = async {
+            if !reads_user_config {
+                return Ok((Vec::new(), None));
+            }
+            let content = read_config_entries(config_command().with_user_configuration().args([
+                "-z",
+                "--includes",
+                "--get-regexp",
+                USER_SETTINGS,
+            ]));
+            let excludes = config_command().with_user_configuration().args([
+                "-z",
+                "--includes",
+                "--type=path",
+                "--get",
+                "core.excludesFile",
+            ]);
+            let (content, excludes) = tokio::try_join!(content, read_config(excludes))?;
+            let excludes = excludes.strip_suffix(b"\0").map(parse_path);
+            Ok((content, excludes))
+        };
+        let (own, (user_content, excludes)) = tokio::try_join!(own, of_user)?;
+
+        let (origins, others): (Vec<_>, Vec<_>) = own.into_iter().partition(|(key, _)| key == ORIGIN);
+        let (promisors, others): (Vec<_>, Vec<_>) =
+            others.into_iter().partition(|(key, _)| key.ends_with(PROMISOR));
+        let (hooks, mut content): (Vec<_>, Vec<_>) = others.into_iter().partition(|(key, _)| key == HOOKS);
+        // Git's output for the user ends with the repository's own settings, so the last one applies here,
+        // too.
+        content.extend(user_content);
+        // Our own calls set an empty hooks folder, which is ignored here.
+        let hooks = hooks
+            .into_iter()
+            .rfind(|(_, shown_path)| shown_path != NO_HOOKS)
+            .map(|(_, shown_path)| PathBuf::from(shown_path));
+        // The last one applies, as everywhere in git.
+        let origin = origins.last().map(|(_, url)| without_credentials(url.trim_end()));
+        let partial = promisors.iter().any(|(_, value)| value == "true");
+        Ok(Self {
+            origin,
+            is_partial_clone: partial,
+            conversion_settings: content,
+            hooks,
+            excludes_file: excludes,
+        })
+    }
+}
+
+/// Returns the output of a call that reads settings; empty if none match.
+async fn read_config(config: GitCommand) -> Result<Vec<u8>, GitError> {
+    let answer = config.run().await?;
+    match answer.code() {
+        Some(1) => Ok(Vec::new()),
+        Some(_) | None => answer.into_success_output("config"),
+    }
+}
+
+/// Parses keys and values from the output of a call.
+async fn read_config_entries(config: GitCommand) -> Result<Vec<(String, String)>, GitError> {
+    let answer = read_config(config).await?;
+    let entries = answer.split(|byte| *byte == 0).filter(|entry| !entry.is_empty()).map(|entry| {
+        let entry = String::from_utf8_lossy(entry);
+        // A key without a value means true.
+        let (key, value) = entry.split_once('\n').unwrap_or((&entry, "true"));
+        (key.to_owned(), value.to_owned())
+    });
+    Ok(entries.collect())
+}
+
+/// Splits bytes at a separator.
+fn split_bytes<'a>(mut bytes: &'a [u8], separator: &[u8]) -> Vec<&'a [u8]> {
+    let mut parts = Vec::new();
+    while let Some(at) = bytes.windows(separator.len()).position(|part| part == separator) {
+        parts.push(bytes.get(..at).unwrap_or_default());
+        bytes = bytes.get(at + separator.len()..).unwrap_or_default();
+    }
+    parts.push(bytes);
+    parts
+}
+
+/// Converts an output to a path.
+fn parse_path(answer: &[u8]) -> PathBuf {
+    PathBuf::from(OsStr::from_bytes(answer))
+}

@@ -1,0 +1,134 @@
+//! Assertions that a fix changes without weakening them.
+
+use std::collections::BTreeSet;
+
+/// Matchers, each with a stricter one.
+const STRICTER: &[(&str, &str)] = &[
+    (".toEqual(", ".toStrictEqual("),
+    (".toEqual(", ".toBe("),
+    (".toStrictEqual(", ".toBe("),
+    (".toBeTruthy()", ".toBe(true)"),
+    ("assert.equal(", "assert.strictEqual("),
+    ("assert.deepEqual(", "assert.deepStrictEqual("),
+    ("assert.notEqual(", "assert.notStrictEqual("),
+];
+
+/// Prefixes of assertions that accept a message after their condition.
+const WITH_WORDS: &[&str] = &[
+    "assert!(",
+    "assert_eq!(",
+    "assert_ne!(",
+    "assert.",
+    "self.assertEqual(",
+    "self.assertTrue(",
+    "self.assertFalse(",
+];
+
+/// Prefixes of calls that fail or log a test in Go. Their messages may change.
+const SAYS: &[&str] = &["t.Error", "t.Fatal", "t.Log", "b.Error", "b.Fatal"];
+
+/// Assertions that a fix adds, without blanks. They are sorted for finding one that is no weaker than a
+/// removed one.
+pub(super) struct AddedAssertions<'c> {
+    all: BTreeSet<&'c str>,
+    /// Calls that fail a test in Go, without their messages.
+    failure_calls: BTreeSet<String>,
+}
+
+impl<'c> AddedAssertions<'c> {
+    pub(super) fn new(assertions: impl Iterator<Item = &'c str>) -> Self {
+        let all: BTreeSet<&str> = assertions.collect();
+        let failure_calls = all.iter().filter_map(|claim| strip_failure_message(claim)).collect();
+        Self { all, failure_calls }
+    }
+
+    /// Returns true if one of them asserts at least as much as this one.
+    pub(super) fn asserts_at_least(&self, removed_assertion: &str) -> bool {
+        self.has_stricter(removed_assertion)
+            || self.has_same_with_message(removed_assertion)
+            || strip_failure_message(removed_assertion)
+                .is_some_and(|removed_assertion| self.failure_calls.contains(&removed_assertion))
+    }
+
+    fn has_stricter(&self, before: &str) -> bool {
+        let is_negated = before.contains(".not.") || before.contains("not.to");
+        // Values that are not strictly equal may still be equal, so negations are excluded.
+        !is_negated
+            && STRICTER.iter().any(|(weak, strict)| {
+                before.matches(weak).count() == 1
+                    && self.all.contains(before.replacen(weak, strict, 1).as_str())
+            })
+    }
+
+    /// Returns true if one of them is the same with a message added.
+    fn has_same_with_message(&self, before: &str) -> bool {
+        let inner = match before.strip_suffix(')') {
+            Some(inner) if WITH_WORDS.iter().any(|begin| before.starts_with(begin)) => inner,
+            // An assert statement of Python.
+            _ if before.starts_with("assert") && !before.starts_with("assert(") => before,
+            _ => return false,
+        };
+        let begin = format!("{inner},");
+        let mut more = self.all.range(begin.as_str()..).map_while(|claim| claim.strip_prefix(&*begin));
+        more.any(|words| words.trim_start_matches(['f', 'r']).starts_with(['"', '\'', '`']))
+    }
+}
+
+/// Returns a statement that fails a test in Go, without its message.
+fn strip_failure_message(claim: &str) -> Option<String> {
+    SAYS.iter().any(|begin| claim.starts_with(begin)).then(|| without_first_string(claim))
+}
+
+/// Removes the first string from a call.
+fn without_first_string(call: &str) -> String {
+    let Some(start) = call.find('"') else { return call.to_owned() };
+    let mut is_escaped = false;
+    let end = call.get(start + 1..).unwrap_or_default().char_indices().find(|(_, letter)| {
+        let ends = *letter == '"' && !is_escaped;
+        is_escaped = *letter == '\\' && !is_escaped;
+        ends
+    });
+    let rest = end.and_then(|(at, _)| call.get(start + 2 + at..)).unwrap_or_default();
+    format!("{}{rest}", call.get(..start).unwrap_or_default())
+}
+
+/// Returns true if strings in this line, given without blanks, are only messages for people.
+pub(super) fn is_message_statement(line: &str) -> bool {
+    SAYS.iter().any(|begin| line.starts_with(begin))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claim_asserts_at_least(before: &str, after: &str) -> bool {
+        AddedAssertions::new(std::iter::once(after)).asserts_at_least(before)
+    }
+
+    #[test]
+    fn a_stricter_matcher_and_words_for_people_take_nothing_away() {
+        for (before, after) in [
+            ("expect(x).toEqual(1)", "expect(x).toStrictEqual(1)"),
+            ("expect(x).toEqual(1)", "expect(x).toBe(1)"),
+            ("assert_eq!(a,b)", "assert_eq!(a,b,\"width{}\",w)"),
+            ("asserta==b", "asserta==b,f\"{a}\""),
+            ("t.Errorf(\"got%q\",got)", "t.Errorf(\"Text=%q\",got)"),
+        ] {
+            assert!(claim_asserts_at_least(before, after), "{before} {after}");
+        }
+        for (before, after) in [
+            ("expect(x).toBe(1)", "expect(x).toEqual(1)"),
+            ("expect(x).toEqual(1)", "expect(x).toBe(2)"),
+            ("expect(x).not.toEqual(1)", "expect(x).not.toBe(1)"),
+            ("expect(x).toEqual(expect(y).toEqual(1))", "expect(x).toBe(expect(y).toEqual(1))"),
+            ("assert_eq!(a,b)", "assert_eq!(a,a)"),
+            ("assert_close(a,b)", "assert_close(a,b,\"5\")"),
+            ("asserta==b", "assert(a==b,\"words\")"),
+            ("asserta==b", "asserta==bor\"words\""),
+            ("t.Errorf(\"got%q\",got)", "t.Logf(\"got%q\",got)"),
+            ("t.Errorf(\"got%q\",got)", "t.Errorf(\"got%q\",want)"),
+        ] {
+            assert!(!claim_asserts_at_least(before, after), "{before} {after}");
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! The sources of memory and skills: the operator's folder, which is read once, a commit that may configure,
+//! and a working tree.
+//!
+//! The combined result is cached by git's ids of the files. Reviews of one repository whose `CLAUDE.md` and
+//! `.claude` are unchanged therefore read nothing again.
+
+use std::collections::VecDeque;
+use std::io::{ErrorKind, Read as _};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use truing_agent::memory::{
+    FOLDER, LayerFiles, LayeredMemory, MAX_MEMORY_BYTES, MAX_SKILL_BYTES, MAX_SKILLS, MEMORY_FILES,
+    MemoryFile, MemoryPath, SkillFile, skill_file,
+};
+use truing_core::id::Sha;
+use truing_core::line;
+use truing_core::outcome::{ModelMemory, SkipReason};
+use truing_diff::RepoPath;
+use truing_git::{GitError, LocalRepository, Mirror, TreeFile};
+use truing_reader::FileTree;
+use truing_reader::redact::redact_secrets;
+
+use super::task::hash_values;
+
+/// Maximum number of repositories whose memories are kept.
+const MAX_KEPT: usize = 64;
+/// Maximum number of bytes of a file that are read. It exceeds every limit, and a file beyond a limit is
+/// therefore reported as too large.
+const MAX_FILE_BYTES: u64 = {
+    let most = if MAX_MEMORY_BYTES > MAX_SKILL_BYTES { MAX_MEMORY_BYTES } else { MAX_SKILL_BYTES };
+    (most as u64) * 8
+};
+/// Maximum number of entries of a folder that are examined.
+const MAX_ENTRIES: usize = 1_000;
+/// Maximum number of specialist files that are read of a repository. It exceeds the number of specialists,
+/// because some files may be invalid.
+const MAX_SPECIALIST_FILES: usize = 16;
+/// The reason why a link or a submodule is skipped.
+const NOT_FOLLOWED: &str = "it is a link or a submodule, which is not followed";
+/// Maximum number of characters of git's message on a file.
+const MAX_WORDS_CHARS: usize = 100;
+
+/// The operator's context for every review, and the contexts that were combined lately.
+#[derive(Debug, Default)]
+pub struct ContextSources {
+    operators: LayerFiles,
+    /// True if several reviewers inspect each change. Otherwise a repository's own specialists are not read.
+    pub(super) specialists: bool,
+    /// The cached contexts, the latest last.
+    cached_contexts: Mutex<VecDeque<(String, Arc<LayeredMemory>)>>,
+}
+
+/// The context of one review, and the origin of the repository's part.
+#[derive(Clone, Debug)]
+pub struct ReviewContext {
+    /// The combined memory of operator and repository.
+    pub memory: Arc<LayeredMemory>,
+    /// A description of the place of the repository's own files.
+    pub from: String,
+}
+
+impl ReviewContext {
+    /// Converts the context to the form of a run's record.
+    pub(super) fn to_model_memory(&self) -> ModelMemory {
+        let Self { memory, from } = self;
+        ModelMemory {
+            hash: memory.hash.clone(),
+            repository_content: memory.repository_summary.as_ref().map(|own| format!("{own} from {from}")),
+            instructions: memory.instructions.iter().map(|at| redact_secrets(at)).collect(),
+            notes: memory.notes.iter().map(|note| redact_secrets(note)).collect(),
+        }
+    }
+}
+
+/// Reads the files of commits.
+#[async_trait]
+pub trait CommitFileReader: Sync {
+    /// Lists files of a commit, see [`Mirror::list_files`].
+    async fn list_files(&self, sha: &Sha, paths: &[&str]) -> Result<Vec<TreeFile>, GitError>;
+
+    /// Reads a file of a commit, see [`Mirror::read_file`].
+    async fn read_file(&self, sha: &Sha, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError>;
+}
+
+#[async_trait]
+impl CommitFileReader for Mirror {
+    async fn list_files(&self, sha: &Sha, paths: &[&str]) -> Result<Vec<TreeFile>, GitError> {
+        Mirror::list_files(self, sha, paths).await
+    }
+
+    async fn read_file(&self, sha: &Sha, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError> {
+        Mirror::read_file(self, sha, path).await
+    }
+}
+
+#[async_trait]
+impl CommitFileReader for LocalRepository {
+    async fn list_files(&self, sha: &Sha, paths: &[&str]) -> Result<Vec<TreeFile>, GitError> {
+        LocalRepository::list_files(self, sha, paths).await
+    }
+
+    async fn read_file(&self, sha: &Sha, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError> {
+        LocalRepository::read_file(self, sha, path).await
+    }
+}
+
+impl ContextSources {
+    /// Reads the skills of the operator's folder, `NAME/SKILL.md`. Symbolic links in it are followed: the
+    /// folder belongs to the operator, and some deployments consist of links.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn new(folder: &Path) -> std::io::Result<Self> {
+        let mut operators = LayerFiles::default();
+        let (names, more) = list_folders(folder)?;
+        operators.more_skills = more;
+        for name in names {
+            let path = folder.join(skill_file(&name));
+            let content = match read_regular_file(&path) {
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                read => read.map_err(|error| format!("it cannot be read: {error}")),
+            };
+            let file = MemoryFile { path: path.display().to_string(), content };
+            operators.skills.push(SkillFile { folder: name, file });
+        }
+        Ok(Self { operators, ..Self::default() })
+    }
+
+    /// Sets if several reviewers replace the single reviewer of each change.
+    #[must_use]
+    pub fn with_specialists(self, specialists: bool) -> Self {
+        Self { specialists, ..self }
+    }
+
+    /// Adds the context of a commit's repository; none if the repository has no say.
+    ///
+    /// # Errors
+    /// [`GitError`], if the commit's files cannot be listed.
+    #[truing_core::boxed_future]
+    pub async fn read_commit(
+        &self,
+        commits: &dyn CommitFileReader,
+        commit_sha: Option<&Sha>,
+    ) -> Result<Arc<LayeredMemory>, GitError> {
+        let [memory, _, agents] = MEMORY_FILES;
+        let mut listed = match commit_sha {
+            Some(commit) => commits.list_files(commit, &[memory, agents, FOLDER]).await?,
+            None => Vec::new(),
+        };
+        listed.retain(|file| file_role(file).is_some_and(|(_, role)| self.uses_role(role)));
+        let names = listed.iter().flat_map(|file| [file.path.as_bytes(), file.id.as_bytes()]);
+        let key = hash_values(names);
+        if let Some(memory) = self.cached_memory(&key) {
+            return Ok(memory);
+        }
+        let mut found = LayerFiles::default();
+        for file in &listed {
+            let Some((path, role)) = file_role(file) else { continue };
+            match role {
+                MemoryPath::Skill(_) if found.skills.len() >= MAX_SKILLS => {
+                    found.more_skills += 1;
+                    continue;
+                }
+                MemoryPath::Specialist(_) if found.specialists.len() >= MAX_SPECIALIST_FILES => {
+                    found.more_specialists += 1;
+                    continue;
+                }
+                MemoryPath::Memory | MemoryPath::Skill(_) | MemoryPath::Specialist(_) => {}
+            }
+            let content = if !file.is_plain {
+                Err(NOT_FOLLOWED.to_owned())
+            } else if file.size > MAX_FILE_BYTES {
+                Err(format!("it has {} bytes", file.size))
+            } else {
+                let gone = || "it cannot be read".to_owned();
+                let Some(commit) = commit_sha else { continue };
+                match commits.read_file(commit, &file.path).await {
+                    Ok(content) => content.ok_or_else(gone),
+                    Err(error) => {
+                        let message = line::clean_line(&error.to_string(), MAX_WORDS_CHARS);
+                        Err(format!("{}: {message}", gone()))
+                    }
+                }
+            };
+            add_file(&mut found, role, MemoryFile { path: path.to_owned(), content });
+        }
+        sort_files(&mut found);
+        Ok(self.cache_memory(key, LayeredMemory::from_layers(&self.operators, &found)))
+    }
+
+    /// Adds the context of a working tree. No link that leads out of the tree is followed.
+    pub fn read_working_tree(&self, root: &Path) -> Arc<LayeredMemory> {
+        let mut found = LayerFiles::default();
+        let Ok(tree) = FileTree::open(root) else {
+            return Arc::new(LayeredMemory::from_layers(&self.operators, &found));
+        };
+        let file = |path: &str| {
+            // The file system decides if the path exists: a symbolic link is reported, too.
+            root.join(path).symlink_metadata().ok()?;
+            let content = tree.read_bytes(&RepoPath::from(path)).map_err(|reason| {
+                if reason == SkipReason::Symlink {
+                    "it is a link, which is not followed".to_owned()
+                } else {
+                    format!("it cannot be read ({})", reason.as_str().replace('_', " "))
+                }
+            });
+            Some(MemoryFile { path: path.to_owned(), content })
+        };
+        found.memory.extend(MEMORY_FILES.iter().filter_map(|path| file(path)));
+        let folder = format!("{FOLDER}/skills");
+        let (names, more) = list_folders(&root.join(&folder)).unwrap_or_default();
+        found.more_skills = more;
+        for name in names {
+            let skill = file(&format!("{folder}/{}", skill_file(&name)));
+            found.skills.extend(skill.map(|file| SkillFile { folder: name, file }));
+        }
+        if self.specialists {
+            let path = format!("{FOLDER}/agents");
+            let folder = root.join(&path);
+            if folder.is_symlink() {
+                let file = MemoryFile { path: path.clone(), content: Err(NOT_FOLLOWED.to_owned()) };
+                add_file(&mut found, MemoryPath::Specialist(&path), file);
+            } else {
+                let (names, more) = list_markdown_files(&folder);
+                found.more_specialists = more;
+                for name in names {
+                    let specialist = file(&format!("{path}/{name}.md"));
+                    found.specialists.extend(specialist.map(|file| SkillFile { folder: name, file }));
+                }
+            }
+        }
+        Arc::new(LayeredMemory::from_layers(&self.operators, &found))
+    }
+
+    /// True if files of this role are used.
+    fn uses_role(&self, role: MemoryPath<'_>) -> bool {
+        match role {
+            MemoryPath::Memory | MemoryPath::Skill(_) => true,
+            MemoryPath::Specialist(_) => self.specialists,
+        }
+    }
+
+    fn cached_memory(&self, key: &str) -> Option<Arc<LayeredMemory>> {
+        let kept = self.cached_contexts.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.iter().find(|(known, _)| known == key).map(|(_, memory)| Arc::clone(memory))
+    }
+
+    fn cache_memory(&self, key: String, memory: LayeredMemory) -> Arc<LayeredMemory> {
+        let memory = Arc::new(memory);
+        let mut kept = self.cached_contexts.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= MAX_KEPT {
+            kept.pop_front();
+        }
+        kept.push_back((key, Arc::clone(&memory)));
+        memory
+    }
+}
+
+/// Returns the path and the role of a commit's file.
+fn file_role(file: &TreeFile) -> Option<(&str, MemoryPath<'_>)> {
+    let path = file.path.as_str()?;
+    // A link or a submodule in place of a folder is reported.
+    let odd = || match path.strip_prefix(FOLDER)? {
+        "" => Some(MemoryPath::Skill(path)),
+        "/agents" => Some(MemoryPath::Specialist(path)),
+        below => {
+            let skill = below.strip_prefix("/skills")?;
+            (skill.rfind('/').unwrap_or(0) == 0).then_some(MemoryPath::Skill(path))
+        }
+    };
+    let odd = if file.is_plain { None } else { odd() };
+    MemoryPath::from_path(path).or(odd).map(|role| (path, role))
+}
+
+fn add_file(files: &mut LayerFiles, role: MemoryPath<'_>, file: MemoryFile) {
+    match role {
+        MemoryPath::Memory => files.memory.push(file),
+        MemoryPath::Skill(folder) => files.skills.push(SkillFile { folder: folder.to_owned(), file }),
+        MemoryPath::Specialist(name) => files.specialists.push(SkillFile { folder: name.to_owned(), file }),
+    }
+}
+
+/// Sorts the memory's files by precedence.
+fn sort_files(files: &mut LayerFiles) {
+    files.memory.sort_by_key(|file| MEMORY_FILES.iter().position(|path| *path == file.path));
+}
+
+/// Returns the names of the first folders in a folder, in order, and the number of further ones.
+fn list_folders(folder: &Path) -> std::io::Result<(Vec<String>, usize)> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder)?.take(MAX_ENTRIES) {
+        let entry = entry?;
+        if entry.path().is_dir()
+            && let Ok(name) = entry.file_name().into_string()
+            && !name.starts_with('.')
+        {
+            names.push(name);
+        }
+    }
+    names.sort();
+    let more = names.len().saturating_sub(MAX_SKILLS);
+    names.truncate(MAX_SKILLS);
+    Ok((names, more))
+}
+
+/// Returns the names of the first Markdown files in a folder, in order and without their extension, and the
+/// number of further ones; none if there is no such folder.
+fn list_markdown_files(folder: &Path) -> (Vec<String>, usize) {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().take(MAX_ENTRIES);
+    let name = |entry: std::fs::DirEntry| Some(entry.file_name().to_str()?.strip_suffix(".md")?.to_owned());
+    let mut names: Vec<String> = entries.filter_map(name).collect();
+    names.sort();
+    let more = names.len().saturating_sub(MAX_SPECIALIST_FILES);
+    names.truncate(MAX_SPECIALIST_FILES);
+    (names, more)
+}
+
+/// Reads a plain file's bytes, up to a limit.
+fn read_regular_file(path: &Path) -> std::io::Result<Vec<u8>> {
+    let facts = std::fs::metadata(path)?;
+    if !facts.is_file() {
+        return Err(std::io::Error::other("it is not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(MAX_FILE_BYTES).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}

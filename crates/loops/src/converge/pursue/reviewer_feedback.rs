@@ -1,0 +1,118 @@
+//! Converts the reviews and threads of other reviewers to the form of the readiness check.
+
+use std::collections::BTreeSet;
+
+use regex::Regex;
+use truing_config::converge::{ReviewerConfig, ReviewerDetector};
+use truing_core::converge::readiness::{
+    LastComment, ObservedReview, ReviewTextSignal, ReviewerCheck, ReviewerFeedback, ThreadAuthor,
+    UnresolvedThread,
+};
+use truing_core::id::Topic;
+use truing_core::port::{CheckState, CommitCheck, LineComment, PullReview, ReviewThread};
+use truing_core::publish::ThreadState;
+
+use super::super::pull::{ANSWER, FINDING, FIXED};
+use super::{is_relevant_comment, is_reviewer_account};
+
+/// Summarises a reviewer's feedback on the head.
+pub(super) fn summarise_feedback(
+    reviewer: &ReviewerConfig,
+    review: Option<&PullReview>,
+    threads: &[ReviewThread],
+    checks: &[CommitCheck],
+    is_queued: bool,
+) -> ReviewerFeedback {
+    let inline = |review: &PullReview| {
+        let comments = threads.iter().flat_map(|thread| &thread.comments);
+        let many = comments.filter(|comment| comment.review.as_ref() == Some(&review.id)).count();
+        u32::try_from(many).unwrap_or(u32::MAX)
+    };
+    // The configuration has compiled the pattern before.
+    let dirty = reviewer.dirty.as_deref().and_then(|pattern| Regex::new(pattern).ok());
+    let text = |review: &PullReview| match &dirty {
+        Some(dirty) if dirty.is_match(&review.body) && reviewer.counts_alone => {
+            ReviewTextSignal::InlineFindings
+        }
+        Some(dirty) if dirty.is_match(&review.body) => ReviewTextSignal::AnyFindings,
+        Some(_) | None => ReviewTextSignal::NoFindings,
+    };
+    let check = match &reviewer.detector {
+        ReviewerDetector::Review => None,
+        ReviewerDetector::CheckRun(name) => checks.iter().find(|check| check.name == *name),
+    };
+    ReviewerFeedback {
+        review: review.map(|review| ObservedReview {
+            state: review.state,
+            text: text(review),
+            inline: inline(review),
+        }),
+        check: check.map(|check| match check.state {
+            CheckState::Pending => ReviewerCheck::Running,
+            CheckState::Passed | CheckState::Neutral | CheckState::Skipped => ReviewerCheck::Passed,
+            CheckState::Failed => ReviewerCheck::Failed,
+        }),
+        is_queued,
+    }
+}
+
+/// True if an open thread of ours is settled. Either its finding no longer stands and our comment is the
+/// last, or a person has dismissed its finding.
+pub(super) fn should_resolve_thread(
+    thread: &ReviewThread,
+    standing_topics: &BTreeSet<Topic>,
+    dismissed: &BTreeSet<Topic>,
+) -> bool {
+    let is_open = thread.thread.as_ref().is_some_and(|known| known.state == ThreadState::Open);
+    let about = thread.comments.first().and_then(|first| first.topic.as_ref());
+    let is_gone =
+        about.is_some_and(|about| about.as_str().starts_with(FINDING) && !standing_topics.contains(about));
+    let is_none = about.is_some_and(|about| dismissed.contains(about));
+    is_open && (is_none || is_gone && thread.comments.last().is_some_and(is_ours))
+}
+
+pub(super) fn is_ours(comment: &LineComment) -> bool {
+    comment.author.as_ref().is_some_and(|author| author.ours)
+}
+
+/// Converts an unresolved thread.
+pub(super) fn unresolved_thread(
+    thread: &ReviewThread,
+    reviewers: &[&ReviewerConfig],
+    names_are_unique: bool,
+) -> Option<UnresolvedThread> {
+    let known = thread.thread.as_ref().filter(|known| known.state == ThreadState::Open)?;
+    let (first, last) = (thread.comments.first()?, thread.comments.last()?);
+    // In a thread of ours, the author of the answer counts.
+    let who = if is_ours(first) { last } else { first };
+    let by = match &who.author {
+        Some(author) => {
+            match reviewers.iter().find(|other| is_reviewer_account(author, other, names_are_unique)) {
+                Some(other) => ThreadAuthor::Reviewer(other.name.clone()),
+                // With a person's token, our own account is no person either.
+                None if author.person && !author.ours => ThreadAuthor::Person,
+                None => ThreadAuthor::Bot,
+            }
+        }
+        None => ThreadAuthor::Person,
+    };
+    // In a thread of a reviewer, or of ours, comments of others are for people.
+    let last = thread
+        .comments
+        .iter()
+        .rfind(|comment| is_relevant_comment(comment, reviewers, names_are_unique))
+        .unwrap_or(last);
+    let is_answer = last.topic.as_ref().is_some_and(|topic| topic.as_str().starts_with(ANSWER));
+    let last_comment = match (is_ours(last), is_answer) {
+        (false, _) => LastComment::Theirs,
+        (true, true) if !last.body.starts_with(FIXED) => LastComment::Declined,
+        // A finding of ours that no audit reports any more.
+        (true, _) => LastComment::Fixed,
+    };
+    Some(UnresolvedThread {
+        id: known.id.clone(),
+        author: by,
+        is_outdated: thread.outdated,
+        last: last_comment,
+    })
+}

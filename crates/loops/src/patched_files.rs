@@ -1,0 +1,139 @@
+//! Lays out the head that results from a given diff and a working tree, in a separate folder.
+//!
+//! The version of the files that the diff was made from is unknown. A file is read if the working tree has it
+//! as it is before or after the diff; the diff's hunks give the other version. Any other content does not
+//! apply. New files are complete in the diff.
+//!
+//! Git may check out files with CRLF (`core.autocrlf`, or the attribute `eol`), but its diffs show the stored
+//! content. A file with CRLF is therefore also tried with LF. The paths are untrusted: no symbolic link is
+//! followed, and neither a file outside of the working tree nor one of git's own is opened.
+
+use futures_util::future::BoxFuture;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use truing_core::outcome::{SkipReason, UnreviewedFile};
+use truing_diff::{DiffSide, FileDiff, FileStatus, RepoPath, apply, matches_side};
+use truing_git::options::{MAX_FILES, MAX_TOTAL_BYTES};
+use truing_git::write_new_file;
+use truing_reader::FileTree;
+
+use super::local::LocalReviewError;
+
+/// The folders with the files that a diff is applied to.
+#[derive(Clone, Copy, Debug)]
+pub struct DiffSourceFolders<'a> {
+    /// The top folder of the working tree.
+    pub root: &'a Path,
+    /// Folder with the files that git does not read from the working tree, as the index has them.
+    pub index: &'a Path,
+}
+
+/// Both folders of a source, opened.
+struct OpenedDiffFolders {
+    root: FileTree,
+    index: FileTree,
+}
+
+impl OpenedDiffFolders {
+    fn bytes(&self, path: &RepoPath) -> Result<Vec<u8>, SkipReason> {
+        self.index.read_bytes(path).or_else(|_| self.root.read_bytes(path))
+    }
+}
+
+/// Writes the files `paths` below `dest`, with the diff of `files` applied to `source`. Returns the files
+/// that could not be produced, with the reasons. A path outside of the diff is copied, if it exists.
+///
+/// # Errors
+/// [`LocalReviewError::Reading`] if the working tree cannot be opened, [`LocalReviewError::Git`] if `dest`
+/// cannot be written.
+pub fn write_patched_files<'a>(
+    files: &'a [FileDiff<'a>],
+    paths: &'a [RepoPath],
+    source: DiffSourceFolders<'a>,
+    dest: &'a Path,
+) -> BoxFuture<'a, Result<Vec<UnreviewedFile>, LocalReviewError>> {
+    Box::pin(async move {
+        let open = |folder| FileTree::open(folder).map_err(super::reading::ReadingError::from);
+        let tree = &OpenedDiffFolders { root: open(source.root)?, index: open(source.index)? };
+        let mut changes: BTreeMap<&RepoPath, Vec<&FileDiff<'_>>> = BTreeMap::new();
+        for file in files {
+            changes.entry(&file.path).or_default().push(file);
+        }
+        let (mut left, mut written) = (MAX_TOTAL_BYTES, 0);
+        let mut missing = Vec::new();
+        for path in paths.iter().collect::<BTreeSet<_>>() {
+            let made = match changes.get(path) {
+                _ if !path.is_safe_to_write() => Err(SkipReason::Unreadable),
+                None => tree.bytes(path),
+                Some(changes) => apply_changes(changes, tree),
+            };
+            let size = made.as_ref().map_or(0, |bytes| u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+            let reason = match made {
+                Ok(_) if size > left || written >= MAX_FILES => Some(SkipReason::TooLarge),
+                Ok(bytes) if write_new_file(dest, path, &bytes).await? => None,
+                Ok(_) => Some(SkipReason::Unreadable),
+                Err(reason) => Some(reason),
+            };
+            match reason {
+                None => (left, written) = (left.saturating_sub(size), written + 1),
+                Some(reason) => missing.push(UnreviewedFile { path: path.clone(), reason }),
+            }
+        }
+        Ok(missing)
+    })
+}
+
+/// Returns a file as the diff leaves it. `changes` are the diff's sections of the file. Several sections,
+/// except for a type change, belong to several commits, whose lines are not those of one version.
+fn apply_changes(changes: &[&FileDiff<'_>], tree: &OpenedDiffFolders) -> Result<Vec<u8>, SkipReason> {
+    match changes {
+        [file] => apply_section(file, tree),
+        [gone, file] if gone.status == FileStatus::Deleted && file.status == FileStatus::Added => {
+            apply_section(file, tree)
+        }
+        _ => Err(SkipReason::DoesNotApply),
+    }
+}
+
+/// Returns a file as one section of the diff leaves it.
+fn apply_section(file: &FileDiff<'_>, tree: &OpenedDiffFolders) -> Result<Vec<u8>, SkipReason> {
+    if file.is_binary {
+        // The diff does not contain the file's content.
+        return Err(SkipReason::Binary);
+    }
+    if file.status == FileStatus::Added {
+        return apply(file, b"").ok_or(SkipReason::DoesNotApply);
+    }
+    let found = tree.bytes(&file.path);
+    if let Ok(bytes) = &found
+        && let Some(text) = apply_or_retry_with_lf(bytes, |text| {
+            matches_side(file, DiffSide::New, text).then(|| text.to_vec())
+        })
+    {
+        return Ok(text);
+    }
+    let old = match &file.old_path {
+        None => found,
+        Some(old_path) if old_path.is_safe_to_write() => tree.bytes(old_path),
+        Some(_) => return Err(SkipReason::Unreadable),
+    };
+    match old {
+        Ok(old) => apply_or_retry_with_lf(&old, |old| apply(file, old)).ok_or(SkipReason::DoesNotApply),
+        Err(SkipReason::TooLarge) => Err(SkipReason::TooLarge),
+        // The file does not exist, or the diff cannot belong to it.
+        Err(_) => Err(SkipReason::DoesNotApply),
+    }
+}
+
+/// Applies `parse` to a text; if that fails and its lines end with CRLF, applies it to the text with LF.
+fn apply_or_retry_with_lf<T>(text: &[u8], parse: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
+    parse(text).or_else(|| {
+        let lines = text.split_inclusive(|byte| *byte == b'\n');
+        let with_lf = |line: &[u8]| match line.strip_suffix(b"\r\n") {
+            Some(line) => [line, b"\n"].concat(),
+            None => line.to_vec(),
+        };
+        parse(&lines.flat_map(with_lf).collect::<Vec<u8>>())
+    })
+}

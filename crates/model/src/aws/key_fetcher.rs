@@ -1,0 +1,105 @@
+//! One pass through AWS's chain of credentials, by AWS's library over our own HTTP client. Files are read
+//! at each request, and nothing is cached.
+
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime};
+
+use aws_config::retry::RetryConfig;
+use aws_config::{BehaviorVersion, ConfigLoader, Region};
+use aws_credential_types::provider::ProvideCredentials as _;
+use aws_types::os_shim_internal::Env;
+use tokio::time::timeout;
+use truing_core::secret::SecretString;
+
+use super::fault::{self, AwsKeyError};
+use super::http::RecordingHttpClient;
+use super::keys::AwsKeys;
+use super::variables::AwsVariables;
+
+/// Timeout of a pass, long enough for chained roles and a program that asks for a password.
+const MAX_TIME: Duration = Duration::from_secs(30);
+/// Maximum number of requests to a failing service.
+const MAX_ATTEMPTS: u32 = 2;
+
+/// A clock: the time is read again after each wait.
+pub(super) type KeyClock<'a> = &'a (dyn Fn() -> SystemTime + Sync);
+
+/// Keys, and the time of their expiry.
+#[derive(Clone)]
+pub(super) struct ExpiringKeys {
+    pub(super) keys: AwsKeys,
+    /// Time of expiry; `None` if the keys do not expire.
+    pub(super) expires_at: Option<SystemTime>,
+}
+
+impl ExpiringKeys {
+    /// Returns true if the keys are still valid at this time.
+    pub(super) fn is_valid_at(&self, at: SystemTime) -> bool {
+        self.expires_at.is_none_or(|ends| ends > at)
+    }
+}
+
+/// Fetches keys through AWS's chain.
+pub(super) struct KeyFetcher {
+    variables: AwsVariables,
+    region: String,
+    http: RecordingHttpClient,
+}
+
+impl KeyFetcher {
+    pub(super) fn new(variables: HashMap<String, String>, region: &str) -> Result<Self, reqwest::Error> {
+        let variables = AwsVariables::from(variables);
+        let region = variables.region().unwrap_or(region).to_owned();
+        Ok(Self { variables, region, http: RecordingHttpClient::new()? })
+    }
+
+    /// Fetches keys, or returns the reason that there are none. `gave_before` is true if there were keys
+    /// before.
+    pub(super) async fn fetch(
+        &self,
+        had_keys: bool,
+        clock: KeyClock<'_>,
+    ) -> Result<ExpiringKeys, AwsKeyError> {
+        let http = self.http.without_exchanges();
+        let loader = ConfigLoader::default()
+            .behavior_version(BehaviorVersion::latest())
+            .env(Env::from(self.variables.as_map().clone()))
+            .region(Region::new(self.region.clone()))
+            .retry_config(RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS))
+            .http_client(http.clone());
+        let pass = async {
+            let config = loader.load().await;
+            match config.credentials_provider() {
+                Some(provider) => provider.provide_credentials().await.map(Some),
+                None => Ok(None),
+            }
+        };
+        let found = match timeout(MAX_TIME, pass).await {
+            Ok(Ok(found)) => found,
+            Ok(Err(error)) => {
+                return Err(fault::key_error(&error, &http.exchanges(), &self.variables, had_keys, clock()));
+            }
+            Err(_) => return Err(fault::timeout_error(&http.exchanges(), MAX_TIME)),
+        };
+        let credentials = found.ok_or_else(|| {
+            AwsKeyError::new_permanent("AWS's library found no source of credentials".to_owned())
+        })?;
+        let keys = AwsKeys {
+            key_id: credentials.access_key_id().to_owned(),
+            secret_key: SecretString::new(credentials.secret_access_key()),
+            session_token: credentials.session_token().map(SecretString::new),
+        };
+        let (expiring, now) = (ExpiringKeys { keys, expires_at: credentials.expiry() }, clock());
+        if expiring.is_valid_at(now) {
+            Ok(expiring)
+        } else {
+            Err(fault::expired_keys_error(&http.exchanges(), now))
+        }
+    }
+
+    /// Returns a name that is unique to this chain.
+    pub(super) fn name(&self) -> String {
+        let role = self.variables.get("AWS_ROLE_ARN").unwrap_or_default();
+        format!("chain:{}:{role}", self.variables.profile())
+    }
+}

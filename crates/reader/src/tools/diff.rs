@@ -1,0 +1,137 @@
+//! Tool `diff`: the change that is reviewed, with the line numbers that findings cite.
+
+use serde::Deserialize;
+use serde_json::Value;
+use truing_diff::{FileDiff, FileStatus, Hunk, HunkLine, LineKind, parse_files};
+
+use super::index::FileIndex;
+use super::list::format_count;
+use super::page::{ReplyPage, reply_line, visible_text};
+use super::{ToolCallError, ToolReply, parse_input};
+use crate::mask::{mask_bytes, mask_lines};
+
+/// Name that the model uses.
+pub const DIFF: &str = "diff";
+
+/// Most lines of one response.
+const MAX_LINES: usize = 800;
+/// Most characters of one line that are shown.
+const MAX_LINE_CHARS: usize = 500;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DiffToolInput {
+    path: Option<String>,
+    skip: Option<usize>,
+}
+
+/// Responds to a call of `diff`. `change` is the unified diff, as git printed it.
+pub fn answer_diff_call(diff_bytes: &[u8], input: &Value) -> ToolReply {
+    parse_input(DIFF, input).and_then(|input| render_diff(diff_bytes, input)).into()
+}
+
+fn render_diff(change: &[u8], input: DiffToolInput) -> Result<String, ToolCallError> {
+    let wanted = input.path.as_deref().map(|path| FileIndex::parse_path(Some(path))).transpose()?;
+    let wanted = wanted.filter(|path| !path.as_bytes().is_empty());
+    let is_wanted =
+        |file: &FileDiff<'_>| wanted.as_ref().is_none_or(|path| matches_path(file, path.as_bytes()));
+    let chosen: Vec<_> = parse_files(change).filter_map(Result::ok).filter(is_wanted).collect();
+    let (mut added, mut deleted) = (0_u64, 0_u64);
+    for file in &chosen {
+        added += u64::from(file.added);
+        deleted += u64::from(file.deleted);
+    }
+    let heading = format!("The change touches {}: +{added} -{deleted}", format_count(chosen.len(), "file"));
+    if chosen.is_empty() {
+        return match wanted {
+            Some(path) => Err(ToolCallError::NotInChange(path)),
+            None => Ok("The change is empty".to_owned()),
+        };
+    }
+
+    let mut page = ReplyPage::new(input.skip, MAX_LINES);
+    if chosen.len() > 1 {
+        // The list of files comes first, because the whole change may not fit.
+        for file in &chosen {
+            page.add_item(|| format!("  {}\n", file_heading(file)));
+        }
+    }
+    for file in &chosen {
+        page.add_item(|| format!("\n{}\n", file_heading(file)));
+        let mut texts = masked_lines(file).into_iter();
+        for hunk in &file.hunks {
+            page.add_item(|| hunk_heading(hunk));
+            for shown in hunk.lines() {
+                let text = texts.next().unwrap_or_default();
+                page.add_item(|| render_numbered_line(&shown, &text));
+            }
+        }
+    }
+    page.finish(&heading, "lines")
+}
+
+/// Returns true if a file is at this path, in this folder, or was at it before a rename.
+fn matches_path(file: &FileDiff<'_>, wanted: &[u8]) -> bool {
+    let at =
+        |path: &[u8]| path.strip_prefix(wanted).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"));
+    at(file.path.as_bytes()) || file.old_path.as_ref().is_some_and(|old| at(old.as_bytes()))
+}
+
+fn file_heading(file: &FileDiff<'_>) -> String {
+    let path = visible_text(&file.path.to_string());
+    let what = match file.status {
+        FileStatus::Added => "added",
+        FileStatus::Deleted => "deleted",
+        FileStatus::Modified => "modified",
+        FileStatus::Renamed => "renamed",
+        FileStatus::Copied => "copied",
+        FileStatus::Mode => "mode changed",
+        FileStatus::Binary => "modified, binary",
+    };
+    let from = file.old_path.as_ref().map(|old| format!(" from {}", visible_text(&old.to_string())));
+    let binary = if file.is_binary && file.status != FileStatus::Binary { ", binary" } else { "" };
+    let (from, added, deleted) = (from.unwrap_or_default(), file.added, file.deleted);
+    format!("{path} ({what}{from}{binary}, +{added} -{deleted})")
+}
+
+fn hunk_heading(hunk: &Hunk<'_>) -> String {
+    let Hunk { old_start, old_lines, new_start, new_lines, section, .. } = hunk;
+    let section = reply_line(&mask_bytes(section), 1, MAX_LINE_CHARS);
+    let text = format!("@@ -{old_start},{old_lines} +{new_start},{new_lines} @@ {section}");
+    format!("{}\n", text.trim_end())
+}
+
+/// Returns the texts of a file's lines in all its hunks, with masks for secrets. The file before and after
+/// the change is searched as a whole.
+fn masked_lines(file: &FileDiff<'_>) -> Vec<String> {
+    let lines: Vec<HunkLine<'_>> = file.hunks.iter().flat_map(Hunk::lines).collect();
+    let text = |line: &HunkLine<'_>| {
+        String::from_utf8_lossy(line.text.strip_suffix(b"\r").unwrap_or(line.text)).into_owned()
+    };
+    let raw: Vec<String> = lines.iter().map(text).collect();
+    let mut shown = raw.clone();
+    for left_out in [LineKind::Added, LineKind::Deleted] {
+        let is_of = |(line, _): &(&HunkLine<'_>, &mut String)| line.kind != left_out;
+        let side: Vec<&str> = lines
+            .iter()
+            .zip(&raw)
+            .filter(|(line, _)| line.kind != left_out)
+            .map(|(_, text)| text.as_str())
+            .collect();
+        let of_side = lines.iter().zip(&mut shown).filter(is_of).map(|(_, text)| text);
+        mask_lines(of_side, &side);
+    }
+    shown
+}
+
+/// Returns a line with old number, new number, mark and text.
+fn render_numbered_line(shown: &HunkLine<'_>, text: &str) -> String {
+    let number = |number: Option<u32>| number.map_or_else(String::new, |number| number.to_string());
+    let mark = match shown.kind {
+        LineKind::Context => ' ',
+        LineKind::Added => '+',
+        LineKind::Deleted => '-',
+    };
+    let text = reply_line(text.as_bytes(), 1, MAX_LINE_CHARS);
+    format!("{:>6} {:>6} {mark}{text}\n", number(shown.old), number(shown.new))
+}

@@ -1,0 +1,193 @@
+//! Applies a command: changes the slot or, for `/dismiss` and `/undismiss`, records a decision on a finding.
+
+use truing_core::dismissal::{self, Dismissal};
+use truing_core::finding::{Finding, FindingStatus};
+use truing_core::id::{FindingId, UnixMillis};
+use truing_core::ledger::{BudgetLevel, BudgetLevelKind};
+use truing_core::line::MAX_TEXT;
+use truing_core::port::{EffectOwner, RecordStore, StoreError, UserRequest};
+use truing_core::publish::CommentProducer;
+use truing_core::slot::{
+    HoldReason, LoopKind, Slot, SlotCommand, SlotLimits, SlotRefusal, SlotState, SlotTransition,
+};
+use truing_loops::redact_line;
+use truing_loops::review::question_topic;
+
+use super::UserCommand;
+use crate::context::ServiceContext;
+
+/// Decides the slot's next state for a command.
+///
+/// # Errors
+/// [`SlotRefusal`] if the slot's state does not allow the command.
+pub(super) fn decide_transition(
+    asked: &UserCommand,
+    slot: &Slot,
+    limits: &SlotLimits,
+    now: UnixMillis,
+) -> Result<SlotTransition, SlotRefusal> {
+    let command = match asked {
+        // A requested review looks at everything, including parts that were reviewed before.
+        UserCommand::Review | UserCommand::Full | UserCommand::Rerun | UserCommand::Spend => {
+            SlotCommand::Request(LoopKind::Review)
+        }
+        UserCommand::Converge => SlotCommand::Request(LoopKind::Converge),
+        UserCommand::Stop => SlotCommand::Stop,
+        UserCommand::Audit => SlotCommand::Audit,
+        UserCommand::Pause => SlotCommand::Pause,
+        UserCommand::Resume => SlotCommand::Resume,
+        // A dismissal counts as an ordinary event: the comments change when the slot is due.
+        UserCommand::Dismiss { .. } | UserCommand::Undismiss { .. } | UserCommand::Help => {
+            return Ok(slot.apply_event(LoopKind::Review, limits, now));
+        }
+    };
+    slot.step(command, limits, now)
+}
+
+/// Returns the reason for which a dismissal does not show at the forge yet, if there is one.
+pub(super) fn hidden_dismissal_reason(slot: &Slot) -> Option<&'static str> {
+    match slot.state {
+        SlotState::Held { reason: HoldReason::Cancelled } => {
+            Some("it shows when the pull request is open again")
+        }
+        SlotState::Held { reason: HoldReason::Paused } => Some("it shows when reviews are resumed"),
+        SlotState::Held { reason: HoldReason::Draft } => {
+            Some("it shows when the pull request is no longer a draft")
+        }
+        SlotState::Held { reason: HoldReason::Parked }
+        | SlotState::Idle
+        | SlotState::Waiting { .. }
+        | SlotState::Leased { .. } => None,
+    }
+}
+
+/// Returns the budget level that `/spend` raises; none if this server asks for no approval of spending.
+pub(super) fn raisable_level(
+    context: &ServiceContext,
+    user_request: &UserRequest,
+    repo: &str,
+) -> Option<BudgetLevel> {
+    context.agent.as_ref()?.budgets.raisable_level(&user_request.pr.key(), repo)
+}
+
+/// Returns the level that `/spend` raises by its initial limit, or the reason for a refusal.
+///
+/// # Errors
+/// [`StoreError`] if the ledger or the effects cannot be read.
+pub(super) async fn check_budget_raise(
+    context: &ServiceContext,
+    user_request: &UserRequest,
+    repo: &str,
+) -> Result<Result<BudgetLevel, String>, StoreError> {
+    let (Some(agent), Some(level)) = (&context.agent, raisable_level(context, user_request, repo)) else {
+        return Ok(Err("`budget.pr_ask_usd` is not set".to_owned()));
+    };
+    let key = user_request.pr.key();
+    let levels: Vec<BudgetLevel> = agent.budgets.caps(Some(repo)).pull_levels(key.as_str()).collect();
+    let drawn = agent.ledger.budget_usage(&levels).await?;
+    let find = |kind| drawn.iter().find(|drawn| drawn.level.kind == kind);
+    let Some(ask) = find(BudgetLevelKind::PullAsk) else { return Ok(Ok(level)) };
+    if let Some(all) = find(BudgetLevelKind::Pull).filter(|all| all.level.limit <= ask.level.limit) {
+        let limit = all.level.limit;
+        return Ok(Err(format!("`budget.pr_usd` ({limit}) still limits this pull request")));
+    }
+    // Each limit is asked about once, so a second answer to one question allows no further money.
+    let writer = EffectOwner { key, producer: CommentProducer::Review, token: None };
+    let asked = context.store.effects(&writer, &[question_topic(ask.level.limit)]).await?;
+    // For a converge run that has ended no comment asks, and questions are deleted with their runs.
+    let is_nearly_spent = ask.available_amount().0 <= level.limit.0 / 2;
+    Ok(if is_nearly_spent || asked.iter().any(Option::is_some) {
+        Ok(level)
+    } else {
+        Err(format!("models may still spend {} here", ask.available_amount()))
+    })
+}
+
+/// Returns the dismissal that a comment asks to record, or the reason for a refusal. `thread` is the finding
+/// whose thread contains the comment.
+///
+/// # Errors
+/// [`StoreError`] if the findings cannot be read.
+pub(super) async fn build_dismissal(
+    store: &dyn RecordStore,
+    user_request: &UserRequest,
+    finding: Option<&str>,
+    reason: &str,
+    thread_finding: Option<&FindingId>,
+    author: &str,
+) -> Result<Result<Dismissal, String>, StoreError> {
+    let findings = known_findings(store, user_request).await?;
+    Ok(select_finding(&findings, finding, thread_finding).and_then(|meant| {
+        if reason.is_empty() {
+            return Err("it gives no reason".to_owned());
+        }
+        match meant.status {
+            FindingStatus::Fixed(_) => Err("that finding is fixed".to_owned()),
+            FindingStatus::Outside => Err("that finding is no longer part of the change".to_owned()),
+            FindingStatus::Suppressed(_) => Err("a comment in the code suppresses that finding".to_owned()),
+            FindingStatus::Open
+            | FindingStatus::Claimed
+            | FindingStatus::Declined(_)
+            | FindingStatus::Dismissed(_) => {
+                Ok(Dismissal::new(meant, &redact_line(reason, MAX_TEXT), author, user_request.at))
+            }
+        }
+    }))
+}
+
+/// Returns the withdrawal of the dismissal that a comment names, or the reason for a refusal.
+///
+/// # Errors
+/// [`StoreError`] if the findings cannot be read.
+pub(super) async fn build_withdrawal(
+    store: &dyn RecordStore,
+    user_request: &UserRequest,
+    finding: Option<&str>,
+    thread: Option<&FindingId>,
+    by: &str,
+) -> Result<Result<Dismissal, String>, StoreError> {
+    let findings = known_findings(store, user_request).await?;
+    Ok(select_finding(&findings, finding, thread).and_then(|meant| match meant.status {
+        FindingStatus::Dismissed(_) => Ok(Dismissal::from_withdrawal(meant, by, user_request.at)),
+        FindingStatus::Open
+        | FindingStatus::Claimed
+        | FindingStatus::Declined(_)
+        | FindingStatus::Fixed(_)
+        | FindingStatus::Outside
+        | FindingStatus::Suppressed(_) => Err("that finding is not dismissed".to_owned()),
+    }))
+}
+
+/// Reads the findings of a pull request: of its reviews, and of its last converge run. Where both have the
+/// same finding, the review's state of it counts.
+async fn known_findings(
+    store: &dyn RecordStore,
+    user_request: &UserRequest,
+) -> Result<Vec<Finding>, StoreError> {
+    let key = user_request.pr.key();
+    let mut known = store.findings(&key).await?;
+    if let Some(mut last) = store.last_converge(&key).await? {
+        last.detail.state.apply_dismissals(store.dismissals(&key).await?);
+        for finding in last.detail.state.history.findings() {
+            if known.iter().all(|known| known.id != finding.id) {
+                known.push(finding.clone());
+            }
+        }
+    }
+    Ok(known)
+}
+
+fn select_finding<'a>(
+    findings: &'a [Finding],
+    word: Option<&str>,
+    thread: Option<&FindingId>,
+) -> Result<&'a Finding, String> {
+    match (word, thread) {
+        (Some(word), _) => dismissal::find_by_id(findings, word).map_err(|error| error.to_string()),
+        (None, Some(id)) => {
+            let known = findings.iter().find(|finding| finding.id == *id);
+            known.ok_or_else(|| dismissal::FindingLookupError::Unknown.to_string())
+        }
+        (None, None) => Err("it neither replies to a finding's comment nor names a finding".to_owned()),
+    }
+}

@@ -1,0 +1,338 @@
+//! Converge runs on a pull request, under a lease of its slot: by hand, or a step at a time by a worker of
+//! the service. Meanwhile no review and no other run works there, and either way can resume a run that the
+//! other began.
+
+mod end;
+mod listener;
+mod progress;
+mod step;
+mod whole;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use truing_config::Config;
+use truing_config::converge::ConvergeConfig;
+use truing_core::converge::record::{ConvergeDetail, ConvergeRecord};
+use truing_core::converge::{AuditScopeDigest, ConvergeRun, is_reviewed_clean};
+use truing_core::dismissal::Dismissal;
+use truing_core::id::{FencingToken, PrId, RunId, Sha, SlotKey};
+use truing_core::port::{Clock as _, EffectOwner, ForgeError, ForgeRead as _, PullDetails, WriteGate};
+use truing_core::publish::CommentProducer;
+use truing_core::slot::SlotLimits;
+use truing_core::switch::RepositoryRef;
+use truing_forge::effects::EffectExecutor;
+use truing_forge::remote::RemotePurpose;
+use truing_forge::{AnyForgeServer, ForgeServer as _, RepositoryClient};
+use truing_git::{Git, GitError, Mirror};
+use truing_loops::checkout::{self, OperatorRules};
+use truing_loops::converge::pull::{self, PullRequestWorkspace};
+use truing_loops::converge::pursue::PullRequestRunner;
+use truing_loops::converge::{
+    ConvergeAgents, ConvergeContext, ConvergeRunMode, ConvergeRunner, InspectionTools,
+};
+use truing_loops::machine::SystemClock;
+use truing_loops::program_versions;
+use truing_loops::run_gate::{RunGate, SwitchReader};
+use truing_loops::telemetry::{self, ConvergeSpan};
+
+use super::lease::Lease;
+use super::run_failure::{RunFailure, SetupError};
+
+pub(super) use end::record_abandonment;
+pub use progress::{ConvergeRunEnd, ProgressMessage};
+
+type InspectionToolsFactory = dyn Fn(&Config) -> Result<InspectionTools, SetupError> + Send + Sync;
+
+/// The parts that converge runs on pull requests need.
+pub struct ConvergeSetup {
+    /// The models that audit and fix.
+    pub agents: ConvergeAgents,
+    /// The operator's configuration, and the branches that may add to it.
+    pub rules: OperatorRules,
+    /// Makes the tools that inspect a head. The configuration includes the repository's own file.
+    pub inspection_factory: Box<InspectionToolsFactory>,
+}
+
+impl fmt::Debug for ConvergeSetup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConvergeSetup")
+            .field("agents", &self.agents)
+            .field("rules", &self.rules)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ConvergeSetup {
+    /// Returns the operator's configuration of converge runs.
+    pub fn config(&self) -> &ConvergeConfig {
+        &self.rules.operator_config().converge
+    }
+}
+
+/// A pull request with everything that a run on it needs.
+#[derive(Debug)]
+pub struct ConvergeRunContext<'a> {
+    /// Id for a run that begins now.
+    pub run: &'a RunId,
+    /// Name of the repository as `owner/name`.
+    pub repo: &'a str,
+    /// The pull request's number at the forge.
+    pub number: u64,
+    /// The forge's name in the configuration, and its client, whose calls name the run.
+    pub forge: (&'a str, &'a AnyForgeServer),
+    pub git: &'a Git,
+    /// Folder of the mirrors.
+    pub mirrors: &'a Path,
+    /// The models, rules and tools of the run.
+    pub setup: &'a ConvergeSetup,
+    /// Limits of the slot machine.
+    pub limits: &'a SlotLimits,
+    pub switches: &'a Arc<SwitchReader>,
+}
+
+/// The commits, the branch and the tools of a run.
+struct ConvergeCheckout {
+    mirror: Mirror,
+    /// Id and name of the repository that contains the branch.
+    head_repository: (String, String),
+    pull_details: PullDetails,
+    base: Sha,
+    inspection_tools: InspectionTools,
+}
+
+impl ConvergeRunContext<'_> {
+    fn config(&self) -> &ConvergeConfig {
+        self.setup.config()
+    }
+
+    /// Begins the trace span of this part of the run.
+    fn span(&self, record: &ConvergeRecord, began: SystemTime) -> ConvergeSpan {
+        ConvergeSpan::start(record, Some(self.repo), Some(self.number), began)
+    }
+
+    /// Returns the pull request's id, which has the forge's id of its repository.
+    async fn id(&self) -> Result<PrId, ForgeError> {
+        let (name, forge) = self.forge;
+        let repository = forge.repository(self.repo).await?.id;
+        Ok(PrId { forge: name.to_owned(), repository, number: self.number })
+    }
+
+    /// Returns the name of the pull request for people, as `owner/name#7`.
+    fn display_name(&self) -> String {
+        format!("{}#{}", self.repo, self.number)
+    }
+
+    /// Returns the gate of a run under this lease.
+    fn leased_gate(&self, lease: &Lease) -> Arc<dyn WriteGate> {
+        let store = &self.setup.agents.auditor.ledger;
+        Arc::new(self.run_gate(&lease.key).with_lease(store, &lease.key, lease.token))
+    }
+
+    /// Returns the gate for writes to this pull request.
+    fn run_gate(&self, key: &SlotKey) -> RunGate {
+        RunGate::for_run(self.switches, RepositoryRef::from_key(key).with_name(self.repo))
+    }
+
+    /// Returns the executor for every write to the pull request under this lease.
+    fn effect_executor<'b>(
+        &'b self,
+        client: &'b RepositoryClient,
+        gate: &'b Arc<dyn WriteGate>,
+        key: &SlotKey,
+        token: Option<FencingToken>,
+    ) -> EffectExecutor<'b> {
+        let writer = EffectOwner { key: key.clone(), producer: CommentProducer::Converge, token };
+        let log = &self.setup.agents.auditor.ledger;
+        let watch = &telemetry::WRITES;
+        EffectExecutor { forge: client, log: &**log, gate, clock: &SystemClock, writer, watch }
+    }
+
+    fn workspace<'b>(
+        &'b self,
+        client: &'b RepositoryClient,
+        effects: EffectExecutor<'b>,
+        ground: &'b ConvergeCheckout,
+    ) -> PullRequestWorkspace<'b> {
+        let head = &ground.pull_details.head;
+        PullRequestWorkspace {
+            forge: client,
+            effects,
+            mirror: &ground.mirror,
+            server: self.forge.1,
+            head_repository_ref: (&ground.head_repository.0, &ground.head_repository.1),
+            head_repository: head.repository.as_ref(),
+            target_branch: &ground.pull_details.base_branch,
+            event: self.config().event,
+            resolves: self.config().resolve_threads,
+            post_push_comment: pull::comment_after_push(self.config()),
+            stops: None,
+            read_only: (head.push == Some(false)).then(|| {
+                format!(
+                    "Truing may not push to {}: it is in a fork that does not allow edits by maintainers, or \
+                     the token lacks the right to push",
+                    head.branch
+                )
+            }),
+        }
+    }
+
+    fn runner<'b>(
+        &'b self,
+        ground: &'b ConvergeCheckout,
+        workspace: &'b PullRequestWorkspace<'b>,
+        gate: &'b Arc<dyn WriteGate>,
+        record: ConvergeRecord,
+        mode: ConvergeRunMode,
+    ) -> PullRequestRunner<'b> {
+        let context = ConvergeContext {
+            workspace,
+            mirror: &ground.mirror,
+            agents: &self.setup.agents,
+            inspection_tools: &ground.inspection_tools,
+            config: self.config(),
+            gate,
+            repository: Some(self.repo),
+        };
+        PullRequestRunner { runner: ConvergeRunner::new(context, record, mode), workspace }
+    }
+
+    /// Fetches the commits, and finds the branch that fixes are pushed to.
+    async fn fetch_checkout(
+        &self,
+        id: &PrId,
+        pull_details: PullDetails,
+    ) -> Result<ConvergeCheckout, RunFailure> {
+        let (_, forge) = self.forge;
+        let theirs = forge.resolve_remote(&id.repository, self.repo, RemotePurpose::Push).await?;
+        let head_repository = match pull_details.head.repository.as_ref().filter(|head| !head.is_same) {
+            Some(fork) => (fork.id.clone(), fork.name.clone()),
+            None => (id.repository.clone(), self.repo.to_owned()),
+        };
+        let mirror = self.git.open_mirror(&checkout::mirror_path(self.mirrors, id), &theirs).await?;
+        let head = (&pull_details.head.sha, pull_details.head.repository.as_ref());
+        let base =
+            pull::change_base(forge, &mirror, &pull_details.base_branch, &pull_details.base, head).await?;
+        let ConvergeSetup { rules, inspection_factory: inspection_tools, .. } = self.setup;
+        let config =
+            rules.effective_config(self.git, &mirror, self.forge.0, &pull_details.base_branch).await?;
+        let inspection_tools = inspection_tools(&config).map_err(RunFailure::InspectionTools)?;
+        Ok(ConvergeCheckout {
+            mirror,
+            head_repository,
+            pull_details,
+            base,
+            inspection_tools: inspection_tools,
+        })
+    }
+
+    /// Returns the record to continue: an interrupted run, or a stuck run if nothing is new; otherwise a new
+    /// record.
+    async fn resume_or_new_record(
+        &self,
+        client: &RepositoryClient,
+        last: Option<ConvergeRecord>,
+        dismissals: &[Dismissal],
+        key: &SlotKey,
+        ConvergeCheckout { mirror, pull_details, base, inspection_tools, .. }: &ConvergeCheckout,
+    ) -> Result<ConvergeRecord, RunFailure> {
+        let (limits, inspection_tools) = (self.config().limits.clone(), &inspection_tools.name);
+        let head = pull_details.head.sha.clone();
+        let tree = mirror.tree_id(&head).await?;
+        if let Some(mut record) =
+            last.clone().filter(|last| last.is_audit_of(&head, base, inspection_tools, dismissals))
+        {
+            record.resume_from_audit(limits);
+            return Ok(record);
+        }
+        let known = (inspection_tools.as_str(), self.setup.agents.auditor.model.as_str());
+        let is_stuck = |last: &ConvergeRecord| {
+            last.detail.state.head == head && last.is_stuck_with(base, known.0, known.1, dismissals)
+        };
+        if let Some(mut record) = last.clone().filter(is_stuck) {
+            record.retry(limits);
+            return Ok(record);
+        }
+        if let Some(mut record) = last.clone().filter(ConvergeRecord::is_unfinished) {
+            record.resume(limits.clone(), inspection_tools);
+            record.detail.state.resume_from_audit(limits);
+            // A different head is handled on its turn; the same head on another base is a different change
+            // now.
+            if record.detail.base != *base && record.detail.state.head == head {
+                record.detail.base = base.clone();
+                // A run that has ended stays ended.
+                let _ = record
+                    .detail
+                    .state
+                    .apply_event(truing_core::converge::ConvergeEvent::Moved { head, tree });
+            }
+            return Ok(record);
+        }
+        let remembered = last.as_ref().and_then(|last| last.cleared_head(base, inspection_tools, dismissals))
+            == Some(&head);
+        // Our own records of a head count more than a review there.
+        let is_unknown = last.as_ref().is_none_or(|last| !last.involves_head(&head));
+        let scope = AuditScopeDigest::new(base, inspection_tools, dismissals);
+        let reviewed = is_unknown && is_reviewed_clean(&client.reviews().await?, &head, &scope);
+        let clean = (remembered || reviewed).then(|| head.clone());
+        let mut state = ConvergeRun::new(limits, head, tree, clean.as_ref());
+        if clean.is_some() {
+            // A later run checks whether these dismissals still hold.
+            state.dismissals = dismissals.to_vec();
+        }
+        let mut begun =
+            self.new_record(last.as_ref(), key, base, &pull_details.head.branch, inspection_tools, state);
+        if reviewed {
+            // The run that posted the review has described the change, as far as it could.
+            begun.detail.described.clone_from(&clean);
+        }
+        Ok(begun)
+    }
+
+    /// Returns the record of the interrupted audit, or a new one. An audit fixes nothing.
+    async fn resume_or_new_audit(
+        &self,
+        last: Option<ConvergeRecord>,
+        key: &SlotKey,
+        ConvergeCheckout { mirror, pull_details, base, inspection_tools, .. }: &ConvergeCheckout,
+    ) -> Result<ConvergeRecord, GitError> {
+        let (limits, inspection_tools, head) =
+            (self.config().limits.clone(), &inspection_tools.name, pull_details.head.sha.clone());
+        let is_same = |last: &ConvergeRecord| {
+            last.detail.state.audits_only
+                && last.is_unfinished()
+                && last.detail.base == *base
+                && last.detail.state.head == head
+        };
+        if let Some(mut record) = last.clone().filter(is_same) {
+            record.resume(limits, inspection_tools);
+            return Ok(record);
+        }
+        let tree = mirror.tree_id(&head).await?;
+        let state = ConvergeRun::new_audit(limits, (head, tree));
+        Ok(self.new_record(last.as_ref(), key, base, &pull_details.head.branch, inspection_tools, state))
+    }
+
+    /// Makes a new record that follows the last one.
+    fn new_record(
+        &self,
+        last: Option<&ConvergeRecord>,
+        key: &SlotKey,
+        base: &Sha,
+        branch: &str,
+        inspection_name: &str,
+        state: ConvergeRun,
+    ) -> ConvergeRecord {
+        let detail = ConvergeDetail {
+            described: last.and_then(|last| last.detail.described.clone()),
+            // People who were called at another head have seen that head.
+            wakes: last.map(|last| last.detail.wakes.clone()).unwrap_or_default(),
+            looks: inspection_name.to_owned(),
+            ..ConvergeDetail::new(self.display_name(), branch.to_owned(), base.clone(), state)
+        };
+        let begun = ConvergeRecord::new(self.run.clone(), key.clone(), detail, SystemClock.now());
+        ConvergeRecord { versions: program_versions(), ..begun }
+    }
+}

@@ -1,0 +1,108 @@
+//! The ends of a run on a pull request outside its steps: a run that is given up, and a report whose delivery
+//! is uncertain.
+
+use truing_core::converge::record::ConvergeRecord;
+use truing_core::converge::{ConvergeExit, ConvergeExitCode, ConvergeExitKind};
+use truing_core::effect::Effect;
+use truing_core::id::{TimeSpan, Topic};
+use truing_core::port::{Clock as _, RecordStore, StoreError};
+use truing_core::slot::{StepOutcome, WaitReason};
+use truing_forge::effects::{EffectError, EffectExecutor};
+use truing_loops::machine::{SystemClock, new_run_id};
+use truing_loops::program_versions;
+use truing_loops::stopped::StepStopReason;
+
+use crate::lease::Lease;
+use crate::run_failure::{CONVERGE_CLASS, RunFailure};
+
+use super::progress::ConvergeRunEnd;
+
+/// The topic of the comment with the report.
+const REPORT: &str = "converge/report";
+/// The topic of the comment that reports a run as given up.
+const GIVEN_UP: &str = "converge/given-up";
+
+/// Returns the stop reason for a step that keeps its run from continuing.
+pub(super) fn step_stop_reason(exit: &ConvergeExit) -> StepStopReason {
+    if exit.code == ConvergeExitCode::Interrupted {
+        return StepStopReason::Halted;
+    }
+    StepStopReason::Failed { class: CONVERGE_CLASS, message: exit.reason.clone(), not_before: None }
+}
+
+/// Records that a run is given up, even if nothing was known of the branch yet (ADR 56). Returns its end.
+///
+/// # Errors
+/// [`StoreError`] if the end cannot be recorded.
+pub(crate) async fn record_abandonment(
+    store: &dyn RecordStore,
+    lease: &Lease,
+    name: String,
+    what: &str,
+) -> Result<ConvergeRunEnd, StoreError> {
+    let (exit, now) = (ConvergeExit::new(ConvergeExitCode::Infrastructure, what), SystemClock.now());
+    let record = match store.last_converge(&lease.key).await?.filter(ConvergeRecord::is_unfinished) {
+        // A head that our audit found clean stays clean.
+        Some(last)
+            if last
+                .detail
+                .state
+                .exit
+                .as_ref()
+                .is_some_and(|exit| exit.kind() != ConvergeExitKind::Converged) =>
+        {
+            return Ok(ConvergeRunEnd::from_failed_record(&last));
+        }
+        Some(mut last) => {
+            last.record_exit(exit);
+            last.ended = now;
+            last
+        }
+        None => {
+            let names = (name, String::new());
+            let versions = program_versions();
+            let mut record =
+                ConvergeRecord::from_early_failure((new_run_id(), lease.key.clone()), names, exit, now);
+            (record.detail.is_told, record.versions) = (true, versions);
+            record
+        }
+    };
+    store.store_converge(lease.token, &record).await.map(|()| ConvergeRunEnd::from_failed_record(&record))
+}
+
+/// Returns the comment with the report of a served run: one for each pull request.
+pub(super) fn report_comment(body: String) -> Effect {
+    Effect::Comment { topic: Topic::new(REPORT), body }
+}
+
+/// Reports on the pull request that a run is given up. It rewrites the run's report, or posts a separate
+/// comment if a report written just now may not be visible yet. No later step of the run would report it.
+pub(super) async fn report_abandoned_run(effects: &EffectExecutor<'_>, body: String) {
+    let mut performed = effects.perform(&report_comment(body.clone())).await;
+    if matches!(performed, Err(EffectError::Settling { .. })) {
+        performed = effects.perform(&Effect::Comment { topic: Topic::new(GIVEN_UP), body }).await;
+    }
+    if let Err(error) = performed {
+        tracing::warn!(%error, "could not update the pull request");
+    }
+}
+
+/// Returns the outcome of a step whose report may not be at the forge.
+pub(super) fn report_error_outcome(
+    error: EffectError,
+    settle: TimeSpan,
+) -> Result<StepOutcome, StepStopReason> {
+    let reason = error.to_string();
+    Err(match error {
+        EffectError::Settling { until, .. } => {
+            tracing::info!("waiting: {reason}");
+            return Ok(StepOutcome::DueAt(until, WaitReason::Settling));
+        }
+        EffectError::Halted(halt) => halt.into(),
+        EffectError::Refused(error) | EffectError::Unanswered { error, .. } => {
+            RunFailure::Forge(error).into_stop_reason(settle)
+        }
+        EffectError::Store(error) => error.into(),
+        EffectError::Git(error) => error.into(),
+    })
+}

@@ -1,0 +1,103 @@
+//! Handles `/converge stop` for a run by hand. A served run receives it through its slot. For a run by hand
+//! no server may be listening, so this module asks the forge for comments itself.
+
+use std::collections::HashSet;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use tokio::sync::Mutex;
+use truing_core::id::{TimeSpan, UnixMillis};
+use truing_core::port::{Clock as _, CommentKind, ForgeError, PullComment};
+use truing_forge::listing::CachedListing;
+use truing_forge::{AnyForgeServer, ForgeServer as _};
+use truing_loops::converge::StopRequests;
+use truing_loops::machine::SystemClock;
+
+use crate::commands::UserCommand;
+
+/// Largest assumed lag of the forge's clock: comments are listed from this time before the run on.
+const LEAD: TimeSpan = TimeSpan::minutes(10);
+/// Forge calls of one check; answers that nothing has changed are not counted.
+const CALLS: u64 = 20;
+
+/// Listens for comments on a pull request that are new since the run was begun or resumed.
+#[derive(Debug)]
+pub(super) struct StopListener<'a> {
+    server: &'a AnyForgeServer,
+    repo: &'a str,
+    number: u64,
+    since: UnixMillis,
+    received: Mutex<ReceivedComments>,
+}
+
+#[derive(Default, Debug)]
+struct ReceivedComments {
+    lists: [CachedListing<PullComment>; 2],
+    /// Comments that do not affect this run: older ones, and those of people without permission.
+    passed: HashSet<(CommentKind, u64)>,
+}
+
+impl<'a> StopListener<'a> {
+    /// Begins to listen; comments that exist already are ignored.
+    ///
+    /// # Errors
+    /// [`ForgeError`] if the comments cannot be listed.
+    pub(super) async fn open(
+        server: &'a AnyForgeServer,
+        repo: &'a str,
+        number: u64,
+    ) -> Result<Self, ForgeError> {
+        let since = UnixMillis(SystemClock.now().0.saturating_sub(LEAD.0));
+        let listener = Self { server, repo, number, since, received: Mutex::default() };
+        let mut heard = listener.received.lock().await;
+        listener.listen(&mut heard.lists).await?;
+        let ReceivedComments { lists, passed } = &mut *heard;
+        passed.extend(lists.iter().flat_map(CachedListing::items).map(|comment| (comment.kind, comment.id)));
+        drop(heard);
+        Ok(listener)
+    }
+
+    async fn listen(&self, lists: &mut [CachedListing<PullComment>; 2]) -> Result<(), ForgeError> {
+        let of = (self.repo, Some(self.number));
+        self.server.refresh_comments_since(of, self.since, lists, &mut { CALLS }).await
+    }
+
+    /// Returns the author of the newest command on the run by an account that may write, if that command is
+    /// to stop.
+    async fn find_stop_request(&self) -> Result<Option<String>, ForgeError> {
+        let mut heard = self.received.lock().await;
+        self.listen(&mut heard.lists).await?;
+        let ReceivedComments { lists, passed } = &mut *heard;
+        let of_run = |comment: &&PullComment| {
+            let is_new = comment.number == self.number && !passed.contains(&(comment.kind, comment.id));
+            is_new
+                && matches!(
+                    UserCommand::parse(&comment.body),
+                    Some(UserCommand::Stop | UserCommand::Converge)
+                )
+        };
+        let mut comments: Vec<&PullComment> =
+            lists.iter().flat_map(CachedListing::items).filter(of_run).collect();
+        comments.sort_by_key(|comment| (comment.created, comment.id));
+        for comment in comments.into_iter().rev() {
+            if let Some(author) = &comment.author
+                && author.is_person
+                && !self.server.is_own_account(self.repo, author).await?
+                && self.server.may_write(self.repo, author).await?
+            {
+                let is_stop = UserCommand::parse(&comment.body) == Some(UserCommand::Stop);
+                return Ok(is_stop.then(|| author.login.clone()));
+            }
+            passed.insert((comment.kind, comment.id));
+        }
+        Ok(None)
+    }
+}
+
+impl StopRequests for StopListener<'_> {
+    fn stop_requester(&self) -> BoxFuture<'_, Result<Option<String>, ForgeError>> {
+        let stop_text =
+            |by: String| format!("stopped by `/converge stop` of {by}: run the same command again to resume");
+        self.find_stop_request().map(move |newest| newest.map(|by| by.map(stop_text))).boxed()
+    }
+}

@@ -1,0 +1,240 @@
+//! One step of a served run on a pull request, under a worker's lease.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use truing_core::converge::record::ConvergeRecord;
+use truing_core::converge::{ConvergeExit, ConvergeExitCode, ConvergeExitKind};
+use truing_core::id::PrId;
+use truing_core::markdown;
+use truing_core::port::{
+    Clock as _, ForgeError, ForgeRead as _, HistoryEvent, RecordStore, RunReference, WriteGate,
+};
+use truing_core::publish::CommentProducer;
+use truing_core::slot::{ConvergeRequest, StepOutcome, WaitReason};
+use truing_forge::effects::EffectExecutor;
+use truing_forge::{ForgeServer as _, RepositoryClient};
+use truing_loops::converge::pursue::PullRequestRunner;
+use truing_loops::converge::{ConvergeCallOutcome, ConvergeRunMode};
+use truing_loops::machine::SystemClock;
+use truing_loops::stopped::StepStopReason;
+use truing_loops::telemetry;
+
+use crate::drive::trace_stop;
+use crate::lease::Lease;
+use crate::run_failure::RunFailure;
+
+use super::end::{
+    record_abandonment, report_abandoned_run, report_comment, report_error_outcome, step_stop_reason,
+};
+use super::progress::{
+    AGAIN, ConvergeRunEnd, ProgressMessage, RunTimeline, record_end_event, render_report, run_event,
+};
+use super::{ConvergeCheckout, ConvergeRunContext};
+
+/// The exit reason of a run that a person has stopped.
+const STOPPED: &str = "stopped by `/converge stop`: `/converge` resumes it";
+
+impl ConvergeRunContext<'_> {
+    /// Does one step: resumes the existing run, or begins one. Returns the time at which the slot is due
+    /// again, and the end of the run if it has ended. If the run was given up, a comment gives the reason.
+    ///
+    /// # Errors
+    /// [`StepStopReason`] if the step cannot be completed.
+    #[truing_core::boxed_future]
+    pub async fn step(
+        &self,
+        store: &dyn RecordStore,
+        lease: &Lease,
+        run: &RunReference,
+        id: &PrId,
+    ) -> Result<(StepOutcome, Option<ConvergeRunEnd>), StepStopReason> {
+        let gate = self.leased_gate(lease);
+        let client = self.forge.1.client(id, self.repo, CommentProducer::Converge);
+        let stepped = Box::pin(self.perform_step(store, lease, run, id, &client, &gate)).await;
+        match stepped {
+            // The slot is freed so that reviews do not wait; the requester may ask again.
+            Err(StepStopReason::Failed { class, message, .. }) if lease.last_attempt => {
+                tracing::warn!(class, "given up: {message}");
+                let ended = record_abandonment(store, lease, self.display_name(), &message).await?;
+                let gone = format!("converge: given up: {class}: {message}");
+                let at = SystemClock.now();
+                store
+                    .append_history(&[HistoryEvent { at, key: lease.key.clone(), run: None, what: gone }])
+                    .await?;
+                let body =
+                    format!("## /converge: error\n\n{}{AGAIN}", markdown::code_block("text", &message));
+                report_abandoned_run(
+                    &self.effect_executor(&client, &gate, &lease.key, Some(lease.token)),
+                    body,
+                )
+                .await;
+                Ok((StepOutcome::Idle, Some(ended)))
+            }
+            Err(stopped) => Err(stopped),
+            Ok(StepOutcome::Idle) => {
+                let last = store.last_converge(&lease.key).await?;
+                Ok((StepOutcome::Idle, last.as_ref().map(ConvergeRunEnd::from_record)))
+            }
+            Ok(then) => Ok((then, None)),
+        }
+    }
+
+    async fn perform_step(
+        &self,
+        store: &dyn RecordStore,
+        lease: &Lease,
+        run: &RunReference,
+        id: &PrId,
+        client: &RepositoryClient,
+        gate: &Arc<dyn WriteGate>,
+    ) -> Result<StepOutcome, StepStopReason> {
+        let began = SystemTime::now();
+        let effects = || self.effect_executor(client, gate, &lease.key, Some(lease.token));
+        if lease.converge_request == Some(ConvergeRequest::Stop) {
+            let last = store.last_converge(&lease.key).await?;
+            return self.end_stopped_run(store, lease, last, &effects()).await;
+        }
+        let (ground, record) = match self.prepare_step(store, lease, id, client).await {
+            Ok(prepared) => prepared,
+            Err(stopped) => {
+                let trace =
+                    telemetry::start_unknown_converge(&run.id, &run.key, self.repo, self.number, began);
+                trace_stop(&trace, &stopped);
+                return Err(stopped);
+            }
+        };
+        // The span ends together with everything that runs inside it, child processes included.
+        let span = self.span(&record, began);
+        let workspace = self.workspace(client, effects(), &ground);
+        let mut runner = self.runner(&ground, &workspace, gate, record, ConvergeRunMode::Step);
+        let stepping = Box::pin(self.advance_run(store, lease, &ground, &mut runner));
+        let ended = span.wrap(stepping).await;
+        match &ended {
+            Ok(_) => span.record_state(&runner.runner.record),
+            Err(stopped) => {
+                span.record_spend(&runner.runner.record);
+                trace_stop(span.context(), stopped);
+            }
+        }
+        ended
+    }
+
+    /// Fetches the commits that a step works on, and returns its run: the existing one, or a new one.
+    async fn prepare_step(
+        &self,
+        store: &dyn RecordStore,
+        lease: &Lease,
+        id: &PrId,
+        client: &RepositoryClient,
+    ) -> Result<(ConvergeCheckout, ConvergeRecord), StepStopReason> {
+        let settle = client.publish_limits().settle_delay;
+        let of = |error: ForgeError| RunFailure::Forge(error).into_stop_reason(settle);
+        let last = store.last_converge(&lease.key).await?;
+        let now = client.pull_details().await.map_err(of)?;
+        let ground = self.fetch_checkout(id, now).await.map_err(|error| error.into_stop_reason(settle))?;
+        let record = match last {
+            // A run that has ended is reported before another one begins.
+            Some(last) if !last.detail.is_told && !last.is_unfinished() => last,
+            last if lease.converge_request == Some(ConvergeRequest::Audit) => {
+                self.resume_or_new_audit(last, &lease.key, &ground).await?
+            }
+            last => {
+                let dismissals = store.dismissals(&lease.key).await?;
+                let record = self.resume_or_new_record(client, last, &dismissals, &lease.key, &ground).await;
+                record.map_err(|error| error.into_stop_reason(settle))?
+            }
+        };
+        Ok((ground, record))
+    }
+
+    /// Continues the run by one step. At the end of the run its report is posted on the pull request.
+    async fn advance_run(
+        &self,
+        store: &dyn RecordStore,
+        lease: &Lease,
+        ground: &ConvergeCheckout,
+        runner: &mut PullRequestRunner<'_>,
+    ) -> Result<StepOutcome, StepStopReason> {
+        let timeline = RunTimeline {
+            store,
+            mirror: &ground.mirror,
+            report_progress: &|message: ProgressMessage<'_>| tracing::info!("{}", message.text()),
+        };
+        let mut left = Box::pin(runner.run_until_ready(store, lease.token, &timeline)).await?;
+        if left == ConvergeCallOutcome::Done {
+            left = Box::pin(runner.describe_change()).await?.map_or(left, ConvergeCallOutcome::Failed);
+        }
+        let effects = &runner.workspace.effects;
+        let record = &mut runner.runner.record;
+        record.ended = SystemClock.now();
+        store.store_converge(lease.token, record).await?;
+        match left {
+            ConvergeCallOutcome::BeforeNextStep => {
+                return Ok(StepOutcome::DueAt(record.ended, WaitReason::Step));
+            }
+            ConvergeCallOutcome::WaitUntil(at, why, what) => {
+                tracing::info!("waiting: {what}");
+                return Ok(StepOutcome::DueAt(at, why));
+            }
+            ConvergeCallOutcome::Failed(exit) => return Err(step_stop_reason(&exit)),
+            ConvergeCallOutcome::Done => {}
+        }
+        let exit = record.detail.state.exit.as_ref();
+        let is_failed = |exit: &&ConvergeExit| {
+            matches!(exit.code, ConvergeExitCode::Interrupted | ConvergeExitCode::Infrastructure)
+        };
+        // Auditors without a valid answer were asked again already.
+        if let Some(exit) = exit.filter(is_failed)
+            && !record.detail.state.is_degraded_audit()
+        {
+            return Err(step_stop_reason(exit));
+        }
+        record_end_event(store, record).await?;
+        // The review of an audit contains its result. For a closed pull request, `truing why` and `truing
+        // report` show it.
+        let has_review = |exit: &ConvergeExit| {
+            matches!(exit.kind(), ConvergeExitKind::Converged | ConvergeExitKind::CapReached)
+        };
+        let is_shown = record.detail.state.audits_only && exit.is_some_and(has_review);
+        if !is_shown && exit.is_none_or(|exit| exit.code != ConvergeExitCode::Closed) {
+            let body = render_report(&ground.mirror, record).await?;
+            if let Err(error) = effects.perform(&report_comment(body)).await {
+                return report_error_outcome(error, effects.forge.visibility_delay());
+            }
+        }
+        record.detail.is_told = true;
+        store.store_converge(lease.token, record).await?;
+        Ok(StepOutcome::Idle)
+    }
+
+    /// Ends a run that a person has stopped, and reports that on the pull request. The run can be resumed.
+    async fn end_stopped_run(
+        &self,
+        store: &dyn RecordStore,
+        lease: &Lease,
+        last: Option<ConvergeRecord>,
+        effects: &EffectExecutor<'_>,
+    ) -> Result<StepOutcome, StepStopReason> {
+        let Some(mut record) = last.filter(ConvergeRecord::is_unfinished) else {
+            return Ok(StepOutcome::Idle);
+        };
+        let exit = ConvergeExit::new(ConvergeExitCode::Interrupted, STOPPED);
+        // A head that our audit found clean stays clean.
+        record.record_exit(exit.clone());
+        record.ended = SystemClock.now();
+        let body = format!("## /converge: {}\n\n{STOPPED}.", exit.kind().as_str());
+        if let Err(error) = effects.perform(&report_comment(body)).await {
+            return report_error_outcome(error, effects.forge.visibility_delay());
+        }
+        store
+            .append_history(&[run_event(
+                &record,
+                format!("converge: {}: {}", exit.kind().as_str(), exit.reason),
+            )])
+            .await?;
+        record.detail.is_told = true;
+        store.store_converge(lease.token, &record).await?;
+        Ok(StepOutcome::Idle)
+    }
+}

@@ -1,0 +1,282 @@
+//! Runs on a pull request by hand: a whole run, a dry run, and one audit.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+use truing_core::converge::record::ConvergeRecord;
+use truing_core::converge::{ConvergeExit, ConvergeExitCode, ConvergeExitKind};
+use truing_core::id::{FencingToken, PrId};
+use truing_core::port::{
+    Clock as _, ForgeRead as _, PullDetails, RecordStore, SlotDescription, StoreError, WriteGate,
+    read_only_gate,
+};
+use truing_core::publish::CommentProducer;
+use truing_core::slot::{LoopKind, SlotCommand, SlotState, StepOutcome};
+use truing_core::switch::RepositoryRef;
+use truing_forge::{ForgeServer as _, RepositoryClient};
+use truing_git::Mirror;
+use truing_loops::converge::pull::PullRequestWorkspace;
+use truing_loops::converge::{ConvergeCallOutcome, ConvergeRunMode, words};
+use truing_loops::machine::SystemClock;
+use truing_loops::slots::apply_slot_command;
+use truing_loops::stopped::StepStopReason;
+
+use crate::by_hand::{self, LeaseError};
+use crate::drive::{self, LeaseDriver, LeaseSuccessor, LeasedStep, NextSlotState};
+use crate::lease::Lease;
+use crate::run_failure::RunFailure;
+
+use super::ConvergeRunContext;
+use super::listener::StopListener;
+use super::progress::{ProgressMessage, RunTimeline, record_end_event};
+
+impl ConvergeRunContext<'_> {
+    /// Leases the slot, resumes an interrupted run or begins one, works until it ends, and frees the slot.
+    /// `report_progress` receives the progress.
+    ///
+    /// # Errors
+    /// [`RunFailure`] if there is no record of the run.
+    #[truing_core::boxed_future]
+    pub async fn run_by_operator(
+        &self,
+        store: &Arc<dyn RecordStore>,
+        heartbeat: Duration,
+        give_back_request: watch::Receiver<bool>,
+        report_progress: &(dyn Fn(ProgressMessage<'_>) + Sync),
+    ) -> Result<(ConvergeRecord, Mirror), RunFailure> {
+        let (forge, id) = (self.forge.1, self.id().await?);
+        let now = forge.client(&id, self.repo, CommentProducer::Converge).pull_details().await?;
+        let key = id.key();
+        let described = SlotDescription { name: self.display_name(), url: now.url.clone(), head: None };
+        store.store_descriptions(&[(key.clone(), described)]).await?;
+        let slots = store.load_slots(std::slice::from_ref(&key)).await?;
+        let is_served = slots.first().is_some_and(|slot| slot.active_loop == Some(LoopKind::Converge));
+        // The lease may be a review's; then no converge run is active, though one may wait to continue.
+        let of = slots.first().map(|slot| &slot.state);
+        let is_run = matches!(of, Some(SlotState::Leased { loop_kind: LoopKind::Converge, .. }));
+        let lease = match by_hand::lease_slot(&**store, &key, LoopKind::Converge, self.limits).await {
+            Err(busy @ LeaseError::Leased(_)) if is_run => {
+                let last = store.last_converge(&key).await?.filter(ConvergeRecord::is_unfinished);
+                return Err(last.map_or(busy.into(), |last| RunFailure::AlreadyRunning(last.run)));
+            }
+            leased => leased?,
+        };
+        tracing::info!(%key, token = lease.token.0, "leased");
+        let gate = self.leased_gate(&lease);
+        let client = forge.client(&id, self.repo, CommentProducer::Converge);
+        let whole = LeasedConvergeRun {
+            context: self,
+            store: &**store,
+            lease: &lease,
+            id: &id,
+            client: &client,
+            pull_details: &now,
+            gate: &gate,
+            give_back: give_back_request,
+            report_progress,
+        };
+        // A server resumes an unfinished run that was its own.
+        let heir = if is_served { LeaseSuccessor::Server } else { LeaseSuccessor::Nobody };
+        let driver = LeaseDriver { store, clock: &SystemClock, limits: self.limits };
+        // The run handles a stop request itself, and ends in order.
+        let ended = driver.drive(&lease, heir, heartbeat, std::future::pending(), &whole).await?;
+        ended.unwrap_or_else(|stopped| Err(RunFailure::Stopped(stopped)))
+    }
+
+    /// Returns the record that a run would begin with. It leases, stores and reports nothing.
+    ///
+    /// # Errors
+    /// [`RunFailure`] if the run cannot be prepared.
+    #[truing_core::boxed_future]
+    pub async fn plan_run(&self, store: &dyn RecordStore) -> Result<(ConvergeRecord, Mirror), RunFailure> {
+        let (forge, id) = (self.forge.1, self.id().await?);
+        let client = forge.client(&id, self.repo, CommentProducer::Converge);
+        let ground = self.fetch_checkout(&id, client.pull_details().await?).await?;
+        let (key, last) = (id.key(), store.last_converge(&id.key()).await?);
+        let dismissals = store.dismissals(&key).await?;
+        let record = self.resume_or_new_record(&client, last, &dismissals, &key, &ground).await?;
+        Ok((record, ground.mirror))
+    }
+
+    /// Audits the head once, without any report at the forge, until a stop is requested. If the pull request
+    /// is free, the audit is stored as a run's record, so a later run continues from its findings. Otherwise
+    /// it is stored apart from the runs, for its cost.
+    ///
+    /// # Errors
+    /// [`RunFailure`] if the audit gives no record.
+    #[truing_core::boxed_future]
+    pub async fn audit_once(
+        &self,
+        store: &dyn RecordStore,
+        give_back: watch::Receiver<bool>,
+    ) -> Result<ConvergeRecord, RunFailure> {
+        let (forge, id) = (self.forge.1, self.id().await?);
+        let looks = read_only_gate();
+        let gate: Arc<dyn WriteGate> = Arc::new(self.run_gate(&id.key()));
+        let client = forge.client(&id, self.repo, CommentProducer::Converge);
+        let switches = self.switches.read().await.switches;
+        if switches.switch_for(&RepositoryRef::from_key(&id.key()).with_name(self.repo)).is_some() {
+            return Err(RunFailure::Stopped(StepStopReason::Halted));
+        }
+        let now = client.pull_details().await?;
+        let url = now.url.clone();
+        let ground = self.fetch_checkout(&id, now).await?;
+        let key = id.key();
+        let workspace = self.workspace(&client, self.effect_executor(&client, &looks, &key, None), &ground);
+        let mut record = self.resume_or_new_audit(None, &key, &ground).await?;
+        record.detail.state.apply_dismissals(store.dismissals(&key).await?);
+        store.store_converge(FencingToken(0), &record.with_abandoned_key()).await?;
+        let span = self.span(&record, SystemTime::now());
+        let mut runner = self.runner(&ground, &workspace, &gate, record, ConvergeRunMode::Whole).runner;
+        let stopped = tokio::select! {
+            () = Box::pin(span.wrap(runner.audit_once())) => false,
+            () = drive::wait_for_give_back(give_back) => true,
+        };
+        runner.finish_audit(stopped).await?;
+        span.record_state(&runner.record);
+        store
+            .store_descriptions(&[(
+                key.clone(),
+                SlotDescription { name: self.display_name(), url, head: None },
+            )])
+            .await?;
+        let slots = store.load_slots(std::slice::from_ref(&key)).await?;
+        let is_free =
+            slots.first().is_none_or(|slot| slot.state == SlotState::Idle && slot.pending.is_empty());
+        let unfinished = store.last_converge(&key).await?.is_some_and(|last| last.is_unfinished());
+        if is_free
+            && !unfinished
+            && let Some(kept) = runner.record.to_completed_audit()
+        {
+            match by_hand::lease_slot(store, &key, LoopKind::Converge, self.limits).await {
+                Ok(lease) => {
+                    store.store_converge(lease.token, &kept).await?;
+                    apply_slot_command(
+                        store,
+                        &key,
+                        SlotCommand::Finish(lease.token, StepOutcome::Idle),
+                        self.limits,
+                    )
+                    .await?;
+                    return Ok(runner.record);
+                }
+                // The run that holds the slot does its own audits; a switch that was turned on meanwhile
+                // prevents further runs.
+                Err(LeaseError::Leased(_) | LeaseError::OtherLoop | LeaseError::SwitchedOff) => {}
+                Err(error @ LeaseError::Step(_)) => return Err(error.into()),
+            }
+        }
+        let mut kept = runner.record.with_abandoned_key();
+        kept.detail.state.exit.get_or_insert_with(|| runner.record.detail.state.audit_only_exit());
+        store.store_converge(FencingToken(0), &kept).await?;
+        Ok(runner.record)
+    }
+}
+
+/// A whole run under its lease.
+struct LeasedConvergeRun<'a> {
+    context: &'a ConvergeRunContext<'a>,
+    store: &'a dyn RecordStore,
+    lease: &'a Lease,
+    id: &'a PrId,
+    client: &'a RepositoryClient,
+    pull_details: &'a PullDetails,
+    gate: &'a Arc<dyn WriteGate>,
+    give_back: watch::Receiver<bool>,
+    report_progress: &'a (dyn Fn(ProgressMessage<'_>) + Sync),
+}
+
+impl LeasedConvergeRun<'_> {
+    /// Does a whole run, including its waits.
+    async fn run_whole(&self) -> Result<(ConvergeRecord, Mirror), RunFailure> {
+        let Self { context: pull, lease, id, client, pull_details: now, gate, report_progress, .. } = self;
+        let (store, give_back) = (self.store, self.give_back.clone());
+        // Comments that arrive while the commits are fetched count.
+        let listener = StopListener::open(pull.forge.1, pull.repo, pull.number).await?;
+        let ground = pull.fetch_checkout(id, (*now).clone()).await?;
+        let last = store.last_converge(&lease.key).await?;
+        let dismissals = store.dismissals(&lease.key).await?;
+        let before = last.clone();
+        let mut record = pull.resume_or_new_record(client, last, &dismissals, &lease.key, &ground).await?;
+        (record.detail.paid_before, record.detail.denied_before) =
+            (record.cost(), record.denied_tool_calls());
+        if let Some(before) = before.filter(|last| last.run == record.run && is_stuck(last)) {
+            report_progress(ProgressMessage::Line(&words::render_stuck_notice(&before)));
+        }
+        let most = pull.setup.agents.auditor.budgets.max_converge_cost();
+        for line in words::describe_plan(&record, most) {
+            report_progress(ProgressMessage::Line(&line));
+        }
+        let effects = pull.effect_executor(client, gate, &lease.key, Some(lease.token));
+        let workspace =
+            PullRequestWorkspace { stops: Some(&listener), ..pull.workspace(client, effects, &ground) };
+        let span = pull.span(&record, SystemTime::now());
+        let mut runner = pull.runner(&ground, &workspace, gate, record, ConvergeRunMode::Whole);
+        let work = async {
+            let timeline = RunTimeline { store, mirror: &ground.mirror, report_progress };
+            loop {
+                match runner.run_until_ready(store, lease.token, &timeline).await? {
+                    ConvergeCallOutcome::WaitUntil(at, _, what) => {
+                        report_progress(ProgressMessage::Step(&format!("waiting: {what}")));
+                        let wait = u64::try_from((at - SystemClock.now()).0).unwrap_or(0);
+                        tokio::time::sleep(Duration::from_millis(wait)).await;
+                    }
+                    ConvergeCallOutcome::Failed(exit) => return Ok::<_, StoreError>(Some(exit)),
+                    ConvergeCallOutcome::BeforeNextStep => {}
+                    ConvergeCallOutcome::Done => break,
+                }
+            }
+            runner.describe_change().await
+        };
+        let left = tokio::select! {
+            ended = span.wrap(work) => ended.inspect_err(|error| span.record_failure(&error.to_string()))?,
+            () = drive::wait_for_give_back(give_back) => {
+                let why = "interrupted: run it again; it resumes where it stopped";
+                Some(ConvergeExit::new(ConvergeExitCode::Interrupted, why))
+            }
+        };
+        if left.is_some() {
+            runner.runner.add_interrupted_cost().await?;
+        }
+        let mut record = runner.runner.record;
+        record.ended = SystemClock.now();
+        if let Some(exit) = &left {
+            record.record_exit(exit.clone());
+        }
+        record.detail.is_told = true;
+        store.store_converge(lease.token, &record).await?;
+        if left.is_some() {
+            // A head that our audit found clean stays clean; the caller gets this end all the same.
+            record.detail.state.exit = left;
+        }
+        span.record_state(&record);
+        record_end_event(store, &record).await?;
+        Ok((record, ground.mirror))
+    }
+}
+
+#[async_trait]
+impl LeasedStep for LeasedConvergeRun<'_> {
+    /// The record and its mirror, or the failure to report to the person.
+    type Ended = Result<(ConvergeRecord, Mirror), RunFailure>;
+
+    async fn step(&self) -> Result<(NextSlotState, Self::Ended), StepStopReason> {
+        let ended = Box::pin(self.run_whole()).await;
+        let ended = RunFailure::split_fenced(ended)?;
+        let is_over = ended.as_ref().is_ok_and(|(record, _)| !record.is_unfinished());
+        let after =
+            if is_over { NextSlotState::Outcome(StepOutcome::Idle) } else { NextSlotState::Unfinished };
+        Ok((after, ended))
+    }
+
+    /// Records nothing: the run is stored after each act, and reports its own end.
+    async fn record_stop(&self, _why: &StepStopReason) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+fn is_stuck(record: &ConvergeRecord) -> bool {
+    record.detail.state.exit.as_ref().is_some_and(|exit| exit.kind() == ConvergeExitKind::Stuck)
+}

@@ -1,0 +1,101 @@
+//! The reasons for which a run that a person or the calendar requested has no record.
+
+use truing_core::id::{RunId, TimeSpan};
+use truing_core::port::{Clock as _, ForgeError, StoreError};
+use truing_forge::remote::RemoteError;
+use truing_git::GitError;
+use truing_loops::checkout::CheckoutError;
+use truing_loops::machine::SystemClock;
+use truing_loops::slots::StepError;
+use truing_loops::stopped::StepStopReason;
+
+use super::by_hand::LeaseError;
+
+/// The class of failures of a converge run, in logs and `truing why`.
+pub(super) const CONVERGE_CLASS: &str = "the converge run cannot work";
+
+/// The reason for which the parts of a run cannot be made from the configuration.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SetupError {
+    /// True if the configuration is wrong; false if the machine lacks something.
+    pub is_config_error: bool,
+    /// A stable error code for scripts, in snake case.
+    pub code: &'static str,
+    /// The subject and its problem, on one line.
+    pub message: String,
+    /// The next actions for the user, one on each line.
+    pub hints: Vec<String>,
+}
+
+/// The reason for which a run has no record. It keeps the error itself: the command line makes a message,
+/// hints and an exit code of it, and a worker a [`StepStopReason`].
+#[derive(Debug, thiserror::Error)]
+pub enum RunFailure {
+    /// The slot could not be leased.
+    #[error(transparent)]
+    NotLeased(#[from] LeaseError),
+    /// The run with this id has the slot.
+    #[error("already running: {0}")]
+    AlreadyRunning(RunId),
+    /// The step stopped under its lease: the lease was lost, or it was interrupted.
+    #[error(transparent)]
+    Stopped(StepStopReason),
+    /// Reading or writing the store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The forge refused a call, or did not answer.
+    #[error(transparent)]
+    Forge(#[from] ForgeError),
+    /// The repository cannot be fetched from or pushed to.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
+    /// A git command failed.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// The repository's own configuration is wrong.
+    #[error(transparent)]
+    Checkout(#[from] CheckoutError),
+    /// A tool that inspects a head cannot be used.
+    #[error("{}", .0.message)]
+    InspectionTools(SetupError),
+}
+
+impl RunFailure {
+    /// Returns the end of a step that reports its own failures. A write that the store refuses because
+    /// another holder has taken over stops the step instead.
+    ///
+    /// # Errors
+    /// [`StepStopReason::Fenced`] for such a write.
+    pub(super) fn split_fenced<T>(ended: Result<T, Self>) -> Result<Result<T, Self>, StepStopReason> {
+        match ended {
+            Err(Self::Store(StoreError::Fenced { last, .. })) => Err(StepStopReason::Fenced(last)),
+            ended => Ok(ended),
+        }
+    }
+
+    /// Converts the failure to a worker's [`StepStopReason`]. `settle` is the time for which a write at the
+    /// forge may stay invisible.
+    pub(super) fn into_stop_reason(self, settle: TimeSpan) -> StepStopReason {
+        match self {
+            Self::Stopped(stopped) => stopped,
+            Self::Store(error) => error.into(),
+            Self::Forge(error) => StepStopReason::from_remote_error(error.into(), SystemClock.now(), settle),
+            Self::Remote(error) => StepStopReason::from_remote_error(error, SystemClock.now(), settle),
+            Self::Git(error) => error.into(),
+            Self::Checkout(error) => error.into(),
+            Self::InspectionTools(error) => {
+                let message = [error.message].into_iter().chain(error.hints).collect::<Vec<_>>().join("; ");
+                StepStopReason::Failed { class: CONVERGE_CLASS, message, not_before: None }
+            }
+            Self::NotLeased(LeaseError::SwitchedOff) => StepStopReason::Halted,
+            Self::NotLeased(LeaseError::Leased(_) | LeaseError::OtherLoop | LeaseError::Step(_))
+            | Self::AlreadyRunning(_) => StepStopReason::LeaseLost,
+        }
+    }
+}
+
+impl From<StepError> for RunFailure {
+    fn from(error: StepError) -> Self {
+        Self::NotLeased(LeaseError::Step(error))
+    }
+}

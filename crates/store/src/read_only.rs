@@ -1,0 +1,60 @@
+//! Reads a store without any change: nothing is created, the schema is not changed, and no process that uses
+//! the store has to wait.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use truing_core::port::Clock;
+
+use crate::postgres::PostgresConnectError;
+use crate::sql::StoreOpenPurpose;
+use crate::sqlite::{SqliteFile, SqliteOpenError};
+use crate::store::Store;
+
+/// The schema version of a database, and the version of this program.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SchemaVersions {
+    /// The version of the database; 0: it is empty.
+    pub database: i64,
+    /// The version that this program reads and writes.
+    pub program: i64,
+}
+
+impl SchemaVersions {
+    /// Returns true if a program that opens the database changes its schema.
+    pub fn is_outdated(self) -> bool {
+        self.database < self.program
+    }
+}
+
+impl Store {
+    /// Copies the SQLite file `from` to the file `to`, which must not exist, and opens the copy with this
+    /// program's schema. `from` is only read, and its schema version is returned. Blocks for as long as the
+    /// copy takes.
+    ///
+    /// # Errors
+    /// The errors of [`Store::open`].
+    pub fn open_copy(
+        from: &Path,
+        to: &Path,
+        clock: Arc<dyn Clock>,
+    ) -> Result<(Self, SchemaVersions), SqliteOpenError> {
+        let form = SqliteFile::copy_file(from, to)?;
+        Ok((Self::open(to, clock)?, form))
+    }
+
+    /// Connects to Valkey and PostgreSQL as [`Store::connect`] does, but leaves the schema as it is. If that
+    /// is an older one ([`SchemaVersions::is_changed`]), its tables must not be read.
+    ///
+    /// # Errors
+    /// The errors of [`Store::connect`].
+    #[truing_core::boxed_future]
+    pub async fn connect_read_only(
+        slots_url: &str,
+        records_url: &str,
+    ) -> Result<(Self, SchemaVersions), PostgresConnectError> {
+        let store = Self::connect_as(StoreOpenPurpose::ReadOnly, slots_url, records_url, None).await?;
+        let form = store.records_schema_versions().await?;
+        Ok((store, form))
+    }
+}

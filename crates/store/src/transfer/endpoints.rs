@@ -1,0 +1,87 @@
+//! The two stores of a transfer: their names for people, and the locks for reading one and filling the other.
+
+use std::fs::File;
+use std::path::Path;
+
+use crate::lock::{self, ServeLock, ServeLockError};
+use crate::postgres::AdvisoryLock;
+use crate::store::{Store, StoreEngine, box_future};
+
+use super::fault::TransferError;
+
+/// The address field of a copying process in a file's lock.
+const LISTEN: &str = "truing store migrate";
+
+/// Returns the place of a store's slots, which has to match when a transfer continues.
+pub(super) fn valkey_server_name(store: &Store) -> String {
+    store.valkey_server().map_or("", |valkey| valkey.name()).to_owned()
+}
+
+/// Returns true if the two stores have a part in common.
+pub(super) fn share_storage(one: &Store, other: &Store) -> bool {
+    let slots = valkey_server_name(one);
+    let records = |store: &Store| match &store.0.engine {
+        StoreEngine::Sqlite(_) => store.name(),
+        StoreEngine::Servers { records, .. } => records.name().to_owned(),
+    };
+    records(one) == records(other) || (!slots.is_empty() && slots == valkey_server_name(other))
+}
+
+/// Returns true if the store keeps texts in PostgreSQL.
+pub(super) fn is_postgres(store: &Store) -> bool {
+    match &store.0.engine {
+        StoreEngine::Sqlite(_) => false,
+        StoreEngine::Servers { .. } => true,
+    }
+}
+
+/// The lock on a source file that must not change: no process serves it, no command leases its slots, and
+/// neither can begin before this is dropped.
+pub(super) struct SourceLock {
+    _commands: File,
+    _serve: ServeLock,
+}
+
+impl SourceLock {
+    /// Takes the lock; none for servers, whose processes cannot be enumerated.
+    pub(super) fn acquire(source: &Store) -> Result<Option<Self>, TransferError> {
+        let Some(path) = source.path() else { return Ok(None) };
+        match lock::lock_out_commands(path)? {
+            Some(_commands) => Ok(Some(Self { _commands, _serve: acquire_serve_lock(source, path)? })),
+            None => Err(TransferError::CommandRunning { source_name: source.name() }),
+        }
+    }
+}
+
+/// Takes the lock of a file, as if this process served it.
+fn acquire_serve_lock(store: &Store, path: &Path) -> Result<ServeLock, TransferError> {
+    match ServeLock::acquire(path, LISTEN, store.0.clock.now()) {
+        Ok(lock) => Ok(lock),
+        Err(ServeLockError::AlreadyServed { holder, .. }) => {
+            Err(TransferError::Busy { store: store.name(), process: lock::holder_text(&holder) })
+        }
+        Err(error @ (ServeLockError::ServedByOtherName { .. } | ServeLockError::Io { .. })) => {
+            Err(error.into())
+        }
+    }
+}
+
+/// The lock for filling a target, which no process serves.
+pub(super) enum TargetLock {
+    File { _lock: ServeLock },
+    Postgres { _lock: Box<AdvisoryLock> },
+}
+
+impl TargetLock {
+    pub(super) async fn acquire(target: &Store) -> Result<Self, TransferError> {
+        match &target.0.engine {
+            StoreEngine::Sqlite(file) => {
+                Ok(Self::File { _lock: acquire_serve_lock(target, file.database_file().path())? })
+            }
+            StoreEngine::Servers { records, .. } => match box_future(|| records.try_acquire_lock()).await? {
+                Some(lock) => Ok(Self::Postgres { _lock: Box::new(lock) }),
+                None => Err(TransferError::Busy { store: target.name(), process: String::new() }),
+            },
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Copies the slot and the rows of one key to another store, for a dry run.
+
+use truing_core::id::SlotKey;
+use truing_core::port::SlotStore as _;
+
+use crate::sql::{SqlRow, SqlTransaction, column_names};
+use crate::store::Store;
+use crate::tables::write_versioned_slots;
+
+use super::fault::TransferError;
+use super::list::{TABLES, TableSchema};
+
+/// The column that assigns rows to a key.
+const KEY: &str = "key";
+/// Tables whose column of that name has another meaning.
+const OTHERS: [&str; 2] = ["notice", "level"];
+
+/// Copies the slot of a key and its rows, as they are at one instant, to a store that has none of them.
+pub(super) async fn copy_key(from: &Store, to: &Store, key: &SlotKey) -> Result<(), TransferError> {
+    let of_key = || TABLES.iter().filter(|table| has_key_column(table));
+    let wanted = key.clone();
+    let read = move |connection: &SqlTransaction| {
+        of_key().map(|table| rows_of_key(connection, table, &wanted).map(|rows| (table, rows))).collect()
+    };
+    let found: Vec<(&'static TableSchema, Vec<SqlRow>)> = from.read(read).await?;
+    let slots = from.load_slots(std::slice::from_ref(key)).await?;
+    let kept: Vec<_> = slots.into_iter().filter(|slot| !slot.is_deletable()).collect();
+    let write = move |connection: &SqlTransaction| {
+        write_versioned_slots(connection, &kept)?;
+        found.iter().try_for_each(|(table, rows)| table.write(connection, rows))
+    };
+    to.write(write).await?;
+    // New tokens of the copy have to be greater than those of its rows.
+    let known = to.read(super::list::greatest_token).await?;
+    Ok(to.raise_version(known).await?)
+}
+
+fn has_key_column(table: &TableSchema) -> bool {
+    !OTHERS.contains(&table.name) && table.fields.iter().any(|field| field.name == KEY)
+}
+
+fn rows_of_key(
+    connection: &SqlTransaction,
+    table: &TableSchema,
+    key: &SlotKey,
+) -> Result<Vec<SqlRow>, crate::fault::StoreFault> {
+    let sql = format!("SELECT {} FROM {} WHERE {KEY} = ?1", column_names(table.fields), table.name);
+    connection.sql(&sql).query([key.as_str()], |row| Ok(row.clone()))?.collect()
+}

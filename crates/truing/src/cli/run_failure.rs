@@ -1,0 +1,69 @@
+//! The errors of commands whose run returned no record.
+
+use truing_core::id::{RunId, UnixMillis};
+use truing_core::port::HaltReason;
+use truing_loops::slots::StepError;
+use truing_loops::stopped::StepStopReason;
+use truing_service::by_hand::LeaseError;
+use truing_service::run_failure::{RunFailure, SetupError};
+
+use super::error::{CliError, CommandExit};
+use super::target::store_error;
+use crate::wiring;
+
+/// The reason that a run cannot begin while another is at work. Each command has its own message for it.
+pub(super) enum RunConflict {
+    /// A lease is held until this time, unless it is renewed.
+    Leased(UnixMillis),
+    /// Another loop owns the slot.
+    OtherLoop,
+    /// This run is in progress.
+    Running(RunId),
+    /// The slot was taken over.
+    TakenOver,
+}
+
+/// Returns the error of a command that got no record of its run. `conflict_error` returns the error if
+/// another run is at work.
+pub(super) fn run_failure_error(
+    target_name: &str,
+    error: RunFailure,
+    conflict_error: impl FnOnce(RunConflict) -> CliError,
+) -> CliError {
+    match error {
+        RunFailure::NotLeased(LeaseError::Leased(until)) => conflict_error(RunConflict::Leased(until)),
+        RunFailure::NotLeased(LeaseError::OtherLoop) => conflict_error(RunConflict::OtherLoop),
+        RunFailure::AlreadyRunning(run) => conflict_error(RunConflict::Running(run)),
+        RunFailure::Stopped(StepStopReason::LeaseLost | StepStopReason::Fenced(_)) => {
+            conflict_error(RunConflict::TakenOver)
+        }
+        RunFailure::Stopped(StepStopReason::Interrupted) => {
+            CliError::new(CommandExit::Interrupted, "interrupted", "interrupted before the run was done")
+        }
+        RunFailure::Stopped(StepStopReason::Halted) | RunFailure::NotLeased(LeaseError::SwitchedOff) => {
+            let reason = HaltReason::KillSwitch;
+            CliError::refusal("killswitch_engaged", format!("{target_name}: {reason}")).hint(reason.hint())
+        }
+        RunFailure::Stopped(
+            stopped @ (StepStopReason::NotFound { .. }
+            | StepStopReason::Moved
+            | StepStopReason::RateLimited { .. }
+            | StepStopReason::Failed { .. }),
+        ) => CliError::failure("stopped", format!("{target_name}: {stopped}")).hint("run it again"),
+        RunFailure::NotLeased(LeaseError::Step(StepError::Store(error))) | RunFailure::Store(error) => {
+            store_error(error)
+        }
+        RunFailure::NotLeased(LeaseError::Step(StepError::Refused(refused))) => {
+            CliError::refusal("refused", format!("{target_name}: {refused}"))
+        }
+        RunFailure::Forge(error) => CliError::failure("forge", format!("{target_name}: {error}"))
+            .hint("check that the token of the forge may read and write pull requests, and run it again"),
+        RunFailure::Remote(error) => wiring::remote_error(error),
+        RunFailure::Git(error) => wiring::git_error(error),
+        RunFailure::Checkout(error) => error.into(),
+        RunFailure::InspectionTools(SetupError { is_config_error: is_wrong_use, code, message, hints }) => {
+            let exit = if is_wrong_use { CommandExit::Usage } else { CommandExit::Failed };
+            CliError { hints, ..CliError::new(exit, code, message) }
+        }
+    }
+}
