@@ -1,12 +1,13 @@
-//! Lists the rule files under `packs/`, because a new rule should need only one new file. It writes
-//! `packs.rs`, an array of (path under `packs/`, text) pairs in path order, which `src/pack.rs` includes.
+//! Lists the rule files under `packs/`, so that a new rule needs only one new file. Writes `packs.rs`, an
+//! array of (path under `packs/`, text) pairs in path order. `src/pack.rs` includes this file.
 
 use std::error::Error;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-// A build script sends commands to cargo on standard output; the ban on printing applies to the product.
+// A build script sends commands to Cargo on standard output. The lint that forbids printing applies only to
+// the product.
 #[allow(clippy::print_stdout)]
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=packs");
@@ -22,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             return Err(format!("{}: a rules folder holds .toml and .yml files only", file.display()).into());
         }
         let name = file.strip_prefix(&packs)?.to_str().ok_or("the path of a rule file is not UTF-8")?;
-        // The path is not this folder's own, because several checkouts may share a target folder.
+        // The generated code contains no absolute path, because several checkouts may share a target folder.
         let path = format!("/packs/{name}");
         writeln!(list, "    ({name:?}, include_str!(concat!(env!(\"CARGO_MANIFEST_DIR\"), {path:?}))),")?;
     }

@@ -54,8 +54,8 @@ impl GitHistory {
         Ok(String::from_utf8(text)?.lines().map(str::to_owned).collect())
     }
 
-    /// Returns the rules' findings in the changes of a commit, as a review of it would; none for a commit
-    /// that lacks a file here.
+    /// Returns the findings of the rules in the changes of a commit, as a review of the commit would. Returns
+    /// `None` if the clone lacks a file that the diff needs.
     pub(super) fn findings_in_change(
         &mut self,
         commit: &str,
@@ -111,7 +111,8 @@ impl GitHistory {
         };
         run_for_output(with_index().args(["read-tree", commit]))?;
         let list = run_for_output(with_index().args(["ls-files", "-z"]))?;
-        // A clone may have only the names of large files; git writes the others, and fails.
+        // A clone may lack the contents of large files. Git then writes all other files and exits with an
+        // error, which is ignored.
         let mut write = with_index();
         write.arg("--work-tree").arg(&tree).args(["checkout-index", "--all", "--force"]);
         write.stderr(Stdio::null()).status().context("cannot start git")?;
@@ -134,7 +135,7 @@ impl GitHistory {
 
 impl Drop for GitHistory {
     fn drop(&mut self) {
-        // The process only waits for requests, and has no data to lose.
+        // The process only waits for requests, so killing it loses no data.
         let _ = self.blobs.child.kill();
         let _ = self.blobs.child.wait();
     }

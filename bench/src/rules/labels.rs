@@ -1,5 +1,5 @@
-//! People's verdicts on findings: one line for each, without any text of the repository; and the precision
-//! that results, with its interval.
+//! People's verdicts on findings, one line per finding, without any text of the repository. Also the
+//! precision that results from the verdicts, with its confidence interval.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -25,7 +25,7 @@ pub(super) struct JudgedRepository {
     /// The name as `OWNER/NAME`.
     pub(super) name: String,
     pub(super) language: String,
-    /// True if the authors of the rules have not seen it.
+    /// True if the authors of the rules have not seen the repository.
     pub(super) held_out: bool,
     /// The newest commit that is used.
     pub(super) head: String,
@@ -54,11 +54,11 @@ pub(super) struct RuleHit {
     pub(super) rule: String,
 }
 
-/// The answer to the question if the repository's maintainers would want to know of the finding.
+/// The verdict on a finding: whether the repository's maintainers would want to know of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum HitVerdict {
     True,
-    /// Some maintainers would. It counts half.
+    /// Some maintainers would want to know of the finding. It counts as half a correct finding.
     Arguable,
     False,
     /// The finding was not judged.
@@ -68,9 +68,10 @@ pub(super) enum HitVerdict {
 /// The verdict on a finding and its severities.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct HitLabel {
-    /// Severity by the rules before they were tested on these histories, if they found it.
+    /// Severity that the rules assigned before they were tested on these histories; `None` if they did not
+    /// report the finding.
     pub(super) earlier_severity: Option<Severity>,
-    /// Severity by the current rules, if they find it.
+    /// Severity that the current rules assign; `None` if they do not report the finding.
     pub(super) current_severity: Option<Severity>,
     pub(super) verdict: HitVerdict,
 }
@@ -192,13 +193,14 @@ impl VerdictCounts {
         self.right + self.arguable + self.wrong
     }
 
-    /// Returns the share of correct findings, with an arguable one as half; none if no finding was judged.
+    /// Returns the share of correct findings, where an arguable finding counts half; `None` if no finding was
+    /// judged.
     pub(super) fn precision(self) -> Option<f64> {
         let right = f64::from(self.right) + f64::from(self.arguable) / 2.0;
         (self.judged_count() > 0).then(|| right / f64::from(self.judged_count()))
     }
 
-    /// Returns Wilson's interval of 95 % around the share.
+    /// Returns the 95 % Wilson interval of the share of correct findings.
     pub(super) fn wilson_interval(self) -> Option<(f64, f64)> {
         let (share, count) = (self.precision()?, f64::from(self.judged_count()));
         let centre = share + Z * Z / (2.0 * count);

@@ -9,11 +9,11 @@ use super::labels::{
     HitLabel, HitLabels, HitScope, HitVerdict, JudgedRepository, RepositoryList, RuleHit, VerdictCounts,
 };
 
-/// Severities that are judged together.
+/// Groups of severities; each group is judged as a whole.
 pub(super) const GROUPS: [(&str, &[Severity]); 2] =
     [("P0 and P1", &[Severity::P0, Severity::P1]), ("P2", &[Severity::P2])];
 
-/// The version of the rules: before they were tested on these histories, or the current one.
+/// The version of the rules: the version before the tests on these histories, or the current version.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum RulesVersion {
     Before,
@@ -126,7 +126,7 @@ fn write_repository_table(text: &mut String, labels: &HitLabels) {
               | Rule | Repository | Before | Now | Right before | Right now |\n|---|---|---|---|---|---|\n";
     let mut groups: BTreeMap<(&str, &str), Vec<&HitLabel>> = BTreeMap::new();
     for (hit, known) in labels {
-        // The row of all repositories comes first.
+        // The empty name stands for all repositories, and sorts before the others.
         for repository in ["", hit.repository.as_str()] {
             groups.entry((hit.rule.as_str(), repository)).or_default().push(known);
         }
@@ -228,7 +228,7 @@ mod tests {
         }
     }
 
-    /// Fewer findings allow no conclusion about a rule.
+    /// Minimum number of judged findings for a conclusion about a rule.
     const LEAST_JUDGED: u32 = 3;
 
     #[test]

@@ -1,11 +1,12 @@
 //! The `cli` runtime: the `claude` program holds the conversation with the model, in a sandbox that reaches
 //! only Truing's own server (`relay`).
 //!
-//! The program has no tools of its own and sees no file of the repository. Its model requests go through
-//! the run's own gateway, with the run's prompts, money and limits. The model's tool calls come back over
-//! MCP and are answered by the same tools as in the native runtime. A run therefore has the same turns,
-//! reports and ends in both runtimes ([`crate::native`]). The end of the program decides only where the run
-//! has no end of its own. docs/adr/0041 gives the reasons.
+//! The program has no tools of its own and sees no file of the repository. The program's model requests go
+//! through the run's own gateway, with the run's prompts, spending limit and other limits. The program sends
+//! the model's tool calls to Truing over MCP, and the same tools as in the native runtime answer them. A run
+//! therefore has the same turns, reports and outcomes in both runtimes ([`crate::native`]). The program's
+//! exit determines the outcome of a run only if the conversation itself has determined none. docs/adr/0041
+//! gives the reasons.
 
 mod conversation;
 mod invocation;
@@ -39,9 +40,9 @@ use invocation::ADDRESS;
 use relay::CliRelay;
 use stream::CliStream;
 
-/// Default limit, on a busy machine, for the program to print its version, and for a run to send its first
-/// model request. A program that has sent no request by then never will, and must not use up the run's
-/// time.
+/// Default timeout for the program to print its version, and for a run to send its first model request. It is
+/// long enough for a busy machine. A program that has sent no request by this timeout never sends one, and
+/// must not use up the run's time limit.
 pub const START_TIME: Duration = Duration::from_secs(60);
 /// Maximum number of bytes read of the version output.
 const MAX_VERSION_BYTES: u64 = 64 << 10;
@@ -58,8 +59,8 @@ const TOKEN_BYTES: usize = 32;
 #[derive(Clone, Debug)]
 pub struct ClaudeCli {
     program: PathBuf,
-    /// Limits starts that run at once. A start uses one processor for most of a second, so more starts
-    /// would only slow one another.
+    /// Limits the number of concurrent starts of the program. A start uses one processor for most of a
+    /// second, so more concurrent starts would only slow one another down.
     starts: Arc<Semaphore>,
     /// Limit for a run's first model request.
     start_timeout: Duration,
@@ -85,7 +86,7 @@ pub enum ClaudeCliError {
         /// Description of the program's actual behaviour.
         reason: String,
     },
-    /// The program has a version that is not the allowed one.
+    /// The program's version is not the allowed version.
     #[error("{} has version {found}, but only {required_version} is allowed", program.display())]
     Version {
         program: PathBuf,
@@ -100,12 +101,12 @@ pub enum ClaudeCliError {
 }
 
 impl ClaudeCli {
-    /// Returns the program at this path, after a check in the sandbox that it has this version.
+    /// Checks in the sandbox that the program at this path has this version, and returns the program.
     /// `start_timeout` bounds the check and a run's first request, as [`START_TIME`] does.
     ///
     /// # Errors
-    /// [`ClaudeCliError`]; [`SandboxError::TooWeak`] below [`SandboxLevel::Full`], even where weaker levels
-    /// are accepted: without its own network and namespaces the program could not be bounded.
+    /// [`ClaudeCliError`]. The error is [`SandboxError::TooWeak`] below [`SandboxLevel::Full`], even where
+    /// weaker levels are accepted: the program can only be bounded in its own network and namespaces.
     pub fn new(
         program: &Path,
         version: &str,
@@ -133,7 +134,7 @@ impl ClaudeCli {
             return Err(silent(clean_line(words.trim(), MAX_WORDS)));
         };
         if !output.status.success() {
-            // A failure counts even if a version was printed before it.
+            // A failed exit status is an error even if the program printed a version before it exited.
             let words = String::from_utf8_lossy(&output.stderr);
             return Err(silent(clean_line(
                 &format!("it ends with {}. {}", output.status, words.trim()),
@@ -171,7 +172,7 @@ impl ClaudeCli {
             let (sender, receiver) = std::sync::mpsc::channel();
             std::thread::spawn(move || sender.send(read_output(child)));
             receiver.recv_timeout(self.start_timeout).unwrap_or_else(|_| {
-                // Killing the sandbox helper ends the program, too.
+                // Killing the sandbox helper also kills the program.
                 pid.and_then(|pid| kill_process(pid, Signal::KILL).ok());
                 Err(std::io::Error::other(format!(
                     "it did not end within {} s",
@@ -182,7 +183,7 @@ impl ClaudeCli {
     }
 
     /// Returns a job that runs the program in its own folder, which is read-only, with home and temporary
-    /// folders in memory. Nothing of a run remains, however it ends.
+    /// folders in memory. No file of a run remains after the run, regardless of how the run ends.
     fn job(&self, arguments: Vec<OsString>) -> Result<SandboxJob, SandboxError> {
         let folder = self.program.parent().unwrap_or(Path::new("/"));
         let argv = std::iter::once(self.program.clone().into_os_string()).chain(arguments).collect();
@@ -191,8 +192,7 @@ impl ClaudeCli {
         Ok(job)
     }
 
-    /// Runs an agent as [`crate::native::run_judged`] does, with the program as the one that holds the
-    /// conversation.
+    /// Runs an agent as [`crate::native::run_judged`] does, but lets the program hold the conversation.
     pub async fn run_judged<F: ReportSchema>(
         &self,
         model: &dyn LanguageModel,
@@ -210,8 +210,8 @@ impl ClaudeCli {
         conversation.finish_run(end).await
     }
 
-    /// Lets the program hold the conversation. Returns the end of the run for the case that the
-    /// conversation itself has none.
+    /// Lets the program hold the conversation. Returns the outcome that the run has if the conversation
+    /// itself has determined none.
     async fn run_conversation<F: ReportSchema, J: Fn(&F) -> Option<String> + Send>(
         &self,
         conversation: &mut CliConversation<'_, F, J>,
@@ -234,19 +234,21 @@ impl ClaudeCli {
             () = Box::pin(conversation.serve_program(message_receiver, start, self.start_timeout)) => {}
         }
         if conversation.is_over() {
-            // The run's own end counts; dropping the future ends the program.
+            // The run's own outcome replaces this value. Dropping the future kills the program.
             return Ok(AgentRunEnd::Done);
         }
-        // The conversation's channel is closed, because the server is gone. The program then ends, and its
-        // exit gives the reason.
+        // The conversation's channel is closed, because the server has stopped. The program then exits, and
+        // its exit reports the reason.
         Ok(run_end(program.await?))
     }
 }
 
-/// Reads the output of a program until it ends. A program that prints more than the bound is killed.
+/// Reads the output of a program until the program exits. A program that prints more than the bound is
+/// killed.
 fn read_output(mut child: Child) -> std::io::Result<Output> {
     let (out, err) = (child.stdout.take(), child.stderr.take());
-    // The stream is read to its end to keep the program from blocking; only the beginning is kept.
+    // The error stream is read to its end, because a full pipe would block the program. Only the beginning is
+    // kept.
     let errors = std::thread::spawn(move || {
         let mut kept = Vec::new();
         if let Some(mut err) = err {

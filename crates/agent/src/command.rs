@@ -50,8 +50,8 @@ pub(crate) enum ProcessOutcome {
     Time,
     Output,
     Disk(ExceededDiskLimit),
-    /// All processes of the command together exceeded a limit; with the measured value and the limit as
-    /// text.
+    /// All processes of the command together exceeded a limit. The text gives the measured value and the
+    /// limit.
     Limit(SandboxLimit, String),
 }
 
@@ -78,7 +78,7 @@ pub(crate) struct CommandLimits {
     pub(crate) whole: bool,
 }
 
-/// Runs a command. Dropping the future kills it, with every process that it started.
+/// Runs a command. Dropping the future kills the command and every process that it started.
 pub(crate) async fn run(job: SandboxJob, bounds: &CommandLimits) -> Result<CommandResult, CommandError> {
     let program = job.program_name();
     let child = spawn_child(job.command()?)?;
@@ -87,16 +87,16 @@ pub(crate) async fn run(job: SandboxJob, bounds: &CommandLimits) -> Result<Comma
 
 /// Input, output and variables of a command.
 pub(crate) struct CommandIo<'a, O> {
-    /// Variables that hold the address of the server on its loopback interface.
+    /// Variables that hold the address of the server on the command's loopback interface.
     pub(crate) variables: &'a [&'a str],
-    /// Bytes for its standard input, if it reads any.
+    /// Bytes for the command's standard input, if it reads any.
     pub(crate) input: Option<Vec<u8>>,
-    /// Receiver of its output.
+    /// Receiver of the command's output.
     pub(crate) output: O,
 }
 
-/// Runs a command that reaches a server on its loopback interface. `serve` is that server; it runs until
-/// the command has ended.
+/// Runs a command that reaches a server on the command's loopback interface. `serve` runs this server until
+/// the command has exited.
 pub(crate) async fn run_with<O: OutputSink, F: Future<Output = ()>>(
     mut job: SandboxJob,
     bounds: &CommandLimits,
@@ -109,10 +109,11 @@ pub(crate) async fn run_with<O: OutputSink, F: Future<Output = ()>>(
     let child = spawn_child(command)?;
     let words = around.input;
     let server = async {
-        // Without a socket the helper has failed, and its exit gives the reason.
+        // If there is no socket, the helper has failed, and its exit reports the reason.
         if let Ok((socket, listening)) = wait_for_socket(listening).await {
             match words {
-                // A command that does not read all its input reports the reason with its own exit.
+                // A failed send is ignored: a command that does not read all its input reports the reason
+                // when it exits.
                 Some(words) => drop(tokio::task::spawn_blocking(move || listening.send_input(&words))),
                 None => drop(listening),
             }
@@ -126,7 +127,7 @@ pub(crate) async fn run_with<O: OutputSink, F: Future<Output = ()>>(
     }
 }
 
-/// Waits for the socket and returns it with its handoff.
+/// Waits for the socket, and returns the socket and the channel that handed it over.
 pub(crate) async fn wait_for_socket(
     listening: SocketHandoff,
 ) -> std::io::Result<(tokio::net::TcpListener, SocketHandoff)> {
@@ -175,10 +176,11 @@ async fn wait_for_end<O: OutputSink>(
         }
     };
     let end = match end {
-        // Its streams have ended, so the command has: the helper keeps them open while any process runs.
+        // The command's streams have ended, so all its processes have exited: the helper keeps the streams
+        // open while any process runs.
         None => {
             let status = child.wait().await?;
-            // It may have written more between two measurements.
+            // The command may have exceeded the write limit between two measurements.
             match &bounds.written {
                 Some(WriteLimit { folders, limit }) => usage::is_over(folders, *limit)
                     .await
@@ -220,7 +222,7 @@ async fn wait_for_end<O: OutputSink>(
     Ok(CommandResult { end, stdout: out, stderr: err, duration: began.elapsed() })
 }
 
-/// Completes once more was written than allowed.
+/// Completes as soon as the command has written more than allowed.
 async fn wait_for_overrun(written: Option<&WriteLimit>) -> ExceededDiskLimit {
     match written {
         Some(WriteLimit { folders, limit }) => usage::wait_for_excess(folders, *limit).await,
@@ -280,7 +282,8 @@ impl CapturedOutput {
         let left_out = self.bytes - self.beginning.len() - self.end.len();
         let (beginning, end) = (String::from_utf8_lossy(&self.beginning), String::from_utf8_lossy(&self.end));
         if left_out == 0 {
-            // The parts join without a gap, and decoding them together keeps each character whole.
+            // There is no gap between the two parts. Decoding them together preserves a character that is
+            // split between them.
             return String::from_utf8_lossy(&[self.beginning.as_slice(), &self.end].concat()).into_owned();
         }
         format!("{beginning}\n[… {left_out} bytes are left out here …]\n{end}")

@@ -1,10 +1,10 @@
 //! The tools of a fixer: `edit`, `write` and `run`, on a private clone, besides the reading tools.
 //!
-//! Each call is judged by the workspace's policy first, and a denial names the rule that would allow it.
-//! This process changes the files; it follows no link and does not touch git's folder. Commands run in the
-//! sandbox, where only the clone and private folders are writable. Only fixers get these tools, and only
-//! where the sandbox is `full`: at weaker levels a command could write git's folder. Without `run` they
-//! need no sandbox.
+//! The workspace's policy judges each call first, and a denial names the rule that would allow the call.
+//! Truing's own process changes the files, follows no link, and does not change git's folder. Commands run in
+//! the sandbox, where only the clone and private folders are writable. Only fixers get these tools, and only
+//! where the sandbox is `full`: at weaker levels a command could write git's folder. Fixers without the tool
+//! `run` need no sandbox.
 
 mod change;
 mod run;
@@ -42,7 +42,7 @@ pub const TIME: Duration = Duration::from_secs(20 * 60);
 pub struct FixerWorkspace {
     /// Root folder of the clone.
     pub clone: PathBuf,
-    /// Folders of programs that its commands may read and run, besides the system's.
+    /// Folders that the commands may read and run programs from, besides the system's folders.
     pub programs: Vec<PathBuf>,
     /// Time limit of a command.
     pub time: Duration,
@@ -64,13 +64,14 @@ pub struct FixerTools {
     tree: WritableTree,
     /// True if the `run` tool is available.
     runs: bool,
-    /// Allows one change or command at a time, because each must see the result of the one before.
+    /// Allows one change or command at a time, because each change or command must see the result of the
+    /// previous one.
     change_lock: Mutex<()>,
-    /// The secrets of the clone, searched before and after each command.
+    /// The secrets of the clone. Truing searches the clone for secrets before and after each command.
     secrets: Arc<std::sync::Mutex<TreeSecrets>>,
 }
 
-/// An error that prevents the tools of a fixer.
+/// An error that prevents the creation of a fixer's tools.
 #[derive(Debug, thiserror::Error)]
 pub enum FixerError {
     /// The sandbox is unavailable or too weak.
@@ -140,7 +141,7 @@ impl FixerTools {
         Ok(Self { runs: true, ..Self::without_commands(reading, workspace)? })
     }
 
-    /// Builds the tools that change files, on a folder in which nothing is run.
+    /// Builds the tools that change files, for a folder in which no command is run.
     ///
     /// # Errors
     /// [`FixerError`] if the folder cannot be opened.
@@ -227,7 +228,8 @@ impl RunTools for FixerTools {
             }
             _ => return self.read_tools.call(name, input).await,
         };
-        // Renewed after a failure as well: a command may have changed files before it was killed.
+        // The cached state is discarded after a failure as well, because a command may have changed files
+        // before it was killed.
         self.read_tools.reset_state().await;
         match done {
             Ok(text) => CallOutput { text, is_error: false, denied: false },

@@ -1,10 +1,10 @@
-//! Finds programs that are installed on this machine, with the folders that they need. A sandbox shows
-//! nothing else of the machine.
+//! Finds programs that are installed on this machine, with the folders that they need. A sandbox shows no
+//! other folders of the machine.
 //!
-//! A program that a project has installed in its tree takes precedence over one of the search path. A
-//! script needs its interpreter, a virtual environment the Python that it was made from, and a Node.js
-//! module the modules beside it. A folder that may hold a person's other files, such as the home folder, is
-//! never shown.
+//! A program that a project has installed in its tree takes precedence over a program on the search path. A
+//! script needs its interpreter. A virtual environment needs the Python installation that it was made from. A
+//! Node.js module needs the modules beside it. A folder that may hold a person's other files, such as the
+//! home folder, is never shown.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -16,7 +16,8 @@ use std::path::{Path, PathBuf};
 
 use crate::sandbox::SYSTEM;
 
-/// Maximum number of interpreters that are followed, as a script may name another script.
+/// Maximum number of interpreters that are followed, because the interpreter of a script may be another
+/// script.
 const MAX_STEPS: usize = 4;
 /// Maximum number of bytes read of a file to find its interpreter or a version's name.
 const MAX_HEAD: u64 = 4 << 10;
@@ -32,7 +33,7 @@ const GO_PARTS: &[&str] = &["src", "pkg", "misc", GO_VERSION, "go.env"];
 const GO_VERSION: &str = "VERSION";
 /// The users of this machine, with their homes in the sixth field (passwd(5)).
 const USERS: &str = "/etc/passwd";
-/// The folders whose subfolders are taken for people's homes, even if [`USERS`] does not list them.
+/// The folders whose subfolders are treated as users' home folders, even if [`USERS`] does not list them.
 const HOMES: [&str; 2] = ["/home", "/Users"];
 /// The manager of Rust toolchains.
 const RUSTUP: &str = "rustup";
@@ -52,7 +53,7 @@ pub struct MachinePaths {
 }
 
 impl InstalledProgram {
-    /// Returns true if this folder contains the program or any path that must be shown to it.
+    /// Returns true if this folder contains the program or any path that must be shown to the program.
     pub fn needs_folder(&self, folder: &Path) -> bool {
         std::iter::once(&self.file).chain(&self.read).any(|path| path.starts_with(folder))
     }
@@ -63,12 +64,13 @@ impl InstalledProgram {
 pub struct InstalledProgram {
     /// The file to start.
     pub file: PathBuf,
-    /// The folders and files that must be shown to it.
+    /// The folders and files that must be shown to the program.
     pub read: BTreeSet<PathBuf>,
-    /// The folders in which it finds other programs, searched before those of the system. Its own folder
-    /// comes first, which puts a virtual environment's Python before the one that it was made from.
+    /// The folders in which the program finds other programs, searched before the system's folders. The
+    /// program's own folder is first. A virtual environment's Python therefore precedes the Python that the
+    /// environment was made from.
     pub path: Vec<PathBuf>,
-    /// The virtual environment of Python that it is installed in.
+    /// The Python virtual environment that the program is installed in.
     pub environment: Option<PathBuf>,
 }
 
@@ -82,19 +84,19 @@ impl MachinePaths {
         Self { path: path.unwrap_or_default(), home, rustup: None, homes }
     }
 
-    /// Sets the value of the variable `RUSTUP_HOME`; only an absolute path counts.
+    /// Sets the value of the variable `RUSTUP_HOME`; a relative path is ignored.
     pub fn with_rustup(self, folder: Option<&OsStr>) -> Self {
         Self { rustup: folder.map(PathBuf::from).filter(|folder| folder.is_absolute()), ..self }
     }
 
-    /// Finds the program of this name: the first of `places` that exists, or one of the search path. `tree`
-    /// is the project's folder, whose pinned version of Rust counts.
+    /// Finds the program of this name: the first path of `places` that exists, or else the first match on the
+    /// search path. `tree` is the project's folder; a Rust version pinned in it selects the toolchain.
     pub fn find(&self, program: &str, places: &[PathBuf], tree: &Path) -> Option<InstalledProgram> {
         let here = places.iter().find(|file| is_program(file)).cloned();
         let file = here.or_else(|| self.find_program(program))?;
         let file = self.behind_shim(&file, program, tree).unwrap_or(file);
-        // Its folder is resolved, but its file name is kept: a link there may behave differently from its
-        // target.
+        // The folder's links are resolved, but the file name is kept: a program that is started through a
+        // link may behave differently from the link's target.
         let file = file.parent()?.canonicalize().ok()?.join(file.file_name()?);
         let mut installed = InstalledProgram {
             file: file.clone(),
@@ -108,8 +110,8 @@ impl MachinePaths {
             false => shown.parent().filter(|_| shown.is_symlink() && is_program(shown)),
         });
         installed.path.extend(programs.map(Path::to_owned));
-        // A link outside the shown folders is replaced by its target. The Python of an environment keeps
-        // its link, which identifies the environment.
+        // A link outside the shown folders is replaced by its target. The Python of a virtual environment
+        // stays a link, because the link identifies the environment.
         if !installed.read.iter().any(|folder| file.starts_with(folder)) {
             installed.file = file.canonicalize().ok()?;
         }
@@ -178,7 +180,7 @@ impl MachinePaths {
     /// Adds the folder that a file was installed into, or the parts of it that belong to the installation.
     fn add_install_folder(&self, file: &Path, read: &mut BTreeSet<PathBuf>) {
         let Ok(file) = file.canonicalize() else { return };
-        // A link of the tree may lead to any file, therefore only programs are shown.
+        // A link in the tree may lead to any file, so only programs are shown.
         if !is_program(&file) || SYSTEM.iter().any(|folder| file.starts_with(folder)) {
             return;
         }
@@ -214,7 +216,8 @@ fn virtual_environment(file: &Path) -> Option<&Path> {
     file.parent().and_then(Path::parent).filter(|root| root.join(ENVIRONMENT).is_file())
 }
 
-/// Adds the links by which a folder is reached, because scripts in it may use that name.
+/// Adds the links by which a folder is reached, because scripts in the folder may use the paths of these
+/// links.
 fn add_links(folder: &Path, read: &mut BTreeSet<PathBuf>) {
     for path in folder.ancestors().filter(|path| path.is_symlink()) {
         read.insert(path.to_owned());
@@ -238,7 +241,7 @@ fn add_name(program: &Path, read: &mut BTreeSet<PathBuf>) {
     }
 }
 
-/// Adds the folders of an installation below its prefix, and nothing else in it.
+/// Adds the folders of an installation below its prefix, but no other content of the prefix.
 fn add_parts(root: &Path, read: &mut BTreeSet<PathBuf>) {
     let go: &[&str] = if is_go(root) { GO_PARTS } else { &[] };
     read.extend(PARTS.iter().chain(go).map(|part| root.join(part)).filter(|part| part.exists()));
@@ -259,7 +262,7 @@ fn list_home_folders() -> Vec<PathBuf> {
     let homes = users.lines().filter_map(|line| line.split(':').nth(5)).map(PathBuf::from);
     let homes =
         homes.filter(|home| home.parent().is_some() && !SYSTEM.iter().any(|folder| home.starts_with(folder)));
-    // Paths to show have no links in them, so each home is listed in its resolved form as well.
+    // Paths that are shown contain no links, so the resolved path of each home folder is listed as well.
     homes.flat_map(|home| [home.canonicalize().ok(), Some(home)]).flatten().collect()
 }
 
@@ -267,8 +270,8 @@ fn is_program(file: &Path) -> bool {
     file.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }
 
-/// Returns true if the file is rustup under another name: a link to it, or the same file as the one beside
-/// it.
+/// Returns true if the file is rustup under another name: a link to `rustup`, or the same file as the
+/// `rustup` beside it.
 fn is_rustup(file: &Path) -> bool {
     let is_link = file.canonicalize().is_ok_and(|target| target.file_name() == Some(OsStr::new(RUSTUP)));
     let same = |file: &Path| file.metadata().ok().map(|found| (found.dev(), found.ino()));
@@ -309,7 +312,7 @@ fn config_value(text: &str, key: &str) -> Option<String> {
     text.lines().find_map(of)
 }
 
-/// Returns the Rust version that a project pins, from a TOML file or from one that holds only the version.
+/// Returns the Rust version that a project pins, from a TOML file or from a file that holds only the version.
 fn pinned_rust_version(text: &str) -> Option<String> {
     let alone = || {
         let word = text.trim();
@@ -478,7 +481,7 @@ mod tests {
         home.file("etc/truing/marker.key", "key");
         assert_eq!(home.found("lint", &["etc/truing/lint"]).read, BTreeSet::from([lint]));
 
-        // The variable `HOME` is unset, or another user's.
+        // The variable `HOME` is unset or names another user's home folder.
         let check = home.program("people/ada/bin/check", "\x7fELF");
         home.file("people/ada/lib/token", "key");
         let machine = MachinePaths {

@@ -1,7 +1,7 @@
-//! The runtimes of models: turns within limits of money, turns and time, with tools that are allowed one by
-//! one, in this process or through the `claude` program. The crate also has the prompts from Truing and
-//! from repositories, the fixers' tools, the MCP servers and clients, and the sandbox. The sandbox runs
-//! tools' programs and a repository's own setup and checks.
+//! The runtimes of agents: a model takes turns within limits of cost, turns and time, and uses individually
+//! allowed tools. This process or the `claude` program holds the conversation. The crate also has the prompts
+//! from Truing and from repositories, the fixers' tools, the MCP servers and clients, and the sandbox. The
+//! sandbox runs tools' programs and a repository's own setup and checks.
 
 pub mod cli;
 pub mod command;

@@ -1,5 +1,5 @@
-//! Runs a program that inspects a tree and changes nothing: in the sandbox, without a network, with
-//! read-only files. It is bounded in time, memory, output, and in the bytes that it keeps for its next run.
+//! Runs a program that inspects a tree and changes nothing: in the sandbox, without a network, with read-only
+//! files. The program is bounded in time, memory, output, and in the bytes that it keeps for its next run.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -25,14 +25,14 @@ pub struct ReadOnlyProgram {
     pub moves_tree: bool,
     /// Working folder, relative to the tree; empty for the tree's root.
     pub folder: PathBuf,
-    /// Further folders and files that it may read.
+    /// Further folders and files that the program may read.
     pub read: BTreeSet<PathBuf>,
-    /// The folders in which it finds other programs, searched before those of the system.
+    /// The folders in which the program finds other programs, searched before the system's folders.
     pub path: Vec<PathBuf>,
     /// Further environment variables of the program.
     pub variables: Vec<(String, String)>,
-    /// The folder that its earlier runs have filled, for programs that build ([`SandboxLevel::Full`]
-    /// alone). Without one it builds everything.
+    /// The folder that earlier runs of the program have filled, for programs that build
+    /// ([`SandboxLevel::Full`] alone). Without this folder the program builds everything.
     pub builds: Option<BuildFolder>,
     pub level: SandboxLevel,
     /// Time limit of the program.
@@ -42,24 +42,25 @@ pub struct ReadOnlyProgram {
 /// A folder of a program's build results, which its next run may use.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BuildFolder {
-    /// Path of the folder. It holds no more than the sandbox lets a job write.
+    /// Path of the folder. The folder holds no more bytes than the sandbox lets a job write.
     pub folder: PathBuf,
-    /// Environment variables that each name a folder in it.
+    /// Names of environment variables; each variable is set to its own subfolder of this folder.
     pub variables: Vec<String>,
 }
 
 impl BuildFolder {
-    /// Returns the bytes that a folder uses on its disk. No link in it is followed.
+    /// Returns the bytes that a folder uses on its disk. Links in the folder are not followed.
     pub fn disk_bytes(folder: &Path) -> u64 {
         usage::measure_folder(folder).bytes
     }
 }
 
 impl ReadOnlyProgram {
-    /// Runs the program to its end. Dropping the future kills it, with every process that it started.
+    /// Runs the program to its end. Dropping the future kills the program and every process that it started.
     ///
     /// # Errors
-    /// [`CommandError`] if there is no sandbox for it. A failure of the program itself is not an error.
+    /// [`CommandError`] if there is no sandbox for the program. A failure of the program itself is not an
+    /// error.
     #[truing_core::boxed_future]
     pub async fn run(self) -> Result<CommandOutput, CommandError> {
         let Self { argv, tree, moves_tree, folder, read, path, variables, builds, level, time } = self;
@@ -117,7 +118,7 @@ fn search_path(folders: &[PathBuf]) -> String {
     own.chain([SYSTEM_PATH]).collect::<Vec<_>>().join(":")
 }
 
-/// Removes folders that are inside another one or inside the tree; each is shown once.
+/// Removes folders that are inside another folder or inside the tree, so each folder is shown only once.
 fn outermost_folders(read: &BTreeSet<PathBuf>, tree: &Path) -> Vec<PathBuf> {
     let is_inside = |path: &PathBuf| {
         path.starts_with(tree) || read.iter().any(|other| other != path && path.starts_with(other))

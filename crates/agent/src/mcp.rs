@@ -1,6 +1,6 @@
 //! Tools served over the Model Context Protocol, to a client at the other end of a pipe and over HTTP
 //! ([`http`]). The caller defines the tools and their effects ([`Toolset`]). [`client`] is the other
-//! direction: servers of others whose tools a run may call. Only this module uses `rmcp`.
+//! direction: it connects to third-party servers, whose tools a run may call. Only this module uses `rmcp`.
 //!
 //! An unknown method is answered with an error, because clients may probe protocols and methods.
 
@@ -95,12 +95,12 @@ impl ToolCallResult {
     }
 }
 
-/// The reason that a served pipe ended before its client closed it.
+/// The reason that the session over a pipe ended before the client closed the pipe.
 #[derive(Debug, thiserror::Error)]
 #[error("the MCP client disconnected or does not speak MCP: {0}")]
 pub struct McpServeError(String);
 
-/// Serves a client over this process's standard input and output until it closes them.
+/// Serves a client over this process's standard input and output until the client closes them.
 ///
 /// # Errors
 /// [`McpServeError`] if the client never begins a session.
@@ -110,9 +110,9 @@ pub async fn over_stdio(tools: Arc<dyn Toolset>) -> Result<(), McpServeError> {
     serve_until(tools, reader, writer, pace::hung_up(std::io::stdin())).await
 }
 
-/// Serves a client over a pipe until it closes its end. A client that closes it without a message is no
-/// error. Reading pauses while 16 of its calls are unanswered. Calls still unanswered five seconds after it
-/// has closed its end are dropped.
+/// Serves a client over a pipe until the client closes its end. It is no error if the client closes its end
+/// without a message. Reading pauses while 16 of the client's calls are unanswered. Calls that are still
+/// unanswered five seconds after the client closed its end are dropped.
 ///
 /// # Errors
 /// [`McpServeError`] if the client never begins a session.
@@ -194,8 +194,8 @@ impl ServerHandler for ToolsetHandler {
         Ok(result.into())
     }
 
-    // The library would answer the following methods with an empty list; methods that are not offered are
-    // unknown here.
+    // The library would answer the following methods with an empty list. This server answers methods that it
+    // does not offer as unknown methods.
 
     async fn list_prompts(
         &self,

@@ -1,11 +1,11 @@
 //! Memory (`CLAUDE.md`, else `AGENTS.md`) and skills: texts of a repository and its operator for every
 //! review, built by pure functions of files.
 //!
-//! Three layers stand side by side, and none replaces another: the shipped skills, the operator's folder,
-//! and the repository's own. The caller reads the last one from a commit that may change the configuration.
-//! A skill is a folder with a file `SKILL.md`: YAML front matter between lines of `---`, with `name` and
-//! `description`, and a text. The model sees names and descriptions, and requests the text with a tool
-//! ([`SkillTools`]). Unusable files are left out with a note; nothing in these files is an error.
+//! There are three layers, and none replaces another: the shipped skills, the operator's folder, and the
+//! repository's own files. The caller reads the repository's files from a commit that is allowed to change
+//! the configuration. A skill is a folder with a file `SKILL.md`: YAML front matter between lines of `---`,
+//! with `name` and `description`, and a text. The model sees names and descriptions, and requests the text
+//! with a tool ([`SkillTools`]). Unusable files are left out with a note; nothing in these files is an error.
 
 mod front;
 mod tools;
@@ -48,7 +48,7 @@ const MAX_SHOWN_CHARS: usize = 80;
 
 /// The file of a repository's memory: the first of these that exists.
 pub const MEMORY_FILES: [&str; 3] = ["CLAUDE.md", ".claude/CLAUDE.md", AGENTS_FILE];
-/// The memory file that many programs share. A file of another name in the repository takes precedence.
+/// The memory file that many programs share. Any other memory file in the repository takes precedence.
 const AGENTS_FILE: &str = "AGENTS.md";
 /// The folder of a repository that holds its skills and specialists.
 pub const FOLDER: &str = ".claude";
@@ -181,8 +181,8 @@ pub struct LayeredMemory {
     pub repository_summary: Option<String>,
     /// Locations of the instructions for the reviewed change.
     pub instructions: Vec<String>,
-    /// The operator's instructions for that change, apart from the text of the repository, which could
-    /// imitate them.
+    /// The operator's instructions for the reviewed change. They are kept apart from the text of the
+    /// repository, which could imitate them.
     pub operator_text: String,
 }
 
@@ -216,8 +216,8 @@ impl LayeredMemory {
         Self { text, skills, specialists, notes, hash, repository_summary, instructions, operator_text }
     }
 
-    /// Returns a copy with instructions, as many as fit: the repository's after the text of the memory, the
-    /// operator's apart.
+    /// Returns a copy with as many instructions as fit. The repository's instructions follow the text of the
+    /// memory; the operator's instructions are kept apart.
     #[must_use]
     pub fn with_instructions<'a>(&self, instructions: impl IntoIterator<Item = &'a PathInstruction>) -> Self {
         let mut memory = self.clone();
@@ -293,8 +293,7 @@ impl MemoryBuilder {
         self.specialists.extend(specialists);
     }
 
-    /// Returns the usable files of a layer, each under a unique name, and adds a note for each of the
-    /// others.
+    /// Returns the usable files of a layer, each under a unique name, and adds a note for each unusable file.
     fn usable_skills(
         &mut self,
         layer: MemoryLayer,
@@ -399,8 +398,8 @@ fn truncate_lines(text: &str, most: usize) -> &str {
     start.get(..end).unwrap_or_default()
 }
 
-/// Returns the paths that other programs would import for `@path`: such words outside code, if they look
-/// like paths.
+/// Returns the paths that other programs would import: words of the form `@path` that are outside code and
+/// look like paths.
 fn import_paths(text: &str) -> impl Iterator<Item = &str> {
     let mut in_code = false;
     let lines = text.lines().filter(move |line| {

@@ -1,8 +1,8 @@
 //! The native runtime: a model's turns within limits of money, turns, time and permission.
 //!
 //! [`run`] sends requests and runs the model's tool calls until the model has reported ([`ReportSchema`], by
-//! default findings) or a limit ends the run. It decides nothing about a change: the model's text is data
-//! that [`crate::schema`] checks. At a limit the model is asked once for a partial result, which would
+//! default findings) or a limit ends the run. The runtime decides nothing about a change: the model's text is
+//! data that [`crate::schema`] checks. At a limit the model is asked once for a partial result, which would
 //! otherwise be lost.
 
 mod brief;
@@ -23,7 +23,7 @@ pub use brief::{
 };
 pub use ended::{AgentRunEnd, AgentRunResult, RunLimit};
 
-/// Runs a model until it has reported or a limit ends the run. Dropping the future ends it at once.
+/// Runs a model until it has reported or a limit ends the run. Dropping the future stops the run immediately.
 #[truing_core::boxed_future]
 pub async fn run(
     model: &dyn LanguageModel,
@@ -34,9 +34,9 @@ pub async fn run(
     run_judged(model, tools, brief, limits, |_: &UncheckedFindings| None).await
 }
 
-/// Runs as [`run`] does, for a report that must pass a check. `judge` sees the whole report and returns
-/// an error message for the model, which gets one chance to correct it. The next report is accepted
-/// unchecked; the caller must judge it again.
+/// Runs as [`run`] does, for a report that must pass a check. `judge` receives the whole report. If it
+/// returns an error message, the model gets the message and one chance to correct the report. The next report
+/// is accepted unchecked; the caller must judge it again.
 pub async fn run_judged<F: ReportSchema>(
     model: &dyn LanguageModel,
     tools: &dyn RunTools,

@@ -1,9 +1,9 @@
 //! Cleans text before it leaves for a model: removes credentials of this program and the paths of the
 //! repository on this machine.
 //!
-//! All text for a model passes here, in every runtime: the text that a run begins with, and the results of
-//! its tools. Secrets of a known form are masked where the text is still complete ([`truing_reader::mask`]:
-//! files, changes, values of prompts), and here once more.
+//! In every runtime, all text for a model passes through this module: the text that a run begins with, and
+//! the results of its tools. Secrets of a known form are masked where the text is still complete
+//! ([`truing_reader::mask`]: files, changes, values of prompts). This module masks them once more.
 
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
@@ -20,7 +20,7 @@ use crate::native::{AgentRunInput, CallOutput, RunTools};
 const PRIVATE: &str = "/truing-git-";
 /// Replacement of a folder outside the repository.
 const ELSEWHERE: &str = "…";
-/// Replacement of the repository's folder: the rest of the path is then the one that tools accept.
+/// Replacement of the repository's folder. The resulting path is a path that tools accept.
 const HERE: &str = ".";
 
 /// Folders of this machine with their replacements, the longest first.
@@ -131,7 +131,7 @@ impl RunTools for SanitizedTools<'_> {
 
     async fn call(&self, name: &str, input: &Value) -> CallOutput {
         let output = self.0.call(name, input).await;
-        // A result that is no error is text of files, or of a server of others. The output of commands
+        // A result that is no error is text of files or of a third-party server. The output of commands
         // already has its paths replaced.
         let mut text =
             if output.is_error { redact_text(&output.text) } else { redact_credentials(&output.text) };

@@ -1,14 +1,15 @@
 //! Prompts: modules of text with declared variables, composed and filled in.
 //!
-//! A *module* is a Markdown file with TOML front matter between lines of `+++`. It gives the `name` (the
-//! path without the extension), a `description`, the `variables` of its text, and the modules that it
-//! `includes`. Their text follows its own in that order. [`PromptLibrary`] holds the modules of `prompts/`
-//! and those of an operator's folder, which replace modules of the same name.
+//! A *module* is a Markdown file with TOML front matter between lines of `+++`. It gives the `name` (the path
+//! without the extension), a `description`, the `variables` of its text, and the modules that it `includes`.
+//! The text of the included modules follows the module's own text, in the order of `includes`.
+//! [`PromptLibrary`] holds the modules of `prompts/` and those of an operator's folder, which replace modules
+//! of the same name.
 //!
-//! A variable stands in the text as `{{name}}`; everything else stays as written, `$VERSION` too. A
-//! variable that is undeclared, unused or without a value is an error with file and line. Values are
-//! inserted once and never parsed as prompt text. Text from others (`type = "data"`) stands between marks
-//! with a random word of the run, the [`DataBoundary`], and cannot end its own quotation.
+//! A variable is written in the text as `{{name}}`; all other text stays unchanged, even `$VERSION`. A
+//! variable that is undeclared, unused or without a value is an error with file and line. Values are inserted
+//! once and never parsed as prompt text. Text from others (`type = "data"`) is placed between marks with a
+//! random word of the run, the [`DataBoundary`]. Such text therefore cannot end its own quotation.
 
 pub mod case;
 mod embedded;
@@ -92,7 +93,8 @@ impl PromptLibrary {
         prompts.validate(problems)
     }
 
-    /// Returns every problem in the modules of a folder, which may include these.
+    /// Returns every problem in the modules of a folder. The folder's modules may include modules of this
+    /// library.
     ///
     /// # Errors
     /// [`PromptError::Folder`] if the folder cannot be read.
@@ -201,7 +203,7 @@ impl PromptLibrary {
         module: &'a PromptModule,
         parts: &mut Vec<&'a PromptModule>,
     ) -> Result<(), PromptProblem> {
-        // This bounds the recursion as well, because the list contains every module of the current path.
+        // The limit also bounds the recursion, because the list contains every module of the current path.
         if parts.len() >= MAX_PARTS {
             return Err(module.problem(1, PromptProblemKind::TooManyParts(MAX_PARTS)));
         }
@@ -219,7 +221,7 @@ impl PromptLibrary {
     }
 }
 
-/// A prompt before its values.
+/// A prompt whose values have not been inserted yet.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ComposedPrompt<'a> {
     name: &'a str,
@@ -227,8 +229,8 @@ pub struct ComposedPrompt<'a> {
 }
 
 impl ComposedPrompt<'_> {
-    /// Returns the SHA-256 of the text before its values, in hexadecimal: equal for all runs with the same
-    /// prompt.
+    /// Returns the SHA-256 of the text before its values are inserted, in hexadecimal. The hash is equal for
+    /// all runs with the same prompt.
     pub fn hash(&self) -> String {
         let mut text = Sha256::new();
         for piece in self.pieces() {

@@ -1,9 +1,9 @@
-//! The proxy between a program in the sandbox and the hosts that the configuration lists for it. It
-//! connects only to those, and records every attempt.
+//! The proxy between a program in the sandbox and the hosts that the configuration lists for it. The proxy
+//! connects only to these hosts, and records every attempt to connect.
 //!
 //! The proxy resolves a host's name, checks the address, and connects to that same address. A tunnel
-//! (`CONNECT`) carries TLS, which this process does not decrypt; it only checks that the TLS handshake
-//! names the same host. A host that is listed without TLS gets single read-only requests.
+//! (`CONNECT`) contains TLS data, which the proxy does not decrypt. The proxy only checks that the TLS
+//! handshake names the same host. A host that is listed without TLS gets single read-only requests.
 
 mod meter;
 mod place;
@@ -56,13 +56,13 @@ const BETWEEN_NEIGHBOURS: [HeaderName; 7] =
 /// A response of the proxy itself or of a host.
 type ProxyResponse = Response<Either<Full<Bytes>, Incoming>>;
 
-/// The reason that a connection was not made, or was ended.
+/// The reason that a connection was not made, or was closed.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind", content = "why")]
 pub enum ConnectionRefusal {
     /// The host is not listed.
     NotListed,
-    /// The host is listed with TLS, and the request had none.
+    /// The host is listed with TLS, but the request did not use TLS.
     NotTls,
     /// The host's name resolves to an address of a private network.
     NotPublic,
@@ -77,8 +77,8 @@ pub enum ConnectionRefusal {
 }
 
 impl ConnectionRefusal {
-    /// Describes the refusal in words that follow the host. `key` is the configuration key that lists the
-    /// allowed hosts.
+    /// Describes the refusal as the rest of a sentence that begins with the host. `key` is the configuration
+    /// key that lists the allowed hosts.
     pub fn to_message(&self, key: &str) -> String {
         match self {
             Self::NotListed => format!("is not listed in `{key}`"),
@@ -191,7 +191,7 @@ impl EgressProxy {
             .max_buf_size(MAX_HEAD)
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades();
-        // A client that does not speak HTTP gets no response.
+        // The error is ignored: a client that does not use HTTP gets no response.
         let _ = served.await;
         if let Ok(tunnel) = dug.try_recv() {
             self.run_tunnel(tunnel).await;
@@ -217,7 +217,7 @@ impl EgressProxy {
             let status = refused.status();
             self.record_access(&host, port, Some(refused));
             let mut answer = text_response(status, &text);
-            // Closed, because later data may be meant for a tunnel.
+            // The connection is closed after the response, because later data may be meant for a tunnel.
             answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             answer
         })
@@ -314,7 +314,7 @@ impl EgressProxy {
         let key = match seen.len() {
             0..MAX_TOLD => key,
             _ if seen.contains_key(&key) => key,
-            // One more entry collects all further hosts.
+            // A last entry counts the attempts for all further hosts.
             _ => ("…".to_owned(), 0, key.2),
         };
         let meter = seen.entry(key).or_insert_with(|| Arc::new(ByteMeter::new(u64::MAX)));

@@ -1,5 +1,5 @@
-//! The runtimes that hold the conversation of a run with its model. Both have the same limits, tools,
-//! reports and ends.
+//! The runtimes that hold the conversation of a run with its model. Both runtimes have the same limits,
+//! tools, reports and outcomes.
 
 use std::pin::Pin;
 
@@ -20,10 +20,10 @@ pub enum AgentRuntime {
 
 impl AgentRuntime {
     /// Runs a model until it has reported or a limit ends the run: see [`native::run_judged`]. Secrets and
-    /// paths of this machine are removed from its input ([`crate::outgoing`]).
+    /// paths of this machine are removed from the model's input ([`crate::outgoing`]).
     ///
-    /// Boxed to erase the type: the future is large and made of many parts, which would otherwise be part
-    /// of each caller's future.
+    /// The future is boxed to erase its type. It is large and composed of many futures, which would otherwise
+    /// become part of each caller's future.
     pub fn run_judged<'a, F: ReportSchema + 'a>(
         &'a self,
         model: &'a dyn LanguageModel,

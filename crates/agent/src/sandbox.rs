@@ -1,13 +1,14 @@
-//! A sandbox for untrusted programs: they see one folder, reach no network, touch no other process, and end
-//! on request, with every process that they started.
+//! A sandbox for untrusted programs. They see one folder, reach no network and affect no other process. On
+//! request they are killed with every process that they started.
 //!
 //! The sandbox is a helper mode of the running program, started under another name ([`NAME`]). The outer
-//! stage (`enter`) makes namespaces. The inner stage is their first process: it builds the file system
-//! (`mounts`), drops all capabilities, and adds two more restrictions, Landlock (`fence`) and seccomp
-//! (`filter`). Only then does the command start. Nothing therefore has to run between fork and exec in a
-//! process with threads.
+//! stage (`enter`) makes namespaces. The inner stage is the first process in these namespaces. It builds the
+//! file system (`mounts`), drops all capabilities, and adds two more restrictions, Landlock (`fence`) and
+//! seccomp (`filter`). Only then does the command start. Therefore no code has to run between fork and exec
+//! in a multi-threaded process.
 //!
-//! A process that itself reads hostile data, and starts no other, confines itself instead ([`ReadAccess`]).
+//! A process that itself reads hostile data, and starts no other process, confines itself instead
+//! ([`ReadAccess`]).
 //!
 //! Machines differ in support: [`SandboxLevel`] is the level reached, and [`check`] tests that escapes are
 //! impossible.
@@ -47,7 +48,7 @@ pub use watch::PERIOD as WATCH_PERIOD;
 
 use job::{HelperStage, PROGRAM_INSIDE, THIS_PROGRAM, helper_command};
 
-/// Exit code of the helper if it failed itself, as of `timeout` and `env`.
+/// Exit code of the helper if the helper itself failed. `timeout` and `env` use the same code.
 pub const HELPER_FAILED: u8 = 125;
 /// The reason that a job cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -134,7 +135,7 @@ pub fn detect_level(here: &Path) -> SandboxLevel {
     let works = |level: &SandboxLevel| {
         let mut job = SandboxJob::new(*level, here, JobCommand::Probe(EscapeProbe::Nothing)).ok()?;
         job.private = here.to_owned();
-        // The output of the trial is not output of this program.
+        // The trial's output is discarded, because it is not output of this program.
         let mut command = job.command().ok()?;
         let ended = command.stdout(Stdio::null()).stderr(Stdio::null()).status().ok()?;
         ended.success().then_some(*level)
@@ -142,9 +143,9 @@ pub fn detect_level(here: &Path) -> SandboxLevel {
     [SandboxLevel::Full, SandboxLevel::Landlock].iter().find_map(works).unwrap_or(SandboxLevel::None)
 }
 
-/// Returns the limit that a job was ended for, with the measured value (`130 MiB of 64 MiB`), from the
-/// helper's exit code and the end of its error stream. A program inside can forge this report, but only
-/// about itself.
+/// Returns the limit that a job was killed for, with the measured value (`130 MiB of 64 MiB`). Both are read
+/// from the helper's exit code and the end of its error stream. A program inside can forge this report, but
+/// only about its own job.
 pub fn bound_passed(code: Option<i32>, errors: &[u8]) -> Option<(SandboxLimit, String)> {
     if code != Some(i32::from(LIMIT_PASSED)) {
         return None;

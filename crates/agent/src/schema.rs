@@ -1,9 +1,9 @@
 //! The findings that a model reports about a change, in the schema of one tool, `report`.
 //!
-//! It is a tool, and not structured output, for three reasons (docs/adr/0018). Every endpoint that supports
-//! the tool loop has tools; an invalid report can be answered as a failed call; and findings reported
-//! before a limit are not lost. A report is data: `check` compares it with the tree before it is used. A
-//! replacement of lines must still be proven by the caller, because forges offer to apply it.
+//! The report is a tool call instead of structured output for three reasons (docs/adr/0018). Every endpoint
+//! that supports the tool loop has tools; an invalid report can be answered as a failed call; and findings
+//! reported before a limit are not lost. A report is data: `check` compares it with the tree before it is
+//! used. The caller must still verify a replacement of lines, because forges offer to apply the replacement.
 
 pub mod audit;
 mod check;
@@ -41,8 +41,8 @@ pub const MAX_BODY_BYTES: usize = 4 << 10;
 pub const MAX_CODE_BYTES: usize = 4 << 10;
 /// Maximum number of characters of a tool's name in messages.
 pub const MAX_NAME_CHARS: usize = 60;
-/// Maximum number of findings of all reports of a run, and of verdicts on earlier ones. Further ones are
-/// only counted.
+/// Maximum number of findings in all reports of a run, and of verdicts on earlier findings. Further findings
+/// are only counted; further verdicts are dropped.
 const MAX_ITEMS: usize = 200;
 
 /// One call of `report`.
@@ -168,7 +168,7 @@ pub enum MalformedReport {
     /// The input has no list of findings.
     #[error("the input of `report` has no list `findings`")]
     NoFindings,
-    /// None of its findings matches the schema.
+    /// None of the reported findings matches the schema.
     #[error("no finding has the form of the schema; the first: {0}")]
     NoneFits(String),
 }

@@ -12,7 +12,7 @@ use super::problem::ConfigError;
 pub struct BudgetConfig {
     /// Limit for all attempts at one head of one pull request.
     pub review: MicroUsd,
-    /// Limit for one pull request until a user allows the same amount again.
+    /// Cost of one pull request at which Truing stops until a user allows the same amount again.
     pub pull_ask: Option<MicroUsd>,
     /// Limit for all reviews, audits and converge runs of one pull request.
     pub pull: Option<MicroUsd>,

@@ -34,21 +34,21 @@ pub(super) fn find_conflicts(
     }
     let (metrics, all) = ("server.metrics_listen", "server.listen");
     let (apart, usual) = (of.address_if_any(metrics)?, of.address(all)?);
-    // Port 0 means a different port each time.
+    // With port 0, the system chooses a different port for each listener.
     if apart.is_some_and(|apart| apart.port() != 0 && apart == usual) {
         problems.push(conflict(metrics, "be different from", all)?);
     }
     let (ask, most) = ("budget.pr_ask_usd", "budget.pr_usd");
     let (soft, hard) = (of.usd(ask)?, of.usd(most)?);
-    // 0 is no limit.
+    // The value 0 means no limit.
     if hard > MicroUsd(0) && soft >= hard {
         problems.push(conflict(ask, "be less than", most)?);
     }
     Ok(problems)
 }
 
-/// Checks that a server for slots, one for records, and one marker key for all processes are configured
-/// together.
+/// Checks that a server for slots is configured together with a server for records and, for each forge, a
+/// marker key that all processes share.
 fn check_store(
     of: &TypedSettings<'_>,
     forges: &BTreeMap<String, ForgeConfig>,
@@ -85,7 +85,7 @@ fn check_store(
 type KeyRelation = (&'static str, &'static str, &'static str, fn(Duration, Duration) -> bool);
 
 const RELATIONS: [KeyRelation; 4] = [
-    // A worker without an acknowledged heartbeat for two thirds of the lease stops itself.
+    // A worker stops itself if no heartbeat was acknowledged for two thirds of the lease.
     ("server.heartbeat", "be less than two thirds of", "server.lease", |heartbeat, lease| {
         heartbeat * 3 < lease * 2
     }),

@@ -27,11 +27,11 @@ pub struct ConvergeConfig {
     pub fix_timeout: Duration,
     /// Poll interval for other reviewers.
     pub poll: Duration,
-    /// Delay of the first look after a reviewer was asked.
+    /// Delay between a request to a reviewer and the first check for its response.
     pub poll_after_trigger: Duration,
     /// Reviewers that must find nothing, in this order.
     pub reviewers: Vec<ConfiguredReviewer>,
-    /// Maximum number of looks for comments that a reviewer's text announces.
+    /// Maximum number of checks for comments that a reviewer's text announces.
     pub inline_lag_max: u32,
     /// Effect of our reviews with findings on merging.
     pub event: ReviewEvent,
@@ -41,15 +41,15 @@ pub struct ConvergeConfig {
     pub mark_ready: bool,
     /// True if the description is rewritten at the end.
     pub update_description: bool,
-    /// True if the base may be merged into a branch that requires it.
+    /// True if the forge may merge the base branch into a branch that has fallen behind it.
     pub auto_rebase: bool,
-    /// Accounts that may request runs; empty for all with write permission.
+    /// Accounts that may request runs. If the list is empty, all accounts with write permission may.
     pub askers: Vec<String>,
     /// Label that starts a run; `None` if no label does.
     pub label: Option<String>,
     /// Commands of the gate, in order.
     pub gate: Vec<Vec<String>>,
-    /// `NAME` of the existing `[model.NAME]` that fixes; `None` if the auditor's model does.
+    /// `NAME` of the existing `[model.NAME]` that fixes findings; `None` if the auditor's model fixes them.
     pub fixer: Option<String>,
     /// True if Bugbot is triggered after each push. Only a flag sets this.
     pub bugbot_retrigger: bool,
@@ -69,19 +69,19 @@ pub enum ConfiguredReviewer {
 pub struct ReviewerConfig {
     /// Name of the reviewer in the configuration.
     pub name: String,
-    /// Accounts that it writes with, by name or id in any letter case; never empty.
+    /// Accounts from which the reviewer writes, by name or id in any letter case; never empty.
     pub logins: Vec<String>,
     /// Way to request a review.
     pub trigger: ReviewerTrigger,
-    /// Evidence that it has reviewed a commit.
+    /// Evidence that the reviewer has reviewed a commit.
     pub detector: ReviewerDetector,
-    /// Valid regular expression for the text of its reviews that found something.
+    /// Valid regular expression that matches the text of the reviewer's reviews with findings.
     pub dirty: Option<String>,
-    /// True if such a text contains only the number of findings, as those of the known reviewers do.
+    /// True if the text of a review with findings contains only their number, as with the known reviewers.
     pub counts_alone: bool,
     /// True if a run ends with an error when the reviewer does not respond in time.
     pub required: bool,
-    /// Timeout for its response, after each request.
+    /// Timeout for the reviewer's response, after each request.
     pub budget: Duration,
     /// Maximum number of requests on one commit.
     pub requests: u32,
@@ -92,7 +92,7 @@ pub struct ReviewerConfig {
 pub enum ReviewerTrigger {
     /// No request: the reviewer starts by itself.
     Nothing,
-    /// A review by its first login is requested.
+    /// The review is requested from the reviewer's first login.
     Request,
     /// A comment with exactly this text.
     Comment(String),
@@ -101,7 +101,7 @@ pub enum ReviewerTrigger {
 /// The evidence that a reviewer has reviewed a commit.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ReviewerDetector {
-    /// A review by one of its accounts.
+    /// A review by one of the reviewer's accounts.
     Review,
     /// A completed check run of this name.
     CheckRun(String),
@@ -133,7 +133,8 @@ const KNOWN: [KnownReviewer; 2] = [
     },
     KnownReviewer {
         name: "copilot",
-        // Its reviews and its comments come from different accounts, and a request needs the first one.
+        // This reviewer posts reviews and comments from different accounts; a review must be requested from
+        // the first login.
         logins: &["copilot-pull-request-reviewer[bot]", "copilot-pull-request-reviewer", "Copilot"],
         trigger: REQUEST,
         dirty: None,
@@ -144,7 +145,7 @@ fn known_reviewer(name: &str) -> Option<&'static KnownReviewer> {
     KNOWN.iter().find(|known| known.name == name)
 }
 
-/// Returns the reviewers that the list names and that need no section, because they are known.
+/// Returns the listed reviewers that Truing knows. They need no section of their own.
 pub(super) fn reviewers_without_section(
     settings: &BTreeMap<String, EffectiveSetting>,
 ) -> impl Iterator<Item = String> {
@@ -176,7 +177,7 @@ pub(super) fn read_section(
     named: Option<&BTreeSet<String>>,
     models: Option<&BTreeSet<String>>,
 ) -> Result<ConvergeConfig, ConfigError> {
-    // All named sections are read, because errors in a section that no list uses yet must be reported too.
+    // Reads all named sections, because errors must be reported even in a section that no list uses yet.
     let others = named.into_iter().flatten().map(|name| read_reviewer(settings, name));
     let others: Vec<ReviewerConfig> = others.collect::<Result<_, _>>()?;
     let listed = settings.list(REVIEWERS)?;
@@ -237,7 +238,7 @@ pub(super) fn read_section(
     })
 }
 
-/// Returns the error text for a model name that does not exist; `known` are the existing ones.
+/// Returns the error text for a model name that does not exist; `known` contains the existing names.
 pub fn unknown_model_message<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> String {
     let known: Vec<String> = known.map(|name| format!("`{name}`")).collect();
     let those = match known.as_slice() {
@@ -247,7 +248,7 @@ pub fn unknown_model_message<'a>(name: &str, known: impl Iterator<Item = &'a Str
     format!("must be the NAME of a `[model.NAME]`, not `{name}`: {those}")
 }
 
-/// Key with the model that fixes.
+/// Key of the model that fixes findings.
 pub(crate) const FIXER: &str = "converge.fixer";
 
 fn read_reviewer(settings: &TypedSettings<'_>, name: &str) -> Result<ReviewerConfig, ConfigError> {
@@ -294,7 +295,7 @@ fn read_reviewer(settings: &TypedSettings<'_>, name: &str) -> Result<ReviewerCon
     })
 }
 
-/// Creates the error of a value that only its own section can validate.
+/// Creates the error for a value that only the code of its section can validate.
 fn bad_value(settings: &TypedSettings<'_>, key: &str, wrong: String) -> ConfigError {
     match settings.setting(key) {
         Ok(setting) => ConfigProblem::BadValue {
@@ -310,11 +311,11 @@ fn bad_value(settings: &TypedSettings<'_>, key: &str, wrong: String) -> ConfigEr
 /// The owner of the workspace of a run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum WorkspaceOwnership {
-    /// The run owns it and removes it at the end.
+    /// The run owns the workspace and removes it at the end.
     Owned,
-    /// Another run owns it, and this run joins.
+    /// Another run owns the workspace, and this run joins that run.
     Attach,
-    /// Another run owns it if there is one; otherwise this run does.
+    /// If another run exists, it owns the workspace; otherwise this run owns it.
     Auto,
 }
 
@@ -322,7 +323,7 @@ impl WorkspaceOwnership {
     /// All values, in order.
     pub const ALL: [Self; 3] = [Self::Owned, Self::Attach, Self::Auto];
 
-    /// Returns the word in flags and variables.
+    /// Returns the value's name in flags and variables.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Owned => "owned",
@@ -346,10 +347,10 @@ pub struct BugteamVariables {
 }
 
 impl BugteamVariables {
-    /// Reads these variables.
+    /// Reads the variables of the tool that the converge loop replaces.
     ///
     /// # Errors
-    /// An unknown lifecycle.
+    /// If `BUGTEAM_TEAM_LIFECYCLE` has an unknown value.
     pub fn from_environment(environment: &Environment) -> Result<Self, ConfigError> {
         let text = |name: &str| {
             let text = environment.get(name).map(|text| text.to_string_lossy().trim().to_owned());

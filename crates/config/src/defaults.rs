@@ -11,9 +11,9 @@ use super::value::ConfigValue;
 use super::{EffectiveSetting, ForgeKind};
 use crate::environment::Environment;
 
-/// Returns the default of a key, at its path with a name; `None` if the table of keys has a default that
-/// this code does not know. `settings` are those known up to now: a forge's kind is known before its other
-/// keys.
+/// Returns the default of a key; `path` is the key's path with a name in place of `NAME`. Returns `None` if
+/// this code does not know the default that the table of keys requires. `settings` contains the settings that
+/// are known so far; a forge's kind is known before its other keys.
 ///
 /// # Errors
 /// A [`ConfigProblem`] if the key is required.
@@ -79,8 +79,9 @@ fn kind_of(name: &str, settings: &BTreeMap<String, EffectiveSetting>) -> ForgeKi
 /// Variable that GitHub's own program `gh` reads its token from.
 const TOKEN_OF_GH: &str = "GH_TOKEN";
 
-/// Returns true if `GH_TOKEN` is set and `GITHUB_TOKEN` is not. `gh` uses that token for github.com, so it
-/// is sent to no other server without configuration.
+/// Returns true if the forge is github.com, `GH_TOKEN` is set, and `GITHUB_TOKEN` is not. `gh` uses
+/// `GH_TOKEN` for github.com. Truing sends this token to another server only if the configuration names
+/// `GH_TOKEN`.
 fn has_token_of_gh(
     name: &str,
     environment: &Environment,
@@ -115,7 +116,7 @@ fn forge_default(name: &str, key: &str, kind: ForgeKind) -> Result<ConfigValue, 
         ("webhook_secret", ForgeKind::Bitbucket | ForgeKind::BitbucketDc) => {
             variable("BITBUCKET_WEBHOOK_SECRET")
         }
-        // Derived from `api_url` once that is known.
+        // The value is derived from `api_url` once `api_url` is known.
         (_, ForgeKind::Github | ForgeKind::Bitbucket | ForgeKind::BitbucketDc) => Ok(ConfigValue::Unset),
     }
 }

@@ -1,5 +1,5 @@
 //! The process's environment as a value: its variables and current folder, read once in one place. All other
-//! code takes it as an argument, which lets tests and `truing demo` replace it.
+//! code gets the environment as an argument, so tests and `truing demo` can replace it.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -25,8 +25,9 @@ impl std::fmt::Debug for Environment {
 }
 
 impl Environment {
-    /// Reads the process's environment; no other code does. Variables whose names are not UTF-8 are left
-    /// out, because ours are. A current folder that no longer exists becomes `.`.
+    /// Reads the process's environment; no other code reads it. Variables whose names are not UTF-8 are left
+    /// out, because the names of Truing's variables are UTF-8. A current folder that no longer exists becomes
+    /// `.`.
     pub fn read_process() -> Self {
         Self {
             variables: std::env::vars_os()
@@ -49,8 +50,8 @@ impl Environment {
         }
     }
 
-    /// Returns the environment for a command about these paths, relative to the current folder. Their
-    /// repositories must not decide which programs run.
+    /// Returns the environment for a command that reviews these paths, which are relative to the current
+    /// folder. The repositories at these paths must not decide which programs run.
     #[must_use]
     pub fn with_reviewed_paths(self, paths: impl IntoIterator<Item = PathBuf>) -> Self {
         let folders = paths.into_iter().map(|path| self.directory.join(path));
@@ -58,7 +59,7 @@ impl Environment {
         Self { named, ..self }
     }
 
-    /// Returns the current folder and the folders that the command is about.
+    /// Returns the current folder and the folders that the command reviews.
     pub fn reviewed_folders(&self) -> impl Iterator<Item = &Path> {
         self.named.iter().chain([&self.directory]).map(PathBuf::as_path)
     }

@@ -8,14 +8,14 @@ use super::plain::open_regular_file;
 use super::problem::{ConfigError, ConfigProblem, MAX_REPOSITORY_FILE};
 use crate::environment::Environment;
 
-/// Maximum size in bytes of the operator's or the user's file. Reading it takes up to four hundred times its
-/// size in memory.
+/// Maximum size in bytes of the operator's or the user's file. Reading the file takes up to four hundred
+/// times the file's size in memory.
 pub(super) const MAX_FILE: u64 = 512 << 10;
 /// Name of a repository's own file, at its root.
 pub const REPOSITORY_FILE: &str = ".truing.toml";
 
 /// Reads the operator's file: `given` (the flag `--config`), else `TRUING_CONFIG`, else `truing/truing.toml`
-/// in the user's configuration folder, which is optional.
+/// in the user's configuration folder. Only the last of these files may be absent.
 ///
 /// # Errors
 /// [`ConfigProblem::Unreadable`] if the file cannot be read.
@@ -39,10 +39,11 @@ pub fn operator_file_path(environment: &Environment) -> Option<PathBuf> {
 }
 
 /// Reads the repository's own file in a working tree's root folder, if there is one. Only local runs call
-/// this; a service reads the file at the tip of the default branch.
+/// this function; a service reads the file at the tip of the default branch.
 ///
 /// # Errors
-/// [`ConfigProblem::RepositoryFile`], also for links and anything else that is no plain file.
+/// [`ConfigProblem::RepositoryFile`] if the file cannot be read, or if it is a link or anything else than a
+/// plain file.
 pub fn read_repository_file(root: &Path) -> Result<Option<SourceFile>, ConfigError> {
     let path = root.join(REPOSITORY_FILE);
     let name = path.display().to_string();
@@ -58,7 +59,7 @@ pub fn read_repository_file(root: &Path) -> Result<Option<SourceFile>, ConfigErr
     }
 }
 
-/// Reads a file that was named.
+/// Reads the file at `path`; messages name it as `shown`.
 ///
 /// # Errors
 /// [`ConfigProblem::Unreadable`] if it cannot be read.

@@ -20,19 +20,22 @@ pub struct ForgeConfig {
     pub login: ForgeLogin,
     /// E-mail address of the account, for an API token of Bitbucket Cloud.
     pub email: Option<String>,
-    /// Account of a Bitbucket Cloud token, for a token that may not query it.
+    /// Account of a Bitbucket Cloud token, for a token without permission to query its own account.
     pub account: Option<String>,
-    /// Accounts that wrote our comments earlier: ids and names; at Bitbucket Cloud only ids.
+    /// Accounts that wrote our earlier comments, by id or name; at Bitbucket Cloud only by id.
     pub previous_accounts: Vec<String>,
     /// Secret of its webhooks.
     pub webhook_secret: SecretSource,
-    /// Treatment of its webhooks while the kill switch is on; `None` for the default of its kind.
+    /// Treatment of the forge's webhooks while the kill switch is on; `None` for the default of this kind of
+    /// forge.
     pub halt_policy: Option<HaltPolicy>,
-    /// Key of the markers; `None` for `marker.key` beside the database, which is created once.
+    /// Key that signs the markers; `None` for the file `marker.key` beside the database, which Truing creates
+    /// once.
     pub marker_key: Option<SecretSource>,
     /// Keys that signed markers earlier.
     pub previous_marker_keys: Vec<SecretSource>,
-    /// Time that a created item may stay invisible after its response was lost.
+    /// Time for which a created item may stay invisible at the forge after the response to its creation was
+    /// lost.
     pub visibility_delay: Duration,
     /// Globs of the repositories to review, which [`crate::value::compile_repository_globs`] compiles; empty
     /// for all.

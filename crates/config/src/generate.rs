@@ -18,14 +18,14 @@ const WIDTH: usize = 100;
 
 /// Key that the commented file always sets, because a server needs a forge.
 const SET: &str = "forge.NAME.kind";
-/// Key that it sets if a repository is given.
+/// Key that the commented file sets if a repository is given.
 const REPOSITORIES: &str = "forge.NAME.repositories";
 
 /// Renders a configuration file that names github.com as the forge, and serves only `repository`
 /// (`owner/name`) if one is given. All other keys are comments with their defaults.
 ///
-/// Each line can be enabled independently of its place: keys are written in full, and no key depends on a
-/// table header.
+/// Each line can be enabled on its own, because keys are written in full and no key depends on a table
+/// header.
 pub fn commented_file(repository: Option<&str>) -> String {
     let mut text = String::from(
         "# Configuration of truing. Every key is shown, with its default or, where it has none, with an\n# \
@@ -63,8 +63,8 @@ const FIRST_KEYS: [&str; 10] = [
     "budget.repo_day_usd",
 ];
 
-/// Renders the same with only the keys that a first server needs, each with the first sentence of its
-/// description. The file fits on a screen.
+/// Renders a short configuration file with only the keys that a first server needs, each with the first
+/// sentence of its description. The short file fits on a screen.
 pub fn starter_file(repository: Option<&str>) -> String {
     let mut text = String::from(
         "# Configuration of truing: what a first server needs. All keys: `truing init --all`\n\
@@ -102,7 +102,7 @@ pub fn schema() -> Json {
             "type": "object", "description": about, "additionalProperties": false, "properties": keys
         });
         match named_section(section) {
-            // These tables are next to the keys of the section above them.
+            // A named table such as `model.NAME` is placed next to the keys of the section `model`.
             Some(named) if root.contains_key(named.as_str()) => {
                 if let Some(above) = root.get_mut(named.as_str()).and_then(Json::as_object_mut) {
                     above.insert("additionalProperties".to_owned(), table);
@@ -201,7 +201,7 @@ fn named_section(section: &str) -> Option<NamedSection> {
     section.strip_suffix(".NAME").and_then(NamedSection::from_word)
 }
 
-/// Inserts a key's schema at the place that its dotted name gives.
+/// Inserts a key's schema into the nested tables that the key's dotted name describes.
 fn insert_key_schema(keys: &mut Map<String, Json>, name: &str, schema: Json) {
     let Some((table, below)) = name.split_once('.') else {
         keys.insert(name.to_owned(), schema);
@@ -245,7 +245,7 @@ fn default_as_toml(key: &ConfigKey) -> String {
             | ValueKind::Instructions
             | ValueKind::Networks,
         ) => "[]".to_owned(),
-        // No key of these kinds has a default with content.
+        // All keys of these kinds have an empty default.
         (
             KeyDefault::Text(text),
             ValueKind::Command
@@ -411,7 +411,7 @@ fn schema_of(key: &ConfigKey) -> Json {
         (KeyDefault::Text(text), ValueKind::Integer(..)) => {
             text.parse::<i64>().ok().map(|number| json!(number))
         }
-        // No key of these kinds has a default with content.
+        // All keys of these kinds have an empty default.
         (KeyDefault::Text(_), ValueKind::Ids | ValueKind::Headers | ValueKind::Severities) => Some(json!({})),
         (KeyDefault::Text(text), ValueKind::Codes) => {
             Some(json!(text.split(',').filter_map(|code| code.parse::<i32>().ok()).collect::<Vec<_>>()))

@@ -1,6 +1,6 @@
 //! The table of all configuration keys. Parsing, errors, `config show`, the JSON Schema, the commented file
-//! of `truing init` and docs/reference/config.md derive from it.
-// long: one table, in the order in which all of these show it.
+//! of `truing init` and docs/reference/config.md derive from this table.
+// long: one table, in the order in which all these outputs show the keys.
 
 use std::time::Duration;
 
@@ -58,7 +58,7 @@ pub enum RepositoryOverride {
 /// Name of Truing's own auditor among the reviewers.
 pub const INTERNAL: &str = "internal";
 
-/// Key by which an operator permits repositories to set the commands that are run for them.
+/// Key by which an operator permits repositories to set the commands that Truing runs for these repositories.
 pub(crate) const ALLOWS_COMMANDS: &str = "verify.from_repository";
 
 /// Sections of the table in display order, each with its description.
@@ -160,7 +160,7 @@ const PROVIDERS: &[&str] = &["anthropic", "openai"];
 const PLANNED_PROVIDERS: &[&str] = &[];
 #[cfg(not(feature = "aws"))]
 const PLANNED_PROVIDERS: &[&str] = &["aws", "bedrock"];
-/// Maximum number of a GitHub App: the largest integer that JSON numbers represent exactly.
+/// Greatest id of a GitHub App: the largest integer that JSON numbers represent exactly.
 const MAX_APP_ID: i64 = (1 << 53) - 1;
 /// Range of retention times.
 const KEPT: ValueKind =
@@ -171,12 +171,12 @@ const PRICE: ValueKind = ValueKind::Usd(truing_core::price::MAX_USD_PER_MILLION)
 const BUDGET: ValueKind = ValueKind::Usd(1_000_000);
 /// Range of delays, which may be zero.
 const DELAY: ValueKind = ValueKind::Duration(Duration::ZERO, Duration::from_secs(24 * 60 * 60));
-/// Range of polling periods: below the minimum, a process would only run in a busy loop.
+/// Range of polling periods. With a period below the minimum, a process would run in a busy loop.
 const PERIOD: ValueKind = ValueKind::Duration(Duration::from_millis(10), Duration::from_secs(60 * 60));
 
 /// Range of timeouts for programs and servers that a model depends on.
 const CALL: ValueKind = ValueKind::Duration(Duration::from_millis(10), Duration::from_secs(10 * 60));
-/// Maximum number of bytes that a model is shown at once.
+/// Maximum number of bytes of one output that a model receives.
 const MAX_OUTPUT: i64 = truing_core::agent::MAX_OUTPUT_BYTES as i64;
 
 /// Range of timeouts for one piece of an agent's work.
@@ -2251,8 +2251,8 @@ pub(crate) fn find_key(path: &str) -> Option<&'static ConfigKey> {
     }
 }
 
-/// Returns the known key or section nearest to an unknown path. A key with the same last name counts as very
-/// near, because it may be in the wrong section.
+/// Returns the known key or section nearest to an unknown path. A known key with the same last name counts as
+/// very near, because the user may have set it in the wrong section.
 pub(crate) fn nearest_key(path: &[&str]) -> String {
     let given = path.join(".");
     let name = match path {
@@ -2262,7 +2262,7 @@ pub(crate) fn nearest_key(path: &[&str]) -> String {
     let sections = SECTIONS.iter().filter_map(|(section, _)| section.split('.').next());
     let named = KEYS.iter().map(|key| key.path.replace("NAME", name)).chain(sections.map(str::to_owned));
     let score = |candidate: &str| {
-        // An unknown table most likely means another table.
+        // An unknown path most likely means a known path with the same number of parts.
         let same_depth = if candidate.split('.').count() == path.len() { SAME_DEPTH } else { 0.0 };
         let last = candidate.rsplit('.').next();
         let misplaced = if last == path.last().copied() { SAME_NAME } else { 0.0 };
@@ -2276,7 +2276,7 @@ const SAME_NAME: f64 = 0.9;
 /// Bonus of a candidate with the same number of parts.
 const SAME_DEPTH: f64 = 0.2;
 
-/// The sections with names that users choose or know: those with `NAME`.
+/// The sections whose path contains `NAME`, which stands for a name that users choose or know.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum NamedSection {
     Forge,
@@ -2308,7 +2308,7 @@ impl NamedSection {
         all.into_iter().find(|named| named.as_str() == word)
     }
 
-    /// Returns the first word of its sections.
+    /// Returns the first word of the paths of these sections.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Forge => "forge",
@@ -2323,7 +2323,7 @@ impl NamedSection {
         }
     }
 
-    /// Returns true if the name is valid in such a section.
+    /// Returns true if the name is valid for a section of this kind.
     pub(crate) fn may_be(self, name: &str) -> bool {
         let visible = !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c.is_control());
         match self {
@@ -2366,8 +2366,8 @@ impl NamedSection {
         }
     }
 
-    /// Returns true if a variable's name can contain its names. Those of repositories and models have dots
-    /// and slashes.
+    /// Returns true if the name of a variable can contain the names of these sections. Names of repositories
+    /// and priced models contain dots and slashes, so variables cannot contain them.
     pub(crate) fn has_variables(self) -> bool {
         match self {
             Self::Forge | Self::Team | Self::Sync | Self::Reviewer | Self::Model | Self::Mcp | Self::Tool => {
@@ -2377,8 +2377,8 @@ impl NamedSection {
         }
     }
 
-    /// Returns the name for its form in a variable: each `_` becomes `-`, or the blank in a known tool's
-    /// name.
+    /// Converts a name from its form in a variable: each `_` becomes `-`, or a blank if the result is a known
+    /// tool's name with a blank.
     pub(crate) fn name_from_variable(self, text: &str) -> String {
         let name = text.replace('_', "-");
         let has_blank = |known: &&&str| known.contains(' ') && known.replace(' ', "-") == name;
@@ -2389,10 +2389,10 @@ impl NamedSection {
     }
 }
 
-/// Names of tools, as a regular expression: a name of the operator's choice, or of a known tool.
+/// Regular expression for names of tools: a name that the operator chooses, or the name of a known tool.
 const TOOL_PATTERN: &str = "^([a-z][a-z0-9-]*|go vet)$";
 
-/// Returns the variable that sets a key; `None` if no variable can.
+/// Returns the variable that sets a key; `None` if no variable can set the key.
 pub(crate) fn key_variable(path: &str) -> Option<String> {
     let named = path.split('.').next().and_then(NamedSection::from_word);
     named.is_none_or(NamedSection::has_variables).then(|| variable_name(path))

@@ -5,8 +5,8 @@ use std::time::Duration;
 /// The kind of a value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ValueKind {
-    /// An address with one of these schemes: `sqlite:PATH`, or a server's URL. It may be kept where secrets
-    /// are.
+    /// An address with one of these schemes: `sqlite:PATH`, or a server's URL. The configuration may give the
+    /// place of a secret instead of the address.
     Store(&'static [&'static str]),
     /// An IP address and port to listen on.
     Address,
@@ -14,24 +14,26 @@ pub enum ValueKind {
     Integer(i64, i64),
     /// A length of time in this inclusive range.
     Duration(Duration, Duration),
-    /// One word of `built`. The words in `planned` have an error of their own, because documents name them.
+    /// One word of `built`. A word of `planned` causes an error of its own kind, because the documentation
+    /// names such words.
     Choice {
         /// Words that this version supports.
         supported: &'static [&'static str],
-        /// Words that it does not support yet.
+        /// Words that this version does not support yet.
         planned: &'static [&'static str],
     },
     /// A boolean, true or false.
     Flag,
     /// A URL: https, or http to a loopback address.
     Url,
-    /// A URL that requests are sent to exactly: a slash at its end and a query are kept.
+    /// A URL that requests use unchanged, with its query and with a slash at its end.
     Endpoint,
     /// A name without blanks, such as a model's.
     Name,
     /// The UUID of an account, with its braces.
     AccountUuid,
-    /// A program: a name to be found on `PATH`, or a path. A relative path starts at the file's folder.
+    /// A program: a name to be found on `PATH`, or a path. A relative path starts at the folder of the
+    /// configuration file.
     Program,
     /// The `NAME` of a `[model.NAME]`, or nothing.
     Model,
@@ -45,8 +47,9 @@ pub enum ValueKind {
     Secrets,
     /// A table of HTTP headers, each with the place of its secret.
     Headers,
-    /// A URL with one of these schemes that may be a secret, such as a webhook's. It is written out, or kept
-    /// where secrets are. Written out, it must have no password, and is shown without its path.
+    /// A URL with one of these schemes that may be a secret, such as the URL of a webhook. The configuration
+    /// contains the URL itself, or the place of a secret. A URL in the configuration must not contain a
+    /// password, and is displayed without its path.
     Sink(&'static [&'static str]),
     /// A schedule as a cron pattern, in UTC.
     Cron,
@@ -101,7 +104,7 @@ pub enum ValueKind {
 }
 
 impl ValueKind {
-    /// Returns true if its value may be kept where secrets are.
+    /// Returns true if the configuration may give the place of a secret instead of a value of this kind.
     pub(crate) fn is_secret(self) -> bool {
         matches!(self, Self::Secret | Self::Sink(_) | Self::Store(_))
     }

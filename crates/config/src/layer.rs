@@ -1,5 +1,5 @@
-//! Reads one source of values at a time: a file, the variables, or the flags. One pass reports all problems
-//! of a source.
+//! Reads one source of values at a time: a file, the variables, or the flags. Each source is read in one pass
+//! that reports all its problems.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -75,7 +75,7 @@ impl ConfigLayer {
 
 // ---------------------------------------------------------------------------------------------- files
 
-/// Reads the values of a file. Problems are added in the file's order.
+/// Reads the values of a file. Problems are added in the order of their lines in the file.
 pub(crate) fn read_file_layer(
     file: &SourceFile,
     owner: FileOwner,
@@ -108,12 +108,12 @@ pub(crate) fn read_file_layer(
     walk.layer
 }
 
-/// Maximum number of characters of a name that are shown, and compared with known names.
+/// Maximum number of characters of a name that are displayed and compared with known names.
 const MAX_NAME_CHARS: usize = 60;
 
 /// First part of the sections of tools.
 const TOOL: &str = "tool";
-/// Key of a `[[tool]]` that `[tool.NAME]` lacks.
+/// Key of a `[[tool]]` with the tool's name. A `[tool.NAME]` must not have this key.
 const NAME: &str = "name";
 
 mod tables;
@@ -142,7 +142,8 @@ impl LayerBuilder<'_> {
             (Some(KeyNode::Key(key)), _) => self.read_key(&path, key, start, value),
             (Some(KeyNode::Section), DeValue::Table(section)) => self.read_section(&path, start, section),
             (Some(KeyNode::Section), DeValue::Array(tools)) if path == [TOOL] => self.read_tools(tools),
-            // Next to the keys of `[model]`, a value that is no table is a misspelt key.
+            // An unknown name in `[model]` is a section `[model.NAME]` only if its value is a table.
+            // Otherwise it is a misspelt key.
             (Some(KeyNode::Section), _) if matches!(path.as_slice(), ["model", _]) => {
                 self.report_unknown(&path, start, None);
             }
@@ -190,7 +191,7 @@ impl LayerBuilder<'_> {
             first.insert(name, self.origin(origin));
             for (key, value) in table.iter().filter(|(key, _)| key.get_ref() != NAME) {
                 let word = key.get_ref().as_ref();
-                // TOML reads `[tool.NAME]` after `[[tool]]` as a table in the last of those.
+                // TOML reads a `[tool.NAME]` after a `[[tool]]` as a table within the last `[[tool]]`.
                 if value.get_ref().as_table().is_some() && keys::find_node(&[TOOL, name, word]).is_none() {
                     let wrong = "is within the last `[[tool]]`: write all tools of a file as `[[tool]]`, or \
                          all as `[tool.NAME]`";
@@ -220,7 +221,8 @@ impl LayerBuilder<'_> {
     }
 
     fn read_section(&mut self, path: &[&str], start: usize, section: &DeTable<'_>) {
-        // In a repository's own file only tools count: it has no key for other names.
+        // In a repository's own file, only names of tools are recorded, because the file cannot set keys of
+        // other named sections.
         if let [section, name] = path
             && let Some(named) = NamedSection::from_word(section)
             && (self.owner == FileOwner::Operator || named == NamedSection::Tool)
@@ -250,7 +252,8 @@ impl LayerBuilder<'_> {
             (ValueKind::Tiers, DeValue::Array(rules)) => self.read_tier_rules(path, rules),
             (ValueKind::Instructions, DeValue::Array(all)) => self.read_instructions(path, all),
             (kind, value) => {
-                // A program of the repository is searched in each tree that is checked.
+                // The relative path of a repository's program starts at the root of each tree that is
+                // checked.
                 let is_own = self.owner == FileOwner::Repository && kind == ValueKind::Command;
                 let folder = if is_own { Path::new("") } else { &self.file.folder };
                 ConfigValue::from_toml(kind, value, folder).map(Some)
@@ -296,7 +299,7 @@ fn truncate_name(name: &str) -> &str {
 
 // ---------------------------------------------------------------------------------------------- variables
 
-/// Variable with the path of the operator's file; it is no key.
+/// Variable with the path of the operator's file. This variable sets no key.
 pub(crate) const CONFIG_VARIABLE: &str = "TRUING_CONFIG";
 
 /// Reads the values of the variables with our prefix.
@@ -348,7 +351,7 @@ struct VariableTarget {
     secret: Option<SecretLocation>,
 }
 
-/// The place of a secret, as the variable's suffix gives it.
+/// The kind of place of a secret, which the suffix of the variable's name selects.
 #[derive(Clone, Copy)]
 enum SecretLocation {
     Variable,
@@ -377,7 +380,7 @@ fn variable_target(name: &str) -> Option<VariableTarget> {
     fits.then_some(VariableTarget { path, key, secret })
 }
 
-/// Converts a variable's name to a path; names of forges and teams have `-` where variables have `_`.
+/// Converts a variable's name to a path. In names of forges, teams and other named sections, `_` becomes `-`.
 fn path_of(name: &str) -> Vec<String> {
     let name = name.strip_prefix(keys::VARIABLES).unwrap_or(name).to_lowercase();
     let mut path: Vec<String> = name.split("__").map(str::to_owned).collect();
@@ -413,11 +416,12 @@ fn nearest_variable(name: &str) -> String {
         .unwrap_or_default()
 }
 
-/// Variable with an app password of Bitbucket Cloud. Bitbucket ended these in July 2026.
+/// Variable with an app password of Bitbucket Cloud. Bitbucket Cloud discontinued app passwords in July 2026.
 const APP_PASSWORD: &str = "BITBUCKET_APP_PASSWORD";
 
-/// Reads variables of other programs, for keys that ours have not `decided`. An empty variable counts as
-/// unset. A model's address is checked only when the model is called ([`foreign_model_address_problem`]).
+/// Reads variables of other programs, for keys that Truing's own variables and flags do not set (`decided`).
+/// An empty variable counts as unset. A model's address is checked only when the model is called
+/// ([`foreign_model_address_problem`]).
 pub(crate) fn read_foreign_layer(
     environment: &Environment,
     decided: impl Fn(&str) -> bool,
@@ -438,15 +442,16 @@ pub(crate) fn read_foreign_layer(
     for (variable, provider) in USE.into_iter().filter(|_| !decided(PROVIDER)) {
         if is_variable_on(environment, variable) {
             let origin = ValueOrigin::Foreign(variable.to_owned());
-            // Without support for the provider, or with both switches on, the error is reported when a model
-            // is called.
+            // If this build does not support the provider, or if both switches are on, the error is reported
+            // only when a model is called.
             set_text(&mut layer, PROVIDER, provider, origin, environment.directory(), &mut Vec::new());
         }
     }
     layer
 }
 
-/// Returns the problem of a model's address in another program's variable, if that variable would apply.
+/// Returns the problem that a model's address in another program's variable would cause; `None` if the
+/// address is absent or valid.
 pub fn foreign_model_address_problem(environment: &Environment) -> Option<ConfigProblem> {
     let text = environment.get(ANTHROPIC_BASE_URL).filter(|text| !text.is_empty())?;
     let (origin, mut wrong) = (ValueOrigin::Foreign(ANTHROPIC_BASE_URL.to_owned()), Vec::new());
@@ -455,13 +460,14 @@ pub fn foreign_model_address_problem(environment: &Environment) -> Option<Config
     wrong.pop()
 }
 
-/// Variable by which older tools select the runtime.
+/// Variable with which older tools select the runtime.
 const RUNTIME_MODE: &str = "RUNTIME_MODE";
 /// Variable with the address of the Messages API.
 const ANTHROPIC_BASE_URL: &str = "ANTHROPIC_BASE_URL";
-/// Key that this variable sets.
+/// Key that `ANTHROPIC_BASE_URL` sets.
 pub const BASE_URL: &str = "model.base_url";
-/// Variables of other programs, each with the key that it sets; the last one of a key wins.
+/// Variables of other programs, each with the key that it sets. If several variables set one key, the last of
+/// them applies.
 const FOREIGN: [(&str, &str); 5] = [
     (RUNTIME_MODE, "review.runtime"),
     (ANTHROPIC_BASE_URL, BASE_URL),
@@ -469,12 +475,13 @@ const FOREIGN: [(&str, &str); 5] = [
     ("AWS_REGION", "model.region"),
     ("ANTHROPIC_AWS_WORKSPACE_ID", "model.workspace_id"),
 ];
-/// Prefix of the keys whose values from other programs are checked only when a model is called.
+/// Prefix of some keys: values that other programs' variables give them are checked only when a model is
+/// called.
 const OF_MODELS: &str = "model.";
-/// Variables of other programs that select a provider, and that provider.
+/// Variables of other programs that select a provider, each with the provider that it selects.
 pub const USE: [(&str, &str); 2] =
     [("CLAUDE_CODE_USE_ANTHROPIC_AWS", "aws"), ("CLAUDE_CODE_USE_BEDROCK", "bedrock")];
-/// Key that these variables set.
+/// Key that the variables in `USE` set.
 pub(crate) const PROVIDER: &str = "model.provider";
 
 /// Returns true if another program's switch variable is on.

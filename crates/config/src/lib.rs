@@ -105,7 +105,7 @@ pub struct Config {
     pub budget: BudgetConfig,
     /// Teams by name, from sections `team.NAME`.
     pub teams: BTreeMap<String, TeamConfig>,
-    /// Daily limits of repositories that have their own, by `owner/name`.
+    /// Daily cost limits of the repositories that have a limit of their own, by `owner/name`.
     pub repository_day_limits: BTreeMap<String, MicroUsd>,
     /// Prices of models, by name.
     pub prices: BTreeMap<String, DeclaredPrice>,
@@ -127,11 +127,11 @@ pub struct Config {
 pub struct ServerConfig {
     /// Address to listen on.
     pub listen: SocketAddr,
-    /// Separate address of `/metrics`; `None` if it is on `listen`.
+    /// Separate address of `/metrics`; `None` if `/metrics` is served on `listen`.
     pub metrics_listen: Option<SocketAddr>,
     /// Maximum number of leases that a process holds at once.
     pub concurrency: usize,
-    /// Maximum number for one owner's repositories; 0 means no separate limit.
+    /// Maximum number of these leases for the repositories of one owner; 0 means no separate limit.
     pub concurrency_per_owner: usize,
     /// Lifetime of a lease without a heartbeat.
     pub lease: Duration,
@@ -139,7 +139,7 @@ pub struct ServerConfig {
     pub heartbeat: Duration,
     /// Interval at which the scheduler looks for due slots.
     pub slot_poll_interval: Duration,
-    /// Interval at which the forges are asked for open pull requests.
+    /// Interval at which Truing queries the forges for open pull requests.
     pub forge_poll_interval: Duration,
     /// Maximum number of webhooks per second from one source; 0 means no limit.
     pub rate_limit: u32,
@@ -150,7 +150,7 @@ pub struct ServerConfig {
 /// Section `prompts` of the configuration.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct PromptsConfig {
-    /// Folder with further prompts, which replace those of the same name.
+    /// Folder with further prompts, which replace Truing's prompts of the same name.
     pub dir: Option<PathBuf>,
 }
 
@@ -193,7 +193,7 @@ pub struct NotifyConfig {
 pub struct TelemetryConfig {
     /// Base address that traces are sent to, if one is configured.
     pub otlp_endpoint: Option<String>,
-    /// Headers that are sent along.
+    /// Headers that are sent with the traces.
     pub headers: Option<SecretSource>,
     /// True if traces may contain texts: requests, answers, and contents that were read.
     pub capture_content: bool,
@@ -231,8 +231,8 @@ impl Config {
         let provider = [&flags, &variables, &foreign, &file]
             .into_iter()
             .find_map(|layer| Some(&layer.entries.get(layer::PROVIDER)?.value));
-        // The variable has the address of the Messages API. Code and keys of another provider must not be
-        // sent there.
+        // The other program's variable contains the address of the Messages API. Code and keys for another
+        // provider must not be sent to this address.
         if provider.is_some_and(|provider| *provider != ConfigValue::Choice(ProviderKind::Anthropic.as_str()))
         {
             foreign.entries.remove(layer::BASE_URL);
@@ -273,7 +273,8 @@ impl Config {
         let tools = layer.names.get(&NamedSection::Tool).cloned().unwrap_or_default();
         if allows {
             names.entry(NamedSection::Tool).or_default().extend(tools);
-            // All other keys have defaults already, and those of a tool do not depend on the environment.
+            // All other keys already have their defaults, and the defaults of a tool's keys do not depend on
+            // the environment.
             fill_with_defaults(&mut settings, &names, &Environment::default())?;
         } else {
             let has_keys = |name: &String| {
@@ -333,8 +334,8 @@ impl Config {
         Ok(Self { denied_keys: not_used, ..Self::from_settings(settings, names)? })
     }
 
-    /// Returns the keys, and tools without any, that the repository's own file sets although the operator
-    /// does not permit it.
+    /// Returns the keys, and the tools without keys, that the repository's own file sets without the
+    /// operator's permission.
     pub fn denied_repository_keys(&self) -> &[String] {
         &self.denied_keys
     }
@@ -342,7 +343,7 @@ impl Config {
     /// Adds one more forge, with only its name configured.
     ///
     /// # Errors
-    /// A name that does not identify its kind of forge.
+    /// If the name does not identify a kind of forge.
     pub fn with_forge(&self, name: &str, environment: &Environment) -> Result<Self, ConfigError> {
         let mut names = self.names.clone();
         names.entry(NamedSection::Forge).or_default().insert(name.to_owned());
@@ -351,8 +352,8 @@ impl Config {
         Self::from_settings(settings, names)
     }
 
-    /// Returns the configuration with the model of this name in place of `[model]`; unchanged without a
-    /// name.
+    /// Returns the configuration with the model of this name in place of `[model]`. Without a name, the
+    /// configuration stays unchanged.
     #[must_use]
     pub fn with_named_model(&self, name: Option<&String>) -> Self {
         match name.and_then(|name| self.models.get(name)) {
@@ -373,8 +374,8 @@ impl Config {
         key_paths(&self.names).into_iter().filter_map(move |(path, _)| set(path))
     }
 
-    /// Creates the typed configuration. A missing value is reported at the place of the key that requires
-    /// it.
+    /// Creates the typed configuration. A missing value is reported at the place of another key that requires
+    /// the value.
     fn from_settings(
         settings: BTreeMap<String, EffectiveSetting>,
         names: SectionNames,

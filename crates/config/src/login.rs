@@ -27,8 +27,8 @@ pub(super) fn has_no_token(path: &str, settings: &BTreeMap<String, EffectiveSett
     ["app_id", "private_key"].iter().any(|part| settings.contains_key(&format!("{own}{part}")))
 }
 
-/// Returns the accounts that wrote our comments earlier. At Bitbucket Cloud a UUID is required, because any
-/// user may choose any name there.
+/// Returns the accounts that wrote our comments earlier. Accounts at Bitbucket Cloud must be UUIDs, because
+/// any user of Bitbucket Cloud may choose any name.
 ///
 /// # Errors
 /// A [`ConfigProblem`] of an account that does not identify one user at its kind of forge.

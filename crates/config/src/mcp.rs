@@ -18,7 +18,7 @@ pub struct McpConfig {
     pub tools: Vec<String>,
     /// Timeout for the start, and for each call.
     pub timeout: Duration,
-    /// Maximum number of bytes of one response that a model is shown.
+    /// Maximum number of bytes of one response that a model receives.
     pub max_output: usize,
 }
 
@@ -29,11 +29,11 @@ pub enum McpTransport {
     Program {
         /// Program and its arguments.
         command: Vec<String>,
-        /// Folders that it may read.
+        /// Folders that the program may read.
         readable_folders: Vec<PathBuf>,
-        /// Variables that are passed to it.
+        /// Variables that are passed to the program.
         env: Vec<String>,
-        /// Hosts that it may connect to; empty for no network.
+        /// Hosts that the program may connect to. If the list is empty, the program has no network.
         hosts: Vec<McpHost>,
     },
     /// A connection by streamable HTTP.
@@ -99,7 +99,7 @@ pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<M
     let hosts = hosts.iter().map(|text| parse_host(text).map_err(|_| table_mismatch(&path("hosts"))));
     let hosts: Vec<McpHost> = hosts.collect::<Result<_, _>>()?;
     let forge = settings.name_if_any(&path("forge"))?;
-    // Keys that only one kind of transport has.
+    // Keys that are valid only with some kinds of transport.
     for (key, is_set, fits, ways) in [
         ("read", !read.is_empty(), !command.is_empty(), "a `command`"),
         ("env", !env.is_empty(), !command.is_empty(), "a `command`"),

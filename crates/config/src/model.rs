@@ -30,7 +30,7 @@ pub struct ModelConfig {
     pub name: String,
     /// Ids of models at Amazon Bedrock, by name.
     pub model_ids: BTreeMap<String, String>,
-    /// `NAME` of the `[model.NAME]` that is called if this one is not available.
+    /// `NAME` of the `[model.NAME]` that is called if this model is not available.
     pub fallback: Option<String>,
 }
 
@@ -92,10 +92,10 @@ pub const BEDROCK_TOKEN: &str = "AWS_BEARER_TOKEN_BEDROCK";
 /// Variable with the key of OpenAI's API and of other servers of Chat Completions.
 pub const OPENAI_KEY: &str = "OPENAI_API_KEY";
 
-/// Key with the model that is called if one is not available.
+/// Key of the fallback: the model that is called if `[model]` is not available.
 const FALLBACK: &str = "model.fallback";
 
-/// Reads the section `model`; `models` are the names of the others.
+/// Reads the section `model`; `models` contains the names of the sections `model.NAME`.
 pub(super) fn read_section(
     settings: &TypedSettings<'_>,
     models: Option<&BTreeSet<String>>,
@@ -104,7 +104,7 @@ pub(super) fn read_section(
     Ok(ModelConfig { fallback, ..read_model(settings, "model")? })
 }
 
-/// Reads the keys that name a model for one kind of work; `models` are the existing names.
+/// Reads the keys that name a model for one kind of work; `models` contains the existing names.
 pub(super) fn read_roles(
     settings: &TypedSettings<'_>,
     models: Option<&BTreeSet<String>>,
@@ -163,7 +163,7 @@ fn read_model(settings: &TypedSettings<'_>, section: &str) -> Result<ModelConfig
     };
     let api_key = path("api_key");
     let api_key = match (settings.secret(&api_key)?, provider) {
-        // The default key belongs to another provider.
+        // The default of `api_key` belongs to another provider.
         (_, ProviderKind::OpenAi) if settings.setting(&api_key)?.origin == ValueOrigin::Default => {
             SecretSource::Env(OPENAI_KEY.to_owned())
         }
@@ -173,7 +173,7 @@ fn read_model(settings: &TypedSettings<'_>, section: &str) -> Result<ModelConfig
         }
         (Some(key), _) => key,
         (None, ProviderKind::Anthropic | ProviderKind::OpenAi) => return Err(needed("api_key").into()),
-        // Requests to these providers are signed.
+        // Requests to these providers are signed with AWS credentials instead of an API key.
         #[cfg(feature = "aws")]
         (None, ProviderKind::Aws | ProviderKind::Bedrock) => {
             SecretSource::Env("AWS_SECRET_ACCESS_KEY".to_owned())

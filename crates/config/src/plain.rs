@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-/// Opens a plain file, also through a link. Others are refused: a FIFO may block without end, and a device
-/// may be read without end.
+/// Opens a plain file, also through a link. Other files are refused, because opening a FIFO may block forever
+/// and reading a device may never end.
 pub fn open_regular_file(path: &Path) -> std::io::Result<std::fs::File> {
     if !std::fs::metadata(path)?.is_file() {
         return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is not a regular file"));

@@ -9,7 +9,7 @@ use super::value::ConfigValueError;
 
 /// Maximum size in bytes of a repository's own file, whose author may be unknown.
 pub(super) const MAX_REPOSITORY_FILE: u64 = 128 << 10;
-/// The parser's text for a key that exists already.
+/// The parser's message for a key that is already set.
 pub(super) const DUPLICATE: &str = "duplicate key";
 
 /// The origin of a value, lowest precedence first.
@@ -85,8 +85,8 @@ pub enum ConfigProblem {
         origin: ValueOrigin,
         /// Parts of the path, as they were written.
         path: Vec<String>,
-        /// Known key that it must mean. If absent, it is computed for the message only, because a file may
-        /// contain 100,000 unknown keys.
+        /// Known key that the unknown key must mean. If absent, the nearest key is computed only for the
+        /// message, because a file may contain 100,000 unknown keys.
         nearest: Option<String>,
     },
     /// A variable with our prefix that matches no key.
@@ -94,7 +94,7 @@ pub enum ConfigProblem {
     UnknownVariable {
         /// Name as it was written.
         name: String,
-        /// Known variable nearest to it.
+        /// Known variable whose name is most similar.
         nearest: String,
     },
     /// A variable with an app password, which no longer works.
@@ -141,7 +141,7 @@ pub enum ConfigProblem {
         /// Name of the forge.
         name: String,
     },
-    /// A Data Center without its address, which has no default.
+    /// A Bitbucket Data Center without an address, for which no default exists.
     #[error("`forge.{name}` needs an `api_url`: a Bitbucket Data Center has its own address")]
     NoAddress {
         /// Name of the forge.
@@ -179,17 +179,17 @@ pub enum ConfigProblem {
         origin: ValueOrigin,
         /// Name of the tool.
         name: String,
-        /// Place of the first one.
+        /// Place of the first `[[tool]]` with this name.
         first: ValueOrigin,
     },
     /// A tool that is neither known nor described.
     #[error("{}`tool.{name}` needs {missing}: no tool of this name is known", place_prefix(origin))]
     ToolUnknown {
-        /// Place of one of its keys; the default if none is set.
+        /// Place of one of the tool's keys; the origin `Default` if no key is set.
         origin: ValueOrigin,
         /// Name of the tool.
         name: String,
-        /// Keys that it lacks, as text.
+        /// Keys that the tool lacks, as text.
         missing: &'static str,
     },
     /// A price that is incomplete.
@@ -200,10 +200,10 @@ pub enum ConfigProblem {
         /// Missing part of the price.
         what: &'static str,
     },
-    /// There is neither a configured database nor a home folder for one.
+    /// No database is configured, and no home folder exists for the default database.
     #[error("no location for the database: neither `store.url` nor XDG_STATE_HOME nor HOME is set")]
     NoStore,
-    /// The table of keys and the code that reads it disagree, which is a bug.
+    /// The table of keys and the code that reads the table disagree, which is a bug.
     #[error("`{key}` does not match the table of keys; this is a bug in truing")]
     Table { key: String },
 }
@@ -256,7 +256,7 @@ impl ConfigProblem {
         }
     }
 
-    /// Returns advice on how to correct it.
+    /// Returns advice on how to correct the problem.
     pub fn hint(&self) -> String {
         match self {
             Self::AppPassword { .. } => {
@@ -371,8 +371,8 @@ fn is_kubernetes_variable(name: &str) -> bool {
     name.starts_with("TRUING_SERVICE_") || name == "TRUING_PORT" || name.starts_with("TRUING_PORT_")
 }
 
-/// Maximum number of problems that are reported; the others are counted. A file that is no TOML at all may
-/// have one on every line.
+/// Maximum number of problems that are reported; the others are counted. A file that is not TOML may have a
+/// problem on every line.
 pub const MAX_PROBLEMS: usize = 20;
 
 /// The problems of a configuration; at least one.
@@ -380,9 +380,9 @@ pub const MAX_PROBLEMS: usize = 20;
 pub struct ConfigError {
     /// First problem of the configuration.
     pub first: Box<ConfigProblem>,
-    /// Other problems; at most [`MAX_PROBLEMS`] with the first.
+    /// Other problems; together with the first problem at most [`MAX_PROBLEMS`].
     pub other_problems: Vec<ConfigProblem>,
-    /// Number of problems beyond those.
+    /// Number of problems that are not in `first` and `other_problems`.
     pub left_out: usize,
 }
 
@@ -412,8 +412,8 @@ impl From<ConfigProblem> for ConfigError {
 }
 
 impl ConfigError {
-    /// Adds a place to a problem of a missing value: the place of another key in its section, which requires
-    /// it.
+    /// Adds a place to a problem of a missing value: the place of another key in the same section that
+    /// requires the value.
     pub(crate) fn with_place(self, first_set: impl Fn(&str) -> Option<(String, ValueOrigin)>) -> Self {
         let placed = |problem: ConfigProblem| {
             let ConfigProblem::BadValue { origin: ValueOrigin::Default, key, requirement: wrong } = &problem

@@ -30,7 +30,7 @@ pub struct ReviewConfig {
     pub claude: String,
     /// Required version of that program.
     pub claude_version: String,
-    /// Timeout until the program's first request to the model.
+    /// Timeout for the program's start, until its first request to the model.
     pub claude_start: Duration,
     /// Maximum number of a model's answers in one review.
     pub max_turns: u32,
@@ -52,9 +52,9 @@ pub struct ReviewConfig {
     pub debounce: Duration,
     /// Maximum delay from the first event to the review.
     pub max_wait: Duration,
-    /// Time without an event after which a storm ends.
+    /// Time without events after which a storm of events ends.
     pub quiet: Duration,
-    /// Maximum duration of a storm after its first event.
+    /// Maximum duration of a storm of events, from its first event on.
     pub storm_max: Duration,
     /// Delay of the first retry.
     pub backoff: Duration,
@@ -64,7 +64,8 @@ pub struct ReviewConfig {
     pub attempts: u32,
     /// Maximum number of inline comments on a pull request.
     pub max_inline: usize,
-    /// True if pull requests that were open before the first contact are not reviewed.
+    /// True if Truing does not review pull requests that were open before the server first saw their
+    /// repository.
     pub leaves_existing: bool,
 }
 
@@ -72,7 +73,7 @@ pub struct ReviewConfig {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SkillsDir {
     pub path: PathBuf,
-    /// True if the path is configured. Only then the folder must exist.
+    /// True if the path is configured. The folder must exist only if its path is configured.
     pub is_named: bool,
 }
 

@@ -20,7 +20,7 @@ pub struct RulesConfig {
     pub ignore: Vec<String>,
     /// Names of the rule packs to use.
     pub packs: Vec<String>,
-    /// Rules of packs and tools whose findings do not count.
+    /// Rules of packs and tools whose findings are ignored.
     pub off: Vec<String>,
     /// Rules of packs and tools whose findings get another severity.
     pub severity: BTreeMap<String, Vec<RuleSeverity>>,

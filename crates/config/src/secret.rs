@@ -23,7 +23,7 @@ pub enum SecretSource {
 const MAX_BYTES: u64 = 64 * 1024;
 
 impl SecretSource {
-    /// Returns the file of the secret, if it is in one.
+    /// Returns the file that contains the secret; `None` if the secret is in another place.
     pub fn file(&self) -> Option<&Path> {
         match self {
             Self::File(file) => Some(file),
@@ -31,11 +31,11 @@ impl SecretSource {
         }
     }
 
-    /// Reads the secret now. From then on, it is removed from all output to others
+    /// Reads the secret now. From this call on, the secret is removed from all output to others
     /// ([`given_secrets::register_secret`]).
     ///
     /// # Errors
-    /// [`SecretError`] names the variable or file that is missing, empty, too long or no text.
+    /// [`SecretError`] names the variable or file that is missing, empty, too long or not valid text.
     pub fn read(&self, environment: &Environment) -> Result<SecretText, SecretError> {
         let fail = |reason: String| SecretError { from: self.clone(), reason };
         let text = match self {
@@ -92,7 +92,7 @@ impl SecretText {
         Self(text.into())
     }
 
-    /// Returns the secret. Pass it only to code that sends it to its owner.
+    /// Returns the secret. Pass the returned text only to code that sends the secret to its owner.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -140,7 +140,7 @@ mod tests {
         assert!(
             said(SecretSource::File("/gone/token".into())).starts_with("file /gone/token cannot be read: ")
         );
-        // A device or FIFO may block, or be read without end.
+        // Reading a FIFO may block, and reading a device may never end.
         assert_eq!(
             said(SecretSource::File("/dev/zero".into())),
             "file /dev/zero cannot be read: it is not a regular file (required)"

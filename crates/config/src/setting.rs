@@ -13,7 +13,7 @@ pub struct EffectiveSetting {
     pub added: Option<ValueOrigin>,
 }
 
-/// Creates the error for a key on which the table of keys and this code disagree.
+/// Creates the error for a key that the table of keys and this code treat differently.
 pub(super) fn table_mismatch(path: &str) -> ConfigError {
     ConfigProblem::Table { key: path.to_owned() }.into()
 }

@@ -8,7 +8,7 @@ use super::secret::SecretSource;
 /// Section `store` of the configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StoreConfig {
-    /// Place of the store, if it is configured or there is a home folder for it.
+    /// Place of the store. It is known if it is configured, or if a home folder exists for the default store.
     pub(super) place: Option<StorePlace>,
     /// Folder for data of this machine only.
     pub(super) folder: Option<PathBuf>,
@@ -25,13 +25,13 @@ pub enum StorePlace {
         slots: SecretSource,
         /// URL of the server that keeps records.
         records: SecretSource,
-        /// Passwords of both, if the URLs do not contain them.
+        /// Passwords of both servers, if the URLs do not contain the passwords.
         passwords: [Option<SecretSource>; 2],
     },
 }
 
 impl StoreConfig {
-    /// Creates a store in this file, with this machine's own data in the same folder, for trials.
+    /// Creates a store in this file for trials; this machine's own data is in the same folder.
     pub fn from_file(file: PathBuf) -> Self {
         let folder = file.parent().map(Path::to_owned);
         Self { place: Some(StorePlace::File(file)), folder }

@@ -34,7 +34,7 @@ pub struct JobConfig {
     pub manifest: String,
     /// Folders or files of the package, and their counterparts in the project.
     pub mirror: Vec<(String, String)>,
-    /// Repository of the project, `owner/name`, if the job can run.
+    /// Repository of the project, `owner/name`. A job needs it to run.
     pub repo: Option<String>,
     /// Schedule on a server: a cron pattern, in UTC.
     pub cron: Option<String>,
@@ -42,19 +42,19 @@ pub struct JobConfig {
     pub forge: String,
     /// Branch of the pull request.
     pub branch: String,
-    /// Title of the pull request; `None` for one that describes the outcome.
+    /// Title of the pull request; `None` for a title that describes the outcome.
     pub title: Option<TextTemplate>,
     /// Text of the pull request; `None` for the repository's own template and a report.
     pub body: Option<TextTemplate>,
     /// Labels of the pull request.
     pub labels: Vec<String>,
-    /// Author of its commits.
+    /// Author of the pull request's commits.
     pub author: GitIdentity,
-    /// Label of the issue that asks users.
+    /// Label of the issue that contains the job's questions to users.
     pub question_label: String,
     /// True if an issue reports the last runs.
     pub tracks: bool,
-    /// Label of that issue.
+    /// Label of the issue that reports the last runs.
     pub outcome_label: String,
     /// Numbers of consecutive failures that open the circuit breaker.
     pub breaker: JobBreakerLimits,
@@ -68,17 +68,18 @@ pub struct JobConfig {
     pub turns: u32,
     /// Timeout of one port.
     pub wall: Duration,
-    /// Packages that are updated together with it.
+    /// Packages that are updated together with the followed package.
     pub companions: Vec<String>,
     /// Commands that update the lock files.
     pub lock: Vec<Vec<TextTemplate>>,
     /// Globs of the lock files.
     pub lock_files: Vec<String>,
-    /// True if the project's own version is incremented: a patch on a relax, a minor on a bump.
+    /// True if the project's own version is incremented: the patch number after a relax, the minor number
+    /// after a bump.
     pub increments_version: bool,
-    /// File with that version.
+    /// File with the project's own version.
     pub version_file: String,
-    /// Place of the version in that file.
+    /// Place of the project's own version in `version_file`.
     pub version_path: String,
     /// File of the changelog; `None` if no changelog is written.
     pub changelog_file: Option<String>,
@@ -91,9 +92,10 @@ pub struct JobConfig {
 pub enum ReleaseSelector {
     /// The newest release that is neither a pre-release nor withdrawn.
     Newest,
-    /// The newest release that requires only a wider range, before any that requires more.
+    /// The newest release for which only the range must be widened, before any release that requires more
+    /// changes.
     Safe,
-    /// The newest release, but at most this many releases after the one that the project was made for.
+    /// The newest release, but at most this many releases after the release that the project was made for.
     Ahead(usize),
     /// Only the release with this version.
     Fixed(PackageVersion),
@@ -109,7 +111,7 @@ pub mod places {
     pub const VERSION: &str = "version";
     /// Decision, `relax` or `bump`.
     pub const DECISION: &str = "decision";
-    /// Template of the repository for pull requests.
+    /// The repository's own template for pull requests.
     pub const TEMPLATE: &str = "template";
     /// Report of the changes and their reasons.
     pub const TEXT: &str = "text";
@@ -126,18 +128,19 @@ pub mod places {
 }
 
 impl JobConfig {
-    /// Returns true if definitions are pinned. Without a manifest, the project's own checks decide.
+    /// Returns true if definitions are pinned. Without a manifest, the project's own checks decide whether a
+    /// release fits.
     pub fn has_manifest(&self) -> bool {
         self.manifest != NO_MANIFEST
     }
 }
 
-/// Value in place of a manifest: nothing of the package is overridden or copied.
+/// Value instead of a manifest, for a project that overrides and copies nothing of the package.
 const NO_MANIFEST: &str = "none";
 
-/// Value that follows the newest release.
+/// Value with which a job follows the newest release.
 const NEWEST: &str = "newest";
-/// Value that prefers the newest release that requires only a wider range.
+/// Value with which a job prefers the newest release that requires only a wider range.
 const SAFE: &str = "safe";
 
 pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<JobConfig, ConfigError> {
@@ -244,7 +247,7 @@ pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<J
     })
 }
 
-/// Returns true if places in this file are given by keys.
+/// Returns true if keys give the places in this file.
 fn is_keyed(file: &str) -> bool {
     [".toml", ".json"].iter().any(|end| file.ends_with(end))
 }
@@ -273,7 +276,7 @@ fn lock_commands(settings: &TypedSettings<'_>, key: &str) -> Result<Vec<Vec<Text
     settings.commands(key)?.iter().map(|command| command.iter().map(word).collect()).collect()
 }
 
-/// Parses a text whose placeholders must all be known.
+/// Parses a text in which all placeholders must be known.
 fn parse_template(
     settings: &TypedSettings<'_>,
     key: &str,
@@ -283,7 +286,7 @@ fn parse_template(
     TextTemplate::parse(text, known).map_err(|wrong| bad_value(settings, key, wrong))
 }
 
-/// Creates the error of a value that only its own section can validate.
+/// Creates the error for a value that only the code of its section can validate.
 fn bad_value(settings: &TypedSettings<'_>, key: &str, wrong: String) -> ConfigError {
     match settings.setting(key) {
         Ok(setting) => ConfigProblem::BadValue {
@@ -296,7 +299,7 @@ fn bad_value(settings: &TypedSettings<'_>, key: &str, wrong: String) -> ConfigEr
     }
 }
 
-/// Returns globs of the project's side of the mirrored files, and of its tests.
+/// Returns globs of the project's counterparts of the mirrored files, and of the project's tests.
 fn project_side_globs(mirror: &[(String, String)]) -> Vec<String> {
     let own = mirror.iter().map(|(_, ours)| match ours.strip_suffix('/') {
         Some(folder) => format!("{}/**", escape(folder)),

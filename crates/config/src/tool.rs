@@ -15,8 +15,8 @@ pub enum ToolSelection {
     /// No linters at all.
     #[default]
     Off,
-    /// Known linters that the repository configures and that are installed, and all that are configured
-    /// here.
+    /// Known linters that are installed and that the repository configures, and all linters in Truing's own
+    /// configuration.
     Auto,
 }
 
@@ -31,22 +31,23 @@ impl ToolSelection {
     }
 }
 
-/// Section `tool.NAME`, or a `[[tool]]`. A field without a value has that of the known tool of this name.
+/// Section `tool.NAME`, or a `[[tool]]`. A field without a value has the value of the known tool with this
+/// name.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ToolConfig {
     /// Name of the tool. A tool that is not known must have a command and a format.
     pub name: String,
     /// Program and its arguments; `{files}` stands for the changed files.
     pub command: Option<Vec<String>>,
-    /// Name of its output format; one of [`FORMATS`](truing_core::linter::FORMATS).
+    /// Name of the tool's output format; one of [`FORMATS`](truing_core::linter::FORMATS).
     pub format: Option<String>,
-    /// Globs of the files that it checks, which [`compile_globs`](super::value::compile_globs) compiles;
-    /// never an empty list. `None` means all files for a tool that is not known.
+    /// Globs of the files that the tool checks, which [`compile_globs`](super::value::compile_globs)
+    /// compiles; never an empty list. For a tool that is not known, `None` means all files.
     pub paths: Option<Vec<String>>,
-    /// Reviews in which it runs.
+    /// Reviews in which the tool runs.
     pub condition: ToolCondition,
-    /// Exit codes of a successful run; never an empty list. `None` means 0 and 1 for a tool that is not
-    /// known.
+    /// Exit codes of a successful run; never an empty list. For a tool that is not known, `None` means 0 and
+    /// 1.
     pub success_exit_codes: Option<Vec<i32>>,
     /// Timeout of a run.
     pub timeout: Duration,
@@ -57,7 +58,7 @@ pub struct ToolConfig {
 /// The reviews in which a tool runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ToolCondition {
-    /// Reviews in which a changed file matches its globs.
+    /// Reviews in which a changed file matches the tool's globs.
     Changed,
     /// All reviews, regardless of the changed files.
     Always,

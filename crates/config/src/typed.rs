@@ -19,8 +19,8 @@ use super::secret::SecretSource;
 use super::value::{self, ConfigValue};
 use super::{EffectiveSetting, ForgeConfig, ForgeKind, StoreConfig, StorePlace, table_mismatch};
 
-/// Typed access to settings. The table of keys guarantees that a path exists and has its kind, and a test
-/// verifies it.
+/// Typed access to settings. The table of keys guarantees that each used path exists and has the requested
+/// kind. A test verifies this guarantee.
 pub(super) struct TypedSettings<'a>(pub(super) &'a BTreeMap<String, EffectiveSetting>);
 
 impl TypedSettings<'_> {
@@ -61,7 +61,8 @@ impl TypedSettings<'_> {
         self.get(path, |value| if let ConfigValue::List(items) = value { Some(items.clone()) } else { None })
     }
 
-    /// Returns the rules for the tier of reviews: the operator's and, where it is read, the repository's.
+    /// Returns the rules for the tier of reviews: the operator's rules and, if the repository's own file was
+    /// read, its rules.
     pub(super) fn tiers(&self) -> Result<TierConfig, ConfigError> {
         let tier = |path: &str| {
             let is_set = self.setting(path)?.value != ConfigValue::Unset;
@@ -115,11 +116,11 @@ impl TypedSettings<'_> {
         if self.setting(path)?.value == ConfigValue::Unset { Ok(None) } else { self.url(path).map(Some) }
     }
 
-    /// Returns true if the user configures `[model]` for this program. A key in another program's variable
-    /// alone must not cause costs.
+    /// Returns true if the user configures `[model]` for this program. Another program's variable with an API
+    /// key must not cause costs by itself.
     pub(super) fn names_a_model(&self) -> bool {
         let all = self.0.range("model.".to_owned()..).take_while(|(path, _)| path.starts_with("model."));
-        // Keys of `[model.NAME]` count only where that model is named.
+        // Keys of `[model.NAME]` do not count, because such a model is used only where another key names it.
         all.filter(|(path, _)| path.matches('.').count() == 1).any(|(_, setting)| match setting.origin {
             ValueOrigin::Default | ValueOrigin::Foreign(_) => false,
             ValueOrigin::Repository { .. }
@@ -182,7 +183,7 @@ impl TypedSettings<'_> {
         Ok(StoreConfig { place, folder: self.path("store.folder")? })
     }
 
-    /// Returns the value of a key that may be unset; `None` if it is.
+    /// Returns the value of a key that may be unset; `None` if the key is unset.
     pub(super) fn if_any<T>(
         &self,
         path: &str,
@@ -203,7 +204,7 @@ impl TypedSettings<'_> {
         self.if_any(path, |value| if let ConfigValue::Usd(money, _) = value { Some(*money) } else { None })
     }
 
-    /// Returns a model's price, which must cover both prompt and answer.
+    /// Returns a model's price, which must contain prices for both prompts and answers.
     pub(super) fn price(&self, name: &str) -> Result<DeclaredPrice, ConfigError> {
         let rate = |key: &str| {
             let money = self.usd_if_any(&format!("price.{name}.{key}"))?;
@@ -225,7 +226,7 @@ impl TypedSettings<'_> {
         settings.get(path).is_some_and(|setting| setting.origin != ValueOrigin::Default)
     }
 
-    /// Returns the place of the first key of a section that is set; `prefix` ends with a dot.
+    /// Returns the first place that sets a key of a section; `prefix` ends with a dot.
     pub(super) fn first_set_origin(&self, prefix: &str) -> Option<ValueOrigin> {
         let all = self.0.range(prefix.to_owned()..).take_while(|(path, _)| path.starts_with(prefix));
         all.map(|(_, setting)| &setting.origin)

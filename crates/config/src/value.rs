@@ -48,8 +48,8 @@ pub(crate) use rule::severities_of;
 use rule::{is_rule, no_severities, parse_severities, severities_to_json};
 
 impl ConfigValue {
-    /// Parses a value of a file. Relative paths start at `folder`. The caller reads the tables of secrets,
-    /// because it knows the places of their keys.
+    /// Parses a value of a file. Relative paths start at `folder`. The caller reads tables with secrets
+    /// itself, because only the caller knows the places of their keys.
     pub(crate) fn from_toml(
         kind: ValueKind,
         value: &DeValue<'_>,
@@ -363,8 +363,8 @@ impl fmt::Display for ConfigValue {
     }
 }
 
-/// Returns the secret's variable. Only capitals are accepted: a token entered here by mistake almost always
-/// contains a small letter, and is then not printed.
+/// Returns the secret's variable. Lower-case letters are refused. A token that a user enters by mistake
+/// almost always contains one, and errors do not print the refused text.
 pub(crate) fn secret_variable(name: &str) -> Result<SecretSource, ConfigValueError> {
     let capital = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
     if !name.is_empty() && name.chars().all(capital) && !name.starts_with(|c: char| c.is_ascii_digit()) {
@@ -412,8 +412,8 @@ pub(super) fn is_uuid(text: &str) -> bool {
     inner.is_some_and(|id| id.len() == 36 && id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-'))
 }
 
-/// Returns true for visible characters around one `@`. A `:` is invalid, because it would end the name
-/// before a token.
+/// Returns true for a text of visible characters with one `@` between them. A `:` is invalid, because a login
+/// has a `:` between its name and the token.
 fn is_email(text: &str) -> bool {
     let right =
         |part: &str| !part.is_empty() && part.chars().all(|char| !char.is_whitespace() && !char.is_control());
@@ -421,16 +421,16 @@ fn is_email(text: &str) -> bool {
     parts.is_some() && !text.contains(':') && text.len() <= 320
 }
 
-/// Returns true for a number, a UUID in braces, or a login: letters, digits, `-` and `_`, for an App
-/// followed by `[bot]`.
+/// Returns true for a number, a UUID in braces, or a login. A login consists of letters, digits, `-` and `_`;
+/// the login of an App also ends with `[bot]`.
 fn is_account(text: &str) -> bool {
     let text = text.strip_prefix('{').and_then(|inside| inside.strip_suffix('}')).unwrap_or(text);
     let name = text.strip_suffix("[bot]").unwrap_or(text);
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
-/// Parses `sqlite:PATH`, where a file is expected, or a server's URL with one of these schemes. Errors omit
-/// the text, because it may contain a password.
+/// Parses `sqlite:PATH`, if `schemes` contains `sqlite`, or a server's URL with one of these schemes. Errors
+/// omit the text, because it may contain a password.
 fn parse_store(text: &str, folder: &Path, schemes: &[&str]) -> Result<ConfigValue, ConfigValueError> {
     let is_file = schemes.contains(&"sqlite");
     match text.split_once(':') {
@@ -445,7 +445,7 @@ fn parse_store(text: &str, folder: &Path, schemes: &[&str]) -> Result<ConfigValu
             Ok(ConfigValue::Store(folder.join(path)))
         }
         Some((scheme, rest)) if schemes.contains(&scheme) => {
-            // At least one host, or a host in the query; commas separate several.
+            // The URL must name a host before its path or in its query. Commas separate several hosts.
             let authority =
                 rest.strip_prefix("//").map(|rest| rest.split(['/', '?']).next().unwrap_or_default());
             let host = authority.map(|all| all.rsplit('@').next().unwrap_or_default());
@@ -489,8 +489,8 @@ fn parse_string_list<'a>(value: &'a DeValue<'_>) -> Option<Vec<&'a str>> {
     value.as_array()?.iter().map(|item| item.get_ref().as_str()).collect()
 }
 
-/// Parses a list: valid globs, networks and hosts, folders, or names of packs; each once, in the given
-/// order.
+/// Parses a list of globs, networks, hosts, folders or names, and validates each item. Keeps each item once,
+/// in the given order.
 fn parse_list(kind: ValueKind, items: Vec<&str>, folder: &Path) -> Result<ConfigValue, ConfigValueError> {
     for item in &items {
         if let ValueKind::Words(known) = kind

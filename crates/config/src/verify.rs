@@ -23,7 +23,7 @@ pub struct VerifyConfig {
     pub programs: Vec<PathBuf>,
     /// Memory limit for all processes of a command together, in bytes.
     pub memory: u64,
-    /// Limit of the data that a set-up, or the checks, may write, in bytes.
+    /// Limit in bytes of the data that a set-up may write, and of the data that the checks may write.
     pub disk: u64,
     /// Maximum size of the cached results of set-ups, in bytes.
     pub cache_bytes: u64,

@@ -55,7 +55,7 @@ impl OpenapiDocument {
                 }
             }
         }
-        Ok(Self { has_id_addresses: has_id_addresses, components, operations })
+        Ok(Self { has_id_addresses, components, operations })
     }
 
     pub(crate) fn operations(&self) -> impl Iterator<Item = &str> {

@@ -1,6 +1,6 @@
 //! Bounds and versions of the agent runtimes that a configuration refers to.
 
-/// Version of the `claude` program against which its runtime was measured. Other versions may behave
+/// Version of the `claude` program with which Truing's runtime for it was tested. Other versions may behave
 /// differently: the program guarantees no stable flags, events or retries.
 pub const CLI_VERSION: &str = "2.1.328";
 

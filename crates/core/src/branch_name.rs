@@ -2,8 +2,8 @@
 
 use crate::id::Sha;
 
-/// Returns true for a valid branch name without `refs/heads/`. It follows git's own rules (`git
-/// check-ref-format`) and also excludes names that could be read as a commit id, another ref or an option.
+/// Returns true for a valid branch name without `refs/heads/`. A valid name follows git's own rules (`git
+/// check-ref-format`) and cannot be read as a commit id, another ref or an option.
 pub fn is_branch_name(name: &str) -> bool {
     let part = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.ends_with(".lock");
     let letter = |letter: char| {

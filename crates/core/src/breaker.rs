@@ -1,5 +1,5 @@
-//! A circuit breaker. A service that fails repeatedly, or reports that a cap is reached, gets no calls for a
-//! while; then one trial call decides for all callers. Pure: instants are arguments.
+//! A circuit breaker. If a service fails repeatedly, or reports that a cap is reached, callers do not call it
+//! for some time. Then the result of one trial call decides for all callers. Pure: times are arguments.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,13 +7,13 @@ use crate::id::{TimeSpan, UnixMillis};
 
 /// Number of consecutive failed calls that open the circuit.
 pub const FAILURES: u32 = 3;
-/// Time for which the circuit stays open at first. It doubles with each failed trial.
+/// Time for which the circuit stays open at first. Each failed trial doubles this time.
 pub const SHORTEST: TimeSpan = TimeSpan::seconds(30);
 /// Longest time for which the circuit stays open.
 pub const LONGEST: TimeSpan = TimeSpan::minutes(60);
-/// Time for which the circuit stays open after a cap is reached, if the service gives no duration.
+/// Time for which the circuit stays open after a cap is reached, if the service reports no duration.
 pub const CAPPED: TimeSpan = TimeSpan::minutes(10);
-/// Time after which an unfinished trial is dropped and another call may try.
+/// Time after which an unfinished trial is dropped and another call may become the trial.
 pub const TRIAL: TimeSpan = TimeSpan::minutes(20);
 
 /// Reason for which a circuit is open.
@@ -67,9 +67,9 @@ impl Default for CircuitState {
 }
 
 impl CircuitBreaker {
-    /// Asks for permission to make a call. An admitted caller reports the result with
-    /// [`Self::record_success`], [`Self::record_failure`] or [`Self::trip`]. A trial that ends without a
-    /// result reports [`Self::abandon_trial`].
+    /// Requests permission to make a call. An admitted caller reports the result with
+    /// [`Self::record_success`], [`Self::record_failure`] or [`Self::trip`]. For a trial that ends without a
+    /// result, the caller calls [`Self::abandon_trial`].
     ///
     /// # Errors
     /// [`OpenCircuit`] if the call must not be made.
@@ -87,8 +87,8 @@ impl CircuitBreaker {
         Ok(CallAdmission::Trial)
     }
 
-    /// Returns the open circuit, if another call has opened it. Calls that were admitted earlier use this to
-    /// decide if they continue.
+    /// Returns the state of the circuit if it is open. Calls that were admitted before the circuit opened use
+    /// this state to decide whether to continue.
     pub fn open_state(&self, now: UnixMillis) -> Option<OpenCircuit> {
         match &self.state {
             CircuitState::Open { open, .. } => Some(*open).filter(|open| is_in_future(open.until, now)),
@@ -101,7 +101,7 @@ impl CircuitBreaker {
         self.state = CircuitState::default();
     }
 
-    /// Records a failed call. Only failures that other calls would also meet belong here.
+    /// Records a failed call. Callers report only failures that would also affect other calls.
     pub fn record_failure(&mut self, now: UnixMillis) {
         self.state = match &self.state {
             CircuitState::Closed { failures } if failures.saturating_add(1) < FAILURES => {
@@ -116,7 +116,7 @@ impl CircuitBreaker {
         };
     }
 
-    /// Records that a cap is reached. The circuit opens for `span`, or for [`CAPPED`] if that is not known.
+    /// Records that a cap is reached. The circuit opens for `span`, or for [`CAPPED`] if `span` is not known.
     pub fn trip(&mut self, now: UnixMillis, span: Option<TimeSpan>) {
         self.state = open_circuit(TripReason::Cap, now, span.unwrap_or(CAPPED));
     }
@@ -136,7 +136,7 @@ impl CircuitBreaker {
         Self { state }
     }
 
-    /// Ends a trial that says nothing about the service. The next call becomes a trial.
+    /// Ends a trial whose result says nothing about the service. The next call becomes a trial.
     pub fn abandon_trial(&mut self, until: UnixMillis) {
         if let CircuitState::Trial { why, last, .. } = self.state {
             self.state = CircuitState::Open { open: OpenCircuit { why, until }, last };
@@ -149,8 +149,8 @@ fn open_circuit(reason: TripReason, now: UnixMillis, span: TimeSpan) -> CircuitS
     CircuitState::Open { open: OpenCircuit { why: reason, until: now + span }, last: span }
 }
 
-/// Returns true if the time is in the future. A time further away than [`LONGEST`] counts as past, because it
-/// comes from a clock that was set back.
+/// Returns true if the time is in the future. A time that is more than [`LONGEST`] ahead counts as past,
+/// because it indicates that the clock was set back.
 fn is_in_future(until: UnixMillis, now: UnixMillis) -> bool {
     (1..=LONGEST.0).contains(&(until - now).0)
 }
@@ -250,7 +250,7 @@ mod tests {
     }
 
     proptest! {
-        /// After any sequence of events, a call is admitted within the longest open time after the last one.
+        /// After any sequence of events, a call is admitted at most `LONGEST` after the last event.
         #[test]
         fn it_always_opens_the_way_again(events in prop::collection::vec((0..5_u8, 0..4_000_000_i64),
             0..40)) {

@@ -1,5 +1,5 @@
 //! Digests that identify a finding's lines in addition to its snippet. The snippet may omit parts of the
-//! lines, since they may hold secrets.
+//! lines, because these parts may contain secrets.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::{Deserialize, Serialize};
@@ -10,8 +10,8 @@ use crate::finding::RawFinding;
 /// Replaces the omitted parts of lines in a snippet.
 pub const CUT: &str = "…";
 
-/// Prefix of the input from which [`LinesKey`] is derived and of the input that it signs. A key derived for
-/// another use therefore gives different digests.
+/// Prefix of the input from which a [`LinesKey`] is derived, and of the input that the key signs. A key that
+/// is derived for another use therefore yields different digests.
 const DOMAIN: &[u8] = b"truing lines 1";
 /// Length of a digest in bytes.
 const DIGEST_BYTES: usize = 16;
@@ -24,17 +24,18 @@ pub struct CodeDigests {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub definition: Option<String>,
     /// Keyed digest of the complete lines, in hexadecimal digits, if the snippet omits a part of them. The
-    /// key is that of the records.
+    /// digest uses the key of the records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lines: Option<String>,
     /// Digest of the tool's own fingerprint, in hexadecimal digits. None if there is no fingerprint or the
-    /// record is from before this field existed. It only distinguishes the findings on several equal lines.
+    /// record is from before this field existed. This digest only distinguishes the findings on several equal
+    /// lines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_fingerprint: Option<String>,
 }
 
 impl CodeDigests {
-    /// Keeps the digests of the code and drops that of the tool's fingerprint.
+    /// Keeps the digests of the code and drops the digest of the tool's fingerprint.
     #[must_use]
     pub fn without_tool(&self) -> Self {
         Self { tool_fingerprint: None, ..self.clone() }
@@ -57,8 +58,8 @@ impl CodeDigests {
         *self == Self::default()
     }
 
-    /// Returns true if both can belong to the same lines in the same definition. A definition that one side
-    /// does not know counts as the same.
+    /// Returns true if both sets of digests can belong to the same lines in the same definition. If one set
+    /// lacks the definition, the definitions count as the same.
     pub fn is_compatible_with(&self, other: &Self) -> bool {
         let is_known = self.definition.is_some() && other.definition.is_some();
         self.lines == other.lines && (!is_known || self.definition == other.definition)
@@ -77,7 +78,7 @@ impl std::fmt::Debug for LinesKey {
 }
 
 impl LinesKey {
-    /// Derives the key from a key of another use. The same bytes give the same key.
+    /// Derives the key from a key that has another use. The same bytes always yield the same key.
     pub fn derive(from: &[u8]) -> Self {
         Self(hmac_sha256(from, &[DOMAIN]))
     }
@@ -113,7 +114,7 @@ impl RawFinding {
     }
 
     /// Adds the digest of the finding's lines in the file's content, if the snippet omits a part of them.
-    /// Without content there is no digest, and no dismissal applies to the finding.
+    /// Without content, the finding gets no digest, and no dismissal applies to it.
     ///
     /// ```
     /// # use truing_core::code::LinesKey;

@@ -1,5 +1,5 @@
-//! State machine of the converge loop: decides the next action on one branch from the result of the last one.
-//! The run ends when a fresh audit finds nothing or there is a reason to stop. Pure.
+//! State machine of the converge loop: decides the next action on one branch from the result of the last
+//! action. The run ends when a fresh audit finds nothing, or when there is another reason to stop. Pure.
 //!
 //! ```text
 //!            ┌──── Mend ◀─ dirty ─┐            ┌─ re-run silent auditors
@@ -12,11 +12,11 @@
 //! ```
 //!
 //! Each action is one lease and its result is an event. The new [`ConvergeRun`] is stored before the next
-//! action begins. An interrupted run therefore continues where it stopped: actions that write to git or a
-//! forge recognise what they have already done.
+//! action begins. An interrupted run therefore continues where it stopped. Actions that write to git or a
+//! forge recognise their own earlier writes.
 //!
-//! A missing answer never counts as clean. An auditor that fails or gives no valid answer is asked once more;
-//! if it stays silent the loop is degraded and cannot converge.
+//! A missing answer never counts as clean. An auditor that fails or gives no valid answer is called once
+//! more. If the auditor stays silent, the loop is degraded and cannot converge.
 
 mod act;
 mod audit_scope;
@@ -66,7 +66,7 @@ pub struct ConvergeLimits {
     pub max_audits: u32,
     /// Maximum number of fixes for gate failures before one audit.
     pub gate_rounds: u32,
-    /// Maximum number of checks of a fix that find something, in one loop.
+    /// Maximum number of checks with problems in one loop, for one fix.
     pub selfaudit_rounds: u32,
     /// Number of the first audit that uses several auditors.
     pub parallel_from: u32,
@@ -76,7 +76,7 @@ pub struct ConvergeLimits {
     pub worker_attempts: u32,
     /// Number of times that a fix is repeated because a hook blocks it.
     pub hook_retry: u32,
-    /// Lowest severity that blocks. Findings below it are fixed once and then left.
+    /// Lowest severity that blocks. Less severe findings get one fix, and may remain after it.
     pub min_blocking: Severity,
     /// True if a run may converge with findings that its fixers declined.
     pub allow_declined: bool,
@@ -121,7 +121,8 @@ pub enum ConvergeLogLine {
         /// Findings of each severity, worst first.
         counts: [u32; 3],
     },
-    /// A fix of the findings of the audit with the same number, or of findings that others reported since.
+    /// A fix of the findings of the audit with the same number, or of findings that other reviewers reported
+    /// after that audit.
     Fix {
         /// Number of the audit.
         number: u32,
@@ -152,7 +153,7 @@ pub struct ConvergeRun {
     pub exit: Option<ConvergeExit>,
     /// Head at which the run began.
     pub starting: Sha,
-    /// Head that is audited and that fixes are based on.
+    /// Head that is audited, and on which fixes are based.
     pub head: Sha,
     /// Tree of the head.
     pub tree: Sha,
@@ -160,9 +161,11 @@ pub struct ConvergeRun {
     pub audits: u32,
     /// Number of times that other reviewers reported findings.
     pub heard: u32,
-    /// Heads pushed by others. The first [`MAX_MOVES`] cost an audit that does not count.
+    /// Number of heads that others pushed. The audits of the first [`MAX_MOVES`] such heads do not count
+    /// against the limit.
     pub moves: u32,
-    /// Heads that the forge created by merging the base on our request. Their audits do not count either.
+    /// Number of heads that the forge created by merging the base on our request. Audits of these heads do
+    /// not count against the limit either.
     #[serde(default)]
     pub updates: u32,
     /// Fixes of gate failures since the last audit.
@@ -177,8 +180,8 @@ pub struct ConvergeRun {
     pub silent: u32,
     /// Verdicts of fixers on the findings.
     pub words: BTreeMap<FindingId, FixerVerdict>,
-    /// Findings that pushed fixes claim to fix, until an audit checks them: the commit, and the log's length
-    /// at that time.
+    /// Findings that pushed fixes claim to fix, until an audit checks them. Each has the commit of the fix,
+    /// and the length of the log after the push.
     #[serde(default)]
     pub claims: BTreeMap<FindingId, (Sha, usize)>,
     /// Fix that is in progress.
@@ -199,7 +202,7 @@ pub struct ConvergeRun {
     pub refused: Vec<FixProblem>,
     /// Message of the hook that finally blocked the fix.
     pub hook: Option<String>,
-    /// True if the findings that do not block have had their one fix.
+    /// True if the one fix of findings that do not block has been made.
     pub is_polished: bool,
     /// Findings that people have dismissed, as of the newest audit.
     #[serde(default)]
@@ -213,8 +216,8 @@ pub struct ConvergeRun {
     /// True if the run ends with its first audit: it fixes nothing and does not run the gate.
     #[serde(default)]
     pub audits_only: bool,
-    /// True if an audit-only run has already audited the head and now continues. Only the gate then precedes
-    /// the fix.
+    /// True if an audit-only run has already audited the head and now continues. Then only the gate runs
+    /// before the fix.
     #[serde(default)]
     pub is_audited: bool,
 }
@@ -289,7 +292,8 @@ impl ConvergeRun {
         }
     }
 
-    /// Takes the dismissals made so far. They apply from the next audit on, and to known findings at once.
+    /// Applies the dismissals made so far: immediately to known findings, and to other findings from the next
+    /// audit on.
     pub fn apply_dismissals(&mut self, dismissals: Vec<Dismissal>) {
         self.history.add_dismissals(&dismissals);
         self.dismissals = dismissals;
@@ -299,7 +303,7 @@ impl ConvergeRun {
         }
     }
 
-    /// Findings of the newest audit by severity, worst first.
+    /// Returns the number of findings of the newest audit by severity, worst first.
     pub fn severity_counts(&self) -> [u32; 3] {
         count_severities(&self.found)
     }
@@ -309,8 +313,8 @@ impl ConvergeRun {
         self.exit.take_if(|exit| exit.code.is_resumable());
     }
 
-    /// Applies the result of an action. A finished run stays as it is; but a converged one continues when its
-    /// head has moved or other reviewers report findings.
+    /// Applies the result of an action. A finished run stays unchanged, with one exception: a converged run
+    /// continues when its head has moved or other reviewers report findings.
     ///
     /// # Errors
     /// [`UnexpectedEvent`] if the event cannot follow from the action that was due.
@@ -373,9 +377,9 @@ impl ConvergeRun {
         self.exit = Some(ConvergeExit::new(code, reason));
     }
 
-    /// Number of audits that may still be begun.
+    /// Returns the number of audits that may still begin.
     fn remaining_audits(&self) -> u32 {
-        // Audits of heads that are not this run's own do not count against the limit.
+        // Audits of heads that others pushed or the forge merged do not count against the limit.
         let anew = self.moves.min(MAX_MOVES).saturating_add(self.updates.min(readiness::MAX_UPDATES));
         self.limits.max_audits.saturating_add(anew).saturating_sub(self.audits)
     }
@@ -500,13 +504,14 @@ impl ConvergeRun {
         }
     }
 
-    /// Returns true if an audit-only run ended without a valid answer from some auditors. They have had all
-    /// permitted attempts, so asking again needs another audit.
+    /// Returns true if an audit-only run ended without a valid answer from some auditors. These auditors have
+    /// used all permitted attempts, so only another audit can call them again.
     pub fn is_degraded_audit(&self) -> bool {
         self.audits_only && self.silent > 0 && self.exit.as_ref() == Some(&self.audit_only_exit())
     }
 
-    /// Continues after the findings are answered. The run goes on if a fix was pushed and ends otherwise.
+    /// Continues after the replies to the findings. The run continues if a fix was pushed, and ends
+    /// otherwise.
     fn continue_after_replies(&mut self) {
         if let Some(words) = self.hook.take().filter(|_| self.has_blocking_finding()) {
             return self.end_by_hook(&words);
@@ -514,7 +519,7 @@ impl ConvergeRun {
         if matches!(self.log.last(),
             Some(ConvergeLogLine::Fix { number, commit: Some(_), .. }) if *number == self.audits)
         {
-            // No audit is left for the fix or for anything that follows it.
+            // No audit is left for the fix, or for any later change.
             if self.remaining_audits() == 0 {
                 return self.end_by_audit_cap();
             }

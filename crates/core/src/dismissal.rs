@@ -26,13 +26,14 @@ pub struct Dismissal {
     /// Login of the person on the forge.
     pub by: String,
     pub at: UnixMillis,
-    /// True if the dismissal was withdrawn: the finding is treated as if it had never been dismissed.
+    /// True if the dismissal was withdrawn. The finding is then treated as never dismissed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub withdrawn: bool,
-    /// Finding as it was then, for loops that have not seen it. Absent in old records.
+    /// Finding at the time of the dismissal, for loops that have not seen the finding. Absent in old records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub about: Option<Finding>,
-    /// Comments on the finding that are deleted. None: they stay, resolved.
+    /// Selects the comments on the finding that are deleted. If this is `None`, the comments stay and are
+    /// resolved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retraction: Option<RetractionScope>,
 }
@@ -78,8 +79,8 @@ impl Dismissal {
         Self { withdrawn: true, about: None, ..Self::new(finding, "", author, at) }
     }
 
-    /// Returns true if it applies to this finding with its current code. An unverified finding keeps the
-    /// lines that it had before they changed.
+    /// Returns true if the dismissal applies to this finding with its current code. The record of an
+    /// unverified finding still contains the lines from before their change.
     pub fn covers(&self, finding: &Finding) -> bool {
         let was_unverified = self.about.as_ref().is_some_and(|about| about.unverified.is_some());
         let is_same = match &self.about {
@@ -91,8 +92,8 @@ impl Dismissal {
             && (finding.unverified.is_none() || was_unverified || self.withdrawn)
     }
 
-    /// Returns true if it predates digests of lines and the finding's snippet omits a part of them. It may
-    /// then belong to other lines.
+    /// Returns true if the dismissal is older than digests of lines, and the finding's snippet omits a part
+    /// of its lines. The dismissal may then belong to other lines.
     pub fn is_outdated_for(&self, finding: &Finding) -> bool {
         let had_digest = self.about.as_ref().is_some_and(|about| about.raw.code.lines.is_some());
         !self.withdrawn
@@ -112,8 +113,8 @@ impl Dismissal {
     }
 }
 
-/// Returns true if both are the same code in the same definition, white space aside. The position does not
-/// matter.
+/// Returns true if both findings have the same code in the same definition, apart from white space. Their
+/// positions may differ.
 pub(crate) fn is_same_code(before: &RawFinding, now: &RawFinding) -> bool {
     is_same_snippet(&before.snippet, &now.snippet)
         && before.code.is_compatible_with(&now.code)
@@ -125,9 +126,9 @@ fn is_same_snippet(one: &str, other: &str) -> bool {
     code(one) == code(other)
 }
 
-/// Counts dismissals that no longer apply to current findings because their records do not distinguish the
-/// lines from others. `known`: the findings as recorded. A finding whose record has a digest is not counted,
-/// since an earlier review has reported it.
+/// Counts dismissals that no longer apply to current findings, because the records of these dismissals do not
+/// distinguish the lines from other lines. `known`: the findings as recorded. A finding whose record has a
+/// digest is not counted, because an earlier review has then reported its outdated dismissal.
 pub fn count_outdated(current: &[Finding], known: &[Finding], dismissals: &[Dismissal]) -> u32 {
     let is_new = |finding: &Finding| {
         known.iter().all(|known| known.id != finding.id || known.raw.code.lines.is_none())
@@ -140,8 +141,8 @@ pub fn count_outdated(current: &[Finding], known: &[Finding], dismissals: &[Dism
     u32::try_from(current.iter().filter(is_outdated).count()).unwrap_or(u32::MAX)
 }
 
-/// Reopens findings that are recorded as dismissed although none of these dismissals covers them. Those were
-/// made on another line of work.
+/// Reopens findings that are recorded as dismissed although none of these dismissals covers them. Their
+/// dismissals were made on another line of work.
 pub fn reopen_dismissed(known: &mut [Finding], dismissals: &[Dismissal]) {
     for finding in known {
         let is_dismissed = matches!(finding.status, FindingStatus::Dismissed(_));
@@ -152,7 +153,7 @@ pub fn reopen_dismissed(known: &mut [Finding], dismissals: &[Dismissal]) {
 }
 
 /// Applies dismissals and their withdrawals, and returns the number of findings changed. Fixed, suppressed
-/// and out-of-scope findings are left as they are.
+/// and out-of-scope findings stay unchanged.
 pub fn apply_dismissals(findings: &mut [Finding], dismissals: &[Dismissal]) -> usize {
     let mut changed = 0;
     for finding in findings {
@@ -183,8 +184,9 @@ pub fn apply_dismissals(findings: &mut [Finding], dismissals: &[Dismissal]) -> u
     changed
 }
 
-/// Adds dismissed findings to the known ones and applies all dismissals. Every loop that meets such a finding
-/// again then recognises it ([`crate::identity::assign_finding_ids`]), even if another loop found it first.
+/// Adds dismissed findings to the known ones and applies all dismissals. Every loop that finds a dismissed
+/// finding again then recognises it ([`crate::identity::assign_finding_ids`]), even if another loop found it
+/// first.
 pub fn add_dismissed(known: &mut Vec<Finding>, dismissals: &[Dismissal]) {
     for finding in dismissals
         .iter()
@@ -215,21 +217,21 @@ pub enum MalformedFindingId {
     /// The word is empty.
     #[error("an id is empty")]
     Empty,
-    /// It has too few digits.
+    /// The word has too few digits.
     #[error("this is too short for an id: give its first {FEWEST_DIGITS} digits or more")]
     Short,
-    /// It has an ordinal, but too few digits before it.
+    /// The word has an ordinal, but too few digits before the ordinal.
     #[error(
         "this is too short for an id: give the {SHOWN_DIGITS} digits that are shown before `-`, or no `-`"
     )]
     ShortOfOne,
-    /// It does not have the form of an id.
+    /// The word does not have the form of an id.
     #[error("this is not an id of a finding")]
     NoId,
 }
 
 /// Shortens an id for display: enough of the digest, and the ordinal. An id without an ordinal keeps its
-/// version, as no ordinary word may look like an id.
+/// version. Otherwise ordinary words could look like ids.
 pub fn short_id(id: &FindingId) -> String {
     let Some((Some(version), digest, ordinal)) = split_id(id.as_str()) else { return id.to_string() };
     let digest = digest.get(..SHOWN_DIGITS).unwrap_or(digest);
@@ -245,8 +247,8 @@ pub fn looks_like_finding_id(word: &str) -> bool {
     split_id(word).is_some()
 }
 
-/// Like [`looks_like_finding_id`], for a word that stands alone and not in a sentence: the digits alone are
-/// enough.
+/// Returns true if a word that stands alone, not in a sentence, looks like a finding's id. Unlike in
+/// [`looks_like_finding_id`], the digits alone are enough.
 pub fn is_standalone_finding_id(word: &str) -> bool {
     looks_like_finding_id(word) || has_enough_hex_digits(word)
 }
@@ -260,7 +262,7 @@ pub fn matching_findings<'a>(findings: &'a [Finding], word: &str) -> Vec<&'a Fin
     }
 }
 
-/// Returns the reason for which a word standing alone is not a valid id, or none if it may be one.
+/// Returns the reason for which a word standing alone is not a valid id; `None` if the word may be an id.
 pub fn malformed_id_reason(word: &str) -> Option<MalformedFindingId> {
     if is_standalone_finding_id(word) {
         return None;
@@ -277,8 +279,8 @@ pub fn malformed_id_reason(word: &str) -> Option<MalformedFindingId> {
     })
 }
 
-/// Finds the finding that a word identifies: its id, or a beginning of the digest with or without the
-/// ordinal.
+/// Finds the finding that a word identifies. The word is an id, or the beginning of a digest with or without
+/// the ordinal.
 ///
 /// # Errors
 /// [`FindingLookupError`] if no finding or more than one matches.
@@ -309,8 +311,8 @@ fn has_enough_hex_digits(word: &str) -> bool {
 /// Version, digest and ordinal.
 type FindingIdParts<'a> = (Option<&'a str>, &'a str, Option<&'a str>);
 
-/// Splits an id into version, digest and ordinal: `1:0a1b…-2`. The version is optional only where the rest
-/// has all digits that `truing review` displays. This keeps ordinary words from looking like ids.
+/// Splits an id into version, digest and ordinal: `1:0a1b…-2`. The version may be absent only if the rest has
+/// an ordinal and all digits that `truing review` displays. Otherwise ordinary words could look like ids.
 fn split_id(id: &str) -> Option<FindingIdParts<'_>> {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let (version, rest) = id.split_once(':').map_or((None, id), |(version, rest)| (Some(version), rest));

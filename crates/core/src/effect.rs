@@ -1,5 +1,6 @@
-//! Effects: every write that a loop requests from a forge, as data. Each has its topic (the idempotency key),
-//! the way to find it again, and its fallback after a refusal. `truing_forge::effects` performs all of them.
+//! Effects: every write that a loop requests from a forge, as data. Each effect has a topic (the idempotency
+//! key), a way to find it again, and a fallback after a refusal, if any. `truing_forge::effects` performs all
+//! of them.
 
 mod cases;
 mod kind;
@@ -18,11 +19,11 @@ use crate::publish::{CommentSubject, DesiredStatus};
 /// Number of lost responses after which an effect is abandoned, or replaced by its fallback if it has one.
 pub const MAX_LOST: u32 = 2;
 
-/// One write. [`Effect::OpenPull`] to [`Effect::DeleteComment`] apply to the repository, all others to its
-/// one pull request.
+/// One write. The effects from [`Effect::OpenPull`] to [`Effect::DeleteComment`] apply to the repository. All
+/// other effects apply to one pull request.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub enum Effect {
-    /// Posts a review with its inline comments. A finding that has an open thread gets no second one.
+    /// Posts a review with its inline comments. A finding that has an open thread gets no second thread.
     Review(ReviewDraft),
     /// Posts a whole review as one comment, because it cannot be posted as a review.
     ReviewAsComment(ReviewDraft),
@@ -54,8 +55,9 @@ pub enum Effect {
     },
     /// Resolves a review thread.
     Resolve { thread: ThreadId },
-    /// Posts a comment of exactly this text without a marker, because the addressed bot accepts no other. The
-    /// effect counts as done if our account posted the text at or after `since`, by the forge's clock.
+    /// Posts a comment of exactly this text, without a marker, because the addressed bot accepts only this
+    /// text. The effect counts as done if our account posted the text at or after `since`, by the forge's
+    /// clock.
     Trigger {
         /// Complete text of the comment.
         text: String,
@@ -64,19 +66,20 @@ pub enum Effect {
     },
     /// Requests a review from an account.
     RequestReview { login: String },
-    /// Merges the base branch into the branch, if that is still at this commit.
+    /// Merges the base branch into the pull request's branch, if the pull request's branch is still at this
+    /// commit.
     UpdateBranch { head: Sha },
     /// Marks the pull request as ready for review.
     MarkReady,
-    /// Replaces the description of the pull request, if it is unchanged since it was read.
+    /// Replaces the description of the pull request, if the description has not changed since it was read.
     Describe {
         /// Description as it was read.
         read: String,
         /// New description without the marker.
         body: String,
     },
-    /// Opens a pull request from this branch to this base. An open one stays as it is, regardless of its
-    /// author.
+    /// Opens a pull request from this branch to this base. If such a pull request is already open, it stays
+    /// unchanged, regardless of its author.
     OpenPull(PullDraft),
     /// Sets title and text of one of our pull requests.
     EditPull {
@@ -101,7 +104,7 @@ pub enum Effect {
         /// Labels to add. A label missing from the repository is created.
         labels: Vec<String>,
     },
-    /// Opens an issue on this topic, unless one of ours is open.
+    /// Opens an issue on this topic, unless one of our issues on this topic is open.
     OpenIssue {
         topic: Topic,
         /// Title of a new issue.
@@ -122,8 +125,8 @@ pub enum Effect {
     },
     /// Closes one of our issues as completed.
     CloseIssue { number: u64 },
-    /// Posts a new comment on this topic to a pull request or an issue, unless our newest comment there
-    /// already has it.
+    /// Posts a new comment on this topic to a pull request or an issue, unless our newest comment in it
+    /// already has this topic and text.
     NewComment {
         /// Number of the pull request or issue.
         number: u64,
@@ -145,13 +148,13 @@ pub enum Effect {
     },
     /// Posts new inline comments, each for its item, in one request: all of them or none.
     Findings {
-        /// Commit on which they are placed.
+        /// Commit on which the comments are placed.
         commit: Sha,
         comments: Vec<InlineDraft>,
     },
     /// Posts a new comment on a file of the diff.
     FileFinding {
-        /// Commit on which it is placed.
+        /// Commit on which the comment is placed.
         commit: Sha,
         comment: InlineDraft,
     },
@@ -175,20 +178,20 @@ pub enum Effect {
     Status(DesiredStatus),
 }
 
-/// A push that moves the branch to the commit, if the branch is at the expected commit.
+/// A push that moves a branch to a commit, if the branch is at the expected commit before the push.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct BranchPush {
     pub branch: String,
     pub commit: Sha,
-    /// Expected commit of the branch before the push. None: the branch must not exist.
+    /// Expected commit of the branch before the push. If this is `None`, the branch must not exist.
     pub expected: Option<Sha>,
 }
 
-/// The part of an effect that is recorded before it is performed.
+/// The part of an effect that is recorded before the effect is performed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct EffectIntent {
     pub kind: EffectKind,
-    /// Parts that are found again separately. All effects but [`Effect::Findings`] have exactly one.
+    /// Parts that are found again separately. All effects except [`Effect::Findings`] have exactly one part.
     pub parts: Vec<IntentPart>,
     /// Description of the write for error messages.
     pub description: String,
@@ -199,7 +202,7 @@ pub struct EffectIntent {
 pub struct IntentPart {
     /// Idempotency key, scoped to one writer on one slot key.
     pub topic: Topic,
-    /// Digest of everything that is to be written.
+    /// Digest of all content that the effect writes.
     pub content: String,
 }
 
@@ -314,7 +317,7 @@ impl Effect {
         EffectIntent { kind, parts: vec![IntentPart { topic, content: content_digest(self) }], description }
     }
 
-    /// Returns the fallback for a refused effect. Only a review has one.
+    /// Returns the fallback for a refused effect. Only a review has a fallback.
     pub fn fallback(&self) -> Option<Self> {
         if let Self::Review(draft) = self { Some(Self::ReviewAsComment(draft.clone())) } else { None }
     }
@@ -335,7 +338,7 @@ impl BranchPush {
 }
 
 /// Returns a digest of a value. A value that cannot be serialised as JSON has an empty digest, which never
-/// counts as equal.
+/// counts as equal to another digest.
 fn content_digest(value: &impl Serialize) -> String {
     serde_json::to_vec(value).map(|json| digest(&json)).unwrap_or_default()
 }

@@ -5,7 +5,8 @@ use crate::line;
 /// Replacement that a tool displays for an invisible character.
 const UNSEEN: char = '\u{fffd}';
 
-/// Returns a range of lines (first and last, 1-based, inclusive), or none if the text lacks some of them.
+/// Returns a range of lines (first and last, 1-based, inclusive); `None` if the text lacks some of these
+/// lines.
 pub fn select_lines(text: &str, start_line: u32, end_line: u32) -> Option<Vec<&str>> {
     let lines: Vec<&str> = text.lines().collect();
     let place = |line: u32| usize::try_from(line).unwrap_or(usize::MAX);
@@ -24,7 +25,7 @@ pub fn is_exact_excerpt(lines: &[&str], excerpt: &str) -> bool {
     fold_whitespace(lines.iter().copied()) == fold_whitespace(unescape_hidden(excerpt).lines())
 }
 
-/// Removes escapes of invisible characters, such as `\u{202e}`, which prompts use in their place.
+/// Removes escapes such as `\u{202e}`, which prompts contain instead of invisible characters.
 pub fn unescape_hidden(text: &str) -> String {
     let mut parts = text.split("\\u{");
     let mut out = parts.next().unwrap_or_default().to_owned();
@@ -49,8 +50,8 @@ pub fn fold_whitespace<'a>(lines: impl Iterator<Item = &'a str>) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Finds the lines of a snippet in a text and returns the first and last line number. Of several places it
-/// takes the one nearest to the old line `old_line`; none if the snippet is gone.
+/// Finds the lines of a snippet in a text and returns the first and last line number. Of several places,
+/// returns the place nearest to the line `old_line`. Returns `None` if the snippet is gone.
 pub fn locate_snippet(text: &str, snippet: &str, old_line: u32) -> Option<(u32, u32)> {
     let wanted: Vec<String> = snippet.lines().map(|line| fold_whitespace([line].into_iter())).collect();
     if wanted.iter().all(String::is_empty) {

@@ -1,11 +1,12 @@
 //! Selects the due slots to lease when there are fewer places than slots. Repositories take fair turns, and
-//! no owner (organisation) exceeds its limit. Pure: the caller keeps an [`ActiveLeases`] and records in it
-//! the start and end of each lease.
+//! no owner (organisation) exceeds its limit. Pure: the caller stores an [`ActiveLeases`], and records the
+//! start and end of each lease in it.
 //!
-//! A place goes to the repository with the fewest leases. Of several, the one with the longest wait is first,
-//! counted from its oldest due time or its last turn, whichever is later. Within a repository the oldest slot
-//! is first. A repository with a thousand due slots therefore alternates with one that has a single slot.
-//! Each turn puts a repository behind those already waiting, so none waits forever.
+//! A free place is assigned to the repository with the fewest leases. Of several such repositories, the
+//! repository with the longest wait is first. The wait begins at the repository's oldest due time or its last
+//! turn, whichever is later. Within a repository the oldest slot is first. A repository with a thousand due
+//! slots therefore alternates with a repository that has a single slot. Each turn puts a repository behind
+//! the repositories that already wait, so no repository waits forever.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -17,12 +18,12 @@ use crate::id::{FencingToken, UnixMillis};
 pub struct LeaseLimits {
     /// Limit for all leases together.
     pub all: usize,
-    /// Limit for each owner. With `all` or more, owners have no limit of their own.
+    /// Limit for each owner. If the value is `all` or more, owners have no limit of their own.
     pub per_owner: usize,
 }
 
 impl LeaseLimits {
-    /// Sets one total limit and none for each owner.
+    /// Sets one total limit, without limits for owners.
     pub fn new(all: usize) -> Self {
         Self { all, per_owner: all }
     }
@@ -38,9 +39,9 @@ impl LeaseLimits {
 pub struct DueSlot<'a> {
     /// Repository of the slot ([`SlotKey::repository_prefix`](crate::id::SlotKey::repository_prefix)).
     pub repository: &'a str,
-    /// Owner of the repository. None if unknown; then no owner limit applies.
+    /// Owner of the repository. If this is `None`, the owner is unknown, and no owner limit applies.
     pub owner: Option<&'a str>,
-    /// Time since which it has been due.
+    /// Time since which the slot has been due.
     pub at: UnixMillis,
 }
 
@@ -61,7 +62,7 @@ pub struct ActiveLeases {
 }
 
 impl ActiveLeases {
-    /// Number of active leases.
+    /// Returns the number of active leases.
     pub fn len(&self) -> usize {
         self.leases.len()
     }
@@ -284,8 +285,8 @@ mod tests {
                 self.due.iter().map(|(key, (at, _))| (key.clone(), Self::owner(key), *at)).collect();
             for key in chosen_keys(&slots, &self.busy, self.places, now) {
                 let (at, before) = self.due.remove(&key).unwrap();
-                // For each slot before it, it waits for at most one turn of every other repository and its
-                // own leases.
+                // For each slot before it in its repository, a slot waits for at most one turn of every other
+                // repository and for its repository's own leases.
                 let bound = (before as i64 + 1) * (REPOSITORIES as i64 + 2) * LONGEST;
                 assert!(now - at <= bound, "{key} waited {} ticks, not {bound}", now - at);
                 self.granted += 1;
@@ -308,7 +309,7 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
-        /// Covers any number of slots in one repository, and slots that fall due meanwhile.
+        /// Covers any number of slots in one repository, and slots that become due during the simulation.
         #[test]
         fn no_slot_waits_longer_than_its_own_repository_makes_it(
             all in 1..5usize,

@@ -1,5 +1,5 @@
-//! Findings: statements of a rule, a tool or a model about changed lines, and the fingerprint that recognises
-//! one again.
+//! Findings: statements of a rule, a tool or a model about changed lines, and the fingerprint that identifies
+//! the same finding again.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -96,10 +96,10 @@ pub struct RawFinding {
     pub title: String,
     /// Explanation and advice, in Markdown.
     pub body: String,
-    /// Lines of the finding without line ends and secrets. They enter the identity and are displayed in text
-    /// output.
+    /// Lines of the finding without line ends and secrets. These lines are part of the finding's identity,
+    /// and text output displays them.
     pub snippet: String,
-    /// Digests that distinguish its lines from others with the same snippet.
+    /// Digests that distinguish the finding's lines from other lines with the same snippet.
     #[serde(default, skip_serializing_if = "CodeDigests::is_empty")]
     pub code: CodeDigests,
     /// Replacement of the whole lines `start_line..=end_line`, if it was validated. A model's replacement is
@@ -112,8 +112,8 @@ pub struct RawFinding {
 const PROPOSED: &str = "Proposed replacement, not proven to fit:";
 
 impl RawFinding {
-    /// Replaces the unvalidated suggestion by a code block at the end of the body, which readers cannot apply
-    /// with one click. `shown`: the visible part of the replacement.
+    /// Replaces the unvalidated suggestion by a code block at the end of the body. Readers cannot apply this
+    /// block with one click. `shown`: the visible part of the replacement.
     #[must_use]
     pub fn with_unproven_suggestion(mut self, shown: &str) -> Self {
         self.suggestion = None;
@@ -126,7 +126,8 @@ impl RawFinding {
         self
     }
 
-    /// Returns the body without an unvalidated replacement, which is no part of a finding's identity.
+    /// Returns the body without an unvalidated replacement, because the replacement is not part of a
+    /// finding's identity.
     pub fn body_without_suggestion(&self) -> &str {
         match (self.source, self.body.split_once(PROPOSED)) {
             (FindingSource::Agent, Some((own, _))) => own.trim_end(),
@@ -163,17 +164,19 @@ pub struct SuggestedFix {
 pub enum FindingStatus {
     /// The finding is present.
     Open,
-    /// The author says that it is fixed; this is not yet verified.
+    /// The author claims that the finding is fixed; the fix is not yet verified.
     Claimed,
     /// The finding is gone, as verified at this head.
     Fixed(Sha),
-    /// No longer part of the review: the change leaves its lines as they are, or its rule is disabled.
+    /// The finding is no longer part of the review: the change does not affect its lines, or its rule is
+    /// disabled.
     Outside,
     /// Suppressed by a comment in the code, with the reason. The code itself may be unchanged.
     Suppressed(String),
-    /// The author will not fix it, with the reason.
+    /// The author declined to fix the finding, for this reason.
     Declined(String),
-    /// A person dismissed it, with the reason. This holds until the code under it changes.
+    /// A person dismissed the finding, for this reason. The dismissal applies until the finding's code
+    /// changes.
     Dismissed(String),
 }
 
@@ -182,7 +185,7 @@ pub enum FindingStatus {
 pub struct Finding {
     /// Durable id, stable across reviews.
     pub id: FindingId,
-    /// Fingerprint at the head where it was last seen.
+    /// Fingerprint at the head where the finding was last seen.
     pub fingerprint: Fingerprint,
     /// The finding as last reported.
     pub raw: RawFinding,
@@ -190,7 +193,8 @@ pub struct Finding {
     pub old_path: Option<RepoPath>,
     /// Closest kind of place at which a comment can be posted.
     pub anchor: AnchorKind,
-    /// Place for a comment: the finding's own lines, or with `Inline` their part within one hunk.
+    /// Place for a comment: the finding's own lines. With `Inline`, only the part of these lines within one
+    /// hunk.
     pub at: CodeLocation,
     pub status: FindingStatus,
     /// Lines next to a model's finding, as last seen.
@@ -217,14 +221,14 @@ pub struct FixEvidence {
     pub end_line: u32,
     /// Text of the lines, without secrets.
     pub text: String,
-    /// Set if the finding's own lines stayed and these lines were added. If they are removed, the finding is
-    /// back.
+    /// Set if the finding's own lines stayed and the lines of the evidence were added. If the added lines are
+    /// removed, the finding is present again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mark: Option<u32>,
 }
 
 impl FixEvidence {
-    /// Takes these lines of a file, given by first and last line number.
+    /// Creates the evidence from these lines of a file, which the first and last line number identify.
     pub fn new(path: &RepoPath, start_line: u32, end_line: u32, lines: &[&str]) -> Self {
         let text = lines.iter().take(MAX_SNIPPET_LINES).copied().collect::<Vec<_>>().join("\n");
         Self { path: path.clone(), start_line, end_line, text, mark: None }
@@ -238,9 +242,10 @@ pub struct BranchSighting {
     pub line: String,
     /// Commit that was checked out or reviewed at the last sighting.
     pub commit: Sha,
-    /// True if the finding is open there.
+    /// True if the finding is open on this branch or working tree.
     pub is_open: bool,
-    /// True if it is not open there because its lines had left the change.
+    /// True if the finding is not open on this branch or working tree because the change no longer contained
+    /// its lines.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_outside: bool,
 }
@@ -252,9 +257,9 @@ impl Finding {
 }
 
 /// Returns the fingerprint of a raw finding: version `1:` and 128 bits of SHA-256 over rule, path and
-/// snippet, each ended by NUL. White space in the snippet is folded.
+/// snippet, each followed by a NUL. White space in the snippet is folded.
 ///
-/// Reindenting the lines or moving them within the file changes nothing:
+/// Reindenting the lines or moving them within the file does not change the fingerprint:
 ///
 /// ```
 /// use truing_core::finding::fingerprint;

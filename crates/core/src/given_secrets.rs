@@ -4,15 +4,16 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
-/// Minimum length in bytes. A shorter value may be a word of any text and is not recognised.
+/// Minimum length of a credential in bytes. A shorter value is not recognised, because it may be an ordinary
+/// word.
 const MIN_GIVEN: usize = 8;
-/// Minimum length in bytes of a part that is recognised alone.
+/// Minimum length in bytes of a part of a credential that is recognised on its own.
 pub const MIN_PART: usize = 16;
 
 static VALUES: LazyLock<RwLock<Arc<BTreeSet<String>>>> = LazyLock::new(RwLock::default);
 
-/// Registers the value of a variable whose name denotes a credential. Only an unmistakable value is taken,
-/// because the password of a test database is often a word of the code (`postgres`).
+/// Registers the value of a variable whose name denotes a credential. Only an unmistakable value is
+/// registered, because the password of a test database is often an ordinary word of the code (`postgres`).
 pub fn register_if_credential(value: &str) {
     let (letters, digits) = (|byte: u8| byte.is_ascii_alphabetic(), |byte: u8| byte.is_ascii_digit());
     if value.len() >= MIN_PART && value.bytes().any(letters) && value.bytes().any(digits) {
@@ -20,8 +21,8 @@ pub fn register_if_credential(value: &str) {
     }
 }
 
-/// Registers a credential. It is then removed from all displayed text, whole or in parts (lines of a key, the
-/// password of a URL, the token after `Bearer`).
+/// Registers a credential. The credential and its parts (lines of a key, the password of a URL, the token
+/// after `Bearer`) are then removed from all displayed text.
 pub fn register_secret(secret: &str) {
     let all = secret_parts(secret);
     let mut values = VALUES.write().unwrap_or_else(PoisonError::into_inner);
@@ -30,7 +31,7 @@ pub fn register_secret(secret: &str) {
     }
 }
 
-/// Removes an expired credential. Processes that run long would otherwise accumulate them.
+/// Unregisters an expired credential. Long-running processes would otherwise accumulate expired credentials.
 pub fn unregister_secret(secret: &str) {
     let all = secret_parts(secret);
     let mut values = VALUES.write().unwrap_or_else(PoisonError::into_inner);
@@ -39,7 +40,7 @@ pub fn unregister_secret(secret: &str) {
     }
 }
 
-/// Returns a credential and its parts; empty if it is too short.
+/// Returns a credential and its parts; returns an empty list if the credential is too short.
 fn secret_parts(secret: &str) -> Vec<&str> {
     let secret = secret.trim();
     if secret.len() < MIN_GIVEN {
@@ -52,7 +53,7 @@ fn secret_parts(secret: &str) -> Vec<&str> {
     std::iter::once(secret).chain(password).chain(parts.filter(is_own)).collect()
 }
 
-/// Returns all values. The set stays the same object ([`Arc::ptr_eq`]) until the values change.
+/// Returns all registered values. The set stays the same object ([`Arc::ptr_eq`]) until the values change.
 pub fn secret_values() -> Arc<BTreeSet<String>> {
     VALUES.read().unwrap_or_else(PoisonError::into_inner).clone()
 }

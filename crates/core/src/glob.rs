@@ -2,13 +2,14 @@
 
 /// Maximum length of a pattern in bytes.
 pub const MAX_BYTES: usize = 1_000;
-/// Maximum number of open braces. The compiler recurses for each, and thousands overflow the stack.
+/// Maximum number of open braces. The glob compiler recurses for each open brace, and thousands of braces
+/// would overflow the stack.
 pub const MAX_OPEN: usize = 16;
 
-/// Checks the bounds of a pattern and gives the reason of a refusal.
+/// Checks the bounds of a pattern, and returns the reason if the pattern is refused.
 ///
 /// # Errors
-/// If it is longer than [`MAX_BYTES`], or nests deeper than [`MAX_OPEN`].
+/// If the pattern is longer than [`MAX_BYTES`], or nests more than [`MAX_OPEN`] braces.
 pub fn check_bounds(pattern: &str) -> Result<(), String> {
     if pattern.len() > MAX_BYTES {
         return Err(format!("a pattern may have {MAX_BYTES} bytes, and this one has {}", pattern.len()));

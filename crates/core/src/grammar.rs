@@ -4,9 +4,9 @@
 //! grammar does not list is refused: an unknown or abbreviated flag, a value of another type. The profile
 //! decides if a known command may run ([`crate::policy`]).
 //!
-//! The grammars are data (`crates/core/grammar/*.toml`). Three rules make our parse safe even if a program
-//! splits its words differently. A word that begins with `-` is a listed flag or `--`. A value in a word of
-//! its own never begins with `-`. An operand never begins with `-` either, even after `--`.
+//! The grammars are data (`crates/core/grammar/*.toml`). Three rules keep our parse safe even if a program
+//! interprets its words differently. A word that begins with `-` is a listed flag or `--`. A value in a word
+//! of its own never begins with `-`. An operand never begins with `-` either, even after `--`.
 
 mod command;
 mod file;
@@ -90,8 +90,8 @@ impl CommandGrammar {
         if problems.is_empty() { Ok(Self { commands }) } else { Err(problems) }
     }
 
-    /// Returns the commands that two files list, each with both files. A line of such a command must be
-    /// allowed by both.
+    /// Returns the commands that two files list, each with both files. Both files must allow a line of such a
+    /// command.
     pub fn duplicate_commands(&self) -> Vec<(String, [&str; 2])> {
         let mut twice = Vec::new();
         for (at, command) in self.commands.iter().enumerate() {
@@ -112,7 +112,7 @@ impl CommandGrammar {
     /// Finds the command to which these words belong.
     ///
     /// # Errors
-    /// If there is no such command, or its flags and operands do not allow the words.
+    /// If no command matches, or if the flags and operands of the matching command do not allow the words.
     pub fn accept<'a>(&'a self, argv: &'a [&str]) -> Result<AcceptedCommand<'a>, CommandRefusal> {
         check_argv(argv)?;
         let (program, words) = argv.split_first().ok_or(CommandRefusal::Empty)?;
@@ -126,12 +126,13 @@ impl CommandGrammar {
         })?;
         // A program path with a folder refers to a program in the clone, regardless of its name.
         let is_own = program.contains('/');
-        // If two files list one command, the stricter one applies.
+        // If two files list the same command, the stricter of both entries applies.
         let mut accepted: Result<AcceptedCommand<'a>, CommandRefusal> = Err(CommandRefusal::Empty);
         for command in known.into_iter().filter(|command| command.name_words().len() == most) {
             let more = command.accept(words.get(most..).unwrap_or_default())?;
             accepted = Ok(match accepted {
-                // The inner command line is judged if either file declares one.
+                // The inner command line is checked if either file declares that the command runs an inner
+                // command line.
                 Ok(before) => AcceptedCommand {
                     class: if before.class == CommandClass::RunsCode { before.class } else { more.class },
                     runs: before.runs.or(more.runs),
@@ -157,7 +158,7 @@ fn check_argv(argv: &[&str]) -> Result<(), CommandRefusal> {
         if word.len() > MAX_WORD_BYTES {
             return Err(CommandRefusal::TooLong);
         }
-        // NUL ends a word when a program is started, and a newline ends one when lines are read.
+        // A NUL ends a word when a program is started, and a newline ends a word when lines are read.
         if word.chars().any(char::is_control) {
             return Err(CommandRefusal::Control { word: (*word).to_owned() });
         }

@@ -1,11 +1,11 @@
-//! Identifiers of pull requests, runs, commits and comments, and the instants and versions that order them.
+//! Identifiers of pull requests, runs, commits and comments, and the times and versions that order events.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// An instant in milliseconds since 1970-01-01 UTC. This crate always receives it as an argument and reads no
-/// clock.
+/// An instant in milliseconds since 1970-01-01 UTC. This crate always receives the time as an argument and
+/// reads no clock.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct UnixMillis(pub i64);
@@ -41,13 +41,14 @@ impl std::ops::Sub for UnixMillis {
     }
 }
 
-/// Version of a slot, from an increasing counter of the whole store. 0: never committed.
+/// Version of a slot, from an increasing counter that all slots of the store share. 0 means that the slot was
+/// never committed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SlotVersion(pub u64);
 
-/// Fencing token: the version at which a slot was leased. A later lease of the same slot has a greater one,
-/// so records refuse writes of a former holder.
+/// Fencing token: the version at which a slot was leased. A later lease of the same slot has a greater token,
+/// so the record store refuses writes from a former holder.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct FencingToken(pub u64);
@@ -57,7 +58,7 @@ pub struct FencingToken(pub u64);
 #[serde(try_from = "String", into = "String")]
 pub struct Sha(String);
 
-/// A text that is no valid commit id.
+/// The error for a text that is not a valid commit id.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("`{0}` is not a full commit id (40 or 64 hexadecimal digits)")]
 pub struct InvalidSha(String);
@@ -73,7 +74,7 @@ impl Sha {
         }
     }
 
-    /// Returns git's null id, for a run that ended before its commits were known.
+    /// Returns git's null id, which stands for the unknown commits of a run that ended early.
     pub fn null() -> Self {
         Self("0".repeat(40))
     }
@@ -149,12 +150,13 @@ text_id! {
     SlotKey
 }
 text_id! {
-    /// Unique id of one run of one loop. It is a UUID version 7, so ids sort by time. Logs use it as the
+    /// Unique id of one run of one loop. The id is a UUID version 7, so ids sort by time. Logs use it as the
     /// review id.
     RunId
 }
 text_id! {
-    /// Durable id of a finding: its fingerprint at first sighting, `-`, and an ordinal among equal ones.
+    /// Durable id of a finding: the fingerprint from its first sighting, `-`, and an ordinal that
+    /// distinguishes findings with equal fingerprints.
     FindingId
 }
 text_id! {
@@ -163,25 +165,25 @@ text_id! {
     Fingerprint
 }
 text_id! {
-    /// Id of a comment in the form of its forge. Truing only compares it.
+    /// Id of a comment in the form that its forge uses. Truing only compares ids of comments.
     CommentId
 }
 text_id! {
-    /// Id of an account at a forge, stable across renames. Its form is the forge's own; Truing only compares
-    /// it.
+    /// Id of an account at a forge, stable across renames. The forge determines the form of the id; Truing
+    /// only compares ids.
     AccountId
 }
 text_id! {
-    /// Id of a review in the form of its forge.
+    /// Id of a review in the form that its forge uses.
     ReviewId
 }
 text_id! {
-    /// Id of a comment thread in the form of its forge. Truing only passes it back.
+    /// Id of a comment thread in the form that its forge uses. Truing only passes the id back to the forge.
     ThreadId
 }
 text_id! {
-    /// Subject of a pull request, an issue or a comment of ours, named by the loop that wrote it: a job's
-    /// key, the name of a question. At most one object exists for each topic.
+    /// Subject of a pull request, an issue or a comment of ours. The loop that writes the object names its
+    /// subject, for example by a job's key or a question's name. At most one object exists for each topic.
     Topic
 }
 
@@ -196,11 +198,11 @@ impl Topic {
 }
 
 impl SlotKey {
-    /// Prefix of the keys of local reviews, which appear on no forge.
+    /// Prefix of the keys of local reviews, which are not shown on any forge.
     pub const LOCAL: &'static str = "local/";
 
-    /// Returns the key without its number, `pr/{forge}/{repository id}/`, which all keys of one repository
-    /// share. A key without a number counts as a repository of its own.
+    /// Returns the key without the number at its end. All pull requests of one repository share this prefix,
+    /// `pr/{forge}/{repository id}/`. A key without a number is its own prefix.
     pub fn repository_prefix(&self) -> &str {
         self.0.trim_end_matches(|letter: char| letter.is_ascii_digit())
     }
@@ -230,7 +232,7 @@ impl PrId {
         SlotKey::new(format!("pr/{}/{}/{}", self.forge, self.repository, self.number))
     }
 
-    /// Parses the key of a pull request; none for keys of other kinds.
+    /// Parses the key of a pull request; returns `None` for keys of other kinds.
     pub fn from_key(key: &SlotKey) -> Option<Self> {
         let mut parts = key.as_str().split('/');
         let (Some("pr"), Some(forge), Some(repository), Some(number), None) =
@@ -243,9 +245,9 @@ impl PrId {
 }
 
 impl AccountId {
-    /// Returns true if the configured id or name `called` denotes the account with this id and login. Text in
-    /// the form of an id (digits alone, or in braces) is never a name. Names count only where `unique_names`
-    /// holds.
+    /// Returns true if the configured id or name `called` denotes the account with this id and login. A text
+    /// of digits alone, or one that begins with `{`, is always an id and never a name. A name is accepted
+    /// only if `unique_names` is true.
     pub fn matches_name(&self, login: &str, called: &str, unique_names: bool) -> bool {
         if called.starts_with('{') || called.bytes().all(|byte| byte.is_ascii_digit()) {
             self.as_str().eq_ignore_ascii_case(called)

@@ -1,12 +1,14 @@
 //! Matches current findings with those of earlier reviews.
 //!
-//! Each file takes two passes. A finding keeps its id while its fingerprint stays the same. Equal
-//! fingerprints in a file are distinguished by the digests of their code and of the tool's own fingerprint,
-//! then by an ordinal, nearest lines first.
+//! Findings of each file are matched in two passes. A finding keeps its id while its fingerprint stays the
+//! same. Findings of a file with equal fingerprints are distinguished by the digests of their code and of the
+//! tool's own fingerprint. Findings that are still equal are matched by the nearest lines, and an ordinal
+//! distinguishes their ids.
 //!
-//! The remaining findings are matched by similarity (see [`similarity`]). The matching is one to one with the
-//! best sum, because similarity is not transitive. The order of the input changes nothing. A new id derives
-//! from the fingerprint alone, so a run without records gives the same ids.
+//! The remaining findings are matched by similarity (see [`similarity`]). Because similarity is not
+//! transitive, each finding is matched with at most one other, such that the sum of the similarities is
+//! greatest. The order of the input has no effect on the result. A new id is derived from the fingerprint
+//! alone, so a run without records assigns the same ids.
 
 mod assign;
 mod similar;
@@ -36,7 +38,8 @@ pub struct PlacedFinding {
     pub raw: RawFinding,
     /// Closest kind of place at which a comment can be posted.
     pub anchor: AnchorKind,
-    /// Place for a comment: the finding's own lines, or with `Inline` their part within one hunk.
+    /// Place for a comment: the finding's own lines. With `Inline`, only the part of these lines within one
+    /// hunk.
     pub at: CodeLocation,
     /// Path of the file before the change, if it was renamed.
     pub old_path: Option<RepoPath>,
@@ -50,19 +53,20 @@ pub struct FindingFacts {
     pub of: Option<FindingId>,
     /// Lines next to the finding.
     pub around: Option<SurroundingLines>,
-    /// Reason for which its presence could not be verified.
+    /// Reason why the review could not verify that the finding is still present.
     pub unverified: Option<UnverifiedReason>,
-    /// Reason in the comment that suppresses a rule's finding.
+    /// Reason that the suppression comment gives, if a comment suppresses this finding of a rule.
     pub suppressed: Option<String>,
 }
 
 /// Current findings, and the earlier ones that were not found again.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct IdentifiedFindings {
-    /// Findings of this review in the given order. Each is open, as a person left it (dismissed, declined),
-    /// or suppressed.
+    /// Findings of this review in the given order. Each finding is open or suppressed, or keeps a person's
+    /// decision (dismissed, declined).
     pub current: Vec<Finding>,
-    /// Earlier findings that were not found: fixed at the head if that was verified, otherwise unchanged.
+    /// Earlier findings that were not found again. A finding is fixed if the review could verify this at the
+    /// head; otherwise its status is unchanged.
     pub gone: Vec<Finding>,
 }
 
@@ -77,9 +81,9 @@ impl IdentifiedFindings {
 
 /// Assigns ids to the current findings.
 ///
-/// `head` is the commit that was reviewed. Without one (a working tree) no finding becomes fixed. A missing
-/// finding counts as fixed unless its file could not be read, according to `coverage`. `renames` gives the
-/// file's other names.
+/// `head` is the commit that was reviewed. Without a commit (for a working tree), no finding becomes fixed. A
+/// missing finding counts as fixed unless its file could not be read, according to `coverage`. `renames`
+/// lists the earlier names of files.
 pub fn assign_finding_ids(
     known: &[Finding],
     found: Vec<PlacedFinding>,
@@ -93,7 +97,7 @@ pub fn assign_finding_ids(
         .iter()
         .map(|placed| fingerprint(&placed.raw.rule, &placed.raw.place.path, &placed.raw.snippet))
         .collect();
-    // Sorted by place, so the input order has no effect.
+    // The findings are sorted by place, so the input order has no effect.
     let mut order: Vec<usize> = (0..found.len()).collect();
     order.sort_by_cached_key(|&at| sort_key(&found[at]));
 
@@ -162,8 +166,8 @@ fn sort_key(placed: &PlacedFinding) -> impl Ord + use<> {
     )
 }
 
-/// First pass: matches equal fingerprints with equal digests, as reduced by `reduce`, and minimises the
-/// distance of lines.
+/// First pass: matches findings with equal fingerprints and equal digests, and minimises the distance of
+/// their lines. `reduce` selects the digests that are compared.
 fn match_by_code<'a>(
     known: &[&'a Finding],
     found: &[PlacedFinding],
@@ -187,7 +191,8 @@ fn match_by_code<'a>(
             rows.iter().zip(columns).for_each(|(&at, finding)| matches[at] = Some(finding));
             continue;
         }
-        // A distant match is better than none: as many findings as possible are matched.
+        // Every pair has a positive weight, however distant its lines are, so as many findings as possible
+        // are matched.
         let near = |at: &usize| columns.iter().map(|was| 2 * FAR - distance(&found[*at], was)).collect();
         let weights: Vec<Vec<i64>> = rows.iter().map(near).collect();
         for (at, column) in rows.iter().zip(assign(&weights)) {
@@ -196,8 +201,9 @@ fn match_by_code<'a>(
     }
 }
 
-/// Second pass: matches the remaining findings of a file by similarity, and equal scores by lines. A file
-/// with more remaining pairs than [`MAX_CELLS`] was rewritten, so its findings are new.
+/// Second pass: matches the remaining findings of a file by similarity; between equal scores, the distance of
+/// lines decides. If a file has more remaining pairs than [`MAX_CELLS`], it counts as rewritten, and its
+/// remaining findings count as new.
 fn match_by_similarity<'a>(
     known: &[&'a Finding],
     found: &[PlacedFinding],
@@ -213,7 +219,7 @@ fn match_by_similarity<'a>(
         let taken: BTreeSet<&FindingId> = matches.iter().flatten().map(|finding| &finding.id).collect();
         let old_names = rows.iter().filter_map(|&at| found[at].old_path.as_ref());
         let names: BTreeSet<&RepoPath> = old_names.chain(renames.old_names(path)).chain([path]).collect();
-        // Its file may have had today's name at the base and another name in between.
+        // The earlier finding's file may have had its current name at the base and another name in between.
         let is_named = |finding: &Finding| {
             let old_path = finding.old_path.as_ref();
             [Some(&finding.raw.place.path), old_path].into_iter().flatten().any(|path| names.contains(path))
@@ -249,20 +255,21 @@ fn match_by_similarity<'a>(
     }
 }
 
-/// Greater than any distance of lines.
+/// A number greater than any distance of lines.
 const FAR: i64 = u32::MAX as i64;
 
 fn distance(placed: &PlacedFinding, finding: &Finding) -> i64 {
     i64::from(placed.raw.place.start_line.abs_diff(finding.raw.place.start_line))
 }
 
-/// Prepares a finding for comparison, as if it were in this file.
+/// Prepares a finding for comparison, as if it were in the file `path`.
 pub fn comparable_finding(path: &str, raw: &RawFinding) -> ComparableFinding {
     let snippet = Some(raw.snippet.as_str()).filter(|snippet| !snippet.trim().is_empty());
     ComparableFinding::new(path, &format!("{}\n\n{}", raw.title, raw.body_without_suggestion()), snippet)
 }
 
-/// Returns the weight of a match in one file; 0 for no match. Distance decides only between equal scores.
+/// Returns the weight of a match in one file; 0 if the two findings do not match. Distance decides only
+/// between equal scores.
 fn match_weight(
     placed: &PlacedFinding,
     current: &ComparableFinding,
@@ -276,13 +283,14 @@ fn match_weight(
     if score < SAME {
         return 0;
     }
-    // A score is less than 1. One millionth of it outweighs any distance.
+    // A score is less than 1. A difference of one millionth between two scores outweighs any difference of
+    // distances.
     let millionths = (score * 1e6) as i64;
     millionths * 2 * FAR + FAR - distance(placed, finding)
 }
 
-/// Returns true if two findings may be the same. Both must be on one side of the diff. Findings of two rules
-/// need the same rule, all others the same category.
+/// Returns true if two findings may be the same. Both findings must be on the same side of the diff. If both
+/// findings come from rules, their rules must be equal; otherwise their categories must be equal.
 fn are_comparable(a: &RawFinding, b: &RawFinding) -> bool {
     let ruled = |raw: &RawFinding| match raw.source {
         FindingSource::Rule | FindingSource::Tool => !raw.rule.is_empty(),
@@ -292,8 +300,8 @@ fn are_comparable(a: &RawFinding, b: &RawFinding) -> bool {
     agree && a.place.side == b.place.side
 }
 
-/// Returns the status of a finding that is present. A person's decision applies while the code is the same,
-/// also after a rename.
+/// Returns the status of a finding that is present. A person's decision applies as long as the code is the
+/// same, even if the file was renamed.
 fn next_finding_status(earlier: Option<&Finding>, placed: &PlacedFinding) -> FindingStatus {
     let lasting_status = earlier.map(|earlier| &earlier.status).filter(|status| match status {
         FindingStatus::Declined(_) | FindingStatus::Dismissed(_) => true,
@@ -327,19 +335,20 @@ fn update_missing_finding(
         .any(|gap| gap.reason.hides_findings() && renames.is_same_file(&gap.path, path));
     let Some(head) = head.filter(|_| !unread) else { return finding };
     let status = match finding.status {
-        // Includes dismissed findings: if one returns unchanged, its dismissal applies again.
+        // Dismissed findings become fixed, too: if such a finding returns unchanged, its dismissal applies
+        // again.
         FindingStatus::Open | FindingStatus::Claimed | FindingStatus::Dismissed(_) => {
             FindingStatus::Fixed(head.clone())
         }
-        // No later review has reported it as a problem.
+        // A suppressed finding does not become fixed, because no later review has reported it as a problem.
         FindingStatus::Suppressed(_) => FindingStatus::Outside,
         FindingStatus::Fixed(_) | FindingStatus::Outside | FindingStatus::Declined(_) => finding.status,
     };
     Finding { status, ..finding }
 }
 
-/// Returns `{fingerprint}-{ordinal}` with the first free ordinal from `next` on. Keeping `next` avoids a
-/// search from the start for each of a thousand equal lines.
+/// Returns `{fingerprint}-{ordinal}` with the first free ordinal from `next` on. The caller keeps `next`,
+/// which avoids a search from the start for each of a thousand equal lines.
 fn first_free_id(fingerprint: &Fingerprint, taken: &BTreeSet<FindingId>, next: &mut u64) -> FindingId {
     loop {
         let id = FindingId::new(format!("{fingerprint}-{next}"));

@@ -20,19 +20,20 @@ pub enum BranchHistory {
         new: Vec<Sha>,
         /// Commits whose changes differ from those of their earlier counterpart, oldest first.
         changed: Vec<Sha>,
-        /// Number of commits with the same changes as before.
+        /// Number of commits whose changes are the same as those of their earlier counterpart.
         same: u32,
-        /// Number of earlier commits that are gone.
+        /// Number of earlier commits that are no longer on the branch.
         gone: u32,
     },
 }
 
-/// Changes since the last review. Stored with the outcome, for the summary and later requests.
+/// Changes since the last review. They are stored with the outcome of the review, for the summary and for
+/// later requests.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ReviewIncrement {
     /// Head that was last reviewed.
     pub since: Sha,
-    /// History since then; none if there are too many commits to compare.
+    /// History of the branch since the last review; `None` if there are too many commits to compare.
     #[serde(flatten)]
     pub history: Option<BranchHistory>,
     /// New lines of the change by path at the head: 1-based, inclusive ranges.
@@ -45,14 +46,14 @@ pub struct ReviewIncrement {
 pub struct FindingTally {
     /// Open findings that were never seen before.
     pub new: u32,
-    /// Open findings that were not open before.
+    /// Open findings that were known before but were not open.
     pub reopened: u32,
     /// Findings that are newly fixed.
     pub fixed: u32,
     /// Formerly open findings that a comment now suppresses.
     #[serde(default)]
     pub suppressed: u32,
-    /// Findings that are open as before.
+    /// Findings that were open before and are still open.
     pub still: u32,
 }
 
@@ -88,8 +89,8 @@ impl FindingTally {
 }
 
 /// Returns the lines of a change that are new since the last review: those that both `change` and `since`
-/// add. `since` is the diff from the last reviewed head to this one. Lines only in `since` come from a new
-/// base; lines only in `change` existed before.
+/// add. `since` is the diff from the last reviewed head to this one. Lines that only `since` adds come from a
+/// new base; lines that only `change` adds existed at the last review.
 pub fn new_lines(change: &[FileDiff<'_>], since: &[FileDiff<'_>]) -> BTreeMap<RepoPath, Vec<(u32, u32)>> {
     let mut news: BTreeMap<&RepoPath, Vec<(u32, u32)>> = BTreeMap::new();
     for file in since {
@@ -106,9 +107,9 @@ pub fn new_lines(change: &[FileDiff<'_>], since: &[FileDiff<'_>]) -> BTreeMap<Re
     lines
 }
 
-/// Marks missing findings as outside instead of fixed if they merely left the change. This applies to
-/// findings of `known` whose lines all exist at the head, outside the lines that `change` adds. `since` is
-/// the diff from the head at which they were known.
+/// Marks missing findings as outside instead of fixed if they only left the change. A finding of `known` has
+/// left the change if all its lines still exist at the head but are not among the lines that `change` adds.
+/// `since` is the diff from the head of the review that recorded the `known` findings.
 pub fn mark_out_of_scope(
     missing: &mut [Finding],
     known: &[Finding],
@@ -169,8 +170,8 @@ impl FileRenames {
                 self.0.entry(file.path.clone()).or_default().insert(old.clone());
             }
         }
-        // The diff of a text that is too large has no lines, so git cannot detect its rename. It may be any
-        // deleted file.
+        // The diff of a text that is too large has no lines, so git cannot detect its rename. Any deleted
+        // file may be the earlier version of the new file.
         let gone: Vec<&RepoPath> =
             files.iter().filter(|file| file.status == FileStatus::Deleted).map(|file| &file.path).collect();
         let unshown = files.iter().filter(|file| file.status == FileStatus::Added && file.is_binary);

@@ -1,4 +1,5 @@
-//! Instructions for reviews of certain paths, from the operator or the repository's own file. Pure.
+//! Instructions for reviews of certain paths, from the operator's or the repository's own file. This module
+//! is pure.
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
@@ -13,7 +14,7 @@ pub struct PathInstruction {
     pub owner: RuleOwner,
     /// Globs of repositories, `owner/name`, case-insensitive; empty for all.
     pub repos: Vec<String>,
-    /// Globs; one must match a changed file.
+    /// Globs of paths. The instruction applies if one of them matches a changed file.
     pub paths: Vec<String>,
     /// Text that a model reads as data.
     pub text: String,
@@ -44,7 +45,7 @@ impl PathInstructions {
         compiled.collect::<Result<_, globset::Error>>().map(Self)
     }
 
-    /// Returns the instructions for a repository. `name`: none if it is unknown.
+    /// Returns the instructions for a repository. `name` is `None` if the repository's name is unknown.
     pub fn for_repository(&self, name: Option<&str>) -> impl Iterator<Item = &PathInstruction> {
         self.compiled_for_repository(name).map(|compiled| &compiled.instruction)
     }

@@ -1,5 +1,5 @@
 //! Budgets and costs of model calls: levels and reservations. Pure arithmetic in integer micro-dollars. The
-//! store persists it, and the gateway consults it before and after every call.
+//! store persists the amounts, and the gateway uses the ledger before and after every call.
 
 mod alert;
 mod grant;
@@ -39,7 +39,7 @@ impl TokenUsage {
         [output, cache_read, cache_write_5m, cache_write_1h].into_iter().fold(input, u64::saturating_add)
     }
 
-    /// Returns the difference to an earlier count of the same call.
+    /// Returns the tokens counted since an earlier count of the same call.
     #[must_use]
     pub fn minus(&self, earlier: &Self) -> Self {
         Self {
@@ -68,9 +68,9 @@ impl TokenUsage {
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct BudgetLevel {
     pub kind: BudgetLevelKind,
-    /// Subject: the slot's key with or without head, the repository, the team or the run.
+    /// Subject that is limited: the slot's key with or without the head, the repository, the team or the run.
     pub key: String,
-    /// The UTC day (`2026-11-20`) or month (`2026-11`) of the limit; empty if it has none.
+    /// The UTC day (`2026-11-20`) or month (`2026-11`) of the limit; empty if the limit has no period.
     pub period: String,
     pub limit: MicroUsd,
 }
@@ -83,8 +83,8 @@ pub enum BudgetLevelKind {
     Review,
     /// One run of the converge or the sync loop.
     Run,
-    /// Spending on a pull request, as for [`Self::Pull`], up to which no person is asked. A person with write
-    /// access can raise it.
+    /// Spending on a pull request, counted as for [`Self::Pull`], up to which no person is asked. A person
+    /// with write access can raise this limit.
     #[serde(rename = "pr_ask")]
     PullAsk,
     /// All reviews, audits and converge runs of one pull request over its lifetime.
@@ -178,11 +178,12 @@ pub struct RunBudget {
 /// Amounts that one call requests.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ReservationRequest {
-    /// Minimum amount: with less the call does not begin.
+    /// Minimum amount: the call does not begin with a smaller amount.
     pub min_amount: MicroUsd,
     /// Maximum amount that the call can use.
     pub max_amount: MicroUsd,
-    /// Time at which the owner counts as dead. The reservation is then settled in full, as estimated.
+    /// Time from which the owner counts as dead. The reservation is then settled at its full amount, as an
+    /// estimated cost.
     pub expires: UnixMillis,
 }
 
@@ -194,16 +195,16 @@ pub struct ReservationId(pub i64);
 /// Answer of the ledger to a [`ReservationRequest`].
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ReservationOutcome {
-    /// The amount is durably reserved at every level, between `least` and `most`.
+    /// An amount between `min_amount` and `max_amount` is durably reserved at every level.
     Granted {
         /// Id for the settlement.
         id: ReservationId,
-        /// Maximum cost of the call.
+        /// Reserved amount, which is the maximum cost of the call.
         amount: MicroUsd,
     },
-    /// A level has less than `least` left.
+    /// A level has less than `min_amount` left.
     Refused {
-        /// The tightest such level.
+        /// Level with the least money left.
         level: BudgetLevel,
         /// Amount left at that level.
         left: MicroUsd,
@@ -223,7 +224,7 @@ pub enum CostBasis {
 /// A level with its current usage.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BudgetUsage {
-    /// Level with the most recently requested limit.
+    /// Level, with the limit of the most recent request.
     pub level: BudgetLevel,
     /// Amount spent by settled calls.
     pub spent: MicroUsd,

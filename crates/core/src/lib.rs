@@ -3,8 +3,8 @@
 
 /// Boxes the future of an `async fn` that other crates call.
 ///
-/// The compiler otherwise generates the body of an `async fn` in each crate that awaits it, with everything
-/// that the body awaits. A function with this attribute is compiled only in its own crate.
+/// Without this attribute, each crate that awaits an `async fn` compiles the body again, with everything that
+/// the body awaits. A function with this attribute is compiled only in its own crate.
 pub use async_recursion::async_recursion as boxed_future;
 
 pub mod agent;
@@ -54,5 +54,5 @@ pub mod tier;
 pub mod verification;
 pub mod version;
 
-/// Paths are part of the ports, so crates that depend on `core` alone can name them.
+/// `RepoPath` is part of the ports, so it is exported here for crates that depend only on `core`.
 pub use truing_diff::RepoPath;

@@ -5,7 +5,7 @@ pub const MAX_TEXT: usize = 1000;
 
 /// Returns one line of visible text with at most `max_len` characters, and `…` where it was cut.
 pub fn clean_line(text: &str, max_len: usize) -> String {
-    // Text far beyond the bound is not processed.
+    // Text far beyond `max_len` is cut off first, which bounds the work.
     let end = text.char_indices().nth(max_len.saturating_mul(4)).map_or(text.len(), |(at, _)| at);
     truncate_text(visible_line(text.get(..end).unwrap_or(text)), max_len)
 }
@@ -39,7 +39,7 @@ pub fn format_count(count: impl std::fmt::Display, singular: &str) -> String {
 
 /// Returns true for invisible characters: controls, direction changes, other line ends, zero-width and
 /// filling characters, tag letters, and selectors that can carry hidden text. Joiners (U+200C, U+200D) and
-/// emoji selectors are not among them, because scripts and emoji need them.
+/// emoji selectors do not count as invisible, because scripts and emoji need these characters.
 pub fn is_invisible_char(char: char) -> bool {
     char.is_control()
         || matches!(char, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'

@@ -1,7 +1,7 @@
-//! Names of linters and output formats as a configuration writes them. The parsers of the outputs define
-//! their meaning.
+//! Names of linters and output formats, as users write them in a configuration. The parsers of linter outputs
+//! define the meaning of these names.
 
-/// Formats of diagnostics: first generic ones, then those of one tool.
+/// Formats of diagnostics: first the generic formats, then the formats of single tools.
 pub const FORMATS: &[&str] = &[
     "sarif",
     "rdjson",

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-/// Returns true if the host is this machine. An IPv6 address may stand in brackets, as in a URL.
+/// Returns true if the host is this machine. An IPv6 address may be enclosed in brackets, as in a URL.
 pub fn is_loopback(host: &str) -> bool {
     let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     host == "localhost" || address.parse().is_ok_and(|address: IpAddr| address.is_loopback())

@@ -1,9 +1,9 @@
 //! Renders foreign text as inert Markdown: without mentions, references, links, images, HTML, markers or
-//! commands. All text that is posted to a forge passes through here.
+//! commands. All text that is posted to a forge passes through this module.
 //!
-//! Nothing is removed by search. The text is parsed and rendered from its structure: words with every special
-//! character escaped, code between enough back ticks. Forges detect mentions, references and bare addresses
-//! despite escapes, so a zero-width space separates those.
+//! The module does not search for dangerous text to remove. It parses the text and renders it from its
+//! structure: it escapes every special character of words, and encloses code in enough back ticks. Forges
+//! detect mentions, references and bare addresses despite escapes, so a zero-width space breaks these up.
 
 mod blocks;
 
@@ -11,7 +11,7 @@ pub use blocks::sanitize_markdown;
 
 use crate::line::is_invisible_char;
 
-/// Separates text that a forge would otherwise detect as a mention, reference or address.
+/// Breaks up text that a forge would otherwise detect as a mention, reference or address.
 const APART: char = '\u{200b}';
 /// Replaces an invisible character in code.
 const UNSEEN: char = '\u{fffd}';
@@ -54,7 +54,7 @@ pub fn code_span(text: &str) -> String {
     let text: String = text.chars().map(|c| if c.is_whitespace() { ' ' } else { visible_char(c) }).collect();
     let longest = longest_backtick_run(&text);
     let fence = "`".repeat(longest + 1);
-    // Renderers strip one blank on both sides, unless there is nothing else.
+    // Renderers strip one blank on each side of code, unless the code consists only of blanks.
     let spare = longest > 0 || (text.starts_with(' ') && text.ends_with(' ')) || text.is_empty();
     if spare { format!("{fence} {text} {fence}") } else { format!("{fence}{text}{fence}") }
 }
@@ -67,8 +67,8 @@ pub fn code_block(language: &str, lines: &str) -> String {
     let lines = lines.strip_suffix('\n').unwrap_or(&lines);
     let language = COLOURED.iter().find(|known| **known == language).copied().unwrap_or_default();
     let fence = "`".repeat(longest_backtick_run(lines).max(2) + 1);
-    // Renderers strip as many blanks from each line as precede the fence. With the indent, no line begins
-    // with text that a bot would read as a command.
+    // An indent keeps a bot from reading a line as a command. It is not displayed, because renderers strip as
+    // many blanks from each line as precede the fence.
     let indent = if has_slash_command(lines) { " " } else { "" };
     let mut out = format!("{indent}{fence}{language}\n");
     for line in lines.split('\n') {
@@ -79,7 +79,8 @@ pub fn code_block(language: &str, lines: &str) -> String {
     out + indent + &fence
 }
 
-/// Renders a proposed replacement that forges offer to apply; none if it cannot be displayed exactly.
+/// Renders a proposed replacement that forges offer to apply; returns `None` if the replacement cannot be
+/// displayed exactly.
 pub fn suggestion_block(replacement: &str) -> Option<String> {
     let altered = |c: char| is_invisible_char(c) && !matches!(c, '\n' | '\t');
     if replacement.contains(altered) || replacement.contains("<!--") || has_slash_command(replacement) {
@@ -97,7 +98,7 @@ fn has_slash_command(lines: &str) -> bool {
         .any(|line| line.strip_prefix('/').is_some_and(|word| word.starts_with(char::is_alphanumeric)))
 }
 
-/// Length of the longest run of back ticks.
+/// Returns the length of the longest run of back ticks.
 fn longest_backtick_run(text: &str) -> usize {
     text.split(|c| c != '`').map(str::len).max().unwrap_or(0)
 }
@@ -141,7 +142,7 @@ fn may_be_commit_id(word: &str) -> bool {
     word.len() >= MIN_COMMIT_DIGITS && word.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// Returns true if word and following text begin like `GH-1`.
+/// Returns true if the word and the text after it begin like `GH-1`.
 fn is_github_reference(word: &str, following: &str) -> bool {
     let number = following.strip_prefix('-').unwrap_or_default();
     word.eq_ignore_ascii_case("gh") && number.starts_with(|c: char| c.is_ascii_digit())
@@ -159,7 +160,7 @@ fn push_char(out: &mut String, c: char) {
     }
 }
 
-/// Returns true if an address without a scheme begins here.
+/// Returns true if the text ends with `www`, which begins an address without a scheme.
 fn ends_with_www(text: &str) -> bool {
     text.as_bytes().last_chunk::<3>().is_some_and(|end| end.eq_ignore_ascii_case(b"www"))
 }

@@ -11,8 +11,8 @@ pub struct MicroUsd(pub u64);
 const DIGITS: usize = 6;
 
 impl MicroUsd {
-    /// Parses dollars as people write them: `2`, `0.25`, with at most six digits after the point; none if
-    /// invalid.
+    /// Parses dollars as people write them: `2`, `0.25`, with at most six digits after the point. Returns
+    /// `None` for an invalid text.
     pub fn from_dollars(text: &str) -> Option<Self> {
         let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
         let is_digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());

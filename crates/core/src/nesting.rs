@@ -1,17 +1,19 @@
-//! Checks the nesting of foreign TOML before it is parsed. The parser recurses for each open bracket, and its
-//! own limit also counts unmatched closing brackets, so an invalid text can overflow the stack.
+//! Checks the nesting of foreign TOML before it is parsed. The parser recurses for each open bracket. Its own
+//! limit does not stop every invalid text, because unmatched closing brackets lower its count, so such a text
+//! can overflow the stack.
 
 use toml_parser::Source;
 use toml_parser::lexer::TokenKind;
 
-/// Maximum number of open brackets. The parser's own limit for a text without errors is 80.
+/// Maximum number of brackets that may be open at one position. The parser's own limit for a text without
+/// errors is 80.
 pub const MAX_NESTING: usize = 100;
 
-/// Reason for refusing such a text.
+/// Reason for refusing a text with more open brackets.
 pub const TOO_DEEP: &str = "more than 100 brackets are open at once";
 
-/// Returns true if a text leaves more than [`MAX_NESTING`] brackets open at once. A bracket of another kind
-/// closes none.
+/// Returns true if more than [`MAX_NESTING`] brackets are open at one position of the text. A closing bracket
+/// closes only an open bracket of the same kind.
 ///
 /// # Examples
 /// ```
@@ -21,7 +23,7 @@ pub const TOO_DEEP: &str = "more than 100 brackets are open at once";
 /// assert!(is_too_deep(&"a = {b = ]".repeat(200)));
 /// ```
 pub fn is_too_deep(text: &str) -> bool {
-    // Closing brackets expected for those that are open.
+    // The closing brackets that the open brackets still need, innermost last.
     let mut awaited = Vec::new();
     for token in Source::new(text).lex() {
         let kind = token.kind();

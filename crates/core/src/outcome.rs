@@ -1,4 +1,4 @@
-//! Outcomes of reviews. Only `reviewed` gives a green status.
+//! Outcomes of reviews. Only the outcome `reviewed` sets a green status.
 
 mod coverage;
 mod tool_run;
@@ -26,15 +26,15 @@ pub use tool_run::ToolRunResult;
 pub struct ReviewOutcome {
     /// Kind of outcome, one of five.
     pub kind: ReviewOutcomeKind,
-    /// Reason for display; none if the kind is enough.
+    /// Reason for display; `None` if the kind says enough.
     pub reason: Option<String>,
-    /// Time of the next attempt: for `deferred`, and for `partial` if a model waits for budget.
+    /// Time of the next attempt. It is set for `deferred`, and for `partial` if a model waits for budget.
     pub until: Option<UnixMillis>,
     /// Runtime that computed the review.
     pub runtime: ReviewRuntime,
 }
 
-/// Reason of an interrupted review. It is deferred until a user runs it again.
+/// Reason of a review that was interrupted. The review is deferred until a user runs it again.
 pub const INTERRUPTED: &str = "interrupted";
 
 /// The five kinds of outcome of a review.
@@ -57,7 +57,7 @@ impl ReviewOutcomeKind {
     /// All kinds of outcome.
     pub const ALL: [Self; 5] = [Self::Reviewed, Self::Partial, Self::Skipped, Self::Deferred, Self::Failed];
 
-    /// Converts it to the outcome that all loops share.
+    /// Converts the kind to the outcome type that all loops share.
     pub fn run_outcome(self) -> RunOutcome {
         match self {
             Self::Reviewed => RunOutcome::Done,
@@ -84,7 +84,7 @@ impl ReviewOutcomeKind {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReviewRuntime {
-    /// Rules alone; no model was called, and the output says so.
+    /// Rules alone. No model was called, which the output states.
     Rules,
     /// Rules, and a model in our own tool loop.
     Native,
@@ -93,9 +93,9 @@ pub enum ReviewRuntime {
 }
 
 impl ReviewOutcome {
-    /// Returns the outcome of a rules-only review with this coverage. Without any change it is `skipped`, and
-    /// with a gap that is not by design `partial`. Otherwise it is `reviewed`, even if every changed file is
-    /// excluded by design.
+    /// Returns the outcome of a rules-only review with this coverage. The outcome is `skipped` if there is no
+    /// changed file, and `partial` if there is a gap that is not by design. Otherwise the outcome is
+    /// `reviewed`, even if every changed file is excluded by design.
     pub fn from_rules_coverage(coverage: &ReviewCoverage) -> Self {
         let gaps = coverage.not_reviewed.iter().filter(|gap| !gap.reason.is_by_design()).count();
         let (kind, reason) = if coverage.reviewed.is_empty() && coverage.not_reviewed.is_empty() {
@@ -155,8 +155,8 @@ impl ReviewOutcome {
         }
     }
 
-    /// Lowers `reviewed` to `partial` if the open findings of earlier reviews could not be read. `unread`:
-    /// the reason.
+    /// Lowers `reviewed` to `partial` if the open findings of earlier reviews could not be read. `unread` is
+    /// the reason why the findings could not be read.
     #[must_use]
     pub fn with_unread_findings(self, read_error: Option<&str>) -> Self {
         match read_error.filter(|_| self.kind == ReviewOutcomeKind::Reviewed) {
@@ -176,7 +176,7 @@ pub enum ModelReviewStatus {
     Complete,
     /// The model's report is incomplete, for this reason.
     Partial(String),
-    /// The model was not called, by policy.
+    /// The model was not called, because a policy postponed the call.
     Deferred {
         /// Reason of the deferral, for display.
         reason: String,
@@ -188,7 +188,7 @@ pub enum ModelReviewStatus {
 /// The model's part of a review, as input to the record ([`ReviewRecord::with_model_review`]).
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ModelReview {
-    /// Model that answered; empty if none did.
+    /// Model that answered; empty if no model answered.
     pub model: String,
     /// Hash of the prompt's text, which identifies it.
     pub prompt_hash: String,
@@ -207,13 +207,13 @@ pub struct ModelReview {
 pub struct ModelReviewDetail {
     /// Tokens that the provider counted.
     pub tokens: TokenUsage,
-    /// Called tools, with the number of calls.
+    /// Number of calls by the name of the called tool.
     #[serde(default)]
     pub calls: BTreeMap<String, u32>,
-    /// Denied calls by name, with their number.
+    /// Number of denied calls by name.
     #[serde(default)]
     pub denials: BTreeMap<String, u32>,
-    /// Conversation ends by word (`done`, `turns`, `spend_cap`, …), with their number.
+    /// Number of conversations by the way in which they ended (`done`, `turns`, `spend_cap`, …).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[serde(rename = "ends")]
     pub conversation_ends: BTreeMap<String, u32>,
@@ -234,7 +234,8 @@ pub struct ModelReviewDetail {
     /// True if the answers were replayed from a cassette.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub replayed: bool,
-    /// Walkthrough of a complete report. Empty if the configuration requests none or the model gave none.
+    /// Walkthrough of a complete report. Empty if the configuration requests no walkthrough or the model
+    /// wrote none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub walkthrough: Vec<WalkthroughLine>,
 }
@@ -242,7 +243,7 @@ pub struct ModelReviewDetail {
 /// One line of a walkthrough.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct WalkthroughLine {
-    /// Changed file that it describes.
+    /// Changed file that the line describes.
     pub path: RepoPath,
     /// A model's description of the change in this file, on one line.
     pub text: String,
@@ -251,16 +252,17 @@ pub struct WalkthroughLine {
 /// Result of one of several specialists.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SpecialistResult {
-    /// Name, with its layer as prefix.
+    /// Name of the specialist, with its layer as prefix.
     pub name: String,
-    /// Number of its answers.
+    /// Number of the specialist's answers.
     pub turns: u32,
     /// Cost of these answers.
     pub cost_micro_usd: MicroUsd,
-    /// Number of its accepted findings, before they were merged with those of the others.
+    /// Number of the specialist's accepted findings, before they were merged with the findings of the other
+    /// specialists.
     #[serde(rename = "found")]
     pub accepted_findings: u32,
-    /// Reason for which its report is incomplete; none if it is complete.
+    /// Reason why the specialist's report is incomplete; `None` if the report is complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(rename = "partial")]
     pub incomplete_reason: Option<String>,
@@ -271,7 +273,8 @@ pub struct SpecialistResult {
 pub struct ModelMemory {
     /// Hash of the whole content, which identifies it.
     pub hash: String,
-    /// Content of the repository itself and its source, for display; none if it has none.
+    /// Description of the repository's own content and of its source, for display; `None` if the repository
+    /// has no such content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(rename = "own")]
     pub repository_content: Option<String>,
@@ -286,14 +289,14 @@ pub struct ModelMemory {
 /// Record with which every review ends.
 pub type ReviewRecord = RunRecord<ReviewDetail>;
 
-/// Part of a run's record that only reviews have.
+/// Part of a run's record that only records of reviews have.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ReviewDetail {
     /// Stage at which the review ended.
     pub stage: RunStage,
     /// Commit that was reviewed; none for a working tree.
     pub head: Option<Sha>,
-    /// Commit with which it was compared.
+    /// Commit with which the head was compared.
     pub base: Sha,
     pub outcome: ReviewOutcome,
     /// Number of open findings by severity, worst first.
@@ -301,18 +304,19 @@ pub struct ReviewDetail {
     pub open_finding_counts: Vec<(Severity, u32)>,
     /// Files that were read, and those that were not.
     pub coverage: ReviewCoverage,
-    /// Spending limit at which the model stopped. A person is asked to raise it.
+    /// Spending limit at which the model stopped. Truing asks a person to raise this limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(rename = "asks")]
     pub reached_spending_limit: Option<MicroUsd>,
-    /// Tier chosen for it. None for a review without a pull request, or by an older version.
+    /// Tier that was chosen for the review. `None` for a review without a pull request, and for a review by
+    /// an older version of Truing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tier: Option<TierChoice>,
-    /// Changes since the last review, if there was one and its commit is known.
+    /// Changes since the last review; `None` if there was no earlier review or its commit is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(rename = "since")]
     pub increment: Option<ReviewIncrement>,
-    /// Changed files that configure reviews. They do not apply to this review.
+    /// Changed files that configure reviews. Their changes do not apply to this review.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[serde(rename = "configuring")]
     pub changed_config_files: Vec<RepoPath>,
@@ -324,15 +328,15 @@ pub struct ReviewDetail {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[serde(rename = "idle_ignores")]
     pub unused_ignore_patterns: Vec<String>,
-    /// Data on the model's part; none if no model was called.
+    /// Data on the model's part; `None` if no model was called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(rename = "modelled")]
     pub model_review: Option<ModelReviewDetail>,
-    /// Tools whose findings it includes.
+    /// Tools whose findings the review includes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<ToolRunResult>,
-    /// Number of dismissals that no longer apply, since their records do not distinguish the dismissed lines
-    /// from others.
+    /// Number of dismissals that no longer apply, because their records do not distinguish the dismissed
+    /// lines from other lines.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub outdated_dismissals: u32,
 }
@@ -406,7 +410,8 @@ impl run::RunDetail for ReviewDetail {
 }
 
 impl ReviewRecord {
-    /// Adds the model's part as one step. The remaining time of the review is another step.
+    /// Adds the model's part as one step. The time of the review without the model's part becomes another
+    /// step.
     #[must_use]
     pub fn with_model_review(mut self, model_review: Option<ModelReview>) -> Self {
         self.steps = Vec::new();
@@ -458,7 +463,7 @@ impl ReviewRecord {
 pub enum ReviewStep {
     /// Head and base are known.
     Prepared,
-    /// All work but the model's part.
+    /// All work except the model's part.
     Review,
     /// The part that the model performs.
     #[serde(rename = "agent")]

@@ -1,12 +1,12 @@
-//! Decides the permitted actions of an agent: commands, files and operations of MCP servers, each allowed by
-//! name in its profile.
+//! Decides which actions of an agent are permitted: commands, file accesses and operations of MCP servers.
+//! The agent's profile allows each of them by name.
 //!
-//! All else is denied, and each denial names the rule that would allow it. Profiles are data
-//! (`crates/core/profiles/*.toml`, or an operator's replacements), as are the paths that no profile can open
-//! (`never.toml` there).
+//! All other actions are denied, and each denial names the rule that would allow the action. Profiles are
+//! data files (`crates/core/profiles/*.toml`, or an operator's replacements). The list of paths that no
+//! profile can make writable is a data file, too (`never.toml` in the same folder).
 //!
-//! The policy judges words only. The sandbox guards against links that lead elsewhere and tests with side
-//! effects.
+//! The policy checks only the words of an action. The sandbox protects against links that lead out of the
+//! tree, and against tests with side effects.
 
 mod never;
 mod profile;
@@ -52,21 +52,21 @@ pub struct PolicyRule {
 pub enum PolicyVerdict {
     /// The action is allowed.
     Allow {
-        /// Rules that allow it.
+        /// Rules that allow the action.
         rules: Vec<PolicyRule>,
-        /// True if it runs code of the repository.
+        /// True if the action runs code of the repository.
         runs_code: bool,
     },
     /// The action is denied.
     Deny {
-        /// Rule that would allow it; none if no rule can.
+        /// Rule that would allow the action; `None` if no rule can allow it.
         rule: Option<PolicyRule>,
         /// Reason of the denial.
         reason: String,
     },
 }
 
-/// Policies of all profiles, from the shipped files and an operator's.
+/// Policies of all profiles, from the shipped files and an operator's files.
 #[derive(Clone, Debug)]
 pub struct PolicySet {
     reviewer: Arc<AgentPolicy>,
@@ -97,9 +97,9 @@ impl PolicySet {
         Self::new(&[])
     }
 
-    /// Loads the shipped policies with an operator's files. `profiles/NAME.toml` replaces a profile,
-    /// `grammar/NAME.toml` adds commands or replaces the shipped file of its name, `never.toml` adds paths
-    /// that no agent may change.
+    /// Loads the shipped policies with an operator's files. `profiles/NAME.toml` replaces a profile.
+    /// `grammar/NAME.toml` adds commands, or replaces the shipped file of the same name. `never.toml` adds
+    /// paths that no agent may change.
     ///
     /// # Errors
     /// All problems of the files, including unknown file names.
@@ -155,7 +155,8 @@ impl PolicySet {
         }
     }
 
-    /// Returns the files in effect, by name: the operator's, and the shipped ones that none of them replaces.
+    /// Returns the files in effect, sorted by name: the operator's files, and the shipped files that no file
+    /// of the operator replaces.
     pub fn files(&self) -> &[PolicyFile] {
         &self.files
     }
@@ -187,8 +188,8 @@ fn unknown_file_error(file: &PolicyFile) -> PolicyFileError {
 }
 
 impl AgentPolicy {
-    /// Adds command lines that are allowed verbatim, each with the key that lists it, such as `verify.check`.
-    /// Profiles that only read accept none.
+    /// Adds command lines that are allowed verbatim, each with the configuration key that lists it, such as
+    /// `verify.check`. A profile that only reads ignores these command lines.
     #[must_use]
     pub fn with_exact_commands(&self, exact_commands: Vec<(String, Vec<String>)>) -> Self {
         let exact_commands = match self.name {
@@ -213,7 +214,8 @@ impl AgentPolicy {
         }
     }
 
-    /// Judges a command line, and the inner line if it runs one. Both must be allowed.
+    /// Judges a command line. If this command runs another command line, that inner line must be allowed,
+    /// too.
     fn judge_run(&self, argv: &[&str]) -> PolicyVerdict {
         if let Some((key, _)) = self.exact_commands.iter().find(|(_, words)| words == argv) {
             let rule = PolicyRule { text: format!("{key}: {argv:?}"), file: "the configuration".to_owned() };

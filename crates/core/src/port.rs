@@ -1,10 +1,10 @@
-//! The ports: interfaces of the loops to storage, forges and other external services. Their futures are
-//! boxed, so each body is compiled only once, in the crate that has it, and a port can be passed as an
-//! object.
+//! The ports: interfaces of the loops to storage, forges and other external services. The ports' futures are
+//! boxed, so each function body is compiled only once, in the crate that implements the port. This also
+//! allows a port to be passed as an object.
 //!
 //! Implementations: `store` ([`SlotStore`], [`RunStore`], [`OperatorStore`], [`SweepStore`], [`Ledger`],
-//! [`EffectLog`], [`SharedStateStore`]), `forge` ([`ForgeRead`], [`ForgeWrite`]),
-//! `reader` ([`RepositoryReader`]). Wall clock and ids come from the binary (crate `truing`) and from tests.
+//! [`EffectLog`], [`SharedStateStore`]), `forge` ([`ForgeRead`], [`ForgeWrite`]), `reader`
+//! ([`RepositoryReader`]). Wall clock and ids come from the binary (crate `truing`) and from tests.
 
 #![warn(missing_docs)]
 
@@ -83,45 +83,49 @@ pub trait Clock: Send + Sync {
 /// Coordination of the slots, which are the work queue.
 #[async_trait]
 pub trait SlotStore: Send + Sync {
-    /// Returns the store's time. It does not run backwards, and is at most one minute ahead of the wall
+    /// Returns the store's time. This time never decreases, and is at most one minute ahead of the wall
     /// clock.
     async fn now(&self) -> Result<UnixMillis, StoreError>;
 
-    /// Returns up to `limit` slots that are due at `now` ([`Slot::wake_time`]): the oldest of each repository
-    /// ([`SlotKey::repository_prefix`]), then the second oldest of each, and so on. A busy repository thus
-    /// hides no other. Slots of equal rank are ordered by age.
+    /// Returns up to `limit` slots that are due at `now` ([`Slot::wake_time`]). The list begins with the
+    /// oldest slot of each repository ([`SlotKey::repository_prefix`]), then the second oldest of each, and
+    /// so on. A repository with many due slots therefore cannot displace the others. Slots of equal rank are
+    /// ordered by age.
     async fn due_slots(&self, now: UnixMillis, limit: usize) -> Result<Vec<Slot>, StoreError>;
 
-    /// Returns the earliest due time, not before `from`, of any slot.
+    /// Returns the earliest time, from `from` on, at which any slot is due.
     async fn next_due(&self, from: UnixMillis) -> Result<Option<UnixMillis>, StoreError>;
 
-    /// Loads the slots of these keys, in order; a key without a row gives [`Slot::new`].
+    /// Loads the slots of these keys, in order; for a key without a row, returns [`Slot::new`].
     async fn load_slots(&self, keys: &[SlotKey]) -> Result<Vec<Slot>, StoreError>;
 
     /// Returns leased slots whose holders are known to be dead, if the caller is the only server of this
-    /// store. Otherwise the list is empty, and those leases end when they expire.
+    /// store. Otherwise the list is empty, and the leases of dead holders end when they expire.
     async fn orphaned_slots(&self) -> Result<Vec<Slot>, StoreError>;
 
-    /// Writes slots whose row still has the given version (0: no row), all in one durable transaction. A slot
-    /// without state to keep is deleted. For each slot, in order, it returns the new version (0: row deleted)
-    /// or a conflict. After a conflict the caller must load the slot and decide again.
+    /// Writes each slot whose row still has the given version (0: no row); all writes are one durable
+    /// transaction. The row of a slot without state to keep is deleted. For each slot, in order, returns the
+    /// new version (0: row deleted) or a conflict. After a conflict the caller must load the slot and decide
+    /// again.
     async fn commit_slots(
         &self,
         changes: &[(SlotVersion, Slot)],
     ) -> Result<Vec<Result<SlotVersion, VersionConflict>>, StoreError>;
 
-    /// Writes new leases as [`Self::commit_slots`] does. It grants none while the kill switch is on, and none
-    /// in a repository whose own switch is on; both are read in the same transaction. If slots and records
-    /// are in separate stores, a repository's switch is read immediately before.
+    /// Writes new leases as [`Self::commit_slots`] does. No lease is granted while the kill switch is on, and
+    /// no lease in a repository whose own switch is on. Both switches are read in the same transaction. If
+    /// slots and records are in separate stores, a repository's switch is read immediately before the
+    /// transaction.
     async fn grant_leases(
         &self,
         leases: &[(SlotVersion, Slot)],
     ) -> Result<Vec<Result<SlotVersion, LeaseRefusal>>, StoreError>;
 
     /// Marks slots for events ([`Slot::apply_event`], at the store's time) in the given order, and stores
-    /// each key's display name and history. In a file store this is one durable transaction. On servers,
-    /// slots are written before names and history, so after an error either may be missing. Repetition is
-    /// harmless. `halted` controls marks while the kill switch is on, which is read before any mark.
+    /// each key's display name and history. In a file store, all of this is one durable transaction. On
+    /// database servers, slots are written before names and history, so some of them may be missing after an
+    /// error. The call may be repeated without harm. The kill switch is read before any mark; `halted`
+    /// decides whether slots are marked while the switch is on.
     async fn mark_slots(
         &self,
         marks: &[SlotMark],
@@ -129,12 +133,11 @@ pub trait SlotStore: Send + Sync {
         halted: HaltPolicy,
     ) -> Result<MarkOutcome, StoreError>;
 
-    /// Raises the version counter above `version`. Needed after records refused a token, because this store
-    /// has then lost versions.
+    /// Raises the version counter above `version`. The caller does this after the records refused a token,
+    /// because the refusal shows that this store has lost versions.
     async fn raise_version(&self, version: SlotVersion) -> Result<(), StoreError>;
 
-    /// Checks that the opened store is still in its place. It is cheap enough to be called in every polling
-    /// round.
+    /// Checks that the opened store is still in its place. The check is cheap enough for every polling round.
     ///
     /// # Errors
     /// If the store was deleted or replaced.
@@ -142,40 +145,42 @@ pub trait SlotStore: Send + Sync {
         Ok(())
     }
 
-    /// Writes a small probe that changes no state. If it is durable, other writes can be, too.
+    /// Writes a small probe that changes no state. If the probe is stored durably, other writes can be stored
+    /// durably, too.
     async fn check_writable(&self) -> Result<(), StoreError>;
 
-    /// Completes when another process may have made a slot due. For a store of one process it never
-    /// completes.
+    /// Completes when another process may have made a slot due. For a store that only one process uses, the
+    /// future never completes.
     async fn wait_for_change(&self) {
         std::future::pending::<()>().await;
     }
 
     /// Acquires or renews the exclusive right to tasks that only one process performs; a `time` of zero
-    /// releases it. Returns true if this process holds it.
+    /// releases it. Returns true if this process holds the right.
     async fn lease_sole_duties(&self, time: TimeSpan) -> Result<bool, StoreError> {
         let _ = time;
         Ok(true)
     }
 
-    /// Returns the processes that lease. Called in each polling round, it also announces that this process
-    /// `leases`, or withdraws that.
+    /// Returns the processes that lease slots. Each polling round calls this method, which also announces
+    /// that this process leases slots. With `leases` false, the announcement is withdrawn.
     async fn refresh_workers(&self, leases: bool) -> Result<WorkerGroup, StoreError> {
         let _ = leases;
         Ok(WorkerGroup::default())
     }
 }
 
-/// Handling of marks while a kill switch applies to them. A marked slot then stays due: no lease is granted.
+/// Handling of marks on slots while a kill switch applies to them. While the switch is on, a marked slot
+/// stays due, because no lease is granted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum HaltPolicy {
-    /// No mark is made.
+    /// The slots are not marked.
     Refuse,
-    /// Marks are made despite the switch.
+    /// The slots are marked despite the switch.
     Mark,
 }
 
-/// An event of one slot, as reported by a forge.
+/// An event that concerns one slot, as a forge reported it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SlotMark {
     /// Key of the marked slot.
@@ -206,7 +211,7 @@ pub enum LeaseRefusal {
     /// The slot's row has a newer version than expected.
     #[error(transparent)]
     Moved(#[from] VersionConflict),
-    /// The global kill switch or that of its repository is on.
+    /// The global kill switch, or the switch of the slot's repository, is on.
     #[error("the kill switch is on")]
     SwitchedOff,
 }
@@ -216,7 +221,7 @@ pub enum LeaseRefusal {
 /// A comment to be posted at a validated place.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct InlineDraft {
-    /// Lines on which it is placed.
+    /// Lines on which the comment is placed.
     pub place: CodeLocation,
     /// Subject of the comment, for its marker.
     pub item: CommentSubject,
@@ -233,7 +238,7 @@ pub enum ForgeError {
         /// Description of the failed request.
         request: String,
     },
-    /// Status 403: the token lacks a permission. Status 451: blocked for every token.
+    /// Status 403: the token lacks a permission. Status 451: the resource is blocked for every token.
     #[error("{request}: the token may not do this (403): {message}")]
     Forbidden {
         /// Description of the failed request.
@@ -241,20 +246,20 @@ pub enum ForgeError {
         /// Message of the forge, cut and cleaned.
         message: String,
     },
-    /// Status 404 or 410: gone, or hidden from this token.
+    /// Status 404 or 410: the resource does not exist, or is hidden from this token.
     #[error("{request}: not found, or hidden from this token (404)")]
     NotFound {
         /// Description of the failed request.
         request: String,
     },
-    /// A redirect to another address of the same forge: the resource was renamed or moved. It is not
-    /// followed; the id of the repository gives the new address.
+    /// A redirect to another address of the same forge: the resource was renamed or moved. The client does
+    /// not follow the redirect; the repository's id leads to the new address.
     #[error("{request}: it is at another address now (was the repository renamed or transferred?)")]
     Moved {
         /// Description of the failed request.
         request: String,
     },
-    /// Status 422 or 400: the content is refused, and nothing was changed.
+    /// Status 422 or 400: the forge refused the content, and nothing was changed.
     #[error("{request}: refused: {message}")]
     Rejected {
         /// Description of the failed request.
@@ -287,7 +292,7 @@ pub enum ForgeError {
         /// Description of the observed failure.
         message: String,
     },
-    /// The request was not sent: the gate checked before each write refused it.
+    /// The request was not sent, because the gate, which is asked before each write, refused it.
     #[error(transparent)]
     Halted(#[from] GateHalt),
 }

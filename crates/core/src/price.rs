@@ -7,20 +7,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::money::MicroUsd;
 
-/// Maximum price in dollars per million tokens. More is a mistake, such as a price per token in the wrong
-/// unit.
+/// Maximum price in dollars per million tokens. A higher price is a mistake, such as a price per token in the
+/// wrong unit.
 pub const MAX_USD_PER_MILLION: u32 = 100_000;
 
 /// Number of units in one dollar per million tokens.
 const PICOS: u64 = 1_000_000;
 
-/// Price of a token in millionths of a millionth of a dollar, which equals micro-dollars per million tokens.
-/// The lowest price in use (0.01 dollars per million) is 10,000 units.
+/// Price of one token in millionths of a millionth of a dollar. The number is the same in micro-dollars per
+/// million tokens. The lowest price in use (0.01 dollars per million tokens) is 10,000 units.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize)]
 #[serde(transparent)]
 pub struct TokenRate(u64);
 
-/// Reason for which a number is no valid price.
+/// Reason why a number is not a valid price.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum InvalidRate {
     /// The number is negative.
@@ -61,8 +61,9 @@ impl TokenRate {
         Self::from_scaled(usd, 12)
     }
 
-    /// Multiplies `number` by ten to the power of `digits` and rounds up. It works on the shortest decimal
-    /// form, which is the one in the file, so no error of binary fractions enters.
+    /// Multiplies `number` by ten to the power of `digits` and rounds up. The calculation uses the shortest
+    /// decimal form of the number, which is the form in the file. It is therefore free of rounding errors of
+    /// binary fractions.
     fn from_scaled(number: f64, digits: usize) -> Result<Self, InvalidRate> {
         let text = number.to_string();
         if !number.is_finite() {
@@ -127,7 +128,7 @@ impl<'de> Deserialize<'de> for TokenRate {
 }
 
 /// A price as an operator declares it, in dollars per million tokens. Prices of prompt and answer are
-/// required, even if 0; a missing cache price defaults to that of the prompt.
+/// required, even if they are 0. A missing cache price defaults to the price of the prompt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeclaredPrice {

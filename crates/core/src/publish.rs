@@ -1,7 +1,8 @@
-//! Compares the desired content of a pull request with the observed content, and plans the steps between.
+//! Compares the desired content of a pull request with the observed content, and plans the steps that make
+//! the observed content equal to the desired one.
 //!
-//! Pure: [`plan_publish`] compares the desired rows with the observed comments and with those that may have
-//! been posted. The publisher (crate `forge`) executes the plan.
+//! This module is pure. [`plan_publish`] compares the desired rows with the observed comments, and with
+//! comments that may have been posted. The publisher (crate `forge`) executes the plan.
 
 mod check;
 mod fit;
@@ -67,7 +68,8 @@ impl CommentSubject {
         Topic::new(format!("{TOPICS}{}", self.as_str()))
     }
 
-    /// Parses a topic, if it is that of a comment subject; the inverse of [`CommentSubject::topic`].
+    /// Parses the topic of a comment subject; returns `None` for other topics. The inverse of
+    /// [`CommentSubject::topic`].
     pub fn from_topic(topic: &Topic) -> Option<Self> {
         topic.as_str().strip_prefix(TOPICS).map(Self::from_word)
     }
@@ -90,16 +92,17 @@ pub struct DesiredComment {
     /// Subject of the comment.
     #[serde(rename = "item")]
     pub subject: CommentSubject,
-    /// Place of the comment; none for the summary. If the forge refuses the place, its kind may be lowered.
+    /// Place of the comment; `None` for the summary. If the forge refuses the place, the publisher may lower
+    /// its kind, for example from lines to the file.
     pub place: Option<(AnchorKind, CodeLocation)>,
     /// Text without the marker.
     pub body: String,
-    /// Validated replacement for exactly the lines of `place`, on the new side. Shown only with a comment on
-    /// these lines.
+    /// Validated replacement for exactly the lines of `place`, on the new side. The replacement is shown only
+    /// in a comment on these lines.
     #[serde(default)]
     pub suggestion: Option<SuggestedFix>,
-    /// True if the replacement is shown as code where the forge does not offer to apply it. A rule's body
-    /// already describes the fix; a model's fix is only here.
+    /// True if the replacement is shown as code at forges that do not offer to apply replacements. The body
+    /// of a rule's finding already describes the fix, but a model's fix is only in `suggestion`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[serde(rename = "is_proposed")]
     pub falls_back_to_code_block: bool,
@@ -108,7 +111,7 @@ pub struct DesiredComment {
     /// Comments on the subject that should be deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retraction: Option<RetractionScope>,
-    /// The comment that shows it, once known.
+    /// The comment that shows the row; `None` while this comment is not known.
     pub comment: Option<CommentId>,
 }
 
@@ -133,8 +136,9 @@ impl DesiredComment {
         self.body_with_suggestion(bounds, self.suggestion_text(bounds).filter(|_| inline))
     }
 
-    /// Returns the text of an existing comment, without the marker. It keeps its original suggestion: the
-    /// forge applies that to the original lines, and another one might not fit them.
+    /// Returns the text of an existing comment, without the marker. The comment keeps its original
+    /// suggestion, because the forge applies a suggestion to the original lines, and a new suggestion might
+    /// not fit these lines.
     fn body_keeping_suggestion(&self, bounds: &PublishLimits, existing_body: &str) -> String {
         let has = |suggested: &String| trim_line_ends(existing_body).contains(&trim_line_ends(suggested));
         self.body_with_suggestion(bounds, self.suggestion_text(bounds).filter(has))
@@ -159,10 +163,10 @@ impl DesiredComment {
     }
 }
 
-/// Limits of a forge that affect a plan (its capability table).
+/// Limits and capabilities of a forge that affect a plan.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PublishLimits {
-    /// Time for which a create request without a response may remain invisible.
+    /// Time for which a comment may remain invisible after its create request got no response.
     pub settle_delay: TimeSpan,
     /// Maximum length of a comment without its marker, in UTF-16 units.
     pub max_body_length: usize,
@@ -174,7 +178,7 @@ pub struct PublishLimits {
     pub follows_head: bool,
 }
 
-/// One of our comments on the pull request: by one of our accounts, with one of our markers.
+/// One of our comments on the pull request: a comment by one of our accounts with one of our markers.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ObservedComment {
     pub id: CommentId,
@@ -182,16 +186,16 @@ pub struct ObservedComment {
     pub subject: CommentSubject,
     /// Text without the marker.
     pub body: String,
-    /// Current last line. None for a comment on a file or in the conversation, or if the forge does not
-    /// report it.
+    /// Current last line. `None` for a comment on a file or in the conversation, or if the forge does not
+    /// report the line.
     pub line: Option<u32>,
-    /// Thread that it began; none if the forge has no thread for it (the summary).
+    /// Thread that the comment began; `None` if the forge has no thread for the comment (the summary).
     pub thread: Option<ForgeThread>,
     /// True if the comment has replies.
     pub has_replies: bool,
     /// Creation time by the forge's clock.
     pub created: UnixMillis,
-    /// Rights to rewrite, adopt and delete it.
+    /// Our rights to rewrite, adopt and delete the comment.
     pub rights: CommentRights,
 }
 
@@ -200,10 +204,12 @@ pub struct ObservedComment {
 pub enum CommentRights {
     /// All rights: our current account wrote it, and its marker verifies.
     Ours,
-    /// No rights: a former account of ours wrote it, and forges let no account edit comments of another. It
-    /// still shows its finding. A former summary would stay outdated, so a new one is posted.
+    /// No rights: a former account of ours wrote the comment, and forges let no account edit comments of
+    /// another account. A comment on a finding still counts as the comment on this finding. A summary could
+    /// not be updated, so a new summary is posted.
     FormerAccount,
-    /// No rights: its marker is signed with a key that we lack. It shows its subject and is left unchanged.
+    /// No rights: its marker is signed with a key that we lack. The comment counts as the comment on its
+    /// subject and is left unchanged.
     UnknownKey,
 }
 
@@ -219,18 +225,18 @@ pub struct ForgeThread {
 pub enum ThreadState {
     /// The thread is open.
     Open,
-    /// Our current account has resolved it.
+    /// Our current account has resolved the thread.
     ResolvedByUs,
-    /// Another account has resolved it.
+    /// Another account has resolved the thread.
     ResolvedByOthers,
 }
 
-/// A comment whose creation was requested but not confirmed: its effect is open.
+/// A comment whose creation was requested but not confirmed. The effect of this comment is open.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct UnconfirmedComment {
     /// Subject of the comment.
     pub subject: CommentSubject,
-    /// Time at which its creation was recorded, or last failed.
+    /// Time at which the creation of the comment was recorded, or at which it last failed.
     pub at: UnixMillis,
 }
 
@@ -261,7 +267,7 @@ pub enum StatusState {
 /// One step of reconciling.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum PublishStep {
-    /// Records an existing comment with the row's marker as the row's comment.
+    /// Records an existing comment that has the row's marker as the comment of the row.
     Adopt {
         /// Subject of the row.
         subject: CommentSubject,
@@ -274,7 +280,7 @@ pub enum PublishStep {
         /// Subject of the comment.
         subject: CommentSubject,
     },
-    /// Rewrites a comment in place because its text differs.
+    /// Rewrites the text of an existing comment, because the text differs from the desired one.
     Update {
         comment: CommentId,
         /// Subject of the comment.
@@ -285,7 +291,7 @@ pub enum PublishStep {
     /// Resolves or reopens the thread.
     SetResolved {
         thread: ThreadId,
-        /// True to resolve it, false to reopen it.
+        /// True to resolve the thread, false to reopen it.
         resolved: bool,
     },
     /// Posts the summary as a comment.
@@ -320,7 +326,7 @@ impl PublishStep {
 /// Steps to execute now, or the time of the next check.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum PublishPlan {
-    /// A create request may still become visible: check again at this time.
+    /// The result of a create request may still become visible: check again at this time.
     Settling {
         /// End of the settle delay.
         until: UnixMillis,
@@ -329,11 +335,11 @@ pub enum PublishPlan {
     Steps(Vec<PublishStep>),
 }
 
-/// Compares the desired comments with the observed and the `pending` ones.
+/// Compares the desired comments with the observed and the `unconfirmed` comments.
 ///
-/// Nothing is done while a pending comment may still become visible. A row with a known comment is never
-/// created again: if that comment is missing, a person has deleted it. `observed` must therefore contain
-/// every known comment that exists.
+/// No step is planned while an unconfirmed comment may still become visible. For a row with a known comment,
+/// no new comment is created: if the known comment is missing, a person has deleted it. `observed` must
+/// therefore contain every known comment that exists.
 pub fn plan_publish(
     desired: &[DesiredComment],
     observed: &[ObservedComment],
@@ -386,10 +392,11 @@ pub fn plan_publish(
     PublishPlan::Steps(steps)
 }
 
-/// Adds the steps for a row that already has a comment; returns false if it has none.
+/// Adds the steps for a row that already has a comment; returns false if the row has none.
 ///
-/// A thread changes together with its comment's text, and before it. If the thread's state does not match the
-/// text, a person has changed it, and it stays.
+/// A thread is resolved or reopened only together with a change of its comment's text, and before this
+/// change. If only the thread's state differs from the desired state, a person has changed the state, so it
+/// is kept.
 fn plan_comment_update(
     row: &DesiredComment,
     body: impl Fn(Option<&ObservedComment>) -> String,
@@ -455,9 +462,9 @@ fn plan_comment_update(
     true
 }
 
-/// Returns true for an unrecorded comment on another line than its finding. A forge that places comments on
-/// its current head causes this if a push precedes the request and the response is lost. A comment with
-/// replies stays.
+/// Returns true for a comment that is not recorded and is on another line than its finding. This happens at a
+/// forge that places comments on its current head, if a push precedes the request and the response is lost. A
+/// comment with replies is not deleted.
 fn is_on_wrong_line(row: &DesiredComment, observed: &ObservedComment, bounds: &PublishLimits) -> bool {
     let Some((AnchorKind::Inline, place)) = &row.place else { return false };
     let is_open = observed.thread.as_ref().is_some_and(|thread| thread.state == ThreadState::Open);
@@ -469,14 +476,15 @@ fn is_on_wrong_line(row: &DesiredComment, observed: &ObservedComment, bounds: &P
         && observed.line.is_some_and(|line| line != place.end_line)
 }
 
-/// Maximum number of findings without a comment that the summary lists; the others are counted.
+/// Maximum number of findings without a comment that the summary lists. Of further findings, the summary
+/// gives only the number.
 const MAX_LISTED: usize = 300;
 
-/// Share of the summary's maximum length for this list, with the line that counts the others.
+/// Share of the summary's maximum length that the list of findings without a comment may use.
 const LISTED_SHARE: (usize, usize) = (3, 4);
 
-/// Renders the summary with the findings that have no comment, because of the cap or the lack of an accepted
-/// place. Each takes one line, so none is lost.
+/// Renders the summary with a list of the findings that have no comment, because the limit of comments is
+/// reached or because the forge accepts no place for them. Each of these findings takes one line.
 fn render_summary_body(
     summary: &DesiredComment,
     desired: &[DesiredComment],
@@ -518,7 +526,7 @@ fn render_summary_body(
     format!("{}\n\n{list}", truncate_markdown(&summary.body, room))
 }
 
-/// Compares texts as forges store them: line ends and trailing white space are ignored.
+/// Compares two texts in the form in which forges store them: line ends and trailing white space are ignored.
 fn is_same_text(a: &str, b: &str) -> bool {
     trim_line_ends(a.trim_end()) == trim_line_ends(b.trim_end())
 }

@@ -1,11 +1,12 @@
 //! Re-check: determines the status of a model's findings from earlier reviews.
 //!
-//! A finding that a reviewer does not mention is not fixed by that. It is fixed if two conditions hold. A
-//! reviewer who received its file reports it as fixed and names the lines that replaced it. The file confirms
-//! this: its own lines are gone there, or lines new since the last sighting show the fix (`evidence`).
+//! A finding does not become fixed because no reviewer mentions it. A finding is fixed if two conditions
+//! hold. First, a reviewer who received the finding's file reports the finding as fixed and names the lines
+//! that replaced it. Second, the file confirms the report: the finding's own lines are gone, or lines that
+//! are new since the last sighting show the fix (`evidence`).
 //!
-//! It is verified as present if its lines are unchanged, or a reviewer names their current form. Otherwise it
-//! stays open and unverified at the place that its lines moved to.
+//! A finding is verified as present if its lines are unchanged, or if a reviewer names the current form of
+//! these lines. Otherwise the finding stays open and unverified at the place to which its lines moved.
 
 mod around;
 mod evidence;
@@ -38,29 +39,31 @@ pub struct RecheckSummary {
     pub fixed: BTreeMap<FindingId, FixEvidence>,
     /// Findings whose file the change no longer affects.
     pub outside: BTreeSet<FindingId>,
-    /// Names of the rules that ran; none if unknown.
+    /// Names of the rules that ran; empty if they are not known.
     pub rules: BTreeSet<String>,
-    /// Disabled rules, including those of tools. Their findings are unknown.
+    /// Disabled rules, including rules of tools. The state of their findings is not known.
     pub off: BTreeSet<String>,
-    /// Rules with findings in a file that are left to a more specific linter.
+    /// Pairs of a rule and a file: a more specific linter checks the file instead of the rule.
     pub left_to_linters: BTreeSet<(String, RepoPath)>,
     /// Names of the tools that completed.
     pub tools: BTreeSet<String>,
-    /// Findings of tools that also exist at the base.
+    /// Fingerprints of tools' findings that also exist at the base.
     pub old: BTreeSet<Fingerprint>,
-    /// Findings of tools with unchanged lines that no tool reported again. The cause is a comment, a setting
-    /// or a change elsewhere.
+    /// Findings of tools that no tool reported again although their lines are unchanged. The cause is a
+    /// comment, a setting or a change elsewhere.
     pub unreported: BTreeSet<FindingId>,
-    /// Open findings of rules and tools on a line of work that would be found again if they still existed, or
-    /// whose lines are gone. Each has its current lines: it is fixed if it was not found.
+    /// Open findings of rules and tools on a line of work. Each would be found again if it still existed, or
+    /// its lines are gone. Each has its current lines as evidence: the finding is fixed if it was not found
+    /// again.
     pub expected: BTreeMap<FindingId, FixEvidence>,
 }
 
 impl RecheckSummary {
-    /// Sets the status of findings that are `missing`. A model's findings are fixed if that was shown and
-    /// otherwise unchanged. Those of a rule that did not run, or that is left to a linter there, are outside
-    /// the review. Those of a tool that did not run are unchanged, because it may have failed or another job
-    /// runs it. Findings that the base now has, or whose lines are unchanged, are outside, not fixed.
+    /// Sets the status of `missing` findings. A model's finding is fixed if the fix was shown, outside if the
+    /// change no longer affects its file, and otherwise unchanged. A finding of a rule that did not run, or
+    /// that a linter replaces in this file, is outside. A finding of a tool that did not run is unchanged,
+    /// because the tool may have failed or another job may run it. A tool's finding that the base now has, or
+    /// whose lines are unchanged, is outside and not fixed.
     pub fn update_statuses(&self, missing: &mut [Finding], known: &[Finding], head: &Sha) {
         let known: BTreeMap<&FindingId, &Finding> =
             known.iter().map(|finding| (&finding.id, finding)).collect();
@@ -102,16 +105,17 @@ impl RecheckSummary {
     }
 }
 
-/// Reopens a model's findings that apply at the head. One kind was dismissed with other lines than the file
-/// now has, unless lines were only removed. The other had left the change, which now adds their lines, or the
-/// lines in their place, again.
+/// Reopens a model's findings that apply at the head again, in two cases. In the first case, a finding was
+/// dismissed, but its lines have changed since, and not only by removal. In the second case, a finding had
+/// left the change, which now again adds its lines or the lines in their place.
 pub fn reopen_findings<T: Fn(&RepoPath) -> Option<String>>(known: &mut [Finding], head: &HeadView<'_, T>) {
     let of_a_model = |finding: &&mut Finding| {
         finding.raw.source == FindingSource::Agent && finding.raw.place.side == DiffSide::New
     };
     for finding in known.iter_mut().filter(of_a_model) {
         let counts = match finding.status {
-            // A person who dismissed an unverified finding knew that its lines had changed.
+            // An unverified finding stays dismissed, because the person who dismissed it knew that its lines
+            // had changed.
             FindingStatus::Dismissed(_) if finding.unverified.is_none() => {
                 match locate_at_head(finding, head) {
                     FollowOutcome::Changed { path, start, end, .. } => {
@@ -136,9 +140,9 @@ pub fn reopen_findings<T: Fn(&RepoPath) -> Option<String>>(known: &mut [Finding]
 }
 
 /// Determines the status of a model's `known` findings, and the findings of tools with unchanged lines.
-/// `found` holds the findings at this head; those still present are added to it or matched in it.
-/// `reviewers`: the complete reports, empty if no model ran. `place_finding` finds the position of a finding
-/// in the change.
+/// `found` contains the findings at this head. A known finding that is still present is added to `found` or
+/// matched with an element of it. `reviewers` are the complete reports; the list is empty if no model ran.
+/// `place_finding` finds the position of a finding in the change.
 pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
     known: &[Finding],
     found: &mut Vec<PlacedFinding>,
@@ -151,8 +155,9 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
     for finding in known.iter().filter(|finding| finding.raw.source == FindingSource::Agent) {
         match &finding.status {
             FindingStatus::Open | FindingStatus::Claimed => {}
-            // A closed finding is open again if its exact lines are part of the change again. It is also open
-            // again, regardless of its lines, if separate lines had fixed it and are gone.
+            // A closed finding is open again if its exact lines are part of the change again. If other lines
+            // had fixed the finding and these lines are gone, the finding is also open again, regardless of
+            // its own lines.
             FindingStatus::Outside | FindingStatus::Fixed(_) => {
                 let went = locate_at_head(finding, head);
                 let beside = finding.evidence.as_ref().filter(|evidence| evidence.mark.is_some());
@@ -174,7 +179,8 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
                 }
                 continue;
             }
-            // It remains dismissed while its code exists, and is open again after the dismissal is withdrawn.
+            // A dismissed finding stays in the list while its code exists, so it is open again after the
+            // dismissal is withdrawn.
             FindingStatus::Dismissed(_) => {
                 let went = locate_at_head(finding, head);
                 let is_there = matches!(went, FollowOutcome::Found { .. } | FollowOutcome::Changed { .. });
@@ -217,7 +223,7 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
         known.iter().filter(|finding| finding.raw.source == FindingSource::Tool && finding.is_open());
     let unreported = of_tools.filter(|finding| is_unreported(finding, found, head));
     rechecked.unreported = unreported.map(|finding| finding.id.clone()).collect();
-    // Only local reviews have lines of work and need this.
+    // Only local reviews record lines of work, so `expected` is empty in all other reviews.
     let of_line = known.iter().filter(|finding| !finding.seen_on.is_empty() && finding.is_open());
     let of_others = of_line.filter(|finding| finding.raw.source != FindingSource::Agent);
     let expected = of_others.filter_map(|finding| Some((finding.id.clone(), fix_evidence(finding, head)?)));
@@ -241,7 +247,8 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
     rechecked
 }
 
-/// Returns true if the lines of a tool's finding are unchanged and its rule found nothing there.
+/// Returns true if the lines of a tool's finding are unchanged and the finding's rule reported nothing on
+/// these lines.
 fn is_unreported<T: Fn(&RepoPath) -> Option<String>>(
     finding: &Finding,
     found: &[PlacedFinding],
@@ -255,8 +262,8 @@ fn is_unreported<T: Fn(&RepoPath) -> Option<String>>(
     !found.iter().any(is_there)
 }
 
-/// Returns the current lines in place of a finding of a rule or a tool, if its own lines are gone or are
-/// added lines that its rule has checked. None if no rule may have checked that place.
+/// Returns the current lines in place of a finding of a rule or a tool. The finding's own lines must be gone,
+/// or be added lines that its rule has checked. `None` if the rule may not have checked that place.
 fn fix_evidence<T: Fn(&RepoPath) -> Option<String>>(
     finding: &Finding,
     head: &HeadView<'_, T>,
@@ -292,13 +299,14 @@ fn fix_evidence<T: Fn(&RepoPath) -> Option<String>>(
 /// Status of one re-checked finding.
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum RecheckOutcome {
-    /// The finding is open at its lines' current place; unverified for this reason, if set.
+    /// The finding is open at the current place of its lines. If a reason is set, the finding is unverified
+    /// for this reason.
     Open(Option<UnverifiedReason>),
     /// A reviewer saw the finding at these lines.
     Seen((u32, u32)),
     /// The finding is fixed, with this evidence.
     Fixed(FixEvidence),
-    /// The change no longer affects its file.
+    /// The change no longer affects the finding's file.
     Outside,
 }
 
@@ -318,14 +326,14 @@ fn decide_outcome<T: Fn(&RepoPath) -> Option<String>>(
     };
     let is_readable = *outcome != FollowOutcome::NoFile;
     let is_in_change = head.added.contains_key(path) || head.deleted.contains(path);
-    // A finding that was never in a changed file cannot leave the change while there is one.
+    // A finding that was never in a changed file cannot leave the change as long as the change is not empty.
     let was_beside =
         finding.anchor == AnchorKind::Summary && !(head.added.is_empty() && head.deleted.is_empty());
     if is_readable && !is_in_change && !was_beside {
         return RecheckOutcome::Outside;
     }
     if !is_readable && head.added.is_empty() && !head.deleted.contains(path) {
-        // Nothing remains of the change that could contain it.
+        // No part of the change remains that could contain the finding.
         return RecheckOutcome::Outside;
     }
     let there =
@@ -354,17 +362,18 @@ fn decide_outcome<T: Fn(&RepoPath) -> Option<String>>(
                     seen = seen.or_else(|| there.or_else(lines).filter(|_| saw));
                 }
                 RecheckStatus::Fixed if !saw || shown.is_some() => {}
-                // Its code may have moved to another file.
+                // The finding's code may have moved to another file.
                 RecheckStatus::Fixed if !is_readable && follow::may_be_rewritten(finding, head) => {
                     shown = new();
                 }
                 RecheckStatus::Fixed if !is_readable => shown = Some(FixEvidence::new(path, 0, 0, &[])),
                 RecheckStatus::Fixed => {
                     let instead = || {
-                        // While its own lines exist, nothing has replaced them.
+                        // While the finding's own lines exist, no other lines have replaced them.
                         let (lines, page) = (lines().filter(|_| there.is_none())?, page.as_deref()?);
                         let is_it = match outcome {
-                            // For lines that were only removed, the adjacent lines decide.
+                            // If the finding's lines were only removed and nothing replaced them, this check
+                            // is omitted, and the adjacent lines decide.
                             FollowOutcome::Changed { start, end, .. } if page.has_code_in((*start, *end)) => {
                                 lines.0 <= *end
                                     && lines.1 >= *start
@@ -394,8 +403,8 @@ fn decide_outcome<T: Fn(&RepoPath) -> Option<String>>(
     }
 }
 
-/// Returns the lines that a verdict names, if three conditions hold. The file has these lines, they match the
-/// quoted excerpt, and they overlap or adjoin the current place of the finding's lines.
+/// Returns the lines that a verdict names, if three conditions hold. The file has these lines. The lines
+/// match the quoted excerpt. The lines overlap or adjoin the current place of the finding's lines.
 fn evidence_lines(verdict: &RecheckVerdict, outcome: &FollowOutcome, text: &str) -> Option<(u32, u32)> {
     if verdict.path.as_ref().is_some_and(|path| outcome.path() != Some(path)) {
         return None;
@@ -415,7 +424,7 @@ fn evidence_lines(verdict: &RecheckVerdict, outcome: &FollowOutcome, text: &str)
     (first <= end && last >= start).then_some((first, last))
 }
 
-/// Extends a range by the nearest line above and below that is not blank.
+/// Extends a range up to the nearest line above and the nearest line below that are not blank.
 fn widen_lines(text: &str, start: u32, end: u32) -> (u32, u32) {
     let lines: Vec<&str> = text.lines().collect();
     let at = |line: u32| usize::try_from(line).ok().and_then(|line| lines.get(line.checked_sub(1)?));
@@ -430,7 +439,7 @@ fn widen_lines(text: &str, start: u32, end: u32) -> (u32, u32) {
     (first, last)
 }
 
-/// Returns true if the change adds the lines or their replacement.
+/// Returns true if the change adds the finding's lines or the lines in their place.
 fn is_added_again<T>(outcome: &FollowOutcome, head: &HeadView<'_, T>) -> bool {
     let (FollowOutcome::Found { path, start, end } | FollowOutcome::Changed { path, start, end, .. }) =
         outcome
@@ -440,15 +449,15 @@ fn is_added_again<T>(outcome: &FollowOutcome, head: &HeadView<'_, T>) -> bool {
     head.added.get(path).is_some_and(|added| added.iter().any(|(first, last)| first <= end && last >= start))
 }
 
-/// Returns true if the finding is among those found.
+/// Returns true if one of the findings of this head has the same category and similar text.
 fn is_among_found(finding: &Finding, found: &[PlacedFinding]) -> bool {
     found.iter().any(|placed| {
         placed.raw.source == FindingSource::Agent && is_same_finding_text(&finding.raw, &placed.raw)
     })
 }
 
-/// Finds the finding among those of this head: by its text, or, unless it was shown to be fixed, by its kind
-/// and place.
+/// Finds the finding among the findings of this head, by its text. If the finding was not shown to be fixed,
+/// it is also matched by its category and place.
 fn find_current_finding<'a>(
     finding: &Finding,
     outcome: &FollowOutcome,
@@ -466,7 +475,8 @@ fn find_current_finding<'a>(
     };
     let place = |raw: &RawFinding| raw.category == finding.raw.category && at_its_place(raw);
     let words = |raw: &RawFinding| is_same_finding_text(&finding.raw, raw);
-    // If its lines are no longer in place, a finding with identical words matches anywhere.
+    // If the known finding's lines are no longer in place, a finding with the same title and category matches
+    // in any file.
     let is_elsewhere = !matches!(outcome, FollowOutcome::Found { .. });
     let verbatim = |raw: &RawFinding| {
         is_elsewhere && (&raw.title, raw.category) == (&finding.raw.title, finding.raw.category)
@@ -481,7 +491,7 @@ fn find_current_finding<'a>(
     by_words.or_else(by_place).and_then(|at| found.get_mut(at))
 }
 
-/// Returns true if both have the same category and similar text.
+/// Returns true if both findings have the same category and similar text.
 fn is_same_finding_text(earlier: &RawFinding, current: &RawFinding) -> bool {
     let statement = |raw: &RawFinding| {
         let text = format!("{}\n\n{}", raw.title, raw.body_without_suggestion());
@@ -524,13 +534,14 @@ fn move_to_current_place<T: Fn(&RepoPath) -> Option<String>>(
     if let FollowOutcome::Found { path, .. } = outcome
         && let Some(page) = head.compared_file(path)
     {
-        // No reviewer has reported on it: changes since the last sighting still count as new.
+        // The stored text of the last sighting is kept, because no reviewer has reported on the finding
+        // since. Changes after that sighting therefore still count as new.
         let seen = around.and_then(|around| around.seen);
         return build_current_finding(finding, raw, &page, seen, place_finding);
     }
     let mut placed = place_finding(raw);
     if !is_shown && placed.anchor == AnchorKind::Inline {
-        // No line there belongs to it.
+        // No line at that place belongs to the finding, so the comment is placed on the file.
         (placed.anchor, placed.at) = (AnchorKind::File, placed.raw.place.clone());
     }
     placed.sighting = FindingFacts { of: Some(finding.id.clone()), around, unverified, suppressed: None };

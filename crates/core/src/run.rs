@@ -1,4 +1,5 @@
-//! Record of one run of any loop: the part that all runs share, and the loop's own detail.
+//! Record of one run of any loop. The record has a part that all runs share, and a part that is specific to
+//! the loop.
 
 use std::collections::BTreeMap;
 
@@ -9,11 +10,11 @@ use crate::id::{RunId, SlotKey, UnixMillis};
 use crate::money::MicroUsd;
 use crate::slot::LoopKind;
 
-/// The five outcomes of runs of every loop. Reviews call the first one `reviewed`.
+/// The five outcomes of runs of every loop. Reviews call the outcome `Done` `reviewed`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunOutcome {
-    /// The run completed its task, or a person has been asked.
+    /// The run completed its task, or asked a person a question.
     Done,
     /// Only a part of the task was completed.
     Partial,
@@ -41,7 +42,8 @@ impl RunOutcome {
     }
 }
 
-/// Progress of a run in the records. A run of `converge` or `sync` is `prepared` until it is `ended`.
+/// Progress of a run in the records. A run of `converge` or `sync` has only the stages `prepared` and
+/// `ended`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunStage {
@@ -93,7 +95,7 @@ pub struct StepCost<S> {
     /// Wall-clock time in milliseconds.
     #[serde(rename = "ms")]
     pub duration_ms: u64,
-    /// Calls of tools that the policy denied the models.
+    /// Number of tool calls by the models that the policy denied.
     #[serde(default, skip_serializing_if = "is_zero")]
     #[serde(rename = "denied")]
     pub denied_tool_calls: u32,
@@ -134,7 +136,7 @@ pub trait RunDetail: Clone + Serialize + DeserializeOwned + Send + Sync + 'stati
     /// Kind of the loop.
     const LOOP: LoopKind;
 
-    /// Returns the outcome of the run; none while it continues.
+    /// Returns the outcome of the run; none while the run continues.
     fn run_outcome(&self) -> Option<RunOutcome>;
 
     /// Returns the loop's own word for an outcome.
@@ -142,18 +144,19 @@ pub trait RunDetail: Clone + Serialize + DeserializeOwned + Send + Sync + 'stati
         outcome.as_str()
     }
 
-    /// Returns the result in the loop's own word. None if the outcome is enough, or the run continues.
+    /// Returns the result in the loop's own word. Returns none while the run continues, or if the loop has no
+    /// result beyond the outcome.
     fn result_word(&self) -> Option<String>;
 
     /// Returns the reason of the outcome for display; it may contain foreign text.
     fn reason(&self) -> Option<&str>;
 
-    /// Returns the furthest step that the run reached; `steps` are those with a cost.
+    /// Returns the furthest step that the run reached; `steps` are the steps with a cost.
     fn furthest_step(&self, steps: &[StepCost<Self::Step>]) -> Self::Step;
 }
 
-/// Record of one run of a loop. The server writes it in every case, and it contains no statement of an agent
-/// about itself.
+/// Record of one run of a loop. The server writes the record in every case. The record contains no statement
+/// of an agent about itself.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(bound = "D: RunDetail")]
 pub struct RunRecord<D: RunDetail> {
@@ -217,8 +220,8 @@ impl<D: RunDetail> RunRecord<D> {
         self.steps.iter().map(|step| step.turns).fold(0, u32::saturating_add)
     }
 
-    /// Returns the number of tool calls that the policy denied the models of its steps. A review counts them
-    /// by tool, in its detail.
+    /// Returns the number of tool calls of the models in all steps that the policy denied. A review counts
+    /// its denied calls by tool, in `detail`.
     pub fn denied_tool_calls(&self) -> u32 {
         self.steps.iter().map(|step| step.denied_tool_calls).fold(0, u32::saturating_add)
     }

@@ -1,4 +1,5 @@
-//! Strength of the sandbox around a process: declared by the process inside, required by the operator.
+//! Strength of the sandbox around a process. The sandboxed process reports the strength, and the operator
+//! requires a minimum.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,18 +7,18 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SandboxLevel {
-    /// Resource limits, and for a reader a filter of system calls; files are not isolated.
+    /// Resource limits, and for a reader process also a system call filter. Files are not isolated.
     None,
     /// Landlock and seccomp on the machine's own file system, without namespaces.
     Landlock,
-    /// Own user, process, network, mount, IPC and host name namespaces. Within them it has seccomp, and
-    /// Landlock if the kernel supports it.
+    /// Own user, process, network, mount, IPC and host name namespaces. The process also has seccomp, and
+    /// Landlock if the kernel supports Landlock.
     Full,
 }
 
 impl SandboxLevel {
-    /// Maximum level that a reader requires. A reader starts, writes and connects to nothing, so namespaces
-    /// would protect nothing more.
+    /// Maximum level that a reader requires. A reader starts no process, writes no file and opens no
+    /// connection, so namespaces would add no protection.
     pub const OF_READERS: Self = Self::Landlock;
 
     /// Finds the level of this name.
@@ -35,7 +36,7 @@ impl SandboxLevel {
     }
 }
 
-/// A resource limit on all processes of a sandboxed job together. The job is killed when it exceeds one.
+/// A resource limit on all processes of a sandboxed job together. The job is killed when it exceeds a limit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SandboxLimit {

@@ -4,11 +4,12 @@ use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
-/// Minimum length of a word of a secret that is also hidden alone (`Bearer` is not, a token is).
+/// Minimum length of a single word of a secret that is also hidden on its own. `Bearer` is too short; a token
+/// is long enough.
 const MIN_HIDDEN_WORD: usize = 8;
 
-/// Minimum length of a secret that is hidden. A shorter one protects nothing (`x`, as the key of a local
-/// model), and removing its letters would make text unreadable.
+/// Minimum length of a secret that is hidden. A shorter secret, such as the key `x` of a local model,
+/// protects nothing. Removing its letters would make text unreadable.
 const MIN_HIDDEN: usize = 6;
 
 /// Secret text that neither `Debug` nor `Display` shows.
@@ -20,7 +21,7 @@ impl SecretString {
         Self(text.into())
     }
 
-    /// Returns the text. Use it only for the header or the key derived from it.
+    /// Returns the secret text. Use the text only for the request header, or to derive a key.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -31,7 +32,7 @@ impl SecretString {
         hex::encode(digest.get(..8).unwrap_or_default())
     }
 
-    /// Replaces this secret in a text, as a whole and each long word of it.
+    /// Replaces the whole secret, and each long word of the secret, in a text.
     pub fn redact_from(&self, text: &str) -> String {
         let words = self.0.split_whitespace().filter(|word| word.len() >= MIN_HIDDEN_WORD);
         std::iter::once(self.0.as_str())

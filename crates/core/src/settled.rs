@@ -1,4 +1,4 @@
-//! Determines the revisions for which no further review is needed.
+//! Determines which revisions need no further review.
 
 use crate::id::Sha;
 use crate::outcome::ReviewOutcomeKind;
@@ -6,8 +6,8 @@ use crate::port::ReviewProgress;
 use crate::run::RunStage;
 use crate::slot::{Slot, SlotState};
 
-/// Returns true if a review at this stage with this outcome leaves nothing to do for its revision. If not,
-/// and the slot is lost, the revision must be reviewed again.
+/// Returns true if the revision needs no further review after a review with this stage and outcome. An
+/// unsettled revision must be reviewed again if its slot is lost.
 ///
 /// | Stage | End | Meaning | Settled |
 /// |---|---|---|---|
@@ -17,7 +17,8 @@ use crate::slot::{Slot, SlotState};
 /// | `computed`, `ended` | `deferred` | it waits for its budget, or was interrupted | no |
 /// | `prepared`, `computed` | none | it is in progress, or its process is dead | no |
 ///
-/// A run whose revision is already published writes no end. A draft or a closed pull request has no run.
+/// A run for a revision that is already published records no outcome. A draft or a closed pull request has no
+/// run.
 pub fn is_review_settled(stage: RunStage, outcome: Option<ReviewOutcomeKind>) -> bool {
     use ReviewOutcomeKind::{Deferred, Failed, Partial, Reviewed, Skipped};
     match (stage, outcome) {
@@ -29,11 +30,11 @@ pub fn is_review_settled(stage: RunStage, outcome: Option<ReviewOutcomeKind>) ->
     }
 }
 
-/// Returns true if a head needs a review that no slot has pending. This happens after slots were lost, until
+/// Returns true if a head needs a review that is not pending in any slot. Lost slots cause this state until
 /// the next sweep.
 ///
-/// `head` is the last known head; none for a closed pull request. An existing slot without any attempted
-/// review belongs to another loop, or the reviews of its repository are disabled.
+/// `head` is the last known head; none for a closed pull request. A stored slot without an attempted review
+/// needs no sweep: it belongs to another loop, or reviews are disabled in its repository.
 pub fn awaits_sweep(slot: &Slot, head: Option<&Sha>, reviews: &ReviewProgress) -> bool {
     let is_settled = |head: &Sha| reviews.last_settled.as_ref().is_some_and(|settled| settled.head == *head);
     slot.state == SlotState::Idle

@@ -1,7 +1,7 @@
-//! Selects the process, of several, that leases a slot. All processes see the same due slots at once, and if
-//! all tried to lease, most would fail. Each slot therefore has one preferred process, by rendezvous hashing
-//! (Thaler and Ravishankar 1998). This moves only the slots of a process that joins or leaves. Idle processes
-//! take slots that remain unleased for a while.
+//! Selects which of several processes leases a slot. All processes see the same due slots at the same time;
+//! if all of them requested the lease, most requests would fail. Each slot therefore has one preferred
+//! process, by rendezvous hashing (Thaler and Ravishankar 1998). When a process joins or leaves, only its own
+//! slots get another preferred process. Idle processes take slots that remain unleased for a while.
 
 use std::collections::BTreeSet;
 
@@ -9,8 +9,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::id::{SlotKey, TimeSpan, UnixMillis};
 
-/// Time after the due time from which any worker may take a slot, because its preferred worker is busy or
-/// gone.
+/// Time after the due time from which any worker may take a slot. By then, the preferred worker is probably
+/// busy or gone.
 pub const LEFT: TimeSpan = TimeSpan::seconds(1);
 
 /// The processes that lease slots.
@@ -18,18 +18,18 @@ pub const LEFT: TimeSpan = TimeSpan::seconds(1);
 pub struct WorkerGroup {
     /// Name of the calling process.
     pub own_name: String,
-    /// Names of all processes; empty if one process has the store alone.
+    /// Names of all processes; empty if only one process uses the store.
     pub all: BTreeSet<String>,
 }
 
 impl WorkerGroup {
-    /// Returns true if this slot prefers the calling process.
+    /// Returns true if the calling process is the preferred process of this slot.
     pub fn is_preferred_worker(&self, key: &SlotKey) -> bool {
         let first = self.all.iter().max_by_key(|name| (weight(name, key), name.as_str()));
         first.is_none_or(|name| *name == self.own_name)
     }
 
-    /// Returns true if the calling process may take this slot. `due`: the time since which the slot is due.
+    /// Returns true if the calling process may take this slot. `due` is the time since which the slot is due.
     pub fn may_take(&self, key: &SlotKey, due: UnixMillis, now: UnixMillis) -> bool {
         now - due >= LEFT || self.is_preferred_worker(key)
     }

@@ -1,8 +1,8 @@
 //! The slot: the common primitive of all loops. The slots together are the work queue.
 //!
 //! A slot belongs to one pull request or one sync job. It records events, decides when a loop may act, and
-//! grants a lease to one worker at a time. All of that is one pure function, [`Slot::step`]; stores only
-//! persist its result.
+//! grants a lease to one worker at a time. One pure function, [`Slot::step`], does all of this; stores only
+//! persist the result.
 //!
 //! ```text
 //!            event, request                  due: lease
@@ -12,10 +12,11 @@
 //!        (event, resume, retry)
 //! ```
 //!
-//! A pause takes effect at once but never ends a lease: a leased slot is paused when its step ends.
+//! A pause takes effect immediately, but never ends a lease: a leased slot is paused when its step ends.
 //!
-//! Every state has an exit: waiting by its time, leased by its deadline, held by an event (parked, draft,
-//! cancelled), a resume (paused) or an operator's retry, idle with a storm by the storm's end.
+//! Every state has an exit. Waiting ends at its time, and a lease ends at its deadline. A held slot is
+//! released by an event (parked, draft, cancelled), a resume (paused) or an operator's retry. An idle slot
+//! with a storm changes at the end of the storm.
 
 mod limits;
 mod note;
@@ -34,10 +35,10 @@ use crate::id::{FencingToken, SlotKey, SlotVersion, UnixMillis};
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Slot {
     pub key: SlotKey,
-    /// Version of the row it was read from; 0 if there was none.
+    /// Version of the row that the slot was read from; 0 without a row.
     pub version: SlotVersion,
     pub state: SlotState,
-    /// Loop in progress, kept across the leases of its steps.
+    /// Loop in progress. The value is kept between the leases of the loop's steps.
     #[serde(rename = "owner")]
     pub active_loop: Option<LoopKind>,
     /// Events not yet served, by loop.
@@ -46,19 +47,19 @@ pub struct Slot {
     pub storm: Option<EventStorm>,
     /// Failed or lost leases since the last progress.
     pub attempts: u32,
-    /// Request of a person for the next converge step, if it differs from continuing.
+    /// Request of a person for the next converge step, unless the person only wants the run to continue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(rename = "wish")]
     pub converge_request: Option<ConvergeRequest>,
 }
 
-/// Request of a person to a converge run, other than to continue.
+/// Request of a person that a converge run does something other than continue.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ConvergeRequest {
     /// Run one audit without a fix.
     Audit,
-    /// Stop before the next step, resumable.
+    /// Stop before the next step. The run can be resumed.
     Stop,
 }
 
@@ -76,24 +77,24 @@ pub enum SlotState {
     },
     /// A worker holds the lease.
     Leased {
-        /// Fencing token: the version at which it was leased.
+        /// Fencing token: the version at which the slot was leased.
         token: FencingToken,
-        /// Time at which the lease is lost unless a heartbeat extends it.
+        /// Time at which the lease expires, unless a heartbeat extends the lease.
         deadline: UnixMillis,
         /// Loop that was begun or continued.
         #[serde(rename = "of")]
         loop_kind: LoopKind,
-        /// Events pending for that loop at the time of the lease. A finish serves them; otherwise they become
-        /// pending again.
+        /// Events pending for that loop at the time of the lease. If the step finishes with its work done,
+        /// these events are served. Otherwise, the events become pending again.
         #[serde(rename = "serving")]
         claimed_events: Option<PendingEventTimes>,
-        /// True if a person paused the slot meanwhile. It is then held as soon as the lease ends, for any
-        /// reason.
+        /// True if a person paused the slot during the lease. The slot is then held as soon as the lease
+        /// ends, for any reason.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         #[serde(rename = "pausing")]
         pause_requested: bool,
     },
-    /// No work is done until an event or a command releases it.
+    /// No work is done until an event or a command releases the slot.
     Held {
         #[serde(rename = "why")]
         reason: HoldReason,
@@ -113,7 +114,7 @@ pub enum LoopKind {
 }
 
 impl LoopKind {
-    /// All loops in the order in which a slot serves them. The long ones are first, and the review then sees
+    /// All loops in the order in which a slot serves them. The long loops come first, so the review sees
     /// their result.
     pub const ALL: [Self; 3] = [Self::Converge, Self::Sync, Self::Review];
 
@@ -126,8 +127,8 @@ impl LoopKind {
         }
     }
 
-    /// Returns true for a loop that runs over several leases. It keeps the slot while a failed step waits for
-    /// a retry.
+    /// Returns true for a loop that runs over several leases. Such a loop keeps the slot while a failed step
+    /// waits for a retry.
     fn spans_several_leases(self) -> bool {
         match self {
             Self::Converge | Self::Sync => true,
@@ -135,7 +136,7 @@ impl LoopKind {
         }
     }
 
-    /// Returns the wait reason if only the time is missing.
+    /// Returns the wait reason of this loop when it only waits for its due time.
     fn default_wait_reason(self) -> WaitReason {
         match self {
             Self::Converge | Self::Sync => WaitReason::Scheduled,
@@ -154,7 +155,7 @@ pub enum WaitReason {
     Storm,
     /// Waits after a failed or lost attempt.
     Backoff,
-    /// Waits because of a policy (budget).
+    /// Waits because of a policy, such as the budget.
     Deferred,
     /// Waits for its scheduled time.
     Scheduled,
@@ -164,7 +165,7 @@ pub enum WaitReason {
     Settling,
     /// Waits for another reviewer's answer.
     Reviewer,
-    /// Waits for its turn: a loop of several steps continues after others had theirs.
+    /// Waits for its turn: a loop of several steps continues after other slots had their turn.
     Step,
 }
 
@@ -196,7 +197,7 @@ impl WaitReason {
         }
     }
 
-    /// Returns true if the loop that finished with this wait remains the owner, because it is unfinished.
+    /// Returns true if the loop remains the owner during this wait, because the loop is unfinished.
     fn keeps_owner(self) -> bool {
         match self {
             Self::Settling | Self::Reviewer | Self::Step | Self::RateLimit => true,
@@ -274,7 +275,7 @@ impl PendingEvents {
 pub struct PendingEventTimes {
     pub first: UnixMillis,
     pub last: UnixMillis,
-    /// Time of a person's explicit request. It is served at once, even without changes.
+    /// Time of a person's explicit request. The request is served immediately, even without changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(rename = "asked")]
     pub requested_at: Option<UnixMillis>,
@@ -301,7 +302,7 @@ pub struct EventStorm {
     pub start: UnixMillis,
     /// Time of its last event.
     pub last: UnixMillis,
-    /// End of the storm, unless another event precedes it.
+    /// End of the storm, unless another event arrives before.
     #[serde(rename = "ends")]
     pub end: UnixMillis,
     /// Number of reviews computed in it.
@@ -324,8 +325,9 @@ impl Slot {
         }
     }
 
-    /// Returns the time of its next automatic step: [`SlotCommand::Lease`] if it waits,
-    /// [`SlotCommand::Expire`] if it is leased, [`SlotCommand::Tidy`] if only an old storm is left.
+    /// Returns the time of the slot's next automatic step. The step is [`SlotCommand::Lease`] if the slot
+    /// waits, [`SlotCommand::Expire`] if it is leased, and [`SlotCommand::Tidy`] if only an old storm
+    /// remains.
     pub fn wake_time(&self) -> Option<UnixMillis> {
         match &self.state {
             SlotState::Waiting { at, .. } => Some(*at),
@@ -335,7 +337,7 @@ impl Slot {
         }
     }
 
-    /// Returns true if its row may be deleted.
+    /// Returns true if the slot's row may be deleted.
     pub fn is_deletable(&self) -> bool {
         self.state == SlotState::Idle
             && self.active_loop.is_none()
@@ -345,8 +347,9 @@ impl Slot {
             && self.converge_request.is_none()
     }
 
-    /// Returns true if a review may be computed now without exceeding the storm's limit. A lease within a
-    /// storm whose leading review is already computed (after a failed publish, for example) may only publish.
+    /// Returns true if a review may be computed now without exceeding the storm's limit. If the storm's
+    /// leading review is already computed (for example, after a failed publish), a lease within the storm may
+    /// only publish.
     pub fn may_compute_review(&self, now: UnixMillis) -> bool {
         self.storm.is_none_or(|storm| storm.review_count == 0 || now >= storm.end)
     }

@@ -1,5 +1,5 @@
-//! Comments that suppress a finding (`truing: ignore[core/rule] why`), and those that fail to. The failing
-//! ones are reported, because their authors expect an effect.
+//! Comments that suppress a finding (`truing: ignore[core/rule] why`), and comments of this form that
+//! suppress nothing. Comments that suppress nothing are reported, because their authors expect an effect.
 
 use std::fmt;
 
@@ -31,11 +31,11 @@ pub struct UnusedSuppression {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UnusedSuppressionReason {
-    /// It gives no reason and is therefore ignored.
+    /// The comment gives no reason and is therefore ignored.
     NoReason,
-    /// There is no such rule.
+    /// No rule has this name.
     UnknownRule,
-    /// The rule finds nothing there.
+    /// The rule finds nothing at the place of the comment.
     NothingFound,
     /// Its syntax is invalid.
     Misspelt,

@@ -1,8 +1,8 @@
-//! The kill switches: they stop all spending and writing, globally or in single repositories.
+//! The kill switches stop all spending and writing, globally or in single repositories.
 //!
 //! While a switch is on, webhooks are refused, no lease is granted, and active runs either finish or stop
-//! before their next effect. The stored row is authoritative. The audit log has its history and the
-//! operators.
+//! before their next effect. The stored row is authoritative. The audit log has the history of the switch,
+//! with the operators.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -30,9 +30,9 @@ pub enum KillSwitch {
 /// Data of a switch that is on.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SwitchEngagement {
-    /// Time since which it is on, by the store's clock.
+    /// Time since which the switch is on, by the store's clock.
     pub since: UnixMillis,
-    /// Person who turned it on.
+    /// Person who turned the switch on.
     pub by: String,
     /// Reason as one line; none if none was given.
     pub reason: Option<String>,
@@ -64,7 +64,7 @@ impl HaltMode {
 /// A request to change a switch.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum SwitchRequest {
-    /// Turns it on. Omitted values stay unchanged or take their defaults.
+    /// Turns the switch on. An omitted value stays unchanged, or takes its default if the switch was off.
     On {
         reason: Option<String>,
         /// Handling of runs in progress.
@@ -91,22 +91,22 @@ pub struct RepositorySwitch {
     pub engaged: SwitchEngagement,
 }
 
-/// A repository, identified by its known properties. Without any it matches no repository.
+/// A repository, identified by its known properties. A reference without any property matches no repository.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct RepositoryRef {
-    /// Name at the forge, `owner/name`; empty if unknown. Compared without case, as forges do.
+    /// Name at the forge, `owner/name`; empty if unknown. The comparison ignores case, as forges do.
     pub name: String,
-    /// Prefixes of its slot keys ([`SlotKey::repository_prefix`]), which survive a rename. There are several
-    /// if forges have repositories of the same name.
+    /// Prefixes of the repository's slot keys ([`SlotKey::repository_prefix`]), which do not change with a
+    /// rename. There are several prefixes if several forges have repositories of the same name.
     pub keys: BTreeSet<String>,
 }
 
-/// A switch that blocks an action: the global one or that of a repository.
+/// A switch that blocks an action: the global switch, or the switch of a repository.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct EngagedSwitch<'a> {
     /// Reason, mode, and the person who turned it on.
     pub engaged: &'a SwitchEngagement,
-    /// Name of its repository; none for the global switch.
+    /// Name of the switch's repository; none for the global switch.
     pub repository: Option<&'a str>,
 }
 
@@ -122,8 +122,8 @@ pub struct SwitchChange<S = KillSwitch> {
 }
 
 impl KillSwitch {
-    /// Applies a request; returns none if it changes nothing. A switch that is already on keeps its time and
-    /// person, and takes the new reason and mode.
+    /// Applies a request; returns none if the request changes nothing. A switch that is already on keeps its
+    /// time and person, and gets the new reason and mode.
     pub fn apply_request(
         &self,
         request: &SwitchRequest,
@@ -208,7 +208,7 @@ impl KillSwitch {
 }
 
 impl KillSwitches {
-    /// Returns the switch that blocks actions in this repository; the global one comes first.
+    /// Returns the switch that blocks actions in this repository. The global switch takes precedence.
     pub fn switch_for(&self, repository: &RepositoryRef) -> Option<EngagedSwitch<'_>> {
         if let Some(engaged) = self.all.engagement() {
             return Some(EngagedSwitch { engaged, repository: None });
@@ -217,8 +217,8 @@ impl KillSwitches {
         Some(its.as_engaged())
     }
 
-    /// Returns the switch that stops active runs in this repository. If none does, returns the one that
-    /// blocks new runs there.
+    /// Returns the switch that stops active runs in this repository. If no switch stops them, returns the
+    /// switch that blocks new runs in the repository.
     pub fn stop_switch_for(&self, repository: &RepositoryRef) -> Option<EngagedSwitch<'_>> {
         let its = self.repositories.iter().filter(|switch| switch.repository.may_be_same(repository));
         let all = self.all.engagement().map(|engaged| EngagedSwitch { engaged, repository: None });
@@ -238,8 +238,8 @@ impl KillSwitches {
         all.into_iter().chain(self.repositories.iter().map(RepositorySwitch::as_engaged))
     }
 
-    /// Applies a request to one repository's switch, as [`KillSwitch::apply_request`]; returns none if it
-    /// changes nothing.
+    /// Applies a request to one repository's switch, like [`KillSwitch::apply_request`]. Returns none if the
+    /// request changes nothing.
     pub fn apply_repository_request(
         &self,
         repository: &RepositoryRef,
@@ -272,7 +272,7 @@ impl KillSwitches {
 }
 
 impl RepositorySwitch {
-    /// Converts it to the common form of active switches.
+    /// Converts the switch to the common form of active switches.
     pub fn as_engaged(&self) -> EngagedSwitch<'_> {
         EngagedSwitch { engaged: &self.engaged, repository: Some(&self.repository.name) }
     }
@@ -294,13 +294,13 @@ impl RepositoryRef {
         Self::from_key(&PrId { forge: forge.into(), repository: id.into(), number: 0 }.key())
     }
 
-    /// Adds a name to the known properties.
+    /// Adds a name to the known properties of the repository.
     pub fn with_name(self, name: &str) -> Self {
         Self { name: Self::from_name(name).name, ..self }
     }
 
-    /// Returns true if both may be the same repository, as far as known. A reused name also matches: in doubt
-    /// the switch must stop work.
+    /// Returns true if both may be the same repository, by the known properties. A reused name also matches,
+    /// because the switch must stop work in doubtful cases.
     pub fn may_be_same(&self, other: &Self) -> bool {
         let has_its_name = !self.name.is_empty() && self.name.to_lowercase() == other.name.to_lowercase();
         has_its_name || !self.keys.is_disjoint(&other.keys)
@@ -308,7 +308,7 @@ impl RepositoryRef {
 }
 
 impl EngagedSwitch<'_> {
-    /// Returns the words of the command that turns it off.
+    /// Returns the words of the command that turns the switch off.
     pub fn off_command(&self) -> String {
         match self.repository {
             None => "kill off".to_owned(),
@@ -336,7 +336,7 @@ impl SwitchRequest {
     }
 }
 
-/// Cleans a reason for storage; an empty one becomes none.
+/// Cleans a reason for storage; an empty reason becomes none.
 fn clean_reason(text: &str) -> Option<String> {
     Some(clean_line(text, MAX_REASON)).filter(|text| !text.is_empty())
 }

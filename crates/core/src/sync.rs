@@ -1,12 +1,13 @@
-//! Decides the action for a new release of an upstream package that a project follows: nothing (`skip`), a
-//! wider bound (`relax`), code changes (`bump`), or a person (`ask`). Pure.
+//! Decides the action for a new release of an upstream package that a project follows. The actions are:
+//! nothing (`skip`), widen the bound (`relax`), change the code (`bump`), or ask a person (`ask`). Pure.
 //!
-//! The project has *pinned* some of the package's definitions: it holds copies or overrides of them. A
-//! [`PinManifest`] of digests records the form of each that they were made for. A definition that differs
-//! only in its bytes is the same definition.
+//! The project has *pinned* some of the package's definitions: the project contains copies or overrides of
+//! these definitions. A [`PinManifest`] contains, for each pinned definition, digests of the form that the
+//! copy or override was made for. A definition whose bytes differ, but whose tree is equal, counts as the
+//! same definition.
 //!
-//! A manifest does not cover new code beside pinned code. Changes in *mirrored* files, whose counterparts are
-//! in the project, therefore need a person's or an agent's check (`beside`).
+//! A manifest does not cover unpinned code next to pinned code. Changes in *mirrored* files, whose
+//! counterparts are in the project, therefore need a person's or an agent's check (`beside`).
 
 mod beside;
 pub mod breaker;
@@ -28,7 +29,7 @@ pub use manifest::{
     ManifestEntry, ManifestError, ManifestRow, PinManifest, RAW_DIGITS, TREE_DIGITS, TREE_FORM,
 };
 
-/// Name of a whole file among its definitions.
+/// Name that stands for a whole file in the list of the file's definitions.
 pub const WHOLE: &str = "*";
 
 /// Reason to ask a person if nothing is pinned or mirrored.
@@ -37,25 +38,26 @@ pub const NOTHING_PINNED: &str = "nothing is pinned or mirrored, so only the pro
 /// Digests of a definition, in lower-case hexadecimal digits.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct DefinitionDigests {
-    /// SHA-1 of its lines as they are in the file, including the last line end.
+    /// SHA-1 of the definition's lines as they are in the file, including the last line end.
     pub raw: String,
-    /// SHA-256 of its syntax tree, without comments and docstrings; in Python after [`TREE_FORM`].
+    /// SHA-256 of the definition's syntax tree, without comments and docstrings. For Python, the prefix
+    /// [`TREE_FORM`] precedes the digest.
     pub tree: String,
-    /// SHA-256 of Python's former tree form, under which some different trees are equal.
+    /// SHA-256 of the earlier form of Python trees. Some different trees have the same digest in this form.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub former: Option<String>,
 }
 
-/// Contents of a release of the package, as far as requested.
+/// Requested contents of a release of the package.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct ReleaseSources {
     /// Each requested definition, as `module:Class.method`, `FILE:Type.method` or `FILE`.
     pub symbols: BTreeMap<String, SymbolState>,
     /// Functions and methods of mirrored files, by file and name. In languages other than Python, all
-    /// definitions that contain no others, or [`WHOLE`].
+    /// definitions that contain no other definition, or [`WHOLE`].
     pub functions: BTreeMap<String, BTreeMap<String, DefinitionDigests>>,
-    /// All definitions with the same name, by file and name, if there is more than one: the parts of a
-    /// property, overloads, branches. In the order of the text.
+    /// All definitions that share a name, by file and name, in the order of the text. Examples are the parts
+    /// of a property, overloads, and branches.
     #[serde(default)]
     pub namesakes: BTreeMap<String, BTreeMap<String, Vec<NamesakeDefinition>>>,
     /// Code of mirrored files outside these definitions, in the order of the text.
@@ -67,10 +69,10 @@ pub struct ReleaseSources {
     /// Files of the release that mirrored files import.
     #[serde(default)]
     pub imported: BTreeSet<String>,
-    /// Files of the release that may run instead of the compared ones.
+    /// Files of the release that may run instead of the compared files.
     #[serde(default)]
     pub shadows: BTreeSet<String>,
-    /// Packages that the release requires, by declaring file and by name: each requirement as text.
+    /// Packages that the release requires, by declaring file and by package name. Each requirement is a text.
     #[serde(default)]
     pub requirements: BTreeMap<String, BTreeMap<String, BTreeSet<String>>>,
     /// Files that could not be read as source, with the reason.
@@ -85,7 +87,7 @@ pub enum SymbolState {
     Defined(SymbolDefinition),
     /// The definition is absent.
     Gone,
-    /// The definition belongs to another package, or refers to one.
+    /// The definition belongs to another package, or refers to another package.
     Elsewhere,
 }
 
@@ -120,7 +122,7 @@ impl SymbolState {
 pub enum SyncVerdict {
     /// Do nothing: the range already includes the release.
     Skip,
-    /// Widen the range; the code works with both.
+    /// Widen the range; the code works with both releases.
     Relax,
     /// Change the code for the release.
     Bump,
@@ -144,11 +146,11 @@ impl SyncVerdict {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PinChangeKind {
-    /// Its syntax tree differs, and so its behaviour.
+    /// The syntax tree differs, and therefore the behaviour.
     Tree,
-    /// Only its bytes differ: layout, comments, docstring.
+    /// Only the bytes differ: layout, comments or docstring.
     Bytes,
-    /// The release no longer has it.
+    /// The release no longer has the definition.
     Gone,
 }
 
@@ -157,7 +159,7 @@ pub enum PinChangeKind {
 pub struct PinChange {
     /// Name as in the manifest.
     pub symbol: String,
-    /// File that contains it; none if neither release has it.
+    /// File that contains the definition; none if neither release has the definition.
     pub file: Option<String>,
     pub kind: PinChangeKind,
     /// [`DefinitionDigests::raw`] in the old release.
@@ -206,21 +208,21 @@ impl UnguardedPart {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UnguardedReason {
-    /// Added to a mirrored file by the release.
+    /// The release added this code to a mirrored file.
     Added,
-    /// Unpinned code in a mirrored file, changed.
+    /// The release changed unpinned code in a mirrored file.
     Changed,
-    /// Unpinned code in a mirrored file, removed.
+    /// The release removed unpinned code from a mirrored file.
     Removed,
-    /// The manifest accepts no form that it has in these releases, although it did not change.
+    /// The definition is equal in both releases, but the manifest does not accept its form.
     Stale,
-    /// Like [`Self::Stale`], for a decorated function. Python's tools may have hashed the wrong function.
+    /// Like [`Self::Stale`], for a decorated function: Python's tools may have hashed the wrong function.
     Decorated,
-    /// Absent from both releases: the name is wrong, or was removed long ago.
+    /// The definition is in neither release: its name is wrong, or the definition was removed long ago.
     Missing,
-    /// It belongs to another package.
+    /// The definition belongs to another package.
     Elsewhere,
-    /// Its file cannot be parsed as source.
+    /// The definition's file cannot be parsed as source.
     Unreadable,
     /// The project pins it in an unsupported form.
     Untold,
@@ -228,8 +230,8 @@ pub enum UnguardedReason {
     OfExtra,
     /// A changed requirement for Python versions that the project does not support.
     OfOtherPython,
-    /// A requirement that admits at least the same versions as before, of a package that the project does not
-    /// use directly.
+    /// A changed requirement that still admits all versions that it admitted before. The project does not use
+    /// the required package directly.
     Wider,
     /// A removed requirement on a package that the project does not use directly.
     Dropped,
@@ -255,7 +257,7 @@ impl UnguardedReason {
         }
     }
 
-    /// Returns true if the reason is a change of the release, not the state of a pin.
+    /// Returns true if the reason is a change by the release, and not the state of a pin.
     pub fn is_change(self) -> bool {
         match self {
             Self::Added | Self::Changed | Self::Removed => true,
@@ -265,7 +267,7 @@ impl UnguardedReason {
         }
     }
 
-    /// Returns true if the release changed it and it needs a check.
+    /// Returns true if the release changed the part and a person or an agent must check the change.
     pub fn needs_check(self) -> bool {
         match self {
             Self::Added | Self::Changed | Self::Removed | Self::Unreadable => true,
@@ -280,11 +282,11 @@ impl UnguardedReason {
 pub struct SyncDecisionInput<'a> {
     /// True if the project's range already includes the release.
     pub in_range: bool,
-    /// True if, by its version, the release may contain breaking changes.
+    /// True if the version number of the release permits breaking changes.
     pub is_major: bool,
     /// Names of the package's classes from which the project's classes inherit.
     pub inherited: &'a BTreeSet<String>,
-    /// Requirements whose change does not affect the project, by name, with the reason.
+    /// Changed requirements that do not affect the project, by name, with the reason.
     pub harmless: &'a BTreeMap<String, UnguardedReason>,
     pub manifest: &'a PinManifest,
     /// Release for which the project was made.
@@ -306,8 +308,9 @@ pub struct SyncDecision {
     pub unguarded: Vec<UnguardedPart>,
 }
 
-/// Decides in this order: in range; major version; a pinned tree changed or vanished; a file may run instead
-/// of a compared one; unguarded changes; changed bytes; no change.
+/// Decides by the first condition that holds, in this order: release in range; major version; pinned tree
+/// changed or removed. Then: file that may run instead of compared code; unguarded changes; changed bytes; no
+/// change.
 pub fn decide_sync(step: &SyncDecisionInput<'_>) -> SyncDecision {
     let (changed, mut unguarded) = compare(step);
     unguarded.extend(find_unguarded_parts(step));
@@ -378,12 +381,12 @@ pub fn decide_sync(step: &SyncDecisionInput<'_>) -> SyncDecision {
     SyncDecision { verdict, needs_classification, reason, changed, unguarded }
 }
 
-/// Summarises the changes beside the pinned definitions in one sentence.
+/// Summarises the changes outside the pinned definitions in one sentence.
 pub(crate) fn summarize_changes(changed: &[PinChange], unguarded: &[UnguardedPart]) -> String {
     let count = |counts: fn(ReleasePartKind) -> bool| {
         unguarded.iter().filter(|one| one.why.needs_check() && counts(one.what)).count()
     };
-    // A file without definitions, or one that cannot be read, has no known functions.
+    // A file without definitions, or a file that cannot be read, has no known functions.
     let is_whole = |one: &&UnguardedPart| one.symbol == WHOLE || one.why == UnguardedReason::Unreadable;
     let wholes =
         unguarded.iter().filter(|one| one.what == ReleasePartKind::Function && one.why.needs_check());
@@ -441,7 +444,7 @@ fn unchanged_reason(step: &SyncDecisionInput<'_>) -> &'static str {
     }
 }
 
-/// Returns the classes that the project inherits from and the release no longer has.
+/// Returns the base classes of the project's classes that the release no longer has.
 fn removed_base_classes<'a>(step: &SyncDecisionInput<'a>) -> Vec<&'a str> {
     let is_gone = |class: &&String| {
         let old = step.from.symbols.get(*class).and_then(SymbolState::definition);
@@ -465,7 +468,7 @@ fn compare(step: &SyncDecisionInput<'_>) -> (Vec<PinChange>, Vec<UnguardedPart>)
             if to == Some(&SymbolState::Elsewhere) && old.is_none() {
                 unguarded.push(UnguardedPart::new(symbol.clone(), file, UnguardedReason::Elsewhere));
             } else if file.as_ref().is_some_and(|file| step.to.unreadable.contains_key(file)) {
-                // It may exist, but this cannot be determined.
+                // The definition may exist, but its file cannot be read.
                 unguarded.push(UnguardedPart::new(symbol.clone(), file, UnguardedReason::Unreadable));
             } else if old.is_some() || from.is_none() {
                 changed.push(pin_change(symbol, PinChangeKind::Gone, old, None));
@@ -513,7 +516,7 @@ fn pin_change(
 }
 
 /// Forms that a manifest accepts in a release. Several names of one definition share their accepted forms,
-/// because a Python table by function contains only one of the names.
+/// because a Python table with functions as keys contains only one of the names.
 struct AcceptedForms<'a> {
     manifest: &'a PinManifest,
     by_place: BTreeMap<(&'a str, u32), Vec<&'a ManifestRow>>,
@@ -530,8 +533,8 @@ impl<'a> AcceptedForms<'a> {
         Self { manifest, by_place }
     }
 
-    /// Returns true if this form of a definition is accepted. `before`: its form in the previous release, if
-    /// different.
+    /// Returns true if this form of a definition is accepted. `before` is the definition's form in the
+    /// previous release, if there is one.
     fn accepts(
         &self,
         symbol: &str,

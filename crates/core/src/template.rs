@@ -18,7 +18,7 @@ pub enum TemplatePart {
     },
 }
 
-/// A template outside prompts. All its placeholders are validated before anything runs.
+/// A template that is not a prompt. All placeholders of the template are validated before anything runs.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TextTemplate(Vec<TemplatePart>);
 
@@ -26,7 +26,7 @@ impl TextTemplate {
     /// Parses a text that may contain the `variable_names` placeholders.
     ///
     /// # Errors
-    /// The problem, worded to follow the text's name.
+    /// The problem, as text that can follow the name of the template.
     pub fn parse(text: &str, variable_names: &[&str]) -> Result<Self, String> {
         let mut is_wrong = false;
         let pieces = parse_parts(text, 1, &mut |_| is_wrong = true);
@@ -44,7 +44,7 @@ impl TextTemplate {
         Ok(Self(pieces))
     }
 
-    /// Returns true if it has this placeholder.
+    /// Returns true if the template has this placeholder.
     pub fn has_variable(&self, name: &str) -> bool {
         self.0.iter().any(|piece| matches!(piece, TemplatePart::Variable { name: one, .. } if one == name))
     }
@@ -83,8 +83,8 @@ impl TextTemplate {
     }
 }
 
-/// Splits a text at its variables; `\{{` stands for `{{`. The line of each `{{` that does not begin a
-/// variable is passed to `wrong` ([`NO_VARIABLE`]).
+/// Splits a text at its placeholders; `\{{` stands for a literal `{{`. Calls `wrong` with the line number of
+/// each `{{` that does not begin a placeholder. The message for this error is [`NO_VARIABLE`].
 pub fn parse_parts(text: &str, first_line: usize, wrong: &mut impl FnMut(usize)) -> Vec<TemplatePart> {
     let (mut line, mut rest) = (first_line, text);
     let (mut pieces, mut words) = (Vec::new(), String::new());

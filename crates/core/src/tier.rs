@@ -1,9 +1,9 @@
-//! The tier of a review: its extent for a pull request, by rules of the operator and of the repository's own
-//! file.
+//! The tier of a review determines how much of a pull request is reviewed. Rules of the operator and rules in
+//! the repository's own file choose the tier.
 //!
-//! Pure. The first rule of the operator whose conditions all hold decides, or else the operator's default.
-//! The repository's rules apply afterwards: they can lower the tier freely and raise it up to the operator's
-//! `most`.
+//! Pure. The first rule of the operator whose conditions all hold chooses the tier. If none holds, the
+//! operator's default applies. Then the repository's rules apply: they can lower the tier without a limit,
+//! and raise it up to the operator's `most`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,10 +15,10 @@ use crate::id::AccountId;
 use crate::line;
 use crate::money::MicroUsd;
 
-/// Maximum length in characters of a pull request's value in a reason.
+/// Maximum length, in characters, of a value from the pull request that is quoted in a reason.
 const MAX_VALUE_CHARS: usize = 80;
 
-/// Extent of a pull request's review, the least first.
+/// Extent of a pull request's review, from least to most.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Tier {
@@ -35,7 +35,7 @@ pub enum Tier {
 }
 
 impl Tier {
-    /// All tiers, the least first.
+    /// All tiers, from least to most.
     pub const ALL: [Self; 5] = [Self::Off, Self::Rules, Self::Once, Self::Settled, Self::Deep];
 
     /// Returns the word used in configuration and records.
@@ -49,12 +49,12 @@ impl Tier {
         }
     }
 
-    /// Finds the tier of this word.
+    /// Finds the tier with this word.
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|tier| tier.as_str() == word)
     }
 
-    /// Returns true if a model is called.
+    /// Returns true if this tier calls a model.
     pub fn asks_model(self) -> bool {
         self > Self::Rules
     }
@@ -67,21 +67,21 @@ pub enum RuleOwner {
     Repository,
 }
 
-/// Conditions of a rule. All must hold. A list holds if one of its entries matches; an empty list always
-/// holds.
+/// Conditions of a rule. All conditions must hold. A list condition holds if one entry of the list matches;
+/// an empty list always holds.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TierCondition {
     /// Globs of `owner/name`, case-insensitive.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub repos: Vec<String>,
-    /// Globs; one must match a changed file.
+    /// Globs; at least one glob must match a changed file.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub paths: Vec<String>,
-    /// Globs; each changed file must match one.
+    /// Globs; each changed file must match at least one glob.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub only_paths: Vec<String>,
-    /// Account ids, or names if the forge has unique ones.
+    /// Account ids, or account names if names are unique at the forge.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub authors: Vec<String>,
     /// Globs of labels, case-insensitive.
@@ -93,13 +93,13 @@ pub struct TierCondition {
     /// Globs of the target branches of pull requests.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub bases: Vec<String>,
-    /// Minimum of added and removed lines, exclusive.
+    /// The number of added and removed lines must be greater than this number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lines_over: Option<u64>,
-    /// Maximum of added and removed lines, inclusive.
+    /// The number of added and removed lines must not exceed this number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lines_up_to: Option<u64>,
-    /// Minimum of changed files, exclusive.
+    /// The number of changed files must be greater than this number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub files_over: Option<u64>,
 }
@@ -109,33 +109,33 @@ pub struct TierCondition {
 pub struct TierRule {
     /// Place of the rule, for display: `truing.toml:14`.
     pub origin: String,
-    /// Owner of its file.
+    /// Owner of the file that contains the rule.
     pub owner: RuleOwner,
     /// Conditions on the pull request.
     pub condition: TierCondition,
     /// Tier that matching pull requests get.
     pub tier: Tier,
-    /// Highest tier to which a repository's own rules may raise it; none for this tier.
+    /// Highest tier to which a repository's own rules may raise the tier; none means `tier` itself.
     pub max_tier: Option<Tier>,
-    /// Explanation that the operator gives.
+    /// Explanation by the operator.
     pub reason: Option<String>,
 }
 
 /// Account that opened a pull request.
 #[derive(Clone, Copy, Debug)]
 pub struct PullAuthor<'a> {
-    /// Id that survives renames.
+    /// Id that stays the same when the account is renamed.
     pub id: &'a AccountId,
     /// Login name at present.
     pub login: &'a str,
 }
 
-/// Facts of a pull request that rules use.
+/// Facts about a pull request that rules use.
 #[derive(Clone, Copy, Debug)]
 pub struct PullFacts<'a> {
     /// Name of the repository, `owner/name`.
     pub repository: &'a str,
-    /// Account that opened it; none if it no longer exists.
+    /// Account that opened the pull request; none if the account no longer exists.
     pub author: Option<PullAuthor<'a>>,
     /// True if names are unique at this forge.
     pub has_unique_names: bool,
@@ -150,27 +150,27 @@ pub struct PullFacts<'a> {
     pub files: usize,
     /// Number of added and removed lines.
     pub lines: u64,
-    /// True if a part of the change has no countable lines: a binary file, or an unreadable one.
+    /// True if the lines of some changed file cannot be counted, because the file is binary or unreadable.
     pub has_uncounted: bool,
 }
 
-/// Chosen tier with its reason.
+/// The chosen tier and the reason for it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct TierChoice {
     /// Tier that was chosen.
     pub tier: Tier,
-    /// Place of the rule (`truing.toml:14`), or the key of the default.
+    /// Place of the rule (`truing.toml:14`), or the configuration key of the default.
     pub at: String,
-    /// Conditions that held: `label no-review`; empty for the default.
+    /// Conditions that held, for example `label no-review`; empty for the default.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub because: String,
     /// The explanation in the rule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Tier that the repository requests, if the operator allows less.
+    /// Tier that the repository requests, if the operator only allows a lower tier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked_for: Option<Tier>,
-    /// True if the rule concerns the pull request and not only its repository.
+    /// True if the rule has conditions on the pull request, and not only on the repository.
     #[serde(default)]
     pub is_of_pull: bool,
 }
@@ -182,14 +182,15 @@ pub struct TierConfig {
     pub tier: Tier,
     /// Configuration key of the default.
     pub config_key: String,
-    /// Highest tier to which a repository's own rules may raise the default; none for `tier` itself.
+    /// Highest tier to which a repository's own rules may raise the default; none means `tier` itself.
     pub max_tier: Option<Tier>,
     /// Rules in the order of their files.
     pub rules: Vec<TierRule>,
 }
 
 impl TierConfig {
-    /// Returns true if some review may get [`Tier::Deep`]: the default or a rule gives or allows it.
+    /// Returns true if a review can get [`Tier::Deep`], because the default or a rule chooses or allows this
+    /// tier.
     pub fn can_choose_deep(&self) -> bool {
         let of_rules = self.rules.iter().flat_map(|rule| [Some(rule.tier), rule.max_tier]);
         of_rules.chain([Some(self.tier), self.max_tier]).flatten().any(|given| given == Tier::Deep)
@@ -217,7 +218,7 @@ struct CompiledRule {
 }
 
 impl TierCondition {
-    /// Returns true if it has a condition other than the repository.
+    /// Returns true if a condition other than `repos` is set.
     pub fn has_pull_condition(&self) -> bool {
         *self != Self { repos: self.repos.clone(), ..Self::default() }
     }
@@ -248,7 +249,7 @@ impl fmt::Display for TierCondition {
 }
 
 impl TierRules {
-    /// Compiles the patterns of rules, which are bounded ([`crate::glob::check_bounds`]).
+    /// Compiles the patterns of rules. The size of the patterns is limited by [`crate::glob::check_bounds`].
     ///
     /// # Errors
     /// If a pattern is not a valid glob.
@@ -270,8 +271,8 @@ impl TierRules {
         Ok(Self { tier, config_key, max_tier: max_tier.unwrap_or(tier), rules })
     }
 
-    /// Chooses the tier of a pull request. If `is_asked` (a person requested the review), rules with tier
-    /// `off` and a condition other than the repository are ignored.
+    /// Chooses the tier of a pull request. `is_asked` is true if a person requested the review. In this case,
+    /// rules with tier `off` that have a condition other than the repository are ignored.
     pub fn choose(&self, facts: &PullFacts<'_>, is_asked: bool) -> TierChoice {
         let find = |owner: RuleOwner| {
             let mut of_owner = self.rules.iter().filter(|rule| rule.rule.owner == owner);
@@ -318,7 +319,8 @@ impl TierRules {
         }
     }
 
-    /// Returns the rules that may apply to a repository of this name, up to the first that always applies.
+    /// Returns the rules that may apply to a repository of this name, up to the first rule that always
+    /// applies.
     pub fn rules_for_repository(&self, name: &str) -> Vec<&TierRule> {
         let mut found = Vec::new();
         for owner in [RuleOwner::Operator, RuleOwner::Repository] {
@@ -333,12 +335,12 @@ impl TierRules {
         found
     }
 
-    /// Returns the default tier if no rule holds.
+    /// Returns the tier that applies if no rule holds.
     pub fn default_tier(&self) -> Tier {
         self.tier
     }
 
-    /// Returns the highest tier that the repository's rules may give if no rule of the operator holds.
+    /// Returns the highest tier that the repository's rules may choose if no rule of the operator holds.
     pub fn max_tier(&self) -> Tier {
         self.max_tier
     }
@@ -349,7 +351,7 @@ impl CompiledRule {
         self.rule.condition.repos.is_empty() || self.repos.is_match(name)
     }
 
-    /// Describes the conditions that hold; none if one does not.
+    /// Describes the conditions that hold; returns none if a condition does not hold.
     fn matched_conditions(&self, facts: &PullFacts<'_>) -> Option<String> {
         let when = &self.rule.condition;
         let mut held = Vec::new();
@@ -405,7 +407,7 @@ impl CompiledRule {
     }
 }
 
-/// Interpretation of `*` and of case in a glob.
+/// Options for the meaning of `*` and of letter case in a glob.
 #[derive(Clone, Copy)]
 struct GlobOptions {
     /// True if `*` stops at a slash.

@@ -8,28 +8,29 @@ use serde::{Deserialize, Serialize};
 
 use crate::sandbox::SandboxLimit;
 
-/// Reason for which a command ended.
+/// The reason why a command ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum CommandEndReason {
-    /// It exited with this code; after a signal, with 128 plus its number, as shells report it.
+    /// The command exited with this code. For a signal, the code is 128 plus the signal's number, as in
+    /// shells.
     Exit { code: u8 },
-    /// An outside party killed it, such as the kernel on low memory.
+    /// Another party, such as the kernel on low memory, killed the command.
     Killed,
-    /// It exceeded its time limit.
+    /// The command exceeded its time limit.
     Time,
-    /// It printed too much.
+    /// The command printed too much output.
     Output,
-    /// It wrote too much to disk.
+    /// The command wrote too much to disk.
     Disk,
-    /// All its processes together exceeded another limit of the sandbox.
+    /// All processes of the command together exceeded another limit of the sandbox.
     Limit {
         /// Limit that was exceeded.
         bound: SandboxLimit,
     },
-    /// The disk is nearly full, regardless of the writer.
+    /// The disk is nearly full, no matter which program filled it.
     Full,
-    /// Its program cannot be started: it is missing or not executable.
+    /// The program is missing or not executable, so it cannot be started.
     NoProgram,
 }
 
@@ -42,7 +43,7 @@ impl CommandEndReason {
         self == Self::Exit { code: 0 }
     }
 
-    /// Returns the exit code, if it exited with one.
+    /// Returns the exit code, if the command exited with a code.
     pub fn exit_code(self) -> Option<u8> {
         match self {
             Self::Exit { code } => Some(code),
@@ -56,7 +57,7 @@ impl CommandEndReason {
         }
     }
 
-    /// Returns the signal that ended it, if the exit code indicates one.
+    /// Returns the signal that killed the command, if the exit code indicates a signal.
     pub fn signal(self) -> Option<u8> {
         self.exit_code()
             .and_then(|code| code.checked_sub(SIGNALLED))
@@ -89,9 +90,9 @@ pub struct CommandRun {
     pub end: CommandEndReason,
     /// Duration of the execution in milliseconds.
     pub ms: u64,
-    /// Standard output: its beginning and end, without text in the form of a secret.
+    /// Beginning and end of standard output. Text that looks like a secret is removed.
     pub output: String,
-    /// Standard error, in the same form.
+    /// Standard error, shortened and cleaned like standard output.
     pub errors: String,
 }
 
@@ -110,7 +111,7 @@ impl CheckAttempts {
     }
 }
 
-/// Results of the checks for one state of a repository, in their order.
+/// Results of the checks for one state of a repository, in the order of the checks.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct VerificationReport {
     pub checks: Vec<CheckAttempts>,
@@ -121,11 +122,11 @@ pub struct VerificationReport {
 #[serde(rename_all = "snake_case")]
 pub enum CheckVerdict {
     Passed,
-    /// The check passes, and failed before the change.
+    /// The check passes now, and failed before the change.
     Fixed,
-    /// The check fails, as before the change.
+    /// The check fails now, and also failed before the change.
     FailedBefore,
-    /// The check failed once and then passed on identical files, so it is inconclusive.
+    /// The check failed once and then passed on identical files, so its result is inconclusive.
     Flaky,
     /// The check newly fails and needs a second execution.
     Again,
@@ -144,11 +145,12 @@ impl CheckVerdict {
 }
 
 impl VerificationReport {
-    /// Returns the verdict on each check of `now`, in order. Without a baseline entry a check counts as
-    /// passed before. A baseline check that failed and then passed counts as passed.
+    /// Returns the verdict on each check of `now`, in order. A check without a baseline entry counts as
+    /// passed before the change. A baseline check that first failed and then passed also counts as passed.
     pub fn compare(baseline: Option<&Self>, now: &Self) -> Vec<CheckVerdict> {
         let mut before: BTreeMap<&[String], Vec<bool>> = BTreeMap::new();
-        // In reverse order, because the same command may appear twice.
+        // The order is reversed because the same command may appear twice, and each comparison removes the
+        // last entry.
         for check in baseline.into_iter().flat_map(|baseline| &baseline.checks).rev() {
             before.entry(&check.ran.argv).or_default().push(check.passes());
         }
@@ -197,7 +199,7 @@ mod tests {
             (report_from_exit_codes(&[("good", &[1, 0])]), Flaky, Flaky),
             (report_from_exit_codes(&[("bad", &[0])]), Fixed, Passed),
             (report_from_exit_codes(&[("bad", &[3])]), FailedBefore, Again),
-            // A check that was only flaky before does not excuse a failure.
+            // A check that was flaky before the change counts as passed, so a new failure is reported.
             (report_from_exit_codes(&[("shaky", &[1, 1])]), Failed, Failed),
             (report_from_exit_codes(&[("new", &[1, 1])]), Failed, Failed),
         ] {

@@ -1,5 +1,5 @@
-//! Versions as each registry orders and writes them: PEP 440 on the Python Package Index, and npm's and
-//! Cargo's dialects of semantic versions. Versions of different registries are not compared.
+//! Versions in the format and order of each registry: PEP 440 for the Python Package Index, and the dialects
+//! of semantic versioning that npm and Cargo use. Versions of different registries are not compared.
 
 use std::fmt;
 
@@ -11,15 +11,15 @@ use crate::registry::PackageRegistry;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RangeStyle {
-    /// Keeps the number of components of the existing bounds.
+    /// The new bounds have as many version components as the existing bounds.
     Keep,
-    /// Ends before the patch version after the release.
+    /// The range ends before the patch version that follows the release.
     ExclusiveUpperNextPatch,
-    /// Admits the release alone.
+    /// The range admits only the release.
     Exact,
-    /// Admits the release and later compatible ones.
+    /// The range admits the release and later compatible releases.
     Caret,
-    /// No range: the version of the copy in the project.
+    /// No range is written, only the version of the copy in the project.
     VendoredVersion,
 }
 
@@ -34,7 +34,7 @@ pub enum PackageVersion {
     Crates(semver::Version),
 }
 
-/// Reason for which a text is no valid version or range.
+/// The reason why a text is not a valid version or range.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("`{text}` is not a valid {expected_form} of {}: {reason}", registry.display_name())]
 pub struct VersionError {
@@ -80,7 +80,7 @@ impl PackageVersion {
     /// Parses a version of a registry.
     ///
     /// # Errors
-    /// [`VersionError`] if the text is no valid version.
+    /// [`VersionError`] if the text is not a valid version.
     pub fn parse(registry: PackageRegistry, text: &str) -> Result<Self, VersionError> {
         let wrong = |reason: &dyn fmt::Display| VersionError::new(registry, "version", text, reason);
         match registry {
@@ -99,9 +99,9 @@ impl PackageVersion {
         }
     }
 
-    /// Returns true if the step between the two may contain breaking changes. In semantic versions the first
-    /// non-zero number decides. Python versions promise less, and there the first number decides, as projects
-    /// expect.
+    /// Returns true if there may be breaking changes between the two versions. For semantic versions, there
+    /// may be if the numbers up to the first non-zero number differ. For Python versions, the first number
+    /// decides by convention, because PEP 440 promises no compatibility.
     pub fn may_break_compatibility(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Pypi(one), Self::Pypi(two)) => one.release().first() != two.release().first(),
@@ -118,7 +118,7 @@ impl PackageVersion {
         }
     }
 
-    /// Returns the next patch version: `1.3.4` gives `1.3.5`. None on overflow.
+    /// Returns the next patch version, for example `1.3.5` for `1.3.4`; none on overflow.
     pub fn next_patch(&self) -> Option<Self> {
         match self {
             Self::Pypi(version) => {
@@ -159,7 +159,8 @@ impl fmt::Display for PackageVersion {
     }
 }
 
-/// Returns the numbers up to the first that is not 0: versions that share them promise to be compatible.
+/// Returns the numbers up to the first non-zero number. Versions with equal prefixes promise to be
+/// compatible.
 pub fn compatible_prefix(numbers: [u64; 3]) -> Vec<u64> {
     let count = numbers.iter().position(|number| *number != 0).map_or(numbers.len(), |at| at + 1);
     numbers.into_iter().take(count).collect()

@@ -20,27 +20,27 @@ pub enum DiffSide {
 pub enum AnchorKind {
     /// The comment is on the lines.
     Inline,
-    /// The comment is on the file, since its lines are not part of the diff.
+    /// The comment is on the file, because the requested lines are not part of the diff.
     File,
-    /// The comment is in the summary only, since the file is not part of the diff.
+    /// The comment is only in the summary, because the file is not part of the diff.
     Summary,
 }
 
-/// The reason that a comment is not on all lines that it refers to.
+/// The reason why a comment is not on all requested lines.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum InexactAnchorReason {
-    /// Only a part of the lines is in the diff, or they are in more than one hunk. The comment is on the
-    /// lines of the hunk with most of them.
+    /// Only some of the lines are in the diff, or the lines are in several hunks. The comment is on the part
+    /// in the hunk that contains most of the lines.
     Clamped,
-    /// The file is in the diff, but none of the lines on that side.
+    /// The file is in the diff, but none of the requested lines on that side is.
     LinesNotInDiff,
-    /// The file is in the diff without lines: it is binary, empty or a merge, or only its mode or name
+    /// The diff shows the file without lines. The file is binary, empty or a merge, or only its mode or name
     /// changed.
     NoLines,
     /// The file is not in the diff.
     FileNotInDiff,
-    /// The range is empty: it begins at 0 or ends before it begins.
+    /// The range is empty: the first line is 0, or the last line is before the first line.
     EmptyRange,
 }
 
@@ -63,26 +63,27 @@ pub struct CommentAnchor {
     /// Precision of the place.
     #[serde(rename = "anchor")]
     pub kind: AnchorKind,
-    /// Path by which forges know the file in the diff: the new name of a renamed file, on both sides. With
-    /// `Summary`, it is the requested path.
+    /// Path of the file in the forge's diff. For a renamed file, this is the new name on both sides. With
+    /// `Summary`, this is the requested path.
     pub path: RepoPath,
     /// Side that the line numbers refer to.
     pub side: DiffSide,
-    /// First line: that of the comment for `Inline`, otherwise the requested line.
+    /// First line of the comment for `Inline`; otherwise the first requested line.
     pub start_line: u32,
-    /// Last line: that of the comment for `Inline`, otherwise the requested line.
+    /// Last line of the comment for `Inline`; otherwise the last requested line.
     pub end_line: u32,
     /// Reason if the comment is not on all lines.
     pub reason: Option<InexactAnchorReason>,
 }
 
-/// Finds the nearest place to lines `start..=end` (1-based) of `path` where a forge accepts a comment.
+/// Finds the place nearest to lines `start..=end` (1-based) of `path` where a forge accepts a comment.
 ///
-/// GitHub's rules are used, since they are the strictest. A line on the new side must be added or context, a
-/// line on the old side removed or context. All lines of a comment must be in one hunk.
+/// GitHub's rules are used because they are the strictest. A line on the new side must be an added line or
+/// context; a line on the old side must be a removed line or context. All lines of a comment must be in one
+/// hunk.
 ///
-/// `path` is the name on that side. On the old side of a renamed file, its new name is accepted, too, unless
-/// another file had that name before.
+/// `path` is the name on that side. On the old side, the new name of a renamed file is also accepted, unless
+/// another file had that name before the change.
 pub fn find_anchor(
     files: &[FileDiff<'_>],
     path: &RepoPath,
@@ -103,20 +104,21 @@ pub fn find_anchor(
     })
 }
 
-/// Quality of the match between a file and a name; the first is the best.
+/// Quality of the match between a file and a name, best match first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum NameMatch {
     /// The file has this name on this side.
     OnSide,
-    /// The file has this name on the other side, or does not exist on this one.
+    /// The file has this name on the other side, or does not exist on this side.
     ByOtherSide,
 }
 
-/// Returns the quality of the match between the file and the name, or none if it does not match.
+/// Returns the quality of the match between the file and the name, or none if they do not match.
 fn match_name(file: &FileDiff<'_>, path: &RepoPath, side: DiffSide) -> Option<NameMatch> {
     let name_on_side = match (side, file.status) {
         (DiffSide::Old, FileStatus::Renamed) => file.old_path.as_ref(),
-        // A copy was made from another file, which may be in the diff itself.
+        // A copied file has no old side of its own: its source is another file, which may also be in the
+        // diff.
         (DiffSide::Old, FileStatus::Added | FileStatus::Copied) | (DiffSide::New, FileStatus::Deleted) => {
             None
         }
@@ -154,8 +156,8 @@ fn find_anchor_in_file(file: &FileDiff<'_>, side: DiffSide, start: u32, end: u32
     if start == 0 || end < start {
         return at(AnchorKind::File, start, end, Some(InexactAnchorReason::EmptyRange));
     }
-    // Context is on both sides, so a hunk shows every line of its range on either side. A merge shown against
-    // all its parents has lines that forges show differently.
+    // Context lines are on both sides, so a hunk shows every line of its range on both sides. The lines of a
+    // merge against all parents are left out, because forges show them differently.
     let shown = if file.is_combined { &[][..] } else { &file.hunks };
     let parts = shown.iter().filter_map(|hunk| {
         let (first, lines) = match side {

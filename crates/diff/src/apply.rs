@@ -1,18 +1,18 @@
 //! Compares a file's diff with the file's text: checks which side of the diff the text is, and converts the
 //! old side to the new one.
 //!
-//! Lines are not searched: every line must have the number in the diff. A diff of another version of the
-//! file, which `git apply` might still apply elsewhere, does not fit.
+//! Every line must be at its line number in the diff; there is no search for lines. A diff of another version
+//! of the file is rejected, even if `git apply` would apply it at another line.
 
 use crate::model::split_first_line;
 use crate::{DiffSide, FileDiff, Hunk, HunkLine, LineKind};
 
-/// Returns the text after the change, computed from the text before it. It returns none if the diff shows
-/// that it was not made from this text. The old text of a new file is empty.
+/// Returns the text after the change, computed from the text before it. Returns none if the diff shows that
+/// it was made from a different text. The old text of a new file is empty.
 ///
 /// Content that a diff does not show in hunks is not checked: the text of a binary file is returned
-/// unchanged. For a merge shown against all its parents, the old text is that of the first parent, and only
-/// `-c` shows everything.
+/// unchanged. For a merge against all its parents, the old text is the text of the first parent. Only the
+/// `-c` format shows all changes.
 ///
 /// ```
 /// use truing_diff::{apply, parse};
@@ -25,12 +25,12 @@ pub fn apply(file: &FileDiff<'_>, old: &[u8]) -> Option<Vec<u8>> {
     reconstruct_other_side(&file.hunks, DiffSide::Old, old)
 }
 
-/// Returns true if `text` is this side of the diff, as far as the diff shows it.
+/// Returns true if `text` agrees with everything that the diff shows of this side.
 pub fn matches_side(file: &FileDiff<'_>, side: DiffSide, text: &[u8]) -> bool {
     reconstruct_other_side(&file.hunks, side, text).is_some()
 }
 
-/// Returns the other side of a text.
+/// Returns the text of the other side.
 fn reconstruct_other_side(hunks: &[Hunk<'_>], from: DiffSide, text: &[u8]) -> Option<Vec<u8>> {
     let mut turning = PatchCursor { rest: text, next: 1, output: Vec::with_capacity(text.len()) };
     let mut before = None;
@@ -39,7 +39,7 @@ fn reconstruct_other_side(hunks: &[Hunk<'_>], from: DiffSide, text: &[u8]) -> Op
             DiffSide::Old => (hunk.old_start, hunk.old_lines, LineKind::Added),
             DiffSide::New => (hunk.new_start, hunk.new_lines, LineKind::Deleted),
         };
-        // A hunk without lines on this side stands after the line that it names.
+        // A hunk without lines on this side belongs after the line whose number is in its header.
         let first = if lines == 0 { start.saturating_add(1) } else { start };
         while turning.next < first {
             let line = turning.next_line()?;
@@ -65,7 +65,7 @@ fn reconstruct_other_side(hunks: &[Hunk<'_>], from: DiffSide, text: &[u8]) -> Op
     Some(turning.output)
 }
 
-/// Returns true if a hunk ends with the lines that the next one begins with.
+/// Returns true if the last `lines` lines of a hunk equal the first `lines` lines of the next hunk.
 fn ends_with_next_start(hunk: &Hunk<'_>, next: &Hunk<'_>, lines: usize) -> bool {
     let all = hunk.lines().count();
     let end = hunk.lines().skip(all.saturating_sub(lines)).map(|line| line.text);
@@ -89,7 +89,8 @@ impl<'a> PatchCursor<'a> {
         Some(line)
     }
 
-    /// Appends lines, or returns none after a line without a line end, which must be the last.
+    /// Appends lines. Returns none if the output ends with a line without a line end, because only the last
+    /// line may lack a line end.
     fn write_lines(&mut self, text: &[u8], end: &[u8]) -> Option<()> {
         let nothing = text.is_empty() && end.is_empty();
         if !nothing && self.output.last().is_some_and(|byte| *byte != b'\n') {

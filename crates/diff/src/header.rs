@@ -1,4 +1,4 @@
-//! Reads the header of a file before its hunks: names, modes, renames, and binary content.
+//! Reads the header of a file, which precedes the hunks: names, modes, renames, and binary content.
 
 use crate::input_line::{InputLine, MalformedLine, trim_line_end};
 use crate::name;
@@ -32,9 +32,9 @@ pub(crate) struct FileHeader {
     pub(crate) is_deleted: bool,
     /// True after an `old mode` or `new mode` line.
     pub(crate) mode_changed: bool,
-    /// True if there is binary content, or a line that mentions it.
+    /// True if the header has binary content, or a line that mentions binary content.
     pub(crate) is_binary: bool,
-    /// True for a file of a merge that is shown against all its parents.
+    /// True for a file of a merge diff against all parents.
     pub(crate) is_combined: bool,
     /// Mode of the file before the change.
     pub(crate) old_mode: Option<u32>,
@@ -59,7 +59,7 @@ enum ContentDifference {
     /// There is no `index` line.
     #[default]
     Unknown,
-    /// There is nothing to show: the contents are equal, or one is missing and the other is empty.
+    /// There is nothing to show: the contents are equal, or one file is missing and the other file is empty.
     Nothing,
     /// The two contents differ.
     Differs,
@@ -73,17 +73,17 @@ enum HeaderStage {
     Any,
     /// Only the `+++` line may follow.
     NewName,
-    /// First line of a block of binary content. The first block has the new content or a delta to it; the
-    /// second, usually present, has the old.
+    /// First line of a block of binary content. The first block has the new content, or a delta that produces
+    /// the new content. The second block, which is usually present, has the same for the old content.
     Block { is_first: bool },
-    /// A line of binary content, or the empty line after it.
+    /// A line of binary content, or the empty line that ends the block.
     Binary { is_first: bool },
-    /// No further line of the header.
+    /// The header has no further line.
     End,
 }
 
 impl FileHeader {
-    /// Returns the header of a merge's file, after its `diff --cc` line.
+    /// Returns the header of a file in a merge, whose `diff --cc` line was just read.
     pub(crate) fn for_merge() -> Self {
         Self { is_combined: true, ..Self::default() }
     }
@@ -145,7 +145,7 @@ impl FileHeader {
         Ok(taken)
     }
 
-    /// Returns a message on the expected line, if the header cannot end here.
+    /// Returns a message about the expected line, if the header cannot end at this point.
     pub(crate) fn missing_line_message(&self) -> Option<&'static str> {
         match self.stage {
             HeaderStage::NewName => Some("a `+++` line should follow the `---` line"),
@@ -161,8 +161,8 @@ impl FileHeader {
     }
 
     /// Returns true if the header is complete when the input ends here. If the content differs, hunks must
-    /// follow. Exceptions are files with another name or mode under `git diff -w`, and deleted files under
-    /// `git diff -D`.
+    /// follow. Two kinds of files are exceptions: files with another name or mode under `git diff -w`, and
+    /// deleted files under `git diff -D`.
     pub(crate) fn is_complete(&self) -> bool {
         if self.is_binary || self.has_names || self.stage == HeaderStage::End {
             return true;
@@ -178,7 +178,7 @@ impl FileHeader {
         }
     }
 
-    /// Reads a line at the beginning of a header; returns false if it does not belong to one.
+    /// Reads a line at the beginning of a header; returns false if the line does not belong to a header.
     fn read_header_line(&mut self, row: &InputLine<'_>, text: &[u8]) -> Result<bool, MalformedLine> {
         if text.starts_with(b"--- ") {
             self.has_names = true;
@@ -282,7 +282,7 @@ const EMPTY: [&[u8]; 2] = [
     b"473a0f4c3be8a93681a267e3b1e9a7dcda1185436fe141f7749120a303721813",
 ];
 
-/// Compares the ids in `OLD..NEW`, which a mode may follow. An incomplete range counts as a difference.
+/// Compares the ids in `OLD..NEW`; a mode may follow the ids. A text without `..` counts as a difference.
 fn compare_blob_ids(rest: &[u8]) -> ContentDifference {
     let ids = rest.split(|byte| *byte == b' ').next().unwrap_or_default();
     let Some(dots) = ids.windows(2).position(|two| two == b"..") else { return ContentDifference::Differs };
@@ -311,8 +311,8 @@ fn is_binary_block_start(text: &[u8]) -> bool {
     size.is_some_and(|size| !size.is_empty() && size.iter().all(u8::is_ascii_digit))
 }
 
-/// Returns true for a line of binary content: a letter for 1 to 52 bytes, and five characters for every four
-/// of them.
+/// Returns true for a line of binary content: a letter that encodes the number of bytes (1 to 52), then five
+/// characters for every four bytes.
 fn is_base85_line(text: &[u8]) -> bool {
     let Some((length, data)) = text.split_first() else { return false };
     let bytes = match length {

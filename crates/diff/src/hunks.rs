@@ -1,12 +1,14 @@
-//! Reads the hunks of one file by the counts in their headers, regardless of the look of the lines.
+//! Reads the hunks of one file. The counts in the headers determine where a hunk ends, not the form of the
+//! lines.
 //!
-//! A merge shown against all its parents has hunks with a range and a column of marks for each parent. They
-//! are converted to the view of the first parent: lines of other parents only are counted, but not kept.
+//! In a merge diff against all parents, a hunk has a range and a column of marks for each parent. Such hunks
+//! are converted to the view of the first parent: lines that are only in other parents are counted, but not
+//! kept.
 
 use crate::input_line::trim_line_end;
 
-/// The number that git writes for a count of -1. In a merge without context (`-U0`) whose lines were removed
-/// at the end of the file, each count is one too low.
+/// The number that git writes for a count of -1. Git writes counts that are one too low for a merge without
+/// context (`-U0`) if lines at the end of the file were removed.
 const ONE_TOO_FEW: u64 = u64::MAX;
 
 /// The range `START,COUNT` of one side in a hunk header.
@@ -17,7 +19,8 @@ pub(crate) struct HunkRange {
 }
 
 impl HunkRange {
-    /// Returns the number of the line after the last one. Lines are counted from 1 and stored in 32 bits.
+    /// Returns the number of the line after the last line of the range. Lines are counted from 1 and stored
+    /// in 32 bits.
     pub(crate) fn end_line(self) -> Result<u64, &'static str> {
         if self.start == 0 && self.count > 0 {
             return Err("the hunk has lines before line 1");
@@ -45,8 +48,8 @@ pub(crate) struct HunkHeader<'a> {
     pub(crate) section: &'a [u8],
 }
 
-/// Parses `@@ -START,COUNT +START,COUNT @@ SECTION`, or for a merge
-/// `@@@ -START,COUNT -START,COUNT +START,COUNT @@@ SECTION` and so on.
+/// Parses `@@ -START,COUNT +START,COUNT @@ SECTION`. For a merge of two parents, the form is `@@@
+/// -START,COUNT -START,COUNT +START,COUNT @@@ SECTION`; each further parent adds an `@` and a range.
 pub(crate) fn parse_hunk_header(line: &[u8]) -> Option<HunkHeader<'_>> {
     let marks = count_leading_at_signs(line).checked_sub(1).filter(|marks| *marks > 0)?;
     let (old, mut rest) = parse_range(line.get(marks + 1..)?.strip_prefix(b" -")?)?;
@@ -73,7 +76,8 @@ impl HunkHeader<'_> {
         let too_few = u64::from(self.new.count == ONE_TOO_FEW);
         for range in [&mut self.old, &mut self.new].into_iter().chain(&mut self.other_parents) {
             range.count = range.count.wrapping_add(too_few);
-            // A range without lines names the line after it here, not the line before it.
+            // In a merge diff, an empty range gives the number of the line after it; other diffs give the
+            // number of the line before it.
             range.start = range.start.saturating_sub(u64::from(range.count == 0));
         }
     }
@@ -98,7 +102,7 @@ fn parse_range(text: &[u8]) -> Option<(HunkRange, &[u8])> {
     }
 }
 
-/// Parses digits; a number that is too large saturates.
+/// Parses digits; a number that is too large becomes the maximum.
 fn parse_number(text: &[u8]) -> Option<(u64, &[u8])> {
     let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (number, rest) = text.split_at_checked(digits).filter(|(number, _)| !number.is_empty())?;
@@ -112,13 +116,13 @@ fn parse_number(text: &[u8]) -> Option<(u64, &[u8])> {
 #[derive(Clone, Debug)]
 pub(crate) struct HunkReader {
     marks: usize,
-    /// Lines of the old side that are still missing.
+    /// Number of lines of the old side that have not been read yet.
     old: u64,
     other_parents: Vec<u64>,
     new: u64,
-    /// Missing lines that the previous hunk showed, too.
+    /// Number of unread lines that the previous hunk also shows.
     shared: u64,
-    /// Unchanged lines at the end, so far.
+    /// Number of consecutive unchanged lines read last.
     pub(crate) tail: u64,
     /// Number of added lines.
     pub(crate) added: u32,
@@ -127,7 +131,7 @@ pub(crate) struct HunkReader {
 }
 
 impl HunkReader {
-    /// Begins to read the lines after a header; the first `shared` of them were also in the previous hunk.
+    /// Begins to read the lines after a header. The first `shared` lines were also in the previous hunk.
     pub(crate) fn new(ranges: &HunkHeader<'_>, shared: u64) -> Self {
         Self {
             marks: ranges.marks,
@@ -153,11 +157,12 @@ impl HunkReader {
         format!("{old} old and {} new lines", self.new)
     }
 
-    /// Reads a line. "\ No newline at end of file" refers to the line before it.
+    /// Reads a line. The text "\ No newline at end of file" is not a line of its own; it describes the line
+    /// before it.
     pub(crate) fn read_line(&mut self, line: &[u8]) -> Result<(), String> {
         let columns = match line.first() {
             Some(b'\\') => return Ok(()),
-            // Mail programs remove blanks at the end of lines.
+            // Mail programs remove blanks at line ends, so an empty line of the hunk may lack its marks.
             Some(b'\n') => &[],
             Some(_) | None => line.get(..self.marks).unwrap_or(b"?"),
         };
@@ -169,7 +174,8 @@ impl HunkReader {
                 self.missing_lines_message()
             ));
         }
-        // A line of the result is in the parents without a mark; a removed line is in those with one.
+        // A line of the result exists in the parents whose column has no mark. A removed line exists in the
+        // parents whose column has a mark.
         let has = |parent: usize| columns.get(parent).is_none_or(|mark| (*mark == b' ') != is_lost);
         let (is_old, is_new) = (has(0), !is_lost);
         let others =
@@ -189,7 +195,7 @@ impl HunkReader {
         for (parent, left) in self.other_parents.iter_mut().enumerate() {
             *left -= u64::from(has(parent + 1));
         }
-        // The counts fit in 32 bits, and so do their parts.
+        // The line counts in the header fit in 32 bits, so the added and removed counts fit too.
         self.added = self.added.wrapping_add(u32::from(is_new & !is_old));
         self.deleted = self.deleted.wrapping_add(u32::from(is_old & !is_new));
         Ok(())

@@ -1,7 +1,7 @@
 //! Represents one line of the input with its position, and errors at a line.
 
-/// Minimum number of bytes of a line that are examined if a diff is read in pieces. It exceeds the length of
-/// any two quoted names that a file system accepts.
+/// If a diff is read in pieces, at least this number of bytes of each line is examined. The number exceeds
+/// the length of any two quoted names that a file system accepts.
 pub(crate) const MAX_LOOKED_AT: usize = 1 << 20;
 
 /// The position at which a line begins.
@@ -18,14 +18,14 @@ impl InputPosition {
     pub(crate) const START: Self = Self { byte: 0, line: 1 };
 }
 
-/// A line with its line feed, or the beginning of a long one.
+/// A line with its line feed, or the beginning of a long line.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct InputLine<'a> {
-    /// Bytes of the line, with the line feed if it is complete and has one; never empty.
+    /// Bytes of the line, never empty. The line feed is included if the line is complete and has a line feed.
     pub(crate) text: &'a [u8],
     /// Position of the line's first byte.
     pub(crate) position: InputPosition,
-    /// Length of the line in the input, which exceeds that of `text` if the line is cut.
+    /// Length of the line in the input. If the line is cut, this exceeds the length of `text`.
     pub(crate) len: usize,
 }
 
@@ -71,7 +71,8 @@ impl MalformedLine {
     }
 }
 
-/// Returns the line without its end. A carriage return in a name would be quoted.
+/// Returns the line without its line end. A carriage return at the end is not part of a name, because git
+/// would quote it.
 pub(crate) fn trim_line_end(line: &[u8]) -> &[u8] {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     line.strip_suffix(b"\r").unwrap_or(line)

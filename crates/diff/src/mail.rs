@@ -1,13 +1,13 @@
-//! Finds the ends of the messages in mails of `git format-patch`, since a message may contain text that looks
-//! like a diff.
+//! Finds where the message ends in mails of `git format-patch`. The end matters because a message may contain
+//! text that looks like a diff.
 //!
-//! The line `---` separates the message from the statistics, and exists only if there are statistics. Files
-//! that are read before it are therefore held back. If it comes after the first diff, it is a removed line
-//! (`--`) of that diff, unless statistics follow.
+//! The line `---` separates the message from the statistics; a mail without statistics has no such line.
+//! Files that are read before a `---` line are therefore held back. A `---` line after the first diff is a
+//! removed line (`--`) of that diff, unless statistics follow.
 
 use crate::input_line::MalformedLine;
 
-/// Information of a line about the end of a mail's message.
+/// What a line shows about the end of a mail's message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum MessageEnd {
     /// The line shows nothing about the message.
@@ -16,16 +16,16 @@ pub(crate) enum MessageEnd {
     EndsHere,
     /// The message ended with the line before this one.
     EndedBefore,
-    /// The message has no end, since the next mail begins with this line.
+    /// The message has no end line, because the next mail begins with this line.
     NextMail,
 }
 
 /// A mail whose message may not have ended.
 #[derive(Clone, Debug)]
 pub(crate) struct UnfinishedMail<F> {
-    /// Files that have been read of the mail; they count if its message has no end.
+    /// Files that have been read from the mail. They are kept only if the message has no end line.
     pub(crate) files: Vec<F>,
-    /// Error that stopped the reading; it counts if the message has no end.
+    /// Error that stopped the reading. The error is reported only if the message has no end line.
     pub(crate) error: Option<MalformedLine>,
     has_diff: bool,
     /// True if the last line was `---` and followed a diff.
@@ -33,7 +33,7 @@ pub(crate) struct UnfinishedMail<F> {
 }
 
 impl<F> UnfinishedMail<F> {
-    /// Returns a mail that begins.
+    /// Returns the state at the beginning of a mail.
     pub(crate) fn new() -> Self {
         Self { files: Vec::new(), error: None, has_diff: false, after_dashes: false }
     }

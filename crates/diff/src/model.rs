@@ -1,4 +1,4 @@
-//! Defines the model of a diff: files, hunks and lines, which borrow from the parsed bytes.
+//! Defines the model of a diff: files, hunks and lines. The model borrows from the parsed bytes.
 
 use serde::Serialize;
 
@@ -17,16 +17,16 @@ pub enum FileStatus {
     Added,
     /// The file was deleted.
     Deleted,
-    /// The lines of the file changed in place; its mode may have changed, too.
+    /// The lines of the file changed in place; the mode may also have changed.
     Modified,
-    /// The file has a new name; its content may have changed, too.
+    /// The file has a new name; the content may also have changed.
     Renamed,
-    /// The file was copied from another one, which still exists.
+    /// The file was copied from another file, which still exists.
     Copied,
     /// Only the mode of the file changed.
     Mode,
     /// The content changed in place and is not text. Binary files that were added, deleted, renamed or copied
-    /// have the status of that change: see [`FileDiff::is_binary`].
+    /// have the status of that change; [`FileDiff::is_binary`] is true for all binary files.
     Binary,
 }
 
@@ -35,14 +35,14 @@ pub enum FileStatus {
 /// A change of type (a file that became a symbolic link) consists of two entries with one path, first
 /// `Deleted`, then `Added`, as git prints it.
 ///
-/// A merge shown against all its parents (`diff --cc`, `-c`) is represented from the view of the first one:
-/// its hunks show lines of that parent and of the result. They need not show all differences between them, so
-/// a comment can be placed on the file only.
+/// A merge against all its parents (`diff --cc`, `-c`) is represented from the view of the first parent: the
+/// hunks show lines of this parent and of the result. The hunks need not show all differences, so a comment
+/// can only be placed on the file.
 ///
 /// Serialises to the JSON of `truing diff parse`. `H` is the stored form of a hunk.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct DiffEntry<H> {
-    /// Path after the change; for a deleted file the path before it.
+    /// Path after the change; for a deleted file, the path before the change.
     pub path: RepoPath,
     /// Path before the change, if the file was renamed or copied.
     pub old_path: Option<RepoPath>,
@@ -52,20 +52,20 @@ pub struct DiffEntry<H> {
     pub added: u32,
     /// Number of removed lines.
     pub deleted: u32,
-    /// Mode of git before the change (`0o100644`), if the diff contains it.
+    /// Git's file mode before the change, such as `0o100644`, if the diff contains it.
     #[serde(skip)]
     pub old_mode: Option<u32>,
-    /// Mode of git after the change, if the diff contains it.
+    /// Git's file mode after the change, if the diff contains it.
     #[serde(skip)]
     pub new_mode: Option<u32>,
-    /// True if git considers the content not to be text.
+    /// True if git treats the content as binary.
     #[serde(skip)]
     pub is_binary: bool,
-    /// True for a merge shown against all its parents, whose hunks need not show all changed lines.
+    /// True for a merge against all its parents. The hunks of such a merge need not show all changed lines.
     #[serde(skip)]
     pub is_combined: bool,
-    /// Hunks in order; empty if no text line changed. They do not overlap, except that one may begin with the
-    /// unchanged lines at the end of the previous one (`git diff -W`).
+    /// Hunks in order; empty if no text line changed. Hunks do not overlap, with one exception: a hunk may
+    /// begin with the unchanged lines at the end of the previous hunk (`git diff -W`).
     pub hunks: Vec<H>,
 }
 
@@ -135,8 +135,8 @@ pub struct HunkSpan {
 
 /// A group of changed lines, with the unchanged lines around them.
 ///
-/// Starts are 1-based. With a count of 0, the start is the line after which the other side's lines belong (0:
-/// at the top).
+/// Starts are 1-based. If the count of a side is 0, its start is the line after which the lines of the other
+/// side belong; 0 means the top of the file.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Hunk<'a> {
     /// First line on the old side.
@@ -150,7 +150,7 @@ pub struct Hunk<'a> {
     /// Text after the second `@@`, usually the enclosing function; may be empty.
     #[serde(skip)]
     pub section: &'a [u8],
-    /// Number of marks before each line: 1, or in a merge the number of parents.
+    /// Number of marks before each line: 1, or the number of parents in a merge.
     #[serde(skip)]
     pub(crate) marks: usize,
     /// Lines as printed, each with its mark and line end.
@@ -186,11 +186,11 @@ pub struct HunkLine<'a> {
     pub old: Option<u32>,
     /// Number (1-based) in the new file, unless the line was removed.
     pub new: Option<u32>,
-    /// Bytes without the line feed. As in git, only a line feed ends a line. A carriage return before it is
-    /// part of the text, which makes changes of line ends visible.
+    /// Bytes without the line feed. As in git, only a line feed ends a line. A carriage return before the
+    /// line feed is part of the text, so changes of line ends are visible.
     pub text: &'a [u8],
-    /// True if the line ends with a line feed in the file. Only the last line may have none, and the diff
-    /// says so explicitly; the end of the diff itself does not count.
+    /// True if the line ends with a line feed in the file. Only the last line of a file may lack a line feed.
+    /// The diff marks such a line explicitly, so the end of the diff input is not a sign of it.
     pub ended: bool,
 }
 
@@ -211,12 +211,12 @@ impl<'a> Iterator for HunkLines<'a> {
             let line;
             (line, self.rest) = split_first_line(self.rest)?;
             let text = line.strip_suffix(b"\n").unwrap_or(line);
-            // An empty line may lack its marks, since mail programs remove blanks at the end of lines.
+            // An empty line may lack its marks, because mail programs remove blanks at the end of lines.
             let (marks, text) = text.split_at_checked(self.marks).unwrap_or_default();
             let kind = match marks.first() {
                 Some(b'+') => LineKind::Added,
                 Some(b'-') => LineKind::Deleted,
-                // "\ No newline at end of file" refers to the line before it.
+                // The text "\ No newline at end of file" is not a line; it describes the line before it.
                 Some(b'\\') => continue,
                 // The line exists only in another parent.
                 Some(_) if marks.contains(&b'-') => continue,

@@ -1,12 +1,13 @@
-//! Finds the name of a diff section's file: quoting, prefixes, and the two names in `diff --git OLD NEW`.
+//! Finds the file name of a diff section. Handles quoting, prefixes, and the two names in `diff --git OLD
+//! NEW`.
 
 use std::borrow::Cow;
 
 use crate::path::unquote;
 
-/// Prefixes before the old and the new name: those of git (and reversed, `-R`), those of
-/// `diff.mnemonicPrefix` (index, work tree, commit, object, the two of `--no-index`), and those of Bitbucket
-/// Data Center.
+/// Prefixes before the old and the new name. The pairs come from git, from git with `-R` (reversed), from
+/// `diff.mnemonicPrefix`, and from Bitbucket Data Center. Mnemonic prefixes stand for index, work tree,
+/// commit, object, and the two inputs of `--no-index`.
 const PREFIXES: [(&[u8], &[u8]); 13] = [
     (b"a/", b"b/"),
     (b"b/", b"a/"),
@@ -24,7 +25,7 @@ const PREFIXES: [(&[u8], &[u8]); 13] = [
 ];
 
 /// Maximum difference between the lengths of two unknown prefixes. With this limit, the time to find the
-/// blank between two names is linear in their length.
+/// blank between two names is linear in the length of the names.
 const MAX_PREFIX_DIFFERENCE: usize = 64;
 
 /// The name of a file without quotes.
@@ -33,16 +34,17 @@ pub(crate) type FileName<'a> = Cow<'a, [u8]>;
 /// The result of comparing two names of one section with their prefixes.
 #[derive(PartialEq, Eq, Debug)]
 pub(crate) enum NamePair<'a> {
-    /// Both are the same file.
+    /// Both names mean the same file.
     Same(&'a [u8]),
-    /// They are two files: the old and the new one.
+    /// The names mean two files: the old file and the new file.
     Different(&'a [u8], &'a [u8]),
 }
 
 /// Returns the name in the rest of a `--- ` or `+++ ` line, with its prefix. Returns none for invalid
 /// quoting.
 ///
-/// A tab ends a name without quotes: git adds one after a name with a blank, other tools before a time.
+/// A tab ends a name without quotes. Git adds a tab after a name with a blank; other tools add a tab before a
+/// time.
 pub(crate) fn parse_header_name(rest: &[u8]) -> Option<FileName<'_>> {
     if rest.starts_with(b"\"") {
         return parse_quoted_name(rest).map(|(name, _)| name);
@@ -50,16 +52,16 @@ pub(crate) fn parse_header_name(rest: &[u8]) -> Option<FileName<'_>> {
     Some(Cow::Borrowed(rest.split(|byte| *byte == b'\t').next().unwrap_or(rest)))
 }
 
-/// Returns the name in the rest of a `rename from ` line or a similar one: quoted, or the whole rest. Returns
-/// none for invalid quoting.
+/// Returns the name in the rest of a `rename from ` line or a similar line. The name is quoted, or is the
+/// whole rest. Returns none for invalid quoting.
 pub(crate) fn parse_whole_name(rest: &[u8]) -> Option<FileName<'_>> {
     if rest.starts_with(b"\"") { unquote(rest).map(Cow::Owned) } else { Some(Cow::Borrowed(rest)) }
 }
 
 /// Removes the prefixes from the two names of one section.
 ///
-/// Equal names have no prefixes. Known prefixes are removed. Otherwise, if the names have a common ending,
-/// its part after a slash is the path.
+/// Equal names have no prefixes. Known prefixes are removed. Otherwise, if both names have a common ending,
+/// the path is the part of the ending after its first slash.
 pub(crate) fn strip_pair_prefixes<'a>(old: &'a [u8], new: &'a [u8]) -> NamePair<'a> {
     if old == new {
         return NamePair::Same(new);
@@ -72,7 +74,7 @@ pub(crate) fn strip_pair_prefixes<'a>(old: &'a [u8], new: &'a [u8]) -> NamePair<
     }
 }
 
-/// Returns the name of a section that has only one, without git's prefix.
+/// Returns the name of a section that has only one name, without git's prefix.
 pub(crate) fn strip_git_prefix(name: &[u8]) -> &[u8] {
     name.strip_prefix(b"b/").or_else(|| name.strip_prefix(b"a/")).unwrap_or(name)
 }
@@ -80,8 +82,8 @@ pub(crate) fn strip_git_prefix(name: &[u8]) -> &[u8] {
 /// Returns the two names in the rest of a `diff --git ` line, with their prefixes. Returns none if the line
 /// cannot be split.
 ///
-/// Without quotes, nothing marks the end of the first name. The function therefore searches for the blank at
-/// which both names are the same path.
+/// Without quotes, nothing marks the end of the first name. The function therefore searches for the blank
+/// that splits the line into two names of the same path.
 pub(crate) fn split_diff_git_line(rest: &[u8]) -> Option<(FileName<'_>, FileName<'_>)> {
     if rest.starts_with(b"\"") {
         let (old, rest) = parse_quoted_name(rest)?;

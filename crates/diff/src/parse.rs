@@ -1,5 +1,5 @@
-//! Parses diffs: all at once, file by file, or in pieces as they arrive. It also combines the data of a
-//! file's header.
+//! Parses diffs: whole, file by file, or in pieces as the input arrives. Also combines the data of a file's
+//! header.
 
 use thiserror::Error;
 
@@ -27,27 +27,27 @@ pub struct ParseError {
     pub byte: usize,
     /// Number of the invalid line, 1-based.
     pub line: usize,
-    /// Description of the error with the name of its file.
+    /// Description of the error, with the name of the file.
     pub message: String,
 }
 
-/// Parses the diffs of all files in `input`: the output of `git diff`, `git show`, `git log -p` and
-/// `git format-patch`, the responses of GitHub and Bitbucket, and plain unified diffs.
+/// Parses the diffs of all files in `input`: the output of `git diff`, `git show`, `git log -p` and `git
+/// format-patch`, the responses of GitHub and Bitbucket, and plain unified diffs.
 ///
 /// Other text before, between and after the diffs is skipped as in `git apply`: commit messages, mail headers
 /// and signatures. In a mail of `git format-patch`, the diff begins after the line `---`, as in `git am`.
 ///
-/// Empty input, or white space only, is an empty diff without files or error. Commits without changes are
-/// empty diffs, too, if a line shows that git printed them: `commit ID`, the `From ID` of a mail,
-/// `* Unmerged path`. Any other input without a file is an error at its first non-blank line: a web page, an
-/// error in JSON, prose.
+/// Empty input, or input of white space only, is an empty diff without files and without an error. Commits
+/// without changes are also empty diffs, if a line shows that git printed the input: `commit ID`, the `From
+/// ID` of a mail, or `* Unmerged path`. Any other input without a file is an error at the first non-blank
+/// line; examples are a web page, an error in JSON, and prose.
 ///
-/// A line that begins with `@@ -` where no file has hunks is an error, too, even if it is malformed, since
-/// its file is unknown. Git does the same.
+/// A line that begins with `@@ -` outside of a file's hunks is also an error, because its file is unknown.
+/// This includes malformed lines. Git does the same.
 ///
-/// Diffs with colours, with a graph (`git log --graph -p`) and word diffs are not unified diffs: their lines
-/// are skipped as text. Output of `--submodule=log` and `--submodule=diff` is an error, since no file would
-/// represent the change. Input that ends inside the header of a file is an error, too.
+/// Coloured diffs, diffs with a graph (`git log --graph -p`), and word diffs are not unified diffs. Lines of
+/// such diffs are skipped as text. Output of `--submodule=log` and `--submodule=diff` is an error, because no
+/// file could represent the change. Input that ends inside the header of a file is also an error.
 ///
 /// ```
 /// use truing_diff::{RepoPath, FileStatus, parse};
@@ -70,7 +70,7 @@ pub fn parse(input: &[u8]) -> ParsedDiff<'_> {
     ParsedDiff { files: read, error }
 }
 
-/// Parses as [`parse`] does, one file at a time; an error is the last item.
+/// Parses like [`parse`], but returns one file at a time. An error is the last item.
 pub fn parse_files(input: &[u8]) -> DiffFiles<'_> {
     DiffFiles { input, rest: input, is_over: false, scanner: Scanner::new() }
 }
@@ -126,12 +126,12 @@ fn hunk_with_lines(input: &[u8], located: LocatedHunk) -> Hunk<'_> {
     }
 }
 
-/// Parses as [`parse`] does, from pieces as they arrive and without the text of hunks. It can read diffs of
-/// any size.
+/// Parses like [`parse`], but from pieces of the input as they arrive, and without the text of hunks. Diffs
+/// of any size can be read.
 ///
-/// It holds the names and line numbers of the current file (16 bytes per hunk), those of the current mail if
-/// it has no statistics, and up to 1 MiB of a line. Longer lines are accepted in hunks and between diffs, but
-/// not in a header.
+/// The reader keeps in memory the names and line numbers of the current file (16 bytes per hunk), and up to 1
+/// MiB of a line. For a mail without statistics, it keeps the names and line numbers of all files of the
+/// mail. Longer lines are accepted in hunks and between diffs, but not in a header.
 ///
 /// ```
 /// use truing_diff::OutlineReader;
@@ -185,7 +185,7 @@ impl OutlineReader {
         self.scanner.finish();
     }
 
-    /// Returns the next complete file, or none if there is none yet. An error is the last item.
+    /// Returns the next complete file, or none if no file is complete yet. An error is the last item.
     pub fn pop_file(&mut self) -> Option<Result<FileOutline, ParseError>> {
         self.scanner.pop_file()
     }
@@ -202,7 +202,7 @@ impl OutlineReader {
     }
 }
 
-/// Returns the file of a section that begins with `diff --git NAMES`, or none if its name cannot be
+/// Returns the file of a section that begins with `diff --git NAMES`, or none if the file name cannot be
 /// determined.
 pub(crate) fn build_git_file<H>(
     names: &[u8],
@@ -287,10 +287,11 @@ fn decode_path(name: &[u8]) -> RepoPath {
     RepoPath::from_bytes(name)
 }
 
-/// Returns the name of the file, and its old name if it differs, or none if they cannot be determined.
+/// Returns the name of the file, and the old name if it differs. Returns none if the names cannot be
+/// determined.
 ///
-/// `line` is the rest of the `diff --git` line. Its names have prefixes and no clear ends, so it is used
-/// last.
+/// `line` is the rest of the `diff --git` line. The names in this line have prefixes and no clear ends, so
+/// the line is used only if the header has no other names.
 fn resolve_git_names(
     line: &[u8],
     header: &FileHeader,
@@ -305,7 +306,8 @@ fn resolve_git_names(
     let (old, new) = (header.old.as_deref(), header.new.as_deref());
     let names: Option<(FileName<'_>, FileName<'_>)> = match (old, new) {
         (Some(old), Some(new)) => Some((old.into(), new.into())),
-        // A new or deleted file has one name; both names of the line are needed to find the prefix.
+        // A new or deleted file has only one name in its `---` and `+++` lines. To find the prefix, both
+        // names of the `diff --git` line are needed.
         (Some(_), None) | (None, Some(_)) | (None, None) => name::split_diff_git_line(line),
     };
     let Some((old, new)) = names else {

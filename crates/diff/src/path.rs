@@ -1,4 +1,4 @@
-//! Represents paths as git stores them: bytes, not text.
+//! Represents paths as git stores them: as bytes, not as text.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,11 +13,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// [`RepoPath::from_text`] reads plain and quoted paths.
 ///
 /// * With [`fmt::Display`], a path is also quoted if it contains a control character, a double quote or a
-///   backslash, so it cannot control a terminal.
-/// * In JSON, which has its own escapes, a path in valid UTF-8 is written as text. It is quoted only if it is
-///   not UTF-8, or if it would be read as quoted, since a file may be named `"x"`, quotes included. Python's
-///   form of bytes that are not UTF-8 (PEP 383) is read, too: a lone surrogate, `\udcff` for the byte `ff`.
-///   It is not written, because most readers of JSON reject or replace it.
+///   backslash. Therefore a path cannot send control codes to a terminal.
+/// * In JSON, which has its own escapes, a path in valid UTF-8 is written as text. A path is quoted only if
+///   it is not UTF-8, or if its text would be read as quoted: a file may be named `"x"`, including the
+///   quotes. Python's form of bytes that are not UTF-8 (PEP 383) is also accepted: a lone surrogate, such as
+///   `\udcff` for the byte `ff`. This form is never written, because most JSON readers reject or replace it.
 ///
 /// ```
 /// use truing_diff::RepoPath;
@@ -51,8 +51,9 @@ impl RepoPath {
         std::str::from_utf8(&self.0).ok()
     }
 
-    /// Returns true if joining the path to a folder stays inside that folder: no empty, `.` or `..`
-    /// component, not absolute, no NUL. Git rejects other paths in an index, but a diff is only text.
+    /// Returns true if the path, joined to a folder, stays inside that folder. The path must have no empty,
+    /// `.` or `..` component, must not be absolute, and must contain no NUL. Git rejects other paths in an
+    /// index, but a diff may contain any path.
     pub fn stays_within_folder(&self) -> bool {
         !self.0.is_empty()
             && !self.0.contains(&0)
@@ -65,9 +66,9 @@ impl RepoPath {
             && !self.case_folded().split('/').any(|name| matches!(name, ".git" | "git~1"))
     }
 
-    /// Returns the path without the differences that some file system ignores. If two paths name one file on
-    /// any file system, and one of them is plain ASCII, their folded forms are equal. The result is for
-    /// comparison with protected names.
+    /// Returns the path in a form without the differences that some file system ignores. If two paths name
+    /// the same file on some file system, and one path is plain ASCII, their folded forms are equal. Use the
+    /// result to compare a path with protected names.
     ///
     /// Many file systems ignore case, and the Unicode case folding of APFS and of ext4 with `casefold` maps
     /// some other letters to ASCII. HFS+ ignores some characters. NTFS ignores spaces and dots at the end of
@@ -90,8 +91,8 @@ impl RepoPath {
     }
 }
 
-/// Maps letters outside of ASCII whose full case folding is ASCII. The source is Unicode's CaseFolding.txt
-/// (status C and F); U+212A is also mapped by Unicode normalization.
+/// Maps non-ASCII letters whose full case folding is ASCII. The source is Unicode's CaseFolding.txt (status C
+/// and F); U+212A is also mapped by Unicode normalization.
 fn fold_to_ascii(letter: char) -> Option<&'static str> {
     Some(match letter {
         '\u{17f}' => "s",
@@ -112,7 +113,7 @@ fn is_ignored_by_hfs(letter: char) -> bool {
         '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{206a}'..='\u{206f}' | '\u{feff}')
 }
 
-/// Returns the content of a C-quoted name, or none if `text` is not one.
+/// Returns the content of a C-quoted name, or none if `text` is not a C-quoted name.
 pub(crate) fn unquote(text: &[u8]) -> Option<Vec<u8>> {
     let inner = text.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
     let mut out = Vec::with_capacity(inner.len());
@@ -156,8 +157,8 @@ impl fmt::Display for RepoPath {
     }
 }
 
-/// Returns a name as git writes it in a diff: quoted, unless it is plain. (Other tools would end the name at
-/// a blank.)
+/// Returns a name as git writes it in a diff: quoted, unless it is plain. (Other tools treat a blank as the
+/// end of the name.)
 pub fn quote_name(name: &[u8]) -> Cow<'_, str> {
     let is_plain = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
     match std::str::from_utf8(name) {
@@ -242,8 +243,8 @@ impl Visitor<'_> for PathVisitor {
     }
 }
 
-/// Returns the bytes of a text with lone surrogates: U+DC80 to U+DCFF stand for the bytes 80 to FF. Returns
-/// none if the text is not UTF-8 otherwise. Each surrogate takes three bytes.
+/// Returns the bytes of a text with lone surrogates. The surrogates U+DC80 to U+DCFF stand for the bytes 80
+/// to FF. Returns none if the rest of the text is not UTF-8. Each surrogate takes three bytes.
 fn decode_lone_surrogates(mut text: &[u8]) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len());
     loop {

@@ -1,5 +1,5 @@
-//! Reads a diff line by line: finds the sections of the files among other text, and combines the data of
-//! their headers and hunks. It keeps only the requested parts of a line, so a diff may have any size.
+//! Reads a diff line by line. Finds the sections of files among other text, and combines the data of the
+//! headers and hunks. Only the required parts of a line are kept, so a diff may have any size.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -13,7 +13,7 @@ use crate::model::{DiffEntry, HunkSpan};
 use crate::name;
 use crate::parse;
 
-/// Minimum digits of an abbreviated commit id in git's default settings.
+/// Minimum number of digits of an abbreviated commit id in git's default settings.
 const MIN_ID_DIGITS: usize = 7;
 
 /// A hunk with its position in the input.
@@ -43,13 +43,13 @@ pub(crate) struct Scanner<H> {
     state: ScanState<H>,
     /// Mail whose message may not have ended.
     mail: Option<UnfinishedMail<DiffEntry<H>>>,
-    /// Files and errors that were read and not returned yet.
+    /// Files and errors that were read, but not yet returned.
     ready_results: VecDeque<Result<DiffEntry<H>, ParseError>>,
-    /// True after the first file.
+    /// True after the first file was read.
     has_file: bool,
     /// Position of the first line that is not blank.
     first_text: Option<InputPosition>,
-    /// True after a line that shows that git printed the input.
+    /// True if a line has shown that git printed the input.
     is_git_output: bool,
     has_failed: bool,
 }
@@ -88,13 +88,13 @@ struct GitHeader {
 #[derive(Clone, Debug)]
 struct FileInProgress<H> {
     file: DiffEntry<H>,
-    /// Numbers of the lines after the last hunk, on both sides.
+    /// Number of the line after the last hunk, on each side.
     next_lines: (u64, u64),
     /// Number of unchanged lines at the end of the last hunk.
     trailing_context: u64,
     /// Hunk that was read last or is being read.
     hunk: Option<LocatedHunk>,
-    /// Reader of the current hunk's lines, while some are missing.
+    /// Reader of the current hunk's lines, while some lines are still unread.
     hunk_reader: Option<HunkReader>,
 }
 
@@ -123,7 +123,8 @@ impl<H: From<LocatedHunk>> Scanner<H> {
         self.has_failed
     }
 
-    /// Reads the next line: its beginning, its whole length, and a flag for a line feed at its end.
+    /// Reads the next line. `text` is the beginning of the line, `len` its whole length, and `has_line_feed`
+    /// is true if a line feed ends it.
     pub(crate) fn read_line(&mut self, text: &[u8], len: usize, has_line_feed: bool) {
         let row = InputLine { text, position: self.next, len };
         self.next.byte += len;
@@ -161,12 +162,12 @@ impl<H: From<LocatedHunk>> Scanner<H> {
         }
     }
 
-    /// Discards the held part of the mail, which was its message.
+    /// Discards the held part of the mail, because that part was the message.
     fn discard_mail_message(&mut self) {
         (self.mail, self.state) = (None, ScanState::Text);
     }
 
-    /// Releases the held part of the mail, which is its diff.
+    /// Releases the held part of the mail, because that part is the diff.
     fn release_mail_diff(&mut self) {
         let Some(mail) = self.mail.take() else { return };
         mail.files.into_iter().for_each(|file| self.push_file(file));
@@ -212,7 +213,7 @@ impl<H: From<LocatedHunk>> Scanner<H> {
         }
     }
 
-    /// Handles a line outside of a section, which may begin one.
+    /// Handles a line outside of a section. The line may begin a section.
     fn read_text_line(&mut self, row: &InputLine<'_>) -> Result<(), MalformedLine> {
         let text = row.text;
         if !self.has_file {
@@ -259,7 +260,7 @@ impl<H: From<LocatedHunk>> Scanner<H> {
         Ok(())
     }
 
-    /// Ends a section before a line that does not belong to it, or at the end of the input.
+    /// Ends a section before a line that does not belong to the section, or at the end of the input.
     fn end_section(&mut self, next: Option<&InputLine<'_>>) -> Result<(), MalformedLine> {
         let at = next.map_or(self.next, |row| row.position);
         self.state = match std::mem::take(&mut self.state) {
@@ -308,7 +309,7 @@ impl PlainDiffHeader {
         is_new
     }
 
-    /// Returns the file if the lines begin a diff, which requires a hunk after them.
+    /// Returns the file if the two lines begin a diff. A hunk must follow them.
     fn build_file<H>(&self, next: Option<&InputLine<'_>>) -> Result<Option<DiffEntry<H>>, MalformedLine> {
         let Some(new) = self.new.as_ref().filter(|_| next.is_some_and(|row| hunks::is_hunk_header(row.text)))
         else {
@@ -323,8 +324,8 @@ impl PlainDiffHeader {
 }
 
 impl GitHeader {
-    /// Returns the file, or none if the text only looked like a header. `end` is the end of the input, if it
-    /// comes next.
+    /// Returns the file, or none if the text only looked like a header. `end` is the position of the end of
+    /// the input, if the input ends after the header.
     fn build_file<H>(&self, end: Option<InputPosition>) -> Result<Option<DiffEntry<H>>, MalformedLine> {
         let names = trim_line_end(&self.names);
         if self.header.is_combined {
@@ -346,7 +347,7 @@ impl GitHeader {
         }
     }
 
-    /// Returns true if a hunk follows.
+    /// Returns true if the next line begins a hunk.
     fn has_hunks(&self, next: Option<&InputLine<'_>>) -> bool {
         let is_merge = self.header.is_combined;
         next.is_some_and(|row| (is_merge || self.header.has_names) && begins_hunk(row.text, is_merge))
@@ -358,7 +359,7 @@ impl<H: From<LocatedHunk>> FileInProgress<H> {
         Self { file, next_lines: (0, 0), trailing_context: 0, hunk: None, hunk_reader: None }
     }
 
-    /// Reads the next line; returns false if it does not belong to the file.
+    /// Reads the next line; returns false if the line does not belong to the file.
     fn read_line(&mut self, row: &InputLine<'_>) -> Result<bool, MalformedLine> {
         let of_file = |file: &DiffEntry<H>, message: String| add_file_name(file, row.malformed_line(message));
         if let Some(reader) = &mut self.hunk_reader {
@@ -393,7 +394,7 @@ impl<H: From<LocatedHunk>> FileInProgress<H> {
         let (old_end, new_end) = (ranges.old.end_line()?, ranges.new.end_line()?);
         self.next_lines = (self.next_lines.0.max(old_end), self.next_lines.1.max(new_end));
         self.hunk_reader = Some(HunkReader::new(&ranges, shared));
-        // The sums were checked to fit in 32 bits, so the numbers do, too.
+        // The sums of start and count were checked to fit in 32 bits, so each number also fits.
         let fit = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
         let section = row.text.len() - line_end_len(row.text) - ranges.section.len();
         self.hunk = Some(LocatedHunk {
@@ -410,9 +411,9 @@ impl<H: From<LocatedHunk>> FileInProgress<H> {
         Ok(())
     }
 
-    /// Returns the number of lines that the hunk shares with the previous one. With `-W`, git prints the
-    /// whole function around a change, and a hunk may begin with the last unchanged lines of the previous
-    /// one.
+    /// Returns the number of lines that the hunk shares with the previous hunk. With `-W`, git prints the
+    /// whole function around a change, so a hunk may begin with the last unchanged lines of the previous
+    /// hunk.
     fn count_shared_lines(&self, ranges: &HunkHeader<'_>) -> Result<u64, &'static str> {
         let old = self.next_lines.0.saturating_sub(ranges.old.start);
         let new = self.next_lines.1.saturating_sub(ranges.new.start);
@@ -458,14 +459,14 @@ fn begins_hunk(line: &[u8], is_merge: bool) -> bool {
     if is_merge { line.starts_with(b"@@@") } else { line.starts_with(b"@@ ") }
 }
 
-/// Returns true if the line looks like the header of a hunk, even a malformed one.
+/// Returns true if the line looks like a hunk header, even if it is malformed.
 fn looks_like_hunk_header(line: &[u8]) -> bool {
     let signs = hunks::count_leading_at_signs(line);
     signs > 1 && line.get(signs..).is_some_and(|rest| rest.starts_with(b" -"))
 }
 
-/// Returns true for a line by which git shows a submodule instead of a diff: `Submodule PATH OLD..NEW:`, as
-/// with `--submodule=log`.
+/// Returns true for a line that git prints for a submodule instead of a diff. Its form is `Submodule PATH
+/// OLD..NEW:`, as with `--submodule=log`.
 fn is_submodule_line(line: &[u8]) -> bool {
     let Some(rest) = trim_line_end(line).strip_prefix(b"Submodule ") else { return false };
     if rest.ends_with(b" contains modified content") || rest.ends_with(b" contains untracked content") {
@@ -483,7 +484,8 @@ fn is_submodule_line(line: &[u8]) -> bool {
     is_headed && rest.split(|byte| *byte == b' ').skip(1).any(of_ids)
 }
 
-/// Returns true if `git log` begins a commit with this line: `commit ID`, with optional text after a blank.
+/// Returns true if this line begins a commit in the output of `git log`. Its form is `commit ID`, optionally
+/// with text after a blank.
 fn is_commit_line(line: &[u8]) -> bool {
     let Some(rest) = trim_line_end(line).strip_prefix(b"commit ") else { return false };
     let hex = rest.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();

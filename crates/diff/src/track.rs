@@ -1,5 +1,5 @@
-//! Tracks lines of one commit in another: through insertions above them, renames, changes of indentation, and
-//! blocks that moved within a file or to another.
+//! Finds lines of one commit in another commit. Handles insertions above the lines, renames, changes of
+//! indentation, and blocks that moved within a file or to another file.
 //!
 //! Lines are compared without blanks at both ends. [`align`](self::align) finds the matching lines; this
 //! module answers requests for ranges.
@@ -16,25 +16,25 @@ use crate::{FileDiff, FileStatus, RepoPath};
 use align::LineAlignment;
 use text::{SideFile, SideText};
 
-/// Maximum bytes of changed files that are compared, both sides together. Files beyond this limit are tracked
-/// by the hunks of the diff, which handle lines in order but do not detect moves.
+/// Maximum number of bytes of changed files that are compared, both sides together. Files beyond this limit
+/// are tracked by the hunks of the diff. Hunks follow lines that stay in order, but do not detect moves.
 pub const MAX_TRACKED_BYTES: usize = 256 << 20;
 
-/// Maximum lines that may be inserted between two lines of a range in one place.
+/// Maximum number of lines that may be inserted between two lines of a range that count as one place.
 const MAX_INSERTED: u64 = 50;
 
-/// Maximum separate places that are collected for one range.
+/// Maximum number of separate places that can still be extended for one range.
 const MAX_PLACES: usize = 8;
 
-/// The change of a range of lines.
+/// The kind of change to a range of lines.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LineStatus {
     /// The lines are in the same file with the same numbers. Their indentation may differ.
     Unmoved,
-    /// All lines exist in one block, with other numbers or in another file.
+    /// All lines exist in one block, but with other line numbers or in another file.
     Moved,
-    /// Some of the lines exist, or edited versions of them, or other lines are between them.
+    /// Some of the lines still exist or exist in an edited form, or other lines were inserted between them.
     Edited,
     /// The lines no longer exist.
     Deleted,
@@ -45,7 +45,8 @@ pub enum LineStatus {
 pub struct TrackedRange {
     /// Change of the lines.
     pub status: LineStatus,
-    /// File of the lines now. For deleted lines, it is the new name of their file, if it still exists.
+    /// File that now contains the lines. For deleted lines, this is the new name of their file, if the file
+    /// still exists.
     pub path: Option<RepoPath>,
     /// First line, 1-based; none if the lines are deleted.
     pub start_line: Option<u32>,
@@ -58,8 +59,8 @@ pub struct TrackedRange {
 pub struct FileContent<'a> {
     /// Name of the file on that side.
     pub path: &'a RepoPath,
-    /// Content of the file; none if it was not read for its size or kind, and is tracked by the diff's hunks
-    /// only.
+    /// Content of the file. It is none if the file was not read because of its size or kind; such a file is
+    /// tracked only by the diff's hunks.
     pub content: Option<&'a [u8]>,
 }
 
@@ -89,9 +90,10 @@ pub struct LineTracker<'a> {
 /// The method by which a file of the old side is tracked.
 #[derive(Clone, Copy, Debug)]
 enum TrackingMethod<'a> {
-    /// The file did not change; with its number of lines, if it was read.
+    /// The file did not change. The value is its number of lines, if the file was read.
     Unchanged(Option<u32>),
-    /// The file is tracked line by line; with its index in the old text, and its new name.
+    /// The file is tracked line by line. The values are the index of the file in the old text, and the file's
+    /// new name.
     Lines(usize, Option<&'a RepoPath>),
     /// The file is tracked by the hunks of its diff.
     Hunks(&'a FileDiff<'a>),
@@ -100,11 +102,11 @@ enum TrackingMethod<'a> {
 impl<'a> LineTracker<'a> {
     /// Compares both sides of a diff.
     ///
-    /// `changes` is the whole diff from old to new. `old` contains its old files and all other files that
-    /// will be requested; `new` contains its new files.
+    /// `changes` is the whole diff from old to new. `old` contains the old files of the diff and all other
+    /// files that will be requested. `new` contains the new files of the diff.
     ///
-    /// Time and memory are linear in the size of the changed files, up to [`MAX_TRACKED_BYTES`]. Where
-    /// frequent lines must be matched by their order, the work is limited.
+    /// Time and memory are linear in the size of the changed files, up to [`MAX_TRACKED_BYTES`]. The number
+    /// of comparisons is limited where frequent lines must be matched by their order.
     pub fn new(changes: &'a [FileDiff<'a>], old: &[FileContent<'a>], new: &[FileContent<'a>]) -> Self {
         let mut room = MAX_TRACKED_BYTES;
         let mut read = |source: &FileContent<'a>| {
@@ -147,7 +149,7 @@ impl<'a> LineTracker<'a> {
         Self { files, old: old_text, new: new_text, alignment }
     }
 
-    /// Returns the changed files that are tracked by the hunks of the diff only, by their old names.
+    /// Returns the old names of the changed files that are tracked only by the hunks of the diff.
     pub fn paths_tracked_by_hunks(&self) -> impl Iterator<Item = &RepoPath> {
         self.files
             .iter()
@@ -157,8 +159,9 @@ impl<'a> LineTracker<'a> {
 
     /// Returns the present place of lines `start..=end` (1-based) of the old `path`.
     ///
-    /// Lines that do not exist on the old side are not found. A range beyond the end of its file, or in a
-    /// missing file, is deleted; a range that extends beyond the end is edited.
+    /// Lines that do not exist on the old side are not found. A range that is completely beyond the end of
+    /// its file, or in a missing file, counts as deleted. A range that extends beyond the end counts as
+    /// edited.
     pub fn track(&self, path: &RepoPath, start: u32, end: u32) -> TrackedRange {
         let gone = |path: Option<&RepoPath>| TrackedRange {
             status: LineStatus::Deleted,
@@ -192,7 +195,7 @@ impl<'a> LineTracker<'a> {
         }
     }
 
-    /// Returns the result from the matched lines, or none if they are deleted.
+    /// Returns the result from the matched lines, or none if the lines are deleted.
     fn track_by_lines(&self, path: &RepoPath, file: usize, start: u32, end: u32) -> Option<TrackedRange> {
         let file = self.old.file(file)?;
         let lines = file.line_range(start, end);
@@ -214,7 +217,8 @@ impl<'a> LineTracker<'a> {
                 None => places.push(MatchedBlock::new(&line, partner.edited)),
             }
         }
-        // Reversing makes the first of equally good places win.
+        // The order is reversed because `max_by_key` returns the last of equal places, and the first place
+        // must win.
         let best = places.into_iter().rev().max_by_key(|place| place.score)?;
         if has_words && !best.has_words {
             return None;
@@ -239,7 +243,7 @@ fn tracked_range(status: LineStatus, path: &RepoPath, first: u32, last: u32) -> 
     TrackedRange { status, path: Some(path.clone()), start_line: Some(first), end_line: Some(last) }
 }
 
-/// Returns the name of a changed file on the old side, if it existed there.
+/// Returns the name of a changed file on the old side, if the file existed on that side.
 fn old_path<'a>(change: &'a FileDiff<'_>) -> Option<&'a RepoPath> {
     match change.status {
         FileStatus::Added | FileStatus::Copied => None,
@@ -250,7 +254,7 @@ fn old_path<'a>(change: &'a FileDiff<'_>) -> Option<&'a RepoPath> {
     }
 }
 
-/// A line of the range with its match.
+/// An old line of the range, with the new line that it matches.
 struct MatchedLine {
     old: usize,
     new: usize,
@@ -279,7 +283,7 @@ impl MatchedBlock {
         place
     }
 
-    /// Returns true if the line continues the block within the allowed distance.
+    /// Returns true if the line continues the block and the distance to the block's last line is allowed.
     fn can_extend_with(&self, line: &MatchedLine) -> bool {
         let apart = (line.new as u64).saturating_sub(self.last_new as u64);
         let were_apart = (line.old as u64).saturating_sub(self.last_old as u64);
@@ -294,7 +298,7 @@ impl MatchedBlock {
         self.edited |= edited;
     }
 
-    /// Returns the number of lines from the first to the last one.
+    /// Returns the number of new lines from the first to the last line of the block.
     fn new_line_span(&self) -> u64 {
         (self.last_new as u64).saturating_sub(self.first.new as u64) + 1
     }

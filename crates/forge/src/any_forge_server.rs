@@ -1,5 +1,6 @@
-//! The forges by kind, as the loops and the service use them: a server, and a repository there with one pull
-//! request. The set is closed, so each is an enum with a variant for every kind, and delegates its calls.
+//! The types for all kinds of forge that the loops and the service use: a server, and a repository with one
+//! of its pull requests. The set of kinds is closed, so each type is an enum with a variant for every kind,
+//! and delegates its calls.
 
 use std::sync::Arc;
 
@@ -73,7 +74,7 @@ pub enum RepositoryClient {
 
 impl AnyForgeServer {
     /// Returns a server whose rate limits are shared by all processes with this login, if they share state.
-    /// It must be called before the first request.
+    /// Call this function before the first request.
     #[must_use]
     pub fn with_shared_limits(self, shared_state: Option<Arc<dyn SharedStateStore>>) -> Self {
         let Some(shared_state) = shared_state else { return self };

@@ -1,10 +1,10 @@
-//! Clients of Bitbucket Cloud ([`BitbucketCloud`]) and Data Center ([`BitbucketDataCenter`]). The two share
-//! terms, but no address and no request body (ADR 78).
+//! Clients of Bitbucket Cloud ([`BitbucketCloud`]) and Data Center ([`BitbucketDataCenter`]). Cloud and Data
+//! Center use the same terms, but no address and no request body is the same (ADR 78).
 //!
-//! A server is one login at one of them. A [`client::BitbucketClient`] is one repository there and one pull
-//! request of it, for one producer: it reads, finds our texts by their markers, and performs effects. The
-//! client is the same for both, over the calls that each server implements (`calls::BitbucketApi`). It has no
-//! call that approves, merges or changes code.
+//! A server object is one login at Cloud or at Data Center. A [`client::BitbucketClient`] is for one
+//! repository, one pull request and one producer. The client reads, finds our texts by their markers, and
+//! performs effects. Both forges use the same client, which uses the calls that each server object implements
+//! (`calls::BitbucketApi`). The client has no call that approves, merges or changes code.
 
 mod address;
 mod bounds;

@@ -3,7 +3,8 @@
 
 use crate::marker::{disable_markers, normalize_text};
 
-/// Appends the marker as a line of its own. The plan has made sure that the text fits.
+/// Appends the marker as a separate line. The plan has ensured that the text with the marker does not exceed
+/// the maximum length.
 pub(crate) fn with_marker(body: &str, marker: &str) -> String {
     let body = normalize_text(&disable_markers(body));
     if body.is_empty() { marker.to_owned() } else { format!("{body}\n\n{marker}") }

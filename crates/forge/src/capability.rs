@@ -13,20 +13,21 @@ mod page;
 /// The capabilities and limits of a forge.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ForgeCapability {
-    /// Kind of forge. A kind has several rows where its versions differ.
+    /// Kind of forge. A kind has several rows if its versions differ.
     pub kind: ForgeKind,
     /// Name of the forge, for people.
     pub name: &'static str,
     /// Prefix of the names of the tools that are served to agents.
     pub tool_prefix: &'static str,
-    /// Rule for the earlier comment that an agent's comment replaces if it names no key. Read by the tools
+    /// Rule that selects the earlier comment to replace if an agent's comment names no key. Read by the tools
     /// for agents.
     pub upserts: UpsertRule,
-    /// Form of the web pages that people see.
+    /// Layout of the addresses of web pages.
     pub pages: PageUrlLayout,
     /// Maximum length of a comment, in UTF-16 code units.
     pub comment: usize,
-    /// Part of that length that is reserved for the marker and the blank line above it.
+    /// Part of the maximum length of a comment that is reserved for the marker and the blank line above the
+    /// marker.
     pub marker_room: usize,
     /// Syntax that hides a marker from people.
     pub marker: MarkerForm,
@@ -37,41 +38,41 @@ pub struct ForgeCapability {
     /// Commit that a comment on lines is placed on. Read by the publisher.
     pub anchored: AnchorCommit,
     /// True if people can apply a replacement of lines: a code block of the language `suggestion`, in a
-    /// comment on exactly those lines.
+    /// comment on exactly the replaced lines.
     pub suggestions: bool,
-    /// False where any account can take the name of another. Read by converge and by the client, which
+    /// False if any account can take the name of another account. Read by converge and by the client, which
     /// recognises our former accounts.
     pub unique_names: bool,
     /// Form in which a loop posts a review. Read by the table of effects.
     pub reviews: ReviewPosting,
-    /// True if a pull request can be a draft. Read by converge and sync before they request one.
+    /// True if a pull request can be a draft. Read by converge and sync before they request a draft.
     pub drafts: bool,
     /// True if pull requests have labels. Read by sync.
     pub labels: bool,
-    /// True if a repository has issues. Read by sync, which asks questions and tracks work there.
+    /// True if a repository has issues. Read by sync, which asks questions and tracks work in issues.
     pub issues: bool,
     /// True if reactions to a comment can be read. Read by converge, which waits for reviewers.
     pub reactions: bool,
-    /// True if the forge can merge a base into a branch. Elsewhere converge merges with git and pushes the
+    /// True if the forge can merge a base into a branch. If false, converge merges with git and pushes the
     /// result.
     pub update_branch: bool,
     /// True if the base repository also has the commits of forks. Read by the code that fetches the head.
     pub fork_heads: bool,
-    /// Permission that our token needs to look up who may write. Without it no command in a comment is
-    /// obeyed. Read by the demo.
+    /// Permission that our token needs to look up which accounts may write. Without this permission, all
+    /// commands in comments are ignored. Read by the demo.
     pub permission: LookupPermission,
     /// Kinds of status that are set on a commit, in order of preference.
     pub statuses: &'static [StatusKind],
     /// Maximum length of the one-line description of a commit status, in characters.
     pub status_text: usize,
-    /// Maximum number of notes on lines of a commit in one call; 0 if there are none.
+    /// Maximum number of notes on lines of a commit in one call; 0 if the forge has no such notes.
     pub annotations: usize,
-    /// Maximum number of notes on lines in one report; 0 where a check has no such limit.
+    /// Maximum number of notes on lines in one report; 0 if there is no such limit.
     pub report_annotations: usize,
     /// Limits on calls that create something: number of calls and the time span.
     pub creations: &'static [(usize, TimeSpan)],
-    /// Calls allowed in an hour, where responses do not say how many are left; 0 where they do or there is no
-    /// limit. Read by the sweep.
+    /// Number of calls allowed in an hour, for forges whose responses do not report the remaining calls. 0 if
+    /// the responses report the remaining calls, or if there is no limit. Read by the sweep.
     pub calls_an_hour: u64,
     /// Maximum number of items on a page of a list.
     pub page: usize,
@@ -84,18 +85,18 @@ pub struct ForgeCapability {
     pub diff_lines: usize,
     /// Consequence of a delivery that is rejected. Read by the ingress while the kill switch is on.
     pub refused: RefusalConsequence,
-    /// Time for which a comment may stay invisible after a creation whose response was lost. Operators can
-    /// configure another.
+    /// Time for which a new comment may stay invisible if the response to its creation was lost. Operators
+    /// can configure another time.
     pub settle: TimeSpan,
 }
 
-/// The rule for the earlier comment on lines that an agent's comment replaces if it names no key.
+/// The rule that selects the earlier comment on lines to replace if an agent's comment names no key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum UpsertRule {
     /// The comment on the same lines, with any text.
     ByPlace,
-    /// The comment on the same lines with the same text, ignoring white space. Another text is another
-    /// comment.
+    /// The comment on the same lines with the same text, ignoring white space. A comment with another text is
+    /// not replaced.
     ByText,
 }
 
@@ -103,8 +104,8 @@ pub enum UpsertRule {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum MarkerForm {
     HtmlComment,
-    /// A link reference that no text refers to, `[//]: # (…)`, where HTML is shown as text. CommonMark does
-    /// not render it.
+    /// A link reference that no text uses, `[//]: # (…)`, for forges that show HTML as text. CommonMark does
+    /// not render such a reference.
     LinkReference,
 }
 
@@ -122,7 +123,7 @@ pub enum CommentableLines {
 pub enum AnchorCommit {
     /// The commit that the call names.
     Commit,
-    /// The head at the moment of the call. The head has to be read before and after.
+    /// The head at the moment of the call. The head has to be read before and after the call.
     Head,
 }
 
@@ -135,7 +136,7 @@ pub enum ReviewPosting {
     Comment,
 }
 
-/// The permission that our token needs to look up who may write.
+/// The permission that our token needs to look up which accounts may write.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LookupPermission {
     /// Write access to the repository.
@@ -151,7 +152,7 @@ pub enum LookupPermission {
 pub enum RefusalConsequence {
     /// This delivery is lost or sent again.
     DeliveryLost,
-    /// After several rejections the forge suspends the webhook, for hours in the end.
+    /// After several rejections the forge suspends the webhook, eventually for hours.
     HookSuspended,
 }
 
@@ -206,8 +207,8 @@ pub const GITHUB: ForgeCapability = ForgeCapability {
     settle: TimeSpan::seconds(30),
 };
 
-/// Bitbucket Cloud. Values that are not published are from ADR 78, which says where each was observed.
-/// <https://developer.atlassian.com/cloud/bitbucket/rest/>
+/// Bitbucket Cloud. Values that Bitbucket does not publish are from ADR 78, which records where each value
+/// was observed. <https://developer.atlassian.com/cloud/bitbucket/rest/>
 pub const BITBUCKET_CLOUD: ForgeCapability = ForgeCapability {
     kind: ForgeKind::Bitbucket,
     name: "Bitbucket Cloud",
@@ -282,8 +283,8 @@ pub const BITBUCKET_DC: ForgeCapability = ForgeCapability {
     settle: TimeSpan::seconds(30),
 };
 
-/// Bitbucket Data Center from 8.18 to 9.2, where a comment covers one line. A replacement of several lines
-/// cannot be applied there, so none is offered.
+/// Bitbucket Data Center from 8.18 to 9.2, where a comment covers one line. These versions cannot apply a
+/// replacement of several lines, so suggestions are disabled.
 pub const BITBUCKET_DC_8_18: ForgeCapability = ForgeCapability {
     name: "Bitbucket Data Center 8.18 to 9.2",
     lines: CommentableLines::OneLine,
@@ -291,7 +292,8 @@ pub const BITBUCKET_DC_8_18: ForgeCapability = ForgeCapability {
     ..BITBUCKET_DC
 };
 
-/// Bitbucket Data Center before 8.18 or of unknown version: it has no drafts either.
+/// Bitbucket Data Center before 8.18 or of unknown version: the same limits as [`BITBUCKET_DC_8_18`], and no
+/// drafts.
 pub const BITBUCKET_DC_OLD: ForgeCapability =
     ForgeCapability { name: "Bitbucket Data Center before 8.18", drafts: false, ..BITBUCKET_DC_8_18 };
 
@@ -308,7 +310,7 @@ pub fn forge_capability(kind: ForgeKind) -> &'static ForgeCapability {
     }
 }
 
-/// Returns the row of a Data Center of this version, or the narrowest row if the version is not known.
+/// Returns the row of a Data Center of this version, or the most limited row if the version is not known.
 pub fn data_center(version: Option<(u32, u32)>) -> &'static ForgeCapability {
     match version {
         Some(version) if version >= (9, 3) => &BITBUCKET_DC,

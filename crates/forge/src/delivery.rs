@@ -18,8 +18,8 @@ impl<'a> DeliveryHeaders<'a> {
     }
 }
 
-/// Parses the body of a delivery whose signature was verified. `event` is the event that its headers name,
-/// `forge_name` the `NAME` of `[forge.NAME]` that the route belongs to.
+/// Parses the body of a delivery whose signature was verified. `event` is the event in the delivery's
+/// headers. `forge_name` is the `NAME` of the `[forge.NAME]` that the route belongs to.
 ///
 /// # Errors
 /// [`DeliveryError`] if the body is not JSON, or a required field is missing or invalid.

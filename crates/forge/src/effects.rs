@@ -1,7 +1,8 @@
 //! Performs every effect in the same steps: asks the gate, records the intent under the lease's token, makes
-//! the call, and records the result. If a response was lost or the process died, the effect settles first:
-//! after the delay, when the forge is sure to show it, it is looked for and adopted, or made again. Nothing
-//! here waits: [`EffectError::Settling`] contains the time at which to return.
+//! the call, and records the result. If a response was lost or the process was killed, the effect settles
+//! first: no call is made until the forge is certain to show the effect. After this delay the executor looks
+//! for the effect, and adopts it if it exists or makes it again. The executor never waits:
+//! [`EffectError::Settling`] contains the time at which the caller must try again.
 
 use std::fmt;
 use std::future::Future;
@@ -39,16 +40,16 @@ impl fmt::Debug for EffectExecutor<'_> {
     }
 }
 
-/// The reason why an effect is not known to exist. Performing it again is always safe.
+/// The reason why an effect is not known to exist. Performing the effect again is always safe.
 #[derive(Debug, thiserror::Error)]
 pub enum EffectError {
     /// The gate is closed or the lease is lost: nothing more is written.
     #[error(transparent)]
     Halted(GateHalt),
-    /// The forge surely did not perform the effect.
+    /// The forge certainly did not perform the effect.
     #[error(transparent)]
     Refused(ForgeError),
-    /// No response came: the effect may exist.
+    /// There was no response, so the effect may exist.
     #[error("{error}")]
     Unanswered {
         /// Error that occurred instead of a response.
@@ -95,7 +96,7 @@ struct MissingEffect {
 
 /// The state of one part according to its entry.
 enum EffectPartState {
-    /// No entry, or one so old that lists show its write.
+    /// There is no entry, or the entry is so old that lists show its write.
     NoRecentEntry,
     /// The same content was written just now.
     JustWritten(Option<CommentId>),
@@ -103,19 +104,20 @@ enum EffectPartState {
     Settling(UnixMillis),
     /// As `Settling`, but the time of the entry is in the future because a clock was ahead.
     InFuture,
-    /// The write was begun, and the forge would show it by now. `lost` counts the lost responses.
+    /// The write was begun, and so much time has passed that the forge would show it. `lost` counts the lost
+    /// responses.
     Overdue { lost: u32 },
 }
 
 impl EffectExecutor<'_> {
-    /// Returns the reason why effects of this kind are not made, if the forge is known to reject them and a
-    /// run continues without them.
+    /// Returns the reason why effects of this kind are skipped. There is a reason only if the forge is known
+    /// to reject them and a run can continue without them.
     pub fn denial_reason(&self, kind: EffectKind) -> Option<&'static str> {
         self.forge.denial_reason(kind)
     }
 
-    /// Performs an effect once. If the forge rejects it, or too many responses are lost, the effect that
-    /// replaces it is performed.
+    /// Performs an effect once. If the forge rejects the effect, or too many responses are lost, the effect's
+    /// fallback is performed.
     ///
     /// # Errors
     /// [`EffectError`]
@@ -143,7 +145,7 @@ impl EffectExecutor<'_> {
             let entries = self.record_intent(&intended, known, lost_responses).await?;
             let answer = self.call_forge(&effect, &permit).await;
             match (self.record_result(&intended, entries, lost_responses, answer).await, effect.fallback()) {
-                // A rate limit is not a rejection of the content.
+                // A rate limit does not reject the content, so the fallback is not used.
                 (Err(EffectError::Refused(error)), Some(other))
                     if !matches!(error, ForgeError::RateLimited { .. }) =>
                 {
@@ -174,8 +176,8 @@ impl EffectExecutor<'_> {
         answer
     }
 
-    /// Looks for an effect on this topic that was begun and whose result is not known, and records the
-    /// result. `None` if there is no such effect, or it was not made. Makes no write at the forge.
+    /// Looks for an effect on the same topic that was begun and has no recorded result, and records its
+    /// result. `None` if there is no such effect, or if the effect was not made. Makes no write at the forge.
     ///
     /// # Errors
     /// [`EffectError`]
@@ -197,7 +199,7 @@ impl EffectExecutor<'_> {
     }
 
     /// Returns the comments of items that may have been made but are not confirmed. If an intent was recorded
-    /// by a clock that was ahead, its delay counts from now on.
+    /// with a time in the future because a clock was ahead, its delay begins now.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -234,7 +236,7 @@ impl EffectExecutor<'_> {
         let push =
             BranchPush { branch: branch.into(), commit: commit.sha().clone(), expected: expected.cloned() };
         let intended = push.intent();
-        // A push itself checks the current commit of the branch.
+        // The forge is not searched, because the push itself checks the current commit of the branch.
         let MissingEffect { permit, entries: known, lost_responses } =
             match self.check_presence(&intended, || std::future::ready(Ok(None))).await? {
                 EffectPresence::There(_) => return Ok(PushOutcome::Done),
@@ -264,8 +266,8 @@ impl EffectExecutor<'_> {
         Ok(pushed?)
     }
 
-    /// Asks the gate, then checks in the record if the effect exists, and at the forge if the record does not
-    /// say.
+    /// Asks the gate, then checks the record for the effect. If the record does not show whether the effect
+    /// exists, checks the forge.
     async fn check_presence<F>(
         &self,
         intended: &EffectIntent,
@@ -320,7 +322,8 @@ impl EffectExecutor<'_> {
             permit.expire();
             return Ok(EffectPresence::Missing(MissingEffect { permit, entries, lost_responses }));
         };
-        // The comment's text may differ: the next plan sees the comment and adopts it.
+        // The text of the found comment may differ, so the effect is not done yet. The next plan sees the
+        // comment and adopts it.
         if intended.kind.is_observed_by_plan() {
             return settling(now);
         }
@@ -339,7 +342,8 @@ impl EffectExecutor<'_> {
         self.log.effects(&self.writer, &topics).await.map_err(|error| convert_store_error(intended, error))
     }
 
-    /// Records the intent. If two processes do so, only one of them makes the call.
+    /// Records the intent. If two processes record an intent for the same effect, only one of them makes the
+    /// call.
     async fn record_intent(
         &self,
         intended: &EffectIntent,
@@ -359,8 +363,8 @@ impl EffectExecutor<'_> {
         Err(EffectError::Settling { until, description: intended.description.clone() })
     }
 
-    /// Records the result of a call. A comment of a plan stays open until `Runs::shown` stores it: a comment
-    /// without a row is pending.
+    /// Records the result of a call. The entry of a comment of a plan stays open until `Runs::shown` stores
+    /// the comment. Until then the comment has no row and is pending.
     async fn record_result(
         &self,
         intended: &EffectIntent,
@@ -374,7 +378,7 @@ impl EffectExecutor<'_> {
             Ok(_) if intended.kind.is_observed_by_plan() => return Ok(answer?),
             Ok(EffectOutcome::Superseded) => every(None),
             Ok(made) => every(Some(EffectEntryState::Done { comment: made.comment().cloned() })),
-            // Some of the calls may have succeeded.
+            // The effect takes several calls, and some of them may have succeeded.
             Err(ForgeError::RateLimited { .. } | ForgeError::Halted(_))
                 if intended.kind.takes_several_calls() =>
             {
@@ -388,8 +392,9 @@ impl EffectExecutor<'_> {
         answer.map_err(|error| convert_forge_error(error, is_last))
     }
 
-    /// Records the results of the parts as of now, in place of `known`. `None` means that the part does not
-    /// exist and nothing is open. A process that has replaced an entry also records the result.
+    /// Replaces the entries `known` with the results of the parts, at the current time. `None` means that the
+    /// part does not exist and no write is open. If another process has replaced an entry, that process
+    /// records the result.
     async fn record_part_states(
         &self,
         intended: &EffectIntent,
@@ -426,7 +431,7 @@ fn part_state(
     settle: TimeSpan,
 ) -> EffectPartState {
     let Some(entry) = entry else { return EffectPartState::NoRecentEntry };
-    // The clock was ahead at that time: the delay counts from now on.
+    // A clock was ahead when the entry was recorded, so the delay begins now.
     if entry.at > now && settle > TimeSpan(0) {
         return EffectPartState::InFuture;
     }
@@ -472,7 +477,8 @@ fn convert_forge_error(error: ForgeError, is_last: bool) -> EffectError {
     }
 }
 
-/// Converts an error of the store. If a newer lease is the reason, the lease is lost.
+/// Converts an error of the store. If a newer lease caused the error, the result reports that our lease is
+/// lost.
 fn convert_store_error(intended: &EffectIntent, error: StoreError) -> EffectError {
     match error {
         StoreError::Fenced { last, .. } => {

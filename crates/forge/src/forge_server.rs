@@ -1,5 +1,6 @@
-//! The port of a forge's server, beyond one repository. It is here and not in `core` because it uses cached
-//! lists, rows of the capability table and git addresses. It only reads; writes are effects of a client.
+//! The port of a forge's server, for everything beyond one repository. The port is in this crate and not in
+//! `core` because it uses cached lists, rows of the capability table and git addresses. The port only reads;
+//! writes are effects of a client.
 
 use async_trait::async_trait;
 use truing_core::id::{PrId, UnixMillis};
@@ -26,13 +27,14 @@ pub trait ForgeServer: Clone + Send + Sync {
     /// Returns the capabilities and limits of the forge.
     fn capability(&self) -> &'static ForgeCapability;
 
-    /// Returns a copy for one review, whose id each call carries in the header `X-Review-Id`. An id that a
-    /// header cannot contain is left out.
+    /// Returns a copy for one review: each call contains the review's id in the header `X-Review-Id`. An id
+    /// that a header cannot contain is omitted.
     #[must_use]
     fn for_review(&self, id: &str) -> Self;
 
-    /// Returns the client of a repository and one of its pull requests, for this producer. The number 0
-    /// stands for the repository alone. `repo` is the current `owner/name`; markers are made for `id`.
+    /// Returns the client of a repository and one of its pull requests, for this producer. The pull request
+    /// number 0 stands for the repository alone. `repo` is the current `owner/name`; markers are made for
+    /// `id`.
     fn client(&self, id: &PrId, repo: &str, producer: CommentProducer) -> Self::Client;
 
     /// Returns the git address and credential of a repository with this `id` and the current name `repo`. For
@@ -68,7 +70,7 @@ pub trait ForgeServer: Clone + Send + Sync {
         calls: &mut u64,
     ) -> Result<(), ForgeError>;
 
-    /// Lists the open pull requests from a branch of the repository itself: one for each base at most.
+    /// Lists the open pull requests from a branch of the repository itself: at most one for each base.
     async fn open_pulls_from_branch(&self, repo: &str, branch: &str) -> Result<Vec<OpenPull>, ForgeError>;
 
     /// Lists up to `most` open pull requests of a repository for people, newest activity first. The flag is
@@ -76,10 +78,10 @@ pub trait ForgeServer: Clone + Send + Sync {
     async fn list_open_pulls(&self, repo: &str, most: usize)
     -> Result<(Vec<PullListItem>, bool), ForgeError>;
 
-    /// Lists the comments on a repository's pull requests, or on the one with this number, that were written
-    /// or changed since then, in two lists. Comments of one pull request and one kind come oldest change
-    /// first. A forge that has only lists of a whole repository also returns those of the other pull
-    /// requests.
+    /// Lists the comments that were written or changed at or after `since`, in two lists. With a number, the
+    /// comments are those on that pull request, otherwise those on all pull requests of the repository. The
+    /// comments of one pull request and one kind are sorted, oldest change first. A forge that has only lists
+    /// of a whole repository also returns comments of other pull requests.
     async fn refresh_comments_since(
         &self,
         of: (&str, Option<u64>),
@@ -88,8 +90,8 @@ pub trait ForgeServer: Clone + Send + Sync {
         calls: &mut u64,
     ) -> Result<(), ForgeError>;
 
-    /// Reads the current state of a comment that was seen on this pull request; `None` if it is not on a pull
-    /// request. [`ForgeError::NotFound`] if it was deleted or is not visible yet.
+    /// Reads the current state of a comment that was seen on this pull request; `None` if the comment is not
+    /// on a pull request. [`ForgeError::NotFound`] if the comment was deleted or is not visible yet.
     async fn comment(
         &self,
         id: &PrId,
@@ -98,23 +100,23 @@ pub trait ForgeServer: Clone + Send + Sync {
         comment: u64,
     ) -> Result<Option<PullComment>, ForgeError>;
 
-    /// Returns true if this account may write to the repository. The forge is asked for the account with this
-    /// id, because a name can pass to another account.
+    /// Returns true if this account may write to the repository. The account is identified by its id, because
+    /// a name can pass to another account.
     async fn may_write(&self, repo: &str, author: &AuthorAccount) -> Result<bool, ForgeError>;
 
-    /// Returns true if it is our own account.
+    /// Returns true if this account is our own account.
     async fn is_own_account(&self, repo: &str, author: &AuthorAccount) -> Result<bool, ForgeError>;
 
     /// Reads the rules that may reject a push to a branch.
     async fn protection(&self, repo: &str, branch: &str) -> Result<BranchProtection, ForgeError>;
 
-    /// Returns the rate limit of the last response that contained it. `None` before one, and for forges whose
-    /// responses have no limit with a count and an end.
+    /// Returns the rate limit from the last response that contained one. `None` before such a response, and
+    /// for forges whose responses do not contain a limit with a count and an end.
     fn quota(&self) -> Option<RateQuota> {
         None
     }
 
-    /// Returns the id of the App that we log in as and whose checks can be requested again, if there is one.
+    /// Returns the id of the App that we log in as, if people can request its checks again; otherwise `None`.
     fn check_app_id(&self) -> Option<u64> {
         None
     }

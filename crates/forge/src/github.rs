@@ -1,8 +1,8 @@
 //! Client of GitHub: the part of its REST and GraphQL APIs that the loops need.
 //!
-//! [`GitHub`] is one server with one login. [`GitHubClient`] is one repository there and one pull request of
-//! it, for one producer: it reads, and performs effects. It has no call that approves, merges or changes
-//! code, or closes a pull request that another account opened.
+//! [`GitHub`] is one server with one login. [`GitHubClient`] is one repository on this server and one of its
+//! pull requests, for one producer. The client reads, and performs effects. The client has no call that
+//! approves, merges or changes code, or closes a pull request that another account opened.
 
 use std::sync::Arc;
 
@@ -50,11 +50,11 @@ const STATUS_CONTEXT: &str = "truing/review";
 /// Maximum length of the description of a commit status, in characters.
 const MAX_STATUS_CHARS: usize = GITHUB.status_text;
 /// Hosts of GitHub's own service, including all subdomains. Other servers have no limit on calls that create
-/// something unless they say so.
+/// something, unless a response reports one.
 const OWN_SERVICE: [&str; 2] = ["github.com", "ghe.com"];
 
-/// Returns GitHub's wire format for this server. Its limit on creations also counts what people create in the
-/// web interface. <https://docs.github.com/en/rest/about-the-rest-api/api-versions>
+/// Returns GitHub's wire format for this server. GitHub's limit on creations also counts objects that people
+/// create in the web interface. <https://docs.github.com/en/rest/about-the-rest-api/api-versions>
 pub(crate) fn wire_of(api: &Url) -> HttpDialect {
     let host = api.host_str().unwrap_or_default();
     let is_own = OWN_SERVICE
@@ -69,7 +69,7 @@ pub(crate) fn wire_of(api: &Url) -> HttpDialect {
     }
 }
 
-/// The address of one server, and our login and settings there.
+/// The address of one server, and our login and settings on that server.
 #[derive(Clone, Debug)]
 pub struct GitHubOptions {
     /// `NAME` of `[forge.NAME]`, which is part of every marker.
@@ -84,7 +84,7 @@ pub struct GitHubOptions {
     pub accounts: Vec<String>,
     /// Keys that sign the markers.
     pub markers: MarkerKeys,
-    /// Time for which a comment may stay invisible after a creation whose response was lost.
+    /// Time for which a new comment may stay invisible if the response to its creation was lost.
     pub settle: TimeSpan,
 }
 
@@ -151,7 +151,7 @@ impl GitHub {
                 && url.password().is_none();
             if !right {
                 let mut url = url.clone();
-                // This fails only for addresses that cannot have credentials.
+                // Both calls fail only for addresses that cannot contain credentials.
                 let _ = url.set_username("");
                 let _ = url.set_password(None);
                 return Err(GitHubError::Url { name: options.name, url });
@@ -164,7 +164,7 @@ impl GitHub {
         Ok(Self { inner: Arc::new(GitHubInner { options, http, auth: Arc::new(auth) }) })
     }
 
-    /// Returns a client whose rate limits are shared by all processes with this login. It must be called
+    /// Returns a client whose rate limits are shared by all processes with this login. Call this function
     /// before the first request, because it drops the limits recorded so far.
     #[must_use]
     pub fn with_shared_limits(&self, common: Arc<dyn SharedStateStore>) -> Self {
@@ -186,8 +186,8 @@ impl GitHub {
         Self { inner: Arc::new(GitHubInner { options: options.clone(), http, auth: auth.clone() }) }
     }
 
-    /// Returns the id of the GitHub App that the client logs in as, if it does. Only Apps can create check
-    /// runs, even with a token that has every permission.
+    /// Returns the id of the GitHub App that the client logs in as; `None` if the login is not an App. Only
+    /// Apps can create check runs, even with a token that has every permission.
     fn app(&self) -> Option<u64> {
         self.inner.auth.app()
     }

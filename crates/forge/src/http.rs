@@ -1,8 +1,9 @@
-//! Client of a forge's HTTP API with limits on time and size. Only a harmless call is repeated, and every
-//! response is converted to [`ForgeError`] by status, headers and text.
+//! Client of a forge's HTTP API with limits on time and size. Only a call that is safe to repeat is retried.
+//! Every error response is converted to [`ForgeError`] by its status, headers and text.
 //!
-//! A call that creates something is sent once: if its response was lost, it may have succeeded, and only a
-//! search for its marker finds out. Credentials never follow a redirect and never appear in an error.
+//! A call that creates something is sent only once. If the response is lost, the call may have succeeded, and
+//! only a search for the marker can show the result. Credentials never follow a redirect and never appear in
+//! an error.
 
 use std::fmt;
 use std::sync::Arc;
@@ -41,7 +42,7 @@ pub use limits::RateQuota;
 const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
 /// Maximum size of the body of an error response that is read.
 const MAX_REFUSAL_BYTES: usize = 64 * 1024;
-/// Maximum number of retries of a harmless call.
+/// Maximum number of retries of a call that is safe to repeat.
 const MAX_RETRIES: u32 = 2;
 const X_REVIEW_ID: HeaderName = HeaderName::from_static("x-review-id");
 const USER_AGENT: &str = concat!("truing/", env!("CARGO_PKG_VERSION"));
@@ -51,13 +52,13 @@ const USER_AGENT: &str = concat!("truing/", env!("CARGO_PKG_VERSION"));
 pub(crate) struct HttpDialect {
     /// Media type that requests accept.
     pub(crate) accept: &'static str,
-    /// Header for the version of the API with its value, if the forge has one.
+    /// Name and value of the header for the version of the API; `None` if the forge has no such header.
     pub(crate) version: Option<(&'static str, &'static str)>,
-    /// Header of an error response that requires the token to be authorized for single sign-on, if the forge
-    /// has one.
+    /// Header that is in an error response if the token must be authorized for single sign-on; `None` if the
+    /// forge has no such header.
     pub(crate) sso_header: Option<&'static str>,
-    /// True if 409 means that nothing was done because the object has changed, and 413 that the content is
-    /// too long.
+    /// True if status 409 means that the call had no effect because the object has changed, and status 413
+    /// means that the content is too long.
     pub(crate) reports_conflicts: bool,
     /// Limits on calls that create something: number of calls and the time span.
     pub(crate) creations: &'static [(usize, TimeSpan)],
@@ -72,7 +73,7 @@ pub struct HttpTimeouts {
     pub read: Duration,
     /// Timeout of a complete response.
     pub total: Duration,
-    /// Wait before the first retry of a harmless call; it doubles for the second.
+    /// Wait before the first retry of a call; the wait doubles for the second retry.
     pub retry_delay: Duration,
 }
 
@@ -87,7 +88,7 @@ impl Default for HttpTimeouts {
     }
 }
 
-/// The effect of sending a call again when the first may have arrived.
+/// The effect of sending a call again if the forge may have received it already.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum RetrySafety {
     /// A repetition has the same result as one call.
@@ -98,7 +99,7 @@ pub(crate) enum RetrySafety {
 
 #[derive(Debug)]
 pub(crate) struct ForgeRequest {
-    /// Purpose of the call, in words for people: the beginning of every error.
+    /// Purpose of the call, as text for people. Every error begins with this text.
     pub(crate) purpose: String,
     pub(crate) method: Method,
     pub(crate) url: Url,
@@ -106,7 +107,7 @@ pub(crate) struct ForgeRequest {
     pub(crate) retry_safety: RetrySafety,
     /// True if the call changes something at the forge.
     writes: bool,
-    /// Tag of the version that the caller has, which need not be sent again.
+    /// Tag of the version that the caller has. The forge need not send this version again.
     etag: Option<HeaderValue>,
     /// True if a redirect to another address of the same server is a response ([`ForgeResponse::location`])
     /// and not an error.
@@ -132,7 +133,7 @@ impl ForgeRequest {
         }
     }
 
-    /// Builds a query that is sent as a body.
+    /// Builds a call that reads, and sends the query as the body.
     pub(crate) fn query(purpose: impl Into<String>, url: Url, body: Value) -> Self {
         Self { writes: false, ..Self::set(purpose, Method::POST, url, Some(body)) }
     }
@@ -159,7 +160,7 @@ impl ForgeRequest {
         Self { comments_on_diff: true, ..self }
     }
 
-    /// Removes the body, for a call that takes none.
+    /// Removes the body, for a call that must not have a body.
     pub(crate) fn without_body(self) -> Self {
         Self { body: None, ..self }
     }
@@ -185,18 +186,20 @@ impl ForgeRequest {
         }
     }
 
-    /// Accepts a redirect to another address of the same server as a response. The client does not follow it.
+    /// Accepts a redirect to another address of the same server as a response. The client does not follow the
+    /// redirect.
     pub(crate) fn allow_redirect(self) -> Self {
         Self { redirected: true, ..self }
     }
 
-    /// Makes the call conditional: [`ForgeResponse::is_unchanged`] is true while this is the newest version.
+    /// Makes the call conditional: [`ForgeResponse::is_unchanged`] is true if the tag is the tag of the
+    /// newest version.
     pub(crate) fn if_none_match(self, etag: Option<HeaderValue>) -> Self {
         Self { etag, ..self }
     }
 }
 
-/// A successful response, complete.
+/// A successful and complete response.
 pub(crate) struct ForgeResponse {
     unchanged: bool,
     purpose: String,
@@ -206,7 +209,7 @@ pub(crate) struct ForgeResponse {
     clean: TextCleaner,
 }
 
-/// A client of one forge. The calls of its clones share its limits.
+/// A client of one forge. All clones of a client share its limits.
 pub(crate) struct ForgeHttpClient {
     client: reqwest::Client,
     wire: HttpDialect,
@@ -296,8 +299,8 @@ impl ForgeHttpClient {
             .connect_timeout(timeouts.connect)
             .read_timeout(timeouts.read)
             .timeout(timeouts.total);
-        // The proxy of the environment is for outgoing traffic, so a forge on this machine is reached without
-        // it.
+        // The proxy in the environment is for traffic to other machines, so the proxy is not used for a forge
+        // on this machine.
         if api.host_str().is_some_and(is_loopback) {
             client = client.no_proxy();
         }
@@ -307,7 +310,7 @@ impl ForgeHttpClient {
         Ok(Self { client, wire, timeouts, limits, clock, review: None, permit: None })
     }
 
-    /// Returns a client with the same limits whose calls name this review.
+    /// Returns a client with the same limits that sends the id of this review in each call.
     pub(crate) fn for_review(&self, id: &str) -> Self {
         Self { review: HeaderValue::from_str(id).ok(), ..self.copy_client() }
     }
@@ -317,8 +320,8 @@ impl ForgeHttpClient {
         Self { permit: Some(permit), ..self.copy_client() }
     }
 
-    /// Returns a client whose limits are shared with other processes of this login. `login` is its name,
-    /// without any secret.
+    /// Returns a client whose limits are shared with other processes that use this login. `login` is the name
+    /// of the login, without any secret.
     pub(crate) fn with_shared_limits(
         &self,
         common: Arc<dyn SharedStateStore>,
@@ -353,7 +356,7 @@ impl ForgeHttpClient {
         self.clock.now()
     }
 
-    /// Sends a call. Retries it if that is harmless and the error may be temporary.
+    /// Sends a call. Retries the call if it is safe to repeat and the error may be temporary.
     pub(crate) async fn send(
         &self,
         by: &RequestAuthorization,
@@ -364,7 +367,7 @@ impl ForgeHttpClient {
         loop {
             let refusal = match self.send_once(by, call).await {
                 Ok(answer) => return Ok(answer),
-                // An earlier try may have been performed, so its error is returned.
+                // The forge may have performed an earlier try, so the error of the earlier try is returned.
                 Err(ClassifiedError { error: ForgeError::Halted(_), .. }) if let Some(error) = before => {
                     return Err(error);
                 }
@@ -384,10 +387,10 @@ impl ForgeHttpClient {
         by: &RequestAuthorization,
         call: &ForgeRequest,
     ) -> Result<ForgeResponse, ClassifiedError> {
-        // The place is kept until the response is read.
+        // The place among the concurrent calls is kept until the response has been read.
         let _place = self.limits.admit(by.payer, call).await.map_err(ClassifiedError::permanent)?;
         if call.writes {
-            // Each try is a write, so the gate is asked again before each one.
+            // Each try is a write, so the gate is asked before each try.
             let confirmed = match &self.permit {
                 Some(permit) => permit.confirm_write(self.clock.now()).await,
                 None => Err(HaltReason::ReadOnly),
@@ -426,7 +429,7 @@ impl ForgeHttpClient {
             match response.chunk().await {
                 Ok(Some(piece)) if body.len() + piece.len() <= limit => body.extend_from_slice(&piece),
                 Ok(None) => break,
-                // An error status is final, even if reading its body fails.
+                // An error status is reported even if reading the body fails.
                 Ok(Some(_)) | Err(_) if !status.is_success() => break,
                 Ok(Some(_)) => {
                     let message = format!("the answer is larger than {MAX_ANSWER_BYTES} bytes");
@@ -477,7 +480,7 @@ impl ForgeHttpClient {
     }
 }
 
-/// Returns the error for a missing or incomplete response. The call may have arrived.
+/// Returns the error for a missing or incomplete response. The forge may have received the call.
 fn no_response_error(
     by: &RequestAuthorization,
     call: &ForgeRequest,
@@ -490,7 +493,7 @@ fn no_response_error(
         (false, true) => "no answer in time".to_owned(),
         (false, false) => format!("the connection broke before the answer was complete: {cause}"),
     };
-    // Waiting for a second timeout would take too long.
+    // A timeout is not retried, because waiting for a second timeout would take too long.
     ClassifiedError { error: unavailable_error(&call.purpose, &message), is_temporary: connect || !timeout }
 }
 
@@ -500,7 +503,7 @@ impl ForgeResponse {
         self.unchanged
     }
 
-    /// Returns the tag of this version.
+    /// Returns the tag of the version in this response.
     pub(crate) fn etag(&self) -> Option<HeaderValue> {
         self.headers.get(header::ETAG).cloned()
     }
@@ -510,15 +513,15 @@ impl ForgeResponse {
         classify::header_text(&self.headers, name)
     }
 
-    /// Returns the address of the same server that the response redirects to, for calls that are
+    /// Returns the address on the same server that the response redirects to, for calls with
     /// [`ForgeRequest::allow_redirect`].
     pub(crate) fn location(&self) -> Option<Url> {
         let to = self.url.join(self.header(header::LOCATION.as_str())?).ok()?;
         (to.origin() == self.url.origin()).then_some(to)
     }
 
-    /// Parses an address of this server in a response. Credentials are sent to it, so an address of another
-    /// server is an error.
+    /// Parses an address of this server in a response. Credentials are sent to the address, so an address of
+    /// another server is an error.
     pub(crate) fn parse_server_url(&self, text: &str) -> Result<Url, ForgeError> {
         match self.url.join(text) {
             Ok(url) if url.origin() == self.url.origin() => Ok(url),
@@ -548,38 +551,39 @@ impl ForgeResponse {
         Err(unavailable_error(&self.purpose, &message))
     }
 
-    /// Checks only that the response comes from the forge: its body is empty or a JSON object. A proxy's page
-    /// may have status 200 too.
+    /// Checks only that the body is empty or a JSON object. Otherwise the response may be a proxy's page,
+    /// which can also have status 200.
     pub(crate) fn check_body(&self) -> Result<(), ForgeError> {
         if self.body.is_empty() { Ok(()) } else { self.json::<serde_json::Map<_, _>>().map(drop) }
     }
 
-    /// Parses the JSON as [`ForgeResponse::json`] does, for a response with a secret: an error repeats
-    /// nothing of it.
+    /// Parses the JSON as [`ForgeResponse::json`] does, for a response with a secret. An error contains no
+    /// part of the response.
     pub(crate) fn secret_json<T: DeserializeOwned>(&self) -> Result<T, ForgeError> {
         serde_json::from_slice(&self.body)
             .map_err(|_| unavailable_error(&self.purpose, "the answer's JSON is cut off, or not as expected"))
     }
 
-    /// Returns the time by the forge's own clock.
+    /// Returns the time of the response by the forge's own clock.
     pub(crate) fn date(&self) -> Option<UnixMillis> {
         response_date(&self.headers)
     }
 
-    /// Returns the time until calls are available again, if this response says that none is left. `now` is
-    /// used only if it has no date of its own.
+    /// Returns the time until calls are available again, if this response reports that no calls are left.
+    /// `now` is used only if the response has no date.
     pub(crate) fn quota_wait(&self, now: UnixMillis) -> Option<TimeSpan> {
         limits::parse_limit_headers(&self.headers, now)
             .filter(|limit| limit.quota.remaining == 0)
             .map(|limit| limit.wait)
     }
 
-    /// Cleans text of this response for an error.
+    /// Cleans a text from this response for use in an error.
     pub(crate) fn clean(&self, words: &str) -> String {
         self.clean.text(words)
     }
 
-    /// Returns the next page of a list. Credentials are sent to it, so it must have the same origin.
+    /// Returns the next page of a list. Credentials are sent to the next page, so its address must have the
+    /// same origin.
     pub(crate) fn next_page(&self) -> Result<Option<Url>, ForgeError> {
         let links = self.headers.get_all(header::LINK).iter().filter_map(|value| value.to_str().ok());
         let Some(next) = links.flat_map(link::next_page_url).next() else {

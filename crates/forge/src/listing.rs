@@ -70,15 +70,15 @@ impl<T> CachedListing<T> {
         self.complete
     }
 
-    /// Returns true if the whole list is in the requested order. A truncated list then lacks only items after
-    /// the last one; a list joined from parts may lack any.
+    /// Returns true if the whole list is in the requested order. A truncated list in order lacks only items
+    /// after its last item. A list joined from parts may lack any item.
     pub fn is_in_order(&self) -> bool {
         self.in_order
     }
 
-    /// Reads the list again from `first` on, at most `pages` pages. Changed pages count against `calls`,
-    /// which is lowered. On an error the pages before it are updated and the others stay. `send` sends a
-    /// call.
+    /// Reads the list again from `first` on, at most `pages` pages. Each changed page is subtracted from the
+    /// number of calls left. On an error, the pages that were already read are updated and the other pages
+    /// stay. `send` sends a call.
     pub(crate) async fn refresh<F>(
         &mut self,
         send: impl Fn(ForgeRequest) -> F,
@@ -95,8 +95,8 @@ impl<T> CachedListing<T> {
         self.refresh_with_body_links(send, purpose, first, max_pages, calls_left, read).await
     }
 
-    /// Reads the list as `refresh` does, for responses whose body names the next page: `read` returns it with
-    /// the items.
+    /// Reads the list as `refresh` does, for responses whose body names the next page. `read` returns the
+    /// address of the next page with the items.
     pub(crate) async fn refresh_with_body_links<F>(
         &mut self,
         send: impl Fn(ForgeRequest) -> F,
@@ -119,7 +119,7 @@ impl<T> CachedListing<T> {
             let known = self.pages.get(at).filter(|page| page.url == url);
             let call = ForgeRequest::get(purpose, url.clone())
                 .if_none_match(known.and_then(|page| page.etag.clone()));
-            // Counted before it is sent: a call without a response counts too.
+            // The call is counted before it is sent, so a call without a response also counts.
             *calls -= 1;
             let answer = send(call).await?;
             if answer.is_unchanged() {
@@ -140,10 +140,10 @@ impl<T> CachedListing<T> {
     }
 }
 
-/// The repositories as they were last listed: one list, or several that the forge keeps separately.
+/// The repositories as they were last listed: one list, or several lists that the forge keeps separately.
 #[derive(Clone, Debug, Default)]
 pub struct RepositoryListing {
-    /// Names of the lists, where the forge has several.
+    /// Names of the lists, if the forge has several lists.
     pub(crate) list_names: CachedListing<String>,
     /// Lists of repositories by name of the list.
     pub(crate) lists: BTreeMap<String, CachedListing<ForgeRepository>>,

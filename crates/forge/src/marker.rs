@@ -1,19 +1,20 @@
 //! Markers: the last line of each comment of ours, which names its subject and proves that we wrote it.
 //!
-//! A marker is a hidden HTML comment or, where a forge shows HTML as text, a link reference that no text
-//! refers to ([`MarkerForm`]),
+//! A marker is a hidden HTML comment. For a forge that shows HTML as text, it is a link reference that no
+//! text uses ([`MarkerForm`]). The two forms are:
 //!
 //! ```text
 //! <!-- truing:1 producer=review item=1:0f3a…-0 key=9c56cc51 mac=<64 hexadecimal digits> -->
 //! [//]: # (truing:1 producer=review item=1:0f3a…-0 key=9c56cc51 mac=<64 hexadecimal digits>)
 //! ```
 //!
-//! with the finding's id in clear and an HMAC-SHA-256 over forge, repository, pull request, producer and
-//! item. Lost records are recovered from markers, so they must resist text that anyone can write. Only the
-//! last line counts, it has exactly one spelling, and it verifies only on its own pull request.
-//! [`disable_markers`] disables marker syntax in text that is not ours.
+//! A marker contains the finding's id as plain text, and an HMAC-SHA-256 over forge, repository, pull
+//! request, producer and item. Lost records are recovered from markers, so a marker that another account has
+//! written must not verify. Only the last line is read as a marker. A marker has exactly one valid spelling
+//! and verifies only on its own pull request. [`disable_markers`] disables marker syntax in text that is not
+//! ours.
 //!
-//! A pull request or an issue of ours, and a comment of a loop that opens them, has a marker with a topic in
+//! Our pull requests and issues, and the comments of the loops that open them, have a marker with a topic in
 //! place of the item (`topic.rs`).
 
 use std::fmt;
@@ -41,9 +42,9 @@ const OPENINGS: [&str; 2] = ["<!-- truing:", "[//]: # (truing:"];
 const OPENING_1: [&str; 2] = ["<!-- truing:1 ", "[//]: # (truing:1 "];
 /// Suffixes of markers, in each form.
 const CLOSING: [&str; 2] = [" -->", ")"];
-/// Marker of an inline comment of the tool that Truing replaces, before and after its hash.
+/// Marker of an inline comment of the tool that Truing replaces: the parts before and after the hash.
 const SEED: (&str, &str) = ("<!-- claude-reviewer:inline:", " -->");
-/// Word of the summary. A finding with this id is written with an escape, so words stay unique.
+/// Word for the summary in a marker. A finding with this id is escaped, so each word stays unique.
 const SUMMARY: &str = "summary";
 /// Markers of comments, each of one item of a pull request.
 const ITEMS: MarkerKind = MarkerKind { field: "item", domain: b"truing marker 1" };
@@ -57,17 +58,17 @@ const MAX_KEY_FILE_BYTES: u64 = 8 * 1024;
 struct MarkerKind {
     /// Name of the field that holds the subject of a marker.
     field: &'static str,
-    /// First input of the HMAC. It separates the kinds: a key that is also used elsewhere, or a marker of
-    /// another kind, never gives a marker of this kind.
+    /// First input of the HMAC. This input separates the kinds of markers. An HMAC for another kind or
+    /// another purpose never verifies as a marker of this kind, even with the same key.
     domain: &'static [u8],
 }
 
-/// The keys that make markers: one that signs, and former ones that are still recognised.
+/// The keys of markers: one key that signs, and former keys that are still recognised.
 #[derive(Clone)]
 pub struct MarkerKeys {
     current: MarkerKey,
     previous: Vec<MarkerKey>,
-    /// Form of new markers. Every form is read.
+    /// Form of new markers. Existing markers of every form are recognised.
     form: MarkerForm,
 }
 
@@ -89,16 +90,16 @@ pub enum MarkerMatch {
         /// Text above the marker, with normalised line ends and trailing white space ([`normalize_text`]).
         body: String,
     },
-    /// A marker under a key that is not ours, or no longer ours. It cannot be verified, but its content is in
-    /// clear.
+    /// A marker signed with a key that is not ours, or no longer ours. The marker cannot be verified, but its
+    /// content is readable.
     UnknownKey {
-        /// Id of that key.
+        /// Id of the unknown key.
         key: String,
         /// Producer that requested the comment, as the marker says.
         producer: CommentProducer,
         /// Subject of the comment, as the marker says.
         item: CommentSubject,
-        /// Text above the marker, as in a verified one.
+        /// Text above the marker, normalised as for a verified marker.
         body: String,
     },
     /// A line that begins like a marker but was not written by us for this pull request.
@@ -129,8 +130,8 @@ impl MarkerKey {
         Self { id, bytes: bytes.to_vec() }
     }
 
-    /// Computes the HMAC over everything a marker stands for. Each part is preceded by its length, so no two
-    /// different sets of parts give the same input.
+    /// Computes the HMAC over all parts of a marker. Each part is preceded by its length, so different parts
+    /// never produce the same input.
     fn mac(&self, domain: &[u8], pr: &PrId, producer: &str, word: &str) -> Option<Hmac<Sha256>> {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.bytes).ok()?;
         let number = pr.number.to_string();
@@ -151,7 +152,7 @@ impl MarkerKey {
 }
 
 impl MarkerKeys {
-    /// Builds keys from their bytes: the one that signs, and former ones.
+    /// Builds keys from their bytes: the key that signs, and former keys.
     pub fn new(current: &[u8], previous: &[&[u8]]) -> Self {
         Self {
             current: MarkerKey::new(current),
@@ -160,12 +161,12 @@ impl MarkerKeys {
         }
     }
 
-    /// Returns the key of the line digests in the records that belong to these markers.
+    /// Returns the key for the line digests in the records, derived from the key that signs.
     pub fn lines_key(&self) -> LinesKey {
         LinesKey::derive(&self.current.bytes)
     }
 
-    /// Returns the same keys, which sign in this form.
+    /// Returns the same keys, set to write new markers in this form.
     #[must_use]
     pub fn written_as(self, form: MarkerForm) -> Self {
         Self { form, ..self }
@@ -178,7 +179,8 @@ impl MarkerKeys {
 
     fn marker_line(&self, kind: &MarkerKind, pr: &PrId, producer: CommentProducer, word: &str) -> String {
         let producer = producer.as_str();
-        // HMAC accepts keys of any length. Without a result, the marker would only fail to verify.
+        // HMAC accepts keys of any length, so this call does not fail. If it failed, the marker would only
+        // not verify.
         let mac = self
             .current
             .mac(kind.domain, pr, producer, word)
@@ -227,8 +229,9 @@ fn is_marker(line: &str) -> bool {
     OPENINGS.iter().any(|opening| line.starts_with(opening))
 }
 
-/// Returns the text of an inline comment of the tool that Truing replaces, without its marker, which is the
-/// first or the last line. `None` if it has no such marker. That marker proves nothing, and is never written.
+/// Returns the text of an inline comment of the tool that Truing replaces, without the marker in its first or
+/// last line. `None` if the text has no such marker. The other tool's marker proves nothing, and Truing never
+/// writes it.
 pub fn without_seed(text: &str) -> Option<String> {
     let is_hash = |hash: &str| {
         !hash.is_empty() && hash.len() <= 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit())
@@ -277,8 +280,8 @@ impl<'a> MarkerParts<'a> {
     }
 }
 
-/// Returns true for bytes that a marker contains unescaped. `-` is not one: two of them end or break an HTML
-/// comment, so [`escape_value`] keeps it only between other bytes.
+/// Returns true for bytes that a marker contains unescaped. `-` is not included: two consecutive dashes end
+/// or break an HTML comment, so [`escape_value`] keeps a dash only if it follows another byte.
 fn is_unescaped_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'.' | b'_' | b'/')
 }
@@ -329,7 +332,7 @@ fn unescape_value(word: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// Normalises a text: `\n` is the only line end, and nothing blank stands at the end. Texts are posted and
+/// Normalises a text: every line end becomes `\n`, and trailing white space is removed. Texts are posted and
 /// compared in this form, because forges change line ends and trailing white space.
 pub fn normalize_text(text: &str) -> String {
     let mut out = text.replace("\r\n", "\n").replace('\r', "\n");
@@ -338,8 +341,8 @@ pub fn normalize_text(text: &str) -> String {
 }
 
 /// Disables marker syntax in text that is not ours. The `<` or `[` of anything that begins like a marker, in
-/// any case or spacing, becomes `&lt;` or `&#91;`. It is then shown instead of hidden, and is not recognised
-/// as a marker. All other text is unchanged.
+/// any case or spacing, becomes `&lt;` or `&#91;`. The text is then shown instead of hidden, and is not
+/// recognised as a marker. All other text is unchanged.
 pub fn disable_markers(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -397,13 +400,13 @@ pub enum KeyFileError {
 }
 
 impl MarkerKeys {
-    /// Reads the keys in a file: one of 64 hexadecimal digits a line, the signing one first. If the file is
-    /// missing, it is created with one random key, readable only by its owner. Processes that start at the
-    /// same time all get the same key.
+    /// Reads the keys in a file: one key of 64 hexadecimal digits in each line, the signing key first. If the
+    /// file is missing, it is created with one random key, readable only by its owner. Processes that start
+    /// at the same time all get the same key.
     ///
     /// # Errors
-    /// [`KeyFileError`] if the file cannot be read or created, or contains anything but keys; it is never
-    /// overwritten.
+    /// [`KeyFileError`] if the file cannot be read or created, or contains anything but keys. An existing
+    /// file is never overwritten.
     pub fn load_or_create(path: &Path) -> Result<Self, KeyFileError> {
         let failed = |doing| move |cause| KeyFileError::Io { path: path.to_owned(), doing, cause };
         match read_bounded(path) {
@@ -412,8 +415,8 @@ impl MarkerKeys {
             Err(cause) => return Err(failed("read it")(cause)),
         }
 
-        // The file is written beside its place under a unique name and then linked. That succeeds for one
-        // process only and never shows a partial file.
+        // The file is written in the same folder under a unique name, and then linked to its final name. The
+        // link succeeds for only one process, and no process sees a partial file.
         let key = random_bytes::<KEY_BYTES>().map_err(failed("get random bytes for it"))?;
         let mut name = path.as_os_str().to_owned();
         name.push(format!(
@@ -424,7 +427,8 @@ impl MarkerKeys {
         let linked = write_private(&draft, &format!("{}\n", hex::encode(key)))
             .and_then(|()| std::fs::hard_link(&draft, path))
             .and_then(|()| sync_folder(path));
-        // The draft is no longer needed. If it cannot be removed, it stays with the correct mode.
+        // The draft is no longer needed. If the draft cannot be removed, it stays, readable only by its
+        // owner.
         let _ = std::fs::remove_file(&draft);
         match linked {
             Ok(()) => {}
@@ -445,8 +449,8 @@ impl MarkerKeys {
         Self::from_lines(path, &text)
     }
 
-    /// Builds keys from a text: its bytes, and the bytes that it spells if it is a line of a key file. Both
-    /// are recognised; its own bytes sign.
+    /// Builds keys from a text. The bytes of the text are the key that signs. If the text is also a line of a
+    /// key file, the decoded bytes are a former key.
     pub fn from_text(text: &str) -> Self {
         let spelled = hex::decode(text).ok().filter(|bytes| bytes.len() == KEY_BYTES);
         Self::new(text.as_bytes(), spelled.as_deref().as_slice())
@@ -499,8 +503,8 @@ fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     file.sync_all()
 }
 
-/// Makes a new file name durable. Comments signed with a key that is lost in a power failure are not
-/// recognised.
+/// Makes a new file name durable. Otherwise a power failure could lose the key, and comments signed with this
+/// key would not be recognised.
 fn sync_folder(path: &Path) -> std::io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     std::fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()

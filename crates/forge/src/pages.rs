@@ -14,7 +14,7 @@ pub enum PageUrlLayout {
 
 impl PageUrlLayout {
     /// Returns the pull request that a page shows, as `owner/name` and number. `path` contains the segments
-    /// below the root. A page below that of a pull request shows the same one.
+    /// below the root. A page below the page of a pull request belongs to the same pull request.
     pub fn parse_pull(self, path: &[&str]) -> Option<(String, u64)> {
         let (owner, name, number) = match (self, path) {
             (Self::OfOwners, [owner, name, "pull", number, ..])
@@ -31,7 +31,7 @@ impl PageUrlLayout {
         (!owner.is_empty() && !name.is_empty()).then(|| (format!("{owner}/{name}"), number))
     }
 
-    /// Returns the form, for people.
+    /// Returns the form of the addresses, for people.
     pub fn url_pattern(self) -> &'static str {
         match self {
             Self::OfOwners => "https://HOST/OWNER/NAME/pull/NUMBER",
@@ -40,7 +40,8 @@ impl PageUrlLayout {
         }
     }
 
-    /// Returns true if pages are below the address of the API, and not below that of git.
+    /// Returns true if pages are below the address of the API, and false if they are below the address of
+    /// git.
     pub fn are_at_api(self) -> bool {
         match self {
             Self::OfOwners | Self::OfWorkspaces => false,

@@ -1,8 +1,8 @@
 //! The publisher: updates a pull request to show the state that the records require.
 //!
-//! It observes, plans ([`truing_core::publish::plan_publish`]) and performs each step as an effect
-//! ([`EffectExecutor`]). After a crash or a lost response, the next reconcile adopts the comments that became
-//! visible and creates the rest; nothing is shown twice.
+//! The publisher observes the pull request, plans the steps ([`truing_core::publish::plan_publish`]) and
+//! performs each step as an effect ([`EffectExecutor`]). After a crash or a lost response, the next reconcile
+//! adopts the comments that became visible and creates the rest; nothing is shown twice.
 
 use truing_core::effect::{Effect, EffectKind};
 use truing_core::finding::AnchorKind;
@@ -21,9 +21,9 @@ use crate::effects::{EffectError, EffectExecutor};
 use crate::marker::{disable_markers, normalize_text};
 use bisect::Bisection;
 
-/// Maximum number of rounds of a reconcile. A new round follows each rejected place, which lowers a row
-/// (inline, file, summary), and the first missing permission, which the summary reports. The last round
-/// checks the result.
+/// Maximum number of rounds of a reconcile. Each rejected place requires a new round, because the row moves
+/// to a less precise place: from its lines to the file, then to the summary. The first missing permission
+/// also requires a new round, because the summary reports it. The last round checks the result.
 const MAX_ROUNDS: u32 = 6;
 
 /// The result of a reconcile.
@@ -31,14 +31,14 @@ const MAX_ROUNDS: u32 = 6;
 pub enum ReconcileOutcome {
     /// The pull request shows the required state.
     Done,
-    /// A comment may still become visible: reconcile again after that.
+    /// A comment may still become visible: the caller must reconcile again after `until`.
     Settling {
         /// Time by which the comment is visible.
         until: UnixMillis,
     },
 }
 
-/// The error that stopped a reconcile. Running it again is always safe.
+/// The error that stopped a reconcile. Running the reconcile again is always safe.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
     /// The store of the records failed or rejected a call.
@@ -47,10 +47,10 @@ pub enum PublishError {
     /// The forge failed or rejected a call.
     #[error(transparent)]
     Forge(#[from] ForgeError),
-    /// The head has changed since the review, so its comments have no place.
+    /// The head has changed since the review, so the review's comments have no valid place.
     #[error("the head has moved on")]
     Moved,
-    /// The gate is closed: nothing was written after that.
+    /// The gate is closed: nothing was written after it closed.
     #[error(transparent)]
     Halted(#[from] GateHalt),
 }
@@ -71,7 +71,7 @@ impl<E: Into<PublishError>> From<E> for ReconcileStopReason {
 
 /// One reconcile of one pull request for one producer.
 pub struct CommentPublisher<'a> {
-    /// Executor of every write. Only comments of its producer are changed.
+    /// Executor of every write. Only comments of the executor's producer are changed.
     pub effects: EffectExecutor<'a>,
     /// Read access to the pull request.
     pub forge: &'a dyn ForgeRead,
@@ -81,25 +81,26 @@ pub struct CommentPublisher<'a> {
     pub run: &'a RunReference,
     /// Commit that new inline comments are placed on.
     pub head: &'a Sha,
-    /// True if new comments may be posted. Otherwise only existing ones are changed.
+    /// True if new comments may be posted. Otherwise only existing comments are changed.
     pub may_create: bool,
 }
 
-/// The result of creating calls; of several, the greatest counts.
+/// The result of calls that create comments. For several calls, the greatest result is used.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum CreationOutcome {
     /// Every comment is known to exist.
     All,
-    /// The forge rejected something, and the plan has changed: a row was lowered, or the login lacks the
-    /// permission.
+    /// The forge rejected a call, so a new plan is needed: a row was moved to a less precise place, or the
+    /// login lacks the permission.
     Replan,
-    /// The forge did not name every comment: the rest is found by its marker later.
+    /// The forge did not name every comment: the missing comments are found by their markers later.
     Partial,
 }
 
 /// The comments on code of one round.
 struct RoundComments {
-    /// True if the forge places comments on its current head: the head is read before and after.
+    /// True if the forge places comments on the current head: the head is then read before and after the
+    /// calls.
     checks_head: bool,
     /// Comments that were created and are not recorded yet.
     comments: Vec<(CommentSubject, CommentId)>,
@@ -119,7 +120,7 @@ fn deleted_comment(step: &PublishStep) -> Option<&CommentId> {
     if let PublishStep::Delete { comment, .. } = step { Some(comment) } else { None }
 }
 
-/// Lists a row in the summary if it has no comment.
+/// Moves a row to the summary if the row has no comment.
 fn list_in_summary(row: &mut DesiredComment) {
     if let (None, Some((kind, _))) = (&row.comment, &mut row.place) {
         *kind = AnchorKind::Summary;
@@ -135,7 +136,7 @@ fn has_open_fixed(rows: &[DesiredComment], observed: &[ObservedComment]) -> bool
     rows.iter().any(|row| row.resolved && is_open(&row.subject))
 }
 
-/// Adds to the summary the reason why something is not done.
+/// Adds the reason why an effect was not made to the summary.
 fn add_to_summary(rows: &mut [DesiredComment], reason: &str) {
     if let Some(summary) = rows.iter_mut().find(|row| row.subject == CommentSubject::Summary) {
         summary.body = format!("{}\n\n{reason}", summary.body.trim_end());
@@ -158,7 +159,7 @@ impl CommentPublisher<'_> {
     /// Updates the pull request to the desired state, then sets the status of the head.
     ///
     /// # Errors
-    /// [`PublishError`]; completed steps stay, and the next reconcile continues from there.
+    /// [`PublishError`]; completed steps stay, and the next reconcile continues after them.
     #[truing_core::boxed_future]
     pub async fn reconcile(&self) -> Result<ReconcileOutcome, PublishError> {
         match self.reconcile_rounds().await {
@@ -172,8 +173,8 @@ impl CommentPublisher<'_> {
         let producer = self.effects.writer.producer;
         for _ in 0..MAX_ROUNDS {
             let (mut rows, status) = self.records.desired_state(&self.run.key, producer).await?;
-            // Rows get the form in which they are posted, so they compare equal with the texts that are read
-            // back.
+            // The texts of rows are converted to the form in which they are posted, so they equal the texts
+            // that are read back.
             rows.iter_mut().for_each(|row| row.body = normalize_text(&disable_markers(&row.body)));
             if !self.may_create {
                 rows.iter_mut().for_each(list_in_summary);
@@ -306,8 +307,8 @@ impl CommentPublisher<'_> {
         Ok(CreationOutcome::All)
     }
 
-    /// Posts inline comments in one call. If the forge rejects them, they are posted in halves until the
-    /// rejected one is alone; that one goes to its file instead.
+    /// Posts inline comments in one call. If the forge rejects the call, the comments are posted in halves
+    /// until each rejected comment is alone. A rejected comment is then placed on its file.
     async fn create_review(
         &self,
         rows: &[DesiredComment],
@@ -340,14 +341,14 @@ impl CommentPublisher<'_> {
         Some(InlineDraft { place, item: item.clone(), body: row.new_body(&self.forge.publish_limits()) })
     }
 
-    /// Fails with [`PublishError::Moved`] if the head has changed: places on an old head say nothing about
-    /// the new one.
+    /// Fails with [`PublishError::Moved`] if the head has changed, because places on an old head are not
+    /// valid on the new head.
     async fn same_head(&self) -> Result<(), ReconcileStopReason> {
         let head = self.forge.pull_request().await?.revision.head;
         if head == *self.head { Ok(()) } else { Err(PublishError::Moved.into()) }
     }
 
-    /// Lowers the place of these items, unless the head has changed.
+    /// Moves these items to a less precise place, unless the head has changed.
     async fn lower_placement(
         &self,
         items: &[CommentSubject],
@@ -359,8 +360,8 @@ impl CommentPublisher<'_> {
         Ok(CreationOutcome::Replan)
     }
 
-    /// Creates the comments of these items and records those that the response names: at once, or after the
-    /// check which commit they are on.
+    /// Creates the comments of these items and records the comments that the response names. If the forge
+    /// places comments on the current head, they are recorded only after the head is checked.
     async fn create_comments(
         &self,
         effect: &Effect,
@@ -378,8 +379,9 @@ impl CommentPublisher<'_> {
         Ok(if all { CreationOutcome::All } else { CreationOutcome::Partial })
     }
 
-    /// Records the comments that were placed while the head stayed the same. If it has changed, they may be
-    /// on lines of another commit: they are deleted, and the review of the new head creates them again.
+    /// Records the placed comments if the head has stayed the same. If the head has changed, the comments may
+    /// be on lines of another commit. They are then deleted, and the review of the new head creates them
+    /// again.
     async fn record_placed(&self, placed: RoundComments) -> Result<(), ReconcileStopReason> {
         let moved = match self.same_head().await {
             Ok(()) => return self.record_comments(&placed.comments).await,
@@ -400,8 +402,8 @@ impl CommentPublisher<'_> {
         Ok(self.records.store_comments(self.run, self.effects.writer.producer, comments).await?)
     }
 
-    /// Resolves or reopens a thread. A thread that the login may not change stays as it is: its comment shows
-    /// the state of its finding.
+    /// Resolves or reopens a thread. A thread that the login may not change stays unchanged; the comment in
+    /// the thread shows the state of the finding.
     async fn settle_thread(&self, effect: &Effect) -> Result<CreationOutcome, ReconcileStopReason> {
         let was_known = self.effects.denial_reason(effect.kind()).is_some();
         match self.perform_change(effect).await {
@@ -413,7 +415,8 @@ impl CommentPublisher<'_> {
         }
     }
 
-    /// Returns true if the forge rejected it because our login lacks the permission here.
+    /// Returns true if the forge rejected the effect because our login lacks the permission in this
+    /// repository.
     fn is_denied(&self, error: &ReconcileStopReason, kind: EffectKind) -> bool {
         let refused = matches!(
             error,
@@ -424,7 +427,7 @@ impl CommentPublisher<'_> {
         refused && self.effects.denial_reason(kind).is_some()
     }
 
-    /// Changes an existing comment. One that a person deleted is ignored.
+    /// Changes an existing comment. A comment that a person has deleted is ignored.
     async fn perform_change(&self, effect: &Effect) -> Result<(), ReconcileStopReason> {
         match self.perform(effect).await {
             Err(ReconcileStopReason::Failed(PublishError::Forge(ForgeError::NotFound { .. }))) => Ok(()),

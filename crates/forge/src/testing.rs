@@ -28,7 +28,7 @@ pub(crate) fn test_timeouts() -> HttpTimeouts {
     HttpTimeouts { connect: long, read: long, total: long, retry_delay: Duration::ZERO }
 }
 
-/// Timeouts for replies that never come.
+/// Timeouts for tests in which a reply is never sent.
 pub(crate) fn short_timeouts() -> HttpTimeouts {
     HttpTimeouts { read: Duration::from_millis(400), ..test_timeouts() }
 }
@@ -106,7 +106,7 @@ impl ScriptedHttpReply {
         Self { kind: ReplyKind::Never, ..Self::new(200, "") }
     }
 
-    /// Closes the connection within the body.
+    /// Closes the connection in the middle of the body.
     pub(crate) fn broken_off(self) -> Self {
         Self { kind: ReplyKind::BrokenOff, ..self }
     }
@@ -212,7 +212,7 @@ async fn serve_connection(stream: TcpStream, shared: Arc<Mutex<Shared>>) -> std:
         for (name, value) in &reply.headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
-        // If the response is to break off, its length is announced one byte too long.
+        // For a response that breaks off, the announced length is one byte too large.
         let missing = usize::from(reply.kind == ReplyKind::BrokenOff);
         if reply.status != 304 {
             head.push_str(&format!("content-length: {}\r\n", reply.body.len() + missing));
@@ -221,7 +221,8 @@ async fn serve_connection(stream: TcpStream, shared: Arc<Mutex<Shared>>) -> std:
             ReplyKind::HangUp => return Ok(()),
             ReplyKind::Never => std::future::pending().await,
             ReplyKind::Whole | ReplyKind::BrokenOff => {
-                // Sent in one write: two small ones would wait for each other's acknowledgement.
+                // The response is sent in one write, because a second small write would wait for the
+                // acknowledgement of the first.
                 stream.write_all(&[head.as_bytes(), b"\r\n", &reply.body].concat()).await?;
                 stream.flush().await?;
             }

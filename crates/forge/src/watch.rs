@@ -18,7 +18,8 @@ pub trait WriteSpan: Send {
     fn record_failure(&self, why: &str);
 }
 
-/// Effects that were made, or would have been made in a dry run, in their order. Clones share them.
+/// Effects that were made, or would have been made in a dry run, in their order. Clones share the recorded
+/// effects.
 #[derive(Clone, Debug, Default)]
 pub struct EffectRecording(Arc<Mutex<Vec<Effect>>>);
 
@@ -36,8 +37,8 @@ impl EffectRecording {
 /// Reports the writes of effects, and makes none of them in a dry run.
 #[derive(Clone, Default)]
 pub struct WriteMonitor {
-    /// True for a dry run: nothing is written, and each effect has the outcome that the forge would have
-    /// given. The records must be a copy, because they show the effects as made.
+    /// True for a dry run: nothing is written, and each effect returns the outcome that the forge would have
+    /// given. The records must be a copy, because a dry run records the effects as made.
     pub dry_run: bool,
     /// Recording that collects the effects.
     pub recording: Option<EffectRecording>,
@@ -63,7 +64,7 @@ impl WriteMonitor {
         self.begin_span.map(|begin| begin("push", 1))
     }
 
-    /// Records an effect that was made, or would have been.
+    /// Records an effect that was made, or would have been made without the dry run.
     pub(crate) fn record_effect(&self, effect: &Effect) {
         if let Some(made) = &self.recording {
             made.push(effect.clone());

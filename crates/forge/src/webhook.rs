@@ -1,9 +1,9 @@
 //! Webhook deliveries: checks the signature and parses the event.
 //!
-//! Each kind of forge has its own parser (`github/webhook.rs`, `bitbucket/*/webhook.rs`); all are pure. A
-//! delivery only marks a slot, so few of its fields are read, and all of them are untrusted data. Names are
-//! checked for their form; unknown events, actions and fields are ignored; and nothing in a body can cause
-//! more than one read at the forge.
+//! Each kind of forge has its own parser (`github/webhook.rs`, `bitbucket/*/webhook.rs`); all parsers are
+//! pure. A delivery only marks a slot, so only a few of its fields are read. All fields are untrusted data.
+//! The form of names is checked. Unknown events, actions and fields are ignored. A body cannot cause more
+//! than one read at the forge.
 //!
 //! | Body | Response |
 //! |---|---|
@@ -28,9 +28,9 @@ pub use self::signature::{DeliverySignature, HookSecret, SignatureCheck, Signatu
 
 /// Maximum length of an accepted page address, in bytes.
 const MAX_URL_BYTES: usize = 2048;
-/// Maximum length of an event or action name that is repeated, in characters.
+/// Maximum length of an event or action name in a log line, in characters.
 const MAX_WORD_CHARS: usize = 60;
-/// Maximum length of a parser's error that is repeated, in characters.
+/// Maximum length of a parser's error in our errors, in characters.
 const MAX_REASON_CHARS: usize = 200;
 
 /// The content of a delivery, as far as it is read.
@@ -45,8 +45,8 @@ pub enum WebhookEvent {
         name: String,
         /// Address of the page of the pull request.
         url: String,
-        /// Head at the time of the event, if the delivery has it. It may be stale, so it can only suppress
-        /// work, not start it.
+        /// Head at the time of the event, if the delivery contains the head. The head may be stale, so it can
+        /// only suppress work, not start work.
         head: Option<Sha>,
     },
     /// A new comment on a pull request.
@@ -64,7 +64,8 @@ pub enum WebhookEvent {
     },
 }
 
-/// A new comment. Its author and their permissions are requested from the forge, not read here.
+/// A new comment. The author and the author's permissions are not read from the delivery; they are requested
+/// from the forge.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct WebhookComment {
     /// Pull request that has the comment.
@@ -79,8 +80,8 @@ pub struct WebhookComment {
     pub body: String,
 }
 
-/// A label that was set. The account that set it and its permissions are requested from the forge, not read
-/// here.
+/// A label that was set. The account that set the label and the account's permissions are not read from the
+/// delivery; they are requested from the forge.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct WebhookLabel {
     /// Pull request that has the label.
@@ -91,7 +92,8 @@ pub struct WebhookLabel {
     pub name: String,
 }
 
-/// A check of ours that an account wants to run again. Its permissions are requested from the forge.
+/// A check of ours that an account wants to run again. The permissions of the account are requested from the
+/// forge.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CheckRerun {
     /// Id of the repository at the forge.
@@ -142,14 +144,15 @@ pub struct DeliveryHeaders<'a> {
     pub id: &'a str,
     /// Signature over the body.
     pub signature: Result<DeliverySignature, SignatureError>,
-    /// Number of the try, from 1; 1 where the forge does not count. A later try has the same body as the
-    /// first.
+    /// Number of the try, from 1; always 1 if the forge does not count tries. A later try has the same body
+    /// as the first.
     pub attempt: u32,
 }
 
-/// Parses the fields. If that fails, parses again and records the path of the failure.
+/// Parses the fields. If parsing fails, parses again to find the path of the invalid field.
 pub(crate) fn parse_body<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, DeliveryError> {
-    // The whole body is checked at once, because strings that are not read would otherwise pass unchecked.
+    // The whole body is checked for valid UTF-8, because otherwise strings that are not read would not be
+    // checked.
     let body = std::str::from_utf8(body)
         .map_err(|error| DeliveryError::NotJson(format!("byte {} is not UTF-8", error.valid_up_to())))?;
     if let Ok(event) = serde_json::from_str(body) {

@@ -1,9 +1,9 @@
 //! Creates diffs whose cost is bounded before git computes them.
 //!
-//! Git loads a whole file to diff it, to detect its rename, and even to classify it as new and binary. Large
-//! files are therefore kept from it: it compares two trees of the changed files alone, with a small binary
-//! placeholder for each large blob. Equal blobs have equal placeholders. The diff thus has a section for
-//! every file with its status, and shows a moved large file as moved.
+//! Git loads a whole file to compute its diff, to detect a rename, and even to classify a new file as binary.
+//! So git must not load large files. Git compares two trees that contain only the changed files, with a small
+//! binary placeholder for each large blob. Equal blobs have equal placeholders. So the diff has a section
+//! with the status of every file, and shows a large file that was moved as moved.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
@@ -40,9 +40,10 @@ const LINK: &str = "120000";
 /// Environment variable that names the object store.
 const STORE: &str = "GIT_OBJECT_DIRECTORY";
 
-/// Number of bytes of a blob in which git looks for a sign of binary content.
+/// Number of bytes at the beginning of a blob that git checks for binary content.
 const PROBE_BYTES: u64 = 8000;
-/// Maximum number of large files that are probed for binary content. The others count as text.
+/// Maximum number of large files that are probed for binary content. Large files beyond this number count as
+/// text.
 const MAX_PROBES: usize = 200;
 /// Maximum bytes of a file's section in addition to its lines and its path.
 const SECTION_BYTES: u64 = 500;
@@ -96,7 +97,7 @@ impl ChangedFile {
         self.old.as_ref().zip(self.new.as_ref()).is_some_and(|(old, new)| old.id == new.id)
     }
 
-    /// Returns the size of the larger side that git would load.
+    /// Returns the size of the larger blob that git would load; 0 if both sides have the same blob.
     fn max_loaded_size(&self) -> u64 {
         if self.has_same_blob() { 0 } else { self.blobs().map(|blob| blob.size).max().unwrap_or(0) }
     }
@@ -124,10 +125,10 @@ impl IsolatedGitDir {
         Ok(CommitDiff { diff, skipped })
     }
 
-    /// Returns the diff between the two sides that `sides` adds to a call; `store` has their objects. Files
-    /// over [`crate::GitLimits::file_bytes`] are without lines. If the rest exceeds
-    /// [`crate::GitLimits::diff_bytes`], deleted files and then the largest ones are without lines, too. Text
-    /// files among them are listed.
+    /// Returns the diff between the two sides that `sides` adds to a call; `store` has their objects. The
+    /// lines of files over [`crate::GitLimits::file_bytes`] are omitted. If the diff still exceeds
+    /// [`crate::GitLimits::diff_bytes`], the lines of deleted files are omitted, and then the lines of the
+    /// largest files. The result lists the text files whose lines are omitted.
     pub(crate) async fn diff_sides(
         &self,
         store: &Path,
@@ -156,7 +157,7 @@ impl IsolatedGitDir {
                 self.diff_with_placeholders(store, &pairs, shown).await
             };
             match made {
-                // Lines of deleted files are not read, so these are dropped first.
+                // The lines of deleted files are not read later, so they are omitted first.
                 Err(GitError::TooLarge { .. }) if std::mem::take(&mut has_deleted) => {
                     let is_large = |pair: &ChangedFile| pair.max_loaded_size() > limits.file_bytes;
                     pairs.sort_by_key(|pair| (is_large(pair), pair.new.is_none(), pair.max_loaded_size()));
@@ -181,7 +182,8 @@ impl IsolatedGitDir {
         }
     }
 
-    /// Queries the size of each blob. A missing blob gets none; git reports it when it is diffed.
+    /// Queries the size of each blob. A missing blob gets the size 0; git reports the missing blob when it
+    /// computes the diff.
     async fn load_blob_sizes(&self, store: &Path, pairs: &mut [ChangedFile]) -> Result<(), GitError> {
         let ids: Vec<String> = {
             let blobs = pairs.iter().flat_map(ChangedFile::blobs).filter(|blob| !blob.is_submodule());
@@ -206,8 +208,8 @@ impl IsolatedGitDir {
         Ok(())
     }
 
-    /// Returns the diff with the lines of only the first `shown_count` files, and the files that it omits
-    /// entirely.
+    /// Returns the diff with the lines of only the first `shown_count` files, and the list of files that the
+    /// diff omits entirely.
     async fn diff_with_placeholders(
         &self,
         store: &Path,
@@ -297,8 +299,8 @@ impl IsolatedGitDir {
         parse_sha("write-tree", &call("write-tree").arg("--missing-ok").read_output().await?)
     }
 
-    /// Returns the text files after the first `shown` that exist and are new at their path. In the diff they
-    /// look binary.
+    /// Returns the text files, after the first `shown` files, that exist on the new side and have new content
+    /// at their path. The diff shows these files as binary.
     async fn find_omitted_text_files<'a>(
         &self,
         store: &Path,
@@ -332,7 +334,7 @@ impl IsolatedGitDir {
     /// Returns true if git considers this blob binary. A blob that cannot be read within the limits counts as
     /// text.
     async fn is_binary_blob(&self, store: &Path, id: &str) -> bool {
-        // Git streams a blob larger than this in pieces, if it is stored whole.
+        // Git streams a blob larger than this threshold in pieces, if the blob is stored whole.
         let call = self.command("cat-file").args(["blob", id]).env(STORE, store);
         let Ok(mut running) = call.config("core.bigFileThreshold", "1m").spawn(false) else { return false };
         let Some(stdout) = running.stdout.take() else { return false };
@@ -344,7 +346,7 @@ impl IsolatedGitDir {
     }
 }
 
-/// Lets a call write to the object store of this folder. Its files need not survive a power failure.
+/// Lets a call write to the object store of this folder. The new objects need not survive a power failure.
 fn with_object_store(call: GitCommand, folder: &PrivateFolder) -> GitCommand {
     call.env(STORE, folder.path().join("objects")).config("core.fsync", "none")
 }
@@ -360,8 +362,8 @@ fn parse_pairs(listing: &[u8]) -> Result<Vec<ChangedFile>, GitError> {
     Ok(pairs)
 }
 
-/// Returns the number of the first `shown` files that together have half of their possible size, dropping the
-/// last ones first.
+/// Returns how many of the first `shown` files remain when the last files are dropped until half of the
+/// estimated size is left.
 fn count_within_half_size(pairs: &[ChangedFile], shown: usize) -> usize {
     let first = pairs.get(..shown).unwrap_or_default();
     let whole = first.iter().fold(0_u64, |sum, pair| sum.saturating_add(pair.max_section_bytes()));

@@ -7,14 +7,14 @@ use truing_core::increment::BranchHistory;
 use crate::GitError;
 use crate::isolated_git_dir::{IsolatedGitDir, merge_base, unknown_output_error};
 
-/// Maximum number of commits on one side that are compared, since pairing takes time that grows with their
+/// Maximum number of commits on each side of a comparison, because the time for pairing them grows with their
 /// number.
 const MAX_COMMITS: usize = 200;
 
 impl IsolatedGitDir {
-    /// Determines the change of a branch from `before` to `now`. Each is a pair of the fork point from the
-    /// target branch and the head. None if there are too many commits to compare. Both histories must be
-    /// here.
+    /// Determines how a branch changed from `before` to `now`. Both arguments are pairs of the fork point
+    /// from the target branch and the head. None if there are too many commits to compare. This git folder
+    /// must contain both histories.
     pub(crate) async fn branch_history(
         &self,
         old_range: (&Sha, &Sha),
@@ -32,7 +32,7 @@ impl IsolatedGitDir {
         }
         let ranges = [old_range, new_range].map(|(base, head)| format!("{base}..{head}"));
         let call = self.command("range-diff").args(["--no-patch", "--no-color", "--no-abbrev"]);
-        // Git before 2.41 ignores `--no-abbrev` here.
+        // In `range-diff`, git before 2.41 ignores `--no-abbrev`.
         let call = call.config("core.abbrev", "no");
         let log_output = call.args(ranges).arg("--").read_output().await?;
         let mut rewritten = (vec![], vec![], 0, 0);
@@ -53,7 +53,7 @@ impl IsolatedGitDir {
     }
 
     /// Returns the commits of `head` that are in none of `excluded`, newest first, without merges. It returns
-    /// at most one more than can be compared.
+    /// at most `MAX_COMMITS` + 1 commits.
     pub(crate) async fn commits_excluding(
         &self,
         excluded: &[&Sha],

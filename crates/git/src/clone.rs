@@ -1,8 +1,9 @@
 //! A private clone: a working tree with its own git folder, for untrusted programs.
 //!
-//! It contains a commit's files as a checkout has them, and copies of the objects below it. Nothing in it
-//! refers to the source: no remote, no hook, no borrowed object, only our configuration. The tree's
-//! `.gitattributes` can only name programs that are not configured, so none runs.
+//! The clone contains a commit's files as a checkout creates them, and copies of the objects of the commit
+//! and its history. Nothing in the clone refers to the source: it has no remote, no hook and no borrowed
+//! object, and only our configuration. The tree's `.gitattributes` can only name programs that are not
+//! configured, so no such program runs.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -17,17 +18,18 @@ use crate::{GitError, Mirror};
 /// Complete configuration of the clone.
 const CONFIG: &[u8] = b"[core]\n\trepositoryformatversion = 0\n\tbare = false\n\tlogAllRefUpdates = false\n";
 
-/// Index of a clone right after its checkout. With it, [`Mirror::stage_clone`] need not read unmodified files
-/// again.
+/// Index of a clone right after its checkout. With this index, [`Mirror::stage_clone`] need not read
+/// unmodified files again.
 #[derive(Debug)]
 pub struct CheckoutIndex {
     bytes: Vec<u8>,
-    /// Time of the index. Git does not rely on the times of files written at or after it.
+    /// Time of the index. Git does not rely on the times of files that were written at or after this time.
     at: SystemTime,
 }
 
 impl CheckoutIndex {
-    /// Reads the index before any program can work in the clone. Later its git folder is not trusted.
+    /// Reads the index. This must happen before any program can work in the clone, because afterwards the
+    /// clone's git folder is not trusted.
     fn from_file(index: &Path) -> Result<Self, GitError> {
         let read = || {
             let (mut file, mut bytes) = (File::open(index)?, Vec::new());
@@ -46,11 +48,11 @@ impl CheckoutIndex {
 }
 
 impl Mirror {
-    /// Checks `head` out in `dest`, which must be an empty folder, with its history and that of
-    /// `other_commits`. `HEAD` is detached at the commit.
+    /// Checks out `head` in `dest`, which must be an empty folder. The clone contains the history of `head`
+    /// and of `other_commits`. `HEAD` is detached at the commit.
     ///
     /// # Errors
-    /// [`GitError::Failed`] if a commit is not here, [`GitError::Io`] if `dest` cannot be written.
+    /// [`GitError::Failed`] if a commit is not in the mirror, [`GitError::Io`] if `dest` cannot be written.
     #[truing_core::boxed_future]
     pub async fn check_out_private_clone(
         &self,

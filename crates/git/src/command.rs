@@ -18,10 +18,10 @@ use crate::options::{MAX_MESSAGE_CHARS, MAX_STDERR_BYTES, MIN_VERSION};
 use crate::search_path::NOT_FOUND;
 use crate::{GitError, GitLimits, GitOptions, PrivateFolder, SearchPath, private};
 
-/// Variables of every call. The child gets these, `PATH`, `HOME`, and the variables of the call itself, but
-/// no others.
+/// Variables of every call. The child process gets only these variables, `PATH`, `HOME`, and the variables of
+/// the call itself.
 const ENVIRONMENT: &[(&str, &str)] = &[
-    // Messages are matched, so they must be untranslated.
+    // Truing searches for known texts in git's messages, so the messages must not be translated.
     ("LC_ALL", "C"),
     // Ignores the configuration and attributes of the system and the user.
     ("GIT_CONFIG_NOSYSTEM", "1"),
@@ -45,12 +45,13 @@ const ENVIRONMENT: &[(&str, &str)] = &[
 /// Hooks folder that contains no hooks.
 pub(crate) const NO_HOOKS: &str = "/dev/null";
 
-/// Configuration of every call, which overrides the repository's own. It is passed in variables, because `-c`
-/// cannot name a subsection that contains `=`.
+/// Configuration of every call, which overrides the repository's own. The configuration is passed in
+/// environment variables, because `-c` cannot name a subsection that contains `=`.
 ///
 /// `safe.directory`: git refuses repositories of other users because their configuration could run programs.
-/// Here it cannot, because calls that read content do not load it (see `view.rs`). Repositories of other
-/// users may therefore be read, as in a container whose files belong to the host's user.
+/// In this crate, calls that read content do not load a repository's configuration (see `view.rs`), so it
+/// cannot run programs. Repositories of other users may therefore be read, as in a container whose files
+/// belong to the host's user.
 const CONFIGURATION: &[(&str, &str)] = &[
     (SAFE_FOLDERS, "*"),
     ("core.hooksPath", NO_HOOKS),
@@ -88,7 +89,7 @@ const CONFIGURATION_COUNT: &str = "GIT_CONFIG_COUNT";
 /// Git's messages for failed memory allocations.
 const OUT_OF_MEMORY: [&str; 3] = ["Out of memory", "out of memory", "Cannot allocate memory"];
 
-/// The git program. It is located and its version checked once. Cheap to clone.
+/// The git program. The program is located and its version is checked only once. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Git {
     inner: Arc<GitInner>,
@@ -146,7 +147,7 @@ impl Git {
         &self.inner.options.temp_folder
     }
 
-    /// Returns the folder used as git's home. Nothing in it is read unless a call names it.
+    /// Returns the folder used as git's home. Git reads no file in this folder unless a call names the file.
     pub(crate) fn home_folder(&self) -> &Path {
         self.inner.home.path()
     }
@@ -251,13 +252,13 @@ impl GitCommand {
         self
     }
 
-    /// Adds configuration that overrides all other.
+    /// Adds configuration that overrides all other configuration.
     pub(crate) fn config(mut self, key: impl Into<String>, value: impl Into<OsString>) -> Self {
         self.configuration.push((key.into(), value.into()));
         self
     }
 
-    /// Reads the configuration that the user's own git reads ([`GitOptions::user_variables`]), and none of
+    /// Reads the configuration that the user's own git reads ([`GitOptions::config_variables`]), and none of
     /// ours. Only for `git config`, which starts no program that a configuration names.
     pub(crate) fn with_user_configuration(mut self) -> Self {
         self.reads_user = true;
@@ -294,7 +295,7 @@ impl GitCommand {
         self
     }
 
-    /// Treats a missing object as one that was never fetched.
+    /// With `partial`, reports a missing object as an object that was never fetched.
     pub(crate) fn with_partial_clone(mut self, partial: bool) -> Self {
         self.may_lack_objects = partial;
         self
@@ -322,7 +323,8 @@ impl GitCommand {
         Ok(GitOutput { status, stdout, message, may_lack_objects, memory })
     }
 
-    /// Starts the process. Its standard streams are pipes; the input is one only if there is input.
+    /// Starts the process. Its standard output and standard error are pipes. Its standard input is a pipe
+    /// only if there is input.
     pub(crate) fn spawn(self, with_input: bool) -> Result<GitProcess, GitError> {
         let inner = &self.git.inner;
         let mut command = Command::new(&inner.program);
@@ -341,7 +343,7 @@ impl GitCommand {
             }
             command.envs(user.iter().map(|(name, value)| (name, value)));
         }
-        // Settings that the user passed in variables come first.
+        // Settings that the user passed in environment variables are numbered first.
         let passed = user.iter().find(|(name, _)| name == CONFIGURATION_COUNT);
         let passed = passed.and_then(|(_, count)| count.to_str()?.parse::<usize>().ok()).unwrap_or(0);
         command.env(CONFIGURATION_COUNT, passed.saturating_add(configuration.len()).to_string());
@@ -377,7 +379,7 @@ impl GitCommand {
 #[cfg(target_os = "linux")]
 fn limit_memory(id: Pid, bytes: u64) {
     let bound = Rlimit { current: Some(bytes), maximum: Some(bytes) };
-    // Fails if our own inherited limit is already lower.
+    // This call fails if our own limit, which the child inherits, is already lower.
     let _ = prlimit(Some(id), Resource::Data, bound);
 }
 
@@ -398,7 +400,7 @@ pub(crate) struct GitOutput {
 }
 
 impl GitOutput {
-    /// Returns the exit code; none if a signal ended the process.
+    /// Returns the exit code; none if a signal killed the process.
     pub(crate) fn code(&self) -> Option<i32> {
         self.status.code()
     }
@@ -408,7 +410,7 @@ impl GitOutput {
         if self.status.success() { Ok(self.stdout) } else { Err(self.into_error(name)) }
     }
 
-    /// Converts this exit to its error.
+    /// Converts an unsuccessful exit to an error.
     pub(crate) fn into_error(self, name: &'static str) -> GitError {
         let message = if self.message.is_empty() { self.status.to_string() } else { self.message };
         if self.may_lack_objects && message.contains("unable to read") {
@@ -421,7 +423,8 @@ impl GitOutput {
     }
 }
 
-/// A child process and its group. Dropping it kills the group unless the process has already ended.
+/// A child process and its group. Dropping this value kills the process group, unless the process has already
+/// exited.
 pub(crate) struct GitProcess {
     name: &'static str,
     time: Duration,
@@ -436,9 +439,10 @@ pub(crate) struct GitProcess {
 }
 
 impl GitProcess {
-    /// Runs `exchange`, which reads the output to its end, and drains the error stream; then waits for the
-    /// exit. All of it is within the call's time limit. The process is waited for only after both streams
-    /// have ended. Until then it exists, possibly as a zombie, and killing by its id is safe.
+    /// Runs `exchange`, which reads the output to its end, and drains the error stream. Then waits for the
+    /// process to exit. The call's time limit applies to all these steps together. The process is waited for
+    /// only after both streams have ended. Until then the process exists, possibly as a zombie, so killing it
+    /// by its id is safe.
     pub(crate) async fn supervise<T>(
         mut self,
         exchange: impl Future<Output = Result<T, GitError>>,
@@ -461,7 +465,7 @@ impl GitProcess {
 impl Drop for GitProcess {
     fn drop(&mut self) {
         if let Some(group) = self.group {
-            // It may have just ended; then the failure does not matter.
+            // The process may have just exited; then the error does not matter.
             let _ = kill_process_group(group, Signal::KILL);
         }
     }

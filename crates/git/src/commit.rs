@@ -1,11 +1,11 @@
 //! Creates commits: stages the differences between a commit and a folder, and commits them.
 //!
 //! Index and objects are in a private folder that borrows the mirror's objects. Only the files of the working
-//! tree are read. The configuration and content of its git folder are ignored, because untrusted programs may
-//! have changed them.
+//! tree are read. The working tree's git folder and its configuration are ignored, because untrusted programs
+//! may have changed them.
 //!
-//! Attributes determine line ends, as in the checkout. Programs that they name are not configured, so none
-//! runs. Commits are unsigned, and no hook runs.
+//! Attributes determine line ends, as in the checkout. Attributes can only name programs that are not
+//! configured, so no such program runs. Commits are unsigned, and no hook runs.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -27,8 +27,8 @@ use crate::{GitError, Mirror, PrivateFolder};
 /// Mode of a submodule, or of a repository inside the folder.
 const GITLINK: &[u8] = b"160000";
 
-/// Maximum number of repositories without a commit inside a folder. With more, nothing is committed, because
-/// each takes another git call.
+/// Maximum number of repositories without a commit inside a folder. If there are more, nothing is committed,
+/// because each such repository takes another git call.
 const MAX_WITHOUT_COMMIT: usize = 16;
 
 /// Metadata of a new commit. Equal content and metadata give the same id.
@@ -59,7 +59,7 @@ pub struct StagedChanges {
     view: IsolatedGitDir,
     folder: PrivateFolder,
     parent: Sha,
-    /// Differing paths in order. A renamed file appears as a deleted and an added one.
+    /// Differing paths in order. A renamed file appears as a deleted path and an added path.
     pub paths: Vec<(RepoPath, PathStatus)>,
     /// Differing paths that stay as in the commit, in order: submodules, repositories inside the folder, and
     /// paths that were not requested.
@@ -70,7 +70,7 @@ pub struct StagedChanges {
 #[derive(Debug)]
 pub struct UnpushedCommit {
     view: IsolatedGitDir,
-    // Holds the objects; none if a mirror has them.
+    // Folder that contains the objects; none if a mirror contains them.
     _folder: Option<PrivateFolder>,
     sha: Sha,
     header: Option<CommitHeader>,
@@ -84,7 +84,7 @@ pub enum MergeOutcome {
     Conflicts(Vec<RepoPath>),
 }
 
-/// Parent and tree of a commit that was created here.
+/// Parent and tree of a commit that this module created.
 #[derive(Debug)]
 struct CommitHeader {
     parent: Sha,
@@ -97,11 +97,12 @@ impl Mirror {
         UnpushedCommit { view: self.isolated_dir().clone(), _folder: None, sha: sha.clone(), header: None }
     }
 
-    /// Stages the differences between `parent`, which must be here, and the files in `folder` that its
-    /// `.gitignore` files do not ignore. With `only`, these paths alone are considered.
+    /// Stages the differences between `parent`, which must be in the mirror, and the files in `folder`. Files
+    /// that the folder's `.gitignore` files ignore are not staged. With `only`, only these paths are
+    /// considered.
     ///
     /// # Errors
-    /// [`GitError::Failed`] if the commit is not here or a file cannot be read, [`GitError::Io`].
+    /// [`GitError::Failed`] if the commit is not in the mirror or a file cannot be read, [`GitError::Io`].
     #[truing_core::boxed_future]
     pub async fn stage_folder(
         &self,
@@ -116,9 +117,9 @@ impl Mirror {
         Ok(staged)
     }
 
-    /// Like [`Mirror::stage_folder`], for all changes in a private clone since its checkout, of any commit.
-    /// Unmodified files are not read again. Git recognises them by size and times; programs cannot set the
-    /// time of the last status change.
+    /// Like [`Mirror::stage_folder`], for all changes in a private clone since its checkout. The checkout may
+    /// be of any commit. Unmodified files are not read again. Git recognises unmodified files by size and
+    /// times. This is safe, because programs cannot set the time of the last status change.
     ///
     /// # Errors
     /// As [`Mirror::stage_folder`].
@@ -137,7 +138,8 @@ impl Mirror {
     }
 
     /// Like [`Mirror::stage_folder`], for a `folder` that contains only the changed files. The lists name the
-    /// files to add and those to delete. All others, attributes and executable bits stay as in `parent`.
+    /// files to add and the files to delete. All other files, attributes and executable bits stay as in
+    /// `parent`.
     ///
     /// # Errors
     /// As [`Mirror::stage_folder`]; also if a file has the path of a folder in `parent`, or the reverse.
@@ -164,11 +166,12 @@ impl Mirror {
         Ok(staged)
     }
 
-    /// Merges `other` into `into` by content alone. Both must be here with their history. No program that the
-    /// repository names runs. The first parent of the new commit is `into`.
+    /// Merges `other` into `into` by content alone. The mirror must contain both commits with their history.
+    /// No program that the repository names runs. The first parent of the new commit is `into`.
     ///
     /// # Errors
-    /// [`GitError::Failed`] if a commit is not here or the histories never meet, [`GitError::TooOldToMerge`].
+    /// [`GitError::Failed`] if a commit is not in the mirror or the two histories have no common commit,
+    /// [`GitError::TooOldToMerge`].
     #[truing_core::boxed_future]
     pub async fn merge(&self, into: &Sha, other: &Sha, new: &NewCommit) -> Result<MergeOutcome, GitError> {
         let found = self.isolated_dir().git().version();
@@ -222,7 +225,7 @@ fn repository_without_commit(error: &GitError) -> Option<RepoPath> {
     Some(RepoPath::from_text(path))
 }
 
-/// A changed entry as the commit has it, and its kind of difference.
+/// A changed entry with its mode and id in the commit, and its kind of difference.
 struct ChangedEntry {
     path: RepoPath,
     mode: Vec<u8>,
@@ -237,8 +240,8 @@ impl StagedChanges {
         self.view.command("read-tree").arg(self.parent.as_str()).read_output().await.map(drop)
     }
 
-    /// Adds the differences of a folder. Repositories inside it that have no commit are left out, because git
-    /// fails on each.
+    /// Adds the differences of a folder. Repositories inside the folder that have no commit are left out,
+    /// because git fails on each of them.
     async fn add_folder(&mut self, folder: &Path) -> Result<(), GitError> {
         refuse_special_in_worktree(folder).await?;
         loop {
@@ -259,7 +262,7 @@ impl StagedChanges {
         }
     }
 
-    /// Reads the differences, and restores paths that are to be left out.
+    /// Reads the differences, and restores the omitted paths in the index to their state in the commit.
     async fn select_paths(&mut self, only: Option<&[RepoPath]>) -> Result<(), GitError> {
         let call =
             self.view.command("diff-index").args(["--cached", "--raw", "-z", "--no-abbrev", "--no-renames"]);
@@ -316,12 +319,12 @@ impl UnpushedCommit {
         &self.sha
     }
 
-    /// Tree of the commit, if it was created here.
+    /// Tree of the commit, if this module created the commit.
     pub fn tree(&self) -> Option<&Sha> {
         self.header.as_ref().map(|made| &made.tree)
     }
 
-    /// Parent of the commit, if it was created here.
+    /// Parent of the commit, if this module created the commit.
     pub(crate) fn parent(&self) -> Option<&Sha> {
         self.header.as_ref().map(|made| &made.parent)
     }
@@ -347,8 +350,8 @@ fn with_identity(call: GitCommand, new: &NewCommit) -> GitCommand {
     call.env("GIT_AUTHOR_DATE", &date).env("GIT_COMMITTER_DATE", &date)
 }
 
-/// Parses entries of `--raw -z --no-renames`: `:MODE MODE ID ID LETTER`, NUL, path, NUL. Other forms give
-/// none.
+/// Parses entries of `--raw -z --no-renames`: `:MODE MODE ID ID LETTER`, NUL, path, NUL. An entry of another
+/// form results in none.
 fn parse_raw_entries(listing: &[u8]) -> impl Iterator<Item = Option<ChangedEntry>> {
     let mut fields = split_listing(listing);
     std::iter::from_fn(move || {

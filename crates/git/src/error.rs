@@ -54,8 +54,8 @@ pub enum GitError {
         /// Git's message, cut and cleaned.
         message: String,
     },
-    /// Git lacks objects that were omitted when the repository was cloned (`git clone --filter`). They are
-    /// not fetched without the owner's consent.
+    /// Git lacks objects that were omitted when the repository was cloned (`git clone --filter`). Missing
+    /// objects are not fetched without the owner's consent.
     #[error("this is a partial clone, and git {call} needs objects that were never fetched: {message}")]
     NotFetched {
         call: &'static str,
@@ -102,7 +102,7 @@ pub enum GitError {
     /// A pipe, a socket or a device is in the place of a file that git reads.
     #[error("{} is a pipe, a socket or a device, which git would wait for", .0.display())]
     SpecialFile(PathBuf),
-    /// A file that is read whole is larger than any that git writes.
+    /// A file that must be read completely is larger than any such file that git writes.
     #[error("{} has {} MiB; up to {} MiB of such a file are read", path.display(), bytes >> 20, limit >> 20)]
     HugeFile {
         path: PathBuf,
@@ -127,7 +127,7 @@ pub enum GitError {
         revision: String,
         /// Branch or tag with the most similar name.
         near: Option<String>,
-        /// True in a shallow clone, where the commit may be missing for that reason.
+        /// True in a shallow clone. The commit may be missing because the clone is shallow.
         shallow: bool,
     },
     /// No branch qualifies as the default branch.
@@ -137,7 +137,7 @@ pub enum GitError {
     #[error("{head} and {branch} have no commit in common")]
     NoCommonAncestor {
         head: Sha,
-        /// Branch with which it was compared.
+        /// Branch that the commit was compared with.
         branch: String,
     },
     /// The required history is beyond the edge of a shallow clone.
@@ -145,7 +145,7 @@ pub enum GitError {
     MissingHistory {
         /// Missing part of the history.
         missing: String,
-        /// Command that fetches it.
+        /// Command that fetches the missing history.
         command: String,
     },
     /// The remote is not permitted. The URL is not shown whole, because it may contain a password.
@@ -153,10 +153,10 @@ pub enum GitError {
     BadRemote {
         /// Scheme and host of the URL.
         shown: String,
-        /// Rule that it violates.
+        /// Rule that the remote violates.
         reason: &'static str,
     },
-    /// The folder has other content.
+    /// The folder contains something other than a mirror.
     #[error("{} is neither empty nor a mirror made by truing", .0.display())]
     NotAMirror(PathBuf),
     /// Another fetch of the same mirror takes too long.
@@ -179,7 +179,7 @@ pub enum GitError {
     /// The remote uses SHA-256 ids, which mirrors do not support.
     #[error("{remote} has commits with SHA-256 ids, and only a review of a working tree can read them")]
     Sha256 { remote: String },
-    /// The remote refuses the credentials, or requires some.
+    /// The remote rejects the credentials, or requires credentials.
     #[error("{remote} denies read access: {message}")]
     Unauthorized {
         remote: String,
@@ -189,7 +189,8 @@ pub enum GitError {
     /// The repository does not exist, or is hidden from these credentials.
     #[error("{remote} is not there, or is hidden from this token")]
     RemoteMissing { remote: String },
-    /// A fork that alone has the commits of a pull request is gone, or hidden from these credentials.
+    /// A fork is gone, or hidden from these credentials, and no other repository has the commits of the pull
+    /// request.
     #[error("the commits of the pull request are in the fork {fork} alone, which cannot be read: {reason}")]
     ForkUnreadable {
         /// Name of the fork, `owner/name`.

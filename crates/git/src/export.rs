@@ -21,8 +21,8 @@ use crate::{GitError, GitLimits, PrivateFolder};
 /// Maximum length of a blob's header line: an id, a word and a size.
 const MAX_HEADER_BYTES: u64 = 256;
 
-/// Maximum number of paths that are requested by name. Git compares each with every entry; with more, all are
-/// listed.
+/// Maximum number of paths that are requested by name. Git compares each requested path with every entry. If
+/// there are more paths, all entries are listed instead.
 const MAX_NAMED: usize = 100;
 
 /// Maximum size of a write batch, in bytes and in files. One thread dispatch for each file would take longer
@@ -35,7 +35,7 @@ const MAX_BATCH_FILES: usize = 64;
 pub struct ExportSummary {
     /// Number of files written.
     pub files: usize,
-    /// Total bytes of these files.
+    /// Total bytes of the written files.
     pub bytes: u64,
     /// Omitted files in tree order. These are symbolic links and submodules (always), files over a limit, and
     /// files that cannot be written or have a forbidden name (`.git` in any spelling, `..`).
@@ -50,7 +50,7 @@ pub struct TreeFile {
     pub path: RepoPath,
     /// Git's id of the content: the same for the same bytes.
     pub id: String,
-    /// Size in bytes; 0 if the repository lacks it.
+    /// Size in bytes; 0 if the repository lacks the content.
     pub size: u64,
     /// True for a plain file, false for a link or a submodule.
     pub is_plain: bool,
@@ -85,8 +85,8 @@ impl IsolatedGitDir {
             let (entries, exported) = self.select_files(sha).await?;
             return self.write_files(&entries, exported, dest).await;
         };
-        // Sizes are queried only where needed, and a few paths are requested by name instead of listing all.
-        // A commit may have far more files than a change.
+        // A commit may have far more files than a change. So sizes are queried only for the requested paths,
+        // and a few paths are requested by name instead of listing all.
         let call = call.args(["--", sha.as_str()]);
         let is_literal_path = |path: &RepoPath| path.is_safe_to_write() && !path.as_bytes().contains(&0);
         let few = paths.len() <= MAX_NAMED && !paths.is_empty() && paths.iter().all(is_literal_path);
@@ -119,7 +119,7 @@ impl IsolatedGitDir {
         Ok((folder, exported))
     }
 
-    /// Returns the files of a commit to write, and the omitted ones.
+    /// Returns the files of a commit to write, and the omitted files.
     pub(crate) async fn select_files(&self, sha: &Sha) -> Result<(Vec<SizedFile>, ExportSummary), GitError> {
         let call = self.command("ls-tree").args(["-r", "-z", "--full-tree", "-l", sha.as_str()]);
         let listing = call.max_output(self.git().limits().listing_bytes).read_output().await?;
@@ -169,7 +169,8 @@ impl IsolatedGitDir {
         split_listing(&listing).map(path).collect()
     }
 
-    /// Returns the content of one file of a commit. None if it does not exist, or is a link or a submodule.
+    /// Returns the content of one file of a commit. None if the file does not exist, or is a link or a
+    /// submodule.
     pub(crate) async fn read_file(&self, sha: &Sha, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError> {
         if !path.is_safe_to_write() || path.as_bytes().contains(&0) {
             return Ok(None);
@@ -202,7 +203,7 @@ impl IsolatedGitDir {
         let call = self.command("cat-file").arg("--batch-check=%(objectsize)").with_input(ids.into_bytes());
         let sizes = call.max_output(self.git().limits().listing_bytes).read_output().await?;
         let sizes = String::from_utf8_lossy(&sizes);
-        // A missing blob has no size; writing detects that it is missing.
+        // A missing blob has no size; the write step detects the missing blob.
         let sizes = sizes.lines().map(|line| line.parse().unwrap_or(0));
         let entry = |(ListedFile { mode, id, path }, size)| (mode, SizedFile { id, size, path });
         let mut exported = ExportSummary::default();
@@ -298,7 +299,7 @@ impl ListedFile {
 
 /// Parses one line of `ls-tree -lz`: mode, type, id and size, a tab, the path.
 fn parse_sized_tree_line(line: &[u8]) -> Option<(String, SizedFile)> {
-    // Submodules have no size (`-`), and neither have objects that a partial clone lacks.
+    // Submodules, and objects that a partial clone lacks, have no size (`-`).
     let size = split_line(line)?.0.nth(3)?.parse().unwrap_or(0);
     let ListedFile { mode, id, path } = ListedFile::from_tree_line(line)?;
     Some((mode, SizedFile { id, size, path }))
@@ -312,7 +313,7 @@ fn split_line(line: &[u8]) -> Option<(SplitAsciiWhitespace<'_>, RepoPath)> {
 
 async fn request_blobs(stdin: Option<ChildStdin>, ids: String) {
     if let Some(mut stdin) = stdin {
-        // If git stops reading, its output ends early, which is detected.
+        // Write errors are ignored: if git stops reading, its output ends early, and the reader detects this.
         let _ = stdin.write_all(ids.as_bytes()).await;
         let _ = stdin.shutdown().await;
     }
@@ -341,7 +342,7 @@ async fn write_received_blobs(
         };
         batch.add(entry, content);
         if batch.is_full() {
-            // The next batch is read while one is written.
+            // The next batch is read while this batch is written.
             let next = std::mem::take(&mut batch).write(dest);
             exported.count_batch(writing.replace(next)).await?;
         }
@@ -358,11 +359,12 @@ struct WriteBatch {
     bytes: usize,
 }
 
-/// Task that writes a batch. It returns each file with its size, or none if it could not be written.
+/// Task that writes a batch. The task returns each file with its size, or with none if the file could not be
+/// written.
 type WriteTask = JoinHandle<Result<Vec<(RepoPath, Option<usize>)>, GitError>>;
 
 impl WriteBatch {
-    /// Adds a file with its content; none if the repository lacks it.
+    /// Adds a file with its content; none if the repository lacks the content.
     fn add(&mut self, entry: &SizedFile, content: Option<Vec<u8>>) {
         self.bytes = self.bytes.saturating_add(content.as_ref().map_or(0, Vec::len));
         self.files.push((entry.path.clone(), content));
@@ -402,8 +404,8 @@ impl ExportSummary {
     }
 }
 
-/// Reads the header of the next blob; none if the repository lacks it. The size must equal that of the
-/// listing, which was within limits.
+/// Reads the header of the next blob; none if the repository lacks the blob. The size must equal the size in
+/// the listing, which was within the limits.
 async fn read_blob_header(
     answers: &mut BufReader<ChildStdout>,
     entry: &SizedFile,
@@ -430,8 +432,8 @@ async fn create_folder_tree(path: &Path) -> Result<(), GitError> {
 }
 
 /// Writes a new file below `dest`, a folder of ours. Returns false for a forbidden name (`.git` in any
-/// spelling, `..`), or if the file system cannot store the file. A tree may have names that differ only in
-/// case, a file and a folder of one name, or names that are too long.
+/// spelling, `..`), or if the file system cannot store the file. The file system may be unable to store names
+/// that differ only in case, a file and a folder with the same name, or names that are too long.
 ///
 /// # Errors
 /// [`GitError::Io`] for other failures of writing.

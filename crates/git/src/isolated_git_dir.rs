@@ -1,13 +1,14 @@
-//! Git folders of our own: the structure of a mirror, and the private view of a local repository.
+//! Git folders that Truing creates: the folder of a mirror, and the private view of a local repository.
 //!
-//! A view borrows a repository's objects (`objects/info/alternates`) and nothing else. Its configuration is
-//! ours, and it has no hooks, no `info/attributes` and no remotes. New objects, such as those of a working
-//! tree's diff, stay in it. Settings of a hostile repository (`filter.*`, `diff.*`, `core.fsmonitor`,
-//! `include.path` and future ones) are thus never loaded, instead of being overridden one by one.
+//! A view borrows only the objects of a repository (`objects/info/alternates`). Truing writes the
+//! configuration of the view, and a view has no hooks, no `info/attributes` and no remotes. New objects, such
+//! as those of a working tree's diff, are written only to the view. Git therefore never loads the settings of
+//! a hostile repository (`filter.*`, `diff.*`, `core.fsmonitor`, `include.path` and future settings), and
+//! Truing need not override each of them.
 //!
-//! A view has no attributes, and git is instructed to read them from the empty tree (`GIT_ATTR_SOURCE`). This
-//! holds for every version of git, in a folder without a working tree too. A head therefore cannot hide its
-//! changes by declaring its files binary.
+//! A view has no attributes, and `GIT_ATTR_SOURCE` makes git read attributes from the empty tree. Every
+//! version of git therefore uses no attributes, even in a folder without a working tree. A head cannot hide
+//! its changes by declaring its files binary.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
@@ -37,7 +38,7 @@ impl ObjectFormat {
         }
     }
 
-    /// Returns the id of the empty tree, which git knows without storing it.
+    /// Returns the id of the empty tree. Git supports this id even if the tree is not stored.
     pub(crate) fn empty_tree(self) -> &'static str {
         match self {
             Self::Sha1 => "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
@@ -56,7 +57,7 @@ impl ObjectFormat {
     }
 }
 
-/// Flags of every diff: they disable programs, attributes and configuration.
+/// Flags of every diff. The flags disable programs, attributes and configuration.
 const DIFF_FLAGS: &[&str] = &[
     "--no-color",
     "--no-ext-diff",
@@ -72,14 +73,15 @@ const DIFF_FLAGS: &[&str] = &[
 /// Difference between two commits.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct CommitDiff {
-    /// Diff in git's own format. A file that is too large appears as changed, like a binary one.
+    /// Diff in git's own format. A file that is too large appears as changed but without its lines, like a
+    /// binary file.
     pub diff: Vec<u8>,
-    /// Existing files whose lines it omits, in path order: text files that are too large, and paths that an
-    /// index cannot contain.
+    /// Existing files whose lines the diff omits, in path order: text files that are too large, and paths
+    /// that an index cannot contain.
     pub skipped: Vec<UnreviewedFile>,
 }
 
-/// A git folder of our own, with the calls that read from it.
+/// A git folder that Truing created, with the calls that read from the folder.
 #[derive(Clone, Debug)]
 pub(crate) struct IsolatedGitDir {
     git: Git,
@@ -95,8 +97,8 @@ impl IsolatedGitDir {
         Self { git, dir, format, may_lack_objects: false }
     }
 
-    /// Sets if the source repository may lack objects (a partial clone). A call that misses one then reports
-    /// this.
+    /// Sets if the source repository may lack objects (a partial clone). If it may, an error about a missing
+    /// object reports that the clone is partial.
     pub(crate) fn with_partial_clone(self, may_lack_objects: bool) -> Self {
         Self { may_lack_objects, ..self }
     }
@@ -118,8 +120,8 @@ impl IsolatedGitDir {
         self.command_with_attributes(name).env("GIT_ATTR_SOURCE", self.format.empty_tree())
     }
 
-    /// Prepares a call in this folder that applies the attributes of a working tree (line ends; programs are
-    /// not configured).
+    /// Prepares a call in this folder that applies the attributes of a working tree. Attributes can convert
+    /// line ends but run no programs, because the view configures none.
     pub(crate) fn command_with_attributes(&self, name: &'static str) -> GitCommand {
         self.git
             .command(name)
@@ -133,8 +135,9 @@ impl IsolatedGitDir {
         self.dir.join("objects")
     }
 
-    /// Copies the objects of these revisions from another store into `store`, as one pack that becomes
-    /// visible at once. A revision after `^` is already there, with all below it.
+    /// Copies the objects of these revisions from another store into `store`, as one pack. All copied objects
+    /// become visible together. If a revision begins with `^`, `store` already has that commit with its
+    /// history and content.
     pub(crate) async fn copy_objects(
         &self,
         from: &Path,
@@ -144,19 +147,19 @@ impl IsolatedGitDir {
     ) -> Result<(), GitError> {
         let call = self.command("pack-objects").env("GIT_OBJECT_DIRECTORY", store);
         let call = call.env("GIT_ALTERNATE_OBJECT_DIRECTORIES", quote_list_path(from));
-        // Existing deltas are kept. A search for better ones would take longer than the copy.
+        // Existing deltas are kept, because a search for better deltas would take longer than the copy.
         let call = call.args(["--revs", "--quiet", "--non-empty", "--delta-base-offset", "--window=0"]);
         let call = call.arg(store.join("pack/pack")).config("core.fsync", fsync).with_network_timeout();
         call.with_input(format!("{}\n", revisions.join("\n")).into_bytes()).read_output().await.map(drop)
     }
 
-    /// Prepares `git diff` without its two sides.
+    /// Prepares `git diff`. The caller adds the two sides.
     pub(crate) fn diff_command(&self) -> GitCommand {
         self.command("diff").args(DIFF_FLAGS).max_output(self.git.limits().diff_bytes)
     }
 }
 
-/// Quotes a path for an environment variable that lists several.
+/// Quotes a path for an environment variable that contains a list of paths.
 fn quote_list_path(path: &Path) -> OsString {
     let escaped = path.as_os_str().as_encoded_bytes().iter().flat_map(|byte| match byte {
         b'"' | b'\\' => vec![b'\\', *byte],
@@ -170,7 +173,7 @@ pub(crate) fn create_git_folder(dir: &Path, format: ObjectFormat) -> Result<(), 
     create_object_store(dir)?;
     create_folder(dir.join("refs"))?;
     write_file(&dir.join("config"), format.repository_config().as_bytes())?;
-    // Written last: without it, the folder is no git folder.
+    // `HEAD` is written last, because git does not recognise a folder without `HEAD` as a git folder.
     write_file(&dir.join("HEAD"), b"ref: refs/heads/none\n")
 }
 
@@ -180,9 +183,9 @@ pub(crate) fn create_object_store(dir: &Path) -> Result<(), GitError> {
     create_folder(dir.join("objects/pack"))
 }
 
-/// Lets `dir/objects` borrow from another store.
+/// Lets `dir/objects` borrow the objects of another store.
 pub(crate) fn write_alternates(dir: &Path, objects: &Path) -> Result<(), GitError> {
-    // Git expects names in this file in its own quoting.
+    // Git reads the names in this file with git's own quoting.
     let name = RepoPath::from_bytes(objects.as_os_str().as_encoded_bytes());
     write_file(&dir.join("objects/info/alternates"), format!("{name}\n").as_bytes())
 }
@@ -199,7 +202,7 @@ pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), GitError> {
     })
 }
 
-/// Returns the best common ancestor of two commits, by a call prepared for `merge-base`.
+/// Returns the best common ancestor of two commits. `call` is a prepared call of `merge-base`.
 pub(crate) async fn merge_base(call: GitCommand, a: &Sha, b: &Sha) -> Result<Option<Sha>, GitError> {
     let finished = call.arg(a.as_str()).arg(b.as_str()).run().await?;
     if finished.code() == Some(1) && finished.stdout.is_empty() {

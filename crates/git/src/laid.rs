@@ -1,5 +1,5 @@
 //! Exports a commit to a private folder that can be updated to another commit. Files that are equal in both
-//! are not written again.
+//! commits are not written again.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -14,12 +14,12 @@ use truing_core::outcome::{SkipReason, UnreviewedFile};
 
 use crate::{ExportSummary, GitError, Mirror, PrivateFolder};
 
-/// Plain files of a commit in a private folder. Only this type writes there.
+/// Plain files of a commit in a private folder. Only this type writes to the folder.
 #[derive(Debug)]
 pub struct ExportedCommit {
     folder: PrivateFolder,
     sha: Sha,
-    /// Blob id of each file, without those that could not be written.
+    /// Blob id of each file that could be written.
     blobs: HashMap<RepoPath, String>,
     left_out: Vec<UnreviewedFile>,
 }
@@ -30,21 +30,22 @@ impl ExportedCommit {
         self.folder.path()
     }
 
-    /// Returns the files that the folder lacks: see [`ExportSummary::left_out`].
+    /// Returns the files that the folder lacks: see [`ExportSummary::omitted`].
     pub fn omitted_files(&self) -> &[UnreviewedFile] {
         &self.left_out
     }
 
-    /// Returns true if the folder can be updated to another commit. If some files could not be written, it is
-    /// unknown which of them could be written after the others are gone.
+    /// Returns true if the folder can be updated to another commit. If some files could not be written, the
+    /// folder is not updated: it is unknown which of these files could be written after other files are
+    /// removed.
     fn is_updatable(&self) -> bool {
         self.left_out.iter().all(|gap| gap.reason != SkipReason::Unreadable)
     }
 }
 
 impl Mirror {
-    /// Writes a commit's files as [`Mirror::export`] does, either in place of another commit's or to a new
-    /// folder.
+    /// Writes a commit's files as [`Mirror::export`] does, either in place of another commit's files or to a
+    /// new folder.
     ///
     /// # Errors
     /// As [`Mirror::export`].

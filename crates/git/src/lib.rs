@@ -1,16 +1,17 @@
 //! The only crate that runs `git`: mirrors with exact-commit fetch, local repositories, diffs, exported
 //! trees, pushes.
 //!
-//! Three rules hold for every call, and the tests in `tests/it` try to break each:
+//! Three rules hold for every call, and the tests in `tests/it` try to break each rule:
 //!
 //! * **Hermetic.** The child's environment starts empty (`command.rs`), and the configuration of the system
 //!   and the user is not read. Arguments are vectors, never shell text.
 //! * **Bounded.** Time, output and input have limits ([`GitLimits`]). At a limit, and when the caller drops
 //!   the call, the whole process group is killed.
 //! * **No code from a repository is executed.** A local repository's own configuration is used only to find
-//!   it and to resolve names, which runs nothing. Calls that read content (diff, working tree, export) run in
-//!   a private view. This is a new git folder that borrows the repository's objects and none of its
-//!   configuration, hooks or attributes (`view.rs`). No byte in the repository changes.
+//!   the repository and to resolve names, and neither runs a program. Calls that read content (diff, working
+//!   tree, export) run in a private view. A private view is a new git folder that borrows the repository's
+//!   objects, but none of its configuration, hooks or attributes (`view.rs`). No byte in the repository
+//!   changes.
 //!
 //! The only outgoing operation pushes one commit of ours to one branch of a remote (`commit.rs`, `push.rs`).
 //! A remote on this machine runs its own hooks for a push, as a server does.

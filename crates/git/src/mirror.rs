@@ -1,14 +1,14 @@
 //! A mirror: a bare repository that caches one remote's commits, fetched by their ids.
 //!
-//! * A mirror is created beside its final place and then moved, so a partial one is never in place. A folder
-//!   of ours that git no longer recognises is created again.
-//! * Fetches are serialised by a lock on the file `NAME.lock` beside the mirror, between runs of a process
-//!   and between processes. The holder of the lock may remove the leftovers of a killed fetch.
-//! * A fetch becomes visible at once, as one pack. A commit that is here therefore has everything below it,
-//!   even during another fetch or after a killed one.
-//! * The newest fetched commits have a ref (`refs/truing/ID`). Git uses these to exclude known commits from a
-//!   fetch. History is complete, as a merge base requires, and nothing is collected automatically
-//!   (`gc.auto=0`). Small packs are joined when there are many.
+//! * A mirror is created beside its final path and then moved there, so a partial mirror is never at the
+//!   final path. If git no longer recognises a mirror, Truing creates the mirror again.
+//! * A lock on the file `NAME.lock` beside the mirror serialises fetches, both within a process and between
+//!   processes. The holder of the lock may remove the leftovers of a killed fetch.
+//! * All objects of a fetch become visible together, as one pack. Each commit in the mirror therefore has its
+//!   complete history and content, even during another fetch or after a killed fetch.
+//! * The newest fetched commits have a ref (`refs/truing/ID`). Git uses these refs to exclude known commits
+//!   from a fetch. The history is complete, because a merge base requires it. Git never collects garbage
+//!   automatically (`gc.auto=0`). Small packs are joined when there are many.
 
 use std::fs::File;
 use std::io::ErrorKind;
@@ -27,7 +27,7 @@ use crate::{
     CommitDiff, ExportSummary, Git, GitError, PrivateFolder, Remote, TreeFile, UnpushedCommit, network,
 };
 
-/// File that marks a folder as ours. It is created first.
+/// File that marks a folder as a mirror of Truing. Of all files in a mirror, this file is created first.
 const MARK: &str = "truing-mirror";
 
 /// Hexadecimal digits of a SHA-1 id.
@@ -36,11 +36,11 @@ const SHA1_DIGITS: usize = 40;
 /// Objects and refs that are synced to disk. Without `reference`, a power failure could leave empty refs.
 const FSYNC: &str = "committed,reference";
 
-/// Command that serves a local repository of any owner. The user who names it may read it, and nothing in its
-/// configuration runs.
+/// Command that serves a local repository of any owner. The user who names the repository may read it, and
+/// git runs no program from the repository's configuration.
 const LOCAL_END: &str = "--upload-pack=git -c 'safe.directory=*' upload-pack";
 
-/// Number of packs above which small ones are joined, because git searches each pack for an object.
+/// Above this number of packs, small packs are joined, because git searches every pack for an object.
 const MAX_PACKS: usize = 50;
 
 /// Number of the newest commits that keep a ref.
@@ -81,7 +81,7 @@ impl Git {
     }
 }
 
-/// State of a mirror's place.
+/// State of the path at which a mirror is opened.
 enum MirrorState {
     Absent,
     Marked,
@@ -102,7 +102,7 @@ fn mirror_state(dir: &Path) -> Result<MirrorState, GitError> {
     Ok(if entries.next().is_some() { MirrorState::Foreign } else { MirrorState::Absent })
 }
 
-/// Creates a mirror beside its place and moves it there.
+/// Creates a mirror beside its final path and then moves it to that path.
 fn create_mirror(dir: &Path) -> Result<(), GitError> {
     let half = with_suffix(dir, ".new");
     remove_dir(&half)?;
@@ -133,7 +133,8 @@ impl Mirror {
         self.isolated_dir.dir()
     }
 
-    /// Returns the same mirror with another remote for missing commits: a fork of the one that it follows.
+    /// Returns the same mirror, but fetches missing commits from another remote: a fork of the mirror's own
+    /// remote.
     #[must_use]
     pub fn with_remote(&self, remote: &Remote) -> Self {
         Self { remote: remote.clone(), ..self.clone() }
@@ -143,8 +144,8 @@ impl Mirror {
         &self.isolated_dir
     }
 
-    /// Ensures that these commits are here with their complete history. Contacts the remote only if one is
-    /// missing.
+    /// Ensures that the mirror has these commits with their complete history. Contacts the remote only if a
+    /// commit is missing.
     ///
     /// # Errors
     /// [`GitError::CommitGone`], [`GitError::Sha256`], [`GitError::Unauthorized`],
@@ -155,7 +156,7 @@ impl Mirror {
             return Ok(());
         }
         let _turn = self.lock_mirror().await?;
-        // Another run may have fetched them meanwhile.
+        // Another run may have fetched the commits while this run waited for the lock.
         let missing = self.missing_commits(commits).await?;
         if missing.is_empty() {
             return Ok(());
@@ -171,8 +172,8 @@ impl Mirror {
         }
     }
 
-    /// Copies a commit of ours, with everything below it, into the mirror. It then outlives the folder in
-    /// which it was created.
+    /// Copies a commit that Truing created, with its history and content, into the mirror. The mirror keeps
+    /// the commit after the folder in which it was created is removed.
     ///
     /// # Errors
     /// [`GitError::MirrorBusy`], [`GitError::Failed`]
@@ -189,18 +190,18 @@ impl Mirror {
         self.consolidate_packs_and_refs().await
     }
 
-    /// Returns the tree of a commit that is here.
+    /// Returns the tree of a commit in the mirror.
     ///
     /// # Errors
-    /// [`GitError::Failed`] if it is not here.
+    /// [`GitError::Failed`] if the mirror does not have the commit.
     #[truing_core::boxed_future]
     pub async fn tree_id(&self, commit: &Sha) -> Result<Sha, GitError> {
         let call = self.isolated_dir.command("rev-parse").args(["--verify", "--end-of-options"]);
         parse_sha("rev-parse", &call.arg(format!("{commit}^{{tree}}")).read_output().await?)
     }
 
-    /// Joins small packs and refs if there are many, which keeps an old mirror fast. Concurrent readers find
-    /// every object in an old pack or in the new one.
+    /// Joins small packs and refs if there are many, so an old mirror stays fast. Concurrent readers find
+    /// every object either in an old pack or in the new pack.
     async fn consolidate_packs_and_refs(&self) -> Result<(), GitError> {
         let folder = self.dir().join("objects/pack");
         let entries = std::fs::read_dir(&folder).map_err(|source| GitError::Io {
@@ -215,7 +216,7 @@ impl Mirror {
         }
         self.isolated_dir.command("repack").args(["-d", "--geometric=2", "--quiet"]).read_output().await?;
         self.delete_old_refs().await?;
-        // A file for each fetched commit would slow every fetch.
+        // A separate ref file for each fetched commit would make every fetch slower.
         self.isolated_dir
             .command("pack-refs")
             .arg("--all")
@@ -225,8 +226,8 @@ impl Mirror {
             .map(drop)
     }
 
-    /// Deletes the refs of all but the newest commits. The refs only reduce the data of a fetch. The commits
-    /// remain, since nothing is collected.
+    /// Deletes the refs of all but the newest commits. The refs only reduce the amount of data that a fetch
+    /// transfers. The commits remain in the mirror, because git collects no garbage in it.
     async fn delete_old_refs(&self) -> Result<(), GitError> {
         let call = self.isolated_dir.command("for-each-ref");
         let call = call.args(["--sort=-committerdate", "--format=delete %(refname)", "refs/truing"]);
@@ -245,7 +246,8 @@ impl Mirror {
         call.read_output().await.map(drop)
     }
 
-    /// Asks the remote for the newest commit of its default branch; none if it has none.
+    /// Requests the newest commit of the default branch from the remote; none if the remote has no default
+    /// branch.
     ///
     /// # Errors
     /// As [`Mirror::fetch`].
@@ -254,7 +256,7 @@ impl Mirror {
         self.remote_tip("HEAD").await
     }
 
-    /// Asks the remote for the newest commit of a branch; none if it has no such branch.
+    /// Requests the newest commit of a branch from the remote; none if the remote has no such branch.
     ///
     /// # Errors
     /// As [`Mirror::fetch`].
@@ -282,7 +284,7 @@ impl Mirror {
         Ok(false)
     }
 
-    /// Asks the remote for the target of this ref.
+    /// Requests the target of this ref from the remote.
     async fn remote_tip(&self, reference: &str) -> Result<Option<Sha>, GitError> {
         let call = self.isolated_dir.command("ls-remote").args([
             "--quiet",
@@ -300,7 +302,7 @@ impl Mirror {
         network::read_remote_output(self.isolated_dir.git(), &self.remote, call).await.map(drop)
     }
 
-    /// Prepares a fetch into this mirror, without its source.
+    /// Prepares a fetch into this mirror. The caller adds the remote and the refs.
     fn fetch_command(&self) -> GitCommand {
         let call = self.isolated_dir.command("fetch").args([
             "--quiet",
@@ -310,18 +312,18 @@ impl Mirror {
             "--no-recurse-submodules",
             "--no-show-forced-updates",
         ]);
-        // The program at the other end of a local fetch does not receive our settings; `LOCAL_END` passes it
-        // the needed one.
+        // In a local fetch, the program that serves the objects (`git upload-pack`) does not receive our
+        // settings. `LOCAL_END` passes the one setting that this program needs.
         let call = match self.remote.protocol() {
             "file" => call.arg(LOCAL_END),
             _ => call,
         };
         let call = call.config("core.fsync", FSYNC);
-        // With unpacked objects, a commit would be visible before its tree.
+        // If git unpacked the fetched objects, a commit could become visible before its tree.
         call.config("fetch.unpackLimit", "1")
     }
 
-    /// Returns those of these commits that are missing.
+    /// Returns the commits of this list that are not in the mirror.
     async fn missing_commits(&self, commits: &[Sha]) -> Result<Vec<Sha>, GitError> {
         let asked = commits.iter().map(|sha| format!("{sha}^{{commit}}\n")).collect::<String>();
         let call = self
@@ -344,13 +346,13 @@ impl Mirror {
     /// Returns the best common ancestor; none if the histories never meet.
     ///
     /// # Errors
-    /// [`GitError::Failed`] if a commit is not here.
+    /// [`GitError::Failed`] if the mirror lacks a commit.
     #[truing_core::boxed_future]
     pub async fn merge_base(&self, a: &Sha, b: &Sha) -> Result<Option<Sha>, GitError> {
         merge_base(self.isolated_dir.command("merge-base"), a, b).await
     }
 
-    /// Returns true if this commit is here with its history.
+    /// Returns true if the mirror has this commit with its history.
     ///
     /// # Errors
     /// Any failure of git.
@@ -359,11 +361,11 @@ impl Mirror {
         Ok(self.missing_commits(std::slice::from_ref(commit)).await?.is_empty())
     }
 
-    /// Determines the change of a branch from `before` to `now`, each a pair of the fork point and the head.
-    /// None if there are too many commits to compare. All commits must be here.
+    /// Determines how a branch changed from `before` to `now`. Each of them is a pair of the fork point and
+    /// the head. None if there are too many commits to compare. The mirror must have all these commits.
     ///
     /// # Errors
-    /// [`GitError::Failed`] if a commit is not here.
+    /// [`GitError::Failed`] if the mirror lacks a commit.
     #[truing_core::boxed_future]
     pub async fn branch_history(
         &self,
@@ -374,17 +376,18 @@ impl Mirror {
     }
 
     /// Returns the diff between two commits in git's own format: with renames, without colours, programs or
-    /// attributes. A file over [`crate::GitLimits::file_bytes`] appears as changed, like a binary one. So do
-    /// the largest others if the diff would exceed [`crate::GitLimits::diff_bytes`].
+    /// attributes. A file over [`crate::GitLimits::file_bytes`] appears as changed but without its lines,
+    /// like a binary file. If the diff would exceed [`crate::GitLimits::diff_bytes`], the largest of the
+    /// other files also appear without their lines.
     ///
     /// # Errors
-    /// [`GitError::TooLarge`] if the names of the files exceed that limit.
+    /// [`GitError::TooLarge`] if the names of the files alone exceed [`crate::GitLimits::diff_bytes`].
     #[truing_core::boxed_future]
     pub async fn diff(&self, base: &Sha, head: &Sha) -> Result<Vec<u8>, GitError> {
         self.isolated_dir.diff(base, head).await.map(|found| found.diff)
     }
 
-    /// Returns the diff of [`Mirror::diff`], and the files whose lines it omits.
+    /// Returns the diff of [`Mirror::diff`], and the files whose lines the diff omits.
     ///
     /// # Errors
     /// As [`Mirror::diff`].
@@ -393,10 +396,11 @@ impl Mirror {
         self.isolated_dir.diff(base, head).await
     }
 
-    /// Writes a commit's files, or those in `only`, below `dest` as plain files: see [`ExportSummary`].
+    /// Writes the files of a commit below `dest` as plain files: see [`ExportSummary`]. If `only` is given,
+    /// only these files are written.
     ///
     /// # Errors
-    /// [`GitError::Failed`] if the commit is not here, [`GitError::Io`] if `dest` cannot be written.
+    /// [`GitError::Failed`] if the mirror lacks the commit, [`GitError::Io`] if `dest` cannot be written.
     #[truing_core::boxed_future]
     pub async fn export(
         &self,
@@ -407,11 +411,11 @@ impl Mirror {
         self.isolated_dir.export(sha, dest, paths).await
     }
 
-    /// Writes all files of a commit as plain files to a private folder: see [`ExportSummary`]. Few and small
-    /// files are kept in memory.
+    /// Writes all files of a commit as plain files to a private folder: see [`ExportSummary`]. If the files
+    /// are few and small, the folder is in memory.
     ///
     /// # Errors
-    /// [`GitError::Failed`] if the commit is not here, [`GitError::Io`] if the files cannot be written.
+    /// [`GitError::Failed`] if the mirror lacks the commit, [`GitError::Io`] if the files cannot be written.
     #[truing_core::boxed_future]
     pub async fn export_all(&self, sha: &Sha) -> Result<(PrivateFolder, ExportSummary), GitError> {
         self.isolated_dir.export_all(sha).await
@@ -420,27 +424,28 @@ impl Mirror {
     /// Lists the files of a commit with these paths or in folders of these names, without their content.
     ///
     /// # Errors
-    /// [`GitError::Failed`] if the commit is not here.
+    /// [`GitError::Failed`] if the mirror lacks the commit.
     #[truing_core::boxed_future]
     pub async fn list_files(&self, sha: &Sha, paths: &[&str]) -> Result<Vec<TreeFile>, GitError> {
         self.isolated_dir.list_files(sha, paths).await
     }
 
-    /// Returns the text files of a commit that contain one of these texts; none for no texts. The texts must
-    /// have no line ends.
+    /// Returns the text files of a commit that contain at least one of these texts. Without texts, returns no
+    /// files. The texts must have no line ends.
     ///
     /// # Errors
-    /// [`GitError::Failed`] if the commit is not here.
+    /// [`GitError::Failed`] if the mirror lacks the commit.
     #[truing_core::boxed_future]
     pub async fn files_containing(&self, sha: &Sha, texts: &[String]) -> Result<Vec<RepoPath>, GitError> {
         self.isolated_dir.files_containing(sha, texts).await
     }
 
-    /// Returns the stored content of a file of a commit; none if it does not exist or is not a plain file.
+    /// Returns the stored content of a file of a commit; none if the path does not exist or is not a plain
+    /// file.
     ///
     /// # Errors
-    /// [`GitError::TooLarge`] over [`crate::GitLimits::file_bytes`], [`GitError::Failed`] if the commit is
-    /// not here.
+    /// [`GitError::TooLarge`] if the file exceeds [`crate::GitLimits::file_bytes`], [`GitError::Failed`] if
+    /// the mirror lacks the commit.
     #[truing_core::boxed_future]
     pub async fn read_file(&self, sha: &Sha, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError> {
         self.isolated_dir.read_file(sha, path).await
@@ -458,7 +463,8 @@ impl Mirror {
     async fn lock_mirror(&self) -> Result<File, GitError> {
         let after = self.isolated_dir.git().limits().network_timeout;
         let lock = self.lock.clone();
-        // If the wait is cancelled, the thread gets the lock later and releases it at once.
+        // If the caller cancels the wait, the thread still acquires the lock later, and then releases it
+        // immediately.
         let locked = tokio::task::spawn_blocking(move || {
             let file = File::create(lock)?;
             flock(&file, FlockOperation::LockExclusive)?;
@@ -474,7 +480,8 @@ impl Mirror {
 }
 
 /// Removes the leftovers of a killed fetch: locks, which would block later fetches, and unfinished packs.
-/// Only for the holder of the mirror's lock. A file that cannot be removed shows up in git's own message.
+/// Only the holder of the mirror's lock may call this function. If a file cannot be removed, a later message
+/// of git names the file.
 fn remove_fetch_leftovers(dir: &Path) {
     let remove_stale = |folder: &str, is_stale: fn(&str) -> bool| {
         for entry in std::fs::read_dir(dir.join(folder)).into_iter().flatten().flatten() {

@@ -1,5 +1,6 @@
-//! Calls that contact a remote, over its own protocol alone. The credentials are a header in a private
-//! temporary file. The module also interprets git's messages about refusals.
+//! Runs calls that contact a remote. Only the protocol of that remote is permitted. The credentials are
+//! passed as a header in a private temporary file. The module also classifies git's messages about refused
+//! requests.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -67,7 +68,7 @@ pub(crate) fn classify_failure(remote: &Remote, command_name: &'static str, outp
 /// Writes the secret header to a private file that only this user can read. Dropping it removes the file.
 fn write_credentials(git: &Git, remote: &Remote) -> Result<Option<tempfile::NamedTempFile>, GitError> {
     let Some(config) = remote.header_config() else { return Ok(None) };
-    // If this process is killed, a later one removes the folder.
+    // If this process is killed, a later process removes the folder that contains the file.
     let written = tempfile::NamedTempFile::new_in(git.home_folder()).and_then(|mut file| {
         file.write_all(config.as_bytes())?;
         Ok(file)

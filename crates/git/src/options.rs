@@ -1,4 +1,4 @@
-//! Options of the crate: the program, the place of private folders, and all limits.
+//! Options of the crate: the git program, the location of private folders, and all limits.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use crate::SearchPath;
 
-/// Oldest supported git, that of Ubuntu 22.04. From 2.41 on, git is also instructed never to read attributes
-/// from a head (`GIT_ATTR_SOURCE`); private folders have none in any version.
+/// Oldest supported version of git, which Ubuntu 22.04 ships. With git 2.41 or later, `GIT_ATTR_SOURCE` also
+/// prevents git from reading attributes from a head. Private folders contain no attributes, whichever version
+/// git has.
 pub const MIN_VERSION: (u32, u32) = (2, 34);
 /// Oldest git that merges two commits without a working tree.
 pub const MIN_VERSION_TO_MERGE: (u32, u32) = (2, 38);
@@ -22,7 +23,7 @@ pub const OUTPUT_BYTES: usize = 1 << 20;
 pub const LISTING_BYTES: usize = 128 << 20;
 /// Maximum bytes of a diff.
 pub const MAX_DIFF_BYTES: usize = 64 << 20;
-/// Maximum bytes of one file that is exported, or added to the diff of a working tree.
+/// Maximum bytes of one file that is exported, or that is added to the diff of a working tree.
 pub const MAX_FILE_BYTES: u64 = 4 << 20;
 /// Maximum total bytes of one export, or of the new files of one working tree.
 pub const MAX_TOTAL_BYTES: u64 = 1 << 30;
@@ -32,10 +33,10 @@ pub const MAX_FILES: usize = 200_000;
 pub const MAX_STDERR_BYTES: usize = 16 << 10;
 /// Maximum memory of one git process in bytes (data, not mapped files).
 pub const MEMORY_BYTES: u64 = 2 << 30;
-/// Maximum bytes of an index or of the list of packed refs. Ten million short entries exceed it, two million
-/// do not.
+/// Maximum bytes of an index or of the list of packed refs. Ten million short entries exceed this limit; two
+/// million do not.
 pub const MAX_INDEX_BYTES: u64 = 256 << 20;
-/// Maximum bytes of other files that git reads whole: its configuration, a ref, lists of patterns.
+/// Maximum bytes of other files that git reads as a whole: its configuration, a ref, a list of patterns.
 pub const MAX_CONFIG_BYTES: u64 = 16 << 20;
 /// Maximum characters of git's message in an error.
 pub const MAX_MESSAGE_CHARS: usize = 1000;
@@ -45,7 +46,7 @@ pub const MAX_MESSAGE_CHARS: usize = 1000;
 pub struct GitOptions {
     /// Program: a name to look up in `programs`, or a path.
     pub program: PathBuf,
-    /// Search path for programs, also for git's own.
+    /// Search path for programs. It is also the `PATH` of git.
     pub search_path: SearchPath,
     /// Folder for private folders (home, views, credentials), each readable by this user only.
     pub temp_folder: PathBuf,
@@ -54,8 +55,8 @@ pub struct GitOptions {
     pub excludes_file: Option<PathBuf>,
     /// Variables by which git finds the configuration of the system and of the user: `HOME`,
     /// `XDG_CONFIG_HOME` and those that begin with `GIT_CONFIG_`. Only `core.excludesFile`, `core.autocrlf`,
-    /// `core.eol` and `core.ignoreCase` are read from there, for working trees. If empty, only the
-    /// repository's configuration is read.
+    /// `core.eol` and `core.ignoreCase` are read from these configurations, and only for working trees. If
+    /// empty, only the repository's configuration is read.
     pub config_variables: Vec<(String, OsString)>,
     pub limits: GitLimits,
 }
@@ -83,7 +84,7 @@ impl Default for GitOptions {
 pub struct GitLimits {
     /// Time limit of a local call.
     pub local_timeout: Duration,
-    /// Time limit of a fetch, and of waiting for another one of the same mirror.
+    /// Time limit of a fetch, and of the wait for another fetch into the same mirror.
     pub network_timeout: Duration,
     /// Maximum bytes of a short output.
     pub output_bytes: usize,

@@ -1,5 +1,5 @@
 //! Private folders: readable by this user alone, removed when dropped. A killed process leaves its folders
-//! behind. A later process recognises them by their locks, which end with the process that holds them, and
+//! behind. A process loses its locks when it ends. A later process therefore finds such folders unlocked and
 //! removes them.
 
 use std::fs::{File, Permissions};
@@ -13,24 +13,24 @@ use tempfile::TempDir;
 
 /// Prefix of the names of private folders.
 const PREFIX: &str = "truing-git-";
-/// Folder of the machine's shared memory.
+/// Folder of the system's shared memory.
 pub(crate) const MEMORY: &str = "/dev/shm";
 /// Magic number of a file system in memory: `TMPFS_MAGIC` of statfs(2).
 const TMPFS: FsWord = 0x0102_1994;
 /// Maximum bytes of files that are kept in memory.
 const MAX_IN_MEMORY: u64 = 64 << 20;
-/// Minimum free bytes of that memory, since other programs use it too.
+/// Minimum free bytes of the shared memory, because other programs use it, too.
 const FREE_IN_MEMORY: u64 = 4 * MAX_IN_MEMORY;
 /// Page size in bytes; a file in memory takes whole pages.
 const PAGE: u64 = 4 << 10;
-/// Number of attempts to create a folder. Another process may take a new folder for a dead one before it is
-/// locked.
+/// Number of attempts to create a folder. Before a new folder is locked, another process may mistake it for
+/// the folder of a dead process and remove it.
 const MAX_TRIES: u32 = 100;
 
 /// A folder that this process holds.
 #[derive(Debug)]
 pub struct PrivateFolder {
-    // Dropped in this order: the folder stays locked until it is removed.
+    // The fields are dropped in this order, so the folder stays locked until it is removed.
     folder: TempDir,
     _lock: File,
 }
@@ -65,13 +65,14 @@ impl PrivateFolder {
         Err(io::Error::other("new folders vanish from it"))
     }
 
-    /// Creates a folder for files of these sizes. It is in memory if the files are few and small and neither
-    /// a variable nor an option sets the place of temporary files; otherwise in `temp`.
+    /// Creates a folder for files of these sizes. The folder is in memory under two conditions: the files are
+    /// few and small, and neither `TMPDIR` nor an option sets the folder of temporary files. Otherwise, the
+    /// folder is in `temp`.
     pub(crate) fn for_files(temp: &Path, sizes: impl Iterator<Item = u64>) -> io::Result<Self> {
         let is_chosen = std::env::var_os("TMPDIR").is_some() || temp != std::env::temp_dir();
         let memory = Path::new(MEMORY);
         if !is_chosen && is_small(sizes) && has_free_memory(memory) {
-            // If memory is not writable, `temp` is used.
+            // If the folder in memory is not writable, `temp` is used.
             return Self::new_in(memory).or_else(|_| Self::new_in(temp));
         }
         Self::new_in(temp)
@@ -84,7 +85,7 @@ impl PrivateFolder {
 
 impl Drop for PrivateFolder {
     fn drop(&mut self) {
-        // A folder that cannot be removed stays; a later process tries again.
+        // If the folder cannot be removed, a later process tries to remove it again.
         let _ = remove_folder(self.folder.path());
     }
 }
@@ -103,11 +104,11 @@ fn has_free_memory(memory: &Path) -> bool {
     })
 }
 
-/// Removes a folder, even if programs have left folders in it without permissions for their owner. Links are
-/// not followed.
+/// Removes a folder, even if it contains folders for which their owner has no permissions. Links are not
+/// followed.
 ///
 /// # Errors
-/// If it is missing, or belongs to another user.
+/// If the folder is missing, or belongs to another user.
 pub fn remove_folder(folder: &Path) -> io::Result<()> {
     std::fs::remove_dir_all(folder).or_else(|_| {
         grant_owner_access(folder)?;
@@ -129,8 +130,8 @@ fn grant_owner_access(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes this user's folders in `temp` whose processes are dead. A folder that cannot be removed stays; a
-/// later process tries again.
+/// Removes this user's folders in `temp` whose processes are dead. If the folder cannot be removed, a later
+/// process tries to remove it again.
 pub(crate) fn remove_stale_folders(temp: &Path) {
     let Ok(entries) = std::fs::read_dir(temp) else { return };
     let is_private = |path: &PathBuf| {
@@ -143,7 +144,7 @@ pub(crate) fn remove_stale_folders(temp: &Path) {
     }
 }
 
-/// Locks a folder of this user; none if another process holds it or has just removed it.
+/// Locks a folder of this user; none if another process holds the lock or has just removed the folder.
 fn try_lock_folder(folder: &Path) -> io::Result<Option<File>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let opened = match open(folder, flags, Mode::empty()) {
@@ -157,7 +158,7 @@ fn try_lock_folder(folder: &Path) -> io::Result<Option<File>> {
         Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
         locked => locked?,
     }
-    // The previous holder may have removed it after we opened and before we locked it.
+    // The previous holder may have removed the folder after we opened it and before we locked it.
     let is_there = open(folder, flags, Mode::empty()).and_then(fstat).is_ok_and(|there| {
         fstat(&opened).is_ok_and(|mine| (mine.st_dev, mine.st_ino) == (there.st_dev, there.st_ino))
     });

@@ -1,5 +1,5 @@
-//! Pushes one commit of ours to one branch. The request includes the branch's expected commit, so no commits
-//! of others are lost.
+//! Pushes one commit that Truing created to one branch. The request includes the expected commit of the
+//! branch, so the push never overwrites commits of others.
 
 use truing_core::branch_name::is_branch_name;
 use truing_core::id::Sha;
@@ -11,17 +11,17 @@ use crate::{GitError, Remote, UnpushedCommit, network};
 /// Result of a push.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum PushOutcome {
-    /// The branch is at the commit, by this push or an earlier one.
+    /// The branch is at the pushed commit, because of this push or an earlier push.
     Done,
     /// The branch is not at the expected commit, and nothing was changed.
     Moved {
         /// Current commit of the branch; none if it does not exist.
         now: Option<Sha>,
     },
-    /// The remote refuses the push: nothing was changed, and a retry would give the same result.
+    /// The remote refuses the push. Nothing was changed, and a retry would be refused, too.
     Refused {
         reason: PushRefusal,
-        /// Message of the remote, cut and cleaned. It is foreign data.
+        /// Message of the remote, shortened and cleaned. The message is untrusted data.
         message: String,
     },
     /// The gate refuses the push, and nothing was changed.
@@ -35,20 +35,20 @@ pub enum PushRefusal {
     Protected,
     /// The credential lacks the permission for this branch or these files (workflows).
     Permission,
-    /// A hook of the remote declined, or the reason is unknown to us.
+    /// A hook of the remote declined the push, or Truing does not know the reason.
     Hook,
 }
 
 impl UnpushedCommit {
-    /// Pushes the commit to this branch, which must be at `expected` (none: must not exist). Commits of the
-    /// branch may be dropped by this. It never pushes to the remote's default branch. The permit's gate is
-    /// checked right before.
+    /// Pushes the commit to this branch, which must be at `expected`. If `expected` is none, the branch must
+    /// not exist. The push may drop commits of the branch. The function never pushes to the default branch of
+    /// the remote. It checks the permit's gate immediately before the push.
     ///
     /// # Errors
     /// [`GitError::BadBranch`]; [`GitError::Unauthorized`], [`GitError::RemoteMissing`],
-    /// [`GitError::TimedOut`] and other failures of git. After a broken connection or a timeout the push may
-    /// have succeeded. Query the branch's tip ([`crate::Mirror::branch_tip`]), or push again, which has the
-    /// same result.
+    /// [`GitError::TimedOut`] and other failures of git. After a broken connection or a timeout, the push may
+    /// have succeeded. The caller can query the branch's tip ([`crate::Mirror::branch_tip`]), or push again,
+    /// because a repeated push has no further effect.
     #[truing_core::boxed_future]
     pub async fn push(
         &self,
@@ -83,7 +83,7 @@ impl UnpushedCommit {
             remote.url(),
         ]);
         let call = call.arg(format!("{}:{reference}", self.sha()));
-        // Time has passed while the remote was queried, so the gate is checked again.
+        // The query of the remote took time, so the gate is checked again before the push.
         if let Err(why) = permit.recheck_gate().await {
             return Ok(PushOutcome::Halted(why));
         }
@@ -105,11 +105,12 @@ impl UnpushedCommit {
         let rejected = rejection_reason(&finished.stdout, reference);
         let why = match &rejected {
             Some(reason) => classify_refusal(&format!("{reason}; {}", finished.message)),
-            // The remote refused access before it processed the push.
+            // The output names no rejected ref, so the remote refused access before it processed the push.
             None if finished.message.contains("error: 403") => PushRefusal::Permission,
             None => return Err(network::classify_failure(remote, "push", finished)),
         };
-        // No reliable message reports that another client moved the branch between our query and our push.
+        // Another client may have moved the branch between our query and our push. Git has no reliable
+        // message for this case, so the remote is queried again.
         if rejected.is_some() {
             let now = self.query_remote(remote, reference).await?;
             if let Some(settled) = self.outcome_if_settled(&now, expected) {
@@ -121,7 +122,8 @@ impl UnpushedCommit {
         Ok(PushOutcome::Refused { reason: why, message: message.collect::<Vec<_>>().join("; ") })
     }
 
-    /// Returns the result if the push is already done or no longer permitted.
+    /// Returns the result if the branch is already at the pushed commit, or is no longer at the expected
+    /// commit.
     fn outcome_if_settled(&self, remote_refs: &RemoteRefs, expected: Option<&Sha>) -> Option<PushOutcome> {
         if remote_refs.tip.as_ref() == Some(self.sha()) {
             return Some(PushOutcome::Done);
@@ -151,8 +153,8 @@ struct RemoteRefs {
     tip: Option<Sha>,
 }
 
-/// Extracts the reason from the line of a porcelain output that reports the ref as rejected: `!`, tab,
-/// `FROM:TO`, tab, reason.
+/// Extracts the reason from the line of git's porcelain output that reports the rejected ref. The line
+/// consists of `!`, a tab, `FROM:TO`, a tab, and the reason.
 fn rejection_reason(answer: &[u8], reference: &str) -> Option<String> {
     let to = format!(":{reference}");
     answer.split(|byte| *byte == b'\n').find_map(|line| {
@@ -162,8 +164,8 @@ fn rejection_reason(answer: &[u8], reference: &str) -> Option<String> {
     })
 }
 
-/// Classifies a remote's message; the first match applies. `GH006` and `GH013` are GitHub's codes for
-/// protected branches and for rules.
+/// Classifies a remote's message by the first pattern that matches. `GH006` and `GH013` are GitHub's codes
+/// for protected branches and for rules.
 fn classify_refusal(message: &str) -> PushRefusal {
     const WORDS: &[(&str, PushRefusal)] = &[
         ("refusing to allow", PushRefusal::Permission),

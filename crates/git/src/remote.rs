@@ -8,7 +8,8 @@ use url::Url;
 
 use crate::GitError;
 
-/// A repository that a mirror may fetch from. It is validated on creation, so every fetch can rely on it.
+/// A repository that a mirror may fetch from. The constructors validate the address and the header, so a
+/// fetch does not check them again.
 #[derive(Clone, Debug)]
 pub struct Remote {
     url: Url,
@@ -63,7 +64,7 @@ impl Remote {
         self.url.as_str()
     }
 
-    /// Returns the only protocol that a fetch may use.
+    /// Returns the only protocol that a fetch from this remote may use.
     pub(crate) fn protocol(&self) -> &str {
         self.url.scheme()
     }
@@ -90,7 +91,7 @@ impl Remote {
 /// is part of the address.
 pub(crate) fn without_credentials(text: &str) -> String {
     let Some(mut url) = Url::parse(text).ok().filter(Url::has_host) else {
-        // `git@host:path`, or a path. A colon before the `@` indicates a misplaced password.
+        // The text is `git@host:path` or a path. A colon before the `@` indicates a misplaced password.
         return match text.split_once('@') {
             Some((user, rest)) if user.contains(':') => rest.to_owned(),
             Some(_) | None => text.to_owned(),

@@ -1,4 +1,4 @@
-//! Reads a local repository without changing a byte of it and without executing its content.
+//! Reads a local repository without changing any of its files and without executing any of its content.
 
 mod base;
 mod branch;
@@ -25,9 +25,9 @@ pub use base::{DefaultBase, DefaultBaseSource};
 pub use index::IndexSnapshot;
 pub use worktree::WorktreeDiff;
 
-/// Minimum similarity of a name that is suggested for an unknown one (Jaro-Winkler, 0 to 1).
+/// Minimum similarity (Jaro-Winkler, 0 to 1) between an unknown name and a name that is suggested instead.
 const NEAR: f64 = 0.8;
-/// Maximum number of names that are compared for a suggestion.
+/// Maximum number of names that are compared with an unknown name for a suggestion.
 const MAX_NAMES: &str = "5000";
 
 /// A repository with a working tree.
@@ -39,12 +39,13 @@ pub struct LocalRepository {
     /// Candidates for the default branch, best first.
     branches: Vec<base::BranchCandidate>,
     view: IsolatedGitDir,
-    /// Holds the view; removed with the last clone.
+    /// Folder of the view. It is removed when the last clone of this value is dropped.
     _private: Arc<PrivateFolder>,
 }
 
 impl Git {
-    /// Opens the repository that contains `path`: its root, a folder below, a linked worktree or a submodule.
+    /// Opens the repository that contains `path`. The path may be the root or any folder below it, also in a
+    /// linked worktree or a submodule.
     ///
     /// # Errors
     /// [`GitError::PathMissing`], [`GitError::NotADirectory`], [`GitError::NotARepository`],
@@ -59,7 +60,7 @@ impl Git {
         }
     }
 
-    /// Opens it as [`Git::open`] does, but also without any commit.
+    /// Opens a repository like [`Git::open`], but also accepts a repository without commits.
     ///
     /// # Errors
     /// As [`Git::open`], without [`GitError::NoCommits`].
@@ -115,7 +116,7 @@ impl LocalRepository {
         &self.layout.root
     }
 
-    /// Returns the top folder of the main working tree, which all linked ones share.
+    /// Returns the top folder of the main working tree. All linked working trees share the main working tree.
     pub fn main_worktree_root(&self) -> &Path {
         let git_dir =
             self.layout.objects.parent().filter(|dir| dir.file_name().is_some_and(|name| name == ".git"));
@@ -141,7 +142,7 @@ impl LocalRepository {
         self.layout.head.as_ref()
     }
 
-    /// Returns the empty tree, with which a repository without a commit is compared.
+    /// Returns the empty tree. A repository without commits is compared with the empty tree.
     ///
     /// # Errors
     /// None in practice: git's own constant is a valid id.
@@ -156,11 +157,11 @@ impl LocalRepository {
         Ok(name.map(|name| name.strip_prefix("refs/heads/").map_or(name.clone(), str::to_owned)))
     }
 
-    /// Resolves a name to a commit: a branch, a tag, an id, `HEAD~2` and the like.
+    /// Resolves a revision, such as a branch, a tag, an id or `HEAD~2`, to a commit.
     ///
     /// # Errors
-    /// [`GitError::BadRevision`] for text that would be an option, [`GitError::UnknownRevision`] with the
-    /// nearest branch or tag.
+    /// [`GitError::BadRevision`] if git would read the text as an option. [`GitError::UnknownRevision`] if no
+    /// commit matches; the error suggests the most similar branch or tag.
     #[truing_core::boxed_future]
     pub async fn resolve_commit(&self, revision: &str) -> Result<Sha, GitError> {
         if revision.is_empty() || revision.starts_with('-') || revision.chars().any(char::is_control) {
@@ -181,19 +182,20 @@ impl LocalRepository {
         self.settings.origin.as_deref()
     }
 
-    /// Returns the diff between two commits (or a tree, as [`DefaultBase::commit`] may be) in git's own
-    /// format: with renames, without colours, programs or attributes. A file over
-    /// [`crate::GitLimits::file_bytes`] appears as changed, like a binary one. So do the largest others if
-    /// the diff would exceed [`crate::GitLimits::diff_bytes`].
+    /// Returns the diff between two commits in git's own format: with renames, without colours, programs or
+    /// attributes. `base` may also be a tree, as in [`DefaultBase::commit`]. A file over
+    /// [`crate::GitLimits::file_bytes`] appears as changed but without its lines, like a binary file. If the
+    /// diff would exceed [`crate::GitLimits::diff_bytes`], the largest of the other files also appear without
+    /// their lines.
     ///
     /// # Errors
-    /// [`GitError::TooLarge`] if the names of the files exceed that limit.
+    /// [`GitError::TooLarge`] if the names of the files alone exceed [`crate::GitLimits::diff_bytes`].
     #[truing_core::boxed_future]
     pub async fn diff(&self, base: &Sha, head: &Sha) -> Result<Vec<u8>, GitError> {
         self.view.diff(base, head).await.map(|found| found.diff)
     }
 
-    /// Returns the diff of [`LocalRepository::diff`], and the files whose lines it omits.
+    /// Returns the diff of [`LocalRepository::diff`], and the files whose lines the diff omits.
     ///
     /// # Errors
     /// As [`LocalRepository::diff`].
@@ -202,11 +204,12 @@ impl LocalRepository {
         self.view.diff(base, head).await
     }
 
-    /// Returns the diff between two commits with the lines of every file of any size, which git loads whole.
-    /// For commands that track lines, on a repository of the user who runs them.
+    /// Returns the diff between two commits with the lines of all files of any size. Git loads each file into
+    /// memory as a whole. Only commands that track lines call this function, on a repository of the user who
+    /// runs them.
     ///
     /// # Errors
-    /// [`GitError::TooLarge`] if it exceeds [`crate::GitLimits::diff_bytes`].
+    /// [`GitError::TooLarge`] if the diff exceeds [`crate::GitLimits::diff_bytes`].
     #[truing_core::boxed_future]
     pub async fn unlimited_diff(&self, base: &Sha, head: &Sha) -> Result<Vec<u8>, GitError> {
         self.view.diff_command().arg(base.as_str()).arg(head.as_str()).arg("--").read_output().await
@@ -221,10 +224,11 @@ impl LocalRepository {
         self.view.commits_excluding(&[base], head).await
     }
 
-    /// Writes a commit's files, or those in `only`, below `dest` as plain files: see [`ExportSummary`].
+    /// Writes the files of a commit below `dest` as plain files: see [`ExportSummary`]. If `only` is given,
+    /// only these files are written.
     ///
     /// # Errors
-    /// [`GitError::Failed`] if the commit is not here, [`GitError::Io`] if `dest` cannot be written.
+    /// [`GitError::Failed`] if the repository lacks the commit, [`GitError::Io`] if `dest` cannot be written.
     #[truing_core::boxed_future]
     pub async fn export(
         &self,
@@ -235,11 +239,12 @@ impl LocalRepository {
         self.view.export(sha, dest, only).await
     }
 
-    /// Writes all files of a commit as plain files to a private folder: see [`ExportSummary`]. Few and small
-    /// files are kept in memory.
+    /// Writes all files of a commit as plain files to a private folder: see [`ExportSummary`]. If the files
+    /// are few and small, the folder is in memory.
     ///
     /// # Errors
-    /// [`GitError::Failed`] if the commit is not here, [`GitError::Io`] if the files cannot be written.
+    /// [`GitError::Failed`] if the repository lacks the commit, [`GitError::Io`] if the files cannot be
+    /// written.
     #[truing_core::boxed_future]
     pub async fn export_all(&self, sha: &Sha) -> Result<(PrivateFolder, ExportSummary), GitError> {
         self.view.export_all(sha).await
@@ -248,24 +253,25 @@ impl LocalRepository {
     /// Lists the files of a commit with these paths or in folders of these names, without their content.
     ///
     /// # Errors
-    /// [`GitError::Failed`] if the commit is not here.
+    /// [`GitError::Failed`] if the repository lacks the commit.
     #[truing_core::boxed_future]
     pub async fn list_files(&self, sha: &Sha, paths: &[&str]) -> Result<Vec<TreeFile>, GitError> {
         self.view.list_files(sha, paths).await
     }
 
-    /// Returns the stored content of a file of a commit; none if it does not exist or is not a plain file.
+    /// Returns the stored content of a file of a commit; none if the path does not exist or is not a plain
+    /// file.
     ///
     /// # Errors
-    /// [`GitError::TooLarge`] over [`crate::GitLimits::file_bytes`], [`GitError::Failed`] if the commit is
-    /// not here.
+    /// [`GitError::TooLarge`] if the file exceeds [`crate::GitLimits::file_bytes`], [`GitError::Failed`] if
+    /// the repository lacks the commit.
     #[truing_core::boxed_future]
     pub async fn read_file(&self, sha: &Sha, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError> {
         self.view.read_file(sha, path).await
     }
 
-    /// Prepares a call on the repository itself, with its configuration. Only for subcommands that resolve
-    /// names and walk commits, which run nothing.
+    /// Prepares a call on the repository itself, with the repository's configuration. Only for subcommands
+    /// that resolve names and walk commits, because these subcommands run no other program.
     fn command(&self, name: &'static str) -> GitCommand {
         self.git.command(name).in_folder(self.root()).env("GIT_DIR", &self.layout.git_dir)
     }

@@ -1,8 +1,8 @@
-//! Search path for programs: the folders of `PATH` without those of a reviewed repository. Authors of
-//! reviewed changes thus cannot choose the programs that run.
+//! Search path for programs: the folders of `PATH`, except those in a reviewed repository. The author of a
+//! reviewed change therefore cannot choose the programs that run.
 //!
-//! Every host program that Truing starts by name is found here. Programs inside a sandbox have their own
-//! `PATH`.
+//! Truing searches this path for every program that it starts by name on the host. Programs inside a sandbox
+//! have their own `PATH`.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::PermissionsExt as _;
@@ -21,9 +21,9 @@ pub struct SearchPath {
 }
 
 impl SearchPath {
-    /// Takes the folders of `PATH`, with two exceptions. Relative folders are omitted, because they depend on
-    /// the current folder. Folders of the repositories that contain the `reviewed` paths are also omitted,
-    /// through any link and in any of their working trees.
+    /// Uses the folders of `PATH`, with two exceptions. Relative folders are omitted, because they depend on
+    /// the current folder. Folders in any working tree of the repositories that contain the `reviewed` paths
+    /// are omitted, too, even if `PATH` names them through a link.
     pub fn from_path<'a>(path: &OsStr, reviewed_paths: impl IntoIterator<Item = &'a Path>) -> Self {
         let mut excluded_trees: Vec<PathBuf> =
             reviewed_paths.into_iter().flat_map(repository_working_trees).collect();
@@ -51,7 +51,7 @@ impl SearchPath {
 
     /// Returns the value of `PATH` for child processes.
     pub fn path_variable(&self) -> OsString {
-        // Folders that were split from a `PATH` can be joined again.
+        // The folders were split from a `PATH`, so joining them cannot fail.
         std::env::join_paths(&self.folders).unwrap_or_default()
     }
 
@@ -63,8 +63,8 @@ impl SearchPath {
     }
 }
 
-/// Returns the working trees of the repository that contains a path: the main one and the linked ones. Empty
-/// if the path is in no repository.
+/// Returns the working trees of the repository that contains a path: the main tree and the linked trees.
+/// Empty if the path is in no repository.
 fn repository_working_trees(path: &Path) -> Vec<PathBuf> {
     let Ok(here) = path.canonicalize() else { return Vec::new() };
     here.ancestors().find(|folder| folder.join(".git").exists()).map(working_trees).unwrap_or_default()
@@ -72,7 +72,7 @@ fn repository_working_trees(path: &Path) -> Vec<PathBuf> {
 
 /// Returns all working trees of a repository, given one of them.
 fn working_trees(tree: &Path) -> Vec<PathBuf> {
-    // In a linked working tree it is a file: `gitdir: MAIN/.git/worktrees/NAME`.
+    // In a linked working tree, `.git` is a file with the text `gitdir: MAIN/.git/worktrees/NAME`.
     let dot_git = tree.join(".git");
     let named = read_small_file(&dot_git);
     let named = named.as_deref().and_then(|text| text.strip_prefix("gitdir:"));
@@ -89,7 +89,8 @@ fn working_trees(tree: &Path) -> Vec<PathBuf> {
     all.filter_map(|tree| tree.canonicalize().ok()).collect()
 }
 
-/// Reads the text of a small regular file, so it never blocks on a pipe or a device.
+/// Reads the text of a small regular file. Other files, such as pipes or devices, are not read, because
+/// reading them could block.
 fn read_small_file(file: &Path) -> Option<String> {
     file.metadata().ok().filter(std::fs::Metadata::is_file)?;
     std::fs::read_to_string(file).ok()
@@ -118,7 +119,7 @@ mod tests {
             fs::write(at(program), "").unwrap();
             fs::set_permissions(at(program), fs::Permissions::from_mode(0o755)).unwrap();
         }
-        // A folder outside that links into the repository.
+        // A link outside the repository to a folder in it.
         symlink(at("main/bin"), at("tools")).unwrap();
         let of = |reviewed: &[&str], folders: &[&str]| {
             let path = std::env::join_paths(folders.iter().map(|folder| match *folder {
@@ -136,7 +137,8 @@ mod tests {
         for link in ["main/bin/claude", "linked/bin/claude"] {
             let _ = fs::remove_file(at("links/claude"));
             symlink(at(link), at("links/claude")).unwrap();
-            // The current folder of the command, or the paths that it names from outside.
+            // The reviewed path may be the current folder of the command, or a path that the command names
+            // from outside the repository.
             for reviewed in [["main", "outside"], ["main/bin", "outside"], ["outside", "linked"]] {
                 assert_eq!(found(&reviewed, &ours), None, "{reviewed:?}: {link}");
                 let with_one = [&ours[..], &["outside"]].concat();
@@ -149,12 +151,13 @@ mod tests {
         }
         let passed_on = of(&["outside", "main"], &ours);
         assert_eq!(passed_on.path_variable(), at("links"), "what is started gets none of them");
-        // A link to an outside program is permitted. In other places, `PATH` may name the repository's own.
+        // A link to a program outside the repository is permitted. If the repository is not reviewed, `PATH`
+        // may name a folder in it.
         let _ = fs::remove_file(at("links/claude"));
         symlink(at("outside/claude"), at("links/claude")).unwrap();
         assert_eq!(found(&["main"], &["links"]), Some("links/claude".into()));
         assert_eq!(found(&["outside"], &["main/bin"]), Some("main/bin/claude".into()));
-        // A file that is not executable is no program.
+        // A file without execute permission is not a program.
         fs::set_permissions(at("outside/claude"), fs::Permissions::from_mode(0o644)).unwrap();
         assert_eq!(found(&["main"], &["outside"]), None);
     }

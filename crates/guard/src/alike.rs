@@ -1,6 +1,6 @@
 //! Determines if a fix changes the behaviour of code. Changes of white space, line breaks, comments and names
-//! of local variables do not count. Text is compared with text; in code that is not understood, every change
-//! counts.
+//! of local variables do not count. The module compares the text of the code. In a language that the module
+//! does not support, every change counts.
 
 use std::collections::BTreeMap;
 
@@ -8,12 +8,13 @@ use super::language::{LanguageRules, TestEndRule};
 use super::scan::{ScannedText, is_word};
 use super::version::{FileRewrite, FileVersion, language_of};
 
-/// Operators that change their meaning if their characters are separated; longer ones first.
+/// Operators that change their meaning if their characters are separated. Longer operators precede shorter
+/// operators.
 const SIGNS: [&str; 23] = [
     "===", "!==", "...", "**=", "//=", "==", "!=", "<=", ">=", "+=", "-=", "*=", "/=", "%=", "|=", "&=",
     "**", "//", "->", "=>", ":=", "::", "&&",
 ];
-/// Words after which a bracket begins no call.
+/// Words after which an opening bracket does not begin a call.
 const KEYWORDS: [&str; 17] = [
     "return", "in", "yield", "and", "or", "not", "if", "else", "elif", "while", "assert", "await", "del",
     "is", "lambda", "raise", "for",
@@ -35,7 +36,7 @@ enum SourceToken<'a> {
 /// A token with the number of brackets open at it.
 type NestedToken<'a> = (SourceToken<'a>, usize);
 
-/// Returns true if a rewritten file is the same except for changes that do not affect its code.
+/// Returns true if the changes of a rewritten file do not affect the behaviour of its code.
 pub fn is_equivalent(rewrite: &FileRewrite<'_>) -> bool {
     let (Some(before), Some(after)) = (&rewrite.before, &rewrite.after) else { return false };
     let (Some(was), Some(is)) = (CodeText::from_version(before), CodeText::from_version(after)) else {
@@ -44,7 +45,7 @@ pub fn is_equivalent(rewrite: &FileRewrite<'_>) -> bool {
     before.path == after.path && differs_only_in_locals(&was.tokens(), &is.tokens())
 }
 
-/// Returns true if these lines of a file, first to last, contain code. In a file that is not understood,
+/// Returns true if these lines of a file, first to last, contain code. In a file of an unsupported language,
 /// every line counts as code.
 pub fn contains_code(version: &FileVersion<'_>, lines: (u32, u32)) -> bool {
     let (first, last) = lines;
@@ -125,8 +126,8 @@ fn continues_on_next_line(text: &str, end: usize) -> bool {
 #[derive(Default)]
 struct TokenBuilder<'a> {
     tokens: Vec<NestedToken<'a>>,
-    /// For each open bracket: true if it belongs to a call or is not a round one, and the number of commas in
-    /// it.
+    /// One pair for each open bracket. The flag is true if the bracket belongs to a call or is not round. The
+    /// number counts the commas in the bracket.
     open: Vec<(bool, usize)>,
     /// Indentations of the enclosing lines.
     indents: Vec<usize>,
@@ -181,7 +182,7 @@ impl<'a> TokenBuilder<'a> {
     }
 }
 
-/// Returns true if both are the same except for the names of local variables.
+/// Returns true if both token lists are the same except for the names of local variables.
 fn differs_only_in_locals(was: &[NestedToken<'_>], is: &[NestedToken<'_>]) -> bool {
     if was.len() != is.len() {
         return false;
@@ -209,7 +210,8 @@ fn differs_only_in_locals(was: &[NestedToken<'_>], is: &[NestedToken<'_>]) -> bo
     renamed.filter_map(|(before, _)| places.get(before)).all(|places| is_local_variable(was, places))
 }
 
-/// Returns true if the name at these positions is only that of a local variable, invisible to other code.
+/// Returns true if the name at these positions is the name of a local variable and other code cannot access
+/// it.
 fn is_local_variable(tokens: &[NestedToken<'_>], positions: &[usize]) -> bool {
     let token = |at: usize| tokens.get(at).map(|(token, _)| token);
     let is = |token: Option<&SourceToken<'_>>, signs: &[&str]| {
@@ -285,7 +287,8 @@ mod tests {
         ] {
             assert!(!are_equivalent("a.py", PY, &PY.replace(old, new)), "{old:?} -> {new:?}");
         }
-        // A tuple of one, a misspelt attribute or function, a name in an interface, a key.
+        // Changes that count: a tuple with one element, the spelling of an attribute or function, a
+        // parameter's name, a key, and a line break after `return`.
         for (path, before, after) in [
             ("a.py", "def f():\n    return (1)\n", "def f():\n    return (1,)\n"),
             (

@@ -1,10 +1,11 @@
-//! Detects special answers for tests in code. These are values of the tests that code newly compares with or
-//! keeps in a table, patterns that find the tests' files, and fixed dates that change behaviour.
+//! Detects code that a fix adds to give special answers to tests. Such code compares with values of the tests
+//! or has these values in a table. It may also contain patterns that find test files, or fixed dates that
+//! change its behaviour.
 //!
-//! Honest fixes have such values, too, so a match is only reported and does not refuse the fix. A value that
-//! only the fix's own tests use is reported if the code gives the result that those tests expect for it
-//! ([`own`]). Tests in another form (a value over several statements, a constant that is compared elsewhere)
-//! are not detected.
+//! Honest fixes contain such values, too, so a match is only reported and the fix is not refused. A value
+//! that only the fix's own tests use is reported if the code returns the result that these tests expect for
+//! the value ([`own`]). Comparisons in another form are not detected, such as a value that several statements
+//! build, or a constant that is compared elsewhere.
 
 mod own;
 
@@ -22,7 +23,7 @@ use super::weakening::{FindingSubject, Weakening, WeakeningKind};
 use truing_core::glob::check_bounds;
 use truing_core::line::clean_line;
 
-/// Tests of a repository, as far as they were searched.
+/// Tests of a repository that were found by the search.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RepositoryTests<'a> {
     /// All files of the commit before the fix.
@@ -46,7 +47,7 @@ const MAX_DATA: usize = 64 << 10;
 /// Maximum bytes of a searched text.
 const MAX_TEXT: usize = 200;
 
-/// Substrings of a line that decides by a value.
+/// Substrings of a line that makes a decision by a value.
 const DECIDES: &[&str] = &[
     "==",
     "!=",
@@ -96,7 +97,7 @@ const CLOCKS: &[&str] = &[
     "Timestamp::now(",
 ];
 
-/// Minimum of a number that counts as seconds since 1970 and as a present-day date.
+/// Numbers above this value are treated as a present-day date in seconds since 1970.
 const LEAST_SECONDS: u64 = 1_000_000_000;
 
 /// Years of a fixed present-day date.
@@ -105,9 +106,11 @@ const YEARS: Range<u64> = 2000..2200;
 /// Texts of a fix that are to be searched in the tests.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TestSearch {
-    /// True if the fix adds any value outside tests. If false, [`find_hard_coded_answers`] finds nothing.
+    /// True if the fix adds at least one value outside tests. If false, [`find_hard_coded_answers`] finds
+    /// nothing.
     pub has_new_values: bool,
-    /// Values on which the code's decisions depend, without their quotes, each on one line; at most 64.
+    /// Values on which decisions of the code depend, without quotes. A value has no line ends. At most 64
+    /// values.
     pub texts: Vec<String>,
 }
 
@@ -115,7 +118,7 @@ pub struct TestSearch {
 pub fn texts_to_search(rewrites: &[FileRewrite<'_>]) -> TestSearch {
     let rewrites = select_examined_files(rewrites);
     let values: Vec<CodeLiteral> = rewrites.iter().flat_map(new_literals).collect();
-    // Both the form in tests and the spelling in the fix.
+    // Returns the plain form of a value and, for a number, also the spelling in the fix.
     let spelled = |value: &CodeLiteral| {
         let is_number = !value.text.contains(['"', '\'', '`']);
         [Some(bare_value(&value.text)), is_number.then(|| value.text.clone())]
@@ -132,7 +135,7 @@ fn select_examined_files<'a>(rewrites: &[FileRewrite<'a>]) -> Vec<FileRewrite<'a
     rewrites.iter().copied().filter(|rewrite| !rewrite.is_large()).collect()
 }
 
-/// Returns the answers of this fix for the repository's tests, to be reported.
+/// Returns the special answers for the repository's tests in this fix, as weakenings that are only reported.
 pub fn find_hard_coded_answers(
     rewrites: &[FileRewrite<'_>],
     subjects: &BTreeSet<FindingSubject>,
@@ -179,19 +182,20 @@ pub fn find_hard_coded_answers(
 struct CodeLiteral {
     /// Source text with its quotes.
     text: String,
-    /// Line that contains it, cut for display, since a long line may contain many values.
+    /// Line that contains the value. The line is shortened for display, because a long line may contain many
+    /// values.
     line: String,
-    /// True if the code decides by it and it is specific enough for a test.
+    /// True if the code makes a decision by this value and the value is specific enough to identify a test.
     is_deciding: bool,
-    /// True if the code searches for files at this place.
+    /// True if the line with this value searches for files.
     is_file_search: bool,
-    /// True if it is a date that is compared with the clock.
+    /// True if the value is a date that the code compares with the clock.
     is_dated: bool,
-    /// Input for which the code has a special case at this place, with its result.
+    /// Special case that the code has for this value, with its results.
     special_case: Option<SpecialCase>,
 }
 
-/// Returns the values outside tests that no line contained before.
+/// Returns the values outside tests that the file did not contain outside tests before the fix.
 fn new_literals(rewrite: &FileRewrite<'_>) -> Vec<CodeLiteral> {
     let Some(after) =
         rewrite.after.filter(|after| !can_affect_tests(after.path)).map(ChangedFileVersion::new)
@@ -220,7 +224,7 @@ fn code_literals(half: &ChangedFileVersion) -> Vec<CodeLiteral> {
         let is_named =
             before.ends_with('=') && !["==", "!=", "<=", ">="].iter().any(|sign| before.ends_with(sign));
         let is_compared = DECIDES.iter().any(|word| code.contains(word));
-        // A named value in a table is a normal use of tables.
+        // A value that is assigned to a name is a normal part of a table, so it does not count.
         let is_case = !is_named
             && (is_compared
                 || own::compares_lists(code)
@@ -246,8 +250,8 @@ fn code_literals(half: &ChangedFileVersion) -> Vec<CodeLiteral> {
     strings.chain(numbers).map(value).collect()
 }
 
-/// Returns the words of a data file. Each may be an answer, because the code that reads the file decides by
-/// them.
+/// Returns the words of a data file. Each word may be a special answer, because the code that reads the file
+/// may make decisions by its words.
 fn data_words(half: &ChangedFileVersion) -> Vec<CodeLiteral> {
     let is_prose = [".md", ".rst", ".adoc"].iter().any(|ending| half.path.ends_with(ending));
     if is_prose || half.text.len() > MAX_DATA || half.text.contains('\0') {
@@ -299,7 +303,7 @@ fn is_list_item(before: &str, after: &str) -> bool {
     before.ends_with(['[', ',', '{', '(']) && after.starts_with([',', ']', '}'])
 }
 
-/// Returns true if the next value is compared in a line that compares several numbers.
+/// Returns true if the value after `before` is compared, in a line that compares several numbers.
 fn is_in_comparison_row(code: &str, before: &str) -> bool {
     let is_number = |rest: &str| {
         rest.trim_start_matches(['=', ' ', '-']).starts_with(|letter: char| letter.is_ascii_digit())
@@ -351,8 +355,8 @@ fn is_test_file_pattern(text: &str, paths: &[RepoPath]) -> bool {
     can_affect_tests(first) && found.all(can_affect_tests)
 }
 
-/// Returns the values of tests in these files: all values of a test file, and those of the tests in another
-/// file. Of two files with one path the first applies.
+/// Returns the values of tests in these files. In a test file, all values count; in another file, only values
+/// in its tests count. If two files have the same path, the first file is used.
 fn test_values<'v>(versions: impl Iterator<Item = FileVersion<'v>>) -> BTreeSet<String> {
     let mut halves: BTreeMap<&RepoPath, ChangedFileVersion> = BTreeMap::new();
     for version in versions {
@@ -361,7 +365,7 @@ fn test_values<'v>(versions: impl Iterator<Item = FileVersion<'v>>) -> BTreeSet<
     let mut found = BTreeSet::new();
     for (path, half) in &halves {
         let Some(read) = &half.scanned_file else {
-            // Data files of tests: each line and word may be a value.
+            // In a data file of tests, each line and each word may be a value.
             if can_affect_tests(path) {
                 let words = half.text.split(['"', '\'', ',', '\n', '\t']);
                 found.extend(words.map(|word| word.trim().to_owned()));
@@ -379,7 +383,7 @@ fn test_values<'v>(versions: impl Iterator<Item = FileVersion<'v>>) -> BTreeSet<
     found
 }
 
-/// Returns a string without its quotes and prefix letters; a number in decimal form.
+/// Returns a string without its quotes and prefix letters, or a number in decimal form.
 fn bare_value(text: &str) -> String {
     let Some(open) = text.find(['"', '\'', '`']) else { return to_decimal(text) };
     let quote = text.get(open..).and_then(|rest| rest.chars().next()).unwrap_or('"');

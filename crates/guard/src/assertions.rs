@@ -1,8 +1,8 @@
-//! Assertions that a fix changes without weakening them.
+//! Recognises assertions that a fix changes without weakening them.
 
 use std::collections::BTreeSet;
 
-/// Matchers, each with a stricter one.
+/// Pairs of a matcher and a stricter matcher.
 const STRICTER: &[(&str, &str)] = &[
     (".toEqual(", ".toStrictEqual("),
     (".toEqual(", ".toBe("),
@@ -27,8 +27,8 @@ const WITH_WORDS: &[&str] = &[
 /// Prefixes of calls that fail or log a test in Go. Their messages may change.
 const SAYS: &[&str] = &["t.Error", "t.Fatal", "t.Log", "b.Error", "b.Fatal"];
 
-/// Assertions that a fix adds, without blanks. They are sorted for finding one that is no weaker than a
-/// removed one.
+/// Assertions that a fix adds, without blanks. They are sorted, so an assertion that is not weaker than a
+/// removed assertion is found quickly.
 pub(super) struct AddedAssertions<'c> {
     all: BTreeSet<&'c str>,
     /// Calls that fail a test in Go, without their messages.
@@ -42,7 +42,7 @@ impl<'c> AddedAssertions<'c> {
         Self { all, failure_calls }
     }
 
-    /// Returns true if one of them asserts at least as much as this one.
+    /// Returns true if an added assertion asserts at least as much as this removed assertion.
     pub(super) fn asserts_at_least(&self, removed_assertion: &str) -> bool {
         self.has_stricter(removed_assertion)
             || self.has_same_with_message(removed_assertion)
@@ -52,7 +52,8 @@ impl<'c> AddedAssertions<'c> {
 
     fn has_stricter(&self, before: &str) -> bool {
         let is_negated = before.contains(".not.") || before.contains("not.to");
-        // Values that are not strictly equal may still be equal, so negations are excluded.
+        // Negated matchers are excluded: values that are not strictly equal may still be equal, so the
+        // stricter negation asserts less.
         !is_negated
             && STRICTER.iter().any(|(weak, strict)| {
                 before.matches(weak).count() == 1
@@ -60,7 +61,7 @@ impl<'c> AddedAssertions<'c> {
             })
     }
 
-    /// Returns true if one of them is the same with a message added.
+    /// Returns true if an added assertion is the same as the removed assertion but with a message.
     fn has_same_with_message(&self, before: &str) -> bool {
         let inner = match before.strip_suffix(')') {
             Some(inner) if WITH_WORDS.iter().any(|begin| before.starts_with(begin)) => inner,
@@ -92,7 +93,7 @@ fn without_first_string(call: &str) -> String {
     format!("{}{rest}", call.get(..start).unwrap_or_default())
 }
 
-/// Returns true if strings in this line, given without blanks, are only messages for people.
+/// Returns true if strings in this line are only messages for people. The line is given without blanks.
 pub(super) fn is_message_statement(line: &str) -> bool {
     SAYS.iter().any(|begin| line.starts_with(begin))
 }

@@ -1,4 +1,4 @@
-//! Reads the named things in a test file: definitions, assignments and parameters.
+//! Reads the names that a test file binds by definitions, assignments and parameters.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
@@ -66,7 +66,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
         is_shared: bool,
     ) {
         let Some(token) = self.side.tokens.get(at) else { return };
-        // In Go and Rust `_` names nothing.
+        // In Go and Rust, `_` is not a name.
         if name == "_" && [".go", ".rs"].iter().any(|ending| self.side.names.endings.contains(ending)) {
             return;
         }
@@ -100,7 +100,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
             return;
         }
         let mut next = at + word.split(' ').count();
-        // Skips the receiver of a method in Go, and the mark of a generator.
+        // Skips the receiver of a method in Go, and the `*` of a generator.
         if *word == "func" && side.has_token_at(next, "(") {
             let Some(close) = (next..next + MAX_PATTERN).find(|at| side.has_token_at(*at, ")")) else {
                 return;
@@ -134,7 +134,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
         }
     }
 
-    /// Reads the names between brackets that open at `open`, or the one before an arrow.
+    /// Reads the names between the brackets that open at `open`, or the single name before an arrow.
     fn read_parameters(&mut self, open: usize, arrow: usize) {
         let side = self.side;
         let end = if side.has_token_at(open, "(") { side.statement_end(open) } else { arrow };
@@ -194,11 +194,12 @@ impl<'s, 'h> NameReader<'s, 'h> {
         at..at + length.unwrap_or(rest.len())
     }
 
-    /// Reads `NAME = VALUE`, and several of them at once.
+    /// Reads an assignment `NAME = VALUE`, which may have several names.
     fn read_assignment(&mut self, at: usize, open: Option<usize>) {
         let side = self.side;
         let first = side.statement_start(at);
-        // `type Line = …` names a type. It has been read as a definition if one may replace another.
+        // `type Line = …` defines a type. If definitions of types matter in this language, `read_definition`
+        // has already read it.
         let is_type = |at: usize| side.tokens.get(at).is_some_and(CodeToken::is_name);
         let type_at =
             first + usize::from(side.has_token_at(first, "export") || side.has_token_at(first, "declare"));
@@ -212,7 +213,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
                 break;
             }
         }
-        // `{ a, b } = …` begins before its bracket.
+        // A destructuring assignment such as `{ a, b } = …` begins before its opening bracket.
         let mut targets = side.tokens.get(start..at).unwrap_or_default();
         let close = at
             .checked_sub(1)
@@ -241,7 +242,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
             || side.has_token_at(at, ":=")
             || is_parameter
             || self.is_declared_before(first, open)
-            // A type before the name.
+            // In Java, a type before the name declares the name.
             || (side.names.endings.contains(&".java") && at >= start + 2 && !side.has_token_at(at - 2, "."));
         let end = side.statement_end(at + 1);
         let value = side.tokens.get(at + 1..end).unwrap_or_default();
@@ -259,7 +260,8 @@ impl<'s, 'h> NameReader<'s, 'h> {
         }
     }
 
-    /// Returns `const NAME: TYPE` up to its name, because commas in a type separate no targets.
+    /// Returns the part of `const NAME: TYPE` up to the name, because commas in the type do not separate
+    /// targets.
     fn typed_target<'t>(&self, targets: &'t [CodeToken]) -> Option<&'t [CodeToken]> {
         let declares = |token: &CodeToken| self.side.names.declares.contains(&&*token.text);
         let words = targets.iter().take_while(|token| declares(token)).count();
@@ -269,7 +271,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
         targets.get(..=words).filter(|_| is_typed)
     }
 
-    /// Reads `seen[name] = …` as any field of the value before the bracket.
+    /// Reads `seen[name] = …` as an assignment to an unspecified field of the value before the bracket.
     fn read_item_assignment(&mut self, at: usize, target: Range<usize>) {
         let side = self.side;
         let target = side.tokens.get(target).unwrap_or_default();
@@ -281,8 +283,8 @@ impl<'s, 'h> NameReader<'s, 'h> {
         self.push_binding(at, format!("{path}.[]"), BindingKind::Value, origin, &text, true);
     }
 
-    /// Returns true if the bracket at `open` begins the parameters of a JavaScript function and contains this
-    /// `=`.
+    /// Returns true if the `=` at `at` is in the parameters of a JavaScript function. `open` is the position
+    /// of the opening bracket.
     fn is_parameter_default(&self, open: usize, at: usize) -> bool {
         let side = self.side;
         if !side.names.endings.contains(&".js") || !side.has_token_at(open, "(") {
@@ -306,7 +308,8 @@ impl<'s, 'h> NameReader<'s, 'h> {
                 .is_some_and(|close| side.has_token_at(close + 1, "=>") || side.has_token_at(close + 1, "{"))
     }
 
-    /// Returns true if a declaring word precedes, as in `var one = 1\n, NAME = …` and `const {NAME = 1} = …`.
+    /// Returns true if a declaring word precedes the statement or pattern, as in `var one = 1\n, NAME = …`
+    /// and `const {NAME = 1} = …`.
     fn is_declared_before(&self, first: usize, open: Option<usize>) -> bool {
         let side = self.side;
         let declares = |at: usize| side.names.declares.iter().any(|declares| side.has_token_at(at, declares));
@@ -328,7 +331,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
         side.test_at(token.offset).is_some_and(|test| side.assigned_names.contains(&(Rc::from(name), test)))
     }
 
-    /// Returns the name that gets a value, and the part of the value that it gets.
+    /// Returns the name to which a value is assigned, and the part of the value that is assigned.
     fn parse_target(&self, target: &[CodeToken], is_taken_apart: bool) -> Option<(String, String)> {
         let declares = self.side.names.declares;
         let skipped = target
@@ -355,7 +358,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
             let rest = target.iter().position(|token| token.has_text("."))?;
             target = target.get(rest + 1..)?;
         }
-        // A type is before the name, or after a colon.
+        // In Java, the type precedes the name; in other languages, it follows a colon.
         let is_typed_before = self.side.names.endings.contains(&".java");
         let path = |tokens: &[CodeToken]| -> String {
             let is_next = |(at, token): &(usize, &CodeToken)| {
@@ -391,7 +394,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
         }
         let path = self.side.resolved_path(rest.get(..length).unwrap_or_default());
         let is_new = value.first().is_some_and(|first| first.has_text("new"));
-        // An anonymous class counts as its own.
+        // An anonymous class is a different class from the class that it extends.
         let is_anonymous = is_new
             && value
                 .windows(2)

@@ -1,7 +1,7 @@
 //! Compares the meaning of names that tests use, before and after a fix: imports, definitions, assignments,
 //! parameters, and calls that replace named things. A fix that changes the meaning of such a name is refused,
-//! unless the product itself has moved or renamed its target. If the text is inconclusive, the change is
-//! reported to people.
+//! unless the fix has moved or renamed the name's target in the product. If the text is inconclusive, the
+//! change is reported to people.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,12 +23,12 @@ enum NameVerdict {
 }
 use NameVerdict::{Allowed, Refused, Reported};
 
-/// Finds names of tests whose meaning a fix changes.
+/// Finds names in tests whose meaning a fix changes.
 pub(super) fn find_rebound_names(files: &[FileVersionPair<'_>], weakenings: &mut Vec<Weakening>) {
     let before: Vec<Option<BindingSide<'_>>> =
         files.iter().map(|file| BindingSide::new(file.before.as_ref())).collect();
     let used: Vec<Option<UsedNames>> = before.iter().map(|side| side.as_ref().map(UsedNames::new)).collect();
-    // One set for each language instead of each file, because every file adds to it.
+    // One set of used names for each language instead of each file, because every file adds its names.
     let mut merged: BTreeMap<&'static [&'static str], UsedNames> = BTreeMap::new();
     for used in used.iter().flatten() {
         merged.entry(used.endings).or_default().add(used);
@@ -36,7 +36,7 @@ pub(super) fn find_rebound_names(files: &[FileVersionPair<'_>], weakenings: &mut
     let none = UsedNames::default();
     for (at, file) in files.iter().enumerate() {
         let Some(after) = BindingSide::new(file.after.as_ref()) else { continue };
-        // Tests that moved to a new file took their names from their old file.
+        // If tests moved to a new file, their names are compared with those in the old file.
         let own = before.get(at).is_some_and(Option::is_some).then_some(at);
         let from = own.or_else(|| {
             before.iter().position(|side| side.as_ref().is_some_and(|side| side.shares_tests(&after)))
@@ -46,7 +46,7 @@ pub(super) fn find_rebound_names(files: &[FileVersionPair<'_>], weakenings: &mut
         let mut verdicts: Vec<(String, NameVerdict)> = Vec::new();
         match pair {
             Some((was, used)) => {
-                // A file without tests of its own serves the tests of other files.
+                // If a file contains no tests, the tests of other files may use its names.
                 let used = if after.tests.is_empty() { all } else { used };
                 let change = BindingChange { files, before: was, after: &after, used };
                 verdicts.extend(change.judge_imports());
@@ -64,7 +64,8 @@ pub(super) fn find_rebound_names(files: &[FileVersionPair<'_>], weakenings: &mut
     }
 }
 
-/// Checks a new file beside the tests: it may be mistaken for tested code, or change it for other files.
+/// Checks a new test file. Tests may import the file instead of the tested code, or the file may change the
+/// tested code for other files.
 fn check_new_file(
     file: &FileVersionPair<'_>,
     files: &[FileVersionPair<'_>],
@@ -91,7 +92,7 @@ fn check_new_file(
         })
     };
     let is_taken = used.tested.contains(stem) || files.iter().any(is_product);
-    // Java imports a class from the test folder implicitly.
+    // In Java, tests use a class of the test folder without an import.
     let verdict = if is_taken {
         Refused
     } else if path.ends_with(".java") {
@@ -113,7 +114,7 @@ fn import_name(path: &str) -> &str {
     }
 }
 
-/// A file on the side of the tests, before and after.
+/// A file that belongs to tests, before and after the fix.
 struct BindingChange<'c> {
     files: &'c [FileVersionPair<'c>],
     before: &'c BindingSide<'c>,
@@ -144,7 +145,7 @@ impl BindingChange<'_> {
         words
     }
 
-    /// Judges an import of everything in a module.
+    /// Judges an import of all names of a module.
     fn judge_star_import(&self, path: &str) -> NameVerdict {
         let has_used =
             |half: &ChangedFileVersion| defined_names(half, true).any(|name| self.used.free.contains(&name));
@@ -163,17 +164,17 @@ impl BindingChange<'_> {
         if !was.is_empty() && is_library(path) && was.iter().all(|was| is_library(was)) {
             return Reported;
         }
-        // A library's own name for something, not bound in the text before.
+        // The import binds a name of a library, and the earlier text did not bind this name.
         if was.is_empty() && is_library(path) && last == name && !self.before.binds(name) {
             return Reported;
         }
-        // The product may define a name's target in two places, if the fix has written neither.
+        // The product may define the name's target in two modules, if the fix has changed neither of them.
         let is_same = if was.is_empty() {
             last == name && !self.before.binds(name)
         } else {
             was.iter().any(|was| last_segment(was) == last)
         };
-        // A module of the fix re-exports it from its old place, or is a different module.
+        // True if a module of the fix defines the name itself or does not re-export it from its old module.
         let mut modules =
             self.file_versions(|file| file.after.as_ref()).filter(|half| is_module_file(half, path));
         let is_other = modules.any(|half| {
@@ -195,8 +196,7 @@ impl BindingChange<'_> {
         self.files.iter().filter_map(side)
     }
 
-    /// Returns true if the fix moved or renamed the target of `old_target` in the product and it is now at
-    /// `new_target`.
+    /// Returns true if the fix moved or renamed `old_target` in the product to `new_target`.
     fn is_moved(&self, old_target: &str, new_target: &str) -> bool {
         let is_product = |half: &&ChangedFileVersion| !can_affect_tests(&RepoPath::from_text(&half.path));
         let defines = |half: Option<&ChangedFileVersion>, name: &str| {
@@ -254,7 +254,7 @@ impl BindingChange<'_> {
         if was.is_empty() { Refused } else { self.judge_new_target(bound, &was) }
     }
 
-    /// Judges an assignment to a field of a named value.
+    /// Judges an assignment to a field of a value that has a name.
     fn judge_field_assignment(
         &self,
         bound: &TestBinding,
@@ -277,8 +277,8 @@ impl BindingChange<'_> {
             if !is_called || is_new_test {
                 return Allowed;
             }
-            // A field that replaces no method may be an input or an expected value; the text does not show
-            // this.
+            // In Go and Rust, a field cannot replace a method. The field may be an input or an expected
+            // value, but the text does not show which.
             let is_kept_apart = [".go", ".rs"].iter().any(|ending| self.after.names.endings.contains(ending));
             return if is_kept_apart { Reported } else { Refused };
         }
@@ -303,7 +303,7 @@ impl BindingChange<'_> {
         if (bound.is_literal && was_value) || (is_product && !bound.is_literal) { Reported } else { Refused }
     }
 
-    /// Finds calls that replace something, or whose target the text does not name.
+    /// Finds calls that replace a named thing. A call that names nothing tested is only reported.
     fn judge_patching_calls(&self) -> Vec<(String, NameVerdict)> {
         let of = |side: &BindingSide<'_>| {
             side.find_patching_statements(|test| test.is_none_or(|test| self.before.tests.contains(test)))
@@ -329,7 +329,7 @@ fn last_segment(path: &str) -> &str {
     path.rsplit([' ', '.', '/', ':']).find(|part| !part.is_empty()).unwrap_or_default()
 }
 
-/// Returns true if this is the file of a module on that path.
+/// Returns true if the file belongs to a module that the path contains.
 fn is_module_file(side: &ChangedFileVersion, path: &str) -> bool {
     let stem = import_name(&side.path);
     path.split([' ', '.', '/', ':']).any(|part| part == stem)

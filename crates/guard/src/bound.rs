@@ -1,5 +1,6 @@
-//! Reads the names of one test file and their bindings by a table ([`naming`](super::naming)). It matches
-//! words without a grammar; any misreading is the same before and after a fix.
+//! Reads the names of one test file and their bindings by a table ([`naming`](super::naming)). The module
+//! matches words without a grammar. A word that it misreads is misread in the same way before and after a
+//! fix.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -18,7 +19,7 @@ const MAX_HEAD: usize = 400;
 /// Maximum number of bindings of one name in one test that are compared.
 const MAX_BINDINGS: usize = 200;
 
-/// Maximum number of words of a statement that are examined.
+/// Maximum number of examined words in a statement.
 const MAX_STATEMENT: usize = 200;
 
 /// Kind of a name's binding.
@@ -32,18 +33,18 @@ pub(super) enum BindingKind {
 /// Binding of one name.
 #[derive(Debug)]
 pub(super) struct TestBinding {
-    /// Name, or a path such as `calc . add` without blanks.
+    /// Name, or path of names without blanks, such as `calc.add`.
     pub name: String,
     pub kind: BindingKind,
-    /// Path that it refers to, as far as there is one.
+    /// Path to which the name refers; empty if the value has no path.
     pub origin: String,
-    /// Digest of its whole value.
+    /// Digest of the whole value.
     pub text: u64,
-    /// Test that contains it; none outside tests.
+    /// Test that contains the binding; none outside tests.
     pub test: Option<Rc<str>>,
-    /// True if it is also visible outside the test that defines it.
+    /// True if the name is also visible outside the test that binds it.
     pub is_shared: bool,
-    /// True if its value is a literal.
+    /// True if the value is a literal.
     pub is_literal: bool,
     /// Line number, from 0.
     pub line: usize,
@@ -63,7 +64,7 @@ impl TestBinding {
 /// Name, test, digest and kind of a binding.
 type BindingIdentity = (String, Option<Rc<str>>, u64, BindingKind);
 
-/// One version of a test file, by the names in it.
+/// One version of a test file, with the names and bindings in it.
 pub(super) struct BindingSide<'h> {
     pub version: &'h ChangedFileVersion,
     pub names: &'static NamingRules,
@@ -73,19 +74,19 @@ pub(super) struct BindingSide<'h> {
     /// Indexes into `bounds` by name and test.
     index: BTreeMap<String, BTreeMap<Option<Rc<str>>, Vec<usize>>>,
     identities: BTreeSet<BindingIdentity>,
-    /// Names of its tests.
+    /// Names of the file's tests.
     pub tests: BTreeSet<Rc<str>>,
-    /// Names of its tests in order.
+    /// Names of the file's tests, in the order of the file.
     units: Vec<Rc<str>>,
-    /// Names that are defined or declared anywhere in it.
+    /// Names that are defined or declared anywhere in the file.
     pub declared: BTreeSet<Rc<str>>,
-    /// Outer names to which a test assigns a value.
+    /// Names outside a test to which the test assigns a value, each with that test.
     pub assigned_names: BTreeSet<(Rc<str>, Rc<str>)>,
     pub tokens: Vec<CodeToken>,
 }
 
 impl<'h> BindingSide<'h> {
-    /// Returns none if the file is not on the side of the tests.
+    /// Returns none if the file does not belong to tests.
     pub(super) fn new(version: Option<&'h ChangedFileVersion>) -> Option<Self> {
         let version = version?;
         let read = version.scanned_file.as_ref()?;
@@ -203,8 +204,8 @@ impl<'h> BindingSide<'h> {
         read.units.get(unit).filter(|of| at < of.end).and_then(|_| self.units.get(unit)).cloned()
     }
 
-    /// Finds statements that replace something, permanently or until the end of a test that `accepts_test`
-    /// accepts.
+    /// Finds statements that replace a named thing permanently, or until the end of a test. For the second
+    /// kind, only tests that `accepts_test` accepts are searched.
     pub(super) fn find_patching_statements(
         &self,
         accepts_test: impl Fn(Option<&str>) -> bool,
@@ -314,7 +315,7 @@ pub(super) fn join_tokens(tokens: &[CodeToken]) -> String {
     tokens.iter().map(|token| &*token.text).collect::<Vec<_>>().join(" ")
 }
 
-/// Resolves a relative path of files from the root, without the ending of the last.
+/// Resolves a relative import path to a path from the root, without the ending of the file name.
 pub(super) fn resolve_path(file: &str, path: &str) -> String {
     let (module, rest) = path.split_once(' ').unwrap_or((path, ""));
     if !module.starts_with("./") && !module.starts_with("../") {

@@ -37,7 +37,8 @@ impl<'a> FileVersionPair<'a> {
 /// Relevant lines of each file, before and after a fix.
 pub(super) type LinesByFile<'f, 'a> = Vec<(&'f FileVersionPair<'a>, Vec<String>, Vec<String>)>;
 
-/// Returns the lines that were added. Lines from another file of this fix have only moved and do not count.
+/// Returns the lines that were added. A line that another file of this fix loses counts as moved, not as
+/// added.
 pub(super) fn added_lines<'f, 'a>(files: &LinesByFile<'f, 'a>) -> Vec<(&'f FileVersionPair<'a>, String)> {
     let gone: Vec<String> =
         files.iter().flat_map(|(_, before, after)| missing_items(before, after)).cloned().collect();

@@ -1,4 +1,4 @@
-//! Resolves names of a file to paths: imports of each language, and names assigned to imported things.
+//! Resolves names of a file to paths: imported names, and names to which an imported thing is assigned.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use super::version::ChangedFileVersion;
 /// Maximum number of words of a path to which a name refers, including its dots.
 const MAX_PATH: usize = 15;
 
-/// Splits the name of a module into tokens, at dots if its language does so.
+/// Splits the name of a module into tokens. The name is split at dots if the language does so.
 pub(super) fn path_tokens(place: &CodeToken, module: &str, path: &str) -> Vec<CodeToken> {
     let module = module.strip_prefix("node:").unwrap_or(module);
     let parts: Vec<&str> = if path.ends_with(".py") { module.split('.').collect() } else { vec![module] };
@@ -21,15 +21,15 @@ pub(super) fn path_tokens(place: &CodeToken, module: &str, path: &str) -> Vec<Co
 /// Maximum nesting of brackets in an import.
 const MAX_NESTED: usize = 6;
 
-/// Budget of words that replace imported names, in addition to one for each byte of the text. Each use of a
-/// name is replaced by its path. Only text that is made to be expensive needs more, because frequent names
-/// are longer than their paths have words.
+/// Budget of words that replace imported names. Each byte of the text adds one word to this budget. Each use
+/// of a name is replaced by the words of its path. Normal text needs fewer words, because a frequent name has
+/// more characters than its path has words.
 const MORE_WORDS: usize = 1 << 17;
 
 /// Names with the words of their paths.
 type NamePaths = BTreeMap<Rc<str>, Vec<CodeToken>>;
 
-/// Remaining budget of words; none after it was exceeded.
+/// Remaining budget of words; none after the budget was exceeded.
 struct WordBudget(Cell<Option<usize>>);
 
 impl WordBudget {
@@ -40,8 +40,8 @@ impl WordBudget {
     }
 }
 
-/// Replaces each imported name by its path, and each import by a path. The second value is true if the budget
-/// was exceeded and some names remain unresolved.
+/// Replaces each imported name by its path, and each import statement by the imported path. The second value
+/// is true if the budget was exceeded and some names remain unresolved.
 pub(super) fn resolve_imports(tokens: Vec<CodeToken>, half: &ChangedFileVersion) -> (Vec<CodeToken>, bool) {
     let path = half.path.as_str();
     let left = WordBudget(Cell::new(half.text.len().checked_add(MORE_WORDS)));
@@ -96,7 +96,7 @@ pub(super) struct ImportedName {
     pub target: Vec<CodeToken>,
 }
 
-/// Returns the words of a file without its imports, and the imported names.
+/// Returns the words of a file without its import statements, and the imported names.
 pub(super) fn split_imports(
     tokens: Vec<CodeToken>,
     half: &ChangedFileVersion,
@@ -121,8 +121,8 @@ pub(super) fn split_imports(
     (rest, found)
 }
 
-/// Adds names that are assigned imported things: `const a = require("assert")`, `{ exit } = process`, `m =
-/// sys`.
+/// Adds names to which an imported thing is assigned, as in `const a = require("assert")`, `{ exit } =
+/// process` and `m = sys`.
 fn add_assigned_names(tokens: &[CodeToken], names: &mut NamePaths, budget: &WordBudget) {
     for (at, token) in
         tokens.iter().enumerate().filter(|(_, token)| token.has_text("=") || token.has_text(":="))
@@ -184,7 +184,7 @@ fn add_assigned_names(tokens: &[CodeToken], names: &mut NamePaths, budget: &Word
     }
 }
 
-/// End of an import statement, with the names that it binds and their paths.
+/// Position after an import statement, and the names that the statement binds, with their paths.
 type ParsedImport = Option<(usize, Vec<(Option<Rc<str>>, Vec<CodeToken>)>)>;
 
 /// Parser of import statements.
@@ -244,7 +244,7 @@ impl ImportReader<'_> {
         (at, path)
     }
 
-    /// Parses `as NAME`, or returns the known name.
+    /// Parses `as NAME`. Without `as`, returns the known name.
     fn parse_alias(&self, at: usize, known: Option<&CodeToken>) -> (usize, Option<Rc<str>>) {
         match self.tokens.get(at + 1).filter(|_| {
             self.has_token_at(at, "as") || (self.has_token_at(at, ":") && !self.path.ends_with(".py"))
@@ -262,7 +262,7 @@ impl ImportReader<'_> {
                 let (end, path) = self.parse_dotted(at);
                 let is_as = self.has_token_at(end, "as");
                 let (end, name) = self.parse_alias(end, path.first());
-                // `import a.b` gives the name `a`.
+                // `import a.b` binds the name `a`.
                 let target = if is_as { path.clone() } else { path.iter().take(1).cloned().collect() };
                 if !is_as && path.len() > 1 {
                     found.push((None, path));
@@ -378,8 +378,8 @@ impl ImportReader<'_> {
         let mut prefix: Vec<CodeToken> = Vec::new();
         let mut at = start + 1;
         while let Some(token) = self.tokens.get(at).filter(|token| !token.has_text(";")) {
-            // After a `use` that cannot be parsed to its end, parsing restarts at the next one. This also
-            // draws on the budget.
+            // If a `use` cannot be parsed to its end, parsing continues at the next `use`. Such a retry also
+            // uses the budget.
             self.budget.take_words(1)?;
             if prefix.len() > MAX_INNER || stack.len() > MAX_NESTED {
                 return None;

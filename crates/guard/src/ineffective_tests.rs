@@ -1,5 +1,5 @@
-//! Detects tests that exist but guard nothing: moved to where no runner searches, in a module that is not
-//! compiled, or compared with values that equal everything.
+//! Detects tests that exist but check nothing. Such tests are in a file that no runner searches or in a
+//! module that is not compiled, or they compare with values that equal everything.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,8 @@ use super::weakening::{Weakening, WeakeningKind};
 /// Attribute before a test module in Rust.
 const FOR_TESTS: &str = "#[cfg(test)]";
 
-/// Systems and processors for which Go compiles a file with that name suffix.
+/// Systems and processors. If a Go file's name ends with one of them, Go compiles the file only for that
+/// target.
 const PLATFORMS: &[&str] = &[
     "aix",
     "android",
@@ -45,7 +46,7 @@ const PLATFORMS: &[&str] = &[
     "wasm",
 ];
 
-/// Finds tests that moved from a file that runners discover to one that they do not.
+/// Finds tests that moved from a file that runners discover to a file that runners do not discover.
 pub(super) fn find_undiscovered_moves(files: &[FileVersionPair<'_>], weakenings: &mut Vec<Weakening>) {
     let of = |half: &ChangedFileVersion| -> BTreeSet<String> {
         half.units().map(|(_, unit)| unit.name.clone()).collect()
@@ -71,7 +72,7 @@ pub(super) fn find_undiscovered_moves(files: &[FileVersionPair<'_>], weakenings:
 fn is_discovered_by_runners(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or_default();
     let Some(language) = language_of(name) else { return false };
-    // In Rust a declaration decides, not a name.
+    // In Rust, a module declaration makes the runner find the tests, not the file name.
     if language.endings.contains(&".rs") || path.split('/').any(|folder| folder == "__tests__") {
         return true;
     }
@@ -101,13 +102,13 @@ pub(super) fn find_undeclared_modules(files: &[FileVersionPair<'_>], weakenings:
     }
 }
 
-/// Returns `mod NAME` declarations below `#[cfg(test)]`.
+/// Returns the `mod NAME` declarations that follow `#[cfg(test)]`.
 fn test_module_declarations(side: &ChangedFileVersion) -> Vec<String> {
     let Some(read) = side.scanned_file.as_ref().filter(|read| read.language.endings.contains(&".rs")) else {
         return Vec::new();
     };
     let is_declaration = |line: &&str| !line.is_empty() && !line.starts_with("#[");
-    // In reverse, with the next declaration below.
+    // The lines are read in reverse, so the declaration below each line is known.
     let (mut lines, mut below) = (Vec::new(), None);
     for line in read.scanned.code.lines().rev() {
         let rests = line.match_indices(FOR_TESTS).filter_map(|(at, _)| line.get(at + FOR_TESTS.len()..));
@@ -122,8 +123,8 @@ fn test_module_declarations(side: &ChangedFileVersion) -> Vec<String> {
     modules.collect()
 }
 
-/// Start of a comparison function in each language, with the body that always holds; without blanks except
-/// line ends.
+/// Start of a comparison function in each language, and a body that always returns true. Both are without
+/// blanks except line ends.
 const COMPARES: &[(&str, &str, &str)] = &[
     (".py", "def__eq__(", ":\nreturnTrue\n"),
     (".rs", "fneq(", "{\ntrue\n}"),
@@ -137,7 +138,7 @@ const COMPARES: &[(&str, &str, &str)] = &[
 /// Maximum characters of a function's head.
 const MAX_HEAD: usize = 200;
 
-/// Custom equalities by file ending, each with the derivations that they replace.
+/// Custom equality methods by file ending, each with the derived equalities that it replaces.
 const OWN: &[(&str, &[&str], &[&str])] = &[
     (".py", &["def __eq__("], &["@dataclass", "@dataclasses.dataclass", "@attr", "NamedTuple"]),
     (".rs", &["PartialEq for "], &["PartialEq,", "PartialEq)"]),
@@ -147,7 +148,8 @@ const OWN: &[(&str, &[&str], &[&str])] = &[
     (".ts", &["asymmetricMatch"], &[]),
 ];
 
-/// Finds a comparison that a fix makes always true, or a custom one that replaces a derived one.
+/// Finds a comparison that a fix makes always true, or a custom comparison that replaces a derived
+/// comparison.
 pub(super) fn find_weakened_equality(file: &FileVersionPair<'_>, weakenings: &mut Vec<Weakening>) {
     let (before, after) = (
         file.before.as_ref().map(count_always_true_comparisons),
@@ -173,20 +175,21 @@ fn adds_custom_equality(before: Option<&ChangedFileVersion>, after: &ChangedFile
         match (before, derived.is_empty()) {
             (_, true) => true,
             (None, false) => false,
-            // In Rust the derivation is removed; in Python it remains and has no effect.
+            // In Rust, the fix must remove the derived equality. In Python, the decorator remains but its
+            // equality has no effect.
             (Some(before), false) if *ending == ".rs" => counted(after, derived) < counted(before, derived),
             (Some(before), false) => counted(before, derived) > 0,
         }
     })
 }
 
-/// Parts of a multi-part path that belong to tests.
+/// Names of folders or files that indicate tests, if they are part of a longer path.
 const TESTS: &[&str] = &["test", "tests", "testdata", "fixtures", "spec", "specs"];
-/// Parts that belong to tests even if they stand alone.
+/// Names that indicate tests even if they are the whole path.
 const TESTS_ALONE: &[&str] =
     &["tests", "testdata", "__tests__", "__fixtures__", "__snapshots__", "__mocks__"];
 
-/// Finds code outside tests that names files of tests.
+/// Finds code outside tests that contains paths of test files.
 pub(super) fn find_test_file_references(file: &FileVersionPair<'_>, weakenings: &mut Vec<Weakening>) {
     let names = |half: &Option<ChangedFileVersion>| half.as_ref().map(test_path_strings).unwrap_or_default();
     let (before, after) = (names(&file.before), names(&file.after));
@@ -213,7 +216,7 @@ fn test_path_strings(side: &ChangedFileVersion) -> Vec<String> {
     texts.filter(is_of_tests).map(str::to_owned).collect()
 }
 
-/// Returns the number of comparisons that always hold.
+/// Returns the number of comparison functions that always return true.
 fn count_always_true_comparisons(side: &ChangedFileVersion) -> usize {
     let Some(read) = &side.scanned_file else { return 0 };
     let lines: Vec<String> =

@@ -1,18 +1,18 @@
 //! Syntax of tests in each language, as a table: names of test files, starts and ends of tests, assertions,
-//! words that skip, words that silence a checker. It matches words without a grammar. A fix is compared with
-//! the earlier text, so any misreading is the same on both sides.
+//! words that skip, words that silence a checker. The table matches words without a grammar. A fix is
+//! compared with the earlier text, so a word that is misread is misread in the same way in both versions.
 
 // long: one table, a section for each language.
 
 /// Text that is not code, between two marks.
 #[derive(Debug)]
 pub(super) struct NonCodeSyntax {
-    /// Mark that begins it.
+    /// Mark that begins the span.
     pub open: &'static str,
-    /// Mark that ends it. A line end always ends one that does not span lines.
+    /// Mark that ends the span. If the span may not contain line ends, a line end also ends it.
     pub close: &'static str,
     pub kind: NonCodeKind,
-    /// True if it may span several lines.
+    /// True if the span may contain line ends.
     pub over_lines: bool,
 }
 
@@ -24,18 +24,21 @@ pub(super) enum NonCodeKind {
     Text,
     /// A string without escapes.
     Raw,
-    /// A single character. Without a closing quote after one character it is no string (a lifetime).
+    /// A single character. If no closing quote follows the first character, the quote begins no literal (a
+    /// lifetime in Rust).
     Letter,
 }
 
 /// Rule for the end of a test.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum TestEndRule {
-    /// Ends at the bracket that closes the first `{` after its name.
+    /// The test ends at the bracket that closes the first `{` after the test's name.
     Braces,
-    /// Ends at the bracket that closes the first `(` after its word; the name is the string in it.
+    /// The test ends at the bracket that closes the first `(` after the opening word. The name of the test is
+    /// the string in these brackets.
     Call,
-    /// Ends at the first line that is indented no deeper than the first, except for a word like `end`.
+    /// The test ends before the next line outside brackets that is not indented deeper than the test's first
+    /// line.
     Indent,
 }
 
@@ -48,27 +51,27 @@ pub(super) struct TestStartSyntax {
     pub name: &'static str,
     /// Attributes; one of them must precede the test. Empty if none is needed.
     pub attributes: &'static [&'static str],
-    /// Rule for its end.
+    /// Rule for the end of the test.
     pub extent: TestEndRule,
 }
 
-/// Place in which a mark is searched.
+/// Part of the files in which a word is searched.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum WordSearchScope {
     /// Code of any file.
     Code,
     /// Comments of any file, case-insensitively.
     Comment,
-    /// Code of tests and their files.
+    /// Code of tests, and all code of test files.
     Tests,
-    /// Code of tests that existed before.
+    /// Code of tests that existed before the fix.
     Existing,
-    /// A whole statement of tests that existed before.
+    /// A whole statement in tests that existed before the fix.
     Statement,
-    /// Code and strings outside tests and their files.
+    /// Code and strings outside tests and test files.
     Product,
-    /// Start of an unindented line in test files. Without words, any such line that assigns to something
-    /// defined elsewhere.
+    /// Start of an unindented line in test files. If the word is empty, each unindented line that assigns to
+    /// something defined elsewhere.
     TopLevel,
 }
 
@@ -76,20 +79,20 @@ pub(super) enum WordSearchScope {
 #[derive(Debug)]
 pub(super) struct ForbiddenWord {
     pub kind: super::WeakeningKind,
-    /// Place in which it is searched.
+    /// Part of the files in which the words are searched.
     pub place: WordSearchScope,
-    /// Words, each matched from the start of a word.
+    /// Words to search. A match must begin at the start of a word.
     pub words: &'static [&'static str],
 }
 
 /// Rules for the tests of one language.
 #[derive(Debug)]
 pub(super) struct LanguageRules {
-    /// Suffixes of its file names.
+    /// Suffixes of the language's file names.
     pub endings: &'static [&'static str],
-    /// Prefixes of its test file names, in any folder.
+    /// Prefixes of the language's test file names, in any folder.
     pub prefixes: &'static [&'static str],
-    /// Suffixes of its test file names.
+    /// Suffixes of the language's test file names.
     pub suffixes: &'static [&'static str],
     /// Spans that are not code; a longer mark precedes a shorter one with the same start.
     pub spans: &'static [NonCodeSyntax],
@@ -101,7 +104,7 @@ pub(super) struct LanguageRules {
     pub asserts: &'static [&'static str],
     /// Assertions that always hold, without spaces.
     pub truisms: &'static [&'static str],
-    /// Marks that a fix must not add.
+    /// Words that a fix must not add.
     pub marks: &'static [ForbiddenWord],
 }
 
@@ -145,7 +148,7 @@ pub(super) const HELPERS: &[&str] = &[
 /// Parts of a name, between dots, dashes and underscores, that mark a file of any other language as a test.
 pub(super) const PARTS: &[&str] = &["test", "tests", "spec"];
 
-/// Suffixes of such parts in names written in one word.
+/// Suffixes that mark a file of any other language as a test if its name is one word, as in `CartTest`.
 pub(super) const STEMS: &[&str] = &["Test", "Tests", "Spec"];
 
 use super::weakening::WeakeningKind::{
@@ -190,8 +193,8 @@ const fn forbidden_mark(
     ForbiddenWord { kind, place, words }
 }
 
-/// All languages whose tests are examined; for others only whole files are. A static, because languages are
-/// compared by address.
+/// All languages whose tests are examined. In other languages, only whole test files are compared. The table
+/// is a static, because languages are compared by address.
 pub(super) static LANGUAGES: &[LanguageRules] = &[
     LanguageRules {
         endings: &[".py", ".pyi"],

@@ -1,23 +1,25 @@
-//! Checks that a fix keeps the tests, and reports to its fixer the ones that it deletes or weakens. Pure.
+//! Checks that a fix keeps the tests, and reports the tests that it deletes or weakens to the fixer. The
+//! crate performs no I/O.
 //!
-//! The author of a fix must not choose its expectations. In a test that existed before the fix, therefore:
+//! The author of a fix must not choose the expectations that the fix has to meet. These rules therefore apply
+//! to a test that existed before the fix:
 //!
-//! * Every assertion stays, anywhere in the test. A changed assertion counts as removed: the text
-//!   does not show if the old expectation was wrong or merely inconvenient.
-//! * Every string and number stays, regardless of the code around it, because they are inputs and
-//!   expectations of tables.
-//! * All other code may be adapted, and anything may be added.
+//! * Every assertion must remain, but may move within the test. A changed assertion counts as removed,
+//!   because the text does not show if the old expectation was wrong or merely inconvenient.
+//! * Every string and every number must remain, even if the code around it changes. Strings and numbers are
+//!   the inputs and expected results in tables of cases.
+//! * All other code may change, and anything may be added.
 //!
-//! A test may be renamed or moved to another file, and new tests are free. A fix that needs more is a
-//! decision for people: the fixer leaves the code and gives the reason. A fix must not add code that skips or
-//! leaves tests, silences a checker, or narrows the set of tests that run.
+//! A test may be renamed or moved to another file, and new tests are unrestricted. If a fix requires more
+//! than that, people decide: the fixer leaves the code unchanged and reports the reason. A fix must not add
+//! code that skips tests, exits tests early, silences a checker, or reduces the set of tests that run.
 //!
-//! Other files that a test runner loads (`loaded`) and its settings (`settings`) matter equally. A fix adds
-//! no such file and changes no such setting, unless a finding concerns that file. Code must not detect that
-//! it is under test.
+//! The same protection applies to other files that a test runner loads (`loaded`) and to the runner's
+//! settings (`settings`). A fix must not add such a file or change such a setting, unless a finding concerns
+//! that file. Code must not detect that it is under test.
 //!
-//! Text is compared with text and not understood. A determined cheat can evade this list, but still faces the
-//! checks with the original tests (ADR 45, ADR 51) and the next audit.
+//! The crate compares texts and does not analyse their meaning. An author who wants to cheat can evade these
+//! rules. The fix still has to pass the checks with the original tests (ADR 45, ADR 51) and the next audit.
 
 mod alike;
 mod answers;
@@ -67,7 +69,8 @@ pub use weakening::{FindingSubject, Weakening, WeakeningKind};
 pub const MAX_WEAKENINGS: usize = 20;
 
 /// Returns the tests and checks that these changes delete or weaken; at most [`MAX_WEAKENINGS`].
-/// `finding_subjects`: the subjects of findings, at which the fixer may change otherwise protected parts.
+/// `finding_subjects` are the subjects of the findings to fix. The fixer may change the parts that they name,
+/// even if these parts are otherwise protected.
 pub fn find_weakenings(
     rewrites: &[FileRewrite<'_>],
     finding_subjects: &BTreeSet<FindingSubject>,
@@ -95,15 +98,16 @@ pub fn find_weakenings(
         }
         file.compare_settings(&subjects, &mut found);
     }
-    // Refused changes come first, so that the limit never hides them behind mere reports.
+    // Refused changes are sorted before changes that are only reported, so the limit never removes a refused
+    // change in favour of a reported change.
     found.sort_by(|one, other| (one.is_report_only, one).cmp(&(other.is_report_only, other)));
     found.dedup();
     found.truncate(MAX_WEAKENINGS);
     found
 }
 
-/// Judges a file that is too large to examine. It is refused if it may guard the code, and otherwise
-/// reported.
+/// Judges a file that is too large to examine. The change is refused if the file is code or can affect tests,
+/// and otherwise reported.
 fn judge_large_file(rewrite: &FileRewrite<'_>) -> Option<Weakening> {
     let path = rewrite.before.or(rewrite.after)?.path;
     let name = String::from_utf8_lossy(path.as_bytes());
@@ -117,7 +121,7 @@ fn judge_large_file(rewrite: &FileRewrite<'_>) -> Option<Weakening> {
 }
 
 impl FileVersionPair<'_> {
-    /// Adds a weakening if the test runner now loads this file and did not before.
+    /// Adds a weakening if the test runner loads this file now but did not load it before the fix.
     fn check_newly_loaded(&self, found: &mut Vec<Weakening>) {
         let is_loaded = |half: &Option<ChangedFileVersion>| half.as_ref().is_some_and(|half| half.is_loaded);
         if is_loaded(&self.after) && !is_loaded(&self.before) {
@@ -130,7 +134,8 @@ impl FileVersionPair<'_> {
         let name = file_name(self.path);
         let of =
             |half: &Option<ChangedFileVersion>| half.as_ref().map(|half| parse_settings(&name, &half.text));
-        // An unreadable file has no settings, so a fix that makes it unreadable removes them.
+        // A file that cannot be parsed has no settings. A fix that makes a file invalid therefore removes its
+        // settings.
         let before = of(&self.before).flatten();
         let after = match of(&self.after) {
             Some(None) if before.is_some() => TestSettings::new(),
@@ -174,7 +179,7 @@ impl FileVersionPair<'_> {
                 && (runner.required_words.is_empty() || has(line, runner.required_words))
                 && !now.has_changed_version(line)
         });
-        // A line that a finding names is meant to change, so it is only reported.
+        // If a finding names a line, the line is supposed to change, so its loss is only reported.
         let text = self.before.as_ref().map_or("", |before| before.text.as_str());
         let is_named = |line: &str| subjects.iter().any(|subject| subject.has_line(text, line));
         found.extend(lost.map(|line| Weakening {
@@ -218,10 +223,11 @@ fn collect_tests<'f>(
     found
 }
 
-/// Key for matching tests: file, name and content, each if it matters.
+/// Key for matching tests: file, name and content. A part that is not compared is none.
 type TestKey = (Option<usize>, Option<String>, Option<String>);
 
-/// Matches every old test with a new one, first by content and then by name, and compares the pairs.
+/// Matches every old test with a new test, first by content and then by name, and compares the two tests of
+/// each pair.
 fn compare_kept_tests(files: &[FileVersionPair<'_>], found: &mut Vec<Weakening>) {
     let before = collect_tests(files, |file| file.before.as_ref());
     let mut after = collect_tests(files, |file| file.after.as_ref());
@@ -296,7 +302,7 @@ fn compare_tests(
     let come = missing_items(&still, &claims);
     let added = AddedAssertions::new(come.iter().map(|claim| claim.as_str()));
     let mut gone = missing_items(&claims, &still);
-    // An assertion that is missing several times in a row is searched once.
+    // If the same assertion is missing several times in a row, it is searched only once.
     gone.dedup();
     if let Some(gone) = gone.into_iter().find(|gone| !added.asserts_at_least(gone)) {
         let is_hollow = come.iter().any(|one| language.truisms.contains(&one.as_str()));
@@ -313,8 +319,8 @@ fn compare_tests(
     is_emptied.then(|| file.new_weakening(WeakeningKind::EmptiedTest, name))
 }
 
-/// Compares assertions outside tests in test files, such as those of helpers. They may move but not
-/// disappear.
+/// Compares assertions outside tests in test files, such as those of helpers. Such an assertion may move but
+/// must not disappear.
 fn compare_kept_assertions(files: &[FileVersionPair<'_>], found: &mut Vec<Weakening>) {
     let loose = |half: Option<&ChangedFileVersion>| -> Vec<String> {
         let Some((half, read)) = half.and_then(|half| half.scanned_file.as_ref().map(|read| (half, read)))
@@ -326,7 +332,7 @@ fn compare_kept_assertions(files: &[FileVersionPair<'_>], found: &mut Vec<Weaken
         }
         let all = half.ranges_outside_tests().into_iter();
         let claims = all.flat_map(|range| assertions(&read.scanned, read.language, range));
-        // Imports are compared by their targets.
+        // Imports are skipped, because they are compared by their targets elsewhere.
         claims.filter(|claim| !claim.starts_with("import{")).collect()
     };
     let after: Vec<String> = files.iter().flat_map(|file| loose(file.after.as_ref())).collect();
@@ -361,7 +367,8 @@ fn find_added_marks(files: &[FileVersionPair<'_>], found: &mut Vec<Weakening>) {
             let sides: Vec<_> =
                 files.iter().map(|file| (file, lines(&file.before), lines(&file.after))).collect();
             found.extend(added_lines(&sides).iter().map(|(file, line)| {
-                // A new skipped test weakens no existing test, unless one calls it.
+                // A new test that is skipped does not weaken an existing test, unless an existing test has
+                // the same line.
                 let is_report_only = mark.kind == WeakeningKind::SkippedTest
                     && file.after.as_ref().is_some_and(|after| after.is_in_new_test(line, &existing));
                 Weakening { is_report_only, ..file.new_weakening(mark.kind, line) }

@@ -1,5 +1,5 @@
 //! Recognises files that a test runner, its compiler or its interpreter loads in addition to the tests:
-//! set-up, plugins, substitutes and configuration. It uses only their names and folders.
+//! set-up, plugins, substitutes and configuration. The module checks only the names and folders of the files.
 
 const NAMES: &[&str] = &[
     // Python
@@ -60,18 +60,18 @@ const PREFIXES: &[&str] = &[
 /// Suffixes of file names.
 const ENDINGS: &[&str] = &[".pth"];
 
-/// Folders in which every file is loaded by its name.
+/// Folders from which a runner or interpreter can load any file by its name.
 const FOLDERS: &[&str] = &["__mocks__", "node_modules", "site-packages"];
 
 /// Folder of cargo's configuration, and its files.
 const CARGO: (&str, [&str; 2]) = (".cargo", ["config", "config.toml"]);
 
-/// Folder of vendored modules, with path parts of assertion libraries in it.
+/// Folder of vendored modules, and substrings of paths to assertion libraries in that folder.
 const VENDORED: (&str, &[&str]) =
     ("vendor", &["testify", "gomega", "ginkgo", "gomock", "go-cmp", "gotest.tools", "check.v1"]);
 
-/// Python modules that tests import. A file of such a name at the root, or in a folder there, shadows the
-/// module.
+/// Python modules that tests import. A file with such a name at the root, or in a folder directly below it,
+/// replaces the module.
 const MODULES: &[&str] =
     &["pytest", "_pytest", "unittest", "mock", "hypothesis", "pluggy", "doctest", "nose", "tox", "nox"];
 
@@ -197,7 +197,8 @@ pub(super) fn is_loaded_by_runner(path: &str) -> bool {
         || shadows_python_module(&parts)
 }
 
-/// Matches `pytest.py` or `unittest/__init__.py`, at the root or one folder below.
+/// Returns true for a file that replaces a Python module, such as `pytest.py` or `unittest/__init__.py`, at
+/// the root or one folder below it.
 fn shadows_python_module(parts: &[&str]) -> bool {
     let (folder, module) = match parts {
         [module, "__init__.py"] => (None, Some(*module)),

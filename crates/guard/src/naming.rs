@@ -3,21 +3,21 @@
 /// Naming syntax of one language.
 #[derive(Debug)]
 pub(super) struct NamingRules {
-    /// Suffixes of its file names.
+    /// Suffixes of the language's file names.
     pub endings: &'static [&'static str],
-    /// Words before a name that they define.
+    /// Words that precede the name in a definition.
     pub defines: &'static [&'static str],
-    /// Words before a variable's name in a declaration.
+    /// Words that precede a variable's name in a declaration.
     pub declares: &'static [&'static str],
-    /// Prefixes of paths that do not belong to the product.
+    /// Prefixes of import paths that do not belong to the product.
     pub libraries: &'static [&'static str],
-    /// True if an assignment without a declaring word sets values of other files.
+    /// True if an assignment without a declaring word can set a variable of another file.
     pub sets_foreign_values: bool,
-    /// True if an assignment may stand between round brackets.
+    /// True if an assignment may be inside round brackets.
     pub is_set_in_brackets: bool,
-    /// Calls that replace something beyond the test that makes them.
+    /// Calls that replace something even after the end of the calling test.
     pub lasting_calls: &'static [&'static str],
-    /// Calls that replace something until the test ends.
+    /// Calls that replace something until the end of the calling test.
     pub ending: &'static [&'static str],
 }
 
@@ -267,7 +267,7 @@ pub(super) const NAMES: &[NamingRules] = &[
     },
 ];
 
-/// Names that each language's own library provides without an import.
+/// Names that the languages provide without an import.
 pub(super) const BUILTINS: &[&str] = &[
     "String",
     "Object",

@@ -10,15 +10,17 @@ use super::weakening::WeakeningKind::{
 /// One forbidden behaviour of code.
 #[derive(Debug)]
 pub(super) struct ForbiddenBehaviour {
-    /// Suffixes of its file names.
+    /// Suffixes of the names of files in which the patterns are searched.
     pub file_suffixes: &'static [&'static str],
     pub kind: WeakeningKind,
-    /// True if the main part of a program may do it, which runs only when the file is executed directly.
+    /// True if the main part of a program may have this behaviour. The main part runs only when the file is
+    /// executed directly.
     pub is_allowed_in_main: bool,
-    /// Words of findings that concern it.
+    /// Words of findings that concern this behaviour. Such a finding permits the behaviour in its file.
     pub exempting_words: &'static [&'static str],
-    /// Word patterns: `"*` is any string, `"a*` a string with that prefix, `_` any word except at the start.
-    /// A pattern that ends with `!` is not followed by a number that indicates a failure.
+    /// Word patterns. `"*` matches any string, `"a*` matches a string with the prefix `a`, and `_` matches
+    /// any word except at the start. A pattern that ends with `!` does not match if a non-zero number, which
+    /// indicates a failure, follows.
     pub patterns: &'static [&'static str],
 }
 
@@ -521,8 +523,8 @@ pub(super) const RULES: &[ForbiddenBehaviour] = &[
     ),
 ];
 
-/// Comparisons of a type, and substitutes for its value in them. They are refused if the type is used as a
-/// value of the language, and otherwise reported.
+/// Custom comparisons of a type, and methods that substitute a value for the object in comparisons. They are
+/// refused if the type imitates a built-in type of the language, and otherwise reported.
 pub(super) const COMPARISONS: &[ForbiddenBehaviour] = &[
     forbidden_pattern(
         PYTHON,
@@ -612,7 +614,7 @@ pub(super) const VALUES: &[&str] = &[
     "Boolean",
 ];
 
-/// Libraries for tests only, by language, and those of the language itself that other code uses, too.
+/// Test libraries, by language. They include test libraries of the language itself that other code also uses.
 pub(super) const LIBRARIES: &[(&[&str], &[&str])] = &[
     (
         PYTHON,
@@ -703,10 +705,10 @@ pub(super) const LIBRARIES: &[(&[&str], &[&str])] = &[
     ),
 ];
 
-/// Assertion libraries that programs use, too.
+/// Assertion libraries that programs also use outside tests.
 pub(super) const ASSERTING: &[&str] = &["assert", "assert/strict", "github.com/google/go-cmp"];
 
-/// Modules of Node on whose functions other code relies.
+/// Modules of Node whose functions other code calls.
 pub(super) const OF_NODE: &[&str] = &[
     "assert",
     "assert/strict",
@@ -733,7 +735,7 @@ pub(super) const OF_NODE: &[&str] = &[
     "console",
 ];
 
-/// Names that a script has without an import.
+/// Names that a script can use without an import.
 pub(super) const GLOBALS: &[&str] = &[
     "Object", "Array", "Number", "String", "Boolean", "JSON", "Math", "Function", "Symbol", "Map", "Set",
     "Date", "Promise", "Reflect", "RegExp", "Error", "BigInt", "Proxy", "process",
@@ -758,7 +760,7 @@ pub(super) const SETTERS: &[&str] = &[
     "Reflect . deleteProperty (",
 ];
 
-/// Settings in language libraries that programs may change, by prefix of the path.
+/// Prefixes of paths to settings in language libraries. Programs may change these settings.
 pub(super) const SETTINGS: &[&str] = &[
     "sys . stdout",
     "sys . stderr",
@@ -824,6 +826,6 @@ pub(super) const OF_TESTS: &[&str] = &[
     "jest",
 ];
 
-/// Words of findings about changes of foreign definitions.
+/// Words of findings about changes of definitions that belong to other modules.
 pub(super) const PATCHED: &[&str] =
     &["patch", "prototype", "polyfill", "override", "setattr", "defineproperty"];

@@ -1,8 +1,9 @@
-//! Detects new behaviour outside tests that can decide the tests' results. It uses test libraries, ends the
-//! program, detects its caller, redefines foreign names, or hides a name.
+//! Detects new behaviour outside tests that can decide the tests' results. Such code uses test libraries,
+//! ends the program, detects its caller, redefines names of other modules, or hides a name.
 //!
-//! It uses a table of patterns over [`tokens`](super::tokens). A finding about the very behaviour permits it.
-//! Behaviour that the file had before, or that a directly executed program has, is only reported.
+//! The module searches [`tokens`](super::tokens) for the patterns of a table. If a finding is about the
+//! behaviour, the behaviour is permitted. It is only reported if the file had such behaviour before, or if
+//! the file is executed directly.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -19,7 +20,7 @@ use WeakeningKind::{
 };
 use truing_diff::RepoPath;
 
-/// Adds the behaviour that this fix newly has outside tests.
+/// Adds a weakening for each behaviour that this fix adds outside tests.
 pub(super) fn find_new_behaviour(
     files: &[FileVersionPair<'_>],
     subjects: &BTreeSet<FindingSubject>,
@@ -94,9 +95,9 @@ struct NonTestFile<'h> {
     code: NormalizedCode,
     /// Positions of each word.
     index: BTreeMap<Rc<str>, Vec<usize>>,
-    /// Parts that run only when the file is executed directly.
+    /// Ranges of code that run only when the file is executed directly.
     main: Vec<Range<usize>>,
-    /// Parts that are compiled only for tests.
+    /// Ranges of code that are compiled only for tests.
     for_tests: Vec<Range<usize>>,
 }
 
@@ -146,7 +147,7 @@ impl<'h> NonTestFile<'h> {
             || parts.next().is_some_and(|folder| folder == "bin" || folder == "scripts")
     }
 
-    /// Returns the lines that these words begin, with their bodies.
+    /// Returns the ranges of the parts that begin with these words, including their bodies.
     fn find_regions(&self, heads: &[&str]) -> Vec<Range<usize>> {
         let Some(read) = &self.version.scanned_file else { return Vec::new() };
         let scanned = &read.scanned;
@@ -155,7 +156,7 @@ impl<'h> NonTestFile<'h> {
         let region = |at: usize| {
             let line = scanned.line_of(at);
             let indent = at - scanned.line_range(line).start;
-            // A nested part does not belong to the main program.
+            // In Python, only an unindented part can be the main part.
             if indent > 0 && is_python {
                 return None;
             }
@@ -184,7 +185,7 @@ impl<'h> NonTestFile<'h> {
         text.unwrap_or_default().trim().to_owned()
     }
 
-    /// Renders these lines without duplicates.
+    /// Returns the texts of these lines, without duplicate line numbers.
     fn line_texts(&self, mut lines: Vec<usize>) -> Vec<String> {
         lines.sort_unstable();
         lines.dedup();
@@ -245,7 +246,8 @@ impl<'h> NonTestFile<'h> {
         self.line_texts(lines)
     }
 
-    /// `if (require.main === module)` permits a file to be a program. Its other code also runs for tests.
+    /// Returns true for a condition such as `if (require.main === module)`. The condition is permitted,
+    /// because it only separates the main part from code that also runs in tests.
     fn is_main_guard(&self, at: usize) -> bool {
         ["if ( require . main === module )", "if ( import . meta . main )"]
             .iter()
@@ -259,7 +261,8 @@ impl<'h> NonTestFile<'h> {
             .all(|(at, word)| self.code.tokens.get(start + at).is_some_and(|token| token.has_text(word)))
     }
 
-    /// Finds comparisons: those of types used as values of the language, or the others.
+    /// Finds custom comparisons. `is_of_value` selects types that imitate a built-in type; otherwise, other
+    /// types are selected.
     fn find_comparisons(&self, rule: &ForbiddenBehaviour, is_of_value: bool) -> Vec<String> {
         if !self.has_ending(rule.file_suffixes) {
             return Vec::new();
@@ -317,7 +320,7 @@ impl<'h> NonTestFile<'h> {
             let next = |count: usize| tokens.get(at + count).map_or("", |token| &*token.text);
             let is_import = token.has_text("import")
                 && (is_of(next(1)) || (next(2) == "." && is_of(&format!("{}.{}", next(1), next(3)))));
-            // Library names that are ordinary words may be strings for any purpose.
+            // If the name of a library is an ordinary word, a string with this word may have another purpose.
             let is_named = token.text.strip_prefix('"').is_some_and(|text| {
                 let module = text.strip_prefix("node:");
                 let is_word = matches!(text, "test" | "expect" | "mock" | "should" | "tap" | "ava" | "insta");
@@ -332,7 +335,8 @@ impl<'h> NonTestFile<'h> {
         self.line_texts(lines)
     }
 
-    /// Finds assignments to foreign fields: of the language's own or a test library's, or of other imports.
+    /// Finds assignments to fields of other modules. `is_of_all` selects fields of the language or a test
+    /// library; otherwise, fields of other imports are selected.
     fn patched_lines(&self, is_of_all: bool) -> Vec<String> {
         let tokens = &self.code.tokens;
         let mut lines = Vec::new();
@@ -353,7 +357,7 @@ impl<'h> NonTestFile<'h> {
             }
             let length = path_length(tokens.get(at..).unwrap_or_default());
             let next = |count: usize| tokens.get(at + length + count).map_or("", |token| &*token.text);
-            // `LIMIT: typing.Final = 3` is an annotation and assigns nothing to the type.
+            // In `LIMIT: typing.Final = 3`, the path is a type annotation, and nothing is assigned to it.
             let is_annotation = at.checked_sub(2).and_then(|name| tokens.get(name)).is_some_and(|name| {
                 let is_begin = at
                     .checked_sub(3)
@@ -381,8 +385,8 @@ impl<'h> NonTestFile<'h> {
         self.line_texts(lines.into_iter().map(|token| token.line).collect())
     }
 
-    /// Returns true if the named thing belongs to the language or a test library. None if it is this file's
-    /// own, or something that programs normally set.
+    /// Returns true if the name at this position belongs to the language or a test library, and false if it
+    /// belongs to another import. None if the name belongs to this file, or programs normally set it.
     fn is_builtin_or_test(&self, at: usize) -> Option<bool> {
         let tokens = &self.code.tokens;
         let at = at + usize::from(tokens.get(at).is_some_and(|token| token.has_text("import")));
@@ -405,7 +409,8 @@ impl<'h> NonTestFile<'h> {
             .filter(|(endings, _)| self.has_ending(endings))
             .any(|(_, names)| names.contains(&name));
         let is_own = if is_python { loaded::is_standard_module(name) } else { OF_NODE.contains(&name) };
-        // In scripts, setting fields of packages is the normal way to configure them.
+        // In scripts, fields of packages are omitted, because setting them is the normal way to configure a
+        // package.
         (is_library || is_own || is_python).then_some(is_library || is_own)
     }
 
@@ -413,7 +418,7 @@ impl<'h> NonTestFile<'h> {
         self.line_texts(self.code.assembled_name_lines.clone())
     }
 
-    /// Finds functions that replace those of the C library, or bypass Rust for them.
+    /// Finds Rust functions that replace functions of the C library under their exported names.
     fn find_replaced_symbols(&self) -> Vec<String> {
         let tokens = &self.code.tokens;
         let is_open = ["no_mangle", "export_name", "extern \"*"]

@@ -1,8 +1,9 @@
 //! Detects a product function that a fix renames, because its tests must follow.
 //!
-//! There must be exactly one name that is no longer defined and that the product's changed code no longer
-//! contains, and exactly one new name. No test file may define the new name or import it from elsewhere than
-//! the old one. Tests are then read as if the function had always had the new name.
+//! A rename requires exactly one name that the product no longer defines, and exactly one new name. The
+//! changed code of the product must no longer call the old name. A test file must neither define the new name
+//! nor import it from another module than the old name. If all of this holds, the old tests are read with the
+//! new name instead of the old name.
 
 use std::collections::BTreeSet;
 
@@ -11,11 +12,11 @@ use super::file::FileVersionPair;
 use super::scan::{is_word, text_slice};
 use super::version::ChangedFileVersion;
 
-/// Words before a name that they define.
+/// Words that precede the name in a definition.
 const DEFINES: &[&str] =
     &["def ", "function ", "fn ", "func ", "class ", "struct ", "const ", "let ", "var ", "type ", "enum "];
 
-/// Replaces the old name in the old tests by the new one.
+/// If the fix renames a function, replaces the old name by the new name in the old tests.
 pub(super) fn apply_rename_to_tests(files: &mut [FileVersionPair<'_>]) {
     let Some((old, new)) = find_rename(files) else { return };
     for file in files.iter_mut() {
@@ -90,13 +91,14 @@ pub(super) fn defined_names(
             .iter()
             .fold(bare, |text, word| text.strip_prefix(word).unwrap_or(text));
         let rest = DEFINES.iter().find_map(|word| bare.strip_prefix(word))?;
-        // A pattern takes names from another value.
+        // A destructuring pattern is not a definition, because its names come from another value.
         let is_name = rest.bytes().next().is_some_and(is_word);
         split_words(rest).next().filter(|_| is_name).map(str::to_owned)
     })
 }
 
-/// Returns true if the product calls this name. A module may keep the name.
+/// Returns true if the product calls this name. Other uses of the name, such as a module's name, do not
+/// count.
 fn calls_name(side: &ChangedFileVersion, name: &str) -> bool {
     let code = side.scanned_file.as_ref().map_or("", |read| read.scanned.code.as_str());
     side.ranges_outside_tests().into_iter().any(|range| {
@@ -128,7 +130,7 @@ fn replace_in_line(line: &str, old: &str, new: &str) -> String {
     text + rest
 }
 
-/// Replaces the name in a file's code and in its tests' names; strings stay.
+/// Replaces the name in the code of a file and in the names of its tests. Strings stay unchanged.
 fn replace_name(side: &ChangedFileVersion, old: &str, new: &str) -> String {
     let Some(read) = &side.scanned_file else { return side.text.clone() };
     let (code, text) = (read.scanned.code.as_str(), side.text.as_str());

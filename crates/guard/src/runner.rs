@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A file that determines which tests and checks run.
 #[derive(Debug)]
 pub(super) struct TestControlFile {
-    /// Prefixes of its name; the rest is an extension.
+    /// Prefixes of the file's name. After the prefix, only an extension may follow.
     pub names: &'static [&'static str],
-    /// Words whose lines must stay; if empty, every line must.
+    /// A line that contains one of these words must remain. If the list is empty, every line must remain.
     pub required_words: &'static [&'static str],
-    /// Words that no line may add.
+    /// Words that no added line may contain.
     pub refused: &'static [&'static str],
 }
 
@@ -163,7 +163,7 @@ pub(super) const RUNNERS: &[TestControlFile] = &[
     },
 ];
 
-/// Package lists, one on a line, that a file has after a fix.
+/// Package lists that a file has after a fix. Each list is on one line.
 pub(super) struct PackageLists<'l> {
     /// Lists that contain each package.
     lists_by_package: BTreeMap<&'l str, BTreeSet<usize>>,
@@ -180,7 +180,8 @@ impl<'l> PackageLists<'l> {
         Self { lists_by_package }
     }
 
-    /// Returns true if this line is a package list that still exists with other versions.
+    /// Returns true if this line is a package list, and the file after the fix has a list with the same
+    /// packages, possibly with other versions.
     pub(super) fn has_changed_version(&self, line: &str) -> bool {
         let packages = parse_required_packages(line).unwrap_or_default();
         let having: Option<Vec<&BTreeSet<usize>>> =
@@ -191,8 +192,8 @@ impl<'l> PackageLists<'l> {
     }
 }
 
-/// Returns the packages that a line requires, without versions: `dev = ["pytest>=8"]`. The brackets must
-/// contain only such strings.
+/// Returns the packages that a line such as `dev = ["pytest>=8"]` requires, without versions. The brackets
+/// must contain only strings.
 fn parse_required_packages(line: &str) -> Option<Vec<&str>> {
     let (_, list) = line.split_once('=')?;
     let list = list.trim().strip_prefix('[')?.strip_suffix(']')?;

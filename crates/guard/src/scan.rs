@@ -1,5 +1,5 @@
-//! Splits a file's text into code, comments, strings, lines and brackets. It takes one pass and cannot fail:
-//! text that is not understood counts as code.
+//! Splits a file's text into code, comments, strings, lines and brackets. The scanner reads the text once and
+//! cannot fail, because text that it does not recognise counts as code.
 
 use std::ops::Range;
 
@@ -11,20 +11,22 @@ const MAX_LETTER: usize = 12;
 /// Length of the quotation mark of documentation strings.
 const LONG_QUOTE: usize = 3;
 
-/// A text, and copies with parts of it blanked out; positions are the same in all.
+/// Copies of a text in which different parts are replaced by blanks. A position is the same in all copies and
+/// in the text.
 #[derive(Debug)]
 pub(super) struct ScannedText {
-    /// Code alone: comments and the content of strings are blank.
+    /// Code without comments and without the content of strings.
     pub code: String,
-    /// Code with its strings: comments are blank.
+    /// Code with strings but without comments.
     pub code_with_strings: String,
-    /// Comments alone, in lower case.
+    /// Comments without code, in lower case.
     pub comments: String,
     /// Strings with their quotes, in order.
     pub strings: Vec<Range<usize>>,
     /// Start of each line.
     pub line_starts: Vec<usize>,
-    /// Positions of brackets except braces, each with the number that is open after it.
+    /// Positions of brackets, each with the number of open brackets after this position. Braces are not
+    /// counted.
     depths: Vec<(usize, u32)>,
     /// Closing position of each opening bracket, in order.
     pairs: Vec<(usize, usize)>,
@@ -50,7 +52,7 @@ impl ScannedText {
                 at += 1;
                 continue;
             };
-            // A string that stands alone is documentation.
+            // A long-quoted string that is a whole statement is documentation.
             let is_words = span.open.len() == LONG_QUOTE && depth == 0 && begins_line(text, at);
             if span.kind == NonCodeKind::Comment || is_words {
                 blank_range(&mut code, at..end);
@@ -99,13 +101,13 @@ impl ScannedText {
         self.pairs.sort_unstable();
     }
 
-    /// Returns the position of the bracket that closes this one.
+    /// Returns the position of the bracket that closes the bracket at `open`.
     pub(super) fn closing_bracket(&self, open: usize) -> Option<usize> {
         let found = self.pairs.binary_search_by_key(&open, |(open, _)| *open).ok()?;
         self.pairs.get(found).map(|(_, close)| *close)
     }
 
-    /// Returns the number of brackets except braces that are open before a position.
+    /// Returns the number of brackets that are open at a position. Braces are not counted.
     pub(super) fn bracket_depth(&self, at: usize) -> u32 {
         let before = self.depths.partition_point(|(bracket, _)| *bracket < at);
         before.checked_sub(1).and_then(|last| self.depths.get(last)).map_or(0, |(_, depth)| *depth)
@@ -135,7 +137,7 @@ pub(super) fn text_slice(text: &str, range: Range<usize>) -> &str {
     text.get(range).unwrap_or_default()
 }
 
-/// Returns true for a byte of a name.
+/// Returns true if a name may contain this byte.
 pub(super) fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
 }
@@ -149,7 +151,7 @@ pub(super) fn occurrences<'a>(text: &'a str, words: &'a str) -> impl Iterator<It
     })
 }
 
-/// Returns the span that begins here, and its end.
+/// Returns the span that begins at `at`, and its end.
 fn span_at<'l>(text: &str, at: usize, language: &'l LanguageRules) -> Option<(&'l NonCodeSyntax, usize)> {
     let rest = text.get(at..)?;
     let span = language.spans.iter().find(|span| rest.starts_with(span.open))?;
@@ -165,7 +167,7 @@ fn span_at<'l>(text: &str, at: usize, language: &'l LanguageRules) -> Option<(&'
     end.map(|end| (span, end))
 }
 
-/// Returns the end of a span, which its first closing mark ends.
+/// Returns the end of a span that ends at its first closing mark.
 fn span_end(text: &str, inner: usize, span: &NonCodeSyntax) -> usize {
     let rest = text.get(inner..).unwrap_or_default();
     match rest.find(span.close) {
@@ -197,7 +199,7 @@ fn escaped_span_end(text: &str, inner: usize, span: &NonCodeSyntax) -> usize {
     text.len()
 }
 
-/// Returns the end of a quoted character; none for other text.
+/// Returns the end of a character literal; none if the text is not a character literal.
 fn character_end(text: &str, inner: usize) -> Option<usize> {
     let rest = text.get(inner..)?;
     let mut letters = rest.char_indices();

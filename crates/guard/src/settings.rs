@@ -1,7 +1,8 @@
-//! Reads test settings from files with other content, too: package manifests, `tox.ini`, a Makefile.
+//! Reads test settings from files that also contain other settings, such as package manifests, `tox.ini` and
+//! a Makefile.
 //!
-//! Each file is parsed into settings with a value. An existing setting must stay as it is; a new one must be
-//! free.
+//! Each file is parsed into settings with a value. An existing setting must not change. A new setting must be
+//! free (see `is_free`).
 
 use std::collections::BTreeMap;
 
@@ -16,17 +17,17 @@ use super::weakening::FindingSubject;
 pub(super) struct TestSetting {
     /// Value of the setting, as text.
     pub value: String,
-    /// True if a fix may add it.
+    /// True if a fix may add this setting.
     pub is_free: bool,
 }
 
 /// Test settings by their names.
 pub(super) type TestSettings = BTreeMap<String, TestSetting>;
 
-/// Substrings in the names of scripts and targets that test.
+/// Substrings in the names of scripts and targets that run tests.
 const TESTS: &[&str] = &["test", "check", "verify", "spec"];
 
-/// Substrings of commands that test.
+/// Substrings of commands that run tests.
 const RUNNERS: &[&str] = &[
     "pytest",
     "unittest",
@@ -48,13 +49,13 @@ const RUNNERS: &[&str] = &[
 /// Scripts that npm runs automatically.
 const LIFECYCLE: &[&str] = &["prepare", "preinstall", "install", "postinstall", "prepublish"];
 
-/// Prefixes of a dependency's place outside a registry.
+/// Prefixes of the version of a dependency that does not come from a registry.
 const PLACES: &[&str] = &["file:", "link:", "portal:", "npm:", "./", "../", "git", "http"];
 
 /// Keys of a cargo dependency that set its source.
 const SOURCES: &[&str] = &["path", "git", "package", "registry"];
 
-/// Returns the test settings of this file. None if it is no such file or cannot be parsed.
+/// Returns the test settings of this file. None if the file has no known name or cannot be parsed.
 pub(super) fn parse_settings(name: &str, text: &str) -> Option<TestSettings> {
     let mut settings = TestSettings::new();
     match name {
@@ -83,8 +84,8 @@ pub(super) fn parse_settings(name: &str, text: &str) -> Option<TestSettings> {
     Some(settings)
 }
 
-/// Returns true if a finding concerns this setting, by its lines or by the setting's name in a quotation. A
-/// finding on the whole file concerns every setting.
+/// Returns true if a finding concerns this setting. The finding's lines must contain the setting, or its text
+/// must quote the setting's name. A finding on the whole file concerns every setting.
 pub(super) fn concerns_setting(name: &str, text: &str, setting: &str, subjects: &[&FindingSubject]) -> bool {
     let last =
         setting.trim_matches(['[', ']']).rsplit(['.', ':']).find(|part| !part.is_empty()).unwrap_or(setting);
@@ -98,7 +99,7 @@ pub(super) fn concerns_setting(name: &str, text: &str, setting: &str, subjects: 
         let from = usize::try_from(first.saturating_sub(1)).unwrap_or(usize::MAX).min(lines.len());
         let to = usize::try_from(end.max(first)).unwrap_or(usize::MAX).min(lines.len());
         let mut setting_lines: Vec<&str> = lines.get(from..to).unwrap_or_default().to_vec();
-        // The content of a target or a section follows its head.
+        // If the lines are the content of a target or section, the head above them also counts.
         let is_ini = name.ends_with(".ini") || name.ends_with(".cfg");
         let is_head =
             |line: &&&str| if is_ini { line.starts_with('[') } else { !line.starts_with([' ', '\t', '#']) };
@@ -130,7 +131,7 @@ fn add_setting(settings: &mut TestSettings, name: String, value: String, is_free
     known.value.push('\n');
 }
 
-/// Adds the whole value at a path.
+/// Adds the value at a path as one setting.
 fn add_whole_value(from: &Value, place: &[&str], settings: &mut TestSettings) {
     let found = place.iter().try_fold(from, |value, key| value.get(key));
     if let Some(value) = found {
@@ -138,8 +139,8 @@ fn add_whole_value(from: &Value, place: &[&str], settings: &mut TestSettings) {
     }
 }
 
-/// Adds every value of the table at a path for which `is_free` returns a value, which says if a fix may add
-/// it.
+/// Adds the values of the table at a path as separate settings. `is_free` returns none to omit a value, and
+/// otherwise if a fix may add it.
 fn add_table_values(
     from: &Value,
     place: &[&str],
@@ -261,13 +262,13 @@ const READ: &[&str] = &[
     "LD_PRELOAD",
 ];
 
-/// Variables that make and the shells of its recipes read, as whole names.
+/// Whole names of variables that make and the shells of its recipes read.
 const READ_BY_MAKE: &[&str] = &["SHELL", "PATH", "VPATH", "BASH_ENV", "ENV", "export"];
 
 /// Substrings in the names of targets for checks other than tests.
 const CHECKS: &[&str] = &["lint", "type", "format", "fmt", "ci", "all", "build", "static", "audit"];
 
-/// Adds targets that test, the variables that they use, and parts that affect all targets.
+/// Adds targets that run tests, the variables that these targets use, and parts that affect all targets.
 fn add_make_targets(text: &str, settings: &mut TestSettings) {
     let mut blocks: Vec<(String, String)> = Vec::new();
     let mut assigned: Vec<(&str, &str)> = Vec::new();
@@ -300,7 +301,7 @@ fn add_make_targets(text: &str, settings: &mut TestSettings) {
             _ => add_setting(settings, "the included or set values".to_owned(), bare.to_owned(), false),
         }
     }
-    // Several targets with one recipe count separately.
+    // If several targets share a recipe, each target is a separate setting.
     let mut blocks: Vec<(String, String)> = blocks
         .iter()
         .flat_map(|(targets, block)| {
@@ -317,7 +318,7 @@ fn add_make_targets(text: &str, settings: &mut TestSettings) {
     }
     blocks.retain(|(target, block)| {
         let changes_all = target.starts_with('.') && target != ".PHONY";
-        // A name with variables or patterns may match any target.
+        // A target name with variables or patterns may match any target.
         let is_any = target.contains(['$', '%']);
         changes_all || is_any || contains_any(target, TESTS) || contains_any(block, RUNNERS)
     });
@@ -343,7 +344,7 @@ fn add_make_targets(text: &str, settings: &mut TestSettings) {
     }
 }
 
-/// Adds tasks that test, and the settings that apply to all tasks.
+/// Adds tasks that run tests, and the settings that apply to all tasks.
 fn add_task_settings(text: &str, settings: &mut TestSettings) {
     let (mut section, mut task) = ("", "");
     for line in text.lines().filter(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#')) {
@@ -364,7 +365,7 @@ fn add_task_settings(text: &str, settings: &mut TestSettings) {
     }
 }
 
-/// Adds Go modules that are replaced by others.
+/// Adds the `replace` directives of a Go module.
 fn add_replaced_modules(text: &str, settings: &mut TestSettings) {
     let mut is_inside = false;
     for line in text.lines().map(|line| line.split("//").next().unwrap_or_default().trim()) {

@@ -1,7 +1,7 @@
 //! Converts code to a sequence of words with resolved names, so that different spellings look the same. `from
 //! os import _exit as bye`, `getattr(os, "_ex" + "it")` and `vars(os)["_exit"]` all become `os . _exit`.
 //!
-//! There are no types or scopes: an imported name refers to its import in the whole file.
+//! The conversion does not know types or scopes, so an imported name refers to its import in the whole file.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -14,14 +14,14 @@ use super::version::ChangedFileVersion;
 /// A word, a string or an operator.
 #[derive(Clone, Debug)]
 pub(super) struct CodeToken {
-    /// Text of the token. A string begins with `"` and has no other quotes. Tokens share it, because a name
-    /// may be as long as the file.
+    /// Text of the token. The text of a string begins with `"` and has no closing quote. Tokens share the
+    /// text, because a name may be as long as the file.
     pub text: Rc<str>,
     /// Start position in the file.
     pub offset: usize,
     /// Line number of the start, from 0.
     pub line: usize,
-    /// True if it comes from an import.
+    /// True if the token comes from an import.
     pub is_imported: bool,
 }
 
@@ -49,7 +49,7 @@ pub(super) struct NormalizedCode {
     pub tokens: Vec<CodeToken>,
     /// Lines in which a name is assembled from pieces.
     pub assembled_name_lines: Vec<usize>,
-    /// True if its imports exceeded the word budget.
+    /// True if the file's imports exceeded the word budget.
     pub has_unresolved_imports: bool,
 }
 
@@ -57,14 +57,14 @@ pub(super) struct NormalizedCode {
 const SIGNS: &[&str] =
     &["===", "!==", "==", "!=", "=>", "::", "->", "<=", ">=", "+=", "-=", ":=", "**", "?.", "//"];
 
-/// Words before a bracket that opens a list.
+/// Words after which a square bracket opens a list instead of an index.
 const LISTS_AFTER: &[&str] =
     &["return", "in", "of", "case", "await", "else", "and", "or", "not", "if", "yield"];
 
 /// Calls that import the module named by their string.
 const IMPORTS: &[&str] = &["__import__", "import_module", "require", "import"];
 
-/// Methods of a name table that are not names in it.
+/// Methods of a name table. They are not names in the table.
 const OF_TABLES: &[&str] = &["update", "setdefault", "pop", "get", "items", "keys", "values"];
 
 /// Maximum number of words between brackets that may be one name.
@@ -73,7 +73,7 @@ pub(super) const MAX_INNER: usize = 256;
 /// Calls that take a name as a string.
 const BY_NAME: &[&str] = &["getattr", "setattr", "hasattr", "defineProperty"];
 
-/// Functions that build strings from unreadable pieces.
+/// Functions that build strings from pieces that do not show the result.
 const BUILDERS: &[&str] = &[
     "chr",
     "decode",
@@ -87,7 +87,7 @@ const BUILDERS: &[&str] = &[
     "reverse",
 ];
 
-/// Maximum length of a string to which others are added.
+/// Maximum length of a string that is joined with other strings.
 const MAX_TEXT: usize = 120;
 
 /// Maximum length of an assembled name.
@@ -102,7 +102,7 @@ impl NormalizedCode {
     }
 }
 
-/// Joins the words of these parts of a file and leaves imports as written.
+/// Converts the words of these parts of a file and leaves import statements as written.
 pub(super) fn normalize_tokens(version: &ChangedFileVersion, ranges: Vec<Range<usize>>) -> NormalizedCode {
     let mut folding =
         TokenNormalizer { code: NormalizedCode::default(), opened: Vec::new(), path: &version.path };
@@ -127,7 +127,7 @@ fn split_tokens(side: &ChangedFileVersion, ranges: Vec<Range<usize>>) -> Vec<Cod
                     let raw = scanned.code_with_strings.get(string.clone()).unwrap_or_default();
                     let inner = raw.strip_prefix('r').unwrap_or(raw);
                     let text = inner.trim_matches(['"', '\'', '`', '#']);
-                    // Letters before a string are its prefix.
+                    // Letters directly before a string are its prefix, not a separate word.
                     let is_joined = |last: &mut CodeToken| {
                         last.is_name() && last.offset + last.text.len() == string.start
                     };
@@ -204,7 +204,7 @@ impl TokenNormalizer<'_> {
                 self.close_bracket(open, token);
             }
             _ if token.string_content().is_some() => self.push_string(token),
-            // Globals are known by their bare name, too.
+            // A global may also be accessed without `globalThis` or `global`, so this prefix is removed.
             "." if ["globalThis", "global"].iter().any(|name| self.ends_with(&[name])) => {
                 self.code.tokens.pop();
             }
@@ -223,7 +223,7 @@ impl TokenNormalizer<'_> {
             self.code.tokens.push(token.with_text("@main", false));
             return;
         }
-        // Long strings are no names and are not copied again for each piece.
+        // A long string is not a name. It is not joined, because each join would copy it again.
         let is_long = |text: &CodeToken| text.text.len() > MAX_TEXT;
         if is_long(&token)
             || self.token_from_end(1).is_some_and(is_long)
@@ -248,7 +248,7 @@ impl TokenNormalizer<'_> {
         }
     }
 
-    /// Joins strings. A name that is built this way within one line is recorded.
+    /// Joins strings. If the pieces are on one line and form a name, the line is recorded.
     fn join_strings(&mut self, pieces: &[CodeToken], between: &str) -> String {
         let texts: Vec<&str> = pieces.iter().filter_map(CodeToken::string_content).collect();
         let whole = texts.join(between);
@@ -265,7 +265,7 @@ impl TokenNormalizer<'_> {
         format!("\"{whole}")
     }
 
-    /// Handles the bracket that closes the one at `open`.
+    /// Handles the bracket that closes the bracket at `open`.
     fn close_bracket(&mut self, open: usize, token: CodeToken) {
         let inner: Vec<CodeToken> = self.code.tokens.split_off(open + 1);
         let head = open.checked_sub(1).and_then(|at| self.code.tokens.get(at)).cloned();
@@ -370,7 +370,7 @@ impl TokenNormalizer<'_> {
         self.code.tokens.push(close);
     }
 
-    /// Returns true if a bracket after this word is an index.
+    /// Returns true if a square bracket after this word opens an index.
     fn is_index_bracket(&self, before: &str) -> bool {
         let is_name = before.bytes().next().is_some_and(is_word) && !LISTS_AFTER.contains(&before);
         is_name || matches!(before, ")" | "]")

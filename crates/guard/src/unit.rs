@@ -1,4 +1,4 @@
-//! Splits a file into its tests, and reads the assertions and values of each.
+//! Splits a file into its tests, and reads the assertions and values of each test.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -10,16 +10,18 @@ use super::scan::{ScannedText, is_word, occurrences, text_slice};
 /// Maximum number of attributes of a test.
 const MAX_ATTRIBUTES: usize = 64;
 
-/// Maximum bytes from a test's name to its first bracket, and from its last bracket to its body.
+/// Maximum bytes between a test's name and the opening bracket of its parameters, and between their closing
+/// bracket and the body.
 const MAX_HEADER: usize = 400;
 
-/// Maximum bytes kept of a class name, because it is copied into the name of each of its tests.
+/// Maximum bytes of a class name that are kept. The class name is copied into the name of each test of the
+/// class.
 const MAX_CLASS_NAME: usize = 400;
 
 /// One test of a file.
 #[derive(Debug)]
 pub(super) struct TestUnit {
-    /// Name, with that of its class if it has one.
+    /// Name of the test, with the name of its class if the test is in a class.
     pub name: String,
     /// Start position, including attributes.
     pub start: usize,
@@ -147,7 +149,7 @@ fn parse_test_unit(
         }
     };
     let name = name.trim();
-    // Only tests are parsed to their end.
+    // The end is determined only if the name is a test's name.
     name.starts_with(opening.name).then(|| TestUnit {
         name: name.to_owned(),
         start,
@@ -156,15 +158,15 @@ fn parse_test_unit(
     })
 }
 
-/// Parses a call like `it.each(table)("name", body)` after its word. Returns the range of its name, and its
-/// end.
+/// Parses the rest of a call such as `it.each(table)("name", body)` after its first word. Returns the range
+/// of the test's name, and the end of the call.
 fn parse_call(scanned: &ScannedText, mut at: usize) -> Option<(Range<usize>, usize)> {
     let code = scanned.code.as_bytes();
     if code.get(at).is_some_and(|byte| is_word(*byte)) {
         return None;
     }
     at = skip_while(code, at, |byte| is_word(byte) || byte == b'.');
-    // A table between back ticks.
+    // Skip a table of cases between back ticks.
     if let Some(table) = scanned.strings_in(&(at..code.len())).next().filter(|string| string.start == at) {
         at = table.end;
     }
@@ -206,7 +208,8 @@ fn indented_end(scanned: &ScannedText, begin: usize) -> usize {
     end
 }
 
-/// Returns the first brace after the bracket that opens here is closed, unless the statement ends before it.
+/// Returns the position of the first brace after the bracket that closes the bracket at `paren`. None if the
+/// statement ends before a brace.
 fn opening_brace(scanned: &ScannedText, paren: usize) -> Option<usize> {
     let code = scanned.code.as_bytes();
     let mut at = scanned.closing_bracket(paren)? + 1;
@@ -281,8 +284,8 @@ pub(super) fn assertions(
     found
 }
 
-/// Returns the last line of a statement: no additional brackets are open and the next line continues no
-/// chain. The range limits it.
+/// Returns the last line of a statement. After this line, no bracket of the statement is open and the next
+/// line does not continue a chain of calls. The last line is at most the last line of the range.
 fn statement_last_line(scanned: &ScannedText, line: usize, range: Range<usize>) -> usize {
     let depth = scanned.bracket_depth(range.start);
     let mut last = line;
@@ -304,7 +307,7 @@ pub(super) fn literals(scanned: &ScannedText, range: &Range<usize>) -> Vec<Strin
     let mut known = None;
     let mut is_said = |string: &&Range<usize>| {
         let line = scanned.line_of(string.start);
-        // Each line is examined once, regardless of its number of strings.
+        // Each line is examined only once, even if it contains several strings.
         let (_, is_message) = known.filter(|(of, _)| *of == line).unwrap_or_else(|| {
             (
                 line,
@@ -340,7 +343,7 @@ fn names_and_numbers(code: &str) -> impl Iterator<Item = &str> {
         .filter(|word| !word.is_empty())
 }
 
-/// Returns the names in code, without meaningless ones.
+/// Returns the names in code, without `pass`, `self` and `return`.
 fn meaningful_names(code: &str) -> impl Iterator<Item = &str> {
     names_and_numbers(code)
         .filter(|word| !word.starts_with(|first: char| first.is_ascii_digit()))
@@ -366,8 +369,8 @@ fn first_line(text: &str) -> &str {
     text.lines().next().unwrap_or_default()
 }
 
-/// Returns the position of a declaration's opening bracket, if it precedes a brace and the end of the
-/// statement.
+/// Returns the position of the opening bracket of a declaration's parameters. None if a brace, an assignment
+/// or the end of the statement precedes the bracket.
 fn find_parameter_bracket(bytes: &[u8]) -> Option<usize> {
     let found =
         bytes.iter().take(MAX_HEADER).position(|byte| matches!(byte, b'(' | b'{' | b'}' | b';' | b'='))?;

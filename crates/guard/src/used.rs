@@ -1,4 +1,4 @@
-//! Collects the names that tests use but do not bind at the place of use.
+//! Collects the names that tests use but do not bind themselves.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use super::tokens::CodeToken;
 #[derive(Debug, Default)]
 pub(super) struct UsedNames {
     pub endings: &'static [&'static str],
-    /// Names that are not bound where they are used.
+    /// Names that the test that uses them does not bind.
     pub free: BTreeSet<String>,
     /// Paths from a name, such as `cart.total`.
     pub chains: BTreeSet<String>,
@@ -22,7 +22,7 @@ impl UsedNames {
     pub(super) fn new(side: &BindingSide<'_>) -> Self {
         let mut used = Self { endings: side.names.endings, ..Self::default() };
         let is_python = side.names.endings.contains(&".py");
-        // Values of the test's own table are not fixtures.
+        // Parameters that `parametrize` sets are values of the test's own table, not fixtures.
         let tables = (0..side.tokens.len()).filter(|at| side.matches_tokens_at(*at, "parametrize ("));
         let first = tables.filter_map(|at| side.tokens.get(at + 2).and_then(CodeToken::string_content));
         let given: BTreeSet<&str> = first.flat_map(|names| names.split(',').map(str::trim)).collect();

@@ -1,4 +1,4 @@
-//! Versions of files, parsed by language, with the test files and tests among them.
+//! Parses versions of files by their language, and determines which files and which parts of them are tests.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -12,7 +12,8 @@ use super::loaded;
 use super::scan::{ScannedText, is_word, occurrences, text_slice};
 use super::unit::{TestUnit, find_test_units};
 
-/// Maximum size in bytes of a file that is examined. Its analysis may take two hundred times as much memory.
+/// Maximum size in bytes of a file that is examined. The analysis of a file may need two hundred times as
+/// much memory as the file.
 pub(super) const MAX_BYTES: usize = 1 << 20;
 
 /// One version of a file.
@@ -44,7 +45,8 @@ pub fn can_affect_tests(path: &RepoPath) -> bool {
     is_test_file(path) || loaded::is_loaded_by_runner(&name) || loaded::is_vendored(&name)
 }
 
-/// Returns true for a test file. It checks folders and the form of the name, never a part of a word.
+/// Returns true for a test file. The function checks the folders and the form of the name. It never matches a
+/// part of a word.
 pub fn is_test_file(path: &RepoPath) -> bool {
     let path = String::from_utf8_lossy(path.as_bytes());
     let mut parts = path.rsplit('/');
@@ -72,7 +74,8 @@ impl LanguageRules {
     }
 }
 
-/// Matches a whole name, or a suffix that does not continue a lower-case word: `contest.py` is no test.
+/// Returns true if the suffix is the whole name, or does not continue a lower-case word. `contest.py`, for
+/// example, is not a test.
 fn has_name_suffix(name: &str, suffix: &str) -> bool {
     let Some(rest) = name.strip_suffix(suffix) else { return false };
     rest.is_empty() || !suffix.starts_with(|first: char| first.is_ascii_lowercase())
@@ -136,7 +139,7 @@ impl ChangedFileVersion {
         ranges
     }
 
-    /// Returns true if a line occurs in new tests and in no existing one.
+    /// Returns true if a line occurs in new tests and nowhere else in the file.
     pub(super) fn is_in_new_test(&self, line: &str, existing: &BTreeSet<&str>) -> bool {
         let Some(read) = &self.scanned_file else { return false };
         let has =
@@ -148,7 +151,7 @@ impl ChangedFileVersion {
             && !self.ranges_outside_tests().into_iter().any(has)
     }
 
-    /// Returns the lines that contain a mark.
+    /// Returns the lines that contain one of the forbidden words.
     pub(super) fn marked_lines(&self, mark: &ForbiddenWord, existing: &BTreeSet<&str>) -> Vec<String> {
         let Some(read) = &self.scanned_file else { return Vec::new() };
         let scanned = &read.scanned;
@@ -174,7 +177,7 @@ impl ChangedFileVersion {
                 let line = scanned.line_range(number);
                 text_slice(text, line.start.max(range.start)..line.end.min(range.end))
             };
-            // All lines are searched at once, because most texts contain few marks.
+            // The whole range is searched in one pass, because most texts contain few forbidden words.
             let mut lines: Vec<usize> = Vec::new();
             for words in mark.words {
                 if mark.place == WordSearchScope::TopLevel && words.is_empty() {

@@ -1,5 +1,5 @@
-//! Ways in which a fix weakens the tests, worded for its fixer, and the subjects of findings at which it may
-//! do so.
+//! Ways in which a fix weakens the tests, with messages for the fixer. The subjects of findings determine
+//! where a fix may do so.
 
 use truing_diff::RepoPath;
 
@@ -28,7 +28,7 @@ pub enum WeakeningKind {
     ShadowedTest,
     /// Tests are newly skipped.
     SkippedTest,
-    /// A test is left before its end, or swallows its failure.
+    /// A test returns before its end, or suppresses its failure.
     UnreportedFailure,
     /// Tests end the program.
     ProgramExitInTest,
@@ -42,19 +42,19 @@ pub enum WeakeningKind {
     ChangedRunnerSetting,
     /// The process that runs the tests is modified.
     HookedProcess,
-    /// Tested code is replaced, for every test.
+    /// Tested code is replaced for every test.
     ReplacedTestedCode,
     /// A name that tests use refers to something else.
     ReboundName,
     /// Code detects that it is under test.
     TestDetection,
-    /// Code names files of tests.
+    /// Code contains paths of test files.
     TestFileAccess,
     /// Values are equal to everything, or to more than before.
     UniversalEquality,
     /// Code outside tests uses a test library.
     TestLibraryUse,
-    /// Code outside tests ends the program, or changes its end.
+    /// Code outside tests ends the program, or changes how the program ends.
     ProgramExit,
     /// A name is assembled from pieces.
     AssembledName,
@@ -62,13 +62,13 @@ pub enum WeakeningKind {
     CustomComparison,
     /// Code runs automatically at the start or the end of the program.
     AutomaticExecution,
-    /// Code contains a value that is equal to nothing.
+    /// Code contains a value that is equal to no value, such as NaN.
     IncomparableValue,
-    /// Code decides by a value of the tests.
+    /// Code makes a decision by a value of the tests.
     TestValueDecision,
-    /// Code has a case for an input of the fix's own tests, with the result that they expect.
+    /// Code has a case for an input of the fix's own tests and returns the result that these tests expect.
     SpecialCasedInput,
-    /// Code behaves differently from a date on.
+    /// Code behaves differently after a fixed date.
     DateDependence,
     /// Code keeps state between calls.
     StateBetweenCalls,
@@ -81,7 +81,7 @@ pub enum WeakeningKind {
 }
 
 impl WeakeningKind {
-    /// Returns true if honest fixes often do it. It is then only reported.
+    /// Returns true if honest fixes often have this kind of weakening. Such a weakening is only reported.
     pub(super) fn is_report_only(self) -> bool {
         matches!(
             self,
@@ -140,12 +140,12 @@ impl WeakeningKind {
 /// One part of the tests or checks that a fix deletes or weakens.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Weakening {
-    /// File, with its old path if it existed before the fix.
+    /// Path of the file before the fix, or its new path if it is a new file.
     pub path: RepoPath,
     pub kind: WeakeningKind,
-    /// Name or line concerned, as one cut line.
+    /// Name or line that is weakened, shortened to one line for display.
     pub quoted_text: String,
-    /// True if honest fixes do this, too. It is then reported, and the fix is not refused for it.
+    /// True if honest fixes do this, too. The weakening is then only reported, and the fix is not refused.
     pub is_report_only: bool,
 }
 
@@ -158,7 +158,8 @@ impl std::fmt::Display for Weakening {
     }
 }
 
-/// Subject of a finding: its place and its text. A fix of it may change otherwise protected parts there.
+/// Subject of a finding: its location and its text. A fix of the finding may change parts at this location
+/// that are otherwise protected.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct FindingSubject {
     pub path: RepoPath,
@@ -177,7 +178,7 @@ impl FindingSubject {
         Self { path: place.path.clone(), lines, text }
     }
 
-    /// Returns true if the text contains one of these words, each as the start of a word.
+    /// Returns true if the finding's text contains one of these words at the start of a word.
     pub(super) fn mentions_any(&self, words: &[&str]) -> bool {
         words.iter().any(|word| super::scan::occurrences(&self.text, word).next().is_some())
     }

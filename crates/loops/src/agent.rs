@@ -1,9 +1,9 @@
-//! The model's part of a review, the same in every loop: the content of its prompt, its limits, and the
-//! checks of its report.
+//! The model's part of a review, which is the same in every loop: the content of the prompt, the limits, and
+//! the checks of the model's report.
 //!
-//! The rules have read the change before. The model's findings are placed by the same code as theirs, and one
-//! that repeats a rule's finding is dropped. The verdict is computed from findings and coverage, never taken
-//! from the model.
+//! The rules run on the change before the model does. The same code places the findings of rules and of the
+//! model. A finding of the model that repeats a rule's finding is dropped. Truing computes the verdict from
+//! findings and coverage; the model does not decide it.
 
 mod change_view;
 mod context_sources;
@@ -61,7 +61,7 @@ pub(crate) use task::{
 pub struct ModelAgent {
     /// The gateway through which the model is called.
     pub gateway: ModelGateway,
-    /// Ledger of the money that was spent.
+    /// Ledger that records the money spent.
     pub ledger: Arc<dyn RecordStore>,
     pub model: String,
     /// The runtime that holds the conversation with the model.
@@ -76,19 +76,19 @@ pub struct ModelAgent {
     pub sources: ContextSources,
     /// Starts the process that reads files for the model.
     pub reader: ChildProcessReader,
-    /// Servers whose tools it may call in reviews.
+    /// Servers whose tools the model may call in reviews.
     pub servers: Vec<McpServer>,
     /// Truing's own tools for reviews at a forge.
     pub own_tools: Vec<ToolServerFactory>,
-    /// The cassette that its calls are recorded on or played from.
+    /// The cassette on which the model's calls are recorded, or from which they are played.
     pub cassette: CassetteMode,
 }
 
-/// Creates the server of Truing's own tools for one review: of the forge, of the repository (`owner/name`),
-/// and with the id that requests to the forge carry. None, if the tools are of another forge.
+/// Creates the server of Truing's own tools for one review. The arguments are the forge, the repository
+/// (`owner/name`), and the id that requests to the forge contain. None if the tools belong to another forge.
 pub type ToolServerFactory = Box<dyn Fn(&str, &str, &str) -> Option<McpServer> + Send + Sync>;
 
-/// The model of a review without a slot.
+/// The model for a review that holds no slot.
 pub struct GatedModelAgent<'a> {
     pub agent: &'a ModelAgent,
     /// Consulted before each turn.
@@ -117,7 +117,7 @@ impl<'a> GatedModelAgent<'a> {
     }
 }
 
-/// The place of a review's files, for the model's tools.
+/// The location of a review's files, for the model's tools.
 #[derive(Clone, Copy, Debug)]
 pub struct ReviewTree<'a> {
     /// Folder with the files.
@@ -130,8 +130,8 @@ pub struct ReviewTree<'a> {
 type ModelReviewFuture<'a> =
     Pin<Box<dyn Future<Output = Result<(ModelReviewRun, Vec<ReviewerReport>), AgentError>> + Send + 'a>>;
 
-/// Runs the model's review, if there is a model, determines the fate of earlier findings, and proves the
-/// replacements that models propose.
+/// Runs the model's review, if there is a model. Then determines which earlier findings remain, and verifies
+/// the replacements that models propose.
 ///
 /// # Errors
 /// [`AgentError`]
@@ -147,8 +147,8 @@ pub fn run_model_review<'a>(
         rule_results.renames.extend(&earlier.renames);
         let earlier = &earlier.follow_to_head(review_tree.tree, change, rule_results);
         let (part, reviewers) = match request {
-            // Boxed and erased: the future of a model is large, and would be part of every future that awaits
-            // it.
+            // The future of a model is large and would be part of every future that awaits it. It is
+            // therefore boxed, and its type is erased.
             Some(request) => {
                 let runtime = request.agent.review_runtime();
                 let reviewing: ModelReviewFuture<'_> =
@@ -167,8 +167,7 @@ pub fn run_model_review<'a>(
     })
 }
 
-/// Returns the outcome of a review with this coverage by the rules, and with the model's part, if there is
-/// one.
+/// Returns the outcome of a review from the coverage by the rules and, if there is one, the model's part.
 pub fn review_outcome(coverage: &ReviewCoverage, model_run: Option<&ModelReviewRun>) -> ReviewOutcome {
     match model_run {
         Some(model_run) => {
@@ -178,8 +177,8 @@ pub fn review_outcome(coverage: &ReviewCoverage, model_run: Option<&ModelReviewR
     }
 }
 
-/// Returns the outcome of a served review: while a model waits for budget, the findings of the rules are
-/// shown.
+/// Returns the outcome of a review in the server. While the model waits for budget, the findings of the rules
+/// are shown.
 pub fn served_outcome(coverage: &ReviewCoverage, part: Option<&ModelReviewRun>) -> ReviewOutcome {
     let Some(ModelReviewRun { part: ModelReviewStatus::Deferred { reason, until }, runtime, .. }) = part
     else {
@@ -198,7 +197,7 @@ pub fn model_review(part: Option<ModelReviewRun>) -> Option<ModelReview> {
     part?.model_review
 }
 
-/// The reason why the model's part failed before a result.
+/// The reason why the model's part failed without a result.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
     /// The ledger cannot be read, and the available budget is therefore unknown.
@@ -207,15 +206,15 @@ pub enum AgentError {
     /// The prompt cannot be built.
     #[error(transparent)]
     Prompt(#[from] PromptError),
-    /// The gate was shut meanwhile.
+    /// The gate was closed during the review.
     #[error(transparent)]
     Halted(HaltReason),
-    /// The recording is of another review.
+    /// The recording belongs to another review.
     #[error("the recording has no answer to this review: {0}")]
     RecordingMismatch(String),
 }
 
-/// The form of a model's review.
+/// Options of a model's review.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct ModelReviewOptions {
     /// True if the model also writes a walkthrough.
@@ -253,14 +252,14 @@ impl ModelReviewRequest<'_> {
         earlier: &EarlierReviews,
         reading: &mut ReadingOutcome,
     ) -> Result<(ModelReviewRun, Vec<ReviewerReport>), AgentError> {
-        // A cassette answers to the change alone, regardless of earlier reviews: earlier findings stay
-        // unverified.
+        // A cassette records the answers for the change alone, without earlier reviews. With a cassette, the
+        // model therefore does not verify earlier findings.
         let is_told = !self.agent.cassette.is_some();
         let owed = if is_told { earlier.findings_to_recheck() } else { Vec::new() };
         let is_nothing = change.diff.is_empty() && change.large.is_empty() && change.left_out.is_empty();
         if is_nothing || reading.coverage.reviewed.is_empty() && owed.is_empty() {
-            // Files left out by design are not for the model either, and an empty change has no findings to
-            // follow up.
+            // The model does not review files that are excluded by design. An empty change has no earlier
+            // findings to verify.
             telemetry::record_model_end(&AgentRunEnd::Done);
             return Ok((ModelReviewRun::nothing_to_review(), Vec::new()));
         }
@@ -289,7 +288,7 @@ impl ModelReviewRequest<'_> {
         let repository = budget.levels.iter().find(|level| level.kind == BudgetLevelKind::RepoDay);
         let repository = repository.map_or("", |level| level.key.as_str());
         let own = agent.own_tools.iter().filter_map(|own| {
-            // The forge of a local review is unknown.
+            // A local review has no forge, so these tools are not available.
             let (forge, _) = repository.split_once('/')?;
             own(forge, subject.repository.as_deref()?, budget.run.as_str())
         });
@@ -320,7 +319,7 @@ impl ModelReviewRequest<'_> {
         let reviewer_runs = join_all(reviewer_runs).await;
         let problems = servers.stop().await;
         let reviewer_runs = reviewer_runs.into_iter().collect::<Result<Vec<_>, _>>()?;
-        // A file that one of the reviewers has not seen lacks that reviewer's part.
+        // If one of the reviewers has not seen a file, the file does not count as reviewed.
         let mut asked = reviewer_runs
             .iter()
             .filter(|look| look.agent_run.turns > 0)
@@ -357,7 +356,7 @@ impl ModelReviewRequest<'_> {
 }
 
 impl ModelAgent {
-    /// Returns the runtime of the conversation, as outcomes name it.
+    /// Returns the runtime of the conversation, in the form that outcomes use.
     pub fn review_runtime(&self) -> outcome::ReviewRuntime {
         match &self.runtime {
             AgentRuntime::Native => outcome::ReviewRuntime::Native,
@@ -365,9 +364,9 @@ impl ModelAgent {
         }
     }
 
-    /// Builds a prompt with the change and without people's descriptions. It has only the findings to fix, if
-    /// the change is a fix, and those that people have dismissed. Also returns the files whose change it
-    /// shows.
+    /// Builds a prompt with the change and without people's descriptions. The prompt also contains the
+    /// findings to fix, if the change is a fix, and the findings that people have dismissed. Also returns the
+    /// files whose change the prompt shows.
     ///
     /// # Errors
     /// [`PromptError`], if the operator's own prompts require other values.
@@ -393,8 +392,9 @@ impl ModelAgent {
     }
 }
 
-/// Adds the findings, worst first and without duplicates. Returns for each reviewer the number of accepted
-/// findings, the number of rejected ones by reason, and the number of rejected ones whose meaning is unknown.
+/// Adds the findings, worst first and without duplicates. Returns three results: the number of valid findings
+/// for each reviewer, the number of rejected findings by reason, and the number of findings that do not match
+/// the files.
 fn add_findings(
     runs: &[ReviewerRun],
     tree: &Path,
@@ -422,7 +422,7 @@ fn add_findings(
     let mut added = 0;
     for raw in all {
         let raw = redact_finding(raw, text);
-        // Findings that a comment suppresses are known, too.
+        // A finding that a comment suppresses also counts as known.
         let mut known = reading.findings.iter().chain(&reading.suppressed);
         if known.any(|other| is_same_defect(&raw, &other.raw)) {
             continue;
@@ -438,8 +438,8 @@ fn add_findings(
     (found, dropped, all_lost)
 }
 
-/// Removes quoted secrets from a finding: those of its file, and any form that the rules know. Later
-/// comparisons of its lines also use the file's text without secrets.
+/// Removes secrets from the text of a finding: secrets of its file, and any text in a form that the rules
+/// recognise as a secret. Later comparisons of the finding's lines also use the file's text without secrets.
 pub(crate) fn redact_finding(raw: RawFinding, text: impl Fn(&RepoPath) -> Option<String>) -> RawFinding {
     let quoted = text(&raw.place.path).map(|text| QuotedSecrets::from_text(&text)).unwrap_or_default();
     let (title, body) = (quoted.hide_secrets(&raw.title), quoted.hide_secrets(&raw.body));
@@ -447,7 +447,7 @@ pub(crate) fn redact_finding(raw: RawFinding, text: impl Fn(&RepoPath) -> Option
     let proposed = raw.suggestion.as_ref().map(|proposed| proposed.replacement.clone());
     let raw = RawFinding { title, body, snippet, ..raw };
     match proposed {
-        // The replacement could not be applied as it is shown.
+        // Without its secret, the replacement can no longer be applied, so it is only shown as text.
         Some(proposed) if quoted.hide_secrets(&proposed) != proposed => {
             raw.with_unproven_suggestion(&schema::truncate_replacement(&quoted.hide_secrets(&proposed)))
         }
@@ -455,7 +455,7 @@ pub(crate) fn redact_finding(raw: RawFinding, text: impl Fn(&RepoPath) -> Option
     }
 }
 
-/// True if two findings are about the same lines and the same defect.
+/// True if two findings report the same defect on overlapping lines.
 fn is_same_defect(a: &RawFinding, b: &RawFinding) -> bool {
     let (at, other) = (&a.place, &b.place);
     let overlap = at.path == other.path

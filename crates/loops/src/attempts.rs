@@ -1,5 +1,5 @@
-//! Registry of reviews without a slot, which are recorded only at their end. A process that stops one can
-//! thereby report its cost.
+//! Registry of reviews without a slot, which are recorded only at their end. With the registry, a process
+//! that stops such a review can report the review's cost.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -8,7 +8,7 @@ use truing_core::money::MicroUsd;
 use truing_core::outcome::ReviewRuntime;
 use truing_core::port::PullRevision;
 
-/// The reviews that ask a model and have not ended. Cheap to clone.
+/// The reviews that call a model and have not ended. A clone is cheap.
 #[derive(Clone, Default, Debug)]
 pub struct AttemptRegistry(Arc<Mutex<OpenAttempts>>);
 
@@ -22,13 +22,13 @@ struct OpenAttempts {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ReviewAttempt {
     pub run: RunId,
-    /// The key under which it is recorded.
+    /// The key under which the review is recorded.
     pub key: SlotKey,
-    /// The revision under which it is filed.
+    /// The revision under which the review is recorded.
     pub revision: PullRevision,
-    /// Time at which it began.
+    /// Time at which the review began.
     pub started_at: UnixMillis,
-    /// The runtime that asks the model.
+    /// The runtime that calls the model.
     pub runtime: ReviewRuntime,
 }
 
@@ -40,19 +40,19 @@ impl ReviewAttempt {
 }
 
 impl AttemptRegistry {
-    /// Registers a requested review by a model, whose key alone is known yet. If it fails before
-    /// [`Self::register_attempt`], it is recorded under that key.
+    /// Registers a requested review by a model, before the reviewed commit is known. If the review fails
+    /// before [`Self::register_attempt`], it is recorded under `key`.
     pub fn register_request(&self, run: RunId, key: SlotKey, started_at: UnixMillis, runtime: ReviewRuntime) {
         let revision = PullRevision { head: Sha::null(), base: Sha::null() };
         self.register_attempt(ReviewAttempt { run, key, revision, started_at, runtime });
     }
 
-    /// Removes the requested review, which another process records.
+    /// Removes the requested review, because another process records it.
     pub fn remove_delegated_review(&self) {
         self.lock_attempts().open.retain(|attempt| !attempt.is_head_unknown());
     }
 
-    /// Registers a review that may ask a model from now on.
+    /// Registers a review that is about to call a model.
     pub fn register_attempt(&self, attempt: ReviewAttempt) {
         if !attempt.is_head_unknown() {
             self.remove_delegated_review();
@@ -60,7 +60,7 @@ impl AttemptRegistry {
         self.lock_attempts().open.push(attempt);
     }
 
-    /// Removes a review that has ended and reports its cost itself.
+    /// Removes a review that has ended, because its own record reports its cost.
     pub fn remove_attempt(&self, run: &RunId) {
         self.lock_attempts().open.retain(|attempt| attempt.run != *run);
     }
@@ -71,7 +71,7 @@ impl AttemptRegistry {
         inner.stopped_cost = MicroUsd(inner.stopped_cost.0.saturating_add(cost.0));
     }
 
-    /// Takes the reviews that have not ended, and the reported cost of stopped ones.
+    /// Takes the reviews that have not ended, and the recorded cost of stopped reviews.
     pub fn take_all(&self) -> (Vec<ReviewAttempt>, MicroUsd) {
         let OpenAttempts { open, stopped_cost } = std::mem::take(&mut *self.lock_attempts());
         (open, stopped_cost)

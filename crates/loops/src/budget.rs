@@ -1,4 +1,4 @@
-//! Budgets of a review by a model, from the configuration: limits, prices, and the check before it begins.
+//! Budgets of runs by models, from the configuration: limits, prices, and the check before a run begins.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -16,10 +16,10 @@ use truing_model::price::{MAX_LITELLM_BYTES, ModelPrice, ModelPrices, PriceError
 
 use crate::telemetry;
 
-/// Limits of all repositories.
+/// Limits for all repositories.
 #[derive(Clone, Debug)]
 pub struct BudgetLimits {
-    /// Limits that apply to no single repository and to no team.
+    /// Limits that are not specific to a repository or a team.
     caps: BudgetCaps,
     sync: MicroUsd,
     converge: MicroUsd,
@@ -36,10 +36,10 @@ struct TeamBudget {
 }
 
 impl BudgetLimits {
-    /// Takes the limits from the configuration.
+    /// Reads the limits from the configuration.
     ///
     /// # Errors
-    /// A pattern that is no glob; the configuration lets none through.
+    /// If a pattern is not a glob. A validated configuration has no such pattern.
     pub fn new(config: &Config) -> Result<Self, globset::Error> {
         let mut teams = Vec::new();
         for (name, team) in &config.teams {
@@ -82,8 +82,8 @@ impl BudgetLimits {
         })
     }
 
-    /// Returns the limits of a repository whose name is `name` (`owner/name`). Without such a name only the
-    /// general limits apply.
+    /// Returns the limits of the repository `name` (`owner/name`). Without a name, only the general limits
+    /// apply.
     pub fn caps(&self, name: Option<&str>) -> BudgetCaps {
         let own = name.and_then(|name| self.repositories.get(&name.to_lowercase())).copied();
         let is_of = |team: &&TeamBudget| name.is_some_and(|name| team.repositories.is_match(name));
@@ -91,19 +91,19 @@ impl BudgetLimits {
         BudgetCaps { repo_day: own.unwrap_or(self.caps.repo_day), teams, ..self.caps.clone() }
     }
 
-    /// Returns the level of a pull request that people are asked to raise, with its initial limit; none if no
-    /// question is asked.
+    /// Returns the budget level of a pull request that people can be asked to raise, with its initial limit.
+    /// None if people are not asked.
     pub fn raisable_level(&self, key: &SlotKey, name: &str) -> Option<BudgetLevel> {
         self.caps(Some(name)).raisable_pull_level(key.as_str())
     }
 
-    /// Returns the budget of a sync run that begins now for this repository, and its maximum cost.
+    /// Returns the budget of a sync run for this repository that begins at `now`, and the run's maximum cost.
     pub fn sync_budget(&self, run: RunId, name: &str, now: UnixMillis) -> (RunBudget, MicroUsd) {
         (RunBudget::for_sync(run, self.sync, name, &self.caps(Some(name)), now), self.sync)
     }
 
-    /// Returns the budget of a converge run on the pull request or the local repository of this key, and its
-    /// maximum total cost.
+    /// Returns the budget of a converge run on the pull request or the local repository of this key, and the
+    /// run's maximum total cost.
     pub fn converge_budget(
         &self,
         run: RunId,
@@ -120,8 +120,8 @@ impl BudgetLimits {
         self.converge
     }
 
-    /// Returns the budget of a review of this commit that begins now. `key` is the key of the pull request
-    /// or, for a local run, the one under which records identify its repository.
+    /// Returns the budget of a review of this commit that begins at `now`. `key` is the key of the pull
+    /// request or, for a local run, the key of the repository in records.
     pub fn review_budget(
         &self,
         run: RunId,
@@ -136,7 +136,8 @@ impl BudgetLimits {
 
 fn budget_scope(key: &SlotKey, head: &str) -> BudgetScope {
     let all = key.as_str();
-    // This is `pr/{forge}/{repository id}/` without its ends; a key without a number is a repository itself.
+    // For a pull request, the repository is `{forge}/{repository id}`. A key without a pull request's number
+    // is the key of a repository.
     let repository = match all.strip_prefix("pr/") {
         Some(_) => key.repository_prefix().trim_start_matches("pr/").trim_end_matches('/'),
         None => all,
@@ -144,7 +145,8 @@ fn budget_scope(key: &SlotKey, head: &str) -> BudgetScope {
     BudgetScope { key: all.to_owned(), head: head.to_owned(), repository: repository.to_owned() }
 }
 
-/// Returns the `owner/name` at the end of a remote's URL, for a local run's team; none if it has no such end.
+/// Returns the `owner/name` at the end of a remote's URL, which determines the team of a local run. None if
+/// the URL has no such end.
 pub fn repository_name_from_url(url: &str) -> Option<String> {
     let path = url.trim_end_matches('/').trim_end_matches(".git");
     let path =
@@ -154,11 +156,11 @@ pub fn repository_name_from_url(url: &str) -> Option<String> {
     (!name.is_empty() && !owner.is_empty()).then(|| format!("{owner}/{name}"))
 }
 
-/// True if a run on this budget may begin, given that any request to a model costs at least `min_cost`.
-/// Logged if not.
+/// Decides if a run on this budget may begin. Each request to a model costs at least `min_cost`. If the run
+/// may not begin, the exhausted level is logged.
 ///
 /// # Errors
-/// [`StoreError`]: the ledger cannot be read, and nothing may be spent.
+/// [`StoreError`] if the ledger cannot be read. No money may then be spent.
 #[truing_core::boxed_future]
 pub async fn has_budget(
     store: &dyn Ledger,
@@ -176,7 +178,7 @@ pub async fn has_budget(
     Ok(room)
 }
 
-/// Logs that a run ended early because this level has too little left.
+/// Logs that a run ended early because this level has too little money left.
 pub fn log_exceeded(run: &RunId, level: &BudgetLevel) {
     log_budget_event("budget.exceeded", run, level);
 }
@@ -229,8 +231,9 @@ pub enum PriceFileError {
 }
 
 impl EffectivePrices {
-    /// Merges the built-in table, that of Amazon Bedrock if the model or its fallback is called there, the
-    /// file that the configuration names, and the configuration's own prices. Later sources take precedence.
+    /// Merges the built-in table, the file that the configuration names, and the configuration's own prices.
+    /// If the model or its fallback is called at Amazon Bedrock, the built-in Bedrock table follows the first
+    /// table. Later sources take precedence.
     ///
     /// # Errors
     /// [`PriceFileError`]

@@ -1,9 +1,10 @@
-//! Fetches, compares and reads one revision of a pull request by the rules of its repository's default
+//! Fetches, compares and reads one revision of a pull request with the rules of the repository's default
 //! branch.
 //!
-//! The rules are those of the operator and the additions of the repository's own file. That file is read at
-//! the default branch's tip, or at the tip of the target branch if the operator lists that branch. It is
-//! never read from the pull request's own commits, because a change must not configure its review.
+//! The rules are the operator's rules and the additions of the repository's own file. This file is read at
+//! the tip of the default branch, or at the tip of the target branch if the operator lists that branch. The
+//! file is never read from the pull request's own commits, because a change must not configure its own
+//! review.
 
 use futures_util::future::BoxFuture;
 use std::collections::BTreeMap;
@@ -43,15 +44,15 @@ pub fn mirror_path(mirrors: &Path, id: &PrId) -> PathBuf {
 pub struct OperatorRules {
     config: Config,
     scope: ReviewScope,
-    /// Base branches that may configure, by forge.
+    /// Base branches that may configure reviews, by forge.
     branches: BTreeMap<String, GlobSet>,
 }
 
 impl OperatorRules {
-    /// Takes the rules from the operator's configuration.
+    /// Reads the rules from the operator's configuration.
     ///
     /// # Errors
-    /// A pattern that is no glob.
+    /// If a pattern is not a glob.
     pub fn new(config: Config, lines_key: LinesKey) -> Result<Self, globset::Error> {
         let scope = ReviewScope::from_config(&config, lines_key)?;
         let branches = config.forges.iter();
@@ -66,7 +67,7 @@ impl OperatorRules {
         self.branches.get(forge).is_some_and(|branches| branches.is_match(branch))
     }
 
-    /// Adds the settings of the repository's own file.
+    /// Returns the rules with the settings of the repository's own file.
     fn scope_with(&self, own: &SourceFile) -> Result<ReviewScope, CheckoutError> {
         Ok(ReviewScope::from_config(&self.config.with_repository(own)?, self.scope.lines_key.clone())?)
     }
@@ -75,8 +76,8 @@ impl OperatorRules {
         &self.config
     }
 
-    /// Returns the configuration with the additions of the repository's own file, if it has one, for pull
-    /// requests into this branch.
+    /// Returns the configuration for pull requests into this branch. If the repository has its own file, the
+    /// configuration includes the additions of this file.
     ///
     /// # Errors
     /// [`CheckoutError`]
@@ -97,7 +98,7 @@ impl OperatorRules {
         Ok(self.config.clone())
     }
 
-    /// Returns the tips that may configure, in order of precedence.
+    /// Returns the branch tips that may configure reviews, in order of precedence.
     async fn configuring_tips(
         &self,
         mirror: &Mirror,
@@ -126,18 +127,18 @@ async fn read_repository_config(
     Ok(read_exported_config(&exported, &folder, commit)?)
 }
 
-/// The place of a pull request's commits, and the parties that read them.
+/// The location of a pull request's commits, and the components that read them.
 pub struct CheckoutContext<'a> {
     pub git: &'a Git,
     /// The `NAME` of the forge's `[forge.NAME]` section.
     pub forge: &'a str,
-    /// The client of that forge, which knows where a fork is.
+    /// The client of the forge. It can find the repository of a fork.
     pub server: &'a AnyForgeServer,
     /// Path of the repository's mirror.
     pub mirror: &'a Path,
     /// The remote that the mirror fetches from.
     pub remote: &'a Remote,
-    /// Rules of the operator, before additions by the repository.
+    /// Rules of the operator, without the additions of the repository.
     pub rules: &'a OperatorRules,
     /// The isolated processes that parse repository bytes.
     pub reader: &'a dyn RepositoryReader,
@@ -147,20 +148,20 @@ pub struct CheckoutContext<'a> {
     pub trust: Trust,
 }
 
-/// The configuration that stays fixed for one review, even if branches move.
+/// The configuration of one review. It does not change during the review, even if branches move.
 #[derive(Debug)]
 pub struct PinnedReviewScope {
     /// The files and rules to review.
     pub scope: ReviewScope,
-    /// The commit whose own file applied; none if no file applied.
+    /// The commit from which the repository's own file was used; none if no commit has such a file.
     pub configured: Option<ConfigBranchTip>,
-    /// The commit that other settings come from: the one above, else the first that may configure; none if
-    /// the repository has none.
+    /// The commit from which other settings are read. It is `configured` or, without such a commit, the first
+    /// tip that may configure. None if the repository has no such tip.
     pub tip: Option<ConfigBranchTip>,
 }
 
 impl PinnedReviewScope {
-    /// Returns the repository's context for a model, read at the configuring commit.
+    /// Returns the repository's context for a model, read at the commit `tip`.
     ///
     /// # Errors
     /// [`GitError`]
@@ -171,7 +172,7 @@ impl PinnedReviewScope {
     }
 }
 
-/// A branch's tip that may configure.
+/// The tip of a branch that may configure reviews.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ConfigBranchTip {
     /// The kind of the branch.
@@ -183,7 +184,7 @@ pub struct ConfigBranchTip {
 /// A branch that may configure reviews.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ConfigBranch {
-    /// The branch that the pull request goes into, which the operator lists.
+    /// The target branch of the pull request, if the operator lists this branch.
     Base,
     /// The repository's default branch.
     Default,
@@ -214,13 +215,13 @@ pub enum CheckoutError {
     /// The repository's own file is invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// One of its patterns is no glob.
+    /// A pattern in the repository's own file is not a glob.
     #[error("rules.ignore: {0}")]
     Pattern(#[from] globset::Error),
 }
 
 impl CheckoutContext<'_> {
-    /// Fetches both commits and the configuration of their review.
+    /// Fetches the head and the base of a pull request, and reads the configuration of the review.
     ///
     /// # Errors
     /// [`CheckoutError`]
@@ -243,7 +244,7 @@ impl CheckoutContext<'_> {
     }
 
     /// Returns the `rules.ignore` patterns of the repository's own file that match no file at this head. The
-    /// operator's patterns are left out, since they serve many repositories.
+    /// operator's patterns are not checked, because they apply to many repositories.
     pub(crate) async fn unused_ignore_patterns(
         &self,
         mirror: &Mirror,
@@ -262,8 +263,8 @@ impl CheckoutContext<'_> {
         ignores::unused_patterns(scope, coverage, list).await
     }
 
-    /// Runs the reader on the changed files of the exact head, in a temporary folder, and then the model, if
-    /// there is one.
+    /// Exports the files of the head to a temporary folder and runs the reader on the changed files. If there
+    /// is a request for a model, runs the model afterwards.
     ///
     /// # Errors
     /// [`CheckoutError`]
@@ -314,8 +315,8 @@ pub async fn load_change(mirror: &Mirror, revision: &PullRevision) -> Result<Rev
     Ok(ReviewedChange::from_commit_diff(left, head, found))
 }
 
-/// Returns the files of a change that would configure its review if they were on the configuring branch. With
-/// `by_model`, they include memory and skills, which instruct a model.
+/// Returns the changed files that would configure the review if they were on the configuring branch. With
+/// `by_model`, these files include memory and skills, because both instruct a model.
 pub fn configuring_files(change: &ReviewedChange, by_model: bool) -> Vec<RepoPath> {
     let tells = |path: &str| {
         let of_model = MEMORY_FILES.contains(&path)
@@ -326,7 +327,7 @@ pub fn configuring_files(change: &ReviewedChange, by_model: bool) -> Vec<RepoPat
         .files
         .into_iter()
         .flat_map(|file| {
-            // The source of a copy still exists.
+            // The source of a copy is unchanged, so its path does not count.
             let old = file.old_path.filter(|_| file.status != FileStatus::Copied);
             [Some(file.path), old].into_iter().flatten()
         })
@@ -337,16 +338,16 @@ pub fn configuring_files(change: &ReviewedChange, by_model: bool) -> Vec<RepoPat
     paths
 }
 
-/// Returns the repository's own file as exported from a commit, if that commit has one.
+/// Returns the repository's own file from the exported files of a commit, if the commit has this file.
 ///
 /// # Errors
-/// [`ConfigProblem::RepositoryFile`] for a link, and for anything else that is not a plain file.
+/// [`ConfigProblem::RepositoryFile`] if the path is a link or anything else that is not a plain file.
 pub fn read_exported_config(
     exported: &ExportSummary,
     folder: &PrivateFolder,
     commit: &Sha,
 ) -> Result<Option<SourceFile>, ConfigError> {
-    // The name that git uses for a file of a commit.
+    // This is the syntax that git uses for a file of a commit.
     let name = format!("{}:{REPOSITORY_FILE}", commit.short_sha());
     if let Some(odd) = exported.omitted.first() {
         let reason = odd.reason.as_str().replace('_', " ");

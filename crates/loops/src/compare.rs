@@ -1,4 +1,4 @@
-//! Determines a local change: the two states to compare, if the user names none or one of them.
+//! Determines a local change: the two states to compare. The user may name one of them, or none.
 
 use std::fmt;
 
@@ -12,36 +12,38 @@ use super::reading::ReviewedChange;
 pub struct ComparisonRequest<'a> {
     /// The repository of both states.
     pub repository: &'a LocalRepository,
-    /// The commit to compare with, as the user names it; none: see [`BaseOrigin`].
+    /// The commit to compare with, as the user names it. If it is none, a base is selected: see
+    /// [`BaseOrigin`].
     pub base: Option<&'a str>,
-    /// The state that is compared with it.
+    /// The state that is compared with the base.
     pub head: HeadSource<'a>,
 }
 
 /// The state that is compared with the base.
 #[derive(Clone, Copy, Debug)]
 pub enum HeadSource<'a> {
-    /// The working tree, with its new files.
+    /// The working tree, including new files.
     WorkingTree,
     /// The state of a commit.
     Commit(&'a Sha),
     /// The state that the next commit would have.
     Index(&'a IndexSnapshot),
-    /// The result of applying this diff to the working tree, which may already contain it.
+    /// The result of applying this diff to the working tree. The working tree may already contain the
+    /// changes.
     Diff(&'a [u8]),
 }
 
 /// The origin of a base.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum BaseOrigin {
-    /// The user named it.
+    /// The user named the base.
     Named(String),
     /// The merge base with this branch.
     MergeBase(String),
     /// The parent of the last commit, because nothing differed from the merge base with this branch.
     LastCommit(String),
-    /// The empty tree: the last commit is the first one, and nothing differed from the merge base with this
-    /// branch.
+    /// The empty tree, because nothing differed from the merge base with this branch and the last commit has
+    /// no parent.
     FirstCommit(String),
     /// The commit that is checked out.
     Head,
@@ -51,7 +53,7 @@ pub enum BaseOrigin {
     Unborn,
 }
 
-/// Formats the origin as it stands behind the base's id, in brackets.
+/// Formats the origin as the text in brackets after the base's id.
 impl fmt::Display for BaseOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -72,8 +74,8 @@ impl fmt::Display for BaseOrigin {
 
 impl ComparisonRequest<'_> {
     /// Returns the change from the named base. Without a name, the index and a given diff are compared with
-    /// the commit that is checked out. The rest is compared with the merge base with the default branch and,
-    /// if that leaves nothing, with the last commit's parent.
+    /// the commit that is checked out. A commit or the working tree is compared with the merge base with the
+    /// default branch. If there is no difference, it is compared with the parent of the last commit.
     ///
     /// # Errors
     /// [`GitError`]
@@ -95,8 +97,8 @@ impl ComparisonRequest<'_> {
         }
     }
 
-    /// Compares with the merge base of the head and the named base. Git's id of the empty tree, which is no
-    /// commit, selects all content; scripts use it for that.
+    /// Compares with the merge base of the head and the named base. If the name is git's id of the empty
+    /// tree, all content is the change. Scripts use this id for that purpose.
     async fn compare_named(
         &self,
         name: &str,
@@ -107,9 +109,9 @@ impl ComparisonRequest<'_> {
             return Ok((self.change_since(nothing).await?, BaseOrigin::EmptyTree));
         }
         let named = self.repository.resolve_commit(name).await?;
-        // Later commits of the named branch are no part of this change: compared with its tip, lines that
-        // were deleted there would look added here. Without a common ancestor the named commit itself is the
-        // base.
+        // Later commits of the named branch are not part of this change. Compared with the tip of that
+        // branch, lines that the branch deleted would look like added lines of the change. Without a common
+        // ancestor, the named commit itself is the base.
         let ancestor = match head {
             Some(head) => self.repository.merge_base(&named, head).await?,
             None => None,
@@ -119,7 +121,8 @@ impl ComparisonRequest<'_> {
         Ok((self.change_since(left).await?, against(name.to_owned())))
     }
 
-    /// Compares with the merge base of the head and the default branch.
+    /// Compares the head with its merge base with the default branch. If nothing differs, compares the last
+    /// commit with its parent.
     async fn compare_default(&self, head: &Sha) -> Result<(ReviewedChange, BaseOrigin), GitError> {
         let base = self.repository.default_branch_base(head).await?;
         let branch = match base.from {

@@ -1,10 +1,10 @@
-//! The converge loop: audits, fixes, verifies and pushes until a fresh audit finds nothing or there is a
-//! reason to stop.
+//! The converge loop: audits, fixes, verifies and pushes until a fresh audit finds nothing or another
+//! condition stops the run.
 //!
-//! `truing_core::converge` decides the next act; this module carries it out (`audit`, `fix`, `check` and
-//! [`gate`]). A [`BranchWorkspace`] knows where the branch is and where results are shown: a branch of a
-//! local repository ([`local`]) or a pull request. The run is saved after every act, and a run whose process
-//! died continues from there.
+//! `truing_core::converge` decides the next act, and this module performs it (`audit`, `fix`, `check` and
+//! [`gate`]). A [`BranchWorkspace`] provides access to the branch and shows results. It is a branch of a
+//! local repository ([`local`]) or a pull request. The run is saved after every act. If the process exits,
+//! another process continues the run after the last saved act.
 
 // long: the order of acts of one loop; each act is a module below.
 
@@ -54,9 +54,9 @@ use audit::AuditInput;
 use gate::{GateCommands, GateError, GateResult};
 pub use stop::ActError;
 
-/// The models that do the work of a run, and their sandbox.
+/// The models of a run, and the sandbox for their commands.
 pub struct ConvergeAgents {
-    /// The model that audits; it also fixes if there is no `fixer`.
+    /// The model that audits. It also fixes if `fixer` is none.
     pub auditor: ModelAgent,
     /// The model that fixes, if it differs from the auditor.
     pub fixer: Option<ModelAgent>,
@@ -71,7 +71,7 @@ pub struct InspectionTools {
     pub verifier: Option<Verifier>,
     /// Folders with programs that a fixer's commands may run, besides the system's folders.
     pub programs: Vec<std::path::PathBuf>,
-    /// The policy of fixers. It allows the commands of the gate and the checks exactly as configured.
+    /// The policy for fixers. It permits the commands of the gate and of the checks exactly as configured.
     pub policy: Arc<AgentPolicy>,
     /// The files and rules that the gate's rules cover.
     pub scope: ReviewScope,
@@ -98,13 +98,14 @@ impl fmt::Debug for ConvergeAgents {
     }
 }
 
-/// The branch that a run works on, and the place where its results are shown.
+/// The branch on which a run works, and where the results of the run are shown.
 #[async_trait]
 pub trait BranchWorkspace: Sync {
     /// Returns the current head of the branch.
     ///
     /// # Errors
-    /// [`ActError::Ended`]: the run cannot continue on this branch, and nothing more is to be written.
+    /// [`ActError::Ended`] if the run cannot continue on this branch. The run must then not write anything
+    /// more.
     async fn head(&self, record: &ConvergeRecord) -> Result<Sha, ActError>;
     /// Returns how long an object may remain invisible after a request to create it got no response.
     fn settle_time(&self) -> TimeSpan {
@@ -114,8 +115,8 @@ pub trait BranchWorkspace: Sync {
     fn read_only_reason(&self) -> Option<String> {
         None
     }
-    /// Fetches the commits of a head that another person has pushed. Returns the commit that the change is
-    /// compared with there.
+    /// Fetches the commits of a head that another person has pushed. Returns the base with which this head is
+    /// compared.
     async fn fetch_head(&self, record: &ConvergeRecord, head: &Sha) -> Result<Sha, ActError>;
     /// Shows the findings of an audit. Returns notices for people.
     async fn post_findings(&self, record: &ConvergeRecord) -> Result<Vec<String>, ActError>;
@@ -130,8 +131,8 @@ pub trait BranchWorkspace: Sync {
     async fn count_calls(&self) -> Result<Option<usize>, ActError> {
         Ok(None)
     }
-    /// Calls the reviewer after a push, unless it was called since the count was `_calls`. Returns notices
-    /// for people.
+    /// Calls the reviewer after a push, unless the number of calls has increased since it was `_calls`.
+    /// Returns notices for people.
     async fn call_reviewer(&self, _record: &ConvergeRecord, _calls: usize) -> Result<Vec<String>, ActError> {
         Ok(Vec::new())
     }
@@ -139,30 +140,30 @@ pub trait BranchWorkspace: Sync {
     async fn reply_to_findings(&self, record: &ConvergeRecord) -> Result<Vec<String>, ActError>;
 }
 
-/// Requests by people that a run on a pull request end before its next act.
+/// Requests by people to stop a run on a pull request before its next act.
 pub trait StopRequests: fmt::Debug + Sync {
-    /// Returns the person who requested the stop since the run was begun or resumed, in words for people;
-    /// none if no permitted person did.
+    /// Returns a text about the person who has requested a stop since the run was started or resumed. None if
+    /// no permitted person has requested a stop.
     fn stop_requester(&self) -> BoxFuture<'_, Result<Option<String>, ForgeError>>;
 }
 
-/// Number of diffs that are kept, each of at most `MAX_KEPT_DIFF` bytes: the change before and after a fix,
+/// Number of cached diffs, each of at most `MAX_KEPT_DIFF` bytes. They are the change before and after a fix,
 /// the fix, and all fixes together.
 const KEPT_DIFFS: usize = 4;
 const MAX_KEPT_DIFF: usize = 1 << 20;
 
-/// Number of readings that are kept: the change before and after a fix.
+/// Number of cached results of the rules: for the change before a fix and after it.
 const KEPT_READINGS: usize = 2;
 
-/// Time limit for settling the calls of an interrupted act.
+/// Time limit of the wait until the calls of an interrupted act are settled.
 const SETTLE_TIME: Duration = Duration::from_secs(1);
 
-/// The key in the list of woken reviewers for the one that is called after each push. No reviewer can have
-/// this name.
+/// Key in the map of reviewer calls for the reviewer that is called after each push. No configured reviewer
+/// can have this name.
 const AFTER_PUSH: &str = "after each push";
 
-/// Waits before the retries of an act that a forge did not answer, in order, each at most `converge.poll`.
-/// After the last one the run ends and can be resumed.
+/// Waits before the retries of an act to which a forge did not respond, in order. Each wait is at most
+/// `converge.poll`. If the last retry fails, the run ends and can be resumed.
 const PUT_OFF: [TimeSpan; 3] = [TimeSpan::seconds(1), TimeSpan::seconds(4), TimeSpan::seconds(15)];
 
 /// Result of pushing a fix to the branch.
@@ -176,40 +177,40 @@ pub enum PublishOutcome {
     Blocked(String),
 }
 
-/// The part of a run that one call carries out.
+/// The part of a run that one call performs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ConvergeRunMode {
-    /// Runs until the end, or until nothing can be done for now.
+    /// Performs acts until the run ends or has to wait.
     Whole,
-    /// Runs at most until models would be asked a second time, because other runs then have their turn.
+    /// Performs acts until models would be called a second time. Other runs are then scheduled.
     Step,
 }
 
 /// Receives notifications while a run continues.
 #[async_trait]
 pub trait RunObserver: Sync {
-    /// Called when an act begins that may take minutes.
+    /// Called when an act begins. An act may take minutes.
     fn on_action_start(&self, record: &ConvergeRecord, action: &ConvergeAction);
-    /// Called when an act is done and the run is saved. `previous_length` is the length of its log before the
-    /// act.
+    /// Called when an act is done and the run is saved. `previous_length` is the length of the run's log
+    /// before the act.
     async fn on_log_update(&self, record: &ConvergeRecord, previous_length: usize) -> ();
 }
 
 /// The state in which a call leaves a run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ConvergeCallOutcome {
-    /// The run has ended, or rests because other runs have their turn.
+    /// The run has ended, or other reviewers are next.
     Done,
-    /// The run is before its next step.
+    /// The mode permits no further act in this call. The run continues with the next call.
     BeforeNextStep,
     /// The run cannot continue for this reason. Its earlier results remain valid.
     Failed(ConvergeExit),
-    /// The run can do nothing before this instant, by the wall clock. The reason and a description of what it
-    /// waits for follow.
+    /// The run cannot continue before this time of the wall clock. The other fields are the reason and a
+    /// description of the event for which the run waits.
     WaitUntil(UnixMillis, WaitReason, String),
 }
 
-/// The branch of a run, and what works on it. [`ConvergeRunner`] documents the fields.
+/// The branch of a run, and the components that work on it. [`ConvergeRunner`] documents the fields.
 pub struct ConvergeContext<'a> {
     pub workspace: &'a dyn BranchWorkspace,
     pub mirror: &'a Mirror,
@@ -220,13 +221,13 @@ pub struct ConvergeContext<'a> {
     pub repository: Option<&'a str>,
 }
 
-/// One run with everything that it needs.
+/// One run with the components that it uses.
 pub struct ConvergeRunner<'a> {
     /// Access to the branch of the run.
     pub workspace: &'a dyn BranchWorkspace,
-    /// The mirror that holds the commits.
+    /// The mirror that contains the commits.
     pub mirror: &'a Mirror,
-    /// The models that do the work.
+    /// The models of the run, and the sandbox for their commands.
     pub agents: &'a ConvergeAgents,
     /// The tools that inspect a head.
     pub inspection_tools: &'a InspectionTools,
@@ -234,23 +235,23 @@ pub struct ConvergeRunner<'a> {
     pub config: &'a ConvergeConfig,
     /// Consulted before each act, and before each turn of a model.
     pub gate: &'a Arc<dyn WriteGate>,
-    /// The repository's `owner/name`, if it has one. The budgets of its teams are charged, too.
+    /// The repository's `owner/name`, if it has one. The budgets of the repository's teams are charged, too.
     pub repository: Option<&'a str>,
     /// The record of the run.
     pub record: ConvergeRecord,
-    /// Diffs between commits that were compared before.
+    /// Cached diffs between commits.
     diffs: Vec<((Sha, Sha), CommitDiff)>,
     /// The exported files of the commit that was inspected last.
     exported_commit: Option<ExportedCommit>,
-    /// Results of the rules for changes that were read before.
+    /// Cached results of the rules for changes.
     cached_readings: Vec<((Sha, Sha), ReadingOutcome)>,
     /// Results of the checks on the newest head; the report is none if no check could be run.
     baseline: Option<(Sha, Option<VerificationReport>)>,
-    /// Cost of asking models in this act.
+    /// Cost of model calls in this act.
     model_cost: StepCost<()>,
-    /// The part of the run that this call carries out.
+    /// The part of the run that this call performs.
     mode: ConvergeRunMode,
-    /// True if models have been asked in this call.
+    /// True if models have been called in this call.
     has_called_models: bool,
 }
 
@@ -282,11 +283,12 @@ impl<'a> ConvergeRunner<'a> {
 }
 
 impl ConvergeRunner<'_> {
-    /// Continues until the end, or as far as the mode allows. The run is saved after every act, and the
-    /// observer is notified.
+    /// Continues the run until it ends, has to wait, or has performed all acts that the mode permits. After
+    /// every act, the run is saved and the observer is notified.
     ///
     /// # Errors
-    /// [`StoreError`]: the last act was not saved. Another run finds its effects done.
+    /// [`StoreError`] if the last act was not saved. A later run detects that the effects of this act already
+    /// exist.
     #[truing_core::boxed_future]
     pub async fn run(
         &mut self,
@@ -312,10 +314,10 @@ impl ConvergeRunner<'_> {
             }
             let event = match Box::pin(self.run_action(&act)).await {
                 Ok(event) => event,
-                // Nothing of the act was begun.
+                // The act had not begun, so the run is unchanged.
                 Err(stop @ ActError::Stopped(_)) => return Ok(ConvergeCallOutcome::Failed(stop.exit())),
                 Err(ActError::Store(error)) => return Err(error),
-                // An act that is carried out again finds what it has already written.
+                // A repeated act detects the writes that it has already made.
                 Err(stop @ ActError::Halted(_)) => {
                     let exit = self.closed_gate_exit(&stop)?;
                     self.record_step_cost(act.step(), began);
@@ -385,8 +387,9 @@ impl ConvergeRunner<'_> {
         self.record.ended = SystemClock.now();
     }
 
-    /// Adds the cost that the ledger has for the run and no act has reported. An act that was cut off
-    /// earlier, in this process or in one that died, reports none. The cost counts for this step.
+    /// Adds the cost that the ledger has for the run but that no act has reported. An act that was
+    /// interrupted, in this process or in a process that exited, reports no cost. The cost is added to this
+    /// step.
     ///
     /// # Errors
     /// [`StoreError`]: the ledger cannot be read.
@@ -403,26 +406,27 @@ impl ConvergeRunner<'_> {
         Ok(())
     }
 
-    /// Adds the unreported cost of an act that was interrupted, as soon as its calls are settled.
+    /// Adds the unreported cost of an interrupted act after its calls are settled.
     ///
     /// # Errors
     /// As [`Self::add_ledger_cost`].
     #[truing_core::boxed_future]
     pub async fn add_interrupted_cost(&mut self) -> Result<(), StoreError> {
-        // Calls that are not settled by then expire and count in full; no act reports them.
+        // If calls are not settled within this time, they expire later and count in full. No act reports
+        // their cost.
         let _ = tokio::time::timeout(SETTLE_TIME, gateway::wait_until_settled()).await;
         self.add_ledger_cost(self.record.detail.state.next.step()).await
     }
 
-    /// True if the run is clean and the checks have not run, since they are run only on fixes.
+    /// True if the run is clean but the checks have not run, because checks run only on fixes.
     fn ends_without_checks(&self) -> bool {
         let state = &self.record.detail.state;
         let is_clean = state.exit.as_ref().is_some_and(|exit| exit.code == ConvergeExitCode::Clean);
         is_clean && !state.audits_only && state.commits.is_empty() && self.inspection_tools.verifier.is_some()
     }
 
-    /// Runs one audit without a gate before it and saves nothing. Afterwards the run has ended, or its head
-    /// is audited and [`ConvergeAction::Post`] is next. A head that moves during the audit is audited
+    /// Runs one audit without a gate and without saving the run. Afterwards, either the run has ended, or its
+    /// head is audited and [`ConvergeAction::Post`] is next. If the head moves, the new head is audited
     /// instead.
     #[truing_core::boxed_future]
     pub async fn audit_once(&mut self) {
@@ -450,7 +454,8 @@ impl ConvergeRunner<'_> {
         self.record_step_cost(ConvergeStep::Audit, began);
     }
 
-    /// Completes [`Self::audit_once`], also after a stop: all of its cost is then in the record.
+    /// Completes [`Self::audit_once`], even if it was stopped. Afterwards, the record contains the whole cost
+    /// of the audit.
     ///
     /// # Errors
     /// As [`Self::add_ledger_cost`].
@@ -468,8 +473,8 @@ impl ConvergeRunner<'_> {
 
     async fn run_action(&mut self, action: &ConvergeAction) -> Result<ConvergeEvent, ActError> {
         let head = self.workspace.head(&self.record).await?;
-        // Between a push and its answers a new head does not matter: the answers belong to the earlier
-        // findings.
+        // Only these acts follow a new head. The other acts, such as the answers after a push, belong to the
+        // earlier findings.
         let follows = match action {
             ConvergeAction::Gate
             | ConvergeAction::Mend { .. }
@@ -484,7 +489,7 @@ impl ConvergeRunner<'_> {
             return self.handle_push(head).await;
         }
         match action {
-            // Audit results are useful even if nothing may be pushed.
+            // If nothing may be pushed, the gate is skipped, because the audit is useful even without fixes.
             ConvergeAction::Gate if self.workspace.read_only_reason().is_some() => {
                 Ok(ConvergeEvent::Gated(None))
             }
@@ -510,8 +515,9 @@ impl ConvergeRunner<'_> {
             }
             ConvergeAction::Fix { problems } => self.fix_findings(problems).await,
             ConvergeAction::Check => {
-                // Counted before the check, which costs money, and saved with its result. A run that died
-                // after the push can then determine if the call was made.
+                // Calls are counted before the check and saved with its result, because the check costs
+                // money. If the process exits after the push, the run can later determine if the reviewer was
+                // called.
                 let calls = self.workspace.count_calls().await?;
                 let event = self.check_fix().await?;
                 if let Some(calls) = calls {
@@ -556,14 +562,14 @@ impl ConvergeRunner<'_> {
         }
     }
 
-    /// Handles another person's push. The base is determined again, because commits of the base branch are no
-    /// part of the change.
+    /// Handles another person's push. The base is determined again, because commits of the base branch are
+    /// not part of the change.
     async fn handle_push(&mut self, head: Sha) -> Result<ConvergeEvent, ActError> {
         let tree = self.compare_head(&head).await?;
         Ok(ConvergeEvent::Moved { head, tree })
     }
 
-    /// Returns the tree of a new head, and updates the base that it is compared with.
+    /// Returns the tree of a new head, and updates the base with which the head is compared.
     async fn compare_head(&mut self, head: &Sha) -> Result<Sha, ActError> {
         let base = self.workspace.fetch_head(&self.record, head).await?;
         let tree = self.mirror.tree_id(head).await?;
@@ -573,7 +579,8 @@ impl ConvergeRunner<'_> {
 }
 
 impl ConvergeRunner<'_> {
-    /// Returns the differences between two commits, cached because several acts use the same change.
+    /// Returns the differences between two commits. They are cached, because several acts use the same
+    /// change.
     async fn commit_diff(&mut self, base: &Sha, head: &Sha) -> Result<CommitDiff, GitError> {
         let known = self.diffs.iter().find(|((from, to), _)| (from, to) == (base, head));
         if let Some((_, found)) = known {
@@ -587,7 +594,7 @@ impl ConvergeRunner<'_> {
         Ok(found)
     }
 
-    /// Returns the gate's findings in the change up to this commit, if it blocks.
+    /// Returns the gate's blocking findings in the change up to this commit; none if the gate is clean.
     async fn run_gate_check(&mut self, head: &Sha) -> Result<Option<String>, ActError> {
         let base = self.record.detail.base.clone();
         let change = self.load_change(&base, head).await?;
@@ -603,7 +610,8 @@ impl ConvergeRunner<'_> {
         Ok(gated.ensure_checked()?.fixer_text())
     }
 
-    /// Returns the scope of usable set-ups. Set-ups by a model's code are kept apart, as for checks.
+    /// Returns the scope that determines which set-ups may be used. As for checks, set-ups made by a model's
+    /// code are separate.
     fn setup_trust(&self) -> Trust {
         let own = format!("converge {}", self.record.key);
         Trust::new(format!("{own} fix")).with_trusted(own)
@@ -614,8 +622,8 @@ impl ConvergeRunner<'_> {
         Ok(ReviewedChange::from_commit_diff(base.clone(), head, self.commit_diff(base, head).await?))
     }
 
-    /// Returns the findings of rules and linters on a change up to this commit. Auditors read the same
-    /// exported files later.
+    /// Returns the findings of rules and linters in a change up to this commit. Auditors later read the same
+    /// exported files.
     async fn read_change(&mut self, change: &ReviewedChange, head: &Sha) -> Result<ReadingOutcome, ActError> {
         if let Some(reading) = self.cached_reading(&change.base, head) {
             return Ok(reading.clone());
@@ -635,7 +643,7 @@ impl ConvergeRunner<'_> {
         Ok(reading)
     }
 
-    /// Returns the rules' result for this change, if it was read before.
+    /// Returns the cached result of the rules for this change.
     fn cached_reading(&self, base: &Sha, head: &Sha) -> Option<&ReadingOutcome> {
         self.cached_readings
             .iter()
@@ -643,7 +651,7 @@ impl ConvergeRunner<'_> {
             .map(|(_, reading)| reading)
     }
 
-    /// Returns the budget that a model is charged to, and the remaining money of the run.
+    /// Returns the budget to which a model's cost is charged, and the remaining money of the run.
     fn model_budget(&self, agent: &ModelAgent) -> (RunBudget, MicroUsd) {
         let run = self.record.run.clone();
         let (key, now) = (&self.record.key, SystemClock.now());
@@ -652,7 +660,7 @@ impl ConvergeRunner<'_> {
         (budget, MicroUsd(most.0.saturating_sub(spent)))
     }
 
-    /// Adds the cost of asking a model.
+    /// Adds the cost of a model.
     fn add_spend(&mut self, spent: &ModelSpend) {
         self.model_cost.add(&spent.step_cost);
     }

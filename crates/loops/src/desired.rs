@@ -16,7 +16,7 @@ use super::text::{self, SummaryContent};
 /// The longest text of an annotation, in characters.
 const MAX_MESSAGE_CHARS: usize = 2000;
 
-/// Returns the rows of desired state, the summary first, then the findings, worst first.
+/// Returns the desired comments: first the summary, then the findings, worst first.
 ///
 /// At most `max_inline` open findings get a comment of their own; the summary lists the others.
 /// `current_head` is the pull request's head, if it has moved since.
@@ -28,7 +28,8 @@ pub fn desired_comments(
     dismissals: &[Dismissal],
     max_inline: usize,
 ) -> Vec<DesiredComment> {
-    // Readers would take the walkthrough of an older head for that of the current one.
+    // The walkthrough of an older head is omitted, because readers would take it for that of the current
+    // head.
     let walkthrough = if current_head.is_none() { record.detail.walkthrough() } else { &[] };
     let mut rows = vec![DesiredComment::for_summary(summary_text(
         findings,
@@ -57,7 +58,7 @@ fn retraction_scope(finding: &Finding, dismissals: &[Dismissal]) -> Option<Retra
     active_dismissals.find(|dismissal| dismissal.covers(finding))?.retraction
 }
 
-/// Renders the summary's text. `walkthrough` holds the lines that are shown; a status has none.
+/// Renders the summary's text. `walkthrough` holds the walkthrough's lines; a status has no walkthrough.
 pub fn summary_text(
     findings: &[Finding],
     head: &Sha,
@@ -116,17 +117,19 @@ fn finding_comment(finding: &Finding, kind: AnchorKind) -> DesiredComment {
     }
 }
 
-/// True if a comment on the finding would be on exactly the lines that its suggestion replaces, at the head.
+/// True if a comment on the finding at the head would be on exactly the lines that the finding's suggestion
+/// replaces.
 fn is_replaceable(finding: &Finding) -> bool {
     finding.anchor == AnchorKind::Inline
         && finding.at == finding.raw.place
         && finding.at.side == DiffSide::New
 }
 
-/// Returns the head's status: success for reviewed without blocking findings and for nothing to review,
-/// failure for blocking findings, else pending with the reason. A check run can be neutral, and is neutral
-/// for nothing to review and for pending. Blocking findings of a partial review are a failure of both (ADR
-/// 0020). `summary` is the text of the pull request's summary, without its walkthrough.
+/// Returns the head's status. Success: the review is complete without blocking findings, or there was nothing
+/// to review. Failure: there are blocking findings. Pending, with the reason: all other cases. A check run
+/// can also be neutral; it is neutral if there was nothing to review, or if the status is pending. Blocking
+/// findings of a partial review make both the status and the check run fail (ADR 0020). `summary` is the text
+/// of the pull request's summary, without its walkthrough.
 pub fn desired_status(
     findings: &[Finding],
     outcome: &ReviewOutcome,

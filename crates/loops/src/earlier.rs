@@ -1,6 +1,6 @@
-//! Earlier reviews of the same change: the findings that they left open, and their fate at this head. A model
-//! sees them and owes a verdict on each of its own findings. [`truing_core::recheck`] decides, with or
-//! without a model.
+//! Earlier reviews of the same change: their open findings, and the fate of these findings at this head. The
+//! prompt shows the findings to a model, which must give a verdict on each of its own findings.
+//! [`truing_core::recheck`] decides the fate, with or without a model.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -21,9 +21,9 @@ use truing_reader::redact::QuotedSecrets;
 use super::desired::sort_worst_first;
 use super::reading::{self, ReadingOutcome, ReviewedChange};
 
-/// Maximum number of open findings in a model's prompt; it owes nothing on the others, which stay open.
+/// Maximum number of open findings in a model's prompt. The model need not judge the others, which stay open.
 pub const MAX_OWED: usize = 100;
-/// Maximum number of bytes of these findings in the prompt.
+/// Maximum number of bytes that the open findings may take in the prompt.
 const MAX_OPEN_BYTES: usize = 48 << 10;
 /// Maximum number of characters of a finding's body in the prompt.
 const MAX_BODY_CHARS: usize = 600;
@@ -36,34 +36,34 @@ pub const UNKNOWN: &str = "unknown";
 /// The results of earlier reviews of the change.
 #[derive(Clone, Debug, Default)]
 pub struct EarlierReviews {
-    /// Every finding that is known of it.
+    /// Every known finding of the change.
     pub known_findings: Vec<Finding>,
     /// The commit that was reviewed last, if there was one.
     pub head: Option<Sha>,
-    /// A text for a model on the later commits and lines.
+    /// A text for the model about the commits and lines since the last review.
     pub later_changes: String,
-    /// The names that files had then.
+    /// The names that files had at the last review.
     pub renames: FileRenames,
-    /// Those of the findings that were seen on another line of work. They count where their lines are
+    /// The findings that were seen only on another line of work. They count only if their lines are
     /// unchanged.
     pub elsewhere: BTreeSet<FindingId>,
 }
 
 impl EarlierReviews {
-    /// Returns the findings that a model owes a verdict on, worst first.
+    /// Returns the findings on which a model must give a verdict, worst first.
     pub fn findings_to_recheck(&self) -> Vec<&Finding> {
         let mut owed = sort_worst_first(recheck::unanswered_findings(&self.known_findings));
         owed.truncate(MAX_OWED);
         owed
     }
 
-    /// True if there has been an earlier review that matters to a model.
+    /// True if there was an earlier review that the model must know about.
     pub fn has_earlier_review(&self) -> bool {
         self.head.is_some() || recheck::unanswered_findings(&self.known_findings).next().is_some()
     }
 
-    /// Returns the files that are inspected again, even if they left the change. They are the files with a
-    /// model's finding or an open finding of a line of work, and those that showed a fix.
+    /// Returns the files that are inspected again, even if the change no longer contains them. They are the
+    /// files with a model's finding or an open finding of a line of work, and the files that showed a fix.
     pub fn recheck_paths(&self) -> Vec<RepoPath> {
         let is_of_line = |finding: &Finding| finding.is_open() && !finding.seen_on.is_empty();
         let is_looked_at =
@@ -77,7 +77,8 @@ impl EarlierReviews {
         paths.into_iter().filter(RepoPath::is_safe_to_write).collect()
     }
 
-    /// Returns the findings that count at the head, and opens those again that do ([`recheck::reopen`]).
+    /// Returns the findings that count at the head. Closed findings of a model that apply again are reopened
+    /// ([`recheck::reopen`]).
     pub(super) fn follow_to_head(
         &self,
         tree: &Path,
@@ -160,7 +161,8 @@ pub(super) fn recheck_findings(
     let mut found = std::mem::take(&mut reading.findings);
     let rechecked = {
         let head = head_view(&files, &changed, change, reading);
-        // A finding's lines are stored without secrets: quotes of them are compared in the same way.
+        // A finding's lines are stored without secrets, so secrets are also removed from the lines that a
+        // verdict quotes before the comparison.
         for verdict in reviewers.iter_mut().flat_map(|reviewer| &mut reviewer.verdicts) {
             let finding = earlier.known_findings.iter().find(|finding| finding.id == verdict.finding);
             let went = finding.map(|finding| recheck::locate_at_head(finding, &head));
@@ -201,7 +203,7 @@ fn head_view<'a>(
     for gap in gaps {
         added.entry(gap.path.clone()).or_default();
     }
-    // A type change is two sections of one path.
+    // A type change appears as two sections of the diff with the same path.
     deleted.retain(|path| !added.contains_key(path));
     HeadView::new(|path: &RepoPath| files.redacted_text(path), changed, added, deleted, &reading.renames)
 }
@@ -226,7 +228,7 @@ impl RedactedFiles {
     fn redact_text(&self, path: &RepoPath, review_text: &str) -> String {
         let Some(text) = self.raw_text(path) else { return review_text.to_owned() };
         let quoted = QuotedSecrets::from_text(&text);
-        // A model quotes a line with masks, while stored lines keep the beginnings of secrets.
+        // A model quotes lines with masked secrets, while stored lines keep the first characters of secrets.
         let (masked, hidden) = (mask_secrets(&text), quoted.hide_secrets(&text));
         let line = |review_text: &str| {
             let at = masked

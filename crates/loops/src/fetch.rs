@@ -1,5 +1,5 @@
-//! Fetches the commits of a pull request from the target repository, and from a fork if only that has the
-//! head.
+//! Fetches the commits of a pull request from the target repository, and the head from a fork if only the
+//! fork has it.
 
 use std::slice;
 
@@ -9,9 +9,9 @@ use truing_forge::remote::{RemoteError, RemotePurpose};
 use truing_forge::{AnyForgeServer, ForgeServer as _};
 use truing_git::{GitError, Mirror};
 
-/// Fetches the head of a pull request, and `others` from the target repository, which the mirror follows. The
-/// head is fetched from there, too, unless only the fork has it. In that case the same login fetches it from
-/// the fork, into the same mirror.
+/// Fetches the head of a pull request and the commits `others` from the target repository, which the mirror
+/// follows. If only the fork has the head, the same login fetches the head from the fork, into the same
+/// mirror.
 ///
 /// # Errors
 /// [`GitError::ForkUnreadable`] if the head is in a fork that the login may not read or that is gone; else as

@@ -1,5 +1,5 @@
-//! Reads changed files from a folder where foreign commands have run, and writes them into a clone in which
-//! none has. No symbolic link is followed, because the commands may have created some.
+//! Reads changed files from a folder where untrusted commands have run, and writes the files into a clone
+//! where no such command has run. No symbolic link is followed, because the commands may have created some.
 
 use std::ffi::OsStr;
 use std::io;
@@ -16,14 +16,14 @@ const NAMED: usize = 10;
 /// The reason why an existing file cannot be read.
 const TOO_LONG: &str = "it is gone, or longer than 5 MiB";
 
-/// A file that differs: its content, or none if it is deleted.
+/// A changed file with its new content, or without content if the file is deleted.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct FileContentChange {
     pub(crate) path: RepoPath,
     pub(crate) content: Option<Vec<u8>>,
 }
 
-/// A file that cannot be taken over.
+/// A file of the untrusted folder that cannot be copied to the clone.
 #[derive(Debug, thiserror::Error)]
 #[error("{path}: {reason}")]
 pub struct RejectedFile {
@@ -33,7 +33,7 @@ pub struct RejectedFile {
 }
 
 impl RejectedFile {
-    /// Creates the error of the folder itself.
+    /// Creates the error for a folder that cannot be used.
     pub(crate) fn from_folder_error(folder: &Path, error: io::Error) -> Self {
         Self { path: RepoPath::from_bytes(folder.as_os_str().as_bytes()), reason: error.into() }
     }
@@ -50,7 +50,7 @@ pub(crate) async fn read_changes(
             PathStatus::Deleted => Ok(FileContentChange { path, content: None }),
             PathStatus::Added | PathStatus::Modified => match tree.read(&path) {
                 Ok(content) => Ok(FileContentChange { path, content: Some(content) }),
-                // The file exists, and the error is therefore not about its earlier content.
+                // The file exists, so the error does not mean that its earlier content is missing.
                 Err(ReplaceError::Changed) => {
                     Err(RejectedFile { path, reason: ReplaceError::Io(io::Error::other(TOO_LONG)) })
                 }
@@ -67,7 +67,7 @@ pub(crate) async fn write_changes(folder: &Path, changes: &[FileContentChange]) 
     let changes = changes.to_vec();
     run_blocking(folder, move |folder| {
         for FileContentChange { path, .. } in changes.iter().filter(|change| change.content.is_none()) {
-            // The file belongs to the clone's commit: all of its parents are folders.
+            // The clone's commit contains the file, so all of its parents are folders.
             let removed = std::fs::remove_file(folder.join(OsStr::from_bytes(path.as_bytes())));
             removed.map_err(|error| RejectedFile { path: path.clone(), reason: error.into() })?;
         }

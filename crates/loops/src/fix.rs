@@ -2,10 +2,11 @@
 //! and builds the patches. [`truing_agent::tree`] changes the files, and [`undo`] keeps the data that reverts
 //! the changes.
 //!
-//! A suggestion is valid only for the bytes that it was made for. The files that have one are therefore read
-//! again, and the rules and the suggesting linters run on these bytes again. Only suggestions that recur are
-//! applied. A model's suggestion is proven again for its lines. A file is replaced only while it still holds
-//! these bytes. A person decides on the proposals of a model ([`propose_fixes`]).
+//! A suggestion is valid only for the bytes that it was made for. The files with suggestions are therefore
+//! read again, and the rules and the suggesting linters run on these bytes again. Only suggestions that are
+//! found again are applied. A model's suggestion is verified again for its lines. A file is replaced only
+//! while it still holds the bytes that were read. A person decides on the proposals of a model
+//! ([`propose_fixes`]).
 
 pub mod lock;
 pub mod undo;
@@ -82,7 +83,7 @@ pub struct AppliedFixes {
     pub lost_attributes: Vec<(RepoPath, LostAttribute)>,
 }
 
-/// A fix that a model proposes, alone.
+/// One fix that a model proposes, planned separately from the other fixes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ProposedFix {
     /// The finding that it fixes.
@@ -114,7 +115,7 @@ pub fn is_proposed(finding: &Finding) -> bool {
     finding.raw.source == FindingSource::Agent && finding.raw.suggestion.is_some()
 }
 
-/// Returns the fixes that a model proposes for open findings, each as it would be made alone, and those that
+/// Returns the fixes that a model proposes for open findings, each planned separately, and the fixes that
 /// cannot be made. `tree` is as for [`plan_fixes`].
 ///
 /// # Errors
@@ -136,8 +137,9 @@ pub async fn propose_fixes(
     Ok((offers, left))
 }
 
-/// Plans the fixes of open findings; of a model's fixes, only the accepted ones. `tree` holds the reviewed
-/// files: the working tree itself, or a copy of the index. `linters` are those that can run on it again.
+/// Plans the fixes of open findings. From a model's fixes, it includes only the accepted ones. `tree` holds
+/// the reviewed files: the working tree itself, or a copy of the index. `linters` are the linters that can
+/// run on `tree` again.
 ///
 /// # Errors
 /// [`FixError`]
@@ -207,7 +209,7 @@ pub fn plan_fixes<'a>(
     })
 }
 
-/// Runs the rules on the copies and returns their findings on the lines of the given ones.
+/// Runs the rules on the copies and returns the findings on the lines of the given findings.
 async fn rerun_rules(
     copy: &Path,
     read: &[(&RepoPath, Vec<u8>)],
@@ -225,8 +227,8 @@ async fn rerun_rules(
     Ok(reader.read(&request).await.map_err(ReadingError::from)?.findings)
 }
 
-/// Returns the proposals of a model that are proven for the copies, provided that the lines are still those
-/// that they were made for.
+/// Returns the model's proposals that are verified for the copies, provided that their lines are unchanged
+/// since the proposal.
 async fn recheck_suggestions(
     copy: &Path,
     read: &[(&RepoPath, Vec<u8>)],
@@ -239,7 +241,7 @@ async fn recheck_suggestions(
         let proposed = files.get(path).into_iter().flatten().filter(|raw| raw.source == FindingSource::Agent);
         for raw in proposed {
             let lines = excerpt::select_lines(&text, raw.place.start_line, raw.place.end_line);
-            // A finding stores its lines without secrets.
+            // A finding stores its lines without secrets, so secrets are removed before the comparison.
             let is_same = lines.is_some_and(|lines| {
                 QuotedSecrets::from_text(&text).hide_secrets(&lines.join("\n")) == raw.snippet
             });
@@ -299,7 +301,7 @@ fn unapplied_suggestion(raw: &RawFinding, reason: String) -> UnappliedSuggestion
     }
 }
 
-/// Returns the reason why one of the findings' fixes was not applied, for people.
+/// Returns the reason why a finding's fix was not applied, for people.
 fn refusal_reason(refusal: FixRefusal, findings: &[&RawFinding]) -> String {
     let other = |index: usize| match findings.get(index) {
         Some(raw) => format!("the fix of {} on line {}", raw.rule, raw.place.start_line),
@@ -335,7 +337,8 @@ impl FixPlan {
         }
     }
 
-    /// Keeps the changes that pass the check, which may adjust them. The others are recorded with the reason.
+    /// Keeps the changes that pass `check`, which may modify them. The other changes are recorded as
+    /// unapplied, with the reason.
     pub fn retain(&mut self, mut check: impl FnMut(&mut FixedFile) -> Result<(), ReplaceError>) {
         let left = &mut self.unapplied;
         self.changes.retain_mut(|change| match check(change) {
@@ -348,7 +351,7 @@ impl FixPlan {
         });
     }
 
-    /// Makes the changes until `stop` is set. Those that are not made are taken out of the plan.
+    /// Makes the changes until `stop` is set. Changes that are not made are removed from the plan.
     pub fn apply_changes(&mut self, tree: &WritableTree, stop: &AtomicBool) -> AppliedFixes {
         let mut made = AppliedFixes::default();
         let mut folders = BTreeSet::new();
@@ -388,8 +391,8 @@ impl FixPlan {
 }
 
 impl FixedFile {
-    /// Returns the file with CRLF for every line end, as git checks it out if configured to (`core.autocrlf`,
-    /// or the attribute `eol`).
+    /// Returns the file with CRLF at every line end, as git checks the file out with `core.autocrlf` or the
+    /// attribute `eol`.
     pub fn with_crlf(&self) -> Self {
         let convert = |text: &[u8]| {
             let lines = text.split_inclusive(|byte| *byte == b'\n');

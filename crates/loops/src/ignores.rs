@@ -12,8 +12,8 @@ use super::reading::ReviewScope;
 /// Maximum number of characters of a pattern that are shown.
 const MAX_CHARS: usize = 200;
 
-/// Returns the patterns that match neither a changed file nor one of `list`; none if the files cannot be
-/// listed.
+/// Returns the patterns that match neither a changed file nor a file of `list`. The result is empty if the
+/// files cannot be listed.
 pub(crate) async fn unused_patterns(
     scope: &ReviewScope,
     coverage: &ReviewCoverage,
@@ -37,7 +37,7 @@ pub fn unused_pattern_warnings(patterns: &[String]) -> impl Iterator<Item = Stri
     })
 }
 
-/// Returns the likely meaning of a pattern, as a clause that follows; empty if there is none.
+/// Returns the likely meaning of a pattern, as a clause that continues the warning; empty if there is none.
 fn likely_meaning(pattern: &str) -> String {
     let plain = pattern.trim_start_matches("./").trim_end_matches('/');
     if pattern.starts_with('!') {

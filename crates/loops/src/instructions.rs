@@ -1,4 +1,4 @@
-//! The instructions for the paths of a change, added to the memory that reviews get.
+//! Adds the instructions for the paths of a change to the memory that a review receives.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ pub(crate) fn changed_paths(change: &ReviewedChange) -> Vec<String> {
     paths
 }
 
-/// Adds the instructions for this change of a repository, `owner/name`, to the recalled memory.
+/// Adds the instructions that apply to this change of a repository (`owner/name`) to the recalled memory.
 pub(crate) fn add_instructions(
     recalled: ReviewContext,
     scope: &ReviewScope,

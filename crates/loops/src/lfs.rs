@@ -1,4 +1,5 @@
-//! Detects files of Git LFS in a diff, whose lines are those of a pointer (Git LFS, `docs/spec.md`).
+//! Detects Git LFS files in a diff. The diff shows only the lines of their pointers (Git LFS,
+//! `docs/spec.md`).
 
 use std::sync::LazyLock;
 
@@ -14,8 +15,8 @@ static LINE: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(lines).ok()
 });
 
-/// True if the diff leaves the file with a pointer: all lines that it shows belong to a pointer, and one of
-/// them has the content's digest.
+/// True if the file is a pointer after the diff: all shown lines belong to a pointer, and one of them
+/// contains the content's digest.
 pub(crate) fn is_pointer(file: &FileDiff<'_>) -> bool {
     let Some(line) = LINE.as_ref().filter(|_| file.status != FileStatus::Deleted) else { return false };
     let mut has_digest = false;

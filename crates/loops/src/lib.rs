@@ -2,16 +2,16 @@
 //! step is a function of its own.
 //!
 //! [`review`] is the served review of a pull request, [`pull`] a review that publishes nothing, and [`local`]
-//! the review of a local repository. All of them turn a change into findings with ids by the same steps
-//! ([`reading`]). Local reviews begin where [`compare`] finds the start of the change. Reviews of pull
-//! requests begin with the commits, which [`fetch`] fetches and [`checkout`] reads.
+//! the review of a local repository. All of these reviews turn a change into findings with ids by the same
+//! steps ([`reading`]). Local reviews begin in [`compare`], which finds the base of the change. Reviews of
+//! pull requests begin with the commits: [`fetch`] fetches the commits and [`checkout`] reads them.
 //!
-//! [`agent`] is a model's part in each review. [`memory`] keeps what reviews without a slot remember, and
-//! [`attempts`] lists the reviews that have not ended. [`desired`] decides what the pull request should show,
-//! in the texts of [`text`], and [`review_writes`] reports what was written. [`ignores`] warns about patterns
-//! that match nothing. [`fix`] applies the suggestions of a local review. [`converge`] fixes a branch until
-//! an audit finds nothing. [`sync`] follows an upstream package. [`verify`] runs a repository's own checks on
-//! two of its states. [`run_gate`] is consulted before each write.
+//! [`agent`] is the part of each review that a model does. [`memory`] keeps the findings of reviews without a
+//! slot, and [`attempts`] lists the reviews that have not ended. [`desired`] decides what the pull request
+//! should show, in the texts of [`text`], and [`review_writes`] reports what was written. [`ignores`] warns
+//! about patterns that match nothing. [`fix`] applies the suggestions of a local review. [`converge`] fixes a
+//! branch until an audit finds nothing. [`sync`] follows an upstream package. [`verify`] runs a repository's
+//! own checks on two states of the repository. [`run_gate`] is consulted before each write.
 //!
 //! The loops share [`budget`] (limits of model cost), [`reader`] (the processes that parse repository bytes)
 //! and [`slots`] (steps of slots on a store). They also share [`stopped`] (the reasons why a lease's step

@@ -1,10 +1,10 @@
-//! The review loop of a local repository: the same steps as the served one, without a slot and without a
+//! The review loop of a local repository: the same steps as for a pull request, but without a slot and a
 //! forge.
 //!
 //! [`LocalReviewRequest::run`] is the list of steps. The working tree is read in place; a named commit and
-//! the index are read from a private folder. Nothing in the repository changes. Findings and the outcome go
-//! to the user's own records to keep ids and dismissals. A review whose records fail is still a review, with
-//! a warning.
+//! the index are read from a private folder. Nothing in the repository changes. Findings and the outcome are
+//! recorded in the user's own records, which keep ids and dismissals. If recording fails, the review still
+//! succeeds, with a warning.
 
 use futures_util::future::BoxFuture;
 use opentelemetry::trace::FutureExt as _;
@@ -44,7 +44,8 @@ const MAX_URL_BYTES: usize = 1024;
 pub struct LocalReviewRequest<'a> {
     /// The repository under review.
     pub repository: &'a LocalRepository,
-    /// The commit to compare with, as the user names it; none: see [`BaseOrigin`].
+    /// The commit to compare with, as the user names it. None: the base is chosen as [`BaseOrigin`]
+    /// describes.
     pub base: Option<&'a str>,
     /// The source of the reviewed state.
     pub head: HeadSource<'a>,
@@ -96,9 +97,9 @@ pub struct LocalReviewOutcome {
     pub record: ReviewRecord,
     /// The kind of head that was reviewed.
     pub reviewed: HeadKind,
-    /// The origin of its base.
+    /// The origin of the base.
     pub against: BaseOrigin,
-    /// The findings by their fate.
+    /// The findings, grouped by their fate.
     pub findings: FindingsByStatus,
     /// The reason why nothing was recorded, though it should have been.
     pub unrecorded: Option<String>,
@@ -155,7 +156,7 @@ impl LocalReviewRequest<'_> {
         checked_out: Option<&Sha>,
         started: UnixMillis,
     ) -> Result<LocalReviewOutcome, LocalReviewError> {
-        // An uncommitted state has no id of its own: the run is filed under the commit that is checked out.
+        // An uncommitted state has no id, so the run is recorded under the commit that is checked out.
         let filed = change.head.clone().or_else(|| checked_out.cloned()).unwrap_or(change.base.clone());
         telemetry::record_head(filed.as_str());
         let name = self.line_of_work(checked_out).await?;
@@ -175,8 +176,8 @@ impl LocalReviewRequest<'_> {
             }
             None => None,
         };
-        // A known finding of a rule that was not met is never marked fixed: it may be on another branch, or
-        // outside of the compared files.
+        // A known finding of a rule that was not found again is never marked as fixed here: it may be on
+        // another branch, or outside of the compared files.
         let memory = FindingStorage {
             records: self.records.clone(),
             service_key: None,
@@ -267,8 +268,8 @@ impl LocalReviewRequest<'_> {
         ignores::unused_patterns(self.scope, coverage, list).await
     }
 
-    /// Returns the repository's context for a model, from the place of its own file: the reviewed commit,
-    /// else the working tree.
+    /// Returns the repository's context for a model. The context is read from the reviewed commit, or from
+    /// the working tree if no commit is reviewed.
     async fn load_memory(&self, sources: &ContextSources) -> Result<ReviewContext, GitError> {
         match self.head {
             HeadSource::Commit(commit) => {
@@ -282,8 +283,8 @@ impl LocalReviewRequest<'_> {
         }
     }
 
-    /// Returns the line of work whose findings are remembered: a branch with its working tree, the same
-    /// branch as staged, or a commit that is no branch's tip. A given diff has none.
+    /// Returns the line of work whose findings are remembered. It is a branch with its working tree, the
+    /// staged state of that branch, or a commit that is no branch's tip. A given diff has none.
     async fn line_of_work(&self, checked_out: Option<&Sha>) -> Result<Option<String>, GitError> {
         let here = async || -> Result<String, GitError> {
             Ok(match (self.repository.current_branch().await?, checked_out) {
@@ -343,7 +344,8 @@ impl LocalReviewRequest<'_> {
         }
         let mut paths = plan.required_paths(self.scope, self.reader).await?;
         paths.extend(earlier.recheck_paths());
-        // Models and linters may read every file, and outputs of linters may name any file.
+        // All files are required, because models and linters may read every file, and linter output may name
+        // any file.
         let is_all = model_request.is_some() || self.toolbox.needs_tree(&self.scope.tools);
         let only = if is_all { None } else { Some(paths.as_slice()) };
         let (folder, exported) = match (self.head, only) {
@@ -398,8 +400,8 @@ impl LocalReviewRequest<'_> {
     }
 }
 
-/// Lets rules read files whose content is that of the index ([`ReviewedChange::unseen`]). The folders of
-/// linters and models lack that content.
+/// Lets rules read files whose content is that of the index ([`ReviewedChange::unseen`]). The folders that
+/// linters and models read do not contain these files.
 ///
 /// # Errors
 /// [`LocalReviewError`]
@@ -423,8 +425,9 @@ pub fn read_index<'a>(
     })
 }
 
-/// Returns the key under which records identify a repository: the URL that it was cloned from, which is
-/// common to all clones and worktrees of one person, else the folder of its first working tree.
+/// Returns the key that identifies a repository in records. The key is the URL that the repository was cloned
+/// from, which all clones and worktrees of one person share. Without a usable URL, it is the folder of the
+/// first working tree.
 pub fn repository_key(repository: &LocalRepository) -> SlotKey {
     let remote = repository.remote_url();
     let name = remote.filter(|url| url.len() <= MAX_URL_BYTES && is_absolute(url));
@@ -439,14 +442,15 @@ pub fn branch_key(repository: &LocalRepository, branch: &str) -> SlotKey {
     SlotKey::new(format!("{}@{}", repository_key(repository), encode_name(branch.as_bytes())))
 }
 
-/// Returns the branch of a line of work, as [`converge::local::checked_out_branch`] names it.
+/// Returns the branch of a line of work. The name has the same form as from
+/// [`converge::local::checked_out_branch`].
 fn branch_of_line(line: &str) -> &str {
     let line = line.strip_prefix("index of ").unwrap_or(line);
     line.strip_prefix("branch ").unwrap_or(converge::local::DETACHED)
 }
 
-/// Returns the results of earlier reviews of a line of work. Their subject was not always a commit, and new
-/// lines can therefore not be determined line by line.
+/// Returns the results of earlier reviews of a line of work. An earlier review may have been of a state that
+/// is no commit, so the new lines cannot be determined line by line.
 fn earlier_reviews(known_findings: Vec<Finding>, line: &str) -> EarlierReviews {
     let of_a_model = known_findings.iter().filter(|finding| finding.raw.source == FindingSource::Agent);
     let mut seen = of_a_model.flat_map(|finding| &finding.seen_on).filter(|on| on.line == line);

@@ -1,4 +1,4 @@
-//! The machine that the loops run on: its clock, unique ids, and its level of the sandbox.
+//! The machine that the loops run on: its clock, unique ids, and the sandbox level that it allows.
 
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -25,8 +25,9 @@ pub fn new_run_id() -> RunId {
     RunId::new(Uuid::now_v7().to_string())
 }
 
-/// Returns the strongest sandbox that this machine allows. The test uses a folder that a later process
-/// removes if this one is killed. A process that reached the full level does not test again.
+/// Returns the strongest sandbox that this machine allows. The test creates a folder; if this process is
+/// killed, a later process removes it. After the full level was reached once, the process does not test
+/// again.
 pub fn sandbox_level() -> SandboxLevel {
     static FULL: OnceLock<SandboxLevel> = OnceLock::new();
     if let Some(level) = FULL.get() {

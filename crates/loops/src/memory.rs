@@ -1,5 +1,5 @@
-//! The memory of a review without a slot: findings and outcome in the user's own records, which keep ids and
-//! dismissals. A review whose records fail is still a review.
+//! The memory of a review without a slot. The findings and the outcome are recorded in the user's own
+//! records, which keep ids and dismissals. If recording fails, the review still succeeds.
 
 use futures_util::future::BoxFuture;
 use std::collections::BTreeSet;
@@ -26,14 +26,14 @@ use super::text::count_by_severity;
 /// Maximum number of times that recording starts again because another review of the same repository began in
 /// between.
 const MAX_TRIES: u32 = 32;
-/// Maximum pause before the first of these restarts. It doubles before each further one, up to
+/// Maximum pause before the first restart. The maximum doubles before each further restart, up to
 /// [`MAX_DOUBLINGS`] times.
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
-/// Maximum number of doublings of the longest pause.
+/// Maximum number of times that the maximum pause doubles.
 const MAX_DOUBLINGS: u32 = 6;
 
-/// Maximum number of remembered open findings that the present review did not meet (those of other branches).
-/// Findings that people dismissed or declined are always remembered.
+/// Maximum number of remembered open findings that this review did not find again, because they are on other
+/// branches, for example. Findings that people dismissed or declined are always remembered.
 const MAX_UNMET: usize = 2000;
 
 /// Maximum number of lines of work on which one finding is remembered; the latest are kept.
@@ -47,7 +47,7 @@ pub type ReviewFindings<'a> = (&'a [PlacedFinding], &'a FileRenames, &'a Recheck
 pub struct UnopenedRecords {
     /// The reason in words for people.
     pub reason: String,
-    /// True if their place is not empty and may hold findings.
+    /// True if the place of the records is not empty, so that it may hold findings.
     pub may_hold_findings: bool,
 }
 
@@ -56,25 +56,25 @@ pub struct UnopenedRecords {
 pub struct PriorFindings {
     /// The findings, each with its status on this line of work.
     pub findings: Vec<Finding>,
-    /// The revision that they belong to.
+    /// The revision that the findings belong to.
     pub before: Option<PullRevision>,
-    /// Findings that were seen only on another line of work, at a commit of this one: the line may have had
-    /// another name.
+    /// Findings that were seen only on another line of work, but at a commit of this line. This line may have
+    /// had another name then.
     pub elsewhere: BTreeSet<FindingId>,
     /// The reason why earlier findings are unknown, if there may be some.
     pub unknown_reason: Option<String>,
 }
 
-/// The line of work of a local repository whose findings count.
+/// A line of work of a local repository. Only its findings count.
 #[derive(Clone, Debug)]
 pub struct BranchCommits {
-    /// The name under which findings record it.
+    /// The name of the line of work in the findings' records.
     pub name: String,
-    /// The commits that it has and its base does not have.
+    /// The commits that the line of work has and its base does not have.
     pub commits: BTreeSet<Sha>,
 }
 
-/// The findings after a review by their fate, each list worst first.
+/// The findings after a review, grouped by their fate; each list begins with the worst finding.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct FindingsByStatus {
     /// Findings that are open.
@@ -88,7 +88,7 @@ pub struct FindingsByStatus {
 }
 
 impl FindingsByStatus {
-    /// Sorts all recorded findings of a pull request whose last review was of this commit.
+    /// Groups all recorded findings of a pull request. `head` is the commit of its last review.
     pub fn from_records(findings: &[Finding], head: Option<&Sha>) -> Self {
         let is_fixed =
             |finding: &Finding| matches!(&finding.status, FindingStatus::Fixed(at) if Some(at) == head);
@@ -114,21 +114,24 @@ impl FindingsByStatus {
     }
 }
 
-/// Opens the records as soon as there is something to record; none if nothing is to be recorded. It may
-/// block.
+/// Opens the records when there is something to record for the first time. Returns None if nothing is to be
+/// recorded. The call may block.
 pub type RecordOpener = Arc<dyn Fn() -> Result<Option<Arc<dyn RecordStore>>, UnopenedRecords> + Send + Sync>;
 
 /// The place and the way in which findings are remembered.
 pub struct FindingStorage<'a> {
-    /// Opens the records as soon as there is something to record.
+    /// Opens the records when there is something to record for the first time.
     pub records: RecordOpener,
-    /// The key of the service's findings of the same pull request, which take precedence if there are any.
+    /// The key of the findings that the service recorded for the same pull request. If there are any, they
+    /// take precedence.
     pub service_key: Option<&'a SlotKey>,
-    /// The commit in which a known finding of a rule that was not met is fixed; none if it may be elsewhere.
+    /// The commit at which a rule's known finding counts as fixed if it was not found again. None if the
+    /// finding may be on another branch or in another file.
     pub fixed_at: Option<&'a Sha>,
-    /// The line of work; none for a pull request, all of whose findings count.
+    /// The line of work. None for a pull request, because all of its findings count.
     pub branch_commits: Option<&'a BranchCommits>,
-    /// The key of people's verdicts on findings of a branch; none if they are kept with the findings.
+    /// The key of people's verdicts on the findings of a branch. None if the verdicts are recorded with the
+    /// findings.
     pub branch: Option<&'a SlotKey>,
     pub clock: &'a dyn Clock,
 }
@@ -187,8 +190,9 @@ impl FindingStorage<'_> {
         PriorFindings { findings, before, elsewhere, unknown_reason: None }
     }
 
-    /// Assigns ids to the findings by the known ones, and records them under the commit `filing_commit`.
-    /// Returns their fate, and the reason if nothing was recorded though it should have been.
+    /// Assigns the ids of the known findings to the findings found again, new ids to the others, and records
+    /// them under the commit `filing_commit`. Returns the findings grouped by fate. If recording failed, it
+    /// also returns the reason.
     pub fn record_findings<'a>(
         &'a self,
         found: ReviewFindings<'a>,
@@ -203,7 +207,8 @@ impl FindingStorage<'_> {
         })
     }
 
-    /// Recognises the findings by the known ones, and records them.
+    /// Matches the findings with the known ones, and records them. A recording that another review fenced off
+    /// is repeated.
     async fn record_with_retries(
         &self,
         found: ReviewFindings<'_>,
@@ -228,8 +233,8 @@ impl FindingStorage<'_> {
         }
     }
 
-    /// Begins, recognises and records in one attempt. Another review of the same repository may begin at any
-    /// moment; then this one starts again from the records of that one.
+    /// Begins the run, matches the findings and records them, in one attempt. If another review of the same
+    /// repository begins in between, the attempt fails, and the next one starts from that review's records.
     async fn record_once(
         &self,
         store: &dyn RunStore,
@@ -249,13 +254,13 @@ impl FindingStorage<'_> {
         let computed =
             ComputedReview { producer, findings, desired: vec![], status: None, outcome: outcome.clone() };
         store.store_computed_review(&run, &computed).await?;
-        // There is no forge to show the review: it counts as published once recorded.
+        // There is no forge on which to publish the review, so it counts as published when it is recorded.
         store.mark_published(&run, &outcome).await?;
         Ok(kept)
     }
 
-    /// Applies people's verdicts to the known findings: those on findings of the branch before those of all
-    /// branches, which older versions recorded. Returns all verdicts.
+    /// Applies people's verdicts to the known findings. Verdicts for the branch take precedence over verdicts
+    /// for all branches, which older versions recorded. Returns all verdicts.
     async fn apply_dismissals(
         &self,
         store: &dyn RunStore,
@@ -273,7 +278,7 @@ impl FindingStorage<'_> {
         Ok(dismissals)
     }
 
-    /// Returns the known findings and their key.
+    /// Returns the known findings and the key under which they are recorded.
     async fn known_findings<'k>(
         &'k self,
         store: &dyn RunStore,
@@ -288,8 +293,8 @@ impl FindingStorage<'_> {
         Ok((store.findings(own).await?, own))
     }
 
-    /// Assigns ids to the findings by the known and dismissed ones. Returns their fate and the complete
-    /// content for the records.
+    /// Assigns ids to the findings, by comparison with the known and dismissed findings. Returns the findings
+    /// grouped by fate, and all findings to record.
     fn recognise(
         &self,
         known: &[Finding],
@@ -343,7 +348,8 @@ impl FindingStorage<'_> {
     }
 }
 
-/// Marks as fixed the open findings of rules and tools on a line of work that were searched for and not met.
+/// Marks as fixed the open findings of rules and tools on a line of work that were searched for and not found
+/// again.
 fn mark_fixed_on_line(
     unmet: &mut [Finding],
     line: &BranchCommits,
@@ -381,7 +387,8 @@ fn is_model_finding(finding: &Finding) -> bool {
     }
 }
 
-/// Returns a finding as it is on a line of work; none if it was never seen there, nor at one of its commits.
+/// Returns a finding with its status on a line of work. None if it was never seen on that line or at one of
+/// that line's commits.
 fn finding_on_branch(finding: Finding, line: &BranchCommits) -> Option<Finding> {
     let its = finding.seen_on.iter().find(|on| on.line == line.name);
     let on = its.or_else(|| finding.seen_on.iter().rfind(|on| line.commits.contains(&on.commit)))?;
@@ -418,8 +425,8 @@ fn mark_seen(finding: &mut Finding, line: &str, commit: &Sha, status: &FindingSt
     finding.seen_on.drain(..beyond);
 }
 
-/// Drops the open findings that were not met for the longest time. Each review records the met findings
-/// before the rest, and the dropped ones are therefore at the end.
+/// Drops the open findings that have not been found again for the longest time. Each review records the found
+/// findings before the others, so the findings to drop are at the end.
 fn drop_oldest_unmet(unmet: &mut Vec<Finding>) {
     let mut left = MAX_UNMET;
     unmet.retain(|finding| match finding.status {
@@ -436,7 +443,8 @@ fn drop_oldest_unmet(unmet: &mut Vec<Finding>) {
     });
 }
 
-/// Encodes a name for use in a key, a table and an argument: other bytes are written as `%` and two digits.
+/// Encodes a name for use in a key, a table and an argument. Bytes that are not allowed there are written as
+/// `%` and two digits.
 pub(super) fn encode_name(name: &[u8]) -> String {
     name.iter().fold(String::with_capacity(name.len()), |mut clean, byte| {
         match byte {

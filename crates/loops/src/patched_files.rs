@@ -1,12 +1,12 @@
 //! Lays out the head that results from a given diff and a working tree, in a separate folder.
 //!
-//! The version of the files that the diff was made from is unknown. A file is read if the working tree has it
-//! as it is before or after the diff; the diff's hunks give the other version. Any other content does not
-//! apply. New files are complete in the diff.
+//! The version of the files that the diff was made from is unknown. A file can be read if the working tree
+//! has its content from before or after the diff; the diff's hunks yield the other version. If the working
+//! tree has any other content, the diff does not apply. The diff contains new files completely.
 //!
 //! Git may check out files with CRLF (`core.autocrlf`, or the attribute `eol`), but its diffs show the stored
-//! content. A file with CRLF is therefore also tried with LF. The paths are untrusted: no symbolic link is
-//! followed, and neither a file outside of the working tree nor one of git's own is opened.
+//! content. A file with CRLF is therefore also tried with LF. The paths are untrusted: symbolic links are not
+//! followed, and files outside of the working tree and git's own files are not opened.
 
 use futures_util::future::BoxFuture;
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,7 +25,7 @@ use super::local::LocalReviewError;
 pub struct DiffSourceFolders<'a> {
     /// The top folder of the working tree.
     pub root: &'a Path,
-    /// Folder with the files that git does not read from the working tree, as the index has them.
+    /// Folder with the index's version of the files that git does not read from the working tree.
     pub index: &'a Path,
 }
 
@@ -84,8 +84,9 @@ pub fn write_patched_files<'a>(
     })
 }
 
-/// Returns a file as the diff leaves it. `changes` are the diff's sections of the file. Several sections,
-/// except for a type change, belong to several commits, whose lines are not those of one version.
+/// Returns a file as the diff leaves it. `changes` are the diff's sections of the file. Only a type change
+/// has several sections for one version; otherwise they belong to several commits, so their lines do not fit
+/// one version.
 fn apply_changes(changes: &[&FileDiff<'_>], tree: &OpenedDiffFolders) -> Result<Vec<u8>, SkipReason> {
     match changes {
         [file] => apply_section(file, tree),
@@ -121,12 +122,13 @@ fn apply_section(file: &FileDiff<'_>, tree: &OpenedDiffFolders) -> Result<Vec<u8
     match old {
         Ok(old) => apply_or_retry_with_lf(&old, |old| apply(file, old)).ok_or(SkipReason::DoesNotApply),
         Err(SkipReason::TooLarge) => Err(SkipReason::TooLarge),
-        // The file does not exist, or the diff cannot belong to it.
+        // The file does not exist, or the diff is for another file.
         Err(_) => Err(SkipReason::DoesNotApply),
     }
 }
 
-/// Applies `parse` to a text; if that fails and its lines end with CRLF, applies it to the text with LF.
+/// Applies `parse` to a text. If that fails and the text's lines end with CRLF, `parse` is applied to the
+/// text with LF.
 fn apply_or_retry_with_lf<T>(text: &[u8], parse: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
     parse(text).or_else(|| {
         let lines = text.split_inclusive(|byte| *byte == b'\n');

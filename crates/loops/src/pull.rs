@@ -1,5 +1,6 @@
-//! The review of a pull request without publishing: the steps of the served review from the commits to the
-//! findings, without a slot and without a comment. Findings and outcome go to the user's own records.
+//! The review of a pull request without publishing. It follows the steps of the service's review from the
+//! commits to the findings, without a slot and without comments. The findings and the outcome are recorded in
+//! the user's own records.
 
 use opentelemetry::trace::FutureExt as _;
 use truing_core::id::{PrId, RunId, SlotKey};
@@ -23,21 +24,21 @@ use crate::telemetry;
 /// One pull request and everything its review needs.
 pub struct PullRequestReview<'a> {
     pub id: &'a PrId,
-    /// The forge's current description of it.
+    /// The forge's current description of the pull request.
     pub pull: &'a PullRequest,
-    /// The place of its commits, and the parties that read them.
+    /// The place of the pull request's commits, and the parties that read them.
     pub checkout: CheckoutContext<'a>,
     /// The model that reviews besides the rules; none if the rules review alone.
     pub model: Option<GatedModelAgent<'a>>,
     /// Registry that lists the review while it may ask a model.
     pub attempts: &'a AttemptRegistry,
-    /// Opens the records as soon as there is something to record.
+    /// Opens the records when there is something to record for the first time.
     pub records: RecordOpener,
     pub clock: &'a dyn Clock,
 }
 
 impl PullRequestReview<'_> {
-    /// Reviews the changes of the pull request, and returns the configuration's origin, too.
+    /// Reviews the changes of the pull request. Also returns the configuration with its origin.
     ///
     /// # Errors
     /// [`CheckoutError`]
@@ -78,7 +79,8 @@ impl PullRequestReview<'_> {
         let PriorFindings { findings, before, unknown_reason, elsewhere: _ } = memory.recall(&own).await;
         let since = since::compare_with_previous(&mirror, &change, &revision.head, before.as_ref()).await;
         let earlier = since::earlier_reviews(findings, before.as_ref(), since.as_ref());
-        // A person runs this command, and both `off` and `rules` therefore mean a review by rules alone.
+        // A person has requested this review by the command, so the tiers `off` and `rules` both mean a
+        // review by rules alone.
         let choice = choose_tier(&pinned.scope.tiers, self.pull, &change, true);
         let form = ModelReviewOptions {
             walkthrough: pinned.scope.walkthrough,
@@ -119,7 +121,7 @@ impl PullRequestReview<'_> {
         let ReadingOutcome { coverage, renames, rechecked, suppressions, tools, .. } = reading;
         let outcome = agent::review_outcome(&coverage, part.as_ref()).with_tool_results(&tools);
         let outcome = outcome.with_unread_findings(unknown_reason.as_deref());
-        // Later commits of the base branch are no part of this change.
+        // Commits that the base branch received later are not part of this change.
         let against = match change.base == revision.base {
             true => BaseOrigin::Named(revision.base.short_sha().to_owned()),
             false => BaseOrigin::MergeBase(revision.base.short_sha().to_owned()),
@@ -150,8 +152,8 @@ impl PullRequestReview<'_> {
     }
 }
 
-/// Returns the key under which records identify unpublished reviews. It differs from the service's own key,
-/// because such a run must never block a served one.
+/// Returns the key that identifies unpublished reviews in records. It differs from the service's own key,
+/// because an unpublished review must never block a review by the service.
 pub fn unpublished_review_key(url: &str) -> SlotKey {
     SlotKey::new(format!("local/{}", encode_name(url.as_bytes())))
 }

@@ -1,12 +1,12 @@
 //! The reader as a child process: repository bytes are parsed in a process without secrets.
 //!
 //! Each run starts its own children (`truing reader`, the same program). A child gets no environment and no
-//! open file except its standard streams. It confines itself to the tree that it is started for and reports
-//! the level; a child below the accepted level gets no request. A child that fails before it is ready causes
-//! a [`ReaderError::Failed`], which affects only that run. A child that fails on a file costs the review that
-//! file (`files`).
+//! open file except its standard streams. A child confines itself to the tree that it is started for, and
+//! reports the sandbox level that it reached. A child whose level is below the accepted level receives no
+//! request. A child that fails before it is ready causes a [`ReaderError::Failed`], which affects only that
+//! run. If a child fails on a file, only the review of that file is affected (`files`).
 //!
-//! A model's tools have a child of their own, which lives as long as they are used (`tools`).
+//! A model's tools have a child of their own, which runs as long as the tools are used (`tools`).
 
 mod bounds;
 mod child;
@@ -47,7 +47,7 @@ const TIME: Duration = READING_TIME;
 /// The path of the running program, which stays valid even when its file is replaced or removed.
 const THIS_PROGRAM: &str = "/proc/self/exe";
 
-/// Returns the embedded packs and those of a folder, if there is one.
+/// Returns the embedded packs and the packs of `folder`, if one is given.
 ///
 /// # Errors
 /// [`ReaderError::BadPack`] if a given folder does not exist, or a rule in it is invalid.
@@ -58,7 +58,7 @@ pub fn load_packs(folder: Option<&Path>) -> Result<RulePacks, ReaderError> {
     }
 }
 
-/// Reads in child processes. Cheap to clone.
+/// A repository reader that parses in child processes. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ChildProcessReader {
     program: ReaderProgram,
@@ -84,8 +84,8 @@ impl ChildProcessReader {
         Self { program, rules: None, time: TIME, budget: READING_TIME }
     }
 
-    /// Accepts children that are confined less, if the operator accepts that for sandboxes. The required
-    /// level never exceeds the one that a reader can reach.
+    /// Accepts children with weaker confinement, if the operator accepts that level for sandboxes. The
+    /// required level never exceeds the level that a reader can reach.
     #[must_use]
     pub fn with_weakest_sandbox(mut self, weakest: SandboxLevel) -> Self {
         self.program.min_sandbox = weakest.min(SandboxLevel::OF_READERS);
@@ -104,14 +104,14 @@ impl ChildProcessReader {
         Self { time, ..self }
     }
 
-    /// Replaces [`READING_TIME`] as the limit for the files of a request. Files that are not reached in time
-    /// are left out.
+    /// Replaces [`READING_TIME`] as the time limit for all files of a request. Files that are not read in
+    /// time are omitted.
     #[must_use]
     pub fn reading_for(self, budget: Duration) -> Self {
         Self { budget, ..self }
     }
 
-    /// Creates the tools that read a tree and the change, as git printed it, in children of the same program.
+    /// Creates the tools that read a tree and the change (git's output) in children of the same program.
     pub fn tools(&self, request: ToolsRequest, change: impl Into<Arc<[u8]>>) -> ReaderTools {
         ReaderTools::new(self.program.clone(), request, change.into())
     }
@@ -188,8 +188,8 @@ impl ChildProcessReader {
         }
     }
 
-    /// Detects the format of a tool's output in a child that can open only `folder`. Returns its name, or
-    /// none.
+    /// Detects the format of a tool's output in a child that can open only `folder`. Returns the name of the
+    /// format, or None.
     ///
     /// # Errors
     /// As [`Self::sources`].
@@ -223,7 +223,7 @@ impl ChildProcessReader {
     ) -> Result<Result<SourcesAnswer, SourcesError>, ChildError> {
         let line = encode_line("the request", query, MAX_ASKED_BYTES)?;
         let running = self.program.start(query.folder(), [OsStr::new("--sources")].into_iter())?;
-        // One file is parsed; its limit is that of a file of a review.
+        // For pins, the child parses one file, so the limit is the same as for a file in a review.
         let file = match query {
             SourcesQuery::Pins(test) => std::fs::metadata(test).ok().map(|test| test.len()),
             SourcesQuery::Release(_)
@@ -302,7 +302,8 @@ impl RepositoryReader for ChildProcessReader {
         }
     }
 
-    /// Uses no child: paths are matched with patterns of the packs, and no file of the repository is opened.
+    /// This method uses no child, because it only matches paths with patterns of the packs and opens no file
+    /// of the repository.
     async fn companion_paths(
         &self,
         packs: &[String],

@@ -35,7 +35,7 @@ use crate::tools::overlap::{self, FilesByLinter, ReportedFindings};
 use crate::tools::{BaseConfigFiles, ConfiguredLinters, LinterResults, ReviewLinters};
 pub(super) use sections::{diff_sections, old_path, place_finding};
 
-/// Maximum number of problems of an output that are named.
+/// Maximum number of problems in an output that the reason for a failure names.
 const MAX_TOLD: usize = 3;
 /// The range of all lines of a file.
 const WHOLE: (u32, u32) = (1, u32::MAX);
@@ -47,7 +47,7 @@ pub struct ReviewedChange {
     pub base: Sha,
     /// The head's commit; none for a working tree.
     pub head: Option<Sha>,
-    /// Git's diff between the two.
+    /// Git's diff between the base and the head.
     pub diff: Vec<u8>,
     /// Files of the change whose lines the diff does not show, with the reasons.
     pub left_out: Vec<UnreviewedFile>,
@@ -87,7 +87,7 @@ pub struct ReviewScope {
     pub packs: Vec<String>,
     /// Rules whose findings are disabled, including rules of tools.
     pub off: Vec<String>,
-    /// Rules whose severity differs from that of their pack or tool.
+    /// Rules whose severity differs from the one that their pack or tool defines.
     pub severity: RuleSeverities,
     pub ignore: GlobSet,
     /// The configured patterns behind `ignore`.
@@ -137,7 +137,7 @@ impl ReviewScope {
             self.severity.severity_for(&raw.rule, as_path(&raw.place.path)).unwrap_or(raw.severity);
     }
 
-    /// Returns the patterns of ignored files that match none of these files.
+    /// Returns the patterns of ignored files that match none of the given files.
     pub fn unused_ignore_patterns<'a>(&self, files: impl IntoIterator<Item = &'a RepoPath>) -> Vec<String> {
         let mut used = vec![false; self.ignore_patterns.len()];
         for file in files {
@@ -155,7 +155,7 @@ impl ReviewScope {
 /// The result of reading a change.
 #[derive(Clone, Debug, Default)]
 pub struct ReadingOutcome {
-    /// Findings, each with its distance from the place of a possible comment.
+    /// Findings, each with the place where a comment on it is possible.
     pub findings: Vec<PlacedFinding>,
     /// The files that were reviewed and those that were not.
     pub coverage: ReviewCoverage,
@@ -227,13 +227,13 @@ pub enum ReadingError {
     Reader(#[from] ReaderError),
 }
 
-/// The files of a change that a reader should see, and the reasons why it should not see the others.
+/// The files of a change that a reader should read, and the reasons why it should not read the others.
 #[derive(Debug, Default)]
 pub struct ReadingPlan<'a> {
     files: Vec<FileDiff<'a>>,
     to_read: Vec<ChangedFile>,
     coverage: ReviewCoverage,
-    /// Files of the reader's tree that have only the size of the originals.
+    /// Placeholders in the reader's tree that have the size of the original file, but not its content.
     placeholder_files: BTreeSet<RepoPath>,
     /// Changed files that belong to another plan.
     elsewhere: Vec<RepoPath>,
@@ -250,7 +250,7 @@ pub fn plan_reading<'a>(
     let files = parse_change(change)?;
     let is_wanted = |path: &RepoPath| !scope.ignore.is_match(as_path(path));
     let mut coverage = ReviewCoverage { reviewed: vec![], not_reviewed: change.left_out.clone() };
-    // A file that is ignored on purpose is not missing.
+    // A file that the configuration ignores does not count as missing.
     for gap in coverage.not_reviewed.iter_mut().filter(|gap| !is_wanted(&gap.path)) {
         gap.reason = SkipReason::Ignored;
     }
@@ -258,7 +258,7 @@ pub fn plan_reading<'a>(
     let undiffed = change.undiffed_paths();
     for file in &files {
         match skip_reason(file, scope) {
-            // The diff treats the file as binary, and it is already listed.
+            // The diff treats the file as binary, and `not_reviewed` already lists the file.
             None if undiffed.contains(&file.path) => {}
             Some(reason) => coverage.not_reviewed.push(UnreviewedFile { path: file.path.clone(), reason }),
             None => to_read.push(ChangedFile {
@@ -273,8 +273,8 @@ pub fn plan_reading<'a>(
         old_path: None,
         added: vec![WHOLE],
     }));
-    // A type change is two sections of one path: the version of the head is read and reported once. The same
-    // applies to a file that several commits changed, in a diff that is given.
+    // A type change has two sections with the same path; the head's version is read and reported once. The
+    // same applies if several commits in a given diff changed a file.
     to_read.sort_by(|a, b| a.path.cmp(&b.path));
     to_read.dedup_by(|a, b| a.path == b.path);
     let is_read = |path: &RepoPath| to_read.binary_search_by(|file| file.path.cmp(path)).is_ok();
@@ -315,7 +315,7 @@ impl<'a> ReadingPlan<'a> {
         &self.files
     }
 
-    /// Moves the files to read that have these paths into a plan of their own, for another tree.
+    /// Moves the files with these paths from the files to read into a separate plan, for another tree.
     pub fn split_off(&mut self, paths: &[RepoPath]) -> Self {
         let (to_read, rest): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.to_read).into_iter().partition(|file| paths.contains(&file.path));
@@ -334,8 +334,8 @@ impl<'a> ReadingPlan<'a> {
         self.to_read.is_empty()
     }
 
-    /// Returns the paths that the reader needs in its tree: the changed files, and others that rules about
-    /// them read.
+    /// Returns the paths that the reader needs in its tree: the changed files, and other files that rules
+    /// read together with them.
     ///
     /// # Errors
     /// [`ReadingError::Reader`]
@@ -350,14 +350,15 @@ impl<'a> ReadingPlan<'a> {
         Ok(paths)
     }
 
-    /// Lets rules judge the size of new files that are too large to be below `tree`, given with their size in
-    /// bytes. It covers files that git takes for binary: a sparse file of the same size stands for each. On a
-    /// file system without sparse files the size is not judged.
+    /// Lets rules judge the size of new files that are too large to be written below `tree`. `too_large`
+    /// contains their paths with the sizes in bytes. This covers only files that git treats as binary; each
+    /// of them is replaced by a sparse file of the same size. On a file system without sparse files the size
+    /// is not judged.
     pub fn add_oversized_files(&mut self, too_large: &[(RepoPath, u64)], tree: &Path) {
         for (path, bytes) in too_large.iter().filter(|(path, _)| path.is_safe_to_write()) {
             let is_wanted = self.to_read.binary_search_by(|file| file.path.cmp(path)).is_ok();
-            // For a text file, the rules would report lines. For a type change, the last section describes
-            // the current file.
+            // Text files get no placeholder, because the rules would report its lines. For a type change, the
+            // last section describes the current file.
             let listed = self.files.iter().rfind(|file| file.path == *path);
             let is_binary = is_wanted && listed.is_some_and(|file| file.is_binary);
             let file = tree.join(as_path(path));
@@ -370,8 +371,8 @@ impl<'a> ReadingPlan<'a> {
         }
     }
 
-    /// Records files that are missing from the reader's tree after all, with the reason. Only files that were
-    /// to be reviewed count.
+    /// Records files that are missing from the reader's tree after all, with the reason. Files that were not
+    /// to be reviewed are not recorded.
     pub fn add_unreviewed_files(&mut self, mut missing: Vec<UnreviewedFile>) {
         missing.retain(|gap| !self.placeholder_files.contains(&gap.path));
         let missed =
@@ -382,8 +383,8 @@ impl<'a> ReadingPlan<'a> {
         self.coverage.not_reviewed.extend(missing);
     }
 
-    /// Runs the reader on the files below `tree` while linters run on them, then on the linters' output, and
-    /// places the findings.
+    /// Runs the reader on the files below `tree`, with the linters at the same time. The linters' output is
+    /// then read, and the findings are placed.
     ///
     /// # Errors
     /// [`ReadingError::Reader`]
@@ -425,7 +426,8 @@ impl<'a> ReadingPlan<'a> {
             coverage.not_reviewed.sort_by(|a, b| a.path.cmp(&b.path));
             let place = |mut raw: RawFinding| {
                 scope.apply_severity_override(&mut raw);
-                // The reader's paths are not trusted: findings on files that it was not given are dropped.
+                // The reader's paths are not trusted, so findings on files outside of the request are
+                // dropped.
                 let index = request.files.binary_search_by(|file| file.path.cmp(&raw.place.path)).ok()?;
                 let old_path = request.files.get(index)?.old_path.clone();
                 Some(place_finding(&files, raw, old_path))
@@ -445,7 +447,8 @@ impl<'a> ReadingPlan<'a> {
             let mut looked_at = FilesByLinter::default();
             for mut printed in outputs {
                 let mut files = std::mem::take(&mut printed.inspected_paths);
-                // The linter may have printed findings before it failed.
+                // A linter that failed may have printed findings before the failure, so its output is read
+                // unless it is empty.
                 let is_silent = printed.output.failed.is_some() && printed.output.text.trim().is_empty();
                 let (tool_findings, output) = if is_silent {
                     (ToolFindings::default(), printed.output)
@@ -481,7 +484,7 @@ impl<'a> ReadingPlan<'a> {
             let off = request.off.iter().cloned().collect();
             let mut rechecked =
                 RecheckSummary { rules, off, left_to_linters, tools: looked, ..RecheckSummary::default() };
-            // The reader of the rules does not know the rules of tools.
+            // The reader that runs the rules does not know the rule ids of tools.
             let is_of_a_tool = |rule: &str| {
                 rule.split_once('/').is_some_and(|(name, _)| tools.iter().any(|tool| tool.name == name))
             };
@@ -523,7 +526,8 @@ fn add_runs(
         (first, 0) => Some(first.join("; ")),
         (first, more) => Some(format!("{}; and {}", first.join("; "), format_count(more, "more problem"))),
     };
-    // The runner's verdict outranks the output.
+    // The reason for a failure from the program that ran the tool takes precedence over the problems in the
+    // output.
     let is_empty =
         tool_findings.findings.is_empty() && tool_findings.elsewhere == 0 && tool_findings.suppressed == 0;
     let unnamed = output.unnamed.clone().filter(|_| is_empty);
@@ -536,7 +540,7 @@ fn add_runs(
     let of = |name: &String| tool_findings.findings.iter().filter(|raw| counts(raw, name)).count();
     for (at, name) in names.iter().enumerate() {
         let findings = u32::try_from(of(name)).unwrap_or(u32::MAX);
-        // An output counts these for all of its tools together.
+        // An output has one count for all of its tools together, so the first tool receives it.
         let elsewhere = if at == 0 { tool_findings.elsewhere } else { 0 };
         let run = match runs.iter_mut().find(|run| run.name == *name) {
             Some(run) => run,
@@ -554,8 +558,8 @@ fn add_runs(
     failed.is_none()
 }
 
-/// Returns the lines of a changed file on which findings count. Git names no lines of a file that it takes
-/// for binary, such as one in UTF-16; all lines of a new one count.
+/// Returns the lines of a changed file on which findings count. Git reports no lines of a file that it treats
+/// as binary, such as a file in UTF-16. All lines of a new file of this kind count.
 fn relevant_lines(file: &FileDiff<'_>) -> Vec<(u32, u32)> {
     if file.is_binary { vec![WHOLE] } else { added_ranges(file) }
 }
@@ -577,12 +581,13 @@ fn skip_reason(file: &FileDiff<'_>, scope: &ReviewScope) -> Option<SkipReason> {
     if scope.ignore.is_match(as_path(&file.path)) {
         Some(SkipReason::Ignored)
     } else if file.is_combined && file.status != FileStatus::Deleted {
-        // Only a given diff can fail to apply: its lines are not those of two versions.
+        // Only a given diff can be a merge diff. Such a diff does not apply, because its lines are not those
+        // of two versions.
         Some(SkipReason::DoesNotApply)
     } else if file.is_submodule() {
         Some(SkipReason::Submodule)
     } else if file.is_binary && file.status != FileStatus::Added {
-        // The changed part is unknown: the content may be as old as the file.
+        // It is unknown which part of the file changed, so a finding could be about old content.
         Some(SkipReason::Binary)
     } else if lfs::is_pointer(file) {
         Some(SkipReason::Lfs)

@@ -1,7 +1,7 @@
 //! The review loop of a pull request: one lease, from the forge's head to the comments on it.
 //!
-//! [`LeasedReview::run`] is the list of steps. Each can be repeated: after a crash, the next lease continues
-//! from the stages in the records (`prepared`, `computed`, `published`).
+//! [`LeasedReview::run`] is the list of steps. Each step can be repeated: after a crash, the next lease
+//! continues from the stages that the records contain (`prepared`, `computed`, `published`).
 
 mod ask;
 mod left;
@@ -41,12 +41,13 @@ use crate::telemetry;
 pub use ask::question_topic;
 pub(crate) use left::choose_tier;
 
-/// Counts the ends of runs and their consumption.
+/// Counts the runs that have ended, and the money and time that they used.
 pub trait RunCounter: Sync {
-    /// Counts a run of the loop `loop_name` that has ended with an outcome. Both names are the loop's own.
+    /// Counts a run that has ended. `loop_name` and `outcome` are the loop's own names for itself and for the
+    /// outcome.
     fn count_run(&self, loop_name: &str, outcome: &str);
 
-    /// Counts a computed review, including the work of its model, if one took part.
+    /// Counts a computed review, with the work of its model if a model took part.
     fn count_review(&self, record: &ReviewRecord);
 }
 
@@ -57,7 +58,7 @@ pub struct LeasedReview<'a> {
     /// Access to the pull request on its forge.
     pub forge: &'a dyn ForgePull,
     pub clock: &'a dyn Clock,
-    /// The place of its commits, and the parties that read them.
+    /// The place of the pull request's commits, and the parties that read them.
     pub checkout: CheckoutContext<'a>,
     /// The model that reviews besides the rules; none if the rules review alone.
     pub agent: Option<&'a ModelAgent>,
@@ -67,20 +68,21 @@ pub struct LeasedReview<'a> {
     pub max_inline: usize,
     /// This run, with the lease's token.
     pub run: &'a RunReference,
-    /// True if a person requested the review: a revision that was reviewed is reviewed again.
+    /// True if a person requested the review. In that case, a revision is reviewed even if it was already
+    /// reviewed.
     pub is_requested: bool,
     /// The head that the last event named.
     pub announced_head: Option<AnnouncedHead>,
     /// Consulted before every step that costs money and every write.
     pub gate: &'a Arc<dyn WriteGate>,
-    /// Reports the writes; a dry run makes none.
+    /// Reports each write; in a dry run, nothing is written.
     pub watch: &'a WriteMonitor,
     /// Counts the ends of runs.
     pub run_counter: &'a dyn RunCounter,
 }
 
-/// The head that an event named. Only the head that the forge shows is reviewed. If the two differ, the forge
-/// may not have caught up with its own event.
+/// The head that an event named. Only the head that the forge shows is reviewed. If the two heads differ, the
+/// forge may not yet show the state that its event announced.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AnnouncedHead {
     /// Commit that the event named.
@@ -89,7 +91,7 @@ pub struct AnnouncedHead {
     pub at: UnixMillis,
 }
 
-/// The end of a computation.
+/// The result of computing a review.
 enum ReviewComputation {
     Done(Box<ReviewRecord>),
     /// The head's tier disables its review.
@@ -113,12 +115,12 @@ impl LeasedReview<'_> {
             PrState::Open => {}
         }
         let mut begun = self.store.begin_run(self.run, &pull.revision, self.clock.now()).await?;
-        // No earlier run has read these outputs of tools.
+        // Supplied outputs of tools require a new review, because no earlier run has read them.
         let is_given = !self.checkout.toolbox.supplied_outputs.is_empty();
-        // A model that waited for budget is asked as soon as there is some.
+        // A review that waited for budget asks the model as soon as budget is available.
         let is_reviewed = begun.reviewed.as_ref() == Some(&pull.revision);
         let waits = begun.last.as_ref().is_some_and(|last| last.detail.outcome.until.is_some());
-        // Findings of a head in between do not apply to this one: it is read again.
+        // The findings of an intermediate head do not apply to this head, so this head is read again.
         let is_mixed = begun.returns_to_reviewed && begun.last_computed != begun.reviewed;
         let is_known = is_reviewed && !self.is_requested && !is_given && !waits && !is_mixed;
         let is_done = begun.computed.is_none() && is_known;
@@ -175,8 +177,9 @@ impl LeasedReview<'_> {
         Ok(if unmoved { self.idle_outcome(&pull.revision.head, waits_until) } else { StepOutcome::Again })
     }
 
-    /// Publishes the last computed result with later dismissals, and removes the comments that are retracted.
-    /// Nothing is reviewed, asked or posted. The run is the one that computed the result.
+    /// Publishes the last computed result with the dismissals since then, and removes the comments that were
+    /// retracted. Nothing is reviewed, no model is asked, and no new comment is posted. The run id is that of
+    /// the run that computed the result.
     ///
     /// # Errors
     /// [`StepStopReason`]
@@ -200,8 +203,9 @@ impl LeasedReview<'_> {
     }
 
     /// Returns the outcome when nothing is left to do for the head that the forge shows. If the last event
-    /// named another head, the forge is asked again after the settle delay since that event. After that, the
-    /// head that it shows is accepted. A wait of a model for budget is kept.
+    /// named another head, the forge is asked again after the settle delay, counted from that event. After
+    /// the delay, the head that the forge shows is accepted. If a model waits for budget, the outcome keeps
+    /// that wait.
     fn idle_outcome(&self, shown: &Sha, waits_until: Option<UnixMillis>) -> StepOutcome {
         let rest =
             waits_until.map_or(StepOutcome::Idle, |until| StepOutcome::DueAt(until, WaitReason::Deferred));
@@ -209,7 +213,7 @@ impl LeasedReview<'_> {
             return rest;
         };
         let settled = heard.at + self.forge.visibility_delay();
-        // A request that was served is not served again.
+        // A request that was already served is not served again because of another announced head.
         if self.is_requested || self.clock.now() >= settled {
             rest
         } else {
@@ -217,7 +221,7 @@ impl LeasedReview<'_> {
         }
     }
 
-    /// Passes the gate, or stops.
+    /// Checks that the gate lets the run continue; otherwise the step stops.
     async fn check_write_gate(&self) -> Result<(), StepStopReason> {
         Ok(self.gate.permit_continuation().await.map_err(GateHalt::from)?)
     }
@@ -228,8 +232,8 @@ impl LeasedReview<'_> {
         looked.map_err(|error| StepStopReason::from_remote_error(error.into(), self.clock.now(), TimeSpan(0)))
     }
 
-    /// Returns the time at which the next review may be computed, if the storm of events has had its first
-    /// one.
+    /// Returns the time at which the next review may be computed, if the current storm of events has already
+    /// had its first review.
     async fn storm_end_if_forbidden(&self) -> Result<Option<UnixMillis>, StepStopReason> {
         let now = self.store.now().await?;
         let slots = self.store.load_slots(std::slice::from_ref(&self.run.key)).await?;
@@ -237,8 +241,8 @@ impl LeasedReview<'_> {
         Ok(slot.storm.filter(|_| !slot.may_compute_review(now)).map(|storm| storm.end))
     }
 
-    /// True if the shown result of a reviewed head is outdated. The pull request has moved on and returned to
-    /// the head, or a person has dismissed a finding that the records hold as open.
+    /// True if the shown result of a reviewed head is outdated. This is the case if the pull request has
+    /// moved on and returned to the head, or if a person has dismissed a finding that is open in the records.
     async fn is_outdated(&self, begun: &RunStart) -> Result<bool, StepStopReason> {
         if begun.returns_to_reviewed {
             return Ok(true);
@@ -249,8 +253,8 @@ impl LeasedReview<'_> {
         Ok(dismissal::apply_dismissals(&mut self.store.findings(&self.run.key).await?, &begun.dismissals) > 0)
     }
 
-    /// Returns the known findings of the pull request. Before its first review, these are the ones that a
-    /// model found in a review without publishing.
+    /// Returns the known findings of the pull request. Before the first review, these are the open findings
+    /// of a model from an unpublished review.
     async fn known_findings(&self, pull: &PullRequest) -> Result<Vec<Finding>, StepStopReason> {
         let known = self.store.findings(&self.run.key).await?;
         if !known.is_empty() {
@@ -261,8 +265,8 @@ impl LeasedReview<'_> {
         Ok(looked)
     }
 
-    /// Fetches, reads, recognises and records; afterwards only publishing is left. A head whose tier disables
-    /// its review is not read.
+    /// Fetches the commits, reads the change, matches the findings with known ones, and records the result.
+    /// Only publishing remains to be done afterwards. A head whose tier disables its review is not read.
     async fn compute_review(
         &self,
         pull: &PullRequest,
@@ -349,7 +353,7 @@ impl LeasedReview<'_> {
             findings: FindingTally::from_findings(&known_findings, &findings),
             ..increment
         });
-        // Nothing depends on the answer: a forge that is unreachable now is asked again before the run ends.
+        // If the forge is unreachable now, nothing is lost: it is asked again before the run ends.
         let now = self.forge.pull_request().await.ok().map(|now| now.revision.head);
         let now = now.filter(|now| *now != revision.head);
         let computed = self.desired_review(&revision.head, now.as_ref(), findings, &record, dismissals);
@@ -361,9 +365,8 @@ impl LeasedReview<'_> {
         Ok(ReviewComputation::Done(Box::new(record)))
     }
 
-    /// Returns the converge run that audited exactly this change and found nothing, if no model needs to look
-    /// at it again. That holds if the review was not requested and no finding of a model is to be followed
-    /// up.
+    /// Returns the converge run that audited exactly this change and found nothing, if no model needs to
+    /// review it again. Returns None if the review was requested, or if a model's finding is still open.
     async fn clean_converge_run(
         &self,
         head: &Sha,
@@ -408,9 +411,9 @@ impl LeasedReview<'_> {
         })
     }
 
-    /// Takes the result that was computed before, by a run that this one took over or by the last review of
-    /// this revision. It states again what should be shown. The earlier run may have given up and published
-    /// that, and people may have dismissed findings since.
+    /// Updates a result that was computed before: by a run that this run replaces, or by the last review of
+    /// this revision. The desired comments and status are computed again. The earlier run may have published
+    /// that it gave up, and people may have dismissed findings since then.
     async fn refresh_record(
         &self,
         heads: (&Sha, Option<&Sha>),
@@ -422,7 +425,7 @@ impl LeasedReview<'_> {
         Ok(restated.outcome)
     }
 
-    /// Returns the rows that should be shown for the record now.
+    /// Returns the comments and the status that should now be shown for the record.
     async fn review_from_record(
         &self,
         heads: (&Sha, Option<&Sha>),
@@ -432,7 +435,7 @@ impl LeasedReview<'_> {
         let mut findings = self.store.findings(&self.run.key).await?;
         let changed = dismissal::apply_dismissals(&mut findings, dismissals) > 0;
         let open: Vec<&Finding> = findings.iter().filter(|finding| finding.is_open()).collect();
-        // The earlier counts are outdated.
+        // After a dismissal, the counts of the earlier comparison are outdated.
         let since = record.detail.increment.filter(|_| !changed);
         let detail = ReviewDetail {
             open_finding_counts: text::count_by_severity(&open),
@@ -452,7 +455,7 @@ impl LeasedReview<'_> {
         coverage: ReviewCoverage,
         started: UnixMillis,
     ) -> ReviewRecord {
-        // A tool that did not run leaves its findings open.
+        // The findings of a tool that did not run stay open.
         let left = identified.gone.iter().filter(|finding| finding.raw.source == FindingSource::Tool);
         let open: Vec<&Finding> =
             identified.current.iter().chain(left).filter(|finding| finding.is_open()).collect();
@@ -470,8 +473,8 @@ impl LeasedReview<'_> {
         }
     }
 
-    /// Returns the target state of the records: findings, the rows that show them, and the head's status.
-    /// `current_head` is the pull request's head, if it has moved since.
+    /// Returns the target state for the records: findings, the comments that show them, and the head's
+    /// status. `current_head` is the pull request's head, if it has moved since.
     fn desired_review(
         &self,
         head: &Sha,
@@ -520,10 +523,12 @@ impl LeasedReview<'_> {
     }
 
     /// Publishes, before the slot is parked, that the head of the pull request is not reviewed.
-    /// [`ReconcileOutcome::Settling`] means that this is not yet published and must be retried.
+    /// [`ReconcileOutcome::Settling`] means that this status is not yet published and that publishing must be
+    /// retried.
     ///
     /// # Errors
-    /// [`StepStopReason`], if publishing fails too; then only `truing why` shows it.
+    /// [`StepStopReason`], if publishing also fails; in that case, only `truing why` shows that the head is
+    /// not reviewed.
     #[truing_core::boxed_future]
     pub async fn publish_abandonment(&self, class: &'static str) -> Result<ReconcileOutcome, StepStopReason> {
         self.check_write_gate().await?;

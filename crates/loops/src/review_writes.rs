@@ -60,7 +60,7 @@ impl CodeComment {
 }
 
 impl ReviewWrite {
-    /// Returns the write of a review's effect. None, if no review has this effect.
+    /// Returns the write for an effect of a review. None if reviews do not use this effect.
     pub fn from_effect(effect: &Effect) -> Option<Self> {
         Some(match effect {
             Effect::Summary { .. } => Self::CreateSummary,

@@ -1,5 +1,5 @@
-//! The gate of every loop, and a process's cache of the kill switches. Its answers are a table in
-//! docs/reference/faults.md.
+//! The gate of every loop, and the cache of the kill switches in each process. A table in
+//! docs/reference/faults.md lists the gate's answers.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +12,7 @@ use truing_core::port::{Clock, HaltReason, RecordStore, WriteGate};
 use truing_core::slot::SlotState;
 use truing_core::switch::{HaltMode, KillSwitch, KillSwitches, RepositoryRef, SwitchEngagement};
 
-/// Time for which the store's last answer remains valid for decisions other than writes.
+/// Time for which the store's last answer remains valid for all decisions except writes.
 pub const REMEMBERED: Duration = Duration::from_secs(30);
 /// Time limit of one read.
 const READ_TIME: Duration = Duration::from_secs(5);
@@ -47,9 +47,9 @@ pub struct SwitchSnapshot {
 pub enum SwitchFreshness {
     /// The store has just answered.
     Current,
-    /// The store gives no answer now, and gave one within [`REMEMBERED`].
+    /// The store does not answer now, but it answered within [`REMEMBERED`].
     Cached,
-    /// The store gave no answer for longer, or never.
+    /// The store has not answered for longer than that, or has never answered.
     Unknown,
 }
 
@@ -65,7 +65,7 @@ impl SwitchReader {
         Arc::new(Self { store, clock, cache: Mutex::default() })
     }
 
-    /// Returns the current switches, as far as the store answers.
+    /// Returns the current switches. If the store does not answer, the result is based on the last answer.
     #[truing_core::boxed_future]
     pub async fn read(&self) -> SwitchSnapshot {
         let error = match tokio::time::timeout(READ_TIME, self.store.kill_switches()).await {
@@ -91,7 +91,7 @@ impl SwitchReader {
     }
 }
 
-/// Returns the reading based on the last answer and its age, while the store gives none.
+/// Returns the state of the switches while the store does not answer, based on the last answer and its age.
 fn cached_reading(last: Option<(&KillSwitches, Duration)>, since: UnixMillis) -> SwitchSnapshot {
     let switches = match last {
         Some((switches, age)) if age < REMEMBERED => {
@@ -125,7 +125,7 @@ pub struct RunGate {
 /// The lease under which a run writes.
 #[derive(Clone)]
 struct WriteLease {
-    /// The store that has its slot.
+    /// The store that contains the slot.
     store: Arc<dyn RecordStore>,
     key: SlotKey,
     token: FencingToken,
@@ -143,11 +143,11 @@ impl fmt::Debug for WriteLease {
 /// The kind of authority with which a caller passes the gate.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum WriteAuthority {
-    /// A run: it completes, unless a switch stops runs.
+    /// A run. It may continue, unless a switch stops running runs.
     Run,
-    /// A caller of a tool: each write begins something, and any switch therefore stops it.
+    /// A caller of a tool. Each of its writes begins new work, so any switch stops the caller.
     Caller,
-    /// An operator who removes comments, which must be possible while a switch is on.
+    /// An operator who removes comments; this must be possible while a switch is on.
     Retraction,
 }
 
@@ -157,7 +157,7 @@ impl RunGate {
         Self { switches: Arc::clone(switches), repository, authority: WriteAuthority::Run, lease: None }
     }
 
-    /// Creates the gate of a caller whose every write begins something.
+    /// Creates the gate of a caller. Each write of a caller begins new work.
     pub fn for_caller(switches: &Arc<SwitchReader>, repository: RepositoryRef) -> Self {
         Self { authority: WriteAuthority::Caller, ..Self::for_run(switches, repository) }
     }
@@ -168,14 +168,14 @@ impl RunGate {
         Self { authority: WriteAuthority::Retraction, ..self }
     }
 
-    /// Binds the gate to the lease of this token on the slot of this key, which is in that store.
+    /// Binds the gate to a lease: the lease with this token on the slot with this key, in this store.
     #[must_use]
     pub fn with_lease(self, store: &Arc<dyn RecordStore>, key: &SlotKey, token: FencingToken) -> Self {
         let lease = WriteLease { store: Arc::clone(store), key: key.clone(), token };
         Self { lease: Some(lease), ..self }
     }
 
-    /// Rejects the actions that the switches stop, as far as they are known. A write needs a current answer.
+    /// Rejects the actions that the known switches stop. A write requires a current answer of the store.
     fn check_switches(&self, reading: &SwitchSnapshot, is_write: bool) -> Result<(), HaltReason> {
         match (reading.freshness, is_write) {
             (SwitchFreshness::Current, _) | (SwitchFreshness::Cached, false) => {}

@@ -32,7 +32,7 @@ pub(crate) fn failure_cause(command_output: &CommandOutput) -> String {
     let from_error = texts.iter().find_map(|text| {
         let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !is_source_excerpt(line)).collect();
         let first = lines.iter().position(|line| mentions_error(line))?;
-        // The headings of some programs name the file.
+        // Some programs name the file in the heading before the error.
         let start = first.saturating_sub(1);
         let heading = lines.get(start).filter(|line| line.ends_with(RULE)).copied();
         let mut causes: Vec<&str> = heading.into_iter().collect();
@@ -54,7 +54,7 @@ fn mentions_error(line: &str) -> bool {
     small.contains("error") || small.contains("failed to") || line.starts_with('×')
 }
 
-/// True if the line is part of a picture of the source, or has no letters and digits.
+/// True if the line is part of a source excerpt, or contains no letters and digits.
 fn is_source_excerpt(line: &str) -> bool {
     let of_source = line.trim_start_matches(|letter: char| letter.is_ascii_digit() || " >".contains(letter));
     of_source.starts_with(['|', '│']) || !line.contains(char::is_alphanumeric)
@@ -68,13 +68,13 @@ fn strip_colours(text: &str) -> String {
 
 /// Returns the end of a command's output without colours and secrets.
 fn clean_output(text: &str) -> String {
-    // Earlier text is never shown.
+    // Only the end is processed, because earlier text is never shown.
     let start = text.ceil_char_boundary(text.len().saturating_sub(MAX_LAST_WORDS * 8));
     redact_secrets(&anstream::adapter::strip_str(text.get(start..).unwrap_or_default()).to_string())
 }
 
-/// Removes all forms of the values that this process was given from a finding, since a linter may have found
-/// them. The process that parses its output does not have these values.
+/// Removes, in all forms, the values that this process was given (such as credentials) from a finding, since
+/// a linter may have reported them. The process that parses a linter's output does not know these values.
 pub(crate) fn redact_given_values(raw: RawFinding) -> RawFinding {
     let is_free = |text: &str| redact_credentials(text) == text;
     let suggestion = raw.suggestion.filter(|suggestion| is_free(&suggestion.replacement));

@@ -8,7 +8,7 @@ use truing_config::value::compile_globs;
 use truing_core::finding::Severity;
 use truing_core::severity::RuleSeverity;
 
-/// The severities of each rule that differ from those of its pack or tool.
+/// The configured severities of rules that differ from the severity of the rule's pack or tool.
 #[derive(Clone, Debug, Default)]
 pub struct RuleSeverities(BTreeMap<String, Vec<PathSeverity>>);
 
@@ -35,7 +35,7 @@ impl RuleSeverities {
         all.collect::<Result<_, globset::Error>>().map(Self)
     }
 
-    /// Returns the severity for findings of a rule in a file: that of the first matching entry.
+    /// Returns the severity for findings of a rule in a file, which is that of the first matching entry.
     pub fn severity_for(&self, rule: &str, path: &Path) -> Option<Severity> {
         let of_path = |entry: &&PathSeverity| entry.paths.as_ref().is_none_or(|paths| paths.is_match(path));
         self.0.get(rule)?.iter().find(of_path).map(|entry| entry.severity)

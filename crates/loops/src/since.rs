@@ -1,6 +1,6 @@
-//! Compares the head with the one of the last review, whose findings are on record, in the mirror. The result
-//! serves the summary, the recognition of findings in renamed files, and findings that left the change. It is
-//! an addition: unknown parts are left out, and never fail a review.
+//! Compares the head with the head of the last review whose findings are recorded, in the mirror. The result
+//! is used for the summary, for the recognition of findings in renamed files, and for findings that left the
+//! change. It is optional: unknown parts are omitted, and never cause a review to fail.
 
 use truing_core::finding::Finding;
 use truing_core::id::Sha;
@@ -23,25 +23,26 @@ const MAX_RANGES: usize = 30;
 /// Maximum number of characters of a path.
 const MAX_PATH_CHARS: usize = 300;
 
-/// The head that was reviewed last, compared with this one.
+/// The comparison of the last reviewed head with the current head.
 #[derive(Debug)]
 pub struct HeadComparison {
-    /// The commits and lines of this head that the other lacked; none if both are the same.
+    /// The commits and lines of the current head that the last reviewed head did not have. None if both heads
+    /// are the same.
     pub increment: Option<ReviewIncrement>,
-    /// Git's diff from that head to this one.
+    /// Git's diff from the last reviewed head to the current head.
     diff: Vec<u8>,
-    /// The names that files had then.
+    /// The names that files had at the last reviewed head.
     pub renames: FileRenames,
 }
 
 impl HeadComparison {
-    /// Marks the findings that only left the change, which are not fixed.
+    /// Marks the findings that left the change without being fixed.
     pub fn mark_out_of_scope(&self, gone: &mut [Finding], known: &[Finding], change: &ReviewedChange) {
         mark_out_of_scope(gone, known, &parse(&change.diff).files, &parse(&self.diff).files);
     }
 }
 
-/// Describes the commits and lines since the last review for a model, as far as `since` knows them.
+/// Describes for a model the commits and lines since the last review, as far as `since` contains them.
 pub fn describe_new_commits(since: Option<&HeadComparison>) -> String {
     let Some(HeadComparison { increment, .. }) = since else {
         return "Unknown: the last reviewed commit no longer exists. Treat the whole change as new."
@@ -89,7 +90,7 @@ pub fn describe_new_commits(since: Option<&HeadComparison>) -> String {
     description
 }
 
-/// Builds the earlier reviews' results; `before` is the revision of the last one.
+/// Builds the results of earlier reviews; `before` is the revision of the last review.
 pub fn earlier_reviews(
     known_findings: Vec<Finding>,
     before: Option<&PullRevision>,
@@ -104,7 +105,8 @@ pub fn earlier_reviews(
     }
 }
 
-/// Compares with the revision whose findings are known; none if there was none, or if it no longer exists.
+/// Compares the head with the revision whose findings are known. None if there is no such revision, or if it
+/// no longer exists.
 #[truing_core::boxed_future]
 pub async fn compare_with_previous(
     mirror: &Mirror,
@@ -131,7 +133,7 @@ async fn compare_commits(
     head: &Sha,
     before: &PullRevision,
 ) -> Result<Option<HeadComparison>, GitError> {
-    // A newly created mirror contains only requested commits.
+    // A newly created mirror contains only the requested commits, so the previous ones may be missing.
     if !(mirror.has_commit(&before.head).await? && mirror.has_commit(&before.base).await?) {
         return Ok(None);
     }

@@ -1,4 +1,4 @@
-//! Carries out steps of slots on a store: load, decide, commit, and retry if the row has moved on.
+//! Carries out steps of slots on a store: load, decide, commit, and retry if the row has changed.
 
 use truing_core::id::{SlotKey, UnixMillis};
 use truing_core::port::{HistoryEvent, RecordStore, RunStore, StoreError};
@@ -18,7 +18,7 @@ pub enum StepError {
     Store(#[from] StoreError),
 }
 
-/// Takes one step of one slot, which is durable on return. Returns the slot as stored.
+/// Takes one step of one slot. The step is durable when the function returns. Returns the slot as stored.
 ///
 /// # Errors
 /// [`StepError`]
@@ -32,8 +32,8 @@ pub async fn apply_slot_command(
     apply_slot_commands(store, key, command, &[], limits).await
 }
 
-/// Takes these steps of one slot in one commit: no other process acts between them, and none is taken if one
-/// is refused. Returns the last decision.
+/// Takes these steps of one slot in one commit. No other process acts between the steps, and if one step is
+/// refused, no step is taken. Returns the last decision.
 ///
 /// # Errors
 /// [`StepError`]
@@ -67,8 +67,8 @@ pub async fn apply_slot_commands(
     Err(StoreError::Unavailable(format!("{key}: could not commit the slot: it keeps changing")).into())
 }
 
-/// Ends the leases whose holders are dead. The slots are due at once, and no attempt is counted. The caller
-/// must know that no other process serves from this store.
+/// Ends the leases whose holders no longer exist. The slots become due immediately, and this does not count
+/// as an attempt. The caller must ensure that no other process serves from this store.
 ///
 /// # Errors
 /// [`StoreError`]
@@ -84,7 +84,7 @@ pub async fn end_orphaned_leases(store: &dyn RecordStore, limits: &SlotLimits) -
     Ok(())
 }
 
-/// Records the decision for `truing why`. The step is taken even if the note cannot be stored.
+/// Records the decision for `truing why`. The step stays valid even if the note cannot be stored.
 async fn record_decision(store: &dyn RunStore, key: &SlotKey, decision: &SlotTransition, at: UnixMillis) {
     let Some(note) = decision.note else { return };
     tracing::debug!(%key, "{note}");

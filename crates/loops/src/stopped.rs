@@ -13,27 +13,30 @@ use crate::slots::StepError;
 
 /// The reason why a step stopped before its end.
 ///
-/// Two enums are about parts of a step and do not reach its lease. [`crate::converge::ActError`] is the
-/// failure of one act of a converge run, and [`crate::sync::error::SyncRunError`] is the failure of a job's
-/// run. The record of the run holds both.
+/// Two other enums describe failures of parts of a step, and a lease never receives them.
+/// [`crate::converge::ActError`] is the failure of one act of a converge run, and
+/// [`crate::sync::error::SyncRunError`] is the failure of a job's run. The run's record holds both of these
+/// failures.
 #[derive(Debug, thiserror::Error)]
 pub enum StepStopReason {
-    /// Another run holds the slot by now: write nothing more.
+    /// Another run now holds the slot, so nothing more may be written.
     #[error("the lease is lost")]
     LeaseLost,
-    /// The records have seen a greater token on this key: the slots have lost one, or another run is ahead.
+    /// The records contain a greater token for this key: either the slot store has lost a token, or a newer
+    /// run has started.
     #[error("the records contain a newer run (token {0:?})")]
     Fenced(FencingToken),
-    /// The process ends, or a person requests it: the records stay, and nothing counts as failed.
+    /// The process exits, or a person requests the interruption. The records stay, and this does not count as
+    /// a failure.
     #[error("interrupted")]
     Interrupted,
-    /// The forge does not show the pull request under its name: the repository may have another name by now.
+    /// The forge does not find the pull request under its name; the repository may have been renamed.
     #[error("{message}")]
     NotFound { message: String },
-    /// The head moved while its review was being published: check again.
+    /// The head moved while its review was being published, so it must be checked again.
     #[error("the head has moved on")]
     Moved,
-    /// The kill switch was turned on, and stops runs in flight: the records stay, and nothing more is done.
+    /// The kill switch was turned on, and stops active runs. The records stay, and nothing more is done.
     #[error("the kill switch is on")]
     Halted,
     /// The forge's rate limit requires a wait.
@@ -43,21 +46,21 @@ pub enum StepStopReason {
         until: UnixMillis,
         message: String,
     },
-    /// The step failed for now.
+    /// The step failed and may be retried.
     #[error("{message}")]
     Failed {
         /// The kind of failure, for the people on the pull request.
         class: &'static str,
         /// Details for the log and `truing why`.
         message: String,
-        /// Earliest time of a retry, because a comment may still become visible.
+        /// Earliest time of a retry, because a comment that was posted may become visible only then.
         not_before: Option<UnixMillis>,
     },
 }
 
 impl StepStopReason {
     /// Converts a failure of the forge or git. `visibility_delay` is the time for which a write may stay
-    /// invisible, if the forge has made it all the same.
+    /// invisible, if the forge made it despite the error.
     pub fn from_remote_error(error: RemoteError, now: UnixMillis, visibility_delay: TimeSpan) -> Self {
         let error = match error {
             RemoteError::Git(error) => return error.into(),
@@ -77,8 +80,8 @@ impl StepStopReason {
         }
     }
 
-    /// Converts a failed request to the forge at `now`. A write that took effect all the same becomes visible
-    /// `visibility_delay` later.
+    /// Converts a failed request to the forge at `now`. If a write took effect despite the error, it becomes
+    /// visible within `visibility_delay`.
     pub fn from_forge_error(error: ForgeError, now: UnixMillis, visibility_delay: TimeSpan) -> Self {
         let message = error.with_hint();
         let (class, not_before) = match error {

@@ -1,12 +1,12 @@
-//! The sync loop: determines what a new release of an upstream package requires of the project that follows
-//! it, and does it.
+//! The sync loop: determines the changes that a new release of an upstream package requires in the project
+//! that follows it, and makes them.
 //!
-//! The decision and its evidence are here. They use the pin (`pinned`), the content of releases (`history`)
-//! and their comparison (`comparison`, `patch`). A whole run ([`run`]) makes the change (`recipe`), or lets a
-//! model port the code ([`port`], `bump`). It submits the change to the forge (`pulls`, `drafts`) and asks
-//! people if a decision is unclear (`question`), in the texts of `words`. Each write is an effect
-//! (`effects`). A model may judge releases that no person has pinned (`classify`). Its material about
-//! releases is built in `material`.
+//! The decision and its evidence are in this module. They use the pin (`pinned`), the content of releases
+//! (`history`) and their comparison (`comparison`, `patch`). A whole run ([`run`]) makes the change
+//! (`recipe`), or lets a model port the code ([`port`], `bump`). The loop submits the change to the forge
+//! (`pulls`, `drafts`). If a decision is unclear, it asks people (`question`), with the texts of `words`.
+//! Each write is an effect (`effects`). A model may judge releases that no person has pinned (`classify`).
+//! `material` builds the text about releases that the model reads.
 
 mod bump;
 mod change;
@@ -71,9 +71,10 @@ pub struct DecisionRequest<'a> {
     pub project: &'a Path,
     /// The project's pins of the upstream package.
     pub manifest: &'a PinManifest,
-    /// The release that the project was made for; none for the newest that it admits.
+    /// The release that the project was made for. None for the newest release in the range that the project
+    /// admits.
     pub from: Option<PackageVersion>,
-    /// The release to follow; none for the job's target.
+    /// The release to follow. None for the release that the job's target selects.
     pub to: Option<PackageVersion>,
     /// Current time: releases that are too young are skipped.
     pub now: Timestamp,
@@ -88,7 +89,7 @@ pub struct ReleaseDecision {
     pub to: PackageVersion,
     /// The range that the project admits, if it declares one.
     pub spec_before: Option<VersionRange>,
-    /// The range that it should admit; none if a person has to choose it.
+    /// The range that the project should admit. None if a person has to choose the range.
     pub spec_after: Option<VersionRange>,
     /// The decision and its reason.
     pub decision: SyncDecision,
@@ -104,13 +105,14 @@ impl ReleaseDecision {
         self.spec_after = match verdict {
             SyncVerdict::Skip | SyncVerdict::Ask => None,
             SyncVerdict::Relax => following(None),
-            // It is unknown which earlier releases the ported code would support.
+            // It is unknown which earlier releases the ported code would support, so the range begins at the
+            // new release.
             SyncVerdict::Bump => following(Some(&self.to)),
         };
     }
 }
 
-/// A decision with material that helps people to follow it.
+/// A decision with details that explain it to people.
 #[derive(Clone, Debug)]
 pub struct DecisionDetails {
     /// The decision on the release.
@@ -121,7 +123,8 @@ pub struct DecisionDetails {
     pub patches: Vec<DefinitionPatch>,
 }
 
-/// Decides on the release. Nothing is changed except the kept archives. `has_patches` adds the changed lines.
+/// Decides on the release. Nothing is changed, except that downloaded archives are kept. If `has_patches` is
+/// true, the result includes the changed lines.
 ///
 /// # Errors
 /// [`SyncDecisionError`]
@@ -150,7 +153,8 @@ pub fn decide_release<'a>(
     })
 }
 
-/// The release to follow and its origin, as far as they are known without reading a release.
+/// The release to follow and the release that the project was made for, as far as they are known without
+/// reading a release.
 #[derive(Debug)]
 pub struct AvailableReleases {
     releases: Vec<PackageRelease>,
@@ -189,7 +193,8 @@ pub async fn find_releases(
         return Err(SyncDecisionError::NoProject(project.to_path_buf()));
     }
     let spec = match declared_range(job, project) {
-        // The package is a dependency of another one. A caller who names the starting release needs no range.
+        // The package is only a dependency of another package, so no range is declared. That is no error if
+        // the caller names the starting release.
         Err(SyncDecisionError::Constraint(RequirementError::NotExactlyOne { count: 0, .. }))
             if from.is_some() =>
         {
@@ -222,7 +227,7 @@ pub async fn find_releases(
             (false, later.take(*most).last().unwrap_or(&newest).clone())
         }
     };
-    // The publisher's spelling counts: 1.1 may be 1.1.0.
+    // The publisher's spelling of the version is used: 1.1 may have been published as 1.1.0.
     let published = releases.iter().find(|release| release.version == to);
     let to = published.map_or(to, |release| release.version.clone());
     if excluded(&to) {
@@ -239,8 +244,8 @@ pub async fn find_releases(
     Ok(AvailableReleases { releases, newest, spec, from, to })
 }
 
-/// Returns the newest release before the one to follow that requires only a wider range; none if the one to
-/// follow requires no more either.
+/// Returns the newest release, before the release to follow, that requires only a wider range. None if the
+/// release to follow itself requires no more than a wider range.
 async fn newest_safe_release(
     request: &DecisionRequest<'_>,
     available: &AvailableReleases,
@@ -257,7 +262,7 @@ async fn newest_safe_release(
     })
 }
 
-/// Decides on a release that was determined before.
+/// Decides on a release that `find_releases` has determined.
 ///
 /// # Errors
 /// [`SyncDecisionError`]
@@ -277,7 +282,7 @@ pub fn decide_on_release<'a>(
     })
 }
 
-/// Returns the reason for a range that needs no widening.
+/// Returns the remark that the range already includes later releases that no person has checked.
 fn open_range_reason(to: &PackageVersion) -> String {
     format!(", and so are those after it, before anyone has checked them: let the range end after {to}")
 }
@@ -292,7 +297,7 @@ fn missing_start_error(job: &JobConfig, project: &Path) -> SyncDecisionError {
     }
 }
 
-/// Returns the range that the project admits; none if it has no file that declares one.
+/// Returns the range that the project admits. None if the file that should declare the range does not exist.
 fn declared_range(job: &JobConfig, project: &Path) -> Result<Option<VersionRange>, SyncDecisionError> {
     let path = project.join(&job.constraint_file);
     if !path.exists() {
@@ -306,7 +311,8 @@ fn is_stable(release: &&PackageRelease) -> bool {
     !release.is_yanked && !release.version.is_prerelease()
 }
 
-/// Returns the newest release that is old enough; if all are pre-releases, the newest of all.
+/// Returns the newest stable release that is old enough. If no minimum age is set and all releases are
+/// pre-releases, returns the newest release.
 fn newest_release<'a>(
     job: &JobConfig,
     releases: &'a [PackageRelease],
@@ -328,7 +334,7 @@ fn newest_release<'a>(
     stable.find(is_old).ok_or_else(nothing)
 }
 
-/// Returns the package's files and their counterparts in the project, as far as the job pairs them.
+/// Returns the package's files and their counterparts in the project, for the files that the job pairs.
 fn file_counterparts(job: &JobConfig, project: &Path) -> Vec<(String, String)> {
     let mut pairs = Vec::new();
     for (theirs, ours) in &job.mirror {
@@ -337,7 +343,7 @@ fn file_counterparts(job: &JobConfig, project: &Path) -> Vec<(String, String)> {
             continue;
         }
         let folder = project.join(ours);
-        // A tracked symbolic link could lead out of the project.
+        // A tracked symbolic link could point outside of the project, so such folders are skipped.
         let is_inside = folder.canonicalize().ok().zip(project.canonicalize().ok());
         if !is_inside.is_some_and(|(folder, project)| folder.starts_with(project)) {
             continue;

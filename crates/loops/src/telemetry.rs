@@ -1,10 +1,10 @@
-//! The traces of runs, in OpenTelemetry's form as Langfuse reads it. A review, a converge run and a run of a
-//! sync job have one trace each, named after the run. A root span stands for the run, or for a step of it.
-//! Below it is a span for each call of a model or a tool, and for each write to a forge.
+//! The traces of runs, in the form of OpenTelemetry that Langfuse reads. A review, a converge run and a run
+//! of a sync job have one trace each, named after the run. A root span represents the run, or one step of the
+//! run. Below the root span is a span for each call of a model or a tool, and for each write to a forge.
 //!
-//! The current span is the ambient [`opentelemetry::Context`]: below a root ([`start_review_trace`],
-//! [`ConvergeSpan`], [`start_sync_trace`]) other spans begin by themselves; without a root there are none. An
-//! export that fails is logged and changes nothing else.
+//! The current span is the ambient [`opentelemetry::Context`]. Below a root ([`start_review_trace`],
+//! [`ConvergeSpan`], [`start_sync_trace`]), other spans begin automatically; without a root, no spans are
+//! created. If an export fails, the failure is logged and has no other effect.
 
 mod export;
 mod model;

@@ -1,5 +1,5 @@
-//! The texts of a pull request: pure functions from findings and outcomes to Markdown. Foreign text (paths,
-//! rules, reasons) goes through [`truing_core::markdown`].
+//! The texts of a pull request: pure functions from findings and outcomes to Markdown. Untrusted text (paths,
+//! rules, reasons) is escaped by [`truing_core::markdown`].
 
 mod left;
 mod remarks;
@@ -50,13 +50,13 @@ pub struct SummaryContent<'a> {
     pub outcome: &'a ReviewOutcome,
     /// The commit that was reviewed.
     pub head: &'a Sha,
-    /// The pull request's head, if it has moved since.
+    /// The pull request's head, if it has moved since the review.
     pub moved_head: Option<&'a Sha>,
     /// The commit that the head was compared with.
     pub base: &'a Sha,
     /// The increment since the previous review.
     pub since: Option<&'a ReviewIncrement>,
-    /// Files of the change that configure reviews, and are ignored for this one.
+    /// Files of the change that configure reviews. They are ignored for this review.
     pub configuring: &'a [RepoPath],
     /// Comments of the change that suppress nothing.
     pub suppressions: &'a [UnusedSuppression],
@@ -70,13 +70,14 @@ pub struct SummaryContent<'a> {
     pub suppressed: usize,
     /// The findings that people have dismissed.
     pub dismissed: &'a [&'a Finding],
-    /// Dismissed findings whose comments an operator has removed, which leaves no comment to answer.
+    /// Dismissed findings whose comments an operator has removed, so people can no longer answer these
+    /// comments.
     pub retracted: &'a [&'a Finding],
     /// The files that were reviewed and those that were not.
     pub coverage: &'a ReviewCoverage,
-    /// A model's summary of the change and of the places to read first.
+    /// A model's summary of the change, with the places that a person should read first.
     pub walkthrough: &'a [WalkthroughLine],
-    /// The reviewers and the cost: [`reviewer_line`].
+    /// The reviewers and the cost, as [`reviewer_line`] returns them.
     pub reviewers: &'a str,
 }
 
@@ -97,7 +98,7 @@ pub fn reviewer_line(record: &ReviewRecord) -> String {
     format!("rules{tools} and {of}{}: {turns}, {}", clean_line(model, MAX_MODEL_CHARS), record.cost())
 }
 
-/// Returns the reason why no model was asked about a head: a converge run has audited it and found nothing.
+/// Returns the reason why no model reviewed a head: a converge run has audited the head and found nothing.
 pub fn clean_audit_reason(run: &RunId) -> String {
     format!("converge run {run} has audited this commit and found nothing, so no other model was asked")
 }
@@ -107,7 +108,7 @@ pub fn render_reviewers(reviewers: &str) -> String {
     format!("_{}._", escape_text(&capitalise(reviewers)))
 }
 
-/// Returns the text with a capital at its beginning.
+/// Returns the text with a capital letter at its beginning.
 fn capitalise(text: &str) -> String {
     let mut letters = text.chars();
     let first = letters.next().map(|letter| letter.to_ascii_uppercase());
@@ -259,8 +260,8 @@ fn format_commits(commits: &[Sha], noun: &str) -> String {
     format!("{}{names}", format_count(commits.len(), &format!("{noun} commit")))
 }
 
-/// Adds the number of findings that people have dismissed. The worst ones are named, because no other part
-/// mentions them.
+/// Adds the number of findings that people have dismissed. The worst findings are also named, because no
+/// other part of the summary mentions them.
 fn append_dismissed(text: &mut String, dismissed: &[&Finding]) {
     if dismissed.is_empty() {
         return;
@@ -288,7 +289,7 @@ fn append_dismissed(text: &mut String, dismissed: &[&Finding]) {
     }
 }
 
-/// Lists comments that suppress nothing, contrary to their authors' intent.
+/// Lists comments that suppress nothing although their authors intended to suppress a finding.
 fn append_idle_suppressions(text: &mut String, suppressions: &[UnusedSuppression]) {
     for (index, UnusedSuppression { path, line, rule, problem }) in
         suppressions.iter().take(MAX_IDLE).enumerate()
@@ -338,7 +339,8 @@ pub fn render_headline(outcome: &ReviewOutcome, open: &[&Finding]) -> String {
     }
 }
 
-/// Renders the summary of a pull request that could not be reviewed: the class of the reason, no details.
+/// Renders the summary of a pull request that could not be reviewed. It contains the class of the reason, but
+/// no details.
 pub fn unavailable_summary(head: &Sha, class: &str) -> String {
     format!(
         "## Truing: review temporarily unavailable\n\nCommit `{}` has not been reviewed: {class}. Truing \
@@ -347,8 +349,8 @@ pub fn unavailable_summary(head: &Sha, class: &str) -> String {
     )
 }
 
-/// Renders an inline comment, or one on a file. The finding's status stands first, because a text that is cut
-/// must still show it.
+/// Renders an inline comment or a comment on a file. The finding's status is at the beginning, because a text
+/// that is cut must still show the status.
 pub fn render_comment(finding: &Finding) -> String {
     let raw = &finding.raw;
     let mut text =

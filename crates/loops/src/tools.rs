@@ -1,9 +1,9 @@
-//! Runs linters on the files of a review: those that the repository uses and that are installed, and those
-//! that are configured.
+//! Runs linters on the files of a review: installed linters that the repository uses, and linters that are
+//! configured.
 //!
-//! Each linter runs in the sandbox without a network, on files that are read-only to it. It gets the changed
-//! files alone if it allows that. The reader's process parses its output, as it parses an output of `--from`
-//! (docs/adr/0090).
+//! Each linter runs in the sandbox without a network, on files that are read-only to it. It receives only the
+//! changed files if the linter supports that. The reader's process parses the output in the same way as an
+//! output for `--from` (docs/adr/0090).
 
 // long: the public part of linters; how they run is in the modules below.
 
@@ -70,9 +70,9 @@ use signs::{used_tools, used_tools_in_subfolders};
 const MAX_TOOLS: usize = 50;
 /// Maximum number of characters of a reason.
 const MAX_REASON: usize = 600;
-/// The name under which reports state that hooks are not known.
+/// The name under which reports say that the repository's hooks are unknown.
 const HOOKS: &str = "pre-commit";
-/// The reason why a linter's findings may be as old as the base.
+/// The reason why the findings of a linter may already exist at the base.
 const REPLACED: &str =
     "its program was replaced during the review: findings of the base may be among those reported";
 
@@ -87,7 +87,7 @@ pub struct ConfiguredLinters {
     pub tools: ToolSelection,
     /// The linters that the configuration defines itself.
     pub configured: Vec<ToolConfig>,
-    /// Names of linters that the repository's own file configures, which is not permitted.
+    /// Names of linters that the repository's own file configures although that is not permitted.
     pub refused: BTreeSet<String>,
 }
 
@@ -108,17 +108,17 @@ impl ConfiguredLinters {
     }
 }
 
-/// The linters of this machine, and outputs that were given.
+/// The linters of this machine, and the tool outputs that the caller supplied.
 #[derive(Clone, Debug, Default)]
 pub struct LinterSources {
     /// Outputs of tools that ran on the head.
     pub supplied_outputs: Vec<ToolOutput>,
-    /// Runs the selected linters; none if linters do not run here.
+    /// Runs the selected linters. None if no linters run in this review.
     pub running: Option<LinterRunner>,
 }
 
 impl LinterSources {
-    /// True if findings may concern any file of the head, which must then be exported in full.
+    /// True if findings may concern any file of the head. In that case, the whole head must be exported.
     pub fn needs_tree(&self, wanted: &ConfiguredLinters) -> bool {
         self.has_any_linters(wanted) || !self.supplied_outputs.is_empty()
     }
@@ -129,21 +129,21 @@ impl LinterSources {
     }
 }
 
-/// The linters of a review, and what they may use.
+/// The linters of a review, and the resources that they may use.
 #[derive(Clone, Copy, Debug)]
 pub struct ReviewLinters<'a> {
-    /// The linters of the machine, and given outputs.
+    /// The linters of the machine, and the supplied outputs.
     pub toolbox: &'a LinterSources,
     /// Has the meaning of [`LinterFiles::project`].
     pub project: Option<&'a Path>,
     /// Has the meaning of [`LinterFiles::trust`].
     pub trust: Option<&'a Trust>,
-    /// The base commit. Linters that found something run on it, too.
+    /// The base commit. Linters that found something also run on the base.
     pub base: BaseCommit<'a>,
 }
 
 impl<'a> ReviewLinters<'a> {
-    /// Returns the given outputs, and those of the selected linters.
+    /// Returns the supplied outputs and the outputs of the selected linters.
     ///
     /// # Errors
     /// As [`LinterRunner::run_linters`].
@@ -185,9 +185,10 @@ impl<'a> ReviewLinters<'a> {
         })
     }
 
-    /// Removes the findings of linters that the base already had, and returns their fingerprints. `changes`
-    /// are the sections of the diff; `head` is its folder and the programs that ran on it. A linter that
-    /// fails on the base, or whose program has changed since, has no old findings.
+    /// Removes the linter findings that already existed at the base, and returns their fingerprints.
+    /// `changes` contains the sections of the diff. `head` contains the head's folder and the programs that
+    /// ran on the head. If a linter fails on the base, or if its program was replaced in between, none of its
+    /// findings counts as old.
     ///
     /// # Errors
     /// [`ReaderError`]
@@ -264,22 +265,23 @@ async fn read_findings(
 pub struct LinterResults {
     /// Outputs that the reader has to parse.
     pub outputs: Vec<LinterOutput>,
-    /// Linters that did not run though the repository uses them.
+    /// Linters that the repository uses but that did not run.
     pub skipped: Vec<ToolRunResult>,
     /// The programs that ran, by the names of the linters.
     pub(crate) programs: ProgramsByLinter,
-    /// The changed files that could not be passed to linters, by the same names.
+    /// The changed files that could not be passed to a linter, by the name of the linter.
     pub(crate) unlinted: BTreeMap<String, Vec<RepoPath>>,
-    /// The files whose version in the base configured the linters.
+    /// The configuration files that were read from the base, by the name of the linter.
     pub(crate) base_files: BaseFilesByLinter,
-    /// Folders in which the linters ran. Kept results of a file are compared with them again.
+    /// Folders in which the linters ran. Before findings are cached, the files in these folders are compared
+    /// with their states before the run.
     pub(crate) folders: Vec<PrivateFolder>,
 }
 
-/// The end of a linter's runs.
+/// The result of running a linter.
 #[derive(Debug)]
 enum LinterRunOutcome {
-    /// The linter ran, or failed.
+    /// The linter ran, possibly with a failure.
     Ran(Vec<LinterOutput>),
     /// This machine lacks something that the linter needs.
     MissingRequirement(ToolRunResult),
@@ -294,8 +296,8 @@ fn skipped_run(name: &str, reason: &str) -> ToolRunResult {
     }
 }
 
-/// Selects the linters that the files of a folder show, among the wanted ones. Also returns the reason why
-/// hooks are not known.
+/// Selects the wanted linters whose use the files of a folder show. Also returns the reason why hooks are
+/// unknown, if they are.
 async fn find_linters(
     tree: &Path,
     files: LinterFiles<'_>,
@@ -316,16 +318,18 @@ struct ReadyLinter<'a> {
     tool: &'a SelectedLinter,
     files: Vec<&'a str>,
     run_method: LinterRunMethod<'a>,
-    /// The folder that the linter inspects where the base configures it; none for the folder of the head.
+    /// The folder that the linter inspects if the base's configuration applies. None if it inspects the
+    /// head's folder.
     base_folder: Option<BaseConfigFolder<'a>>,
 }
 
 impl LinterRunner {
-    /// Runs all selected linters, several at a time; `only` restricts them to these names.
+    /// Runs all selected linters, several at the same time. `only` restricts the run to the linters with
+    /// these names.
     ///
     /// # Errors
-    /// [`ReaderError`], if the tools that the repository uses cannot be determined. A tool that fails is no
-    /// error: its output reports it.
+    /// [`ReaderError`], if the tools that the repository uses cannot be determined. A failure of a tool is no
+    /// error, because the tool's output reports it.
     pub fn run_linters<'f>(
         &'f self,
         files: LinterFiles<'f>,
@@ -385,9 +389,10 @@ impl LinterRunner {
                     {
                         looked.outputs.push(LinterOutput::from_failure(tool, &reason));
                     }
-                    // The inspected files do not show that the repository uses the tool.
+                    // The files that the tool inspects do not prove that the repository uses the tool, so
+                    // nothing is reported.
                     Err(_) if tool.is_guessed => {}
-                    // One report covers all folders.
+                    // The tool is already reported as skipped; one report covers all folders.
                     Err(_) if looked.skipped.iter().any(|run| run.name == tool_name(&tool.name)) => {}
                     Err(reason) => looked.skipped.push(skipped_run(&tool_name(&tool.name), &reason)),
                 }
@@ -431,7 +436,7 @@ impl LinterRunner {
         })
     }
 
-    /// Sets up the project's dependencies, if a selected tool needs them and they can be set up for it.
+    /// Sets up the project's dependencies, if a selected tool needs them and a set-up is possible.
     async fn set_up(
         &self,
         selected: &[SelectedLinter],
@@ -454,7 +459,7 @@ impl LinterRunner {
         })
     }
 
-    /// Returns how to run a tool, or the reason not to run it.
+    /// Returns the way to run a tool, or the reason why it is not run.
     fn run_method<'a>(
         &self,
         tool: &SelectedLinter,
@@ -481,7 +486,7 @@ impl LinterRunner {
             return Err(format!("{folder} configures it, and what `verify.setup` installs is for the root"));
         }
         if self.is_foreign_code && tool.needs_setup() {
-            // The tool's program, or a part of it, would come from the change.
+            // The change would supply the tool's program or a part of it.
             let is_brought = |path: &&str| {
                 tool.install_places.iter().any(|place| first_component(place) == first_component(path))
             };
@@ -518,9 +523,9 @@ impl LinterRunner {
         })
     }
 
-    /// True if the linter finds the project's dependencies only when it is installed beside them.
+    /// True if the linter finds the project's dependencies only if it is installed in the same place.
     fn needs_project_installation(&self, tool: &SelectedLinter) -> bool {
-        // Go and Rust find dependencies regardless of where their program is.
+        // Tools for Go and Rust find dependencies regardless of the place of their program.
         let is_beside = tool.install_places.iter().any(|place| !place.starts_with("bin/"));
         tool.needs_setup() && is_beside && !tool.is_configured
     }
@@ -538,7 +543,7 @@ impl LinterRunner {
             |folder: &Path| tool.install_places.iter().map(|place| folder.join(place)).collect::<Vec<_>>();
         let mut places: Vec<PathBuf> = folders.flat_map(in_folder).collect();
         places.extend(self.environment.as_ref().map(|folder| folder.join("bin").join(&tool.program)));
-        // In any other place the linter would not find the project's dependencies.
+        // A linter in any other place would not find the project's dependencies.
         if self.needs_project_installation(tool) && !places.iter().any(|place| place.exists()) {
             return None;
         }
@@ -564,8 +569,8 @@ impl LinterRunner {
         named.or_else(|| Some(self.machine.home.as_ref()?.join(&fetched.folder))).filter(|it| it.is_dir())
     }
 
-    /// Runs a tool when a place is free, on files that it has not inspected before. It runs several times if
-    /// there are more files than one command line can pass.
+    /// Runs a tool on the files for which no findings are cached, when one of the parallel slots is free. If
+    /// there are more files than fit into one command line, the tool runs several times.
     async fn run(
         &self,
         linter: ReadyLinter<'_>,
@@ -578,7 +583,7 @@ impl LinterRunner {
         let files =
             LinterFiles { tree: base_folder.as_ref().map_or(files.tree, BaseConfigFolder::tree), ..files };
         let (tree, is_copy) = (files.tree, files.project != Some(files.tree));
-        // Lines in this folder are those of the base.
+        // Files from the base are excluded, because their lines are not those of the head.
         names.retain(|name| base_folder.as_ref().is_none_or(|base_folder| !base_folder.is_from_base(name)));
         let without = if is_copy { tool.permission_rules() } else { BTreeSet::new() };
         let recipe = self.cache_context(tool, &run_method, files).await;
@@ -614,7 +619,7 @@ impl LinterRunner {
             ends.extend(ran.iter().map(|printout| printout.end));
             let root = match &run_method {
                 LinterRunMethod::Machine(_) if moves_tree => PathBuf::from(INSIDE),
-                // The sandbox accepts a folder only without symbolic links in its path.
+                // The sandbox requires the path of the folder without symbolic links.
                 LinterRunMethod::Machine(_) => tree.canonicalize().unwrap_or_else(|_| tree.to_owned()),
                 LinterRunMethod::SetUp(..) => PathBuf::from(INSIDE),
             };
@@ -652,7 +657,8 @@ impl LinterRunner {
         }
     }
 
-    /// Returns everything besides the file itself that a tool's findings depend on, if they may be kept.
+    /// Returns all inputs of a tool's findings except the file itself. None if the findings may not be
+    /// cached.
     async fn cache_context(
         &self,
         tool: &SelectedLinter,

@@ -1,4 +1,4 @@
-//! Runs a repository's own checks on a state of it. The state is laid out in a private folder, set up,
+//! Runs a repository's own checks on one of its states. The state is checked out to a private folder, set up,
 //! checked, and compared with the previous state.
 
 use futures_util::future::BoxFuture;
@@ -19,22 +19,22 @@ const GIT: &str = ".git";
 /// A request to check a state of a repository.
 #[derive(Debug)]
 pub struct VerifyRequest<'a> {
-    /// The repository; nothing in it is changed.
+    /// The repository, which is not changed.
     pub repository: &'a LocalRepository,
-    /// The state before the change; none to check a single state.
+    /// The commit before the change; `None` if only one state is checked.
     pub base: Option<&'a Sha>,
-    /// The state to check; none for the working tree.
+    /// The commit to check; `None` for the working tree.
     pub head: Option<&'a Sha>,
 }
 
 /// The result of checking a state.
 #[derive(Debug)]
 pub struct VerifyOutcome {
-    /// Result of the state before the change, if there is one.
+    /// Result of the checks before the change; `None` if only one state was checked.
     pub base: Option<VerifiedTree>,
-    /// The state that was checked.
+    /// Result of the checks on the requested state.
     pub head: VerifiedTree,
-    /// The verdict on each of its checks; none if they could not be run.
+    /// The verdict on each check of that state; `None` if the checks could not be run.
     pub verdicts: Option<Vec<CheckVerdict>>,
 }
 
@@ -52,10 +52,11 @@ pub enum RepositoryVerifyError {
     Copy { path: PathBuf, source: io::Error },
 }
 
-/// Runs the checks, on the base first.
+/// Runs the checks, first on the base and then on the head.
 ///
 /// # Errors
-/// [`RepositoryVerifyError`]; a set-up or a check that fails is not an error.
+/// [`RepositoryVerifyError`]; if a set-up or a check fails, the result reports the failure, and no error is
+/// returned.
 #[truing_core::boxed_future]
 pub async fn verify_repository(
     request: &VerifyRequest<'_>,
@@ -66,7 +67,8 @@ pub async fn verify_repository(
     let root = repository.root();
     let folder = git.create_private_folder()?;
     let mirror = git.open_mirror(&path_in(&folder, "mirror.git"), &Remote::from_local_path(root)?).await?;
-    // The user's own commands run on his own files: a set-up may be used for any state of them.
+    // The user runs their own commands on their own files. A cached set-up is therefore safe for every state
+    // of the repository.
     let scope = CacheScope::new(format!("local {}", root.display()));
 
     let base = match base {
@@ -102,8 +104,8 @@ pub enum RepositoryState<'a> {
     WorkingTree,
 }
 
-/// Creates a private folder with a state. The returned path is the folder below it with the files, and with
-/// git's own if there is a commit.
+/// Checks out a state to a new private folder. The returned path is the subfolder that contains the files,
+/// and a `.git` folder if there is a commit.
 ///
 /// # Errors
 /// [`RepositoryVerifyError`]
@@ -145,8 +147,8 @@ pub fn check_out_state<'a>(
     })
 }
 
-/// Creates a private folder with a commit of a mirror. The returned path is the folder below it with the
-/// files and git's own.
+/// Checks out a commit of a mirror to a new private folder. The returned path is the subfolder that contains
+/// the files and a `.git` folder.
 ///
 /// # Errors
 /// [`RepositoryVerifyError`]
@@ -171,7 +173,7 @@ fn path_in(folder: &PrivateFolder, name: &str) -> PathBuf {
     folder.path().join(name)
 }
 
-/// Lays out a commit with a git folder of its own, because many builds and tests use git.
+/// Checks out a commit with a separate `.git` folder, because many builds and tests use git.
 async fn check_out_with_git(mirror: &Mirror, commit: &Sha, tree: &Path) -> Result<(), RepositoryVerifyError> {
     create_folder(tree)?;
     mirror.fetch(std::slice::from_ref(commit)).await?;
@@ -179,16 +181,16 @@ async fn check_out_with_git(mirror: &Mirror, commit: &Sha, tree: &Path) -> Resul
     Ok(())
 }
 
-/// Turns a commit's files into those of the working tree: changed and new ones, without files that git
-/// ignores.
+/// Replaces a commit's files by the files of the working tree. Copies changed and new files, but no files
+/// that git ignores.
 async fn apply_working_tree(repository: &LocalRepository, tree: &Path) -> Result<(), RepositoryVerifyError> {
     let new = repository.untracked_files().await?;
     let new = new.iter().map(|path| PathBuf::from(OsStr::from_bytes(path.as_bytes())));
     apply_folder_changes(repository.root(), new.collect(), tree)
 }
 
-/// Turns a commit's files into those of another folder: the changed ones, and the `new` ones, by their paths
-/// below it.
+/// Replaces a commit's files by the files of the folder `root`, and adds the files `new`. The paths in `new`
+/// are relative to `root`.
 fn apply_folder_changes(root: &Path, new: Vec<PathBuf>, tree: &Path) -> Result<(), RepositoryVerifyError> {
     for below in list_files(tree) {
         let (from, to) = (root.join(&below), tree.join(&below));
@@ -205,7 +207,7 @@ fn apply_folder_changes(root: &Path, new: Vec<PathBuf>, tree: &Path) -> Result<(
     Ok(())
 }
 
-/// Returns the paths of files and links below a folder, without git's own.
+/// Returns the paths of files and links below a folder, except those in `.git`.
 fn list_files(root: &Path) -> Vec<PathBuf> {
     let mut walk = WalkBuilder::new(root);
     let found = walk.standard_filters(false).filter_entry(|entry| entry.file_name() != GIT).build().flatten();
@@ -215,7 +217,7 @@ fn list_files(root: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Copies a file or a symbolic link as it is; does nothing if neither exists.
+/// Copies a file, or a symbolic link without following it. Does nothing if the path does not exist.
 fn copy_entry(from: &Path, to: &Path) -> io::Result<()> {
     let found = match from.symlink_metadata() {
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {

@@ -1,5 +1,5 @@
-//! Models on AWS, behind the Messages API or Amazon Bedrock. Each request is authorized by a signature (AWS
-//! Signature Version 4) instead of a key in it.
+//! Models on AWS, which are called through the Messages API or Amazon Bedrock. A signature (AWS Signature
+//! Version 4) authorizes each request; the request contains no API key.
 
 mod chain;
 mod fault;
@@ -31,27 +31,27 @@ const SERVICE: &str = "aws-external-anthropic";
 const BEDROCK: &str = "bedrock";
 /// The header that names the workspace, required in every call.
 const WORKSPACE: &str = "anthropic-workspace-id";
-/// Name of the provider of keys in messages of the library.
+/// Name of the credentials provider in the AWS library's messages.
 const GIVEN_BY: &str = "truing";
 
-/// A service of AWS that has models.
+/// An AWS service that offers models.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum AwsService {
     /// The Messages API on AWS.
     Messages {
-        /// Id of the workspace that pays.
+        /// Id of the workspace that is billed.
         workspace_id: String,
     },
     /// The service Amazon Bedrock.
     Bedrock,
 }
 
-/// The source of AWS keys.
+/// The source of AWS credentials.
 #[derive(Clone, Debug)]
 pub enum KeySource {
-    /// Configured keys, which do not change.
+    /// Configured credentials, which do not change.
     Fixed(AwsKeys),
-    /// AWS's own chain: keys are fetched, and renewed before they expire.
+    /// AWS's default credential chain: credentials are fetched, and renewed before they expire.
     Chain(KeyChain),
 }
 
@@ -61,7 +61,7 @@ pub struct AwsLogin {
     pub service: AwsService,
     /// Region of the service.
     pub region: String,
-    /// Source of the keys.
+    /// Source of the credentials.
     pub keys: KeySource,
 }
 
@@ -71,7 +71,7 @@ pub(crate) enum SignError {
     /// An error of the signing library.
     #[error("the request cannot be signed: {0}")]
     Library(String),
-    /// A value that is invalid in a header.
+    /// A header value is invalid.
     #[error("the request cannot be signed: `{0}` holds characters that no header has")]
     Header(&'static str),
 }
@@ -84,10 +84,10 @@ impl AwsLogin {
         is_region.then(|| format!("https://{SERVICE}.{region}.api.aws"))
     }
 
-    /// Returns keys that are valid now.
+    /// Returns credentials that are valid now.
     ///
     /// # Errors
-    /// [`AwsKeyError`], with the reason that there are none.
+    /// [`AwsKeyError`], with the reason why there are no credentials.
     pub(crate) async fn keys(&self) -> Result<AwsKeys, AwsKeyError> {
         match &self.keys {
             KeySource::Fixed(keys) => Ok(keys.clone()),
@@ -95,11 +95,11 @@ impl AwsLogin {
         }
     }
 
-    /// Returns other keys, if this refusal reports the used ones as expired or unknown; `None` if there are
-    /// no others.
+    /// Returns other credentials if this refusal reports the used credentials as expired or unknown; `None`
+    /// if there are no others.
     ///
     /// # Errors
-    /// [`AwsKeyError`], if others may become available later.
+    /// [`AwsKeyError`] if other credentials may become available later.
     pub(crate) async fn keys_instead_of(
         &self,
         used: &AwsKeys,
@@ -108,7 +108,8 @@ impl AwsLogin {
         match &self.keys {
             KeySource::Chain(chain) if is_expired(refusal) => {
                 match chain.instead_of(used, &SystemTime::now).await {
-                    // The refusal of the used keys is more informative than this failure.
+                    // `None` makes the caller report the refusal of the used credentials, which is more
+                    // informative than this failure.
                     Err(fault) if !fault.is_transient => Ok(None),
                     other => other,
                 }
@@ -117,7 +118,7 @@ impl AwsLogin {
         }
     }
 
-    /// Returns all secrets of the login, which must not be shown.
+    /// Returns all secrets of the login. None of them must be shown.
     pub(crate) fn secrets(&self) -> Vec<SecretString> {
         match &self.keys {
             KeySource::Fixed(keys) => keys.secrets().cloned().collect(),
@@ -125,8 +126,8 @@ impl AwsLogin {
         }
     }
 
-    /// Returns a name that is unique to this login and contains no secret; it stays the same while keys
-    /// change.
+    /// Returns a name that is unique to this login and contains no secret. The name stays the same when
+    /// credentials are renewed.
     pub(crate) fn name(&self) -> String {
         match &self.keys {
             KeySource::Fixed(keys) => {
@@ -136,8 +137,8 @@ impl AwsLogin {
         }
     }
 
-    /// Adds the authorization to the headers of a `POST`. All present headers and the body are signed, and
-    /// neither may change afterwards. A retry needs its own signature.
+    /// Adds the authorization to the headers of a `POST`. The signature covers the body and all headers that
+    /// are present, so the caller must not change them afterwards. Each retry needs a new signature.
     pub(crate) fn authorize_headers(
         &self,
         keys: &AwsKeys,
@@ -201,7 +202,7 @@ impl AwsLogin {
     }
 }
 
-/// Returns true if a refusal reports that a key has expired, or is no longer known.
+/// Returns true if a refusal reports that the credentials have expired or are unknown.
 fn is_expired(refusal: &ProviderErrorDetail) -> bool {
     const CODES: [&str; 4] =
         ["ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"];

@@ -1,9 +1,9 @@
 //! Cassettes: recordings of a model's responses as readable lines of JSON, played back without a key or a
 //! network.
 //!
-//! A response is found by run, agent and position in the conversation, and returned only for exactly the
-//! same request. Any other request is drift, and is shown as a difference. A line has only the new part of
-//! a request; the rest is in the line before.
+//! A response is found by run, agent and position in the conversation, and is returned only for exactly the
+//! same request. Any other request is an error (drift), which shows the difference between the two requests.
+//! A line contains only the new part of a request; the earlier lines contain the rest.
 
 mod entry;
 mod hide;
@@ -20,13 +20,13 @@ pub use self::play::{Cassette, CassettePlayer};
 pub use self::record::{CassetteRecorder, CassetteRecording};
 use crate::gateway::LanguageModel;
 
-/// The cassette that runs are recorded to or played from.
+/// How a cassette is used: not at all, to record runs, or to play them.
 #[derive(Clone, Debug, Default)]
 pub enum CassetteMode {
     /// No cassette: requests go to the model.
     #[default]
     None,
-    /// Requests and responses are recorded.
+    /// Requests go to the model, and are recorded with their responses.
     Record(Arc<CassetteRecording>),
     /// Recorded responses are returned.
     Play(Arc<Cassette>),
@@ -38,13 +38,13 @@ impl CassetteMode {
         !matches!(self, Self::None)
     }
 
-    /// Returns true if a cassette answers requests.
+    /// Returns true if a cassette, instead of the model, answers requests.
     pub fn is_playback(&self) -> bool {
         matches!(self, Self::Play(_))
     }
 
     /// Returns one agent's model: unchanged, recorded, or played from a cassette. `run` must describe the
-    /// task in words that will be the same when it is played.
+    /// task, in exactly the same words at recording and at playback.
     pub fn wrap_model<'a>(
         &self,
         model: Box<dyn LanguageModel + 'a>,

@@ -1,12 +1,12 @@
-//! Errors of Chat Completions, as a response or in a stream: servers differ in their form and in their
-//! names.
+//! Errors of Chat Completions, in a response or in a stream. Servers differ in the form and in the names of
+//! these errors.
 
 use serde_json::Value;
 
 use crate::retry::ProviderErrorKind;
 
-/// Types and codes of errors in lower case, followed by codes that repeat an HTTP status after the response
-/// has begun. Other errors are classified by their message and status.
+/// Types and codes of errors in lower case. The last codes are HTTP statuses that servers send in a stream,
+/// after the response has begun. Errors that are not listed are classified by their message and status.
 pub(crate) const ERRORS: &[(&str, ProviderErrorKind)] = &[
     ("insufficient_quota", ProviderErrorKind::Spend),
     ("rate_limit_exceeded", ProviderErrorKind::RateLimit),

@@ -1,5 +1,5 @@
-//! Sends one request for one response over HTTP. It is bounded in time and size, never follows a redirect,
-//! and classifies every failure for the retry table ([`crate::retry`]).
+//! Sends one request for one response over HTTP. The client limits the time and size of the response, never
+//! follows a redirect, and classifies every failure for the retry table ([`crate::retry`]).
 
 use std::time::{Duration, SystemTime};
 
@@ -17,12 +17,13 @@ use crate::wire::{self, ProviderCall, ProviderErrorDetail, WireFormat};
 
 /// Maximum number of bytes read of a refusal's body.
 const MAX_REFUSAL_BYTES: usize = 64 * 1024;
-/// Maximum number of characters repeated of a provider's message.
+/// Maximum number of characters that are shown of a provider's message.
 const MAX_WORDS: usize = 500;
-/// Maximum number of characters of a message about unavailable keys.
+/// Maximum number of characters of a message about unavailable credentials.
 const MAX_FAULT: usize = 900;
 const USER_AGENT: &str = concat!("truing/", env!("CARGO_PKG_VERSION"));
-/// Shorter than servers keep idle connections, to avoid one that the server is about to close.
+/// How long an idle connection is kept. This is shorter than on servers, so that no request uses a connection
+/// that the server is about to close.
 const IDLE: Duration = Duration::from_secs(20);
 
 /// The timeouts and the number of attempts of one call.
@@ -30,23 +31,24 @@ const IDLE: Duration = Duration::from_secs(20);
 pub struct ProviderTimeouts {
     /// Maximum number of attempts of one call.
     pub tries: u32,
-    /// Time within which a response must have begun, for all attempts together.
+    /// Time within which a response must begin, counted from the first attempt of the call.
     pub begin: Duration,
-    /// Wait before the second attempt; doubled before each further one.
+    /// Wait before the second attempt. The wait doubles before each further attempt.
     pub retry_delay: Duration,
     /// Timeout of a connection.
     pub connect: Duration,
     /// Longest time between two chunks of a response.
     pub piece: Duration,
-    /// Longest time between two chunks that are more than a ping.
+    /// Longest time between two chunks, not counting pings.
     pub progress: Duration,
     /// Timeout of a whole response.
     pub total: Duration,
 }
 
 impl ProviderTimeouts {
-    /// Returns the timeouts for servers of Chat Completions. Without a graphics card such a server reads a
-    /// long prompt for minutes before its first word, and some models think without output.
+    /// Returns the timeouts for servers of Chat Completions. Without a graphics card, such a server may
+    /// process a long prompt for minutes before it sends the first word. Some models also send nothing while
+    /// they think.
     pub fn for_chat() -> Self {
         let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
         Self {
@@ -67,19 +69,19 @@ impl Default for ProviderTimeouts {
             retry_delay: retry::FIRST_WAIT,
             connect: Duration::from_secs(10),
             piece: Duration::from_secs(60),
-            // Hidden thinking sends only pings.
+            // While a model thinks with hidden output, the provider sends only pings.
             progress: Duration::from_secs(180),
             total: Duration::from_secs(15 * 60),
         }
     }
 }
 
-/// The progress of a call, for the accounting of its cost.
+/// The progress of a call, which determines its cost.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum CallProgress {
-    /// The request is sent now.
+    /// The request is about to be sent.
     Sent,
-    /// This usage is known until now.
+    /// The provider has reported this usage so far.
     Metered(UsageMeter),
 }
 
@@ -100,7 +102,7 @@ pub(crate) struct ProviderClient {
 
 /// A source of the chunks of a response.
 pub(crate) trait ChunkStream: Send {
-    /// Returns the next chunk; `None` at the end. An error is the reason that there are no more.
+    /// Returns the next chunk; `None` at the end. An error states why no more chunks can be read.
     fn next(&mut self) -> impl Future<Output = Result<Option<Bytes>, String>> + Send;
 }
 
@@ -119,7 +121,8 @@ impl ProviderClient {
             .pool_idle_timeout(IDLE)
             .connect_timeout(timeouts.connect)
             .timeout(timeouts.total.saturating_add(timeouts.begin));
-        // The environment's proxy is for the internet; a server on this machine is reached directly.
+        // The proxy that the environment sets is only for the internet; a server on this machine is called
+        // directly.
         if provider.is_on_this_machine() {
             http = http.no_proxy();
         }
@@ -132,8 +135,8 @@ impl ProviderClient {
         self.provider.wire()
     }
 
-    /// Requests one streamed response, which must begin before `begin`. `note` receives the progress of the
-    /// call.
+    /// Requests one streamed response. The response must begin before the deadline `begin`. `note` receives
+    /// the progress of the call.
     pub(crate) async fn stream_answer(
         &self,
         call: ProviderCall,
@@ -150,7 +153,7 @@ impl ProviderClient {
         }
     }
 
-    /// Requests the number of tokens of a request, which costs nothing.
+    /// Asks the provider for the number of tokens of a request. Such a call is free.
     pub(crate) async fn count_tokens(
         &self,
         call: ProviderCall,
@@ -164,7 +167,7 @@ impl ProviderClient {
         })
     }
 
-    /// Sends a call, and returns its response if that is a success. `sent` is called just before each
+    /// Sends a call, and returns the response if its status is a success. `sent` is called just before each
     /// request.
     async fn post(
         &self,
@@ -179,7 +182,7 @@ impl ProviderClient {
         }
         let mut body = read_body_start(&mut response, begin).await;
         let refusal = self.wire().parse_error_response(response.headers(), &body);
-        // A key may expire or be replaced early: the call is then repeated once.
+        // Credentials may expire or be replaced early. The call is then repeated once with other credentials.
         let other = self.provider.replacement_keys(&access, &refusal);
         if let Some(access) = self.wait_for_keys(other, begin).await? {
             response = self.send(&call, &access, begin, &mut sent).await?;
@@ -193,7 +196,7 @@ impl ProviderClient {
             .with_request_id(self.refusal_failure(response.status(), response.headers(), &body), &request_id))
     }
 
-    /// Waits for keys, with the same deadline as for the beginning of a response.
+    /// Waits for credentials, until the deadline by which a response must begin.
     async fn wait_for_keys<T>(
         &self,
         fetch: impl Future<Output = Result<T, FailedAttempt>> + Send,
@@ -290,14 +293,14 @@ impl ProviderClient {
         FailedAttempt { message, ..failure }
     }
 
-    /// Returns one line of visible characters with limited length, without the key.
+    /// Returns a text as one line of visible characters with limited length. The API key is removed.
     fn clean(&self, text: &str) -> String {
-        // Hidden before the cut, which could otherwise leave a part of the key.
+        // The key is removed before the text is cut, because the cut could leave a part of the key.
         line::truncate_text(self.provider.redact_secrets(&line::visible_line(text)), MAX_WORDS)
     }
 }
 
-/// Adds up the chunks of a response as they arrive.
+/// Builds a response from its chunks as they arrive.
 pub(crate) async fn read_answer(
     pieces: &mut impl ChunkStream,
     wire: &WireFormat,
@@ -305,7 +308,7 @@ pub(crate) async fn read_answer(
     begin: Instant,
     mut note: impl FnMut(UsageMeter) + Send,
 ) -> Result<CompleteAnswer, FailedAttempt> {
-    // The beginning of a response that is not a stream.
+    // The first bytes of the response, which are shown if it is not a stream.
     let mut head = Vec::new();
     let mut fold = AnswerAccumulator::new(wire.stream_format());
     let end = Instant::now() + patience.total;
@@ -346,10 +349,11 @@ fn stall_failure(is_end: bool, begun: bool) -> FailedAttempt {
     FailedAttempt { cause, message: what.to_owned() }
 }
 
-/// Classifies the failure of a stream; `head` is the beginning of a response that is not a stream.
+/// Classifies the failure of a stream. `head` is the beginning of the response, used if the response is not a
+/// stream.
 fn broken_off(wire: &WireFormat, broken: StreamError, head: &[u8]) -> FailedAttempt {
     let what = broken.to_string();
-    // Some servers send a refusal with a success status.
+    // Some servers send an error response with a success status.
     if broken == StreamError::NotAStream {
         let ProviderErrorDetail { kind: name, message: words } =
             wire.parse_error_response(&HeaderMap::new(), head);
@@ -395,8 +399,8 @@ fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim)
 }
 
-/// Returns the wait that a refusal requests: in milliseconds, in seconds, or as a date, which is compared
-/// with the provider's own clock.
+/// Returns the wait that a refusal requests in milliseconds, in seconds or as a date. A date is compared with
+/// the provider's own clock.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     if let Some(millis) = header_text(headers, "retry-after-ms").and_then(|value| value.parse().ok()) {
         return Some(Duration::from_millis(millis));

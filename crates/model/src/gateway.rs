@@ -1,5 +1,5 @@
-//! Models of runs ([`LanguageModel`]), and the [`ModelGateway`], which handles every call of a process to
-//! its provider.
+//! The models that runs use ([`LanguageModel`]), and the [`ModelGateway`], which handles every call of a
+//! process to its provider.
 
 mod answer;
 mod bound;
@@ -35,26 +35,26 @@ use crate::messages::ModelRequest;
 use crate::price::ModelPrices;
 use crate::provider::{ModelProvider, ProviderError};
 
-/// A model for one run: limited to its budget, its allowed models and its kill switch.
+/// A model for one run. The run's budget, its allowed models and its kill switch limit the calls.
 #[async_trait]
 pub trait LanguageModel: Send + Sync {
-    /// Requests one complete response. The request's `max_tokens` is reduced to the tokens that the
-    /// remaining money can pay for.
+    /// Requests one complete response. If the remaining money pays for fewer tokens than the request's
+    /// `max_tokens`, this limit is reduced to that number.
     ///
-    /// Dropping the future cancels the call: its connection is closed, and its reservation is settled by an
-    /// estimate.
+    /// Dropping the future cancels the call: its connection is closed, and its reservation is settled with an
+    /// estimated cost.
     ///
     /// # Errors
     /// [`ModelError`]
     async fn request_answer(&self, request: &ModelRequest) -> Result<ModelAnswer, ModelError>;
 
-    /// Returns the total cost of all calls until now in the ledger: complete responses, and calls that were
-    /// cut, refused or cancelled after they had begun. Waits until no call is in progress.
+    /// Returns the total cost of all calls so far, as recorded in the ledger. It includes calls that were
+    /// interrupted, refused or cancelled after they had begun. Waits until no call is in progress.
     async fn cost(&self) -> MicroUsd;
 }
 
-/// The access to one provider, shared by all runs of a process: its connections, its circuit, the ledger.
-/// If processes share state, the circuit is shared by all of them.
+/// The access to one provider: its connections, its circuit breaker, the ledger. All runs of a process share
+/// it. Processes with shared state also share the circuit breaker.
 #[derive(Clone)]
 pub struct ModelGateway {
     shared: Arc<GatewayState>,
@@ -72,7 +72,8 @@ struct FallbackProvider {
 }
 
 impl ModelGateway {
-    /// Returns a gateway to this provider. No request is sent. Its circuit is stored in `common`, if given.
+    /// Returns a gateway to this provider. No request is sent. If `common` is given, it stores the state of
+    /// the provider's circuit breaker.
     ///
     /// # Errors
     /// [`ProviderError::Client`] if TLS cannot be set up.
@@ -92,21 +93,22 @@ impl ModelGateway {
         Ok(Self { shared: Arc::new(shared), fallback: None })
     }
 
-    /// Adds a fallback, which is asked for this model while the provider is unavailable. Both use the same
-    /// budget; the fallback's own fallback is not used.
+    /// Adds a fallback. While the provider is unavailable, requests go to the fallback and to this model of
+    /// it. Both providers use the same budget; the fallback's own fallback is not used.
     #[must_use]
     pub fn with_fallback(self, name: impl Into<String>, gateway: Self, model: impl Into<String>) -> Self {
         let fallback = FallbackProvider { name: name.into(), gateway, model: model.into() };
         Self { fallback: Some(Arc::new(fallback)), ..self }
     }
 
-    /// Returns the number of retries since the gateway was made, in all its sessions.
+    /// Returns the number of retries in all sessions since the gateway was created.
     pub fn retry_count(&self) -> u64 {
         let fallback = self.fallback.as_ref().map_or(0, |fallback| fallback.gateway.retry_count());
         self.shared.retries.load(Ordering::Relaxed).saturating_add(fallback)
     }
 
-    /// Returns one run's access to its allowed models, paid from its budget, while its kill switch is off.
+    /// Returns one run's access to its allowed models. The run's budget pays for its calls, and its kill
+    /// switch stops them.
     pub fn open_session(
         &self,
         budget: RunBudget,
@@ -116,8 +118,8 @@ impl ModelGateway {
         ModelSession::new(self.clone(), budget, models.into_iter().collect(), gate)
     }
 
-    /// Waits until all reservations are settled: running calls end, and cancelled ones are settled. If the
-    /// process ends earlier, the remaining reservations expire and are then settled in full.
+    /// Waits until all running calls have ended and all reservations are settled, including those of
+    /// cancelled calls. If the process exits earlier, the remaining reservations expire and count in full.
     #[truing_core::boxed_future]
     pub async fn wait_until_idle(&self) {
         self.shared.settling.wait_until_zero().await;

@@ -1,7 +1,7 @@
 //! The data types of the Messages API: requests, messages, blocks, stop reasons.
 //!
-//! Blocks of unknown kinds are kept and go back unchanged, among them thinking blocks with their
-//! signatures.
+//! Blocks of unknown kinds, such as thinking blocks with their signatures, are kept, and are returned to the
+//! provider unchanged.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -10,17 +10,17 @@ use serde_json::Value;
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct ModelRequest {
     pub model: String,
-    /// Maximum number of tokens of the response, with thinking.
+    /// Maximum number of tokens of the response, including thinking.
     pub max_tokens: u32,
     /// System prompt, as text blocks.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub system: Vec<MessageBlock>,
-    /// Messages of the conversation until now.
+    /// Messages of the conversation so far.
     pub messages: Vec<ModelMessage>,
     /// Tools that the model may call.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<ToolDefinition>,
-    /// Tools that it must or may call; `None` for the provider's default.
+    /// Whether the model may or must call a tool, and which one; `None` for the provider's default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_choice: Option<Value>,
     /// Configuration of thinking; `None` for the provider's default.
@@ -39,7 +39,7 @@ pub struct ToolDefinition {
     pub description: String,
     /// JSON Schema of its input.
     pub input_schema: Value,
-    /// Marks the end of a prefix to cache; only on the last tool.
+    /// Marks the end of a prompt prefix to cache. Only the last tool has this mark.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub cache_control: Option<Value>,
 }
@@ -57,11 +57,11 @@ pub struct ModelMessage {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MessageRole {
-    /// The run, which speaks as the user.
+    /// The run, which has the role of the user.
     User,
-    /// The model that is asked.
+    /// The model.
     Assistant,
-    /// The operator, within a conversation.
+    /// The operator, who can add instructions within a conversation.
     System,
 }
 
@@ -75,8 +75,8 @@ pub enum MessageBlock {
     Other(Value),
 }
 
-/// The kinds of blocks that the runtime makes or handles. A block with additional fields is not one of
-/// these, because they would be lost.
+/// The kinds of blocks that the runtime makes or handles. A block with additional fields becomes
+/// `MessageBlock::Other`, because these kinds would lose the additional fields.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum KnownBlock {
@@ -118,7 +118,7 @@ impl MessageBlock {
     }
 }
 
-/// The reason that a model stopped. Any other reason is an error, never a response.
+/// The reason why a model stopped. A response with an unknown reason is an error.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StopReason {

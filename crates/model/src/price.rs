@@ -1,6 +1,6 @@
 //! Prices of models: a table by id, with tiers, in integers ([`ModelPrices`]).
 //!
-//! A model without an entry has no price, and the gateway refuses it. Every sum is rounded up, because the
+//! The gateway refuses to call a model that has no entry in the table. Every sum is rounded up, because the
 //! ledger must never record less than the provider bills.
 
 mod litellm;
@@ -14,7 +14,7 @@ use truing_core::price::TokenRate;
 
 pub use self::litellm::{LitellmImport, MAX_LITELLM_BYTES};
 
-/// The prices of models, by the id in a request.
+/// The prices of models, by the model id that requests contain.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ModelPrices {
     by_model: BTreeMap<String, ModelPrice>,
@@ -23,15 +23,16 @@ pub struct ModelPrices {
 /// The price of one model.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ModelPrice {
-    /// Rates for every length of the prompt, followed by tiers in ascending order.
+    /// Rates for prompts below the first tier; the tiers follow in ascending order.
     base_rates: TokenRates,
     tiers: Vec<PriceTier>,
 }
 
-/// Rates of a whole request whose prompt exceeds a length.
+/// The rates of a request whose prompt exceeds a length. They apply to the whole request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct PriceTier {
-    /// Length in tokens, with those read from and written to caches.
+    /// Prompt length in tokens, including tokens that were read from or written to caches. Longer prompts
+    /// have these rates.
     min_tokens: u64,
     rates: TokenRates,
 }
@@ -41,7 +42,7 @@ struct PriceTier {
 pub struct TokenRates {
     /// Prompt tokens that are neither read from nor written to a cache.
     pub input: TokenRate,
-    /// Response tokens, with thinking.
+    /// Response tokens, including thinking.
     pub output: TokenRate,
     /// Tokens read from a cache.
     pub cache_read: TokenRate,
@@ -51,7 +52,7 @@ pub struct TokenRates {
     pub cache_write_1h: TokenRate,
 }
 
-/// The reason that prices cannot be read.
+/// The reason why prices cannot be read.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum PriceError {
     /// The file as a whole is invalid.
@@ -78,12 +79,12 @@ impl ModelPrices {
     /// Returns the built-in prices.
     ///
     /// # Errors
-    /// [`PriceError`] if the built-in table is invalid, which a test excludes.
+    /// [`PriceError`] if the built-in table is invalid. A test ensures that the table is valid.
     pub fn builtin() -> Result<Self, PriceError> {
         table::parse(include_str!("../data/prices.toml"), "the built-in table").map(|table| table.prices)
     }
 
-    /// Returns the built-in prices of Amazon Bedrock, by Bedrock's own ids.
+    /// Returns the built-in prices of Amazon Bedrock, by Bedrock's own model ids.
     ///
     /// # Errors
     /// The same as for [`Self::builtin`].
@@ -100,7 +101,8 @@ impl ModelPrices {
         table::parse(include_str!("../data/prices.toml"), "the built-in table").map(|table| table.date)
     }
 
-    /// Returns the price of this model; `None` if it is unknown, and the model must not be used.
+    /// Returns the price of this model. If it returns `None`, the price is unknown, and the model must not be
+    /// used.
     pub fn find_price(&self, model: &str) -> Option<&ModelPrice> {
         self.by_model.get(model)
     }
@@ -115,7 +117,7 @@ impl ModelPrices {
         self.by_model.extend(other.by_model);
     }
 
-    /// Returns every model with its price, by name.
+    /// Returns every model with its price, sorted by model id.
     pub fn list_prices(&self) -> impl Iterator<Item = (&str, &ModelPrice)> {
         self.by_model.iter().map(|(model, price)| (model.as_str(), price))
     }
@@ -127,7 +129,7 @@ impl ModelPrice {
         Self { base_rates: rates, tiers: Vec::new() }
     }
 
-    /// Returns a price of zero, for models that the user runs.
+    /// Returns a price of zero, for models that users run on their own servers.
     pub fn free() -> Self {
         let free = TokenRate::default();
         Self::from_rates(TokenRates {
@@ -139,8 +141,8 @@ impl ModelPrice {
         })
     }
 
-    /// Sets the rates of requests whose prompt exceeds this length. A second tier for the same length
-    /// replaces the first.
+    /// Sets the rates of requests whose prompt exceeds this length. A tier that already exists for the same
+    /// length is replaced.
     #[must_use]
     pub fn with_tier(mut self, min_tokens: u64, rates: TokenRates) -> Self {
         self.tiers.retain(|tier| tier.min_tokens != min_tokens);
@@ -149,7 +151,8 @@ impl ModelPrice {
         self
     }
 
-    /// Returns the tiers: the number of tokens that the prompt must exceed (0 for any), and the rates.
+    /// Returns the tiers. Each has the number of tokens that the prompt must exceed (0 for prompts of any
+    /// length), and the rates.
     pub fn tiers(&self) -> impl Iterator<Item = (u64, &TokenRates)> {
         std::iter::once((0, &self.base_rates))
             .chain(self.tiers.iter().map(|tier| (tier.min_tokens, &tier.rates)))
@@ -171,7 +174,8 @@ impl ModelPrice {
     }
 
     /// Returns the highest cost of a call with at most `input` tokens in the prompt and `output` in the
-    /// response. Each prompt token counts at its most expensive rate, in the tier with the highest result.
+    /// response. Each prompt token is priced at the most expensive rate, and the tier with the highest total
+    /// is used.
     pub fn max_cost(&self, input: u64, output: u64) -> MicroUsd {
         self.reachable_tiers(input)
             .map(|(tokens, rates)| sum_costs(&[(tokens, rates.dearest_input()), (output, rates.output)]))
@@ -179,8 +183,8 @@ impl ModelPrice {
             .unwrap_or_default()
     }
 
-    /// Returns the most tokens of a response for which a call with at most `input` tokens costs at most
-    /// `money` ([`Self::max_cost`]); `None` if the money does not even pay for the prompt.
+    /// Returns the maximum number of response tokens that `money` pays for, after a prompt of at most `input`
+    /// tokens ([`Self::max_cost`]). Returns `None` if the money does not pay for the prompt.
     pub fn output_within(&self, input: u64, money: MicroUsd) -> Option<u64> {
         self.reachable_tiers(input)
             .map(|(tokens, rates)| {
@@ -196,8 +200,8 @@ impl ModelPrice {
         self.tiers.iter().rfind(|tier| prompt > tier.min_tokens).map_or(&self.base_rates, |tier| &tier.rates)
     }
 
-    /// Returns each tier that a prompt of at most `input` tokens can reach, with its longest possible
-    /// prompt in that tier.
+    /// Returns each tier that a prompt of at most `input` tokens can reach, with the maximum length of such a
+    /// prompt in the tier.
     fn reachable_tiers(&self, input: u64) -> impl Iterator<Item = (u64, &TokenRates)> {
         let ends = self.tiers.iter().map(|tier| tier.min_tokens).chain([u64::MAX]);
         self.tiers()
@@ -208,13 +212,13 @@ impl ModelPrice {
 }
 
 impl TokenRates {
-    /// Returns the highest cost of a prompt token, for any use of a cache.
+    /// Returns the highest rate of a prompt token: uncached, read from a cache, or written to one.
     fn dearest_input(&self) -> TokenRate {
         self.input.max(self.cache_read).max(self.cache_write_5m).max(self.cache_write_1h)
     }
 }
 
-/// Millionths of a micro-dollar: the unit of [`TokenRate`].
+/// Number of pico-dollars in a micro-dollar. The pico-dollar is the unit of [`TokenRate`].
 const PICOS_PER_MICRO: u128 = 1_000_000;
 
 fn to_picos(money: MicroUsd) -> u128 {
@@ -225,7 +229,7 @@ fn multiply_rate(tokens: u64, rate: TokenRate) -> u128 {
     u128::from(tokens).saturating_mul(u128::from(rate.pico_usd_per_token()))
 }
 
-/// Returns the sum, rounded up to a micro-dollar.
+/// Returns the sum of the costs, rounded up to a micro-dollar.
 fn sum_costs(parts: &[(u64, TokenRate)]) -> MicroUsd {
     let picos =
         parts.iter().fold(0_u128, |sum, (tokens, rate)| sum.saturating_add(multiply_rate(*tokens, *rate)));

@@ -1,4 +1,4 @@
-//! A provider of models as data: its address and its credentials.
+//! A provider of models: its address, its credentials and its wire format.
 
 use std::fmt;
 use std::time::SystemTime;
@@ -23,16 +23,16 @@ pub enum ProviderCredentials {
     Bearer(SecretString),
     /// A key in the header `api-key`, as Azure requires.
     AzureApiKey(SecretString),
-    /// A signature of each request, with a key of AWS.
+    /// AWS credentials, which sign each request.
     #[cfg(feature = "aws")]
     Aws(crate::aws::AwsLogin),
-    /// No credentials, for the user's own server.
+    /// No credentials, for servers that users run themselves.
     Unauthenticated,
 }
 
 impl ProviderCredentials {
-    /// Returns all secrets in it, which must not be shown. Secrets that are fetched later are also kept by
-    /// [`truing_core::given_secrets`].
+    /// Returns all secrets of the credentials. None of them must be shown. Secrets that are fetched later are
+    /// registered in [`truing_core::given_secrets`].
     pub fn secrets(&self) -> Vec<SecretString> {
         match self {
             Self::XApiKey(secret) | Self::Bearer(secret) | Self::AzureApiKey(secret) => vec![secret.clone()],
@@ -43,12 +43,12 @@ impl ProviderCredentials {
     }
 }
 
-/// The keys of one attempt.
+/// The credentials of one attempt.
 #[derive(Clone, Debug)]
 pub(crate) enum AttemptKeys {
-    /// The credentials are complete in themselves.
+    /// The provider's own credentials, which need nothing else.
     StaticCredentials,
-    /// Keys that sign the request.
+    /// AWS credentials that sign the request.
     #[cfg(feature = "aws")]
     Keys(crate::aws::AwsKeys),
 }
@@ -62,21 +62,21 @@ pub struct ModelProvider {
     header: Option<(HeaderName, HeaderValue)>,
 }
 
-/// The reason that an address or a key cannot be used.
+/// The reason why an address or a key cannot be used.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ProviderError {
     /// The address is not a valid URL.
     #[error("base_url is not a web address: {0}")]
     InvalidUrl(String),
-    /// The connection would not protect the key.
+    /// The connection to the address would not protect the key.
     #[error(
         "base_url must begin with https:// (http:// is for this machine alone: localhost, 127.0.0.1, [::1])"
     )]
     Unprotected,
-    /// The address has a part that is not supported, or that would be shown.
+    /// The address has an unsupported part, or a part that may be secret and would be shown.
     #[error("base_url must have no user, password, query or fragment")]
     UnsupportedPart,
-    /// The key is invalid in a header.
+    /// The key contains characters that are invalid in a header.
     #[error("the key holds characters that are invalid in a key (a line end?): check its source")]
     InvalidKey,
     /// The TLS stack could not be set up.
@@ -112,7 +112,7 @@ impl ModelProvider {
             ProviderCredentials::Bearer(token) => {
                 Some((AUTHORIZATION, secret_header(&format!("Bearer {}", token.expose()))?))
             }
-            // Each request has its own headers.
+            // The authorization headers differ for each request, because they contain a signature.
             #[cfg(feature = "aws")]
             ProviderCredentials::Aws(_) => None,
             ProviderCredentials::Unauthenticated => None,
@@ -131,7 +131,7 @@ impl ModelProvider {
         &self.wire
     }
 
-    /// Returns the URL of a call (`/v1/messages`), which may have a query.
+    /// Returns the URL for the path of a call (`/v1/messages`). The path may end in a query.
     pub(crate) fn url(&self, call: &str) -> Url {
         let (path, query) = call.split_once('?').map_or((call, None), |(path, query)| (path, Some(query)));
         let mut url = self.base.clone();
@@ -140,7 +140,7 @@ impl ModelProvider {
         url
     }
 
-    /// Returns the current keys.
+    /// Returns the current credentials.
     ///
     /// # Errors
     /// [`FailedAttempt`] if there are no keys.
@@ -155,10 +155,11 @@ impl ModelProvider {
         }
     }
 
-    /// Returns other keys, because the provider refused these as expired; `None` if there are no others.
+    /// Returns other credentials if the provider refused the used ones as expired; `None` if there are no
+    /// others.
     ///
     /// # Errors
-    /// [`FailedAttempt`], if others may become available later.
+    /// [`FailedAttempt`] if other credentials may become available later.
     #[cfg_attr(not(feature = "aws"), expect(unused_variables, reason = "nothing is fetched"))]
     pub(crate) async fn replacement_keys(
         &self,
@@ -183,7 +184,7 @@ impl ModelProvider {
         }
     }
 
-    /// Describes an error of this machine's clock, if it is the reason of a refused signature.
+    /// Describes the error of this machine's clock if that error is the reason why a signature was refused.
     #[cfg_attr(not(feature = "aws"), expect(unused_variables, reason = "nothing is signed"))]
     pub(crate) fn clock_skew_hint(
         &self,
@@ -204,10 +205,10 @@ impl ModelProvider {
         }
     }
 
-    /// Adds the authorization to the headers of a call, which must be sent unchanged afterwards.
+    /// Adds the authorization to the headers of a call. The caller must not change the call afterwards.
     ///
     /// # Errors
-    /// A message, if the request cannot be signed.
+    /// Returns a message if the request cannot be signed.
     #[cfg_attr(not(feature = "aws"), expect(unused_variables, reason = "nothing is signed"))]
     pub(crate) fn authorize_headers(
         &self,
@@ -229,7 +230,7 @@ impl ModelProvider {
         }
     }
 
-    /// Returns a name that distinguishes it from other providers and contains no secret.
+    /// Returns a name that distinguishes this provider from others and contains no secret.
     pub(crate) fn name(&self) -> String {
         let login = match &self.login {
             ProviderCredentials::XApiKey(secret)
@@ -249,12 +250,12 @@ impl ModelProvider {
         self.base.host_str().is_some_and(is_loopback)
     }
 
-    /// Removes the provider's secrets from a text that came from outside.
+    /// Removes the provider's secrets from a text of external origin.
     pub(crate) fn redact_secrets(&self, text: &str) -> String {
         self.login.secrets().iter().fold(text.to_owned(), |text, secret| secret.redact_from(&text))
     }
 
-    /// Returns scheme, host and port, for people.
+    /// Returns scheme, host and port for messages to people.
     pub fn origin(&self) -> String {
         self.base.origin().ascii_serialization()
     }
@@ -266,7 +267,7 @@ impl fmt::Debug for ModelProvider {
     }
 }
 
-/// Returns the failure of an attempt without keys to sign with.
+/// Returns the failure of an attempt that has no credentials to sign its request.
 #[cfg(feature = "aws")]
 fn key_failure(fault: crate::aws::AwsKeyError) -> FailedAttempt {
     FailedAttempt {

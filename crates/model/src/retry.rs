@@ -1,14 +1,16 @@
-//! The reaction to a failed attempt: the table from failures to decisions (retry, open the circuit,
-//! refuse), and the wait before a retry. All functions are pure; [`decide_retry`] is the table.
+//! The decision after a failed attempt (retry, open the circuit, refuse), and the wait before a retry.
+//! [`decide_retry`] is the retry table, which maps failures to decisions. All functions are pure.
 //!
-//! A repeated request is a second generation, billed again: providers support no idempotency keys.
+//! A repeated request generates a second response, which is billed again: providers support no idempotency
+//! keys.
 
 use std::time::Duration;
 
-/// The longest requested wait that counts as an ordinary rate limit, whose windows are a minute. A longer
-/// one is a spending cap.
+/// The longest requested wait that counts as a rate limit, because the windows of rate limits are one minute.
+/// A longer wait counts as a spending cap.
 pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
-/// Wait before the second attempt; doubled before each further one, up to [`MAX_DOUBLINGS`] times.
+/// Wait before the second attempt. The wait doubles before each further attempt, up to [`MAX_DOUBLINGS`]
+/// times.
 pub const FIRST_WAIT: Duration = Duration::from_millis(500);
 /// Maximum number of times that a wait is doubled.
 pub const MAX_DOUBLINGS: u32 = 4;
@@ -16,11 +18,12 @@ pub const MAX_DOUBLINGS: u32 = 4;
 /// The cause of a failed attempt.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum FailureCause {
-    /// There was no connection, to the provider or to the service that gives its keys; nothing was sent.
+    /// No connection to the provider, or to the service that returns its credentials, could be opened. The
+    /// request was not sent.
     Unsent,
-    /// There are no keys to sign with; nothing was sent.
+    /// There are no credentials that could sign the request, so it was not sent.
     NoKeys,
-    /// The connection ended, or a timeout passed, before a response began.
+    /// The connection was closed, or a timeout passed, before a response began.
     Lost,
     /// The response has an error status.
     Status(ErrorResponse),
@@ -30,7 +33,7 @@ pub enum FailureCause {
     Event(ProviderErrorKind),
     /// The response exceeded its total time limit.
     TotalTimeout,
-    /// The response is invalid in the provider's API.
+    /// The response is not valid in the provider's API.
     InvalidResponse,
 }
 
@@ -70,7 +73,7 @@ pub enum ProviderErrorKind {
     TooLong,
     /// An invalid request: `invalid_request_error`, `not_found_error`.
     Request,
-    /// Another type or none; the status decides.
+    /// Another type or none. The decision depends only on the status.
     Other,
 }
 
@@ -79,9 +82,9 @@ pub enum ProviderErrorKind {
 pub enum RetryDecision {
     /// Retry, after at least this wait.
     Retry(Option<Duration>),
-    /// Do not retry now; the provider is unavailable for at least this time.
+    /// Do not retry, because the provider is unavailable for at least this time.
     Unavailable(Option<Duration>),
-    /// A spending cap is reached: open the circuit, for this time if it is known.
+    /// A spending cap is reached. Open the circuit: for this time, or for the default time if `None`.
     SpendCap(Option<Duration>),
     /// The key is invalid or lacks a permission.
     Key,
@@ -89,7 +92,7 @@ pub enum RetryDecision {
     Request,
     /// The request is too long.
     TooLong,
-    /// The response is invalid in the Messages API.
+    /// The response is not valid in the Messages API.
     InvalidResponse,
 }
 
@@ -118,19 +121,19 @@ fn decide_refusal(response: &ErrorResponse) -> RetryDecision {
         (403 | 429, _) if is_long => RetryDecision::SpendCap(response.retry_after),
         (401 | 403, _) | (400, ProviderErrorKind::Key) => RetryDecision::Key,
         (413, _) | (400 | 422, ProviderErrorKind::TooLong) => RetryDecision::TooLong,
-        // 424: Amazon Bedrock uses it for a failure of the model's backend.
+        // Amazon Bedrock uses the status 424 for a failure of the model's backend.
         (408 | 409 | 429 | 500..=599, _) | (424, ProviderErrorKind::Temporary) => {
             decide_transient(response, true)
         }
         (400..=499, _) => decide_transient(response, false),
-        // A success without a response, or a redirect, which is not followed because it would receive the
-        // key.
+        // A success status without a response, or a redirect. Redirects are not followed, because the new
+        // address would receive the key.
         (_, _) => RetryDecision::InvalidResponse,
     }
 }
 
-/// Decides on a refusal that is `usually` temporary, or usually not, unless the provider's header says
-/// otherwise.
+/// Decides on a refusal that may be temporary. The provider's header determines this; without a header,
+/// `usually` does.
 fn decide_transient(response: &ErrorResponse, usually: bool) -> RetryDecision {
     let is_long = response.retry_after.is_some_and(|after| after > MAX_RETRY_AFTER);
     match (response.retry.unwrap_or(usually), usually) {
@@ -151,7 +154,7 @@ pub fn error_kind(name: &str, words: &str) -> ProviderErrorKind {
         "permission_error" => ProviderErrorKind::Key,
         "request_too_large" => ProviderErrorKind::TooLong,
         "invalid_request_error" if words.starts_with("prompt is too long") => ProviderErrorKind::TooLong,
-        // The one billing error without its own type.
+        // This is the only billing error that has no type of its own.
         "invalid_request_error" if words.starts_with("Your credit balance is too low") => {
             ProviderErrorKind::Spend
         }
@@ -160,14 +163,14 @@ pub fn error_kind(name: &str, words: &str) -> ProviderErrorKind {
     }
 }
 
-/// Returns true for a type of error about a spending cap, from the API or from a gateway before it.
+/// Returns true if an error type reports a spending limit, of the API or of a gateway in front of the API.
 fn speaks_of_money(name: &str) -> bool {
     ["billing", "spend", "budget", "credit", "insufficient_quota"].iter().any(|word| name.contains(word))
 }
 
-/// Returns the wait after the `tries`-th failed attempt (from 1). It doubles each time and is reduced by up
-/// to a quarter, depending on `seed`, to spread the retries of many runs. It is at least the wait that the
-/// provider requests.
+/// Returns the wait after the `tries`-th failed attempt (from 1). The wait doubles after each attempt. It is
+/// reduced by up to a quarter, depending on `seed`, to spread the retries of many runs. The result is at
+/// least the wait that the provider requests.
 pub fn retry_delay(first: Duration, tries: u32, asked: Option<Duration>, seed: u64) -> Duration {
     let doubled = first.saturating_mul(1 << tries.saturating_sub(1).min(MAX_DOUBLINGS));
     let spread = u32::try_from(mix_seed(seed, u64::from(tries)) % 256).unwrap_or(0);
@@ -241,7 +244,7 @@ mod tests {
         }
         assert_eq!(status(429, ProviderErrorKind::RateLimit, SHORT, None), RetryDecision::Retry(SHORT));
         assert_eq!(status(403, ProviderErrorKind::Key, SHORT, None), RetryDecision::Key);
-        // A long outage is no spending cap.
+        // A server error with a long requested wait is an outage, not a spending cap.
         assert_eq!(status(503, ProviderErrorKind::Temporary, LONG, None), RetryDecision::Unavailable(LONG));
         assert_eq!(
             decide_retry(&FailureCause::Event(ProviderErrorKind::Spend)),
@@ -344,7 +347,7 @@ mod tests {
                 > 10
         );
         assert_eq!(retry_delay(FIRST_WAIT, 1, SHORT, 7), Duration::from_secs(60));
-        // Ten attempts fit into their 45 seconds.
+        // The waits between ten attempts fit into the time limit of 45 seconds.
         let all: Duration = (1..10).map(|tries| retry_delay(FIRST_WAIT, tries, None, 3)).sum();
         assert!(all < Duration::from_secs(45), "{all:?}");
     }

@@ -1,5 +1,5 @@
-//! Adds up a streamed response from bytes to a message. The result is the same for every division of the
-//! stream into chunks, and its size is bounded for any input.
+//! Builds a message from the bytes of a streamed response. The result does not depend on how the stream is
+//! divided into chunks. The size of the message is limited for every input.
 
 mod chat;
 mod event;
@@ -20,22 +20,22 @@ pub use self::source::StreamFormat;
 pub use self::sse::MAX_EVENT_BYTES;
 use crate::messages::{KnownBlock, MessageBlock, MessageRole, ModelMessage, StopReason};
 
-/// Maximum number of bytes of content in one response: 128,000 tokens have far less.
+/// Maximum number of bytes of content in one response. This is far more than 128,000 tokens have.
 pub const MAX_CONTENT_BYTES: usize = 16 * 1024 * 1024;
-/// Maximum number of bytes of one stream, with its frames and pings.
+/// Maximum number of bytes of one stream, including framing and pings.
 pub const MAX_STREAM_BYTES: usize = 64 * 1024 * 1024;
 /// Maximum number of blocks of one response.
 pub const MAX_BLOCKS: usize = 1024;
-/// Maximum number of characters repeated of a provider's message.
+/// Maximum number of characters that are shown of a provider's message.
 const MAX_WORDS: usize = 300;
-/// The field that holds a tool's input if it is not a JSON object: the API accepts the input back in this
-/// form.
+/// The field that contains a tool's input if the input is not a JSON object. The API accepts the wrapped
+/// input in later requests.
 pub const INVALID_JSON: &str = "INVALID_JSON";
 
-/// The reason that a stream is not a valid response.
+/// The reason why a stream is not a valid response.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum StreamError {
-    /// The stream ended before the message did.
+    /// The stream ended before the message was complete.
     #[error("the answer broke off")]
     Truncated,
     /// The provider reports an error in the stream.
@@ -55,7 +55,7 @@ pub enum StreamError {
     /// The body is not a stream of events.
     #[error("the answer is not a stream of events")]
     NotAStream,
-    /// An event is invalid in the provider's API.
+    /// An event is not valid in the provider's API.
     #[error("an event of the answer is not as expected: {0}")]
     BadEvent(String),
     /// Two events contradict each other.
@@ -84,18 +84,18 @@ pub enum StreamProgress {
 #[derive(Clone, PartialEq, Debug)]
 pub struct CompleteAnswer {
     pub message: ModelMessage,
-    /// Reason that the model stopped.
+    /// The reason why the model stopped.
     pub stop: StopReason,
-    /// Usage that the provider reported; `None` if it reports none.
+    /// Usage that the provider reported; `None` if the provider reports no usage.
     pub usage: Option<TokenUsage>,
     /// Name of the model that answered.
     pub model: String,
 }
 
-/// The known part of a stream's cost, at any moment.
+/// The part of a stream's cost that is known so far.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct UsageMeter {
-    /// Usage that the provider reported until now; the whole prompt is included from the start.
+    /// Usage that the provider has reported so far. It includes the whole prompt from the first report.
     pub usage: Option<TokenUsage>,
     /// Bytes of content received.
     pub content_bytes: u64,
@@ -103,7 +103,7 @@ pub struct UsageMeter {
     pub is_final: bool,
 }
 
-/// The state of a response while it is added up.
+/// The state of a response while it is built from its chunks.
 #[derive(Debug)]
 pub struct AnswerAccumulator {
     decoder: EventDecoder,
@@ -123,7 +123,7 @@ pub struct AnswerAccumulator {
 #[derive(Debug)]
 struct PartialBlock {
     value: Map<String, Value>,
-    /// The JSON text of its input, as received until now.
+    /// The JSON text of a tool call's input, as received so far.
     input: Option<String>,
     open: bool,
 }
@@ -154,7 +154,7 @@ impl AnswerAccumulator {
     /// Adds more bytes.
     ///
     /// # Errors
-    /// [`StreamError`]; the rest of the stream is then of no use.
+    /// [`StreamError`]. The caller must then not add more bytes.
     pub fn push(&mut self, bytes: &[u8]) -> Result<StreamProgress, StreamError> {
         self.first_byte =
             self.first_byte.or_else(|| bytes.iter().find(|byte| !byte.is_ascii_whitespace()).copied());
@@ -221,7 +221,7 @@ impl AnswerAccumulator {
         })
     }
 
-    /// Returns the error of a body that is not a stream; `None` if it began as one.
+    /// Returns the error for a body that is not a stream; `None` if the body began as a stream.
     fn not_a_stream_error(&self) -> Option<StreamError> {
         match (self.first_byte, self.events) {
             (None, _) => Some(StreamError::Empty),
@@ -231,7 +231,7 @@ impl AnswerAccumulator {
         }
     }
 
-    /// Handles one event. Returns true if it made progress.
+    /// Handles one event. Returns true if the event added to the message.
     fn apply_event(&mut self, event: StreamEvent) -> Result<bool, StreamError> {
         self.events += 1;
         if self.model.is_none()
@@ -268,7 +268,7 @@ impl AnswerAccumulator {
                     message: line::clean_line(&error.message, MAX_WORDS),
                 });
             }
-            // The API's versioning policy allows new kinds of events; none of them is content.
+            // The API's versioning policy allows new kinds of events, but none that contain content.
             StreamEvent::Ping | StreamEvent::Other => return Ok(false),
             StreamEvent::Hidden { bytes } => self.add_content_bytes(bytes)?,
         }
@@ -334,7 +334,7 @@ impl PartialBlock {
     }
 
     fn add_citation(&mut self, citation: Value) -> Result<(), StreamError> {
-        // Some servers send `null` where there is no citation yet.
+        // Some servers send `null` if there are no citations yet.
         let citations = self.value.entry("citations").or_insert(Value::Null);
         if citations.is_null() {
             *citations = Value::Array(Vec::new());
@@ -355,8 +355,8 @@ impl PartialBlock {
     }
 }
 
-/// Returns a tool's input. If the model's text is not a JSON object, it is wrapped in a form that the API
-/// accepts, and that reports the error to the caller.
+/// Returns a tool's input. If the model's text is not a JSON object, the text is wrapped in an object that
+/// the API accepts. The object also reports the error to the caller.
 fn parse_tool_input(text: String) -> Value {
     if text.trim().is_empty() {
         return Value::Object(Map::new());
@@ -376,7 +376,7 @@ fn bad_event(error: &serde_json::Error) -> StreamError {
     StreamError::BadEvent(line::clean_line(&error.to_string(), MAX_WORDS))
 }
 
-/// Estimates the bytes of content that a block begins with.
+/// Estimates the number of bytes of content in the event that starts a block.
 fn block_size(block: &Map<String, Value>) -> usize {
     block.values().map(|value| value.as_str().map_or_else(|| value.to_string().len(), str::len)).sum()
 }

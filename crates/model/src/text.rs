@@ -1,4 +1,4 @@
-//! Text of HTTP responses and errors: dates of headers, and errors with their causes.
+//! Parses dates in HTTP headers, and formats errors with their causes.
 
 use std::error::Error;
 
@@ -10,7 +10,7 @@ pub(crate) fn parse_date(text: &str) -> Option<Timestamp> {
     rfc2822::DateTimeParser::new().parse_zoned(text).ok().map(Timestamp::from)
 }
 
-/// Joins the messages of an error and its causes, which have more detail.
+/// Joins the messages of an error and of all its causes. The causes contain more detail.
 pub(crate) fn error_chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

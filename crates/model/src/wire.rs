@@ -1,6 +1,6 @@
 //! The wire format of a provider ([`WireFormat`]): the path, headers and body of a call, the format of its
-//! response, and the parsing of a refusal. Logic that is the same for all providers (money, retries,
-//! limits, the order of events) is elsewhere.
+//! response, and the parsing of a refusal. Other modules implement the logic that is the same for all
+//! providers: money, retries, limits, the order of events.
 
 #[cfg(feature = "aws")]
 pub mod bedrock;
@@ -34,7 +34,7 @@ pub enum WireFormat {
     Chat(ChatWire),
 }
 
-/// One call as it is sent, without the provider's authorization.
+/// One call before the provider's authorization is added.
 #[derive(Clone, Debug)]
 pub(crate) struct ProviderCall {
     /// Path that is appended to the provider's address.
@@ -43,7 +43,7 @@ pub(crate) struct ProviderCall {
     pub(crate) body: Bytes,
 }
 
-/// The reasons that a request cannot be sent in this format.
+/// The reasons why a request cannot be encoded in this format.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RequestEncodeError {
     /// The request cannot be serialized.
@@ -82,8 +82,8 @@ impl WireFormat {
         }
     }
 
-    /// Returns the call that requests the number of tokens of a request; `None` if the provider does not
-    /// count.
+    /// Returns the call that requests the number of tokens of a request; `None` if the provider cannot count
+    /// tokens.
     pub(crate) fn build_count_call(&self, request: &ModelRequest) -> Option<ProviderCall> {
         match self {
             Self::Messages => {
@@ -120,7 +120,7 @@ impl WireFormat {
             Self::Messages => {
                 let ErrorDetail { kind, message } =
                     serde_json::from_slice::<ErrorBody>(body).unwrap_or_default().error;
-                ProviderErrorDetail { kind: kind, message: message.unwrap_or_default() }
+                ProviderErrorDetail { kind, message: message.unwrap_or_default() }
             }
             #[cfg(feature = "aws")]
             Self::Bedrock(_) => bedrock::parse_refusal(headers, body),
@@ -142,7 +142,7 @@ impl WireFormat {
         }
     }
 
-    /// Returns the price of a model in this format; `None` if it is unknown.
+    /// Returns the price of a model at providers with this format; `None` if the price is unknown.
     pub fn price<'a>(&self, prices: &'a ModelPrices, model: &str) -> Option<&'a ModelPrice> {
         prices.find_price(self.price_table_id(model))
     }
@@ -151,16 +151,16 @@ impl WireFormat {
     pub fn price_table_id<'a>(&'a self, model: &'a str) -> &'a str {
         match self {
             Self::Messages => model,
-            // Prices there differ by region, and from prices elsewhere: only the model's own id there
-            // counts.
+            // Bedrock's prices differ by region, and from other providers' prices. The price is therefore
+            // found only by Bedrock's own model id.
             #[cfg(feature = "aws")]
             Self::Bedrock(bedrock) => bedrock.model_id(model).unwrap_or(model),
             Self::Chat(_) => model,
         }
     }
 
-    /// Returns true if the stream starts and continues while a model writes or thinks. Servers of Chat
-    /// Completions send nothing while they think.
+    /// Returns true if the provider sends events both while the model writes and while it thinks. Servers of
+    /// Chat Completions send nothing while they think.
     pub(crate) fn streams_progress(&self) -> bool {
         match self {
             Self::Messages => true,
@@ -170,15 +170,17 @@ impl WireFormat {
         }
     }
 
-    /// Returns true if a response by another model than the requested one is priced by that model's name.
+    /// Returns true if a response is priced by the model that answered, even if that is not the requested
+    /// model.
     pub(crate) fn prices_by_answering_model(&self) -> bool {
         match self {
-            // The API may choose another model by its own rules, and reports it.
+            // The API may select another model by its own rules, and reports the model that answered.
             Self::Messages => true,
             // Bedrock has one price for a model in each region, and the response does not name the region.
             #[cfg(feature = "aws")]
             Self::Bedrock(_) => false,
-            // A server reports the exact name behind an alias, or none.
+            // A server reports the exact model name for an alias, or no name. The price table may not contain
+            // the exact name.
             Self::Chat(_) => false,
         }
     }

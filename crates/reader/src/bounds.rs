@@ -3,33 +3,35 @@
 
 use truing_core::finding::{DiffSide, RawFinding};
 
-/// Most findings of one response; the most severe are kept.
+/// Maximum number of findings of one response. The most severe ones are kept.
 pub const MAX_FINDINGS: usize = 5_000;
-/// Most text of all findings of one response, in bytes; the most severe findings are kept.
+/// Maximum total text of all findings of one response, in bytes. The most severe findings are kept.
 pub const MAX_FINDINGS_BYTES: usize = 4 << 20;
-/// Most suppression comments without effect in one response, and most suppressed findings.
+/// Maximum number of suppression comments without effect in one response, and maximum number of suppressed
+/// findings.
 pub const MAX_SUPPRESSIONS: usize = 500;
-/// Most text of the suppressed findings of one response, in bytes.
+/// Maximum total text of the suppressed findings of one response, in bytes.
 pub const MAX_SUPPRESSED_BYTES: usize = 1 << 20;
-/// The longest reason of a comment that suppresses a finding, in bytes.
+/// Maximum length of the reason in a suppression comment, in bytes.
 pub const MAX_REASON_BYTES: usize = 1 << 10;
-/// Most rule names in a report.
+/// Maximum number of rule names in a report.
 pub const MAX_RULES: usize = 10_000;
-/// The longest name of a rule, in bytes.
+/// Maximum length of a rule's name, in bytes.
 pub const MAX_RULE_BYTES: usize = 200;
-/// The longest title, in bytes.
+/// Maximum length of a finding's title, in bytes.
 pub const MAX_TITLE_BYTES: usize = 500;
-/// The longest body, in bytes.
+/// Maximum length of a finding's body, in bytes.
 pub const MAX_BODY_BYTES: usize = 16 << 10;
-/// The longest snippet, in bytes.
+/// Maximum length of a snippet, in bytes.
 pub const MAX_SNIPPET_BYTES: usize = 16 << 10;
-/// The longest digest, in digits.
+/// Maximum length of a digest, in digits.
 const MAX_DIGEST_DIGITS: usize = 64;
-/// The longest suggested replacement, in bytes.
+/// Maximum length of a suggested replacement, in bytes.
 pub const MAX_SUGGESTION_BYTES: usize = 64 << 10;
-/// Most findings of one response that are kept for later runs. If there are more, none is kept.
+/// Maximum number of findings of one response that are stored for later runs. If there are more, no finding
+/// is stored.
 pub(crate) const MAX_KEPT: usize = 20_000;
-/// Most text of the findings that are kept for later runs, in bytes.
+/// Maximum total text of the findings that are stored for later runs, in bytes.
 pub(crate) const MAX_KEPT_BYTES: usize = 8 << 20;
 
 /// Returns the number of bytes of a finding's texts.

@@ -1,10 +1,10 @@
 //! Decodes the bytes of a file as text, as UTF-16 text or as binary.
 
-/// Mark that editors put before UTF-8 text. It is not part of the first line.
+/// Byte order mark that some editors write before UTF-8 text. The mark is not part of the first line.
 pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
-/// Number of bytes at the beginning of a file that are searched for a NUL byte, which makes the file binary.
-/// Git searches as many.
+/// Number of bytes at the beginning of a file that are searched for a NUL byte. A file with such a byte is
+/// binary. Git searches the same number of bytes.
 pub(crate) const PROBE_BYTES: usize = 8 * 1024;
 
 pub(crate) struct DecodedContent {
@@ -20,7 +20,8 @@ pub(crate) struct DecodedContent {
 pub(crate) enum ContentKind {
     /// Text, in UTF-8 or another encoding that contains ASCII.
     Text,
-    /// Text that was UTF-16: its offsets are not the file's, and git calls it binary.
+    /// Text that was converted from UTF-16. Its offsets differ from those of the file, and git treats the
+    /// file as binary.
     Utf16,
     /// Content that is not text.
     Binary,
@@ -70,8 +71,9 @@ fn contains_nul(bytes: &[u8]) -> bool {
     bytes.iter().take(PROBE_BYTES).any(|byte| *byte == 0)
 }
 
-/// Converts UTF-16 bytes to UTF-8. Bytes after a byte order mark are always taken as UTF-16, and U+FFFD
-/// replaces invalid characters. Bytes without a mark must look like UTF-16, see [`decode_without_bom`].
+/// Converts UTF-16 bytes to UTF-8. Bytes after a UTF-16 byte order mark are always decoded as UTF-16; U+FFFD
+/// replaces invalid characters. Bytes without such a mark are decoded only if they meet the conditions of
+/// [`decode_without_bom`].
 fn decode_utf16(bytes: &[u8]) -> Option<Vec<u8>> {
     match bytes {
         // These four bytes are the byte order mark of UTF-32.
@@ -94,8 +96,8 @@ fn decode_lossy(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// Returns the text if all bytes are well-formed UTF-16 without control characters and at least half of it is
-/// ASCII. Binary data never meets all of these conditions, and text with findings mostly does.
+/// Returns the text if all bytes are well-formed UTF-16 without control characters and at least half of the
+/// characters are ASCII. Binary data never meets all these conditions; text with findings usually does.
 fn decode_without_bom(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Option<Vec<u8>> {
     let (pairs, odd) = bytes.as_chunks::<2>();
     if !odd.is_empty() {

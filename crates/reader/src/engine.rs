@@ -1,4 +1,4 @@
-//! Applies rules to one file: finds their matches, keeps those that touch added lines, and selects the text
+//! Applies rules to one file: finds matches, keeps the matches that touch added lines, and selects the text
 //! that a finding shows.
 
 use std::collections::BTreeSet;
@@ -29,7 +29,8 @@ use crate::syntax::{
     ComplexityError, ParsedFile, ParserPool, SourceLanguage, SyntaxMatch, SyntaxScan, decode_keeping_offsets,
 };
 
-/// Most findings of one file that are reported by default. The most severe are kept, then the first.
+/// Default for the maximum number of reported findings per file. The most severe findings are kept; among
+/// equally severe ones, the first.
 pub(crate) const MAX_FINDINGS: usize = 100;
 
 /// The rules of one run, by kind.
@@ -49,12 +50,13 @@ pub(crate) struct RuleSet<'packs> {
 pub(crate) struct FileFindings {
     /// Findings, the most severe first.
     pub(crate) findings: Vec<RawFinding>,
-    /// Reason for which findings may be missing: too many findings, code that is too complex, or a file that
-    /// is not text.
+    /// The reason why findings may be missing: too many findings, code that is too complex, or a file that is
+    /// not text.
     pub(crate) incomplete: Option<SkipReason>,
     /// Findings that a comment suppresses, the most severe first.
     pub(crate) suppressed: Vec<SuppressedFinding>,
-    /// Comments on added lines that suppress nothing. A rule outside this run counts as unknown.
+    /// Suppression comments on added lines that suppress nothing. A rule that is not part of this run counts
+    /// as unknown.
     pub(crate) suppressions: Vec<UnusedSuppression>,
 }
 
@@ -65,7 +67,7 @@ impl FileFindings {
 }
 
 impl RuleMatch<'_> {
-    /// Returns true if a match that must be code lies in a string or a comment.
+    /// Returns true if a match that must be in code is in a string or a comment.
     fn is_outside_code(&self, places: &ParsedFile<'_>, parsers: &mut ParserPool) -> bool {
         self.code.is_some_and(|at| places.is_outside_code(at, parsers))
     }
@@ -77,8 +79,8 @@ impl RuleMatch<'_> {
         lints.any(|lint| places.is_lint_allowed(at, &format!("clippy::{lint}"), parsers))
     }
 
-    /// Returns true if the match is code of another kind than the rule covers, or if the name refers to
-    /// something else there.
+    /// Returns true if the match is a kind of code that the rule does not cover, or if the name refers to
+    /// something else at that place.
     fn is_other_code(&self, places: &ParsedFile<'_>, parsers: &mut ParserPool) -> Result<bool, ReaderError> {
         let (RuleCheck::Text(check), Some(at)) = (&self.rule.check, self.code) else { return Ok(false) };
         if check.node.as_ref().is_some_and(|kind| !places.node_starts_at(at, kind, parsers)) {
@@ -89,7 +91,8 @@ impl RuleMatch<'_> {
         Ok(!places.name_meanings(name, at, parsers).iter().any(|meaning| names.is_match(meaning.as_bytes())))
     }
 
-    /// Returns true if the counterpart of the match is present, in a place that is no evidence of use.
+    /// Returns true if the rule's counterpart pattern occurs in the file or in a changed sibling file.
+    /// Returns false for files that a running system uses.
     fn has_counterpart(
         &self,
         file: &ChangedFile,
@@ -113,7 +116,7 @@ impl RuleMatch<'_> {
 }
 
 impl<'packs> RuleSet<'packs> {
-    /// Compiles the rules for a run.
+    /// Compiles the rules of a run.
     pub(crate) fn new(rules: Vec<&'packs PackRule>) -> Result<Self, ReaderError> {
         let text = TextRules::new(&rules)?;
         let (mut syntax, mut flows) = (Vec::new(), Vec::new());
@@ -135,13 +138,13 @@ impl<'packs> RuleSet<'packs> {
         self.rules.iter().map(|rule| rule.name.clone()).collect()
     }
 
-    /// Sets the most findings per file.
+    /// Sets the maximum number of findings per file.
     pub(crate) fn with_max_findings(self, max_findings: usize) -> Self {
         Self { max_findings, ..self }
     }
 
-    /// Applies the rules to the content of a changed file. The whole file is searched; a match counts if it
-    /// touches an added line.
+    /// Applies the rules to the content of a changed file. The whole file is searched, but only matches that
+    /// touch an added line count.
     pub(crate) fn check_file(
         &self,
         file: &ChangedFile,
@@ -152,7 +155,8 @@ impl<'packs> RuleSet<'packs> {
         let (bytes, form) = (content.bytes(), content.kind());
         let mut hits = self.text.find_matches(&file.path, bytes, form)?;
         let mut incomplete = None;
-        // For third-party code, such as a bundled program, the text rules are enough.
+        // Third-party code, such as a bundled program, may be too complex to parse. The text rules are then
+        // enough.
         let is_foreign = RepositoryPart::from_path(&file.path) == Some(RepositoryPart::Foreign);
         match form {
             ContentKind::Text => {
@@ -170,7 +174,8 @@ impl<'packs> RuleSet<'packs> {
                     }
                 }
             }
-            // No compiler accepts code in UTF-16, and a fix would be in another encoding than the file.
+            // Syntax rules are not applied to UTF-16 text: no compiler accepts such code, and a fix would
+            // have another encoding than the file.
             ContentKind::Utf16 => {}
             ContentKind::Binary => incomplete = Some(SkipReason::Binary),
         }
@@ -189,7 +194,7 @@ impl<'packs> RuleSet<'packs> {
             (RepositoryPart::from_text(&file.path, bytes), ParsedFile::new(file.path.as_bytes(), bytes));
         let kinds: BTreeSet<&str> =
             hits.iter().filter(|hit| hit.secret.is_some()).map(|hit| hit.rule.name.as_str()).collect();
-        // A scanner's own tests look for made-up secrets.
+        // The tests of a secret scanner contain invented secrets.
         let is_tested = || {
             matches!(part, Some(RepositoryPart::Test | RepositoryPart::Fixture)) && change.is_secret_scanner()
         };
@@ -239,7 +244,8 @@ impl<'packs> RuleSet<'packs> {
             }
             None => true,
         });
-        // If some rules did not run, the list of suppressed findings would be incomplete.
+        // If some rules did not run, suppression comments for these rules would wrongly be reported as
+        // unused.
         let suppressions = if is_mentioned && incomplete.is_none() {
             let is_changed_line = |first, last| overlaps_any(&file.added, first, last);
             let has_finding = |name: &str| self.rules.iter().any(|rule| rule.name == name);
@@ -268,7 +274,8 @@ impl<'packs> RuleSet<'packs> {
         let codes: Vec<CodeDigests> = found.iter().map(|(hit, ..)| around(hit)).collect();
         let silenced_codes: Vec<CodeDigests> = silenced.iter().map(|(hit, ..)| around(hit)).collect();
         let secrets = SecretRanges::new(hits.iter().filter_map(|hit| hit.secret.clone()).collect());
-        // A fix uses character offsets, which match the file's byte offsets only in UTF-8.
+        // A fix contains byte offsets of the decoded text. These are the same as the file's offsets only if
+        // the file is UTF-8.
         let mut prover = SourceLanguage::from_path(file.path.as_bytes())
             .zip(std::str::from_utf8(bytes).ok().filter(|_| form == ContentKind::Text))
             .map(|(language, text)| FixValidator::new(language, &lines, text, parsers));
@@ -317,7 +324,7 @@ impl<'packs> RuleSet<'packs> {
         found.filter_map(size_finding).collect()
     }
 
-    /// Returns every match on added lines of every syntax rule that applies to this path.
+    /// Returns all matches on added lines, for all syntax rules that apply to this path.
     fn find_syntax_matches(
         &self,
         file: &ChangedFile,
@@ -347,7 +354,7 @@ impl<'packs> RuleSet<'packs> {
         Ok(matches.into_iter().filter_map(hit).collect())
     }
 
-    /// Returns the matches of the value-following rules that apply to this path.
+    /// Returns the matches of the flow rules that apply to this path.
     fn find_flow_matches(
         &self,
         file: &ChangedFile,
@@ -379,7 +386,7 @@ impl<'packs> RuleSet<'packs> {
         Ok(hits)
     }
 
-    /// Returns the matches of companion and size rules, each at the beginning of a line.
+    /// Returns the matches of companion rules and size rules. Each match is a whole line.
     fn find_whole_file_matches(
         &self,
         file: &ChangedFile,
@@ -405,7 +412,7 @@ impl<'packs> RuleSet<'packs> {
                 hit(rule, line);
             }
         }
-        // A line limit does not apply to a file that is not text.
+        // A limit of the number of lines does not apply to a file that is not text.
         let count = is_text.then(|| lines.line_count());
         if is_new_file(&file.added, count) && file.old_path.is_none() {
             for (rule, check) in self.sizes.iter().filter(|(rule, _)| rule.applies_to(&file.path)) {
@@ -448,8 +455,8 @@ fn build_finding(rule: &PackRule, path: &RepoPath, first: u32, last: u32, snippe
     }
 }
 
-/// Returns the snippet without control characters. The bytes around a secret in a binary file can be
-/// anything.
+/// Replaces the control characters of a snippet. A secret in a binary file may be surrounded by arbitrary
+/// bytes.
 fn replace_control_chars(snippet: &str) -> String {
     snippet.replace(|c: char| c.is_control() && c != '\n' && c != '\t', "\u{FFFD}")
 }

@@ -1,5 +1,5 @@
-//! Opens files below a tree that may be hostile. It follows no link in any path component, opens only regular
-//! files, and reads a bounded number of bytes.
+//! Opens files of a tree that may be hostile. No link in any path component is followed, only regular files
+//! are opened, and the number of bytes read is limited.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -15,17 +15,17 @@ use truing_diff::RepoPath;
 use crate::content::{DecodedContent, PROBE_BYTES, has_binary_start};
 use crate::rules::companion::HeadFiles;
 
-/// Size of the largest file that is read, in bytes (5 MiB).
+/// Maximum size of a file that is read, in bytes (5 MiB).
 pub const MAX_FILE_BYTES: u64 = 5 * 1024 * 1024;
 
-/// Reasons for which a file is not opened.
+/// Reasons why a file is not opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FileOpenError {
     /// The path is a symbolic link.
     Link,
     /// The path is not a regular file, or leads outside the tree or through a link.
     NotRegular,
-    /// The system refuses access: the file does not exist or may not be read.
+    /// The operating system refuses access: the file does not exist, or the process may not read it.
     Refused(Errno),
 }
 
@@ -47,8 +47,8 @@ impl From<FileOpenError> for SkipReason {
     }
 }
 
-/// Folder with the files of the head commit. The operator chooses its path, which may contain links; no path
-/// below it may.
+/// Folder with the files of the head commit. The operator chooses the folder's path, which may contain links.
+/// Paths below the folder must not contain links.
 #[derive(Debug)]
 pub struct FileTree {
     root: OwnedFd,
@@ -71,8 +71,8 @@ impl FileTree {
         }
     }
 
-    /// Returns the decoded content of a file. For a file that is too large, the error reports if it is
-    /// binary.
+    /// Returns the decoded content of a file. For a file that is too large, the error states whether the file
+    /// is binary.
     pub(crate) fn read(&self, path: &RepoPath) -> Result<DecodedContent, SkipReason> {
         self.read_bytes(path).map(DecodedContent::from_bytes)
     }
@@ -81,16 +81,16 @@ impl FileTree {
     ///
     /// # Errors
     ///
-    /// [`SkipReason::Symlink`] for a link. [`SkipReason::TooLarge`], or [`SkipReason::Binary`] if the file is
-    /// binary too. [`SkipReason::Unreadable`] for anything else that is not a file, also for a path behind a
-    /// link.
+    /// [`SkipReason::Symlink`] for a symbolic link. [`SkipReason::TooLarge`] for a file that is too large, or
+    /// [`SkipReason::Binary`] if such a file is also binary. [`SkipReason::Unreadable`] for anything else
+    /// that is not a regular file, and for a path that leads through a link.
     pub fn read_bytes(&self, path: &RepoPath) -> Result<Vec<u8>, SkipReason> {
         let (folder, name) = self.open_folder(path)?;
         read_bounded(open_regular(&folder, name)?)
     }
 
-    /// Returns the text of a file, with U+FFFD in place of invalid UTF-8. Returns `None` where
-    /// [`FileTree::read_bytes`] has an error.
+    /// Returns the text of a file, with U+FFFD in place of invalid UTF-8. Returns `None` if
+    /// [`FileTree::read_bytes`] returns an error.
     pub fn read_text(&self, path: &RepoPath) -> Option<String> {
         self.read_bytes(path).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
     }
@@ -109,11 +109,12 @@ impl FileTree {
             .is_ok_and(|(folder, name)| statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW).is_ok())
     }
 
-    /// Opens the folder that holds a file, and returns it with the file's name.
+    /// Opens the folder that contains a file, and returns the folder and the file's name.
     ///
     /// # Errors
     ///
-    /// [`FileOpenError::NotRegular`], or [`FileOpenError::Refused`] if there is no such folder.
+    /// [`FileOpenError::NotRegular`] if the path leads outside the tree or through a link;
+    /// [`FileOpenError::Refused`] if the folder does not exist.
     pub fn open_folder<'path>(&self, path: &'path RepoPath) -> Result<(OwnedFd, &'path [u8]), FileOpenError> {
         if !path.stays_within_folder() {
             return Err(FileOpenError::NotRegular);
@@ -139,13 +140,13 @@ impl HeadFiles for FileTree {
     }
 }
 
-/// Opens `name` in `folder` if it is a regular file. The type is checked before opening, because opening a
-/// device can have effects and opening a FIFO can block. It is checked again afterwards, because the file can
-/// be replaced in between.
+/// Opens `name` in `folder` if it is a regular file. The file's type is checked before opening, because
+/// opening a device can have effects and opening a FIFO can block. The type is checked again after opening,
+/// because the file may have been replaced in between.
 ///
 /// # Errors
 ///
-/// [`FileOpenError`] for a file that is not opened.
+/// [`FileOpenError`], with the reason why the file is not opened.
 pub fn open_regular(folder: impl AsFd, name: &[u8]) -> Result<File, FileOpenError> {
     let before = statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
     match FileType::from_raw_mode(before.st_mode) {
@@ -168,9 +169,8 @@ pub fn open_regular(folder: impl AsFd, name: &[u8]) -> Result<File, FileOpenErro
 
 /// Reads a file, unless it is larger than [`MAX_FILE_BYTES`].
 fn read_bounded(file: File) -> Result<Vec<u8>, SkipReason> {
-    // Of a file whose reported size is too large, only the beginning is read, to detect binary content. Of
-    // other files, one byte more than the limit is read, which detects a larger file despite its reported
-    // size.
+    // If the reported size is too large, only the beginning is read, to detect binary content. Otherwise at
+    // most one byte more than the limit is read, to detect a file that is larger than its reported size.
     let too_large = file.metadata().is_ok_and(|facts| facts.len() > MAX_FILE_BYTES);
     let limit = if too_large { PROBE_BYTES as u64 } else { MAX_FILE_BYTES + 1 };
     let mut bytes = Vec::new();

@@ -1,10 +1,10 @@
-//! Fixes before they are validated, and edits before they are applied.
+//! Fixes that are not yet validated, and edits that are not yet applied.
 
 use std::ops::Range;
 
 use truing_core::finding::RawFinding;
 
-/// Replacement of a byte range by a text, which a `fix` of a rule makes.
+/// Replacement of a byte range by a text, as produced by the `fix` of a rule.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct ByteReplacement {
     pub(crate) range: Range<usize>,
@@ -12,9 +12,9 @@ pub(crate) struct ByteReplacement {
 }
 
 impl ByteReplacement {
-    /// Returns the same change without the text that it leaves unchanged, but never splits a word or an
-    /// operator. Two fixes that each change one letter of a name therefore change the same name. Returns
-    /// `None` if the range is not in the text.
+    /// Returns the same replacement for the smallest range of whole tokens that changes. A word or an
+    /// operator is never split, so two fixes that change different letters of one name still conflict.
+    /// Returns `None` if the range is not in the text.
     pub(crate) fn narrow_to_change(&self, text: &str) -> Option<Self> {
         let (old, new) = (text.get(self.range.clone())?, self.replacement.as_str());
         let length = |pairs: &mut dyn Iterator<Item = (char, char)>| {
@@ -32,8 +32,9 @@ impl ByteReplacement {
         Some(Self { range, replacement: new.get(start..new.len() - behind)?.to_owned() })
     }
 
-    /// Returns true if this fix cannot be combined with `next`, which does not begin before it. The two
-    /// overlap, one inserts text where the other begins or ends, or their texts would run together.
+    /// Returns true if this fix cannot be combined with `next`, which must not begin before this fix. Fixes
+    /// conflict if they overlap, if one inserts text where the other begins or ends, or if their texts would
+    /// form one token.
     pub(crate) fn conflicts_with(&self, next: &Self) -> bool {
         if self.range.end != next.range.start {
             return self.range.end > next.range.start;
@@ -47,13 +48,13 @@ impl ByteReplacement {
     }
 }
 
-/// Classes of letters; letters of one class form a token together.
+/// Classes of characters. Adjacent characters of one class form one token.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum LetterKind {
     Word,
     Blank,
     Operator,
-    /// A bracket, a quote or a separator, which is a token by itself.
+    /// A bracket, a quote or a separator. Each of these characters is a token by itself.
     Single,
 }
 
@@ -82,20 +83,20 @@ fn is_between_tokens(text: &str, at: usize) -> bool {
     kinds.0 != kinds.1 || kinds.0 == Some(LetterKind::Single)
 }
 
-/// Suggestion to be applied to its file.
+/// A suggestion that is to be applied to its file.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LineEdit {
     /// The first line that is replaced, from 1.
     pub first: u32,
     /// The last line that is replaced.
     pub last: u32,
-    /// Text in place of the lines, without the last line end. If it is empty, the lines are deleted with
-    /// their line ends.
+    /// Text that replaces the lines, without the last line end. If the text is empty, the lines are deleted,
+    /// including their line ends.
     pub replacement: String,
 }
 
 impl LineEdit {
-    /// Returns the suggestion of a finding, if it has one.
+    /// Returns the suggestion of a finding, if the finding has one.
     pub fn from_finding(finding: &RawFinding) -> Option<Self> {
         let replacement = finding.suggestion.as_ref()?.replacement.clone();
         Some(Self { first: finding.place.start_line, last: finding.place.end_line, replacement })

@@ -1,4 +1,5 @@
-//! Applies suggestions to a file: as many of them as leave the syntax tree around their lines unchanged.
+//! Applies suggestions to a file. Suggestions that would change the syntax tree around their lines are not
+//! applied.
 
 use std::ops::Range;
 
@@ -16,26 +17,27 @@ use crate::syntax::{ParserPool, SourceLanguage, TreeShape};
 pub struct AppliedEdits {
     /// New content of the file. A byte order mark, CRLF line ends and a missing last line end are kept.
     pub bytes: Vec<u8>,
-    /// Reason for which each edit was not applied, in the order of the edits; `None` for an applied edit.
+    /// For each edit, in the caller's order, the reason why the edit was not applied; `None` for an applied
+    /// edit.
     pub refusals: Vec<Option<FixRefusal>>,
 }
 
-/// Reasons for which a suggestion is not applied.
+/// Reasons why a suggestion is not applied.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FixRefusal {
-    /// The edit overlaps the edit of this index, which was applied, or inserts text where that one begins or
-    /// ends.
+    /// The edit overlaps the applied edit with this index, or one of the two inserts text where the other
+    /// begins or ends.
     Overlap(usize),
-    /// The edit of this index was applied and makes the same change.
+    /// The edit with this index makes the same change and was applied.
     SameChange(usize),
-    /// With this edit and those before it, the file would have more syntax errors.
+    /// Together with the edits applied before, this edit would add syntax errors to the file.
     SyntaxError,
-    /// With this edit and those before it, the surrounding code would change its meaning. For example, a
-    /// block would be empty or an operator would apply to more.
+    /// Together with the edits applied before, this edit would change the meaning of the surrounding code.
+    /// For example, a block would become empty, or an operator would apply to more code.
     ChangedCode,
-    /// The file does not have the edit's lines.
+    /// The file does not contain the lines of the edit.
     NoLines,
-    /// No grammar is known for the file.
+    /// No grammar is known for the file's language.
     NoGrammar,
     /// The file is not UTF-8.
     NotUtf8,
@@ -43,7 +45,7 @@ pub enum FixRefusal {
     TooLarge,
 }
 
-/// Edit of a file that may be applied.
+/// An edit that may be applied to a file.
 #[derive(Debug)]
 struct EditCandidate<'a> {
     /// Index of the edit in the caller's list.
@@ -56,7 +58,7 @@ struct EditCandidate<'a> {
 }
 
 impl EditCandidate<'_> {
-    /// Returns the reason for which this edit cannot be combined with an earlier one in the file.
+    /// Returns the reason why this edit cannot be combined with an edit of earlier text in the file.
     fn conflict_with(&self, before: &Self) -> Option<FixRefusal> {
         let is_apart = before.edit.last < self.edit.first || self.edit.last < before.edit.first;
         if self.fix == before.fix {
@@ -66,10 +68,10 @@ impl EditCandidate<'_> {
     }
 }
 
-/// Applies all suggestions that are compatible to the file that they were made for. Of two that overlap, the
-/// one that begins first is applied. Edits that would change the syntax tree around their lines are left out.
-/// Nothing is applied to a file that is not UTF-8 or whose language has no grammar, because such files get no
-/// suggestions.
+/// Applies all compatible suggestions to the file for which they were made. If two suggestions overlap, only
+/// the one that begins first is applied. Edits that would change the syntax tree around their lines are not
+/// applied. No edit is applied to a file that is not UTF-8 or whose language has no grammar, because such
+/// files get no suggestions.
 pub fn apply_line_edits(path: &RepoPath, bytes: &[u8], edits: &[LineEdit]) -> AppliedEdits {
     let none = |refusal| AppliedEdits { bytes: bytes.to_vec(), refusals: vec![Some(refusal); edits.len()] };
     let (mark, rest) =
@@ -111,7 +113,8 @@ pub fn apply_line_edits(path: &RepoPath, bytes: &[u8], edits: &[LineEdit]) -> Ap
         }
     }
     let fixed = proven(&chosen).unwrap_or_else(|_| {
-        // Each edit was validated alone. Together they may leave an empty block.
+        // Each edit was validated separately. Together, the edits may be invalid: for example, they may leave
+        // an empty block.
         let (mut best, mut tries) = (text.to_owned(), MAX_PARSED_BYTES / text.len().max(1));
         chosen.clear();
         for next in &candidates {
@@ -137,7 +140,7 @@ pub fn apply_line_edits(path: &RepoPath, bytes: &[u8], edits: &[LineEdit]) -> Ap
     AppliedEdits { bytes: [mark, fixed.as_bytes()].concat(), refusals }
 }
 
-/// Returns the edits whose lines the text has, sorted by the start of their changes.
+/// Returns the edits whose lines exist in the text, sorted by the start of their changes.
 fn edit_candidates<'a>(bytes: &[u8], text: &str, edits: &'a [LineEdit]) -> Vec<EditCandidate<'a>> {
     let lines = LineIndex::new(bytes);
     let is_inside =
@@ -156,8 +159,8 @@ fn edit_candidates<'a>(bytes: &[u8], text: &str, edits: &'a [LineEdit]) -> Vec<E
     candidates
 }
 
-/// Returns one change per group of edited lines for compatible edits in order. A validation of the lines then
-/// covers all edits in them. Returns `None` if a range is not in the text.
+/// Merges sorted, compatible edits into one change per group of overlapping lines. The validation of a group
+/// then covers all its edits. Returns `None` if a range is not in the text.
 fn combine_line_changes(text: &str, chosen: &[&EditCandidate<'_>]) -> Option<Vec<ByteReplacement>> {
     let mut ranges: Vec<Range<usize>> = chosen.iter().map(|candidate| candidate.lines.clone()).collect();
     ranges.sort_by_key(|range| (range.start, range.end));
@@ -191,9 +194,9 @@ fn merge_fixes(text: &str, range: Range<usize>, fixes: &[&ByteReplacement]) -> O
 }
 
 impl LineIndex<'_> {
-    /// Returns the byte replacements of edits that ascend and do not overlap. Deleted lines go with their
-    /// line ends. If the last lines are deleted and the last one has no line end, each goes with the line end
-    /// before it, and the file still has none at its end.
+    /// Returns the byte replacements of edits in ascending order that do not overlap. Deleted lines are
+    /// removed with their line ends. If the file's last lines are deleted and the last one has no line end,
+    /// the preceding line ends are removed instead. The file then still has no line end at its end.
     pub(crate) fn edit_replacements(&self, edits: &[&LineEdit]) -> Vec<ByteReplacement> {
         let count = self.line_count();
         let is_ended = self.line_range(count.saturating_add(1)).start > self.line_range(count).end;
@@ -207,7 +210,7 @@ impl LineIndex<'_> {
         edits.iter().map(|edit| self.edit_replacement(edit, with_end_before(edit))).collect()
     }
 
-    /// Returns the byte replacement of an edit. Line ends in the replacement become those of the lines that
+    /// Returns the byte replacement of an edit. The replacement gets the kind of line ends of the lines that
     /// it replaces.
     fn edit_replacement(&self, edit: &LineEdit, with_end_before: bool) -> ByteReplacement {
         let range = self.line_range(edit.first).start..self.line_range(edit.last).end;
@@ -340,9 +343,9 @@ mod tests {
             apply_line_edits(&"a.py".into(), text.as_bytes(), edits).refusals
         };
         for (text, edits, expected) in [
-            // Both edits change one word.
+            // Both edits change the same word.
             ("foobar()\n", vec![edit(1, 1, "goobar()"), edit(1, 1, "foobaz()")], FixRefusal::Overlap(0)),
-            // Both edits insert at one place.
+            // Both edits insert text at the same place.
             (
                 "x = f()\n",
                 vec![edit(1, 1, "x = await f()"), edit(1, 1, "x = not f()")],

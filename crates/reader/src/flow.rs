@@ -1,10 +1,12 @@
-//! Rules that follow values through a Python file: the import behind a name, the result of a call, and the
-//! code that enters, awaits or drops it. This is not a type checker. A value that the file does not determine
-//! is unknown and gives no finding, except where a rule's page lists names that it trusts.
+//! Flow rules, which follow values through a Python file: the import that a name refers to, the result of a
+//! call, and the code that enters, awaits or drops this result. The rules are not a type checker. A value
+//! that the file does not determine is unknown and causes no finding, except for the names that a rule's page
+//! lists as trusted.
 //!
-//! `model` resolves names to bindings and `value` resolves expressions. `guess` holds the trusted names,
-//! `things` and `streams` the facts about libraries, and `types` the types of callbacks. `uses` follows
-//! contexts, and `imports` finds the imports behind a place. The other modules are the rules.
+//! `model` resolves names to bindings, and `value` resolves expressions. `guess` resolves calls by trusted
+//! names, `things` and `streams` contain facts about libraries, and `types` parses the types of callbacks.
+//! `uses` follows contexts, and `imports` finds the imports that a finding depends on. The other modules
+//! implement the rules.
 
 mod awaits;
 mod believe;
@@ -36,14 +38,14 @@ pub(crate) use found::FlowMatch;
 use model::FileModel;
 use value::FlowValues;
 
-/// Rule that follows values.
+/// A flow rule, which follows values.
 #[derive(Debug)]
 pub(crate) struct FlowCheck {
     pub(crate) follows: FlowKind,
 }
 
 impl FlowCheck {
-    /// Language that these rules apply to.
+    /// The language to which flow rules apply.
     pub(crate) const LANGUAGE: &'static str = "python";
 
     /// Returns true if the rule proposes a fix.
@@ -56,7 +58,7 @@ impl FlowCheck {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum FlowKind {
-    /// Clients and sessions that are opened but not entered.
+    /// Clients and sessions that are created but not entered.
     Contexts,
     /// Coroutines that are not awaited.
     Coroutines,
@@ -66,16 +68,16 @@ pub(crate) enum FlowKind {
     Cancellations,
     /// Asynchronous iterators and contexts in a plain `for` or `with`.
     Iterations,
-    /// Classes and functions of botocore that aiobotocore replaces by asynchronous ones.
+    /// Classes and functions of botocore that have an asynchronous replacement in aiobotocore.
     Pieces,
     /// Callbacks that may be sync or async.
     Callbacks,
-    /// Names of classes that override botocore's.
+    /// Names of classes that override classes of botocore.
     Names,
 }
 
-/// Returns the findings of these rules in a file as pairs of rule index and place. A file without a coroutine
-/// and without botocore has none.
+/// Returns the matches of these rules in a file, as pairs of rule index and match. A file that contains
+/// neither coroutines nor botocore has no matches.
 pub(crate) fn find_matches(
     rules: &[(usize, &FlowCheck)],
     path: &RepoPath,
@@ -117,7 +119,7 @@ pub(crate) fn find_matches(
         }
         if model.is_exhausted() { Err(ComplexityError::OverLimit) } else { Ok(all) }
     };
-    // As with syntax rules, a panic here costs the result of one file only.
+    // As with syntax rules, a panic in a flow rule affects only the result for one file.
     catch_unwind(AssertUnwindSafe(find)).unwrap_or(Err(ComplexityError::Failed))
 }
 

@@ -1,4 +1,4 @@
-//! Matches of rules, before they are findings.
+//! Matches of rules, before they are converted to findings.
 
 use std::ops::Range;
 
@@ -9,11 +9,11 @@ use crate::pack::PackRule;
 pub(crate) struct RuleMatch<'packs> {
     pub(crate) rule: &'packs PackRule,
     pub(crate) matched: Range<usize>,
-    /// Offset that must be in code, not within a string or a comment.
+    /// Offset that must be in code, and not in a string or a comment.
     pub(crate) code: Option<usize>,
-    /// Dotted name that is called there, if the rule checks the import behind it.
+    /// Dotted name that is called at that offset, if the rule checks the import that the name refers to.
     pub(crate) name: Option<String>,
-    /// Range of the match that may not be shown.
+    /// Range of the match that must not be shown, because it is a secret.
     pub(crate) secret: Option<Range<usize>>,
     /// Fix of the match that the rule defines.
     pub(crate) fix: Option<ByteReplacement>,

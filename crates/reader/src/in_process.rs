@@ -1,5 +1,6 @@
-//! Implements the `RepositoryReader` port in the calling process. It opens the changed files on a few threads
-//! and reports findings. `RequestReader` reads one file after another, here and in a reader process.
+//! Implements the `RepositoryReader` port in the calling process. The reader opens the changed files on a few
+//! threads and reports findings. `RequestReader`, which reads one file after another, is used both in the
+//! calling process and in a reader process.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -33,15 +34,17 @@ use crate::syntax::{MAX_TIME, ParserPool};
 use crate::tool_findings::tool_findings;
 use crate::used_tools::find_used_tools;
 
-/// Most threads that read. More of them wait for the disk and for memory.
+/// Maximum number of reader threads. More threads would only wait for the disk and for memory.
 const MAX_THREADS: usize = 8;
-/// Number of files for which starting another thread is worthwhile.
+/// Number of files for which one more thread is started.
 const FILES_PER_THREAD: usize = 8;
 
-/// Most companions of changed files that are searched for. A hostile change could name many in deep folders.
+/// Maximum number of companion paths of changed files that are searched for. A hostile change could cause
+/// many such paths in deep folders.
 const MAX_COMPANIONS: usize = 10_000;
 
-/// Reader in the calling process. It is cheap to clone; patterns are compiled at most once for all clones.
+/// Reader in the calling process. Cloning the reader is cheap; each pattern is compiled at most once for all
+/// clones.
 #[derive(Clone, Debug)]
 pub struct InProcessReader {
     packs: Arc<RulePacks>,
@@ -63,7 +66,7 @@ impl InProcessReader {
         Self { packs: Arc::new(packs), max_findings: MAX_FINDINGS }
     }
 
-    /// Sets the most findings per file, which is 100 by default.
+    /// Sets the maximum number of findings per file. The default is 100.
     #[must_use]
     pub fn with_max_findings(self, max_findings: usize) -> Self {
         Self { max_findings, ..self }
@@ -74,12 +77,13 @@ impl InProcessReader {
         &self.packs
     }
 
-    /// Returns the names of the packs that a request may use, in order.
+    /// Returns the sorted names of the packs that a request may use.
     pub fn known_packs(&self) -> Vec<&str> {
         self.packs.pack_names()
     }
 
-    /// Returns the paths of [`RepositoryReader::companion_paths`]: at most 10,000, those of the first files.
+    /// Returns the paths of [`RepositoryReader::companion_paths`]. At most 10,000 paths are returned; more
+    /// paths, of later files, are left out.
     ///
     /// # Errors
     ///
@@ -91,7 +95,8 @@ impl InProcessReader {
     ) -> Result<Vec<RepoPath>, ReaderError> {
         let rules = self.packs.select_rules(packs)?;
         let mut paths = BTreeSet::new();
-        // In a project that looks for keys, the keys in its tests have another meaning.
+        // The manifests show whether the project is a secret scanner. Secrets in the tests of a scanner are
+        // not reported.
         let has_tests = files.iter().any(|file| {
             matches!(
                 RepositoryPart::from_path(&file.path),
@@ -110,14 +115,14 @@ impl InProcessReader {
         Ok(paths.into_iter().take(MAX_COMPANIONS).collect())
     }
 
-    /// Does the work of [`RepositoryReader::read`] and blocks, for callers with threads for such work. Equal
-    /// requests on equal trees give equal reports.
+    /// Does the same as [`RepositoryReader::read`], but blocks the calling thread. Equal requests for equal
+    /// trees return equal reports.
     ///
     /// # Errors
     ///
     /// [`ReaderError::UnknownPack`] for a pack that does not exist, [`ReaderError::Failed`] if the tree
     /// cannot be opened, [`ReaderError::BadPack`] for a pattern over the size limit. A file that cannot be
-    /// read is listed in the report instead.
+    /// read is not an error; the report lists the file.
     pub fn read_blocking(&self, request: &ReadRequest) -> Result<ReadReport, ReaderError> {
         let one = RequestReader::new(self, request)?;
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
@@ -171,8 +176,8 @@ impl<'a> RequestReader<'a> {
         ChangeContext::from_request(request, &self.tree)
     }
 
-    /// Returns the report on one file, which lists the file once, as reviewed or as skipped. `time` limits
-    /// all parsing of the file together. With a limit of zero, syntax rules are not applied.
+    /// Returns the report on one file. The report lists the file once, as reviewed or as skipped. `time`
+    /// limits the total time of parsing the file. If the limit is zero, syntax rules are not applied.
     pub(crate) fn read_file(
         &self,
         file: &ChangedFile,
@@ -188,7 +193,7 @@ impl<'a> RequestReader<'a> {
                 report.findings = examined.findings;
                 report.suppressed = examined.suppressed;
                 report.suppressions = examined.suppressions;
-                // A file with dropped findings must not count as reviewed.
+                // If findings may be missing, the file must not count as reviewed.
                 examined.incomplete
             }
             Err(reason @ (SkipReason::TooLarge | SkipReason::Binary)) => {
@@ -204,7 +209,7 @@ impl<'a> RequestReader<'a> {
         }
         report.suppressions.truncate(MAX_SUPPRESSIONS);
         if report.suppressions.iter().any(|idle| idle.problem == UnusedSuppressionReason::UnknownRule) {
-            // A disabled rule, or one of a pack that this run does not use, still counts as a known rule.
+            // A rule that is disabled, or in a pack that this run does not use, still counts as a known rule.
             let listed = self.packs.list_rules()?;
             let is_one = |name: &str| listed.iter().any(|listed| listed.name == name);
             report
@@ -229,14 +234,14 @@ fn finding_sort_key(finding: &RawFinding) -> (&CodeLocation, &str) {
     (&finding.place, &finding.rule)
 }
 
-/// Files that the threads take one after another.
+/// A queue of files, from which each thread takes the next one.
 struct FileQueue<'a> {
     files: Vec<&'a ChangedFile>,
     next: AtomicUsize,
 }
 
-/// Returns the files of a request. With several threads the largest come first, because a large file taken
-/// last would leave the other threads idle.
+/// Returns the files of a request. With several threads, the largest files are first, because the other
+/// threads would be idle during a large file at the end.
 fn files_largest_first<'a>(
     request: &'a ReadRequest,
     tree: &FileTree,
@@ -249,7 +254,7 @@ fn files_largest_first<'a>(
     files
 }
 
-/// Runs one thread: takes the next file until there are no more.
+/// Runs one reader thread, which takes and reads the next file until the queue is empty.
 fn run_reader_thread(
     request: &ReadRequest,
     reader: &RequestReader<'_>,

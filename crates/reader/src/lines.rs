@@ -1,4 +1,4 @@
-//! Line numbers of byte offsets. A line ends with LF, as git counts; a CR before it belongs to the line end.
+//! Line numbers of byte offsets. As in git, a line ends with LF. A CR before the LF belongs to the line end.
 
 use std::ops::Range;
 
@@ -22,20 +22,21 @@ impl<'text> LineIndex<'text> {
         self.text
     }
 
-    /// Returns the number of lines. A line end at the end of the text begins no further line.
+    /// Returns the number of lines. A line end at the end of the text does not begin another line.
     pub(crate) fn line_count(&self) -> u32 {
         let ended = self.starts.last().is_some_and(|start| *start == self.text.len());
         u32::try_from(self.starts.len() - usize::from(ended)).unwrap_or(u32::MAX)
     }
 
-    /// Returns the 1-based number of the line that holds the byte at `offset`. A line end belongs to the line
-    /// that it ends.
+    /// Returns the 1-based number of the line that contains the byte at `offset`. A line includes its line
+    /// end.
     pub(crate) fn line_number(&self, offset: usize) -> u32 {
         let number = self.starts.partition_point(|start| *start <= offset);
         u32::try_from(number).unwrap_or(u32::MAX)
     }
 
-    /// Returns the byte range of a line without its end. It is empty for a number that is not a line.
+    /// Returns the byte range of a line without its line end. The range is empty if there is no line with
+    /// this number.
     pub(crate) fn line_range(&self, number: u32) -> Range<usize> {
         let index = number.wrapping_sub(1) as usize;
         let Some(start) = self.starts.get(index).copied() else { return 0..0 };
@@ -47,19 +48,20 @@ impl<'text> LineIndex<'text> {
         start..end
     }
 
-    /// Returns true if a line belongs, by its indentation, to the block that another line opens.
+    /// Returns true if the indentation of `line` shows that it belongs to the block that the line `opens`
+    /// begins.
     pub(crate) fn is_in_indented_block(&self, line: u32, opens: u32) -> bool {
         let indent = |number: u32| {
             let bytes = self.bytes(self.line_range(number));
             let at = bytes.iter().position(|byte| !byte.is_ascii_whitespace())?;
-            // A closing bracket ends the head of the block.
+            // A line that begins with a closing bracket belongs to the head of the block.
             (bytes.get(at) != Some(&b')')).then_some(at)
         };
         let Some(outer) = indent(opens) else { return false };
         opens < line && (opens + 1..=line).filter_map(indent).all(|inner| inner > outer)
     }
 
-    /// Returns the bytes at `range`, or none if the range is not in this text.
+    /// Returns the bytes at `range`. The result is empty if the range is not in this text.
     pub(crate) fn bytes(&self, range: Range<usize>) -> &'text [u8] {
         self.text.get(range).unwrap_or_default()
     }

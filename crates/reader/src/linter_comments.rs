@@ -1,5 +1,5 @@
-//! Finds comments that disable rules of linters. Where one disables the linter's equivalent of a rule, the
-//! rule reports nothing either.
+//! Finds comments that disable rules of linters. If such a comment disables a linter's equivalent of one of
+//! our rules, our rule reports nothing there.
 
 use std::cell::OnceCell;
 use std::sync::LazyLock;
@@ -8,29 +8,29 @@ use regex::bytes::{Captures, Regex};
 
 use crate::lines::LineIndex;
 
-/// Comment of ESLint, oxlint or Deno that applies to one line, and the names in it.
+/// A comment for ESLint, oxlint or Deno that applies to one line, and the rule names in the comment.
 static SCRIPT_LINE: LazyLock<Regex> = LazyLock::new(|| {
     compile_pattern(
         r"(?:eslint|oxlint)-disable-(line|next-line)\b([^\n]*)|deno-lint-(ignore)(?:[ \t]+([^\n]*))?$",
     )
 });
-/// Comment of ESLint or oxlint that applies to the lines up to another comment.
+/// A comment for ESLint or oxlint that applies to all lines until the next such comment.
 static SCRIPT_BLOCK: LazyLock<Regex> =
     LazyLock::new(|| compile_pattern(r"/\*\s*(?:eslint|oxlint)-(disable|enable)((?:\s[^*]*)?)\*/"));
-/// Comment of Biome for the next line, and the name in it.
+/// A comment for Biome that applies to the next line, and the rule name in the comment.
 static BIOME: LazyLock<Regex> = LazyLock::new(|| compile_pattern(r"biome-ignore[ \t]+(lint[\w/]*)"));
-/// Comment of flake8 or Ruff for its line, and the codes in it.
+/// A comment for flake8 or Ruff that applies to its own line, and the codes in the comment.
 static NOQA: LazyLock<Regex> = LazyLock::new(|| {
     compile_pattern(r"(?i)#[ \t]*noqa\b(?:[ \t]*:[ \t]*([A-Z]+[0-9]+(?:[ \t,]+[A-Z]+[0-9]+)*))?")
 });
-/// Comment of flake8 or Ruff for the whole file, and the codes in it.
+/// A comment for flake8 or Ruff that applies to the whole file, and the codes in the comment.
 static FILE_NOQA: LazyLock<Regex> = LazyLock::new(|| {
     compile_pattern(concat!(
         r"(?im)^[ \t]*#[ \t]*(?:ruff|flake8)[ \t]*:[ \t]*noqa\b(?:[ \t]*:[ \t]*([A-Z]+[0-9]+",
         r"(?:[ \t,]+[A-Z]+[0-9]+)*))?"
     ))
 });
-/// Comment of pylint for its line or the next.
+/// A comment for pylint that applies to its own line or to the next line.
 static PYLINT: LazyLock<Regex> =
     LazyLock::new(|| compile_pattern(r"#[ \t]*pylint:[ \t]*(disable|disable-next)[ \t]*=[ \t]*([\w, \t-]+)"));
 
@@ -39,17 +39,18 @@ fn compile_pattern(pattern: &str) -> Regex {
     Regex::new(pattern).expect("the pattern of a linter's comment")
 }
 
-/// Most comments of a file that apply to more than a line. Further ones are ignored.
+/// Maximum number of comments of a file that apply to more than one line. Further such comments are ignored.
 const MAX_COMMENTS: usize = 1_000;
 
-/// Linter comments of a file. Those that apply to more than a line are read when they are first needed.
+/// Linter comments of a file. Comments that apply to more than one line are parsed when they are first
+/// needed.
 pub(crate) struct LinterComments<'a> {
     lines: &'a LineIndex<'a>,
     blocks: OnceCell<Vec<CommentBlock<'a>>>,
     files: OnceCell<Vec<Option<&'a [u8]>>>,
 }
 
-/// Comment of ESLint that applies to the lines up to another comment.
+/// A comment for ESLint that applies to all lines until the next such comment.
 struct CommentBlock<'a> {
     end: usize,
     disables: bool,
@@ -83,7 +84,7 @@ impl<'a> LinterComments<'a> {
         })
     }
 
-    /// Returns true if the offset is between a comment that disables a rule and one that enables it.
+    /// Returns true if the last comment before the offset that applies to the rule disables it.
     fn is_in_disabled_block(&self, at: usize, rule: &str) -> bool {
         let blocks = self.blocks.get_or_init(|| {
             let block = |comment: Captures<'a>| {
@@ -109,7 +110,7 @@ impl<'a> LinterComments<'a> {
     }
 }
 
-/// Returns true if a comment of one of these kinds, for one line, disables a rule of ESLint.
+/// Returns true if a one-line comment of one of these kinds disables a rule of ESLint.
 fn is_disabled_by_eslint(text: &[u8], kinds: &[&[u8]], rule: &str) -> bool {
     SCRIPT_LINE.captures_iter(text).any(|comment| {
         let kind = comment.get(1).or(comment.get(3)).map(|kind| kind.as_bytes()).unwrap_or_default();
@@ -118,8 +119,8 @@ fn is_disabled_by_eslint(text: &[u8], kinds: &[&[u8]], rule: &str) -> bool {
     })
 }
 
-/// Returns true if an ESLint comment names this rule, or no rule and therefore all. A reason may follow after
-/// `--`.
+/// Returns true if an ESLint comment names this rule. A comment without a rule name applies to all rules. The
+/// comment may contain a reason after `--`.
 fn names_rule_or_all(names: &[u8], rule: &str) -> bool {
     let names = String::from_utf8_lossy(names);
     let names = names.split("--").next().unwrap_or_default();
@@ -131,13 +132,13 @@ fn names_rule_or_all(names: &[u8], rule: &str) -> bool {
 fn is_disabled_by_biome(before: &[u8], rule: &str) -> bool {
     BIOME.captures_iter(before).any(|comment| {
         let named = comment.get(1).map(|named| String::from_utf8_lossy(named.as_bytes())).unwrap_or_default();
-        // `lint` and `lint/suspicious` apply to all rules in these groups.
+        // A comment that names only a group (`lint`, `lint/suspicious`) applies to all rules of the group.
         named.split('/').nth(2).is_none_or(|name| name == rule)
     })
 }
 
-/// Returns true if the codes apply to a rule of Ruff. A code applies to all codes that begin with it; a
-/// comment without codes applies to every rule.
+/// Returns true if the codes apply to a rule of Ruff. A code in the comment applies to all rules whose code
+/// begins with it. A comment without codes applies to every rule.
 fn codes_cover_rule(codes: Option<&[u8]>, rule: &str) -> bool {
     let Some(codes) = codes else { return true };
     let codes = String::from_utf8_lossy(codes).to_ascii_uppercase();

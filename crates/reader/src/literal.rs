@@ -1,37 +1,37 @@
-//! Finds secrets without a form of their own: a value beside a word such as `password`, a credential in an
-//! address, a JSON Web Token.
+//! Finds secrets that have no distinctive format: a value beside a word such as `password`, a credential in a
+//! URL, a JSON Web Token.
 //!
-//! A rule for them would have too many false findings, therefore none exists. They are only removed from text
-//! that is shown to others. Code stays readable: a name, a call, a placeholder or a word of prose does not
-//! count as a value (`password = form["password"]`).
+//! No rule reports such secrets, because there would be too many false findings. They are only removed from
+//! text that is shown to others. Code remains readable: a name, a call, a placeholder or an ordinary word
+//! does not count as a value (`password = form["password"]`).
 
 use std::ops::Range;
 use std::sync::LazyLock;
 
 use regex::bytes::Regex;
 
-/// Fewest characters of a value.
+/// Minimum number of characters of a value.
 const MIN_VALUE: usize = 8;
-/// Fewest characters of a value that a person chose.
+/// Minimum number of characters of a value that a person chose, such as a password.
 const MIN_CHOSEN: usize = 6;
-/// Most characters of a value; anything longer is data.
+/// Maximum number of characters of a value. A longer text counts as data, not as a secret.
 const MAX_VALUE: usize = 512;
 
-/// Names of secret values. A word that follows separates the value from metadata about it (`token_type`,
-/// `password_field`).
+/// Names of secret values. Names with other words after them (`token_type`, `password_field`) are names of
+/// metadata and do not match.
 const NAME: &str = concat!(
     r#"(?:password|passwd|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key|secret[_-]?key"#,
     r#"|private[_-]?key|signing[_-]?key|encryption[_-]?key|auth[_-]?key|account[_-]?key|credentials?)"#,
     r#"(?:[_-]?(?:value|text|raw|main|prod|production|dev|staging|test|old|new|[0-9]+))?"#
 );
-/// Names of values that a person chose.
+/// Names of secret values that a person chooses.
 const CHOSEN: &str = "(?:password|passwd|passphrase|pwd)";
-/// Text between a name and its value: an assignment, a field or a comparison, with or without a type.
+/// Text between a name and its value, in an assignment, a field or a comparison. The text may contain a type.
 const BETWEEN: &str =
     r#"["'\x60]?\]?[ \t]*(?::[ \t]*[A-Za-z_][A-Za-z0-9_.\[\]|&<>?, ]{0,40}=|===?|!==?|=>|:=|[:=])[ \t]*"#;
 
-/// Patterns of secrets; the value is the group `value`. The list is empty if a pattern is invalid, which a
-/// test would detect.
+/// Patterns of secrets. The group `value` matches the secret value. An invalid pattern is left out; a test
+/// would detect this.
 static FORMS: LazyLock<Vec<LiteralPattern>> = LazyLock::new(|| {
     let of = |pattern: &str, is_value: fn(&str) -> bool| {
         Some(LiteralPattern { pattern: Regex::new(pattern).ok()?, is_value })
@@ -43,7 +43,8 @@ static FORMS: LazyLock<Vec<LiteralPattern>> = LazyLock::new(|| {
             of(&format!(r"(?i-u){name}{BETWEEN}(?:[bfru]{{1,2}})?{mark}{value}{mark}"), is_value)
         })
     };
-    // In variables and addresses there is no blank, and the value ends where a word does.
+    // In environment variables and URLs, there is no blank around `=`, and the value ends at the end of a
+    // word.
     let attached = |name: &'static str, least: usize, is_value: fn(&str) -> bool| {
         let value = format!(r#"(?P<value>[^\s"'\x60(){{}}\[\]<>,;&$]{{{least},{MAX_VALUE}}})"#);
         of(&format!(r#"(?im-u){name}={value}(?:[\s&"'\x60]|$)"#), is_value)
@@ -80,11 +81,11 @@ static FORMS: LazyLock<Vec<LiteralPattern>> = LazyLock::new(|| {
 
 struct LiteralPattern {
     pattern: Regex,
-    /// Check that the matched text is a value, not code or a placeholder.
+    /// Function that returns true if the matched text is a value, and not code or a placeholder.
     is_value: fn(&str) -> bool,
 }
 
-/// Returns the ranges of secret values, in no order.
+/// Returns the ranges of secret values, in no particular order.
 pub(crate) fn find_secret_values(text: &[u8]) -> Vec<Range<usize>> {
     let of = |form: &'static LiteralPattern| {
         form.pattern.captures_iter(text).filter_map(|captures| {
@@ -105,14 +106,15 @@ fn is_quoted_secret(text: &str) -> bool {
         && !is_path_or_address(text)
 }
 
-/// Returns true if a text without quotes is a secret value. In code such a text is a name.
+/// Returns true if a text without quotes is a secret value. In code, most such texts are names, so the
+/// conditions are stricter.
 fn is_unquoted_secret(text: &str) -> bool {
     text.bytes().filter(u8::is_ascii_digit).count() > 1
         && !text.contains(['.', ':'])
         && is_quoted_secret(text)
 }
 
-/// Returns true for a value that a person chose. Those look like words with something added.
+/// Returns true for a value that a person chose. Such values look like words with added digits or signs.
 fn is_human_chosen_secret(text: &str) -> bool {
     has_mixed_characters(text)
         && !has_code_reference(text)
@@ -121,14 +123,14 @@ fn is_human_chosen_secret(text: &str) -> bool {
         && !text.contains(['.', '_', ':'])
 }
 
-/// Returns true for letters mixed with digits or signs in a way that words are not.
+/// Returns true if the text contains letters and also digits or signs that do not occur in words.
 fn has_mixed_characters(text: &str) -> bool {
     let has = |of: fn(&u8) -> bool| text.as_bytes().iter().any(of);
     let is_sign = |byte: &u8| b"!#%^*+=@?~".contains(byte);
     has(u8::is_ascii_alphabetic) && (has(u8::is_ascii_digit) || has(is_sign))
 }
 
-/// Returns true if the text refers to a value from elsewhere.
+/// Returns true if the text contains characters by which code or a template refers to a value.
 fn has_code_reference(text: &str) -> bool {
     text.contains(['{', '}', '<', '>', '(', ')', '[', ']', '|', '*', '$', '…'])
         || text.contains("%s")
@@ -162,8 +164,8 @@ fn is_placeholder(text: &str) -> bool {
     is_one_letter || WORDS.iter().any(|word| lower.contains(word))
 }
 
-/// Returns true for words joined by signs, each with at most a short number at its end. Programs name things
-/// in this form (`utf8_decoder`).
+/// Returns true if the text consists of words joined by signs, each with at most a two-digit number at its
+/// end. Names in programs have this form (`utf8_decoder`).
 fn looks_like_name(text: &str) -> bool {
     let is_word = |part: &str| {
         let letters = part.trim_end_matches(|letter: char| letter.is_ascii_digit());
@@ -172,7 +174,7 @@ fn looks_like_name(text: &str) -> bool {
     text.split(|sign: char| !sign.is_ascii_alphanumeric()).all(is_word)
 }
 
-/// Returns true for a path or an address. Credentials in addresses have a pattern of their own.
+/// Returns true for a path or a URL. A separate pattern finds credentials in URLs.
 fn is_path_or_address(text: &str) -> bool {
     text.contains("://")
         || text.starts_with(['/', '.', '~', '@', '#'])
@@ -183,7 +185,8 @@ fn is_base64(text: &str) -> bool {
     text.len() >= 32 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte))
 }
 
-/// Returns false for the placeholders that documents use as passwords in addresses.
+/// Returns true if the text is a password in a URL. Placeholders that are common in documentation do not
+/// count.
 fn is_url_password(text: &str) -> bool {
     const WORDS: [&str; 10] =
         ["guest", "pass", "passwd", "pwd", "pw", "user", "admin", "root", "test", "postgres"];
@@ -206,7 +209,8 @@ mod tests {
             .collect()
     }
 
-    /// Joins two parts of a secret, because this file itself must not contain one.
+    /// Joins the two parts of a test secret. The parts are separate because this file must not contain a
+    /// secret itself.
     fn join_parts(text: &str) -> String {
         text.replace('·', "")
     }

@@ -1,9 +1,9 @@
-//! Masks secrets in text for a model. `[secret cut]` replaces a secret that a rule recognises by its form,
-//! and a credential of this process.
+//! Masks secrets in text for a model. `[secret cut]` replaces each secret that a rule recognises by its
+//! format, and each credential of this process.
 //!
-//! Lines are kept, because findings cite the lines of the file. A text is masked as a whole before it is
-//! numbered or cut into pages, because one line of a key does not identify it. The operator can disable the
-//! masks ([`set_secrets_shown`]).
+//! The number of lines does not change, because findings cite line numbers of the file. A whole text is
+//! masked before its lines are numbered or divided into pages, because a single line of a private key cannot
+//! be recognised. The operator can disable the masks ([`set_secrets_shown`]).
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -17,15 +17,15 @@ use crate::snippet::SecretRanges;
 /// Text that replaces a secret.
 pub const MASK: &str = "[secret cut]";
 
-/// Value of the operator's `review.redact = false`.
+/// True if the operator has set `review.redact = false`.
 static ARE_SHOWN: AtomicBool = AtomicBool::new(false);
 
-/// Sets for the whole process if models are shown secrets.
+/// Sets, for the whole process, whether secrets are shown to models.
 pub fn set_secrets_shown(are_shown: bool) {
     ARE_SHOWN.store(are_shown, Ordering::Relaxed);
 }
 
-/// Returns true if models are shown secrets.
+/// Returns true if secrets are shown to models.
 pub fn are_secrets_shown() -> bool {
     ARE_SHOWN.load(Ordering::Relaxed)
 }
@@ -42,9 +42,9 @@ pub fn mask_secrets(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Returns the ranges of secrets. The rules search the text and copies of it without escapes such as `\n`;
-/// the lines of a private key are added. A needless mask costs less than a false finding, therefore the rules
-/// search less for findings.
+/// Returns the ranges of secrets. The rules search the text, and copies of the text in which blanks replace
+/// escapes such as `\n`. The lines of private keys are added. For findings, the copies are not searched,
+/// because a false finding costs more than a needless mask.
 fn find_mask_ranges(text: &str) -> Result<SecretRanges, ReaderError> {
     let mut places = find_secrets(text)?.0;
     for measure in [escape_length as fn(&[u8]) -> usize, escape_or_underscore_length] {
@@ -62,8 +62,8 @@ fn find_mask_ranges(text: &str) -> Result<SecretRanges, ReaderError> {
     Ok(SecretRanges::new(places))
 }
 
-/// Returns a copy in which blanks replace each escape that `measure` returns a length for. Offsets are
-/// unchanged.
+/// Returns a copy of the text in which blanks replace escapes. `measure` returns the length of the escape at
+/// the beginning of its argument, or 0. Offsets in the copy are the same as in the text.
 fn blank_escapes(text: &str, measure: fn(&[u8]) -> usize) -> Cow<'_, str> {
     let bytes = text.as_bytes();
     let (mut reading, mut at) = (None::<Vec<u8>>, 0);
@@ -75,19 +75,20 @@ fn blank_escapes(text: &str, measure: fn(&[u8]) -> usize) -> Cow<'_, str> {
         }
         at += length.max(1);
     }
-    // Blanks replace ASCII characters only.
+    // Blanks replace only ASCII characters, so the copy remains valid UTF-8.
     reading.and_then(|reading| String::from_utf8(reading).ok()).map_or(Cow::Borrowed(text), Cow::Owned)
 }
 
-/// Bytes between `&` and `;` of the longest character reference that is searched for.
+/// Maximum number of bytes between `&` and `;` of a character reference.
 const MAX_ENTITY_BYTES: usize = 8;
-/// Number of underscores of a word that are each tried as the joint before a token, as in `old_ghp_…`.
+/// Maximum number of underscores of a word that are tried as the separator between a name and a token, as in
+/// `old_ghp_…`.
 const MAX_JOINTS: usize = 6;
-/// Bytes of the shortest word that may be a name joined to a token.
+/// Minimum number of bytes of a word that may be a name joined to a token.
 const MIN_JOINED_BYTES: usize = 24;
 
-/// Returns a copy in which a blank replaces the `nth` underscore of each long word that has a digit. Offsets
-/// stay.
+/// Returns a copy of the text in which a blank replaces the `nth` underscore of each long word with a digit.
+/// Offsets in the copy are the same as in the text.
 fn blank_underscore(text: &str, nth: usize) -> Cow<'_, str> {
     let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     let (mut reading, mut at) = (None::<Vec<u8>>, 0);
@@ -105,10 +106,10 @@ fn blank_underscore(text: &str, nth: usize) -> Cow<'_, str> {
     reading.and_then(|reading| String::from_utf8(reading).ok()).map_or(Cow::Borrowed(text), Cow::Owned)
 }
 
-/// Returns the length of an escape at the beginning: `\n` and the like with any number of backslashes,
-/// `\u0022`, `\x22`, `%3D`, `&quot;`, `&#34;`, or a terminal sequence.
+/// Returns the length of the escape at the beginning, or 0 if there is none. Escapes are `\n` and similar
+/// ones with several backslashes, `\u0022`, `\x22`, `%3D`, `&quot;`, `&#34;`, and terminal sequences.
 fn escape_length(rest: &[u8]) -> usize {
-    // More backslashes do not occur in escapes of real text.
+    // Escapes in real texts have at most this many backslashes.
     let backslashes = rest.iter().take(8).take_while(|byte| **byte == b'\\').count();
     match rest {
         [b'\\', ..] if rest.get(backslashes).is_some_and(|letter| b"nrtbf0".contains(letter)) => {
@@ -143,16 +144,16 @@ fn escape_or_underscore_length(rest: &[u8]) -> usize {
     if rest.first() == Some(&b'_') { 1 } else { escape_length(rest) }
 }
 
-/// Most bytes of a private key, including the separators of its lines.
+/// Maximum number of bytes of a private key, including the separators between its lines.
 const MAX_KEY_BYTES: usize = 16 << 10;
-/// Most bytes of the marker at the end of a private key.
+/// Maximum number of bytes of the marker at the end of a private key.
 const MAX_END_BYTES: usize = 60;
-/// Fewest base64 letters in a run that counts as a line of a key; shorter runs are names. The lines of a key
-/// have 64 or 70 letters.
+/// Minimum length of a run of base64 characters that counts as a line of a key. Shorter runs are names. The
+/// lines of a key have 64 or 70 characters.
 const MIN_KEY_RUN: usize = 32;
 
-/// Returns the runs of base64 letters after each beginning of a private key, up to its end, for any separator
-/// of lines.
+/// Returns the runs of base64 characters between the beginning and the end of each private key. The separator
+/// between the lines of a key may be any text.
 fn find_key_lines(text: &str) -> Vec<Range<usize>> {
     let mut places = Vec::new();
     let mut searched = 0;
@@ -190,15 +191,15 @@ fn find_key_lines(text: &str) -> Vec<Range<usize>> {
     places
 }
 
-/// Returns true if a run of base64 letters may be a line of a key: long names, paths and digests in
-/// hexadecimal digits lack one of the three kinds.
+/// Returns true if a run of base64 characters may be a line of a key. Such a line has digits, upper-case and
+/// lower-case letters; long names, paths and hexadecimal digests lack one of these kinds.
 fn is_key_line(run: &[u8]) -> bool {
     let has = |kind: fn(&u8) -> bool| run.iter().any(kind);
     has(u8::is_ascii_digit) && has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase)
 }
 
-/// Returns a file's content with secrets masked for a model. Bytes that are not UTF-8 become U+FFFD beside a
-/// mask.
+/// Returns a file's content with secrets masked for a model. If the content has a mask, U+FFFD replaces all
+/// bytes that are not UTF-8.
 pub(crate) fn mask_bytes(bytes: &[u8]) -> Cow<'_, [u8]> {
     match mask_secrets(&String::from_utf8_lossy(bytes)) {
         Cow::Borrowed(_) => Cow::Borrowed(bytes),
@@ -206,8 +207,8 @@ pub(crate) fn mask_bytes(bytes: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
-/// Returns a command's output with secrets masked for a model. Each line of a diff has a mark before it;
-/// without these marks a key is recognised.
+/// Returns a command's output with secrets masked for a model. The output is also searched without the first
+/// character of each line of a diff, because this character would prevent the recognition of a key.
 pub fn mask_command_output(text: &str) -> String {
     let raw: Vec<&str> = text.split('\n').collect();
     let bare: Vec<&str> = raw.iter().map(|line| line.strip_prefix(['+', '-', ' ']).unwrap_or(line)).collect();
@@ -221,24 +222,24 @@ pub fn mask_command_output(text: &str) -> String {
         }
         let mark = raw.strip_suffix(bare).unwrap_or_default();
         let shown = format!("{mark}{inner}");
-        // The two searches may have found different parts of the line.
+        // If the two searches found different parts of the line, the whole line is masked.
         *line = if *line == *raw || *line == shown { shown } else { format!("{mark}{MASK}") };
     }
     lines.join("\n")
 }
 
-/// Masks lines in place. Each text in `searched` is another form of them with the same number of lines. A
-/// line with a secret in such a form becomes that form with its mask. Each form is searched unmasked, because
-/// a mask would break a key of several lines.
+/// Masks lines in place. `searched` contains the same lines in another, unmasked form. A line with a secret
+/// in this form is replaced by the masked form. The search needs the unmasked form, because a mask in one
+/// line would prevent the recognition of a key of several lines.
 pub(crate) fn mask_lines<'a>(lines: impl IntoIterator<Item = &'a mut String>, searched: &[&str]) {
     let whole = searched.join("\n");
     let Cow::Owned(masked) = mask_secrets(&whole) else { return };
     let mut masked = masked.split('\n');
     for (line, before) in lines.into_iter().zip(searched) {
-        // A text that cannot be searched has one line.
+        // If the text cannot be searched, the result has only one line.
         let shown = masked.next().unwrap_or_default();
         if shown != *before {
-            // The two searches may have found different parts of the line.
+            // If the two searches found different parts of the line, the whole line is masked.
             let is_other = line.contains(MASK) && line != shown;
             *line = if is_other { MASK.to_owned() } else { shown.to_owned() };
         }
@@ -250,12 +251,12 @@ pub fn count_masks(text: &str) -> usize {
     text.matches(MASK).count()
 }
 
-/// Returns the texts that are masked for a model.
+/// Returns the parts of a text that are masked for a model.
 pub fn masked_secrets(text: &str) -> Vec<&str> {
     find_mask_ranges(text).map_or_else(|_| vec![text], |secrets| secret_texts(text, secrets))
 }
 
-/// Returns the texts that the secret rules report as findings.
+/// Returns the parts of a text that the secret rules report as findings.
 pub fn find_secrets_by_rules(text: &str) -> Vec<&str> {
     find_secrets(text).map_or_else(|_| vec![text], |secrets| secret_texts(text, secrets))
 }
@@ -267,7 +268,7 @@ fn secret_texts(text: &str, secrets: SecretRanges) -> Vec<&str> {
     secrets.0.into_iter().filter_map(whole).collect()
 }
 
-/// Returns the mask for a secret: one on each of its lines.
+/// Returns the replacement for a secret, with one mask on each line of the secret.
 pub(crate) fn secret_mask(secret: &str) -> String {
     let line = |line: &str| {
         let inner = line.trim_end_matches(['\n', '\r']);

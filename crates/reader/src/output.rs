@@ -1,9 +1,9 @@
-//! Reads the output of linters and test programs: bytes in, diagnostics out.
+//! Parses the output of linters and test programs into diagnostics.
 //!
-//! An [`OutputFormat`] identifies a format. [`read_output`] converts any bytes to a [`DiagnosticReport`]: it
-//! does not panic, uses bounded memory, and reports the parts that it left out. Output is untrusted: texts
-//! are cleaned (`text`), paths stay in the tree (`path`), and places are compared with the file itself
-//! (`resolve`).
+//! An [`OutputFormat`] identifies a format. [`read_output`] converts any bytes to a [`DiagnosticReport`].
+//! This function does not panic, uses bounded memory, and reports the parts of the output that it skips. The
+//! output is untrusted: texts are cleaned (`text`), paths outside the tree are rejected (`path`), and places
+//! are checked against the file itself (`resolve`).
 
 mod checkstyle;
 mod choose;

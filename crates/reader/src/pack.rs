@@ -1,125 +1,127 @@
-//! Parses rule packs. Rules are data, one file each, `packs/{pack}/rules/{rule}.toml` or `.yml`. The file's
-//! name without its ending is the rule's id: lower-case letters, digits and `-`. A rule's full name is
+//! Parses rule packs. Each rule is a data file, `packs/{pack}/rules/{rule}.toml` or `.yml`. The file's name
+//! without its ending is the rule's id: lower-case letters, digits and `-`. A rule's full name is
 //! `{pack}/{id}`.
 //!
 //! # Fields of every rule in TOML
 //!
 //! * `id`: as above
 //! * `kind`: `text`; `secret`, whose matches are never shown; `flow`; `companion`; `size`
-//! * `severity`, `category`: `P0` to `P2`; the letter of the defect category, `A` to `J`
-//! * `title`, `body`: one line; the reason and the remedy, in Markdown
-//! * `paths`, `not_paths`: globs: the rule applies to files that match one of the former (all if there are
-//!   none), and none of the latter; `*` stays within a folder
-//! * `parts`: the severity of findings in a part of the repository, or `"off"`:
-//!   `{ test = "P2", document = "off" }`. The parts are `test` (in Rust also items after `#[cfg(test)]` and
-//!   `#[test]`), `fixture` (test data; its default is the entry for `test`), `document`, `example` and
-//!   `foreign`, recognised by words in the path
-//! * `enabled`: `false`: the rule is not used, and only its examples are tested
+//! * `severity`: `P0` to `P2`; `category`: the letter of the defect category, `A` to `J`
+//! * `title`: one line; `body`: the reason and the remedy, in Markdown
+//! * `paths`, `not_paths`: globs. The rule applies to files that match a glob in `paths` (to every file if
+//!   `paths` is missing) and no glob in `not_paths`. A `*` does not match `/`
+//! * `parts`: the severity of findings in a part of the repository, or `"off"`: `{ test = "P2", document =
+//!   "off" }`. The parts are `test` (in Rust also items after `#[cfg(test)]` and `#[test]`), `fixture` (test
+//!   data; its default is the entry for `test`), `document`, `example` and `foreign`, recognised by words in
+//!   the path
+//! * `enabled`: if `false`, the rule is not used, and only its examples are tested
 //! * `linters`: equivalent rules of linters, `["eslint/no-debugger", "ruff/T100"]`: a comment (or an
 //!   attribute for `clippy/dbg_macro`) that disables one of them disables this rule, too
-//! * `measured`: its findings in released code, for the pack's page: the number of hits, of files, and of
-//!   correct findings
+//! * `measured`: the rule's results on released code, for the pack's page: the numbers of hits, of files, and
+//!   of correct findings
 //! * `valid`, `invalid`: examples in which the rule must find nothing, and examples in which it must find
 //!   something; [`RulePacks::run_examples`]
 //!
 //! # Kinds `text` and `secret`
 //!
 //! * `keywords`: the rule is tried on files that contain one of these, in any ASCII case
-//! * `pattern`: a regular expression over the whole file's bytes: `^` and `$` match at lines, classes are
-//!   ASCII. A group named `secret` is the secret part of the match; without it the whole match is. A group
-//!   named `code` must be in code: a match in a string or a comment is ignored, if the file's language is
-//!   built in
-//! * `second_pattern`: a regular expression with the same groups, whose matches count too, also within a
-//!   match of `pattern`; matches of both on the same lines are one finding
-//! * `node`: text only: the kind of node of the syntax tree that must begin where the group `code` does, if
-//!   the file's language is built in
-//! * `names`: text only, a regular expression: matches the meaning of the group named `name` at the group
-//!   `code`. The meaning is the import behind the name (`import ipdb as d`: `d.set_trace` is
-//!   `ipdb.set_trace`; `import { a } from './b'`: `./b.a`), the name itself if the file does not bind it,
-//!   and nothing if the file defines it
-//! * `both_ends`: `true`: the first and the last line of a match must both be added, not only one of its
-//!   lines
-//! * `counterpart`: secrets only, a regular expression: a secret together with a match of it, in its file
-//!   or in a changed file of the same folder, is not reported, unless a word of the path is evidence of use
-//!   (`deploy`, `prod`, `etc` and the like)
+//! * `pattern`: a regular expression over the bytes of the whole file. `^` and `$` match at the start and end
+//!   of each line; character classes are ASCII. A group named `secret` is the secret part of the match;
+//!   without this group, the whole match is the secret. A group named `code` must be in code: in a file of a
+//!   built-in language, a match in a string or a comment is ignored
+//! * `second_pattern`: a second regular expression with the same groups. Its matches also count, even within
+//!   a match of `pattern`. Matches of both expressions on the same lines are one finding
+//! * `node`: text only: a kind of syntax node. In a file of a built-in language, a node of this kind must
+//!   begin where the group `code` begins
+//! * `names`: text only: a regular expression that must match the full name of the group `name` at the
+//!   position of the group `code`. The full name is the import that binds the name (`import ipdb as d`:
+//!   `d.set_trace` is `ipdb.set_trace`; `import { a } from './b'`: `./b.a`). If the file does not bind the
+//!   name, the full name is the name itself. A name that the file defines has no full name
+//! * `both_ends`: if `true`, the first and the last line of a match must both be added; otherwise one added
+//!   line is enough
+//! * `counterpart`: secrets only: a regular expression that identifies test values. A secret is not reported
+//!   if its file, or a changed file in the same folder, contains a match. The secret is reported nevertheless
+//!   if a word of the path is evidence of use (`deploy`, `prod`, `etc` and the like)
 //! * `entropy`: secrets only: the minimum Shannon entropy of the secret, in bits per byte
 //! * `allow`: regular expressions; a secret (or the match of a text rule) that matches one is ignored
-//! * `fix`: text only, `{ pattern = '…', replacement = '…' }`: the first match of the pattern on the lines
-//!   of the finding becomes the replacement, in which `$1` refers to a group. A group named `part` limits
-//!   the replacement to a part of the match. It is shown as a suggestion if it is validated, see below
-//! * `valid`, `invalid`, `example_path`: whole files, and their path (default `file.txt`). An example is
-//!   its text, or `{ text = "…", fixed = "…" }` with its text after the suggestions. Without `fixed`,
-//!   nothing must be suggested
+//! * `fix`: text only, `{ pattern = '…', replacement = '…' }`: the first match of `pattern` on the lines of
+//!   the finding is replaced by `replacement`, in which `$1` refers to a group. A group named `part` limits
+//!   the replacement to a part of the match. A fix is shown as a suggestion if it is validated, see below
+//! * `valid`, `invalid`, `example_path`: whole files, and their path (default `file.txt`). An example is a
+//!   text, or `{ text = "…", fixed = "…" }`, in which `fixed` is the text after the suggestions are applied.
+//!   Without `fixed`, the rule must suggest nothing
 //!
-//! Examples of secrets write one letter as a TOML escape, because rule files must not contain secrets
-//! themselves.
+//! In an example of a secret, one letter is written as a TOML escape, because rule files must not contain
+//! secrets themselves.
 //!
 //! # Kind `flow`: use of values in a Python file
 //!
-//! * `follows`: `contexts`: clients and sessions that are opened and not entered; `coroutines` that are not
-//!   awaited; `blocking` calls in coroutines; `cancellations` that a coroutine swallows; `iterations`:
-//!   asynchronous values in a plain `for` or `with`; `pieces` of botocore for which aiobotocore has its own
-//!   version; `callbacks` that may be sync or async; `names` of overrides
+//! * `follows`: the kind of use. `contexts`: clients and sessions that are opened but not entered;
+//!   `coroutines`: coroutines that are not awaited; `blocking`: blocking calls in coroutines;
+//!   `cancellations`: cancellations that a coroutine swallows; `iterations`: asynchronous values in a plain
+//!   `for` or `with`; `pieces`: parts of botocore for which aiobotocore has its own version; `callbacks`:
+//!   callbacks that may be sync or async; `names`: names of overrides
 //! * `valid`, `invalid`, `example_path`: as for text (default path `file.py`)
 //!
 //! # Kind `companion`: files that change together
 //!
 //! If a file that the rule applies to has added lines, one of its companions must have changed too. The
-//! finding is on the first of those lines. A companion that changed but is not read (ignored, removed,
-//! binary) counts as changed.
+//! finding is on the first added line that requires a companion. A companion that changed but is not read
+//! (ignored, removed, binary) counts as changed.
 //!
 //! * `paths`, `not_paths`: as above: the files whose change requires a companion
 //! * `added`: a regular expression: only added lines that match it require a companion (default: all do)
-//! * `under`: a regular expression: an added line requires a companion only if the nearest line above that
-//!   ends with `{` matches it
-//! * `companions`: paths, no globs; one of them must have changed. `x.lock`: in the file's folder or any
-//!   above; `/a/x.py`: from the root
+//! * `under`: a regular expression. An added line requires a companion only if this expression matches the
+//!   nearest line above that ends with `{`
+//! * `companions`: paths, not globs; at least one companion must have changed. `x.lock` is in the file's
+//!   folder or in any folder above; `/a/x.py` is a path from the root
 //! * `companion_added`: a regular expression: an added line of the companion must match it
-//! * `companion_holds`: texts in which `$1` or `${name}` refers to a group of `added`: a line requires
-//!   nothing if a companion, changed or not, contains one of them
-//! * `unless_holds`: the same, if the file itself contains one of them
-//! * `above_holds`: texts in which `${folder}` is the file's folder relative to the companion's: a
-//!   companion in a folder above counts only if it contains one of them
-//! * `even_if_missing`: `true`: applies also if no companion exists (default `false`)
-//! * `overrides`: `true`: the companion is a table of Python tuples `(Class.method, …)` or `(function, …)`
-//!   of the overridden methods and functions. If an added line of code (not a comment, not a docstring) is
-//!   in an override that has an entry, the entry must have an added line, which `companion_added` matches.
-//!   `added`, if present, applies in addition (default `false`)
-//! * `pieces`: names `Class.method`: an added `async def` that overrides one of these, by the bases of its
-//!   class, requires a companion too
-//! * `named`: `true`: a companion that changed must also name each function whose added head requires it,
-//!   followed by `,` or `:` (default `false`)
-//! * `valid`, `invalid`: changes:
-//!   `{ changed = { "a.toml" = "text" }, unchanged = ["a.lock"], beside = { "b.lock" = "text" } }`; all
-//!   lines of `changed` are added, the other files are unchanged
+//! * `companion_holds`: texts in which `$1` or `${name}` refers to a group of `added`. A line does not
+//!   require a change if a companion, changed or not, contains one of these texts
+//! * `unless_holds`: texts as in `companion_holds`. A line does not require a change if its own file contains
+//!   one of these texts
+//! * `above_holds`: texts in which `${folder}` is the path of the file's folder relative to the companion's
+//!   folder. A companion in a folder above counts only if it contains one of these texts
+//! * `even_if_missing`: if `true`, the rule also applies if no companion exists (default `false`)
+//! * `overrides`: if `true` (default `false`), the companion is a table of Python tuples `(Class.method, …)`
+//!   or `(function, …)`, one for each overridden method or function. If an added line of code (not a comment,
+//!   not a docstring) is in an override with an entry, this entry must have an added line that
+//!   `companion_added` matches. `added`, if present, applies in addition
+//! * `pieces`: methods, as `Class.method`. An added `async def` that overrides one of these methods also
+//!   requires a companion. The bases of its class determine the methods that it overrides
+//! * `named`: if `true` (default `false`), a changed companion must also contain the name of each function
+//!   whose added head requires the companion, followed by `,` or `:`
+//! * `valid`, `invalid`: changes: `{ changed = { "a.toml" = "text" }, unchanged = ["a.lock"], beside = {
+//!   "b.lock" = "text" } }`; all lines of `changed` are added, the other files are unchanged
 //!
 //! # Kind `size`: new files over a limit
 //!
-//! * `max_bytes`, `max_lines`: one of them or both: a new file over either is reported, on its first line
+//! * `max_bytes`, `max_lines`: one limit or both. A new file that exceeds a limit is reported on its first
+//!   line
 //! * `valid`, `invalid`, `example_path`: new files: `{ bytes = 100, lines = 2 }`, and their path (default
 //!   `file.txt`)
 //!
 //! # Kind `syntax`: ast-grep's rules, in its own YAML
 //!
-//! A file that ast-grep's command line accepts is a rule here, with one rule per file. Truing reads its keys
-//! as follows:
+//! A file that ast-grep's command line accepts can be a rule file of Truing, if it contains only one rule.
+//! Truing reads its keys as follows:
 //!
 //! * `id`: as above; may be left out
 //! * `language`: `python`, `typescript`, `tsx`, `javascript`, `rust`, `go` or `java` (or ast-grep's short
-//!   names); another is an error
-//! * `rule`, `constraints`, `utils`, `transform`, `rewriters`: the code that the rule matches; global
-//!   utility rules are not supported
+//!   names); any other language is an error
+//! * `rule`, `constraints`, `utils`, `transform`, `rewriters`: the code that the rule matches; global utility
+//!   rules are not supported
 //! * `fix`: shown as a suggestion if it is validated, see below
-//! * `message`, `note`: title and body; the title has one line, and without a note it is the body too
-//! * `severity`: `error` is `P1`, `warning`, `info` and `hint` are `P2`, `off` is `enabled: false`
+//! * `message`: the title, in one line; `note`: the body. Without a `note`, the title is also the body
+//! * `severity`: `error` is `P1`; `warning`, `info` and `hint` are `P2`; `off` means `enabled: false`
 //! * `files`, `ignores`: as `paths` and `not_paths`, with ast-grep's globs, in which `*` also matches `/`
 //! * `labels`, `url`: accepted, not shown
 //! * `metadata.truing`: Truing's own fields, below; other metadata is ignored
 //!
-//! * `severity`, `category`, `parts`, `enabled`, `linters`, `measured`: as in TOML; by default as
-//!   `severity` says, `J`, `true`
-//! * `valid`, `invalid`, `example_path`: as for text; by default none, none, and `file` with the language's
-//!   ending
+//! * `severity`, `category`, `parts`, `enabled`, `linters`, `measured`: as in TOML. By default, the severity
+//!   is the one of the top-level `severity`, the category is `J`, and the rule is enabled
+//! * `valid`, `invalid`, `example_path`: as for text. By default, there are no examples, and the path is
+//!   `file` with the language's ending
 //! * `also`: further languages that the same rule applies to: `[tsx, javascript]`
 //!
 //! ```yaml
@@ -146,10 +148,10 @@
 //!
 //! # Fixes
 //!
-//! A `fix` must be certain to be correct, because a reviewer should not have to check it. It is shown as a
-//! suggestion only in files of a built-in language, and only if it is validated by applying it in memory:
-//! something changes, the file has no more syntax errors than before, no string or comment is cut, and the
-//! tree around the fixed text is unchanged. Lines that a fix leaves blank are removed.
+//! A `fix` must be certain to be correct, because a reviewer should not have to check it. A fix is shown as a
+//! suggestion only in files of a built-in language, and only if it is validated by applying it in memory. The
+//! fix must change the file without adding syntax errors. It must not cut a string or a comment, and must not
+//! change the syntax tree around the fixed text. Lines that a fix leaves blank are removed.
 
 mod error;
 mod examples;
@@ -179,7 +181,7 @@ use rule::{RuleExample, RuleExamples};
 /// Rule files built into the binary: path under `packs/`, and text.
 const EMBEDDED: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/packs.rs"));
 
-/// Size of the largest rule file, in bytes. It is limited because compiling a pattern is recursive.
+/// Size of the largest rule file, in bytes. The size is limited because compiling a pattern is recursive.
 const MAX_RULE_BYTES: usize = 16 * 1024;
 
 /// All known packs. A pack built into the binary is parsed when it is first used.
@@ -188,7 +190,7 @@ pub struct RulePacks {
     packs: BTreeMap<String, RulePack>,
 }
 
-/// One pack: its files, and its rules after they were first used.
+/// One pack: its files, and its rules, which are parsed at first use.
 #[derive(Debug, Default)]
 struct RulePack {
     /// Path `{pack}/rules/{rule}.toml` or `.yml`, and text, of each file.
@@ -230,8 +232,8 @@ impl RulePacks {
         Ok(packs)
     }
 
-    /// Returns the embedded packs, and those of a folder that holds packs: `FOLDER/PACK/rules/RULE`. A pack
-    /// there may add rules to an embedded one; it cannot replace a rule.
+    /// Returns the embedded packs, and the packs of a folder with rule files `FOLDER/PACK/rules/RULE`. A pack
+    /// in the folder may add rules to an embedded pack, but cannot replace a rule.
     ///
     /// # Errors
     ///
@@ -241,7 +243,7 @@ impl RulePacks {
         for (file, text) in folder::read_packs(folder)? {
             packs.add(file.into(), text.into())?;
         }
-        // An operator's mistake must be reported at once, not when the pack is first used.
+        // An operator's mistake must be reported when the packs are loaded, not when a pack is first used.
         for (_, pack) in packs.packs.iter().filter(|(name, _)| folder.join(name).is_dir()) {
             pack.rules()?;
         }
@@ -300,7 +302,7 @@ impl RulePacks {
         Ok(listed)
     }
 
-    /// Returns a rule by its full name, `pack/rule`, with the file that it is from, or `None` if there is no
+    /// Returns the rule with this full name, `pack/rule`, and the rule's file. Returns `None` if there is no
     /// such rule.
     ///
     /// # Errors
@@ -328,7 +330,7 @@ impl RulePacks {
         }))
     }
 
-    /// Returns the rules that a run with these packs uses: the enabled ones, each once.
+    /// Returns the rules that a run with these packs uses: each enabled rule once.
     ///
     /// # Errors
     ///
@@ -353,8 +355,8 @@ impl RulePacks {
         Ok(page::render_page(name, self.pack_rules(name)?, judgements))
     }
 
-    /// Checks that these packs exist. No rule is parsed: those of a folder were parsed with it, and the
-    /// embedded ones are tested.
+    /// Checks that these packs exist. No rule is parsed. The rules of a folder were parsed when the folder
+    /// was read, and the embedded rules are tested.
     ///
     /// # Errors
     ///
@@ -401,7 +403,7 @@ pub struct ListedRule<'packs> {
     pub enabled: bool,
     /// Defect that the rule finds, in one line.
     pub title: &'packs str,
-    /// Reason for which the defect matters and the remedy, in Markdown.
+    /// The reason why the defect matters, and the remedy, in Markdown.
     pub body: &'packs str,
 }
 
@@ -436,7 +438,7 @@ pub struct RuleSource<'packs> {
     /// Code in which the rule must find nothing, if an example is one file of text.
     pub valid_code: Option<&'packs str>,
     /// Code in which the rule must find something, if an example is one file of text. For a rule with a fix,
-    /// it is one that is fixed.
+    /// this is an example that the fix changes.
     pub invalid_code: Option<&'packs str>,
     /// The bad code after the rule's fix.
     pub fixed_code: Option<&'packs str>,

@@ -12,9 +12,9 @@ use truing_diff::RepoPath;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum RepositoryPart {
-    /// Tests, their data, and helpers to write them.
+    /// Tests, test data, and helpers for writing tests.
     Test,
-    /// Data that tests run on. A rule without an entry for it uses the entry for tests.
+    /// Data that tests run on. A rule without an entry for fixtures uses the entry for tests.
     Fixture,
     /// Documentation, which is text for people.
     Document,
@@ -84,7 +84,7 @@ const WORDS: &[(RepositoryPart, &[&str])] = &[
     ),
 ];
 
-/// Names of folders with test data, if the rest of the path identifies a test.
+/// Names of folders that contain test data. A name counts only if the rest of the path identifies a test.
 const DATA: &[&str] = &[
     "assets",
     "case",
@@ -106,7 +106,8 @@ const DATA: &[&str] = &[
     "testdata",
 ];
 
-/// English words that end with `test` but are not about tests. Names of folders such as `httptest` are.
+/// English words that end with `test` but are not about tests. Other names that end with `test`, such as the
+/// folder `httptest`, are about tests.
 const NO_TESTS: &[&str] = &[
     "attest",
     "brightest",
@@ -133,7 +134,7 @@ const FOLDERS: &[(RepositoryPart, &[&str])] = &[
     (RepositoryPart::Foreign, &["vendor", "vendored", "node_modules", "third_party", "thirdparty", "dist"]),
 ];
 
-/// Folders of Yarn that contain programs: its own and its plugins.
+/// Folders of Yarn that contain programs: Yarn itself and its plugins.
 const FOREIGN_FOLDERS: &[&str] = &[".yarn/releases", ".yarn/plugins", ".yarn/sdks"];
 /// Files that Yarn generates.
 const FOREIGN_FILES: &[&str] = &[".pnp.cjs", ".pnp.loader.mjs"];
@@ -199,8 +200,8 @@ static IMPORTS: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 impl RepositoryPart {
-    /// Returns the part that a file with this text belongs to; `None` is the product. A script among tests
-    /// without imports is not a test but input for a formatter or a parser.
+    /// Returns the part that a file with this text belongs to; `None` is the product. A script that is among
+    /// tests but has no imports is not a test; it is input for a formatter or a parser.
     pub(crate) fn from_text(path: &RepoPath, text: &[u8]) -> Option<Self> {
         let part = Self::from_path(path);
         let path = String::from_utf8_lossy(path.as_bytes());

@@ -1,9 +1,9 @@
-//! Validates suggestions; `fixed` applies them to files.
+//! Validates suggestions. The module `fixed` applies suggestions to files.
 //!
 //! A rule's `fix` is shown only if it passes these checks when applied in memory: something changes, the file
 //! has no more syntax errors than before, no token is cut, and the tree around the fixed bytes is unchanged.
-//! For example, a statement does not become the body of the `if` above it, and an operator does not apply to
-//! more. Other fixes remain prose.
+//! For example, a fix must not make a statement the body of the `if` above it, or apply an operator to more
+//! operands. A fix that does not pass the checks is not shown; the finding then has only its text.
 
 use std::ops::Range;
 
@@ -17,8 +17,8 @@ use crate::syntax::{ParserPool, SourceLanguage, TreeShape};
 /// Longest suggestion in bytes.
 const MAX_BYTES: usize = 8 * 1024;
 
-/// Most bytes that are parsed to validate the suggestions of one file: enough for a hundred findings in a
-/// file of up to 320 KiB.
+/// Maximum number of bytes that are parsed to validate the suggestions of one file. This is enough for a
+/// hundred findings in a file of up to 320 KiB.
 pub(crate) const MAX_PARSED_BYTES: usize = 32 * 1024 * 1024;
 
 /// File whose fixes are to be validated.
@@ -47,7 +47,7 @@ impl<'a> FixValidator<'a> {
     /// lines are deleted, and the replacement is empty.
     pub(crate) fn prove_fix(&mut self, first: u32, last: u32, fix: &ByteReplacement) -> Option<SuggestedFix> {
         let shown = self.lines.line_range(first).start..self.lines.line_range(last).end;
-        // A fix of other lines than the finding's cannot be shown with it.
+        // A fix that changes lines outside the finding cannot be shown with the finding.
         if fix.range.start < shown.start || fix.range.end > shown.end {
             return None;
         }
@@ -83,12 +83,14 @@ impl<'a> FixValidator<'a> {
     }
 }
 
-/// Returns true if the new text has no more syntax errors, and the same tree around the change.
+/// Returns true if the new text has no additional syntax errors, and has the same tree around the change as
+/// the old text.
 pub(crate) fn preserves_shape(was: &TreeShape, is: &TreeShape) -> bool {
     is.errors <= was.errors && is.outer_nodes == was.outer_nodes
 }
 
-/// Applies edits, which ascend and do not overlap. Returns the text and the ranges of the replacements in it.
+/// Applies edits, which must be in ascending order and must not overlap. Returns the new text, and the ranges
+/// of the replacements in the new text.
 pub(crate) fn apply_replacements(
     text: &str,
     edits: &[ByteReplacement],

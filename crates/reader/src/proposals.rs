@@ -1,5 +1,6 @@
-//! Validates replacements that a model proposes, with the checks for rules' fixes ([`FixValidator`]): exactly
-//! these lines change, the file has no more syntax errors, and the tree around the lines is unchanged.
+//! Validates replacements that a model proposes. The checks are the same as for fixes of rules
+//! ([`FixValidator`]). Exactly the given lines change, the file gets no additional syntax errors, and the
+//! tree around the lines is unchanged.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +14,7 @@ use crate::lines::LineIndex;
 use crate::proof::FixValidator;
 use crate::syntax::{MAX_TIME, ParserPool, SourceLanguage};
 
-/// Most replacements of one request; further ones are not validated.
+/// Maximum number of replacements that are validated in one request. Further replacements are not validated.
 const MAX_PROPOSALS: usize = 500;
 
 /// Validates each replacement and returns the results in the same order. In a file that cannot be read or has
@@ -51,8 +52,8 @@ pub(crate) fn prove_replacements(request: &FixValidationRequest) -> Result<Vec<b
     Ok(proven)
 }
 
-/// Returns the bytes that a replacement changes, if the file has its lines. Its line ends become those of the
-/// file.
+/// Returns the byte edit of a replacement, if the file has the lines to be replaced. Line ends in the
+/// replacement are converted to the line ends of the file.
 fn proposal_replacement(
     proposal: &ReplacementProposal,
     language: &SourceLanguage,
@@ -67,8 +68,8 @@ fn proposal_replacement(
     if replacement.trim().is_empty() {
         return None;
     }
-    // The Python grammar accepts a block without a statement. A header that replaces more than a header has
-    // lost its body.
+    // The Python grammar accepts a block without a statement. A replacement that ends with a block header has
+    // lost the block's body, unless the replaced lines also ended with a header.
     let opens = |text: &[u8]| text.trim_ascii_end().ends_with(b":");
     if language.name() == "python"
         && opens(replacement.as_bytes())

@@ -1,20 +1,21 @@
 //! Protocol between a server and its reader process over the process's standard input and output, one JSON
 //! value per line. The reader sends [`ReaderHello`], the server sends one [`ReadRequest`], and the reader
-//! returns the names of its rules in a [`ReadyReply`]. For each [`FileBatch`] it then sends one [`FileReply`]
-//! per file, in the order of the batch, until the input closes. The server therefore knows the file that is
-//! being read, and ends a reader that uses too much time or memory for one. A reader processes one file at a
-//! time.
+//! returns the names of its rules in a [`ReadyReply`]. For each [`FileBatch`], the reader then sends one
+//! [`FileReply`] per file, in the order of the batch, until the input closes. The server therefore knows
+//! which file is being read, and kills a reader that uses too much time or memory for one file. A reader
+//! processes one file at a time.
 //!
-//! A reader that is started for tools receives a [`ToolsRequest`] and sends an [`TreeOpenReply`]. It then
-//! responds to each [`TreeToolCall`] with a [`NumberedReply`] of the same number, until the input closes.
+//! A reader that is started for tools receives a [`ToolsRequest`] and sends an [`TreeOpenReply`]. The reader
+//! then responds to each [`TreeToolCall`] with a [`NumberedReply`] of the same number, until the input
+//! closes.
 //!
 //! A reader that is started for sources receives one [`SourcesQuery`] and responds once.
 //!
-//! The server uses no response before [`check_report`], [`check_reply`] or [`check_sources`] has
-//! validated it, because hostile bytes may have taken over the reader. The reader applies the same bounds
-//! with the same function.
+//! The server validates each response with [`check_report`], [`check_reply`] or [`check_sources`] before
+//! using the response, because hostile bytes may have taken over the reader. The reader applies the same
+//! bounds with the same functions.
 
-// long: one protocol, both of its sides.
+// long: one protocol, with both of its sides.
 
 mod collected;
 
@@ -38,14 +39,14 @@ use crate::bounds::{check_finding, count_text_bytes};
 use crate::sources::{SourcesAnswer, SourcesQuery};
 use crate::tools::{MAX_REPLY_BYTES, ToolReply, TreeTool};
 
-/// Version of this protocol. It is raised with every change of a message.
+/// Version of this protocol. The version is increased whenever a message changes.
 pub const PROTOCOL: u32 = 13;
 
 /// Longest hello in bytes.
 pub const MAX_HELLO_BYTES: usize = 1 << 10;
 /// Longest request in bytes: about 100,000 files, or 900,000 separate ranges of added lines.
 pub const MAX_REQUEST_BYTES: usize = 16 << 20;
-/// Longest request for a single response, in bytes. It includes the whole output of a tool.
+/// Longest request for a single response, in bytes. Such a request may include the whole output of a tool.
 pub const MAX_ASKED_BYTES: usize = 160 << 20;
 /// Longest response in bytes. The response for one file within the other bounds fits, even if every byte of
 /// its text is escaped.
@@ -55,10 +56,11 @@ pub const MAX_ANSWER_BYTES: usize = 64 << 20;
 pub const MAX_CALL_BYTES: usize = 64 << 10;
 /// Longest line with the result of opening a tree, in bytes.
 pub const MAX_OPENED_BYTES: usize = 64 << 10;
-/// Longest line with a reply, in bytes. Its text fits even if every byte is escaped.
+/// Longest line with a reply, in bytes. A reply of the maximum length fits even if every byte of its text is
+/// escaped.
 pub const MAX_REPLIED_BYTES: usize = 6 * MAX_REPLY_BYTES + (1 << 10);
 
-/// Most files of one batch.
+/// Maximum number of files of one batch.
 pub const MAX_TURN_FILES: usize = 16;
 /// Longest batch in bytes.
 pub const MAX_TURN_BYTES: usize = 1 << 10;
@@ -71,8 +73,8 @@ pub type ReadyReply = Result<Vec<String>, ReaderError>;
 pub struct FileBatch {
     /// Indices of the files in the request.
     pub files: Vec<usize>,
-    /// True if the files are only read as text, because a reader ended over them. Findings of syntax rules
-    /// are then missing, which the report states.
+    /// True if the files are read only as text, because an earlier reader was killed or exited while reading
+    /// them. The findings of syntax rules are then missing, and the report says this.
     #[serde(default)]
     pub as_text: bool,
 }
@@ -83,12 +85,12 @@ pub type FileReply = Result<ReadReport, ReaderError>;
 /// Request to open a tree for tools.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ToolsRequest {
-    /// Folder with the head's files. Links in it are not followed.
+    /// Folder with the head's files. Links in this folder are not followed.
     pub tree: PathBuf,
-    /// Files that may be read in a working tree, which contains more than a commit: those that git does not
-    /// ignore. `None` permits all.
+    /// Files that may be read in a working tree: those that git does not ignore. A working tree contains more
+    /// files than a commit. `None` permits all files.
     pub only: Option<Vec<RepoPath>>,
-    /// Files that are never left out: those that changed.
+    /// Changed files, which are never left out.
     pub always: Vec<RepoPath>,
 }
 
@@ -98,7 +100,7 @@ pub type TreeOpenReply = Result<(), ReaderError>;
 /// Call of a tool.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct TreeToolCall {
-    /// Number of the call, one more than that of the call before.
+    /// Number of the call, which is one more than the number of the previous call.
     pub number: u64,
     pub tool: TreeTool,
     /// Input from the model, of any shape.
@@ -143,7 +145,8 @@ pub enum ProtocolError {
         /// Error of the JSON parser.
         source: serde_json::Error,
     },
-    /// The process is of another build, because its file was replaced while the server was running.
+    /// The reader process is from another build, because the program's file was replaced while the server was
+    /// running.
     #[error("it is {reader_hello} and not {server_hello}: restart the service, so that both are the same")]
     BuildMismatch {
         /// Identity that the reader reports.
@@ -161,7 +164,7 @@ pub enum ProtocolError {
         /// Level that is required.
         weakest: SandboxLevel,
     },
-    /// The reply is to another call than the one that was made.
+    /// The reply has the number of another call.
     #[error("it replies to call {replied}, not to call {called}")]
     CallMismatch {
         /// Number of the call that was made.
@@ -169,7 +172,7 @@ pub enum ProtocolError {
         /// Number in the reply.
         replied: u64,
     },
-    /// The response about sources has another form, or is not what was requested.
+    /// The response about sources is malformed, or does not match the query.
     #[error("its answer about the sources is invalid: {0}")]
     Sources(&'static str),
     /// The response is about a file that the request does not name.
@@ -177,15 +180,16 @@ pub enum ProtocolError {
     NotAskedFor(RepoPath),
 }
 
-/// First line of a reader, which identifies it. A server accepts only a reader of its own build.
+/// First line that a reader sends, which identifies the reader. A server accepts only a reader from the
+/// server's own build.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ReaderHello {
     /// Version of the protocol, [`PROTOCOL`].
     pub protocol: u32,
     /// Version of the program.
     pub version: String,
-    /// Level of the reader's sandbox. It is reported before the reader has read anything that could take it
-    /// over.
+    /// Level of the reader's sandbox. The reader reports this level before reading any input that could take
+    /// over the reader.
     pub sandbox: SandboxLevel,
 }
 
@@ -195,7 +199,7 @@ impl ReaderHello {
         Self { protocol: PROTOCOL, version: env!("CARGO_PKG_VERSION").to_owned(), sandbox }
     }
 
-    /// Checks that the reader is of this build, and as confined as required.
+    /// Checks that the reader is from this build, and that its sandbox has at least the required level.
     ///
     /// # Errors
     ///
@@ -218,7 +222,7 @@ impl std::fmt::Display for ReaderHello {
     }
 }
 
-/// Encodes a value as a line with its end.
+/// Encodes a value as a line, including the line end.
 ///
 /// # Errors
 ///
@@ -262,7 +266,8 @@ fn check_length(label: &'static str, bytes: usize, max_bytes: usize) -> Result<(
 pub struct CheckedReport {
     /// Report in order, with each requested file once.
     pub report: ReadReport,
-    /// Number of findings that were malformed or beyond the bounds. Their files do not count as reviewed.
+    /// Number of findings that were malformed or beyond the bounds. A file with such a finding does not count
+    /// as reviewed.
     pub dropped: usize,
 }
 
@@ -363,7 +368,7 @@ fn retain_most_severe(findings: &mut Vec<RawFinding>) -> Vec<RawFinding> {
     findings.split_off(fit.count())
 }
 
-/// Validates the reply to a call. Its text is only ever given to the model, as data.
+/// Validates the reply to a call. The reply's text is used only as data for the model.
 ///
 /// # Errors
 ///
@@ -377,8 +382,8 @@ pub fn check_reply(called: u64, replied: NumberedReply) -> Result<ToolReply, Pro
     Ok(reply)
 }
 
-/// Returns the response about sources, if it fits the request and has the form that the rest of the program
-/// relies on.
+/// Returns the response about sources, if the response fits the query and has the form that the rest of the
+/// program relies on.
 ///
 /// # Errors
 ///
@@ -393,7 +398,7 @@ fn is_well_formed(finding: &RawFinding, packs: &[String]) -> bool {
     is_rule_of_packs(&finding.rule, packs) && check_finding(finding).is_ok()
 }
 
-/// Returns true for a name `pack/rule` of one of these packs.
+/// Returns true if `rule` is a name `pack/rule` in one of these packs.
 fn is_rule_of_packs(rule: &str, packs: &[String]) -> bool {
     let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let named = |(pack, name): (&str, &str)| {
@@ -544,7 +549,8 @@ mod tests {
         assert_eq!(skipped_files(&weighed), [("a.py".into(), SkipReason::TooLarge)]);
     }
 
-    /// Otherwise a hostile file could cause a response that the reader cannot send.
+    /// The longest response about one file must fit. Otherwise a hostile file could cause a response that the
+    /// reader cannot send.
     #[test]
     fn the_longest_answer_about_a_file_fits() {
         let path = RepoPath::from_bytes(b"\xff".repeat(4096));

@@ -1,7 +1,8 @@
 //! Removes secrets from text that does not come from a rule: a model's quotes, traces, and records for
-//! replay. The rules of kind `secret` recognise secrets by their form, and the credentials of this process
-//! are recognised by their value ([`given_secrets::register_secret`]). A third-party server does not receive
-//! text with a secret without a form either ([`contains_secret`]).
+//! replay. The rules of kind `secret` recognise secrets by their form. The credentials of this process are
+//! recognised by their value ([`given_secrets::register_secret`]). Text for a third-party server is also
+//! searched for secrets that have no known form ([`contains_secret`]). Such a server does not receive text
+//! with a secret.
 
 mod decoded;
 mod disguised;
@@ -24,9 +25,9 @@ use crate::snippet::{CUT, REDACTED_PREFIX_BYTES, SecretRanges};
 
 /// Pack whose rules recognise the forms of secrets.
 const PACK: &str = "core";
-/// Fewest bytes of a line of a secret that counts as a secret by itself.
+/// Minimum length of a line of a secret that is treated as a secret by itself, in bytes.
 const MIN_VALUE_BYTES: usize = 8;
-/// Text that replaces a text that cannot be searched.
+/// Placeholder for a text that cannot be searched.
 pub(crate) const UNKNOWN: &str = "[not shown: it cannot be searched for secrets]";
 
 static PACKS: LazyLock<Option<RulePacks>> = LazyLock::new(|| RulePacks::load_embedded().ok());
@@ -37,12 +38,12 @@ static RULES: LazyLock<Option<TextRules<'static>>> = LazyLock::new(|| {
     TextRules::new(&secrets).ok()
 });
 
-/// Credentials of this process, as of the last text.
+/// Credentials of this process when the last text was searched.
 static GIVEN: RwLock<Option<Arc<RegisteredSecrets>>> = RwLock::new(None);
 
 struct RegisteredSecrets {
     values: Arc<BTreeSet<String>>,
-    /// Other forms of the credentials; `None` if there are too many.
+    /// Other forms of the credentials; `None` if there are too many forms to search for.
     forms: Option<EncodedSecrets>,
 }
 
@@ -62,8 +63,8 @@ impl RegisteredSecrets {
     }
 }
 
-/// Secrets of one text that are to be hidden in another. The other text may quote them without the context
-/// that identifies them as secrets.
+/// Secrets in one text that must be hidden in another text. The second text may quote a secret without the
+/// context that identifies it as a secret.
 #[derive(Default)]
 pub struct QuotedSecrets(Vec<String>);
 
@@ -79,14 +80,14 @@ impl QuotedSecrets {
             .map(|line| line.trim().to_owned())
             .filter(|line| line.len() >= MIN_VALUE_BYTES)
             .collect();
-        // A secret that contains another one is replaced first.
+        // The longest secret is replaced first, because it may contain another secret.
         values.sort_by_key(|value| std::cmp::Reverse(value.len()));
         values.dedup();
         Self(values)
     }
 
-    /// Returns a text without these secrets, and without anything that has the form of a secret. Its lines
-    /// are kept.
+    /// Returns a text without these secrets, and without any text in the form of a secret. The number of
+    /// lines does not change.
     pub fn hide_secrets(&self, text: &str) -> String {
         let text = self.0.iter().fold(text.to_owned(), |text, value| {
             if text.contains(value.as_str()) {
@@ -99,15 +100,18 @@ impl QuotedSecrets {
     }
 }
 
-/// Returns a text in which each secret is its first four characters and `…`. Its lines are kept.
+/// Returns a text in which each secret is replaced by its first four characters and `…`. The number of lines
+/// does not change.
 pub fn redact_secrets(text: &str) -> String {
     find_secrets(text).map_or_else(|_| UNKNOWN.to_owned(), |secrets| redact_ranges(text, secrets))
 }
 
-/// Returns a person's text on one line of at most `max_chars` characters, in which each secret is cut as
-/// [`redact_secrets`] does.
+/// Returns a person's text on one line of at most `max_chars` characters. Each secret is cut in the same way
+/// as in [`redact_secrets`].
 pub fn redact_line(text: &str, max_chars: usize) -> String {
-    // The lines of a key form a secret together. Invisible characters may separate the letters of a secret.
+    // Secrets are removed twice. Several lines of a key may form one secret, which is found only before the
+    // lines are joined. Invisible characters may separate the letters of a secret, which is found only after
+    // these characters are removed.
     let line = line::visible_line(&redact_secrets(text));
     line::truncate_text(redact_secrets(&line), max_chars)
 }
@@ -121,7 +125,7 @@ pub(crate) fn replace_secrets(text: &str, secrets: SecretRanges, replacement: fn
     let mut shown = String::with_capacity(text.len());
     let mut at = 0;
     for Range { start, end } in secrets.0 {
-        // Rules match bytes, which may split a character.
+        // Rules match bytes, so a match may begin or end within a character.
         let (start, end) = (text.floor_char_boundary(start).max(at), text.ceil_char_boundary(end));
         let (Some(before), Some(secret)) = (text.get(at..start), text.get(start..end)) else { continue };
         shown.push_str(before);
@@ -152,7 +156,7 @@ pub(crate) fn find_secrets(text: &str) -> Result<SecretRanges, ReaderError> {
     Ok(SecretRanges::new(ranges))
 }
 
-/// Returns the ranges of this process's credentials: as separate words, or in another form.
+/// Returns the ranges in which this process's credentials occur, either as separate words or in another form.
 fn credential_ranges(text: &str) -> Vec<Range<usize>> {
     let given = RegisteredSecrets::current();
     if given.values.is_empty() {
@@ -161,12 +165,13 @@ fn credential_ranges(text: &str) -> Vec<Range<usize>> {
     let Some(forms) = &given.forms else { return std::iter::once(0..text.len()).collect() };
     let of = |value: &String| {
         let all = text.match_indices(value.as_str()).map(|(at, value)| at..at + value.len());
-        // A long value does not occur in a longer word by chance, and a control sequence may end with a
-        // letter.
+        // A long value need not be a separate word. It does not occur in a longer word by chance, and a
+        // control sequence before it may end with a letter.
         all.filter(|range| value.len() >= MIN_PART || is_separate_word(text, range)).collect::<Vec<_>>()
     };
     let mut ranges: Vec<_> = given.values.iter().flat_map(of).chain(forms.find_ranges(text)).collect();
-    // A value that is found literally would be found in each other reading, too.
+    // Values that were found literally are removed first, because they would also be found in each
+    // alternative reading.
     let rest = redact_ranges(text, SecretRanges::new(ranges.clone()));
     let holds = |reading: &String| {
         let mut long = given.values.iter().filter(|value| value.len() >= MIN_PART);
@@ -185,14 +190,14 @@ fn is_separate_word(text: &str, range: &Range<usize>) -> bool {
         && is_none(text.get(range.end..).and_then(|after| after.chars().next()))
 }
 
-/// Returns a text in which each credential of this process is its first four characters and `…`. Its lines
-/// are kept.
+/// Returns a text in which each credential of this process is replaced by its first four characters and `…`.
+/// The number of lines does not change.
 pub fn redact_credentials(text: &str) -> String {
     redact_ranges(text, SecretRanges::new(credential_ranges(text)))
 }
 
-/// Returns true if a text contains a secret of any kind: of a known form, a credential of this process, or
-/// one without a form (a value beside a word such as `password`). Returns true for a text that cannot be
+/// Returns true if a text contains a secret of any kind. This is a secret of a known form, a credential of
+/// this process, or a value next to a word such as `password`. Returns true for a text that cannot be
 /// searched.
 pub fn contains_secret(text: &str) -> bool {
     !literal::find_secret_values(text.as_bytes()).is_empty()
@@ -223,7 +228,7 @@ mod tests {
 
     #[test]
     fn what_has_the_form_of_a_secret_is_cut_in_base64_too() {
-        // This word was made with coreutils' base64 of `key = ` and a token.
+        // This word is the output of coreutils' base64 for `key = ` and a token.
         let word = ["a2V5ID0gZ2hwXzAxMjM0NTY3ODlhYmNk", "ZWZnaGlqa2xtbm9wUXJzdHV2d3h5eg"].concat();
         assert_eq!(redact_secrets(&format!("é {word}== end")), "é a2V5…== end");
         let plain = "c29tZSB3b3JkcyBvZiBhIHRleHQ=";

@@ -1,4 +1,4 @@
-//! Implements each kind of rule, except syntax rules, which have a module of their own.
+//! Implements each kind of rule except syntax rules, which are in another module.
 
 pub(crate) mod companion;
 mod overrides;

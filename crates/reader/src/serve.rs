@@ -1,5 +1,6 @@
-//! Runs the reader process (see [`protocol`](crate::protocol)). It serves one request and its files, or tool
-//! calls on one tree, or a single query. It keeps no state, therefore a new process can replace it.
+//! Runs the reader process (see [`protocol`](crate::protocol)). The process serves one request and its files,
+//! or tool calls on one tree, or a single query. The process keeps no state, therefore a new process can
+//! replace it.
 
 use std::io::{self, BufRead as _, BufReader, Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,7 +26,7 @@ use crate::syntax::{MAX_TIME, ParserPool};
 use crate::tools::TreeToolbox;
 use crate::{InProcessReader, RulePacks};
 
-/// Errors that end a reader process.
+/// Errors that stop a reader process.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// The streams to the server failed.
@@ -36,8 +37,8 @@ pub enum ServeError {
     Protocol(#[from] ProtocolError),
 }
 
-/// Serves the parent process over standard input and output, with the rules of `packs`, and reports the level
-/// of its sandbox. When the parent ends, this process ends at once, even during work.
+/// Serves the parent process over standard input and output, with the rules of `packs`. Reports the level of
+/// this process's sandbox. When the parent exits, this process is killed, even during work.
 ///
 /// # Errors
 ///
@@ -47,19 +48,19 @@ pub fn serve_parent(
     packs: impl FnOnce() -> Result<RulePacks, ReaderError> + Send,
 ) -> Result<(), ServeError> {
     die_with_parent()?;
-    // Trees are deep, and the code that walks them is recursive.
+    // A large stack is needed, because syntax trees can be deep and the code that walks them is recursive.
     on_large_stack(|| serve_files(io::stdin(), io::stdout(), sandbox, packs, kill_own_process))?
 }
 
 /// Reports the content of a release's archive to the parent process, over standard input and output. When the
-/// parent ends, this process ends at once.
+/// parent exits, this process is killed.
 ///
 /// # Errors
 ///
 /// [`ServeError`]; an invalid file is reported in the response.
 pub fn serve_sources_to_parent(sandbox: SandboxLevel) -> Result<(), ServeError> {
     die_with_parent()?;
-    // The thread starts before the hello, because the parent may limit resources after it.
+    // The thread starts before the hello is sent, because the parent may limit resources after the hello.
     on_large_stack(|| {
         serve_one_request(
             io::stdin(),
@@ -72,7 +73,7 @@ pub fn serve_sources_to_parent(sandbox: SandboxLevel) -> Result<(), ServeError> 
 }
 
 /// Serves tool calls of the parent process over standard input and output, until the parent closes the input
-/// or ends.
+/// or exits.
 ///
 /// # Errors
 ///
@@ -83,15 +84,16 @@ pub fn serve_tools_to_parent(sandbox: SandboxLevel) -> Result<(), ServeError> {
 }
 
 fn die_with_parent() -> io::Result<()> {
-    // The signal also ends a process that is stopped and would not see its input close. It is sent when the
-    // thread that started this process ends; with an asynchronous runtime that is when the runtime ends.
+    // The signal also kills a stopped process, which would not detect that its input is closed. The kernel
+    // sends the signal when the thread that started this process exits. With an asynchronous runtime, this
+    // happens when the runtime shuts down.
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(io::Error::from)?;
     Ok(())
 }
 
 fn kill_own_process() {
-    // Nothing here needs an orderly shutdown, and the thread that reads would not reach one.
+    // This process needs no orderly shutdown, and the thread that is reading a file would not reach one.
     let _ = kill_process(getpid(), Signal::KILL);
 }
 
@@ -109,7 +111,7 @@ fn serve_one_request<Request: DeserializeOwned, Answer: Serialize>(
     let line = read_line(&mut input, MAX_ASKED_BYTES)?;
     let request: Request = decode_line("the request", &line, MAX_ASKED_BYTES)?;
     std::thread::Builder::new().name("watch".into()).spawn(move || {
-        // Only the end of the input is expected.
+        // No further input is expected, only its end.
         let _ = io::copy(&mut input, &mut io::sink());
         abandoned();
     })?;
@@ -178,7 +180,7 @@ fn serve_tools(
     Ok(())
 }
 
-/// Lines that another thread reads, which detects the end of the input during work on a line.
+/// Lines that another thread reads. This thread detects the end of the input while a line is being processed.
 struct InputLines {
     lines: mpsc::Receiver<Vec<u8>>,
     is_waiting: Arc<AtomicBool>,
@@ -218,8 +220,8 @@ impl InputLines {
     }
 }
 
-/// Reads the next line with its end, or enough of it to detect that it is too long. The result is empty at
-/// the end of the input.
+/// Reads the next line, including the line end. Of a line that is too long, reads only enough to detect the
+/// excess. The result is empty at the end of the input.
 fn read_line(input: &mut impl io::BufRead, max_bytes: usize) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();
     input.take(max_bytes as u64 + 1).read_until(b'\n', &mut line)?;

@@ -1,4 +1,5 @@
-//! Renders the lines shown with a finding: bounded, and without any secret of the file.
+//! Renders the lines that are shown with a finding. They are bounded in length and contain no secret of the
+//! file.
 
 use std::ops::Range;
 
@@ -6,11 +7,11 @@ pub use truing_core::code::CUT;
 
 use crate::lines::LineIndex;
 
-/// Most lines of a snippet.
+/// Maximum number of lines of a snippet.
 const MAX_LINES: usize = 8;
-/// Most bytes of one line in a snippet.
+/// Maximum number of bytes of one line in a snippet.
 const MAX_LINE_BYTES: usize = 400;
-/// Number of bytes before the match that are kept of a line longer than [`MAX_LINE_BYTES`].
+/// Number of bytes before the match that are shown if the line is longer than [`MAX_LINE_BYTES`].
 const LEAD_BYTES: usize = 80;
 /// Number of bytes of a secret that stay readable: enough to recognise its kind and to distinguish keys.
 pub(crate) const REDACTED_PREFIX_BYTES: usize = 4;
@@ -48,8 +49,8 @@ impl SecretRanges {
 }
 
 /// Returns the lines `first..=last` as text, without line ends. `focus` is the offset of the match, which is
-/// shown even in the middle of a very long line. A secret is shown as its first four characters and `…`;
-/// lines within one are left out.
+/// shown even in the middle of a very long line. A secret is shown as its first four characters and `…`.
+/// Lines that are entirely within a secret are left out.
 pub(crate) fn render_snippet(
     lines: &LineIndex<'_>,
     first: u32,
@@ -98,7 +99,8 @@ fn render_line(lines: &LineIndex<'_>, line: Range<usize>, focus: usize, secrets:
     text
 }
 
-/// Returns the range of a line that is shown: all of it, or [`MAX_LINE_BYTES`] from shortly before the match.
+/// Returns the range of a line that is shown: the whole line, or [`MAX_LINE_BYTES`] bytes that begin shortly
+/// before the match.
 fn line_window(lines: &LineIndex<'_>, line: &Range<usize>, focus: usize) -> Range<usize> {
     if line.len() <= MAX_LINE_BYTES {
         return line.clone();

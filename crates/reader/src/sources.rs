@@ -1,13 +1,14 @@
-//! Reads the source files of an upstream release from its archive in memory (`archive`), the definitions in
-//! them, and two digests of each (`digest`). One digest is of its bytes, as Python's own tools print it. The
-//! other is of its syntax tree, which comments, docstrings and layout do not change. Definitions are found by
-//! module in Python (`python`), and by file in Rust and JavaScript (`items`, `rust`, `script`); every file is
-//! also a definition by itself. The remaining code of mirrored files is reported in pieces (`outside`), also
-//! the requirements of the release (`requirements`), and files that Python may run in place of the compared
-//! ones (`shadow`).
+//! Reads the source files of an upstream release from its archive in memory (`archive`). Finds the
+//! definitions in these files, and computes two digests of each definition (`digest`). The first digest is of
+//! the definition's bytes, as Python's own tools print them. The second digest is of the definition's syntax
+//! tree; comments, docstrings and layout do not change this digest. In Python, definitions are found by
+//! module (`python`). In Rust and JavaScript, they are found by file (`items`, `rust`, `script`). Every file
+//! is also a definition by itself. The remaining code of mirrored files is reported in pieces (`outside`).
+//! The report also contains the requirements of the release (`requirements`), and files that Python may run
+//! in place of the compared files (`shadow`).
 //!
-//! A project's table of such digests is read here, too (`pins`), and its overrides (`project`). `asked`
-//! defines the queries to a reader process.
+//! For a project, the module reads the project's own table of such digests (`pins`) and the project's
+//! overrides (`project`). `asked` defines the queries to a reader process.
 //!
 //! No part of a release or a project is written, imported, built or run.
 
@@ -52,15 +53,15 @@ use crate::syntax::MAX_SOURCE_BYTES;
 /// Query about one release.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ReleaseSourcesRequest {
-    /// Path of the archive as it was downloaded.
+    /// Path of the downloaded archive.
     pub archive: PathBuf,
     /// Format of the archive.
     pub format: ArchiveFormat,
     /// Definitions to find, as `module:Class.method`, `FILE:Type.method` or `FILE`.
     pub symbols: Vec<String>,
-    /// Globs of files that are reported whole: every function, and the code outside of them. Their paths
-    /// begin below the folder that the archive packs. Without globs, these are the files that contain the
-    /// requested definitions.
+    /// Globs of files that are reported whole: every function, and all code outside of functions. The paths
+    /// do not include the top folder of the archive. Without globs, the files that contain the requested
+    /// definitions are reported whole.
     pub mirrored: Vec<String>,
     /// Further definitions to find, whose files are not reported whole.
     #[serde(default)]
@@ -84,9 +85,9 @@ pub enum SourcesError {
     /// A glob is invalid.
     #[error("`{glob}` is not a valid file pattern: {why}")]
     Glob {
-        /// Glob as it was given.
+        /// Glob in the request.
         glob: String,
-        /// Reason for which it is invalid.
+        /// Reason why the glob is invalid.
         why: String,
     },
     /// The reader itself failed.
@@ -114,7 +115,8 @@ pub fn read_release(request: &ReleaseSourcesRequest) -> Result<ReleaseSources, S
 }
 
 /// Returns the existing files of a release as text, with U+FFFD for invalid UTF-8. The metadata of a Python
-/// distribution is returned as [`truing_core::sync::METADATA`], for any name in the archive.
+/// distribution is returned under the name [`truing_core::sync::METADATA`], regardless of its name in the
+/// archive.
 ///
 /// # Errors
 ///
@@ -153,7 +155,7 @@ impl<'a> SymbolTarget<'a> {
         }
     }
 
-    /// Returns true if this file may have to be read for the symbol.
+    /// Returns true if the search for the symbol may have to read this file.
     fn needs_file(&self, path: &str) -> bool {
         match self {
             Self::Module(_) => path.ends_with(".py"),
@@ -176,7 +178,7 @@ pub fn read_pins(path: &Path) -> Result<HashPins, SourcesError> {
         .map_err(wrong)
 }
 
-/// Reads a source's bytes: one more than the limit, if it is too long to be parsed.
+/// Reads a source's bytes. Of a source that is too long to be parsed, reads one byte more than the limit.
 fn read_source_bytes(path: &Path) -> Result<Vec<u8>, String> {
     let file = File::open(path).map_err(|error| error.to_string())?;
     let mut bytes = Vec::new();

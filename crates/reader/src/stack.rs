@@ -1,4 +1,4 @@
-//! Starts threads with a stack that is large enough for bounded recursion, for any caller's thread.
+//! Starts threads with a stack that is large enough for bounded recursion, independent of the caller's stack.
 
 use std::cell::Cell;
 use std::panic::resume_unwind;
@@ -7,12 +7,13 @@ use std::{io, thread};
 use crate::syntax::STACK_BYTES;
 
 thread_local! {
-    /// True on a thread of [`on_large_stack`].
+    /// True on a thread that [`on_large_stack`] started.
     static IS_LARGE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `work` on a thread with a large stack and waits for it. If the current thread is one, it runs there,
-/// because a second stack could exceed the memory limit for reading one file.
+/// Runs `work` on a thread with a large stack and waits for it. If the current thread already has a large
+/// stack, `work` runs on the current thread. A second large stack could exceed the memory limit for reading
+/// one file.
 ///
 /// # Errors
 ///

@@ -1,6 +1,7 @@
-//! Suppression comments with a reason in the file itself: `truing: ignore[core/rule] why`. A comment applies
-//! to a finding's first line, or to the line after it if it is alone on its line. Without a reason it has no
-//! effect, which is reported ([`find_idle_suppressions`]).
+//! Finds suppression comments in a file, which contain a reason: `truing: ignore[core/rule] why`. A comment
+//! applies to findings that begin on its own line. A comment that is alone on its line applies to findings
+//! that begin on the next line, too. A comment without a reason has no effect, and is reported
+//! ([`find_idle_suppressions`]).
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -16,7 +17,7 @@ use crate::output::known;
 use crate::redact::{QuotedSecrets, redact_secrets};
 
 const OPENING: &str = "truing: ignore[";
-/// Pattern for anything that is intended as a suppression comment, in any spelling.
+/// Pattern for any text that is intended as a suppression comment, even if it is misspelt.
 static MEANT: LazyLock<Regex> = LazyLock::new(|| {
     let meant = concat!(
         r#"(?im)(?:#|//|/\*|<!--|--|;|%|^[ \t]*@?(?:REM|dnl)\b|^[ \t]*['"][ \t]+)[^\n]*?\b"#,
@@ -26,24 +27,24 @@ static MEANT: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(meant).expect("the pattern of comments that mean to suppress")
 });
 
-/// Longest rule name of a comment that is reported, in bytes.
+/// Maximum length of a rule name in a comment that is reported, in bytes.
 const MAX_NAME: usize = 80;
-/// Most comments of one file that are reported.
+/// Maximum number of comments of one file that are reported.
 const MAX_IDLE: usize = 100;
-/// Most characters of a reason that are reported.
+/// Maximum number of characters of a reason that are reported.
 pub(crate) const MAX_REASON_CHARS: usize = 200;
 
 /// Comments that suppressed a finding: line and rule.
 pub(crate) type UsedSuppressions = BTreeSet<(u32, String)>;
 
-/// Returns true if the file mentions suppression at all.
+/// Returns true if the file contains a suppression comment or a text that is intended as one.
 pub(crate) fn mentions_suppression(bytes: &[u8]) -> bool {
     memmem::find(bytes, b"ruing").is_some()
         && (memmem::find(bytes, OPENING.as_bytes()).is_some() || MEANT.is_match(bytes))
 }
 
-/// Returns the line and the reason of the comment that suppresses a finding of `rule` that begins on line
-/// `first`, if one does.
+/// Returns the line and the reason of the comment that suppresses a finding of `rule` on line `first`.
+/// Returns `None` if no comment suppresses such a finding.
 pub(crate) fn find_suppression(lines: &LineIndex<'_>, first: u32, rule: &str) -> Option<(u32, String)> {
     let named = |number: u32, alone: bool| {
         let found = parse_comments(lines, number).into_iter().find(|comment| {
@@ -57,8 +58,8 @@ pub(crate) fn find_suppression(lines: &LineIndex<'_>, first: u32, rule: &str) ->
     named(first, false).or_else(|| named(first.saturating_sub(1), true))
 }
 
-/// Returns a comment's reason as it is reported: one line, without secrets of its file, and without the end
-/// of the comment.
+/// Returns a comment's reason in the form for reports: one line, without secrets of the file, and without the
+/// end of the comment.
 pub(crate) fn clean_reason(lines: &LineIndex<'_>, reason: &str) -> String {
     let text = String::from_utf8_lossy(lines.text());
     let reason = clean_line(&QuotedSecrets::from_text(&text).hide_secrets(reason), MAX_REASON_CHARS);
@@ -67,8 +68,8 @@ pub(crate) fn clean_reason(lines: &LineIndex<'_>, reason: &str) -> String {
     open.trim_end().to_owned()
 }
 
-/// Returns a finding's lines without the suppression comment, because the finding is the same with and
-/// without it.
+/// Returns a finding's lines without the suppression comment, because the comment must not change the
+/// finding's identity.
 pub(crate) fn strip_suppression_comment(snippet: &str) -> String {
     let line = |line: &str| {
         let Some(at) = line.find(OPENING) else { return line.to_owned() };
@@ -92,8 +93,8 @@ pub(crate) struct SuppressionFileFacts<C, F, S> {
     pub(crate) is_shown: S,
 }
 
-/// Returns the comments on lines of the change that suppress nothing. `used` contains those that suppressed a
-/// finding.
+/// Returns the comments on lines of the change that suppress nothing. `used` contains the comments that
+/// suppressed a finding.
 pub(crate) fn find_idle_suppressions<
     C: Fn(u32, u32) -> bool,
     F: Fn(&str) -> bool,
@@ -114,13 +115,13 @@ pub(crate) fn find_idle_suppressions<
         }
         for comment in parse_comments(lines, line).into_iter().filter(|comment| !comment.is_quoted) {
             for rule in &comment.rules {
-                // The rule's findings on an unchanged line are not known.
+                // If the next line is unchanged, the rule's findings on that line are not known.
                 let next = line.saturating_add(1);
                 let is_known = !comment.is_alone || next > lines.line_count() || is_changed_line(next, next);
                 let problem = if !comment.has_reason {
                     UnusedSuppressionReason::NoReason
                 } else if is_tool_rule(rule) {
-                    // The tool's findings are not known here, nor that it runs at all.
+                    // Neither the tool's findings are known at this point, nor whether the tool runs.
                     continue;
                 } else if !has_finding(rule) {
                     UnusedSuppressionReason::UnknownRule
@@ -155,8 +156,8 @@ fn is_tool_rule(rule: &str) -> bool {
     rule.split_once('/').is_some_and(|(tool, _)| known::find_tool(tool).is_some())
 }
 
-/// Returns a name as it is reported. Text that does not look like a rule's name or contains a secret is not
-/// repeated, because the brackets may contain anything.
+/// Returns a rule's name in the form for reports. A text that does not look like a rule's name is replaced,
+/// and a secret in the name is cut, because the brackets may contain any text.
 fn redact_name(name: &str) -> String {
     let is_letter = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '/');
     if name.len() <= MAX_NAME && name.chars().all(is_letter) {
@@ -170,8 +171,8 @@ fn redact_name(name: &str) -> String {
 struct SuppressionComment {
     /// Rules that the comment names.
     rules: Vec<String>,
-    /// True if the comment has a reason, which must contain a letter or digit. The end of a comment (`-->`,
-    /// `*/`) is not a reason.
+    /// True if the comment has a reason. A reason must contain a letter or digit. The end of a comment
+    /// (`-->`, `*/`) is not a reason.
     has_reason: bool,
     /// Text after the bracket, up to another suppression comment.
     reason: String,
@@ -204,8 +205,8 @@ fn parse_comments(lines: &LineIndex<'_>, number: u32) -> Vec<SuppressionComment>
     line.match_indices(OPENING).filter_map(comment).collect()
 }
 
-/// Returns the beginning of a line before a comment that begins with a word: `REM` of batch files, also as
-/// `@REM`, and `dnl` of m4.
+/// Returns the part of a line before a comment that begins with a word. Such words are `REM` and `@REM` in
+/// batch files, and `dnl` in m4.
 fn strip_comment_word(before: &str) -> Option<&str> {
     let before = before.trim_end();
     let at = before.rfind(|letter: char| !letter.is_alphanumeric()).map_or(0, |at| at + 1);
@@ -214,8 +215,8 @@ fn strip_comment_word(before: &str) -> Option<&str> {
     is_word.then(|| code.strip_suffix('@').unwrap_or(code))
 }
 
-/// Returns true if a quote begins a comment on a whole line, as in Visual Basic (`'`) and Vim (`"`). A closed
-/// quote is a string.
+/// Returns true if a quote begins a comment that is the whole line, as in Visual Basic (`'`) and Vim (`"`).
+/// If the quote is closed at the end of the line, the text is a string.
 fn opens_with_quote(before: &str, comment: &str) -> bool {
     let quote = match before.trim() {
         "'" => '\'',
@@ -225,7 +226,7 @@ fn opens_with_quote(before: &str, comment: &str) -> bool {
     !comment.trim_end().trim_end_matches([',', ';', ')', ']', '}', '+', '\\']).trim_end().ends_with(quote)
 }
 
-/// Returns true for a letter that is not the beginning of a comment.
+/// Returns true for a letter, a digit or a quote, which cannot begin a comment.
 fn is_code_char(letter: char) -> bool {
     letter.is_alphanumeric() || is_quote(letter)
 }

@@ -1,6 +1,6 @@
-//! Wraps tree-sitter and ast-grep. It holds the languages, rules in ast-grep's own YAML (`rule`), the scan of
-//! one file, which is parsed once for all rules (`scan`), the places where a text defines a name
-//! (`definitions`), and the surroundings of a place (`around`).
+//! Wraps tree-sitter and ast-grep. The module contains the languages (`language`) and the rules in ast-grep's
+//! own YAML (`rule`). `scan` parses a file once and runs all rules on it. `definitions` finds the places
+//! where a text defines a name, and `around` describes the surroundings of a place.
 
 mod around;
 mod bindings;
@@ -20,8 +20,9 @@ pub(crate) use scan::{
     decode_keeping_offsets,
 };
 
-/// Size of the stacks on which syntax is read, in bytes. Matching recurses along the tree, whose depth is
-/// bounded. Compiling a rule recurses along the rule, which is bounded by its file's size.
+/// Size in bytes of the stacks of threads that parse syntax and compile rules. Matching recurses along the
+/// tree, whose depth is bounded. Compiling a rule recurses along the rule, which is bounded by its file's
+/// size.
 pub(crate) const STACK_BYTES: usize = 64 * 1024 * 1024;
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! Converts the output of a tool to findings on the lines that a change adds.
 //!
-//! The output is parsed to diagnostics ([`output`](crate::output)), and each is placed in the file at the
-//! head. One that touches an added line is a finding; the others are counted. Equal diagnostics for the same
-//! lines in one output become one finding. Placed findings may be kept, then counted and validated again for
-//! another change of the same file.
+//! The output is parsed to diagnostics ([`output`](crate::output)), and each diagnostic is placed in its file
+//! at the head. A diagnostic that touches an added line becomes a finding; the other diagnostics are only
+//! counted. Equal diagnostics for the same lines in one output become one finding. A caller may store placed
+//! findings. For a later change of the same file, the stored findings are counted and validated again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,12 +29,13 @@ use crate::withheld::WithheldFix;
 
 /// Tools that search for secrets.
 const OF_SECRETS: &[&str] = &["gitleaks", "detect-secrets", "trufflehog"];
-/// Most suggestions of a file, because each is validated by parsing the file.
+/// Largest number of suggestions for one file. Each suggestion is validated by parsing the file.
 const MAX_SUGGESTIONS: usize = 100;
-/// Most bytes of a tool's name.
+/// Longest name of a tool, in bytes.
 const MAX_TOOL_BYTES: usize = 120;
 
-/// Parses an output and places its diagnostics, or places findings that were kept.
+/// Parses an output and places its diagnostics. If the request contains findings of an earlier run, uses
+/// these instead.
 ///
 /// # Errors
 ///
@@ -114,7 +115,7 @@ fn add_output_findings(
     Ok(())
 }
 
-/// Adds the findings that were kept from an earlier run.
+/// Adds the findings that were stored in an earlier run.
 fn add_stored_findings(
     request: &ToolRequest,
     tree: &FileTree,
@@ -136,15 +137,16 @@ fn add_stored_findings(
     }
 }
 
-/// Returns true if this tool's fixes in a format are those that it calls safe. SARIF does not mark them.
+/// Returns true if all fixes of this tool in this format are fixes that the tool calls safe. SARIF does not
+/// mark safe fixes.
 fn marks_safe_fixes(tool: &str, format: OutputFormat) -> bool {
     let is_mixed =
         |known: &'static KnownTool| known.unsafe_fixes_in.iter().any(|name| name == format.as_str());
     format != OutputFormat::Sarif && !known::find_tool(tool).is_some_and(is_mixed)
 }
 
-/// Returns a changed file whose findings count, with its content. Reading it for the rules reports a file
-/// that cannot be read.
+/// Returns a changed file whose findings count, with its content. Returns `None` for an unreadable file,
+/// because the scan by rules reports it already.
 fn load_counted_file<'a>(
     request: &'a ToolRequest,
     tree: &FileTree,
@@ -155,7 +157,7 @@ fn load_counted_file<'a>(
     Some((file, tree.read_bytes(path).ok()?))
 }
 
-/// Adds the findings on a file that count, each with its suggestion if it is valid.
+/// Adds the findings of a file that count. A finding keeps its suggestion only if the suggestion is valid.
 fn add_findings(
     collected: &mut ToolFindings,
     request: &ToolRequest,
@@ -200,15 +202,16 @@ fn add_findings(
     }
 }
 
-/// Returns the offset of the first letter of a line that is not a blank, or the start of an empty line.
+/// Returns the offset of the first character of a line that is not white space, or of the start of a blank
+/// line.
 fn first_nonblank_offset(lines: &LineIndex<'_>, content: &[u8], line: u32) -> usize {
     let range = lines.line_range(line);
     let letters = content.get(range.clone()).unwrap_or_default();
     range.start + letters.iter().position(|byte| !byte.is_ascii_whitespace()).unwrap_or(0)
 }
 
-/// Returns the finding with its suggestion, if the file has no more syntax errors with it and the code around
-/// is unchanged. In a file without a known grammar, this cannot be checked.
+/// Returns the finding with its suggestion if the suggestion adds no syntax error and does not change the
+/// syntax of the surrounding code. In a file without a known grammar, the suggestion is not checked.
 fn prove_suggestion(
     raw: RawFinding,
     lines: &LineIndex<'_>,
@@ -224,8 +227,8 @@ fn prove_suggestion(
     }
 }
 
-/// Returns the finding of a secret scanner without the text at its place, which is a secret of a form that
-/// Truing's rules may not know.
+/// Removes the text at the finding's place from a finding of a secret scanner. The text is a secret that the
+/// rules of Truing may not recognise.
 fn redact_secret_text(raw: RawFinding, place: Option<&[u8]>) -> RawFinding {
     let Some(place) = place.and_then(|place| std::str::from_utf8(place).ok()) else {
         return RawFinding { snippet: CUT.to_owned(), code: CodeDigests::default(), ..raw };
@@ -240,14 +243,15 @@ fn redact_secret_text(raw: RawFinding, place: Option<&[u8]>) -> RawFinding {
         title: hide(&raw.title),
         body: hide(&raw.body),
         snippet: hide(&raw.snippet),
-        // A fingerprint may be derived from the secret.
+        // A digest or fingerprint of the code may be derived from the secret.
         code: CodeDigests::default(),
         suggestion: None,
         ..raw
     }
 }
 
-/// Returns the body without the title at its beginning, because many tools describe a rule by its message.
+/// Returns the body without the title at its beginning. Many tools repeat the message as the description of
+/// the rule.
 fn body_without_title(raw: &RawFinding) -> String {
     match raw.body.strip_prefix(raw.title.as_str()) {
         Some(rest) if rest.is_empty() || rest.starts_with('\n') => rest.trim_start().to_owned(),
@@ -260,15 +264,15 @@ fn find_changed_file<'a>(request: &'a ToolRequest, path: &RepoPath) -> Option<&'
     request.files.get(at)
 }
 
-/// Returns the words by which two findings at one place are compared: without quotes and blanks, because
-/// rules may quote differently.
+/// Returns the key by which the titles of two findings at one place are compared. The key omits quotation
+/// marks and white space, because rules may quote differently.
 fn title_key(raw: &RawFinding) -> String {
     let is_quote =
         |letter: char| letter.is_whitespace() || matches!(letter, '\'' | '"' | '`' | '‘' | '’' | '“' | '”');
     raw.title.chars().filter(|letter| !is_quote(*letter)).flat_map(char::to_lowercase).collect()
 }
 
-/// Keeps the most severe findings, up to the bound of a response.
+/// Keeps the most severe findings, at most `MAX_FINDINGS`.
 fn limit_findings(collected: &mut ToolFindings) {
     let over = collected.findings.len().saturating_sub(MAX_FINDINGS);
     if over == 0 {
@@ -281,7 +285,7 @@ fn limit_findings(collected: &mut ToolFindings) {
     collected.problems.truncate(MAX_PROBLEMS);
 }
 
-/// Checks that the response fits the request and has the form that the rest of the program relies on.
+/// Checks that the response fits the request and has the form that the rest of the program expects.
 ///
 /// # Errors
 ///

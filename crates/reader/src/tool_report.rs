@@ -1,9 +1,9 @@
-//! Parses the output of a tool to diagnostics on files of the tree, and lists the parts that are not
-//! understood.
+//! Parses the output of a tool to diagnostics on files of the tree, and lists the parts of the output that
+//! cannot be parsed.
 //!
-//! A review based on an output is complete only if all of it is understood and every diagnostic has its file.
-//! For a tool that was run elsewhere, perhaps on another machine, the root of the tree and the working folder
-//! are inferred from the files that its paths name.
+//! A review based on a tool's output is complete only if the whole output was parsed and the file of every
+//! diagnostic was found. A tool may have run elsewhere, perhaps on another machine. In that case, the root of
+//! the tree and the working folder are inferred from the paths in the output.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,13 +23,13 @@ use crate::output::{
     is_tool, read_output, tool_name,
 };
 
-/// Most problems of a response.
+/// Largest number of problems in a response.
 pub(crate) const MAX_PROBLEMS: usize = 20;
-/// Most characters of a problem.
+/// Longest text of a problem, in characters.
 pub(crate) const MAX_PROBLEM_CHARS: usize = 400;
-/// Most files of a tree in which one is searched for by the end of its path.
+/// Largest number of files in a tree where a file is searched for by the end of its path.
 const MAX_FILES: usize = 200_000;
-/// Most results without a file that are named.
+/// Largest number of results without a file that a message names.
 const MAX_NAMES: usize = 3;
 
 /// Parsed output of a tool.
@@ -39,11 +39,11 @@ pub(crate) struct ToolReport {
     pub(crate) format: OutputFormat,
     /// Diagnostics, each with a path.
     pub(crate) diagnostics: Vec<Diagnostic>,
-    /// Tools that produced the output, by the names in findings.
+    /// Names of the tools that produced the output, as findings use them.
     pub(crate) tools: BTreeSet<String>,
     /// Reasons for which some findings may be missing.
     pub(crate) problems: Vec<String>,
-    /// Reason for which earlier findings stay open, as in the response.
+    /// Reason why earlier findings stay open, as the response reports it.
     pub(crate) keeps_open: Option<String>,
     /// Files that the tool reports as not examined.
     pub(crate) ignored: BTreeSet<RepoPath>,
@@ -61,7 +61,7 @@ pub(crate) fn tool_report(request: &ToolRequest, tree: &FileTree) -> Result<Tool
         let named = output.format.as_deref().unwrap_or("not recognised");
         ReaderError::Failed(format!("the format of {} is unknown ({named})", output.tool))
     })?;
-    // No other format names files without their folders.
+    // Only JUnit names files without their folders.
     let files = if format == OutputFormat::Junit { files_below(&request.tree) } else { Vec::new() };
     let unusual = unusual_names(request.files.iter().map(|file| &file.path));
     let input = OutputContext { files: &files, unusual: &unusual, ..output_context(output) };
@@ -70,7 +70,8 @@ pub(crate) fn tool_report(request: &ToolRequest, tree: &FileTree) -> Result<Tool
         None => (read_output(format, bytes, &input), MissingFiles::default()),
     };
     let by_option = output.foreign.as_ref().and_then(|foreign| foreign.tool.as_deref());
-    // The caller may name a tool for a format that all tools share.
+    // The caller may give the name of a tool in place of a format. In that case, the output is in a format
+    // that many tools share.
     let by_format = output.format.as_deref().filter(|name| format.tool().is_none() && is_tool(name));
     let given = by_option.or(by_format);
     let names_tool = |tool: &String| tool != input.tool_or(format.as_str());
@@ -97,8 +98,8 @@ pub(crate) fn tool_report(request: &ToolRequest, tree: &FileTree) -> Result<Tool
     Ok(ToolReport { format, diagnostics, tools, problems, keeps_open, ignored: report.ignored })
 }
 
-/// Returns the regular files below a folder that its repository does not ignore, in no order; empty if there
-/// are more than [`MAX_FILES`].
+/// Returns the regular files below a folder, except files that the repository ignores. The order is
+/// undefined. The list is empty if there are more than [`MAX_FILES`] files.
 fn files_below(folder: &Path) -> Vec<RepoPath> {
     let mut walk = WalkBuilder::new(folder);
     walk.hidden(false).parents(false).require_git(false).git_global(false).follow_links(false);
@@ -119,11 +120,11 @@ fn output_context(output: &ToolOutput) -> OutputContext<'_> {
 /// Files that diagnostics name but the tree does not contain.
 #[derive(Debug, Default)]
 struct MissingFiles {
-    /// Number of such diagnostics.
+    /// Number of diagnostics whose file is missing.
     count: usize,
-    /// First files of them.
+    /// Paths of the first missing files.
     first: Vec<String>,
-    /// True if no diagnostic is about an existing file.
+    /// True if there are diagnostics and all of their files are missing.
     is_all: bool,
 }
 
@@ -147,7 +148,8 @@ impl MissingFiles {
     }
 }
 
-/// Parses the output of a tool that ran elsewhere. Its paths are resolved by the existing files.
+/// Parses the output of a tool that ran elsewhere. The paths in the output are resolved by comparison with
+/// the existing files.
 fn read_foreign_output(
     output: &ToolOutput,
     foreign: &ExternalToolRun,
@@ -181,8 +183,8 @@ fn read_foreign_output(
     (report, absent)
 }
 
-/// Returns the reasons for which some findings may be missing, and the one for which earlier findings may
-/// still exist.
+/// Returns the reasons why some findings may be missing, and the reason why earlier findings must stay open,
+/// if there is one.
 fn collect_problems(
     output: &ToolOutput,
     report: &DiagnosticReport,
@@ -192,7 +194,7 @@ fn collect_problems(
     let is_foreign = output.foreign.is_some();
     let is_unplaced = |problem: &&ReportProblem| match problem.kind {
         ProblemKind::Place => true,
-        // A tool that Truing runs examines libraries, too.
+        // A tool that Truing runs itself may also report on libraries outside the tree.
         ProblemKind::Outside => is_foreign,
         ProblemKind::Unreadable
         | ProblemKind::NoLine
@@ -202,7 +204,8 @@ fn collect_problems(
     };
     let is_failure = |problem: &&ReportProblem| match problem.kind {
         ProblemKind::Unreadable | ProblemKind::Entry | ProblemKind::Bound | ProblemKind::Tool => true,
-        // The tool's exit code means that there are no findings.
+        // An output without a result line is no problem if the tool's exit code means that there are no
+        // findings.
         ProblemKind::NoLine => !output.is_clean,
         ProblemKind::Place | ProblemKind::Outside => false,
     };
@@ -220,7 +223,8 @@ fn collect_problems(
     }
     let unplaced: Vec<&ReportProblem> = report.problems.iter().filter(is_unplaced).collect();
     if !unplaced.is_empty() {
-        // Problems beyond the first ones are of any kind; entries that are left out are counted.
+        // The list of problems is cut at `MAX_NAMED`. If it is full, the number of omitted entries is used,
+        // because the kinds of the other problems are unknown.
         let count =
             if report.problems.len() == MAX_NAMED { report.left_out.max(1) } else { unplaced.len() as u64 };
         let first: Vec<&str> = unplaced.iter().take(MAX_NAMES).map(|problem| problem.text.as_str()).collect();
@@ -256,7 +260,7 @@ fn collect_problems(
     (problems, keeps_open.map(|reason| clean_line(&reason, MAX_PROBLEM_CHARS)))
 }
 
-/// Returns a subject for a number of results.
+/// Returns the subject of a sentence about this number of results.
 fn result_count_phrase(count: u64) -> String {
     if count == 1 { "1 result names".to_owned() } else { format!("{count} results name") }
 }

@@ -1,12 +1,12 @@
-//! Tools for a model: for files of the tree (`read`, `list`, `glob`, `grep`, `symbol`) and for the change
-//! (`diff`).
+//! Provides the tools that a model can call: `read`, `list`, `glob`, `grep` and `symbol` for files of the
+//! tree, and `diff` for the change.
 //!
-//! A [`TreeToolbox`] responds to calls on one tree. It runs in the reader process, where hostile bytes are
-//! parsed. The server itself calls [`call_diff`], because it parses diffs anyway and a compromised reader
-//! must not be able to falsify the change. An invalid call gets a response with the correct form, never an
-//! error of the run. Every response is bounded and states where it was cut and how to request the rest: by
-//! the same call with a larger `skip` (`read`: with another `start_line`). Lines are numbered as findings
-//! cite them.
+//! A [`TreeToolbox`] responds to calls on one tree. The toolbox runs in the reader process, where untrusted
+//! bytes are parsed. The server itself calls [`call_diff`], because it parses diffs anyway and a compromised
+//! reader must not be able to falsify the change. The response to an invalid call describes the correct form
+//! of the call. An invalid call never makes the run fail. Every response has a limited length, and states
+//! where it was cut and how to request the rest. The rest is requested by the same call with a larger `skip`
+//! (`read`: with another `start_line`). Line numbers are the same as in findings.
 
 mod diff;
 mod grep;
@@ -38,7 +38,7 @@ pub use offered::{ToolDescription, tool_descriptions};
 
 /// Longest text of a response, in bytes.
 pub const MAX_REPLY_BYTES: usize = 40 << 10;
-/// Time limit of one call. Results found by then are returned.
+/// Time limit of one call. A call that reaches the limit returns the results that were found before.
 pub const CALL_TIME: Duration = Duration::from_secs(10);
 
 /// Tool for files of the tree.
@@ -126,7 +126,8 @@ impl TreeToolbox {
     /// Responds to a call.
     pub fn call(&mut self, tool: TreeTool, input: &Value) -> ToolReply {
         let end = Instant::now() + self.time;
-        // Compiling patterns and walking syntax are recursive; the depth is bounded but large.
+        // A large stack is needed because compiling patterns and walking syntax trees are recursive. The
+        // depth of the recursion is bounded but large.
         let done = on_large_stack(|| self.run_tool(tool, input, end));
         done.unwrap_or_else(|error| Err(ToolCallError::Broken(error.to_string()))).into()
     }

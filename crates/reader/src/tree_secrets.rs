@@ -1,8 +1,8 @@
-//! Knows the secrets in the files of a folder by their values, to mask parts of them in what a command prints
-//! there.
+//! Collects the values of the secrets in the files of a folder. Parts of these values are masked in the
+//! output of commands that run in the folder.
 //!
-//! `git grep -o`, a line of `git blame` or a line of a key by itself show a part of a secret, or one without
-//! the text around it, and no rule knows that by its form.
+//! `git grep -o` and `git blame` may print a part of a secret, or a single line of a key. Rules recognise a
+//! secret by its form and by the text around it, so they miss such output.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -18,19 +18,21 @@ use crate::mask::{are_secrets_shown, find_secrets_by_rules, secret_mask};
 use crate::redact::replace_secrets;
 use crate::snippet::SecretRanges;
 
-/// Bytes of the shortest part of a secret that is masked. A shorter one leaves more of the secret to guess,
-/// and may be a word of any text.
+/// Length in bytes of the shortest part of a secret that is masked. A shorter part reveals less of the
+/// secret, and may be an ordinary word.
 const PART_BYTES: usize = 10;
-/// Bytes of text that are searched at most in one folder; the files beyond are known by their forms alone.
+/// Largest number of bytes of text that one search of a folder reads. Secrets in the other files are
+/// recognised only by their form.
 const MAX_TREE_BYTES: u64 = 256 << 20;
-/// Parts that are kept at most: those of some 50,000 tokens.
+/// Largest number of parts that are kept: the parts of about 50,000 tokens.
 const MAX_PARTS: usize = 1 << 20;
-/// Longest time of one search. The files beyond are known by their forms alone.
+/// Longest time of one search. Secrets in files that the search did not reach are recognised only by their
+/// form.
 const MAX_TIME: Duration = Duration::from_secs(60);
-/// The beginning of every RSA key in base64, which keys that are public have in part.
+/// The beginning of every RSA key in base64. Public keys contain parts of it.
 const KEY_HEADER: &[u8] = b"MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQ";
 
-/// Each part of ten bytes that the secrets of a folder have.
+/// All parts of ten bytes of the secrets in a folder.
 #[derive(Debug, Default)]
 pub struct TreeSecrets {
     parts: HashSet<[u8; PART_BYTES]>,
@@ -39,8 +41,8 @@ pub struct TreeSecrets {
 }
 
 impl TreeSecrets {
-    /// Searches the files of a folder that are new or changed since the last search. Skips `.git`, follows no
-    /// link. A binary file, one that cannot be read, and one that is too large for the rules add nothing.
+    /// Searches the files of a folder that are new or changed since the last search. Skips `.git`, and does
+    /// not follow links. Skips files that are binary, unreadable or too large for the rules.
     pub fn search(&mut self, folder: &Path) {
         if are_secrets_shown() {
             return;
@@ -52,7 +54,7 @@ impl TreeSecrets {
                 if metadata.is_dir() && entry.file_name() != ".git" {
                     folders.push(entry.path());
                 } else if bytes > MAX_TREE_BYTES || begun.elapsed() > MAX_TIME {
-                    // The next search begins with what this one leaves.
+                    // The next search reads the files that this search does not reach.
                     return;
                 } else if metadata.is_file() && self.needs_search(entry.path(), &metadata) {
                     bytes += self.add_file(&entry.path());
@@ -61,7 +63,7 @@ impl TreeSecrets {
         }
     }
 
-    /// Returns true if the file may be searched and was not searched in this state before.
+    /// Returns true if the file is small enough and its size or time has changed since the last search.
     fn needs_search(&mut self, path: PathBuf, metadata: &Metadata) -> bool {
         let state = (metadata.len(), metadata.modified().ok());
         metadata.len() <= MAX_FILE_BYTES && self.searched.insert(path, state) != Some(state)
@@ -81,8 +83,8 @@ impl TreeSecrets {
         text.len() as u64
     }
 
-    /// Adds the secrets of a text. A text that could not be searched counts as a secret with its last line
-    /// end, and adds nothing.
+    /// Adds the secrets of a text. If the rules could not search the text, they return the whole text as a
+    /// secret. In that case nothing is added.
     fn add_text(&mut self, text: &str) {
         let text = format!("{text}\n");
         let secrets = find_secrets_by_rules(&text).into_iter().filter(|secret| secret.len() < text.len());
@@ -93,7 +95,7 @@ impl TreeSecrets {
         }
     }
 
-    /// Masks each part of a known secret. Lines stay.
+    /// Masks each part of a known secret. The number of lines does not change.
     pub fn mask_parts<'t>(&self, text: &'t str) -> Cow<'t, str> {
         if self.parts.is_empty() || are_secrets_shown() {
             return Cow::Borrowed(text);
@@ -108,8 +110,8 @@ impl TreeSecrets {
     }
 }
 
-/// True if a part may be one of a random value. `https://ho`, the beginning of the address of a webhook, is a
-/// part of other text too; so are `1234567890` and the header that all keys have.
+/// Returns true if a part may belong to a random value. Returns false for parts that occur in ordinary text,
+/// such as `https://ho` (the beginning of a webhook's address), `1234567890` and the common header of keys.
 fn may_be_random(part: &[u8]) -> bool {
     let is_mixed = part.iter().any(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase());
     let is_sequence = part.windows(2).all(|pair| match pair {

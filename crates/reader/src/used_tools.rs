@@ -1,5 +1,5 @@
-//! Finds the known tools that a repository uses, by the signs in its files, and reads how its pre-commit
-//! hooks run them.
+//! Finds the known tools that a repository uses, by signs such as configuration files. Reads from the
+//! repository's pre-commit hooks how these tools are run.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,14 +14,14 @@ use crate::output::known::hooks::{self, HookUsage, PreCommitHooks};
 use crate::output::known::sign::compile_glob;
 use crate::output::known::tool::KnownTool;
 
-/// Most bytes of paths of excluded files and of scripts, for all tools together. More do not fit into a
-/// response, and the table's defaults apply instead.
+/// Largest total size in bytes of the paths of excluded files and of scripts, for all tools together. Larger
+/// lists do not fit into a response; in that case the defaults in the table of tools apply.
 const MAX_LEFT_OUT_BYTES: usize = 8 << 20;
 
-/// Most bytes of the first line of a script.
+/// Longest first line of a script, in bytes.
 const MAX_SHEBANG: usize = 256;
 
-/// Searches the named files for signs.
+/// Searches the named files for signs of tools.
 ///
 /// # Errors
 ///
@@ -61,7 +61,7 @@ pub(crate) fn find_used_tools(request: &ToolDetectionRequest) -> Result<Detected
         let own_scripts = own_scripts.into_iter().filter(|_| !is_much);
         let scripts = own_scripts.map(str::to_owned).collect();
         let HookUsage { args, left_out } = usage;
-        // Of two values of an option the last one applies: the hook's.
+        // If an option is given twice, the last value applies. The hook's options are last.
         let args = hooks::filter_args(
             &tool.keeps,
             &[tool.options(&path, &read), tool.table_options(&read), args].concat(),
@@ -87,8 +87,8 @@ fn files_checked_by<'a>(
     (files.filter(|path| is_looked_at(path) || scripts.contains(path)).collect(), scripts)
 }
 
-/// Returns the files without an ending whose first line names a program, with the program's name without a
-/// version.
+/// Returns the files without an ending whose first line names a program. The value of each file is the name
+/// of its program without the version.
 fn find_scripts<'a>(
     changed: &'a [String],
     read: &dyn Fn(&str) -> Option<Vec<u8>>,

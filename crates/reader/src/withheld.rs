@@ -1,32 +1,32 @@
-//! Fixes of a tool that are not shown as suggestions. The last paragraph of the finding's body contains the
-//! reason.
+//! Handles fixes of a tool that are not shown as suggestions. The last paragraph of the finding's body
+//! contains the reason.
 
 use truing_core::finding::{FindingSource, RawFinding};
 
 use crate::bounds::MAX_BODY_BYTES;
 
-/// Reason for which a tool's fix is not a suggestion.
+/// Reason why a tool's fix is not shown as a suggestion.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum WithheldFix {
     /// The tool does not call the fix safe, or never applies it by default.
     Unsafe,
     /// The output does not mark the safe fixes.
     UnknownSafety,
-    /// With the fix, the file would have more syntax errors, or the code around would change.
+    /// The fix would add syntax errors to the file, or change the syntax of the surrounding code.
     Unproven,
 }
 
 impl WithheldFix {
     const ALL: [Self; 3] = [Self::Unsafe, Self::UnknownSafety, Self::Unproven];
 
-    /// Returns the reason in a finding's body, if it has one.
+    /// Returns the reason that the last paragraph of the finding's body gives, if there is one.
     pub fn from_finding(raw: &RawFinding) -> Option<Self> {
         let is_it = |reason: &Self| raw.body.ends_with(reason.render_paragraph());
         let is_of_tool = raw.source == FindingSource::Tool && raw.suggestion.is_none();
         if is_of_tool { Self::ALL.into_iter().find(is_it) } else { None }
     }
 
-    /// Returns the reason for people.
+    /// Returns the reason in words for people.
     pub fn reason(self) -> &'static str {
         match self {
             Self::Unsafe => "the tool does not call the fix safe",
@@ -43,7 +43,8 @@ impl WithheldFix {
         }
     }
 
-    /// Returns the finding without a suggestion and with the reason in its body, if there is room.
+    /// Removes the suggestion from a finding, and appends the reason to the finding's body if the body has
+    /// room for it.
     pub(crate) fn withhold_suggestion(self, mut raw: RawFinding) -> RawFinding {
         raw.suggestion = None;
         let paragraph = self.render_paragraph();

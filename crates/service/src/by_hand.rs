@@ -1,5 +1,6 @@
-//! Leases a slot for a person who waits for the result, on the store that a server may be serving. It uses
-//! the same slot and the same fencing token as the server, so the two never work on one pull request at once.
+//! Leases a slot for a command of a person. A server may use the same store at the same time. Command and
+//! server lease the same slot with the same fencing tokens, so they never work on one pull request at the
+//! same time.
 
 use truing_core::id::{SlotKey, SlotVersion, UnixMillis};
 use truing_core::port::RecordStore;
@@ -12,10 +13,10 @@ use super::lease::{Lease, lease_of};
 /// The reasons for which a slot cannot be leased.
 #[derive(Debug, thiserror::Error)]
 pub enum LeaseError {
-    /// Another process or person holds the lease, until this time unless it is renewed.
+    /// Another process or person holds the lease. The lease ends at this time unless its holder renews it.
     #[error("another process is working on it")]
     Leased(UnixMillis),
-    /// Another loop owns the slot between two of its steps; this request waits for it.
+    /// Another loop owns the slot and is between two of its steps. This request waits for the other loop.
     #[error("another loop is working on it")]
     OtherLoop,
     /// The kill switch of the server or of the repository is on.
@@ -26,11 +27,13 @@ pub enum LeaseError {
     Step(#[from] StepError),
 }
 
-/// Leases the slot for a loop that a person asks for. The lease is granted at once, even if nothing changed,
-/// but not while a kill switch stops its repository, under any name that it has had.
+/// Leases the slot for a loop that a person requests. The lease is granted even if nothing changed since the
+/// last run. No lease is granted while a kill switch is on for the repository, under its present or any
+/// earlier name.
 ///
 /// # Errors
-/// [`LeaseError`]. After `Busy` nothing is marked, unless the slot was new and a server leased it first.
+/// [`LeaseError`]. After `LeaseError::Leased`, no request is recorded in the slot, unless the slot was new
+/// and a server leased it first.
 #[truing_core::boxed_future]
 pub async fn lease_slot(
     store: &dyn RecordStore,
@@ -45,7 +48,8 @@ pub async fn lease_slot(
     lease_record(store, key, of, limits).await
 }
 
-/// Leases the slot as [`lease_slot`] does, but ignores the kill switches: for a change of records alone.
+/// Leases the slot as [`lease_slot`] does, but ignores the kill switches. The lease is only for changes of
+/// records.
 ///
 /// # Errors
 /// The errors of [`lease_slot`].
@@ -66,11 +70,12 @@ pub async fn lease_record(
     }
     let is_new = slots.first().is_none_or(|slot| slot.version == SlotVersion::default());
     let leased = if is_new {
-        // A lease is fenced by the version before it, and a new slot has no such version.
+        // A lease needs the previous version of its slot for fencing, and a new slot has no version yet.
         apply_slot_command(store, key, SlotCommand::Request(of), limits).await?;
         apply_slot_command(store, key, SlotCommand::Lease, limits).await
     } else {
-        // Both commands are in one commit: otherwise a server on this store could lease the slot in between.
+        // Both commands are in one commit. Otherwise a server on this store could lease the slot between the
+        // two commands.
         apply_slot_commands(store, key, SlotCommand::Request(of), &[SlotCommand::Lease], limits).await
     };
     let leased = match leased {
@@ -135,7 +140,8 @@ mod tests {
         };
         let on = SwitchRequest::On { reason: None, mode: None };
         store.turn_repository_switch("acme/shop", &on, "ada").await.unwrap();
-        // The pull request becomes known after the switch was turned, and its repository is renamed then.
+        // The pull request becomes known after the switch was turned on, and its repository is renamed after
+        // that.
         store.store_descriptions(&called("Acme/Shop")).await.unwrap();
         store.store_descriptions(&called("acme/store")).await.unwrap();
         let refused = lease_slot(&store, &key, LoopKind::Review, &limits).await;

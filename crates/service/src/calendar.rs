@@ -1,5 +1,5 @@
-//! Runs the jobs of a server by their cron patterns, and again when a run was requested or left unfinished.
-//! Jobs run one at a time, each by [`JobRun`], as the command runs it.
+//! Runs the jobs of a server at the times of their cron patterns, and also when a run was requested or left
+//! unfinished. Jobs run one at a time. Both the server and the command run a job by [`JobRun`].
 
 use futures_util::future::BoxFuture;
 use std::collections::BTreeMap;
@@ -25,9 +25,10 @@ use super::jobs::JobRun;
 use super::metrics::ServiceMetrics;
 use super::run_failure::RunFailure;
 
-/// First delay in milliseconds before a job that could not begin is tried again; it doubles each time.
+/// First delay in milliseconds before a job that could not begin is tried again. The delay doubles after each
+/// failure.
 pub(super) const AGAIN: i64 = 5 * 60 * 1000;
-/// Longest delay in milliseconds before such a job is tried again.
+/// Longest delay in milliseconds before a job that could not begin is tried again.
 const AGAIN_AT_MOST: i64 = 24 * 60 * 60 * 1000;
 
 /// The jobs of a server that have a cron pattern.
@@ -37,13 +38,13 @@ pub struct JobCalendar<'a> {
     jobs: Vec<(JobRun<'a>, Cron)>,
     /// Time at which the server began.
     started_at: UnixMillis,
-    /// Jobs that could not begin: the time until which each waits, and the length of that wait in
+    /// For each job that could not begin: the time until which the job waits, and the length of the wait in
     /// milliseconds.
     waiting: BTreeMap<String, (UnixMillis, i64)>,
 }
 
 impl<'a> JobCalendar<'a> {
-    /// Keeps those of the jobs that have a valid pattern.
+    /// Creates a calendar of the jobs that have a valid cron pattern. Other jobs are left out.
     pub fn new(jobs: Vec<JobRun<'a>>) -> Self {
         let with_pattern = |run: JobRun<'a>| {
             let cron = run.job.config.cron.as_deref()?.parse().ok()?;
@@ -114,14 +115,15 @@ impl<'a> JobCalendar<'a> {
                         record.detail.exit_reason
                     );
                 }
-                // A command runs this job at present.
+                // A command is running this job, a kill switch is on, or the server stops.
                 Err(
                     RunFailure::NotLeased(
                         LeaseError::Leased(_) | LeaseError::OtherLoop | LeaseError::SwitchedOff,
                     )
                     | RunFailure::Stopped(StepStopReason::Interrupted),
                 ) => {}
-                // The kill switch was found only after the forge had resolved the repository.
+                // The kill switch of the repository was found only after the forge had returned the
+                // repository's id.
                 Err(RunFailure::Stopped(StepStopReason::Halted)) => {
                     self.waiting
                         .insert(run.job.name.to_owned(), (UnixMillis(now.0.saturating_add(AGAIN)), AGAIN));
@@ -141,7 +143,8 @@ impl<'a> JobCalendar<'a> {
     }
 }
 
-/// Returns true if a job is due: a run was requested or left unfinished, or its time came after its last run.
+/// Returns true if a run of the job was requested or left unfinished, or if the job's pattern has had a time
+/// since its last run.
 fn is_due(
     slot: Option<&Slot>,
     last: Option<&SyncRecord>,
@@ -151,7 +154,7 @@ fn is_due(
 ) -> bool {
     match slot.map(|slot| &slot.state) {
         Some(SlotState::Waiting { at, .. }) if *at <= now => return true,
-        // The holder of this expired lease is dead; the next run begins by taking the lease over.
+        // The holder of an expired lease has exited. The next run takes the lease over.
         Some(SlotState::Leased { deadline, .. }) => return *deadline <= now,
         Some(SlotState::Held { .. }) => return false,
         Some(SlotState::Waiting { .. } | SlotState::Idle) | None => {}

@@ -1,4 +1,5 @@
-//! Commands in comments, such as `/review`, on the first line, by an author who may write to the repository.
+//! Serves commands in comments, such as `/review`. A command is on the first line of a comment, and its
+//! author must have write access to the repository.
 //!
 //! | First line | Effect |
 //! |---|---|
@@ -15,24 +16,27 @@
 //! | `/undismiss`, `/undismiss ID` | withdraws a dismissal |
 //! | `/help` | one comment with the commands that the author may use |
 //!
-//! The first line must be the command alone. It begins at the first column, its words are lower case with
-//! spaces or tabs between them, and white space may follow. Any other line is ordinary conversation.
+//! The first line must contain only the command. The command begins at the first column, its words are in
+//! lower case with spaces or tabs between them, and white space may follow. Any other first line is ordinary
+//! conversation.
 //!
-//! A comment acts at most once, with the text that it has when it is processed; editing an old comment makes
-//! no command of it. Bots and our own account never act. The button "Re-run" of our check acts as `/review`
-//! by the account that pressed it. The label `converge.label` acts as `/converge` by the account that set it.
+//! A comment acts as a command at most once, with the text that the comment has when it is processed. Editing
+//! an old comment does not turn it into a command. Comments of bots and of our own account never act as
+//! commands. The button "Re-run" of our check acts as `/review` by the account that pressed the button. The
+//! label `converge.label` acts as `/converge` by the account that set the label.
 //!
-//! A webhook or the sweep only records that there is a command to serve ([`store_requests`]).
-//! [`CommandProcessor::process_requests`] reads the comment and asks for its author's permission at the
-//! forge, by ids. The command is carried out in the same transaction that marks it as served. A command that
-//! cannot be served now is retried.
+//! A webhook or the sweep only records that a comment may contain a command ([`store_requests`]).
+//! [`CommandProcessor::process_requests`] reads the comment and its author's permission from the forge, by
+//! their ids. One transaction carries out the command and marks it as served. A command that cannot be served
+//! now is retried later.
 //!
-//! A followed comment gets no reaction, for three reasons. The reaction would be a write without a run and
-//! thus without a fencing token. It would use up the few creating calls that comments have in a minute. And
-//! not every forge has reactions. The effect of a command shows in the summary and the threads.
+//! Truing does not react to a comment whose command it carries out, for three reasons. A reaction would be a
+//! write without a run, and so without a fencing token. A reaction would use one of the few calls per minute
+//! that may create comments. Not every forge has reactions. The effect of a command is visible in the summary
+//! and the threads.
 //!
-//! Only `/help` is answered, once for each person and pull request, and not while the kill switch is on
-//! (`help`). The answer is an effect without a token, like those of the tools for agents.
+//! Only `/help` gets an answer: once for each person and pull request, and not while the kill switch is on
+//! (`help`). The answer is an effect without a fencing token, like the effects of the tools for agents.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -63,16 +67,17 @@ mod judge;
 
 /// Comments served in one pass.
 const BATCH: usize = 64;
-/// Attempts to decide a command whose slot other processes keep changing first.
+/// Number of attempts to carry out a command. Each attempt fails if another process changes the slot first.
 const MAX_TRIES: u32 = 16;
-/// Age at which a comment that the forge does not show counts as deleted: a new one may appear late.
+/// Age at which a comment that the forge does not show counts as deleted. The forge may show a new comment
+/// late.
 const SETTLED: TimeSpan = TimeSpan::minutes(2);
-/// Age at which a comment that could not be decided is given up.
+/// Age at which Truing gives up a comment whose command could not be checked at the forge.
 const GIVEN_UP: TimeSpan = TimeSpan::minutes(24 * 60);
-/// Age at which a comment no longer acts as a command: a webhook about it must be a repetition.
+/// Age at which a comment no longer acts as a command. A webhook about an older comment must be a repetition.
 const TOO_OLD: TimeSpan = TimeSpan::minutes(30 * 24 * 60);
-/// Time for which served comments are remembered. By then they are too old to act again, by any forge's
-/// clock.
+/// Time for which the records of served comments are kept. Older comments cannot act again, because every
+/// forge's clock puts them beyond `TOO_OLD`.
 pub(super) const REMEMBERED: TimeSpan = TimeSpan::minutes(31 * 24 * 60);
 /// The first wait after a failure; each further failure doubles it.
 const FIRST_WAIT: TimeSpan = TimeSpan::seconds(15);
@@ -81,11 +86,11 @@ const MAX_LABEL_CHARS: usize = 60;
 /// The longest wait after repeated failures.
 const LONGEST_WAIT: TimeSpan = TimeSpan::minutes(10);
 
-/// Records the commands that a webhook reported, one for each pull request of the repository that is called
-/// `name` now. They are durable when this function returns.
+/// Records the commands that a webhook reported, one for each pull request in `pulls`. `name` is the present
+/// name of their repository. The commands are durable when this function returns.
 ///
 /// # Errors
-/// [`StoreError`]; then the commands may not be served.
+/// [`StoreError`]. After an error, the commands may not be served.
 #[truing_core::boxed_future]
 pub async fn store_requests(
     store: &dyn RecordStore,
@@ -153,7 +158,7 @@ impl CommentServeError {
     fn retry_scope(&self, age: TimeSpan) -> RetryScope {
         match self {
             Self::Later => RetryScope::Repository,
-            // The record would be unreadable the next time as well.
+            // A retry would fail as well, because the record stays unreadable.
             Self::Store(StoreError::Corrupt(_)) => RetryScope::Nothing,
             Self::Store(StoreError::Unavailable(_) | StoreError::Fenced { .. }) => RetryScope::Forge(None),
             Self::Forge(_) if age > GIVEN_UP => RetryScope::Nothing,
@@ -173,10 +178,10 @@ impl CommentServeError {
     }
 }
 
-/// Serves comments, and remembers which forges and repositories have to wait.
+/// Serves comments, and keeps the delays of forges and repositories after failures.
 #[derive(Debug, Default)]
 pub struct CommandProcessor {
-    /// Delays by forge and repository; the empty repository stands for the whole forge.
+    /// Delays by forge and repository. An empty repository means the whole forge.
     waiting: BTreeMap<(String, String), RetryWait>,
 }
 
@@ -187,7 +192,7 @@ struct RetryWait {
 }
 
 impl CommandProcessor {
-    /// Serves the pending commands, those of a repository in their order.
+    /// Serves the pending commands. The commands of one repository are served in their order.
     ///
     /// # Errors
     /// [`StoreError`] if the pending commands cannot be read.
@@ -258,7 +263,7 @@ impl CommandProcessor {
         self.waiting.get(what).is_some_and(|wait| wait.pause.is_active(now))
     }
 
-    /// Starts or lengthens a delay, and logs the first one.
+    /// Starts or lengthens a delay. The first failure is logged.
     fn record_failure(
         &mut self,
         what: (String, String),
@@ -320,8 +325,8 @@ async fn serve_request(
     Ok(())
 }
 
-/// Answers `/help`, once for each person and pull request. Returns the reason for the log why no slot
-/// changes.
+/// Answers `/help`, once for each person and pull request. Returns the text for the log that explains why no
+/// slot changes.
 async fn answer_help(
     context: &ServiceContext,
     user_request: &UserRequest,
@@ -350,7 +355,8 @@ async fn answer_help(
         Ok(_) => Ok("`/help` is answered".to_owned()),
         Err(EffectError::Settling { .. }) => Err(CommentServeError::Later),
         Err(EffectError::Store(error)) => Err(error.into()),
-        // Other commands do not wait for this answer: the author may ask again.
+        // The answer is not retried, so other commands do not wait for it. The author may write `/help`
+        // again.
         Err(
             error @ (EffectError::Halted(_)
             | EffectError::Refused(_)
@@ -360,7 +366,7 @@ async fn answer_help(
     }
 }
 
-/// Carries out the command, and marks it as served.
+/// Carries out a command, and marks the command as served.
 async fn execute_command(
     context: &ServiceContext,
     user_request: &UserRequest,
@@ -457,7 +463,8 @@ async fn record_declined_command(
 ) -> Result<(), StoreError> {
     let what = format!("`{}` by {who} was not run: {reason}", command.as_str());
     let event = HistoryEvent { at: store.now().await?, key: user_request.pr.key(), run: None, what };
-    // In this order a failure loses a line of the history; in the other a retry would repeat it.
+    // The command is marked first. A failure after that only loses a line of the history; in the opposite
+    // order, a retry would repeat the line.
     ignore_request(store, user_request, &format!("{}: {reason}", command.as_str())).await?;
     store.append_history(&[event]).await
 }

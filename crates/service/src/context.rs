@@ -27,8 +27,9 @@ use super::wake::SchedulerWaker;
 
 /// Access to pull requests, with one client for each configured forge.
 pub trait ForgeClients: Send + Sync {
-    /// Returns the pull request of the repository with the name `repo` (`owner/name`), for this producer;
-    /// none if the forge is not configured. Each call names the run.
+    /// Returns the client of a pull request in the repository with the name `repo` (`owner/name`), for this
+    /// producer. Returns `None` if the forge is not configured. Each call of the client to the forge contains
+    /// the run's id.
     fn pull(
         &self,
         run: &RunId,
@@ -37,7 +38,8 @@ pub trait ForgeClients: Send + Sync {
         producer: CommentProducer,
     ) -> Option<Box<dyn ForgePull>>;
 
-    /// Returns the configured forges beyond one pull request, by the `NAME` of `[forge.NAME]`.
+    /// Returns the servers of the configured forges, for calls that are not about one pull request, by the
+    /// `NAME` of `[forge.NAME]`.
     fn servers(&self) -> &BTreeMap<String, AnyForgeServer>;
 }
 
@@ -69,7 +71,7 @@ pub struct ServiceContext {
     pub forges: Box<dyn ForgeClients>,
     /// The process that parses untrusted bytes of repositories.
     pub reader: Box<dyn RepositoryReader>,
-    /// Wall clock, which runs use.
+    /// The wall clock. Runs use this clock.
     pub clock: Arc<dyn Clock>,
     pub git: Git,
     /// Folder of the mirrors; each is at `{forge}/{repository id}.git`.
@@ -80,19 +82,20 @@ pub struct ServiceContext {
     pub repositories: RepositoryFilter,
     /// The operator's configuration files and rules for reviews.
     pub rules: OperatorRules,
-    /// Linters whose findings are part of reviews. A service runs them itself: given output would fit one
-    /// head alone.
+    /// Linters whose findings are part of reviews. A service runs the linters itself, because output that the
+    /// operator provides would be valid for only one head.
     pub toolbox: LinterSources,
     /// Largest number of comments on lines and files of one pull request.
     pub max_inline: usize,
-    /// The model that reviews in addition to the rules; none if the rules review alone.
+    /// The model that reviews in addition to the rules; `None` if only the rules review.
     pub agent: Option<ModelAgent>,
-    /// The parts of converge runs, or the reason for people why they are not served.
+    /// The parts that converge runs need, or the reason, in words for people, why converge runs are not
+    /// served.
     pub converging: Result<ConvergeSetup, String>,
-    /// The kill switches. They are those of `store`, except in a dry run, which works on a copy and pays from
-    /// the real one.
+    /// The kill switches. Normally the switches are from `store`. A dry run works on a copy of the store, but
+    /// reads the switches of the real store.
     pub switches: Arc<SwitchReader>,
-    /// The slots that a kill switch holds back.
+    /// The slots that cannot be leased because a kill switch is on.
     pub held_slots: HeldSlots,
     /// Reports the writes of reviews; a dry run writes nothing.
     pub watch: WriteMonitor,
@@ -101,7 +104,7 @@ pub struct ServiceContext {
     /// Counters and measurements for `/metrics`.
     pub metrics: ServiceMetrics,
     pub wake: SchedulerWaker,
-    /// The lease on duties that one process has at a time.
+    /// The lease on the duties that only one process performs at a time.
     pub duty_lease: DutyLeaseExpiry,
     /// The longest time of one step, by default [`crate::worker::STEP_TIME`].
     pub step_time: Duration,

@@ -1,6 +1,7 @@
-//! Converge runs on a pull request, under a lease of its slot: by hand, or a step at a time by a worker of
-//! the service. Meanwhile no review and no other run works there, and either way can resume a run that the
-//! other began.
+//! Does converge runs on a pull request, under a lease of its slot. A person starts a whole run by a command,
+//! or a worker of the service does a run step by step. During the lease, no review and no other run works on
+//! the pull request. A command can resume a run of the service, and the service can resume a run of a
+//! command.
 
 mod end;
 mod listener;
@@ -72,7 +73,7 @@ impl ConvergeSetup {
     }
 }
 
-/// A pull request with everything that a run on it needs.
+/// A pull request, with everything that a converge run on the pull request needs.
 #[derive(Debug)]
 pub struct ConvergeRunContext<'a> {
     /// Id for a run that begins now.
@@ -81,7 +82,8 @@ pub struct ConvergeRunContext<'a> {
     pub repo: &'a str,
     /// The pull request's number at the forge.
     pub number: u64,
-    /// The forge's name in the configuration, and its client, whose calls name the run.
+    /// The forge's name in the configuration, and the forge's client. Each call of the client contains the
+    /// run's id.
     pub forge: (&'a str, &'a AnyForgeServer),
     pub git: &'a Git,
     /// Folder of the mirrors.
@@ -108,12 +110,12 @@ impl ConvergeRunContext<'_> {
         self.setup.config()
     }
 
-    /// Begins the trace span of this part of the run.
+    /// Begins a trace span for the part of the run that begins at `began`.
     fn span(&self, record: &ConvergeRecord, began: SystemTime) -> ConvergeSpan {
         ConvergeSpan::start(record, Some(self.repo), Some(self.number), began)
     }
 
-    /// Returns the pull request's id, which has the forge's id of its repository.
+    /// Returns the pull request's id, which contains the repository's id at the forge.
     async fn id(&self) -> Result<PrId, ForgeError> {
         let (name, forge) = self.forge;
         let repository = forge.repository(self.repo).await?.id;
@@ -224,12 +226,12 @@ impl ConvergeRunContext<'_> {
             head_repository,
             pull_details,
             base,
-            inspection_tools: inspection_tools,
+            inspection_tools,
         })
     }
 
-    /// Returns the record to continue: an interrupted run, or a stuck run if nothing is new; otherwise a new
-    /// record.
+    /// Returns the record to continue: the record of an interrupted run, or of a stuck run if nothing has
+    /// changed since. Otherwise returns a new record.
     async fn resume_or_new_record(
         &self,
         client: &RepositoryClient,
@@ -258,11 +260,11 @@ impl ConvergeRunContext<'_> {
         if let Some(mut record) = last.clone().filter(ConvergeRecord::is_unfinished) {
             record.resume(limits.clone(), inspection_tools);
             record.detail.state.resume_from_audit(limits);
-            // A different head is handled on its turn; the same head on another base is a different change
-            // now.
+            // The run itself handles a different head later. The same head on a different base is a different
+            // change, which is handled here.
             if record.detail.base != *base && record.detail.state.head == head {
                 record.detail.base = base.clone();
-                // A run that has ended stays ended.
+                // The event does not restart a run that has ended.
                 let _ = record
                     .detail
                     .state
@@ -272,7 +274,7 @@ impl ConvergeRunContext<'_> {
         }
         let remembered = last.as_ref().and_then(|last| last.cleared_head(base, inspection_tools, dismissals))
             == Some(&head);
-        // Our own records of a head count more than a review there.
+        // If our own records contain this head, they take precedence over a review at the forge.
         let is_unknown = last.as_ref().is_none_or(|last| !last.involves_head(&head));
         let scope = AuditScopeDigest::new(base, inspection_tools, dismissals);
         let reviewed = is_unknown && is_reviewed_clean(&client.reviews().await?, &head, &scope);
@@ -285,7 +287,7 @@ impl ConvergeRunContext<'_> {
         let mut begun =
             self.new_record(last.as_ref(), key, base, &pull_details.head.branch, inspection_tools, state);
         if reviewed {
-            // The run that posted the review has described the change, as far as it could.
+            // The run that posted the review has described the change already, if it could.
             begun.detail.described.clone_from(&clean);
         }
         Ok(begun)
@@ -327,7 +329,8 @@ impl ConvergeRunContext<'_> {
     ) -> ConvergeRecord {
         let detail = ConvergeDetail {
             described: last.and_then(|last| last.detail.described.clone()),
-            // People who were called at another head have seen that head.
+            // The requests to reviewers are kept, because each request records the head that the reviewer has
+            // seen.
             wakes: last.map(|last| last.detail.wakes.clone()).unwrap_or_default(),
             looks: inspection_name.to_owned(),
             ..ConvergeDetail::new(self.display_name(), branch.to_owned(), base.clone(), state)

@@ -1,5 +1,6 @@
-//! Drives a lease, in the same way for every loop: sends heartbeats while the step runs, lets the loop record
-//! why it stopped, and ends the lease. A loop implements `LeasedStep`; `LeaseDriver::drive` does the rest.
+//! Drives a lease in the same way for every loop. Sends heartbeats while the step runs, lets the loop record
+//! why the step stopped, and ends the lease. A loop only implements `LeasedStep`; `LeaseDriver::drive` does
+//! all other work.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,29 +35,30 @@ pub(crate) trait LeasedStep: Sync {
     /// [`StepStopReason`] if the step is not completed.
     async fn step(&self) -> Result<(NextSlotState, Self::Ended), StepStopReason>;
 
-    /// Records why the step stopped; the slot changes after that. If heartbeats find the lease lost, nothing
-    /// is recorded.
+    /// Records why the step stopped, before the slot changes. Is not called if the heartbeats find that the
+    /// lease is lost.
     ///
     /// # Errors
-    /// [`StoreError`]; the lease is left to expire, unless the step was asked to stop.
+    /// [`StoreError`]. The driver then lets the lease expire, unless the step was stopped on request.
     async fn record_stop(&self, why: &StepStopReason) -> Result<(), StoreError>;
 }
 
 /// The slot's state after a completed step.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum NextSlotState {
-    /// The step decides the outcome. Instants are of the wall clock.
+    /// The step decides the outcome. Its instants are by the wall clock.
     Outcome(StepOutcome),
-    /// The run is unfinished: its [`LeaseSuccessor`] continues it, if there is one.
+    /// The run is unfinished. Its [`LeaseSuccessor`] determines whether a server continues the run.
     Unfinished,
 }
 
 /// The party that continues the work that a lease leaves unfinished.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum LeaseSuccessor {
-    /// A server: it waits as the forge requires, and counts failed attempts.
+    /// A server continues the work. The server waits as the forge requires, and counts failed attempts.
     Server,
-    /// No server: the person or the calendar has to request it again. The slot becomes free.
+    /// No server continues the work. A person or the calendar has to request a run again. The slot becomes
+    /// free.
     Nobody,
 }
 
@@ -64,20 +66,20 @@ pub(crate) enum LeaseSuccessor {
 pub(crate) struct LeaseDriver<'a> {
     /// The store of slots and records.
     pub store: &'a Arc<dyn RecordStore>,
-    /// The wall clock, which runs use.
+    /// The wall clock. Runs use this clock.
     pub clock: &'a dyn Clock,
     /// Limits of the slot machine, such as the lease time.
     pub limits: &'a SlotLimits,
 }
 
 impl LeaseDriver<'_> {
-    /// Drives a lease until its step is completed, the lease is lost, or the given future completes: then
-    /// the lease is given back. A step that stops by itself gets a future that never completes. A separate
-    /// task sends the heartbeats, so a step that blocks its thread, as when it removes a deep folder, delays
-    /// none of them.
+    /// Drives a lease until its step is completed, the lease is lost, or `stop` completes. When `stop`
+    /// completes, the lease is given back. For a step that handles stop requests itself, the caller passes a
+    /// future that never completes. A separate task sends the heartbeats. A step that blocks its thread, for
+    /// example to remove a deep folder, therefore delays no heartbeat.
     ///
     /// # Errors
-    /// [`StepError`] if the end could not be recorded. The lease is left to expire.
+    /// [`StepError`] if the end could not be recorded. In that case the lease expires.
     pub(crate) async fn drive<L: LeasedStep>(
         &self,
         lease: &Lease,
@@ -96,7 +98,7 @@ impl LeaseDriver<'_> {
         let mut beats = HeartbeatTask::start(beats, heartbeat);
         let stop = async {
             stop.await;
-            // A completed step is no longer stopped.
+            // A stop request is ignored once the step is completed.
             if ending.load(Ordering::Relaxed) {
                 std::future::pending::<()>().await;
             }
@@ -122,8 +124,8 @@ impl LeaseDriver<'_> {
         }
     }
 
-    /// Does the step, records why it stopped if it did, and ends the lease; sends no heartbeats. `ending`
-    /// becomes true right before the lease is ended.
+    /// Does the step, records the reason if the step stopped, and ends the lease. Sends no heartbeats.
+    /// `ending` becomes true right before the lease is ended.
     ///
     /// # Errors
     /// The errors of [`Self::drive`].
@@ -148,7 +150,7 @@ impl LeaseDriver<'_> {
         }
     }
 
-    /// Ends the lease. Records stay, even if the lease was lost meanwhile.
+    /// Ends the lease. The records of the step are kept, even if the lease was lost during the step.
     async fn end_lease(
         &self,
         lease: &Lease,
@@ -156,7 +158,8 @@ impl LeaseDriver<'_> {
         ended: Result<NextSlotState, &StepStopReason>,
     ) -> Result<(), StepError> {
         if let Err(StepStopReason::Fenced(last)) = ended {
-            // If the lease is still ours, the slot store has lost a token: the next one has to be greater.
+            // If this process still holds the lease, the slot store has lost a token. The version is raised,
+            // because the next token has to be greater than the last one.
             self.store.raise_version(SlotVersion(last.0)).await?;
         }
         let lead = clock_lead(&**self.store, self.clock).await?;
@@ -186,8 +189,9 @@ struct LeaseHeartbeats {
 }
 
 impl LeaseHeartbeats {
-    /// Sends the heartbeats. Returns when the lease is lost, or when none was acknowledged for as long as a
-    /// lease may last without one. While the lease is `ending`, a slot without a lease is not a loss.
+    /// Sends the heartbeats. Returns when the lease is lost, or when no heartbeat was acknowledged for the
+    /// time after which a holder must stop itself. While `ending` is true, a refused heartbeat does not mean
+    /// that the lease is lost.
     async fn wait_for_loss(&self, every: Duration) {
         let Self { store, lease, limits, ending } = self;
         let patience = Duration::from_millis(u64::try_from(limits.self_stop().0).unwrap_or(0));
@@ -202,7 +206,7 @@ impl LeaseHeartbeats {
                 Ok(Err(StepError::Refused(_))) | Err(_) => return,
                 Ok(Err(StepError::Store(error))) => {
                     tracing::warn!(key = %lease.key, %error, "heartbeat not acknowledged");
-                    // A store that refuses immediately never reaches the timeout above.
+                    // If the store returns errors immediately, the timeout above is never reached.
                     if acknowledged.elapsed() >= patience {
                         return;
                     }
@@ -212,7 +216,7 @@ impl LeaseHeartbeats {
     }
 }
 
-/// The task that sends heartbeats; dropping this ends it.
+/// The task that sends heartbeats. Dropping the value stops the task.
 struct HeartbeatTask(JoinHandle<()>);
 
 impl HeartbeatTask {
@@ -220,8 +224,7 @@ impl HeartbeatTask {
         Self(tokio::spawn(async move { beats.wait_for_loss(every).await }.in_current_span()))
     }
 
-    /// Returns when the lease may be lost, as [`LeaseHeartbeats::wait_for_loss`], and also if the task has
-    /// ended.
+    /// Returns when [`LeaseHeartbeats::wait_for_loss`] returns, or when the task has ended in another way.
     async fn wait_for_loss(&mut self) {
         let _ = (&mut self.0).await;
     }
@@ -233,8 +236,8 @@ impl Drop for HeartbeatTask {
     }
 }
 
-/// Returns the lead of the store's clock over the wall clock, at least 0; it is positive after the wall clock
-/// was set back. Runs use the wall clock, slots the store's.
+/// Returns by how much the store's clock is ahead of the wall clock, at least 0. The value is positive after
+/// the wall clock was set back. Runs use the wall clock, and slots use the store's clock.
 pub(super) async fn clock_lead(store: &dyn RecordStore, clock: &dyn Clock) -> Result<TimeSpan, StoreError> {
     let wall = clock.now();
     Ok(TimeSpan((store.now().await? - wall).0.max(0)))
@@ -247,7 +250,7 @@ pub(super) async fn wait_for_give_back(mut give_back: watch::Receiver<bool>) {
     }
 }
 
-/// Records in a run's trace why it stopped, if that is a failure.
+/// Records in a run's trace why the run stopped, if the reason is a failure.
 pub(super) fn trace_stop(trace: &Context, stopped: &StepStopReason) {
     match stopped {
         StepStopReason::Moved | StepStopReason::RateLimited { .. } | StepStopReason::Interrupted => {}
@@ -264,8 +267,8 @@ pub(super) fn trace_stop(trace: &Context, stopped: &StepStopReason) {
     }
 }
 
-/// Returns the command that ends a lease; none for a lost lease. `lead` is the lead of the store's clock over
-/// the wall clock.
+/// Returns the command that ends a lease; `None` for a lost lease. `lead` is the lead of the store's clock
+/// over the wall clock.
 fn end_command(
     token: FencingToken,
     ended: Result<NextSlotState, &StepStopReason>,

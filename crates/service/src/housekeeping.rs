@@ -1,5 +1,6 @@
 //! Deletes old rows: audit entries, notices, ended runs, history, served comments, and slots of pull requests
-//! that were closed long ago. It works in small batches with pauses, so other writers do not wait for it.
+//! that were closed long ago. Rows are deleted in small batches with pauses, so other writers do not have to
+//! wait long.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -13,9 +14,9 @@ use super::sole::DutyLeaseExpiry;
 
 /// Time between two rounds.
 const EVERY: Duration = Duration::from_secs(60 * 60);
-/// Interval at which a process without the duty checks whether it has it now.
+/// Interval at which a process without the lease on the duties checks whether it holds the lease now.
 const LOOK: Duration = Duration::from_secs(1);
-/// Pause between two batches, in which other writers get their turn.
+/// Pause between two batches, in which other writers can write.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// The retention periods of old rows.
@@ -27,7 +28,7 @@ pub struct RetentionPeriods {
     pub acts: TimeSpan,
 }
 
-/// Deletes rows older than `keep`, for as long as it is polled.
+/// Deletes rows older than `keep`. The future never completes; the caller drops it to stop.
 #[truing_core::boxed_future]
 pub async fn run(store: &Store, keep: RetentionPeriods, sole: &DutyLeaseExpiry) -> Infallible {
     let mut tick = tokio::time::interval(EVERY);
@@ -78,7 +79,7 @@ pub struct DeletedCounts {
 /// Deletes everything older than `keep`, with a pause after each batch.
 ///
 /// # Errors
-/// [`StoreError`]; rows that were deleted before stay deleted.
+/// [`StoreError`]. Rows that were deleted before the error stay deleted.
 #[truing_core::boxed_future]
 pub async fn delete_expired(
     store: &Store,
@@ -142,7 +143,7 @@ mod tests {
 
     use super::*;
 
-    /// A clock that stands at a thousand seconds after 1970.
+    /// A clock that always returns a thousand seconds after the start of 1970.
     struct FixedClock;
 
     impl Clock for FixedClock {
@@ -216,7 +217,7 @@ mod tests {
             period: period.into(),
             limit: MicroUsd(9),
         };
-        // A call of long ago, whose owner died at that time.
+        // A model call of long ago whose owner exited without reporting the cost.
         let budget = RunBudget { run: RunId::new("r"), levels: vec![level("1969-12-31")] };
         let ask =
             ReservationRequest { min_amount: MicroUsd(1), max_amount: MicroUsd(1), expires: UnixMillis(20) };
@@ -256,7 +257,8 @@ mod tests {
             1,
             "what was served lately is remembered"
         );
-        // Each kind has its own period: an audit entry of this moment is older than a negative period.
+        // Each kind of row has its own period. With a negative period, an audit entry of the present moment
+        // counts as old.
         let keep = RetentionPeriods { acts: TimeSpan(-1), ..keep };
         let gone = delete_expired(&store, keep, Duration::ZERO).await.unwrap();
         assert_eq!(gone, DeletedCounts { acts: 1, ..DeletedCounts::default() });

@@ -1,10 +1,10 @@
-//! Receives webhooks: verifies each over its raw body, finds the slot that it is about, and marks that slot.
-//! No other content of a webhook is trusted.
+//! Receives webhooks. Verifies the signature of each webhook over its raw body, finds the webhook's slot, and
+//! marks that slot. No other content of a webhook is trusted.
 //!
-//! Cheap refusals come before the body is read: a source above its rate limit, a forge that is not
-//! configured, a malformed signature, and a body that is announced as too large or of another type. The rest
-//! is checked while the body arrives (`body`). The acknowledgement waits until the mark is durable
-//! ([`marks`](super::marks)).
+//! Some webhooks are refused before the body is read. These are webhooks from a source above its rate limit
+//! or for a forge that is not configured. Webhooks with a malformed signature, a wrong content type or a too
+//! large announced length are refused as well. All other checks are made while the body arrives (`body`). The
+//! acknowledgement waits until the mark is durable ([`marks`](super::marks)).
 
 mod body;
 mod bounds;
@@ -54,14 +54,14 @@ use super::marks::{MarkError, MarkQueue};
 
 /// Default limit of deliveries per second from one source.
 pub const RATE_LIMIT: u32 = 5000;
-/// Age of the last look at the slots from which the scheduler counts as stopped; five polls where that is
-/// longer.
+/// If the scheduler's last read of the slots is older than this, or than five polls if that is longer, the
+/// scheduler counts as stopped.
 const STALE: Duration = Duration::from_secs(30);
 /// Timeout of a test write for `/readyz`.
 const READY_TIME: Duration = Duration::from_secs(5);
 /// Time for which a response of `/readyz` or `/metrics` is reused for other requests.
 const FRESH: Duration = Duration::from_secs(1);
-/// Characters of a delivery's id that the log repeats; GitHub's ids have 36.
+/// Largest number of characters of a delivery's id in the log. GitHub's ids have 36 characters.
 const MAX_ID_CHARS: usize = 64;
 
 /// The settings of webhook processing.
@@ -69,8 +69,8 @@ const MAX_ID_CHARS: usize = 64;
 pub struct IngressSettings {
     /// The webhook secret of each forge.
     pub secrets: BTreeMap<String, HookSecret>,
-    /// Handling of deliveries while the kill switch is on, by forge, as configured. For a forge without an
-    /// entry its kind decides.
+    /// Configured handling of deliveries while the kill switch is on, by forge. For a forge without an entry,
+    /// the default of the forge's kind applies.
     pub halted: BTreeMap<String, HaltPolicy>,
     /// Networks of proxies whose forwarding headers are trusted.
     pub trusted_proxies: Vec<IpNet>,
@@ -93,10 +93,10 @@ struct IngressState {
     settings: IngressSettings,
     rates: RateLimiter,
     refused: RefusalSampler,
-    /// A permit for each byte that all bodies together may hold.
+    /// Memory limit for all bodies together: one permit for each byte.
     memory: Arc<Semaphore>,
     marks: MarkQueue,
-    /// Time of the scheduler's last look, in Unix milliseconds.
+    /// Time at which the scheduler last read the slots, in Unix milliseconds.
     last_look: Arc<AtomicI64>,
     poll: Duration,
     /// Result of the last test write for `/readyz`.
@@ -111,12 +111,12 @@ type SharedIngress = State<Arc<IngressState>>;
 pub struct IngressRoutes {
     /// Routes of the address at which webhooks arrive.
     pub main: Router,
-    /// The route of `/metrics`, if it has an address of its own.
+    /// The route of `/metrics`, if `/metrics` has an address of its own.
     pub metrics: Router,
 }
 
-/// Makes the routes of the service, with `/metrics` among the others unless it is `apart`. Starts the marking
-/// task, which ends together with the routes.
+/// Makes the routes of the service. If `apart` is true, `/metrics` gets a router of its own. Starts the
+/// marking task, which ends together with the routes.
 pub fn routes(
     context: Arc<ServiceContext>,
     settings: IngressSettings,
@@ -146,14 +146,14 @@ pub fn routes(
     IngressRoutes { main: main.with_state(state.clone()), metrics: metrics.with_state(state) }
 }
 
-/// Responds with 202 once the mark is durable or if nothing has to be marked. Otherwise it responds as
-/// [`DeliveryRefusal`] says, and logs the refusal.
+/// Responds with 202 once the mark is durable or if nothing has to be marked. Otherwise responds as
+/// [`DeliveryRefusal`] defines, and logs the refusal.
 async fn webhook(
     State(ingress): SharedIngress,
     name: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Response {
-    // The forge name is not valid UTF-8.
+    // If the forge name in the path is not valid UTF-8, an empty name is used, which no forge has.
     let name = name.map_or_else(|_| String::new(), |Path(name)| name);
     let peer =
         request.extensions().get::<PeerAddress>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0);
@@ -161,7 +161,7 @@ async fn webhook(
     let began = Instant::now();
     let limited = ingress.rates.take_token(source, began).err();
     let server = ingress.context.forges.servers().get(&name);
-    // For an unknown forge the header with the delivery's id is unknown as well.
+    // For an unknown forge, the name of the header with the delivery's id is unknown, too.
     let delivery = server.map(|server| delivery_id(server.kind(), request.headers())).unwrap_or_default();
     let taken = match limited {
         Some(RateLimitExceeded { wait, .. }) => {
@@ -272,7 +272,7 @@ impl IngressState {
         self.store_requests(&[comment.pr], &comment.repo, &origin, halted).await
     }
 
-    /// Records a label, if it is the one that starts a converge run.
+    /// Records a label, if the label starts converge runs.
     async fn accept_label(
         &self,
         label: WebhookLabel,
@@ -290,7 +290,7 @@ impl IngressState {
         self.store_requests(&[label.pr], &label.repo, &origin, halted).await
     }
 
-    /// Records the button of a check, if the check is one of ours.
+    /// Records a press of a check's button, if the check was posted by Truing.
     async fn accept_rerun(
         &self,
         forge: &str,
@@ -303,7 +303,8 @@ impl IngressState {
         }
         let pulls = match rerun.target {
             RerunTarget::Pull(pr) => vec![pr],
-            // The payload names no pull request from a fork, so the records of checked heads decide.
+            // The payload does not name pull requests from forks. The pull requests are therefore found by
+            // the records of reviewed heads.
             RerunTarget::Head(head) => {
                 let pulls = self.context.store.pulls_reviewed_at(forge, &rerun.repository, &head).await;
                 pulls.map_err(|error| DeliveryRefusal::NotMarked(MarkError::Store(error)))?
@@ -316,7 +317,8 @@ impl IngressState {
         self.store_requests(&pulls, &rerun.repo, &origin, halted).await
     }
 
-    /// Records a command; while a kill switch is on for its repository, `halted` decides.
+    /// Records a command. While a kill switch is on for the repository, `halted` determines whether the
+    /// delivery is refused.
     async fn store_requests(
         &self,
         pulls: &[PrId],
@@ -324,9 +326,9 @@ impl IngressState {
         origin: &RequestOrigin,
         halted: HaltPolicy,
     ) -> Result<serde_json::Value, DeliveryRefusal> {
-        // The next sweep finds a refused comment, and a label can be set again. A command that arrives while
-        // the switch is being turned on does no harm: it marks a slot, like earlier commands, and no run
-        // begins while the switch is on.
+        // A refused command is not lost: the next sweep finds the comment, and a label can be set again. A
+        // command that arrives while the switch is being turned on only marks a slot, and no run begins while
+        // the switch is on.
         let keys = pulls.iter().flat_map(|pull| RepositoryRef::from_key(&pull.key()).keys).collect();
         let repository = RepositoryRef { keys, ..RepositoryRef::from_name(repo) };
         if halted == HaltPolicy::Refuse
@@ -340,8 +342,8 @@ impl IngressState {
     }
 }
 
-/// Returns the default handling of deliveries while the kill switch is on, by the effect that a refusal has
-/// at the forge.
+/// Returns the default handling of deliveries while the kill switch is on. The default depends on what a
+/// forge does after a refusal.
 fn default_halt_policy(refused: RefusalConsequence) -> HaltPolicy {
     match refused {
         RefusalConsequence::DeliveryLost => HaltPolicy::Refuse,
@@ -362,7 +364,7 @@ fn is_form(headers: &HeaderMap) -> Result<bool, DeliveryRefusal> {
     }
 }
 
-/// Returns the forge's id of the delivery; empty if it gives none.
+/// Returns the forge's id of the delivery. The id is empty if the forge sends none.
 fn delivery_id(kind: ForgeKind, headers: &HeaderMap) -> String {
     visible_ascii(DeliveryHeaders::read(kind, headers).id, MAX_ID_CHARS)
 }
@@ -372,9 +374,10 @@ fn visible_ascii(text: &str, most: usize) -> String {
     text.chars().filter(char::is_ascii_graphic).take(most).collect()
 }
 
-/// Responds with 200 while the scheduler looks at the slots, else with 503.
+/// Responds with 200 while the scheduler reads the slots regularly, otherwise with 503.
 async fn healthz(State(ingress): SharedIngress) -> Response {
-    // The absolute difference serves a clock that was set forward or back: the next look uses the new time.
+    // The absolute difference is used because the clock may be set forward or back. The next read of the
+    // slots uses the new time.
     let age = ingress.context.clock.now().0.abs_diff(ingress.last_look.load(Ordering::Relaxed));
     let stale = STALE.max(ingress.poll * 5).as_millis();
     if u128::from(age) > stale {
@@ -384,10 +387,12 @@ async fn healthz(State(ingress): SharedIngress) -> Response {
     json_response(StatusCode::OK, json!({"status": "ok"}))
 }
 
-/// Responds with 200 if the store can be written, else with 503. A service that drains no longer listens.
-/// With `?verbose` it adds the forges, as the sweep of this process found them, and the kill switch.
+/// Responds with 200 if the store can be written, otherwise with 503. A service that drains no longer
+/// listens. With `?verbose`, the response also contains the state of the forges, as this process's sweep
+/// found it, and of the kill switch.
 async fn readyz(State(ingress): SharedIngress, RawQuery(query): RawQuery) -> Response {
-    // A missing file is reported at once; a write is tried at most once a second.
+    // The existence of the database file is checked at each request. A test write is made at most once a
+    // second.
     let tried = async {
         ingress.context.store.check_in_place()?;
         ingress.written.get_or_refresh(ingress.context.store.check_writable()).await
@@ -404,7 +409,7 @@ async fn readyz(State(ingress): SharedIngress, RawQuery(query): RawQuery) -> Res
     json_response(StatusCode::SERVICE_UNAVAILABLE, json!({"error": "store_unavailable"}))
 }
 
-/// A response that is reused for all requests within [`FRESH`], so that frequent requests do not load the
+/// A response that is reused for all requests within [`FRESH`]. Frequent requests therefore do not load the
 /// store.
 struct CachedResponse<T>(Mutex<Option<(Instant, T)>>);
 

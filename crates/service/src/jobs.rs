@@ -51,7 +51,8 @@ pub struct JobRun<'a> {
     pub mirrors: &'a Path,
     /// Limits of the slot machine.
     pub limits: &'a SlotLimits,
-    /// The kill switches. They are the real ones even in a dry run, which works on a copy of the records.
+    /// The kill switches of the real store. A dry run works on a copy of the records, but also uses the real
+    /// kill switches.
     pub switches: &'a Arc<SwitchReader>,
     /// Interval at which the lease is renewed.
     pub heartbeat: Duration,
@@ -62,7 +63,7 @@ impl JobRun<'_> {
     /// failed.
     ///
     /// # Errors
-    /// [`RunFailure`]; a run that could not reach its repository has a record all the same.
+    /// [`RunFailure`]. A run that could not reach its repository also stores a record.
     #[truing_core::boxed_future]
     pub async fn run(
         &self,
@@ -73,7 +74,7 @@ impl JobRun<'_> {
         let lease = by_hand::lease_slot(&**store, &key, LoopKind::Sync, self.limits).await?;
         tracing::info!(%key, token = lease.token.0, "leased");
         let run = RunReference { id: new_run_id(), key, token: lease.token };
-        // The trace ends together with everything that runs inside it.
+        // The trace ends when all work inside the trace has ended.
         let trace = telemetry::start_sync_trace(
             &run.id,
             &run.key,
@@ -93,8 +94,8 @@ impl JobRun<'_> {
         })
     }
 
-    /// Does one run under its lease. Returns its record or the reason for its absence, and the time at which
-    /// the slot is due again.
+    /// Does one run under its lease. Returns the record of the run, or the reason why there is none, and the
+    /// time at which the slot is due again.
     async fn run_under_lease(
         &self,
         store: &Arc<dyn RecordStore>,
@@ -112,7 +113,8 @@ impl JobRun<'_> {
             }
         };
         let repository = RepositoryRef::from_id(&self.job.config.forge, &id).with_name(self.repo);
-        // The caller checked the switches by the configured name; the repository was renamed since.
+        // The caller checked the switches by the configured name. The repository may have been renamed, so
+        // this check uses the repository's id.
         let switches = self.switches.read().await.switches;
         if switches.switch_for(&repository).is_some()
             && switches.switch_for(&RepositoryRef::from_name(self.repo)).is_none()
@@ -122,7 +124,7 @@ impl JobRun<'_> {
         match self.follow_package(store, run, &id, &remote).with_context(trace.clone()).await {
             Ok((record, again)) => {
                 telemetry::record_sync(trace, &record);
-                // Only a server serves slots that are due.
+                // Only jobs with a cron pattern are run by a server again, so other jobs get no due time.
                 let again = again.filter(|_| self.job.config.cron.is_some());
                 (
                     again.map_or(StepOutcome::Idle, |until| StepOutcome::DueAt(until, WaitReason::Settling)),
@@ -133,15 +135,15 @@ impl JobRun<'_> {
         }
     }
 
-    /// Makes a server's job due [`AGAIN`] milliseconds after `ended`: the next time of its pattern may be a
-    /// week away.
+    /// Makes a job with a cron pattern due [`AGAIN`] milliseconds after `ended`, because the next time of its
+    /// pattern may be a week away.
     fn retry_outcome(&self, ended: UnixMillis) -> StepOutcome {
         let soon = StepOutcome::DueAt(UnixMillis(ended.0.saturating_add(AGAIN)), WaitReason::Backoff);
         if self.job.config.cron.is_some() { soon } else { StepOutcome::Idle }
     }
 
     /// Runs the sync loop in the repository of this id. Returns the record, and the time of the next run if
-    /// that is known.
+    /// the time is known.
     async fn follow_package(
         &self,
         store: &Arc<dyn RecordStore>,
@@ -195,9 +197,9 @@ impl JobRun<'_> {
         Ok((id, remote))
     }
 
-    /// Records a run that did not reach its repository: a job that fails this way for weeks must not look as
-    /// if it never ran. It does not count for the circuit breaker. It says nothing about the release, and no
-    /// question could be posted while the forge is unreachable.
+    /// Records a run that did not reach its repository. Without a record, a job that fails in this way for
+    /// weeks would look as if it never ran. The circuit breaker does not count the run as a failure, because
+    /// the run did not try the release. Also, no question could be posted while the forge is unreachable.
     async fn record_unreachable(
         &self,
         store: &Arc<dyn RecordStore>,
@@ -240,7 +242,7 @@ struct LeasedJob<'a> {
 
 #[async_trait]
 impl LeasedStep for LeasedJob<'_> {
-    /// The record, or the reason for its absence.
+    /// The record, or the reason why there is none.
     type Ended = Result<SyncRecord, RunFailure>;
 
     async fn step(&self) -> Result<(NextSlotState, Self::Ended), StepStopReason> {
@@ -254,7 +256,8 @@ impl LeasedStep for LeasedJob<'_> {
 
     async fn record_stop(&self, reason: &StepStopReason) -> Result<(), StoreError> {
         match reason {
-            // An interrupted run says nothing about its release.
+            // An interrupted run does not show whether the release works, so the circuit breaker records only
+            // the interruption.
             StepStopReason::Interrupted => {
                 let mut job = self.store.begin_job(self.run).await?;
                 job.breaker.record_end(
@@ -264,7 +267,7 @@ impl LeasedStep for LeasedJob<'_> {
                 );
                 self.store.store_job(self.run, &job).await
             }
-            // The run's record contains everything else.
+            // For all other reasons, nothing is recorded in addition to the run's record.
             StepStopReason::LeaseLost
             | StepStopReason::Fenced(_)
             | StepStopReason::NotFound { .. }

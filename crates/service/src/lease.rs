@@ -15,17 +15,18 @@ pub struct Lease {
     pub is_requested: bool,
     /// True if a failure of this attempt parks the slot.
     pub last_attempt: bool,
-    /// Time of the last event that the step serves.
+    /// Time of the last event that the step processes.
     pub marked: Option<UnixMillis>,
-    /// A person's request for a converge run, if it is other than to continue.
+    /// A person's request for a converge run, unless the request is to continue the run.
     pub converge_request: Option<ConvergeRequest>,
-    /// True while an operator retracts comments: nothing is reviewed, and the kill switch does not stop it.
+    /// True if the lease is for an operator's retraction of comments. A retraction reviews nothing, and the
+    /// kill switch does not stop it.
     pub is_retraction: bool,
 }
 
-/// Returns the lease of a leased slot; none for a slot in another state.
+/// Returns the lease of a leased slot; `None` for a slot in another state.
 pub(super) fn lease_of(slot: Slot, attempts: u32) -> Option<Lease> {
-    let SlotState::Leased { token, loop_kind: loop_kind, claimed_events: serving, .. } = slot.state else {
+    let SlotState::Leased { token, loop_kind, claimed_events: serving, .. } = slot.state else {
         return None;
     };
     Some(Lease {

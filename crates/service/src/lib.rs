@@ -1,7 +1,7 @@
 //! The service: webhooks mark slots ([`ingress`]), the scheduler leases due slots ([`scheduler`]), and a
-//! worker takes each lease to its end ([`worker`], through [`drive`]). [`ReviewService::run`] does all three
-//! in one process, or the part that its [`ProcessRole`] names, until a stop is requested. [`mcp`] serves
-//! tools to agents.
+//! worker does the step of each lease ([`worker`], through [`drive`]). [`ReviewService::run`] does all of
+//! this work in one process, or the part that the [`ProcessRole`] names, until a stop is requested. [`mcp`]
+//! serves tools to agents.
 
 // The futures of a review are nested deeper than the compiler's default limit.
 #![recursion_limit = "256"]
@@ -55,9 +55,10 @@ use self::scheduler::Scheduler;
 
 /// Time that a stopping service gives its workers to finish. The whole stop may take 60 s.
 const DRAIN: Duration = Duration::from_secs(40);
-/// Time that unfinished workers then have to give their leases back.
+/// Time that unfinished workers have after that to give back their leases.
 const GIVE_BACK: Duration = Duration::from_secs(5);
-/// Time that the store has to end the remaining leases. The next start ends those that are left.
+/// Timeout for ending the remaining leases in the store. Leases that are not ended in this time are ended at
+/// the next start.
 const END_LEASES: Duration = Duration::from_secs(5);
 /// Time that clients have to finish a request or read a response.
 const LINGER: Duration = Duration::from_secs(5);
@@ -69,11 +70,11 @@ pub struct ServiceSettings {
     pub role: ProcessRole,
     /// Limits of simultaneous leases.
     pub lease_limits: LeaseLimits,
-    /// Interval at which the scheduler looks for due slots.
+    /// Interval at which the scheduler reads due slots.
     pub poll: Duration,
     /// Interval at which a lease is renewed.
     pub heartbeat: Duration,
-    /// Time from the beginning of one sweep to the next; none: forges are not swept.
+    /// Time from the beginning of one sweep to the next; `None`: forges are not swept.
     pub sweep: Option<Duration>,
 }
 
@@ -84,11 +85,11 @@ pub struct ReviewService {
     pub settings: ServiceSettings,
     /// The settings of webhook processing.
     pub ingress: ingress::IngressSettings,
-    /// The listener of `/metrics`, if it is not the one of webhooks.
+    /// The listener of `/metrics`, if `/metrics` does not use the listener for webhooks.
     pub metrics: Option<TcpListener>,
 }
 
-/// The reasons for which a service ends by itself.
+/// The reasons why a service stops without a stop request.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// The store failed before anything was served.
@@ -100,8 +101,8 @@ pub enum ServeError {
 }
 
 impl ReviewService {
-    /// Serves until `stop` completes, then drains: accepts no more work, lets the workers finish, and gives
-    /// back the leases of those that do not finish in time or before `hurry` completes.
+    /// Serves until `stop` completes. Then drains: accepts no more work and lets the workers finish. If
+    /// `hurry` completes or the time is over, gives back the leases of the workers that have not finished.
     ///
     /// # Errors
     /// [`ServeError`] if serving cannot begin, or the store fails at the end.
@@ -120,7 +121,8 @@ impl ReviewService {
         let (context, settings, seen) = (self.context.clone(), self.ingress, looked.clone());
         let apart = self.metrics.is_some();
         let routes = move || ingress::routes(context, settings, seen, poll, apart);
-        // The listener ends with this function, on every path.
+        // The listener stops when this function returns, on every path, because the receiver `http` is
+        // dropped.
         let http = ingress::listen::start(listener, self.metrics, routes, bounds.0, bounds.1, stopped)
             .map_err(ServeError::Thread)?;
         let mut watching = JoinSet::new();
@@ -158,7 +160,7 @@ impl ReviewService {
                 let leases = scheduler.lease_due_slots(&self.context).await;
                 (leases, scheduler.time_until_next(&self.context, poll).await)
             };
-            // A store that hangs must not keep the service from stopping.
+            // The service must be able to stop even if the store does not answer.
             let (leases, pause) = tokio::select! {
                 () = &mut stop => break true,
                 looked = look => looked,
@@ -174,7 +176,7 @@ impl ReviewService {
                         workers.start(self.context.clone(), lease, heartbeat, give_back.clone());
                     }
                 }
-                // The error is logged once, because the scheduler looks again at each poll.
+                // The error is logged only once, because the scheduler retries at each poll.
                 Err(error) if !failing => {
                     failing = true;
                     tracing::error!(%error, "the scheduler could not read due slots");
@@ -184,7 +186,7 @@ impl ReviewService {
         };
         tracing::info!(running = workers.running.len(), "stopping");
         stopping.send_replace(true);
-        // Each of their writes is one transaction, so nothing is left half done.
+        // Each write of these tasks is one transaction, so the tasks can be aborted.
         watching.shutdown().await;
         if role.runs_sole_duties() {
             sole::release_lease(&*self.context.store, &self.context.duty_lease).await;
@@ -203,7 +205,7 @@ impl ReviewService {
         let given_back = finished || drain_workers(&mut workers.running, GIVE_BACK).await;
         if in_a_look || !given_back {
             workers.running.shutdown().await;
-            // The next start ends the leases that cannot be ended now.
+            // Leases that cannot be ended now are ended at the next start.
             match tokio::time::timeout(END_LEASES, self.context.end_old_leases()).await {
                 Ok(ended) => ended?,
                 Err(_) => {
@@ -211,7 +213,8 @@ impl ReviewService {
                 }
             }
         }
-        // This frees the work for other processes before this one counts as silent.
+        // Removing this process from the list of workers lets other processes take over its work immediately,
+        // not only after a timeout.
         let _ = tokio::time::timeout(END_LEASES, self.context.store.refresh_workers(false)).await;
         let _ = tokio::time::timeout(LINGER, http).await;
         Ok(())
@@ -238,12 +241,13 @@ impl RunningWorkers {
         self.leases.insert(self.running.spawn(task).id(), token);
     }
 
-    /// Waits for one worker to end in any way, and returns its lease; none at once if no worker is running.
+    /// Waits until one worker has ended in any way, and returns its lease. Returns `None` immediately if no
+    /// worker is running.
     async fn join_next(&mut self) -> Option<FencingToken> {
         let id = match self.running.join_next_with_id().await? {
             Ok((id, ())) => id,
             Err(error) => {
-                // The lease of the failed worker expires, and the attempt counts.
+                // The lease of the failed worker expires, and its attempt counts as failed.
                 tracing::error!(%error, "a worker has stopped: this is a bug of truing; please report it");
                 JoinError::id(&error)
             }
@@ -259,7 +263,8 @@ async fn drain_workers(workers: &mut JoinSet<()>, within: Duration) -> bool {
 }
 
 impl ServiceContext {
-    /// Ends the leases of dead holders. Their slots are due at once, and no attempt is counted.
+    /// Ends the leases whose holders have exited. The slots are due immediately, and no failed attempt is
+    /// counted.
     ///
     /// # Errors
     /// [`StoreError`] if the leases cannot be read or ended.

@@ -1,6 +1,6 @@
 //! Marks slots in batches. Each delivery queues its mark and waits; one task writes all queued marks in one
-//! transaction. Under load the batches grow, because the next one gathers while the current one is being made
-//! durable.
+//! transaction. Under load the batches grow, because further marks queue up while the current batch is being
+//! written.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,15 +14,16 @@ use truing_core::port::{HaltPolicy, MarkOutcome, SlotMark, StoreError};
 
 use super::context::ServiceContext;
 
-/// Marks that may wait; beyond that the forge is asked to retry.
+/// Largest number of waiting marks. If more arrive, the forge gets an error and should retry.
 const QUEUE: usize = 1024;
-/// Marks in one transaction, so that the first does not wait for too many others.
+/// Largest number of marks in one transaction. The limit keeps the first mark from waiting for too many
+/// others.
 const BATCH: usize = 256;
-/// Interval between batches while more than one mark arrives in that time: a transaction costs as much as
-/// many marks, and the delay is imperceptible. A single mark does not wait. Timers tick in milliseconds and
-/// round up, so the delay is up to twice as long.
+/// Shortest interval between batches while several marks arrive in one batch. One transaction takes as long
+/// as many marks, and the delay is imperceptible. A single mark does not wait. Timers tick in milliseconds
+/// and round up, so the delay may be twice as long.
 const GATHER: Duration = Duration::from_millis(1);
-/// Timeout of one mark: GitHub gives a delivery up after 10 s.
+/// Timeout of one mark. GitHub waits only 10 s for the response to a delivery.
 const PATIENCE: Duration = Duration::from_secs(9);
 
 /// The reasons for which a slot was not marked.
@@ -45,8 +46,8 @@ pub enum MarkError {
 /// The writer of a batch.
 #[async_trait]
 pub trait BatchMarker: Send + Sync + 'static {
-    /// Marks all slots of the batch, or none on an error. Marks are durable when this returns. Returns the
-    /// keys that are not marked because a kill switch is on for them.
+    /// Marks all slots of the batch; after an error, no slot is marked. The marks are durable when the method
+    /// returns. Returns the keys of the slots that are not marked because a kill switch is on.
     async fn mark(&self, batch: &[SlotMark], halted: HaltPolicy) -> Result<BTreeSet<SlotKey>, MarkError>;
 }
 
@@ -64,7 +65,7 @@ impl BatchMarker for ServiceContext {
     }
 }
 
-/// The queue of the marking task, which ends when all clones of this are dropped.
+/// The queue of the marking task. The task ends when all clones of the queue are dropped.
 #[derive(Clone, Debug)]
 pub struct MarkQueue(mpsc::Sender<PendingMark>);
 
@@ -84,8 +85,8 @@ impl MarkQueue {
         Self(sender)
     }
 
-    /// Queues a mark, which is durable when this returns. `halted` decides what happens to it while the kill
-    /// switch is on.
+    /// Queues a mark and waits until the mark is durable. `halted` determines whether the mark is refused
+    /// while the kill switch is on.
     ///
     /// # Errors
     /// [`MarkError`] if the slot is not marked.
@@ -104,7 +105,8 @@ async fn run<M: BatchMarker>(marking: Arc<M>, mut waiting: mpsc::Receiver<Pendin
     let mut batch = Vec::with_capacity(BATCH);
     while waiting.recv_many(&mut batch, BATCH).await > 0 {
         let (begun, taken) = (Instant::now(), batch.len());
-        // The receiver gave up: the forge counts this delivery as failed.
+        // Marks whose caller has stopped waiting are dropped, because the forge counts their deliveries as
+        // failed.
         batch.retain(|waiting| !waiting.answer.is_closed());
         let (refused, marked): (Vec<_>, Vec<_>) =
             batch.drain(..).partition(|waiting| waiting.halted == HaltPolicy::Refuse);
@@ -116,7 +118,7 @@ async fn run<M: BatchMarker>(marking: Arc<M>, mut waiting: mpsc::Receiver<Pendin
     }
 }
 
-/// Marks a batch whose marks have the same handling while the kill switch is on, and sends the results.
+/// Writes a batch of marks that all have the same `halted` policy, and sends the results.
 async fn mark_batch<M: BatchMarker>(marking: &M, waiting: Vec<PendingMark>, halted: HaltPolicy) {
     if waiting.is_empty() {
         return;
@@ -126,7 +128,8 @@ async fn mark_batch<M: BatchMarker>(marking: &M, waiting: Vec<PendingMark>, halt
     let marked = marking.mark(&marks, halted).await;
     let unreadable = matches!(marked, Err(MarkError::Store(StoreError::Corrupt(_))));
     for (mark, answer) in marks.into_iter().zip(answers) {
-        // One unreadable row must not keep the other slots from being marked.
+        // After an error about an unreadable row, each slot is marked separately, so that the row affects
+        // only its own slot.
         let own =
             if unreadable { marking.mark(std::slice::from_ref(&mark), halted).await } else { marked.clone() };
         let is_free = |refused: BTreeSet<SlotKey>| !refused.contains(&mark.key);
@@ -145,7 +148,7 @@ mod tests {
 
     use super::*;
 
-    /// Marks a batch when a permit is free, and remembers it.
+    /// Waits for a permit before each batch, and records the batch.
     struct Gate {
         permits: Semaphore,
         /// True while the simulated kill switch is on.

@@ -1,9 +1,10 @@
 //! The tools that `truing mcp serve` offers to agents: four that read the pull requests of one forge, and two
 //! that comment on them.
 //!
-//! Comments follow the same rules as all comments of Truing. They carry a marker and are searched by it
-//! before anything is posted, each topic has one comment, and nothing is written while the kill switch is on.
-//! No tool creates, approves, merges or declines a pull request, and no configuration adds one.
+//! Comments follow the same rules as all comments of Truing. Each comment contains a marker. Before a comment
+//! is posted, existing comments are searched for the marker, so each topic has one comment. Nothing is
+//! written while the kill switch is on. No tool creates, approves, merges or declines a pull request, and no
+//! configuration adds such a tool.
 
 mod own;
 mod reading;
@@ -56,10 +57,10 @@ struct SharedForge {
     /// The store, which holds the record of effects.
     store: Arc<dyn RecordStore>,
     switches: Arc<SwitchReader>,
-    /// Lock that makes this process write one comment at a time.
+    /// Lock with which this process writes only one comment at a time.
     writing: Mutex<()>,
-    /// The repository and branch of the folder in which the server was started, if it is a clone from this
-    /// forge.
+    /// The repository and branch of the folder in which the server was started, if the folder is a clone from
+    /// this forge.
     local_clone: Option<LocalClone>,
 }
 
@@ -97,12 +98,12 @@ impl ForgeTools {
         Self { forge: Arc::new(forge), server }
     }
 
-    /// Returns the tools for another session, whose calls to the forge carry this id.
+    /// Returns the tools for another session. The session's calls to the forge contain this id.
     pub fn for_review(&self, id: &str) -> Self {
         Self { forge: self.forge.clone(), server: self.server.for_review(id) }
     }
 
-    /// Returns the id of a pull request, and the name that its repository has now.
+    /// Returns the id of a pull request, and the present name of its repository.
     async fn resolve_pull(&self, wanted: &PullRequestTarget) -> Result<(PrId, String), ToolError> {
         let name = self.resolve_repository(wanted.repository.as_deref())?;
         let seen = self.server.repository(name).await?;
@@ -121,7 +122,8 @@ impl ForgeTools {
         Arc::new(RunGate::for_caller(&self.forge.switches, repository))
     }
 
-    /// Returns the repository that the input names, or that of the server's folder.
+    /// Returns the repository that the input names. If the input names none, returns the repository of the
+    /// folder in which the server was started.
     fn resolve_repository<'a>(&'a self, named: Option<&'a str>) -> Result<&'a str, ToolError> {
         let here = self.forge.local_clone.as_ref().map(|here| here.repository.as_str());
         named.or(here).ok_or_else(|| {
@@ -195,8 +197,8 @@ fn parse_input<T: DeserializeOwned>(input: Value) -> Result<T, ToolError> {
         .map_err(|error| ToolError(format!("the input does not match the tool's schema: {error}")))
 }
 
-/// Serializes the result of a tool. Its text is the same JSON, because clients differ in which of the two
-/// they show.
+/// Serializes the result of a tool. The text and the structured content contain the same JSON, because some
+/// clients show only one of them.
 fn serialize_answer(answer: &impl Serialize) -> Result<Value, ToolError> {
     serde_json::to_value(answer).map_err(|error| ToolError(format!("the answer cannot be written: {error}")))
 }

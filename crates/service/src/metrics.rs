@@ -1,8 +1,8 @@
 //! `/metrics`: the counters and gauges of a running service, in Prometheus's text format.
 //!
 //! All names are in one table ([`METRICS`]), which also generates docs/reference/metrics.md. Events are
-//! counted where they happen. A scrape reads the present state, with a timeout, and only by queries whose
-//! cost does not grow with history.
+//! counted when they happen. A scrape reads the present state with a timeout, and only by queries that do not
+//! take longer as the history grows.
 
 mod gather;
 mod table;
@@ -29,16 +29,17 @@ pub use self::table::{METRICS, MetricDefinition, MetricKind, render_metrics_page
 /// Content type of the text format.
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 
-/// Buckets in seconds for webhooks: acknowledged after a flush of the disk, given up by the forge after ten
-/// seconds.
+/// Buckets in seconds for webhooks. The first buckets are about the time of a disk flush. The last bucket is
+/// ten seconds, after which the forge gives up.
 const WEBHOOK_SECONDS: &[f64] =
     &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 /// Buckets in seconds for transactions.
 const COMMIT_SECONDS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
-/// Buckets in seconds for runs; the last is the longest time that a run may take.
+/// Buckets in seconds for runs. The last bucket is the longest time that a run may take.
 const RUN_SECONDS: &[f64] = &[0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1200.0];
 
-/// Buckets in dollars for runs, up to several times the default limit of a review, which is one dollar.
+/// Buckets in dollars for runs. The default limit of a review is one dollar, and the last bucket is several
+/// times as much.
 const COST_USD: &[f64] = &[0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 1.5, 2.0, 5.0, 10.0];
 /// The outcomes of runs other than reviews.
 const ENDS: [RunOutcome; 5] =
@@ -49,7 +50,7 @@ const TOKENS: [&str; 4] = ["input", "output", "cache_read", "cache_write"];
 /// Millionths of a dollar in a dollar.
 const MICRO: f64 = 1e6;
 
-/// Results of webhooks. Their series exist from the start, so that a rate begins at zero.
+/// Results of webhooks. Their series exist from the start, so a rate begins at zero.
 const RESULTS: [&str; 10] = [
     "accepted",
     "ignored",
@@ -170,7 +171,8 @@ impl ServiceMetrics {
         for kind in TOKENS {
             inner.model_tokens.with_label_values(&[kind]);
         }
-        // A series that first appears with its first event shows no increase.
+        // All series are created at the start. If a series first appeared with its first event, a rate would
+        // not show this event.
         for end in native::AgentRunEnd::LABELS {
             inner.model_ends.with_label_values(&[end]);
         }
@@ -196,14 +198,14 @@ impl ServiceMetrics {
         self.0.model_retries.inc_by(times.saturating_sub(self.0.model_retries.get()));
     }
 
-    /// Counts a failed attempt of a loop; `class` is the reason that the pull request shows.
+    /// Counts a failed attempt of a loop. `class` is the reason as shown on the pull request.
     pub fn attempt_failed(&self, of: LoopKind, class: &str, parked: bool) {
         self.0.failures.with_label_values(&[of.as_str(), class]).inc();
         self.0.parked.with_label_values(&[of.as_str()]).inc_by(u64::from(parked));
     }
 
-    /// Counts the cost of an ended run, and the calls that its models were denied. A run without cost asked
-    /// no model, and its cost is not counted.
+    /// Counts the cost of an ended run, and the tool calls that were denied to its models. A run without cost
+    /// called no model, so it is not added to the cost histogram.
     pub fn run_cost(&self, of: LoopKind, cost: MicroUsd, denied: u32) {
         self.0.model_denials.inc_by(u64::from(denied));
         if cost > MicroUsd(0) {
@@ -221,7 +223,7 @@ impl ServiceMetrics {
         self.0.webhook_seconds.observe(took.as_secs_f64());
     }
 
-    /// Counts a notice that a sink of `[notify]` did not accept, and that is not retried there.
+    /// Counts a notice that a sink of `[notify]` did not accept and that is not retried.
     pub fn notice_failed(&self) {
         self.0.notices_failed.inc();
     }
@@ -234,7 +236,8 @@ impl ServiceMetrics {
     /// Renders all metrics in the text format.
     pub fn text(&self) -> String {
         let mut text = Vec::new();
-        // Encoding to memory fails only for metrics without a name or value; those of the table have both.
+        // Encoding to memory fails only for metrics without a name or a value, and all metrics of the table
+        // have both.
         if let Err(error) = TextEncoder::new().encode(&self.0.registry.gather(), &mut text) {
             tracing::error!(%error, "could not collect the metrics");
         }

@@ -1,8 +1,9 @@
-//! Sends notices to the operators of a service, by webhook and by mail: facts that they should know, and
-//! tasks.
+//! Sends notices to the operators of a service, by webhook and by mail. A notice contains a fact that an
+//! operator should know, or a task.
 //!
-//! A notice is a row, so it survives the process. Each sink gets it at least once and in order. A sink that
-//! fails is retried a few times; then the failure is logged and counted, and only notices wait for it.
+//! A notice is a row in the store, so it outlives the process. Each notice is sent to each sink at least
+//! once, and in order. If a sink fails, the notice is retried a few times. After that, the failure is logged
+//! and counted. Only later notices wait during the retries.
 
 mod mail;
 mod webhook;
@@ -20,11 +21,11 @@ pub use self::webhook::WebhookSink;
 use super::metrics::ServiceMetrics;
 use super::sole::DutyLeaseExpiry;
 
-/// Notices read in one query.
+/// Number of notices that one query reads.
 const BATCH: usize = 64;
-/// Attempts at a sink for one notice.
+/// Number of attempts to send one notice to a sink.
 const TRIES: u32 = 5;
-/// The wait after the first attempt; it doubles each time.
+/// The wait after the first attempt. The wait doubles after each further attempt.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// Timeout of one attempt.
 const TRY_TIME: Duration = Duration::from_secs(10);
@@ -39,8 +40,8 @@ pub struct NoticeSinks {
 #[derive(Debug)]
 struct NoticeSink {
     to: SinkTransport,
-    /// True if the last notice failed here: the next one is tried once, so that a dead sink does not delay
-    /// the others.
+    /// True if the last notice could not be sent to this sink. In that case the next notice is tried only
+    /// once, so an unreachable sink does not delay the other sinks.
     is_down: AtomicBool,
 }
 
@@ -51,17 +52,17 @@ enum SinkTransport {
     Mail(Box<MailSink>),
 }
 
-/// The reason for which one attempt failed.
+/// The reason why an attempt failed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct SinkError {
     message: String,
-    /// True if a retry would fail as well: the sink refuses this message.
+    /// True if the sink refuses this message, so a retry would fail as well.
     refused: bool,
 }
 
 impl NoticeSinks {
-    /// Makes the sinks. `metrics` counts the notices that they do not accept.
+    /// Creates the sinks. `metrics` counts the notices that a sink does not accept.
     pub fn new(webhook: Option<WebhookSink>, mail: Option<MailSink>, metrics: ServiceMetrics) -> Self {
         let all = webhook
             .map(SinkTransport::Webhook)
@@ -77,7 +78,7 @@ impl NoticeSinks {
         Self { first_wait: Some(first_wait), ..self }
     }
 
-    /// Returns the number of notices that a sink did not accept, since the start.
+    /// Returns the number of notices since the start that a sink did not accept.
     pub fn failed_count(&self) -> u64 {
         self.metrics.notices_failed()
     }
@@ -85,7 +86,7 @@ impl NoticeSinks {
     /// Sends all pending notices in order.
     ///
     /// # Errors
-    /// [`StoreError`]; a notice that was sent but not marked as sent is sent again.
+    /// [`StoreError`]. A notice that was sent but not marked as sent will be sent again.
     #[truing_core::boxed_future]
     pub async fn deliver_pending(&self, store: &dyn RecordStore) -> Result<(), StoreError> {
         loop {
@@ -158,7 +159,7 @@ impl SinkTransport {
     }
 }
 
-/// Sends pending notices for as long as it is polled, if this process has that duty. Never returns.
+/// Sends pending notices while this process holds the lease on the duties. Never returns.
 #[truing_core::boxed_future]
 pub async fn send_notices_forever(
     store: &dyn RecordStore,
@@ -179,8 +180,8 @@ pub async fn send_notices_forever(
     }
 }
 
-/// Adds a notice, at most one a day, that a slot is parked. It is stored before the slot is parked, so that a
-/// crash in between cannot lose it, and is sent after that.
+/// Adds a notice that a slot is parked, at most once a day for each slot. The notice is stored before the
+/// slot is parked, so a crash cannot lose it. The notice is sent later.
 #[truing_core::boxed_future]
 pub async fn queue_parked_notice(store: &dyn RecordStore, key: &SlotKey, attempts: u32, now: UnixMillis) {
     if let Err(error) = queue_parking_notice(store, key, attempts, now).await {

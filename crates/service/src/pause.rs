@@ -1,9 +1,9 @@
-//! Waits by the wall clock, which may be set back in the meantime.
+//! Waits by the wall clock, even if the clock is set back during a wait.
 
 use truing_core::id::{TimeSpan, UnixMillis};
 
-/// A span of waiting. It is over if the clock is set back to before its beginning, so that a day never has to
-/// pass twice.
+/// A span of waiting. If the clock is set back to a time before the beginning of the wait, the wait ends.
+/// Otherwise a clock that is set back by a day would prolong the wait by a day.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct WallClockWait {
     since: UnixMillis,

@@ -1,5 +1,5 @@
-//! Reports on ended runs: sections by loop from the records of all loops, as figures, outcome records,
-//! Markdown, CSV or one page of HTML. The command line reads the store and chooses the format.
+//! Reports on ended runs, in one section for each loop. The formats are figures, outcome records, Markdown,
+//! CSV and one page of HTML. The command line reads the store and chooses the format.
 
 mod alike;
 pub mod amount;

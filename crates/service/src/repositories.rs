@@ -1,4 +1,5 @@
-//! The operator's choice of repositories to review, because a token may see many more.
+//! Filters the repositories to review by the operator's configuration. A token may have access to many more
+//! repositories.
 
 use std::collections::BTreeMap;
 
@@ -7,28 +8,30 @@ use globset::GlobSet;
 /// The filter of repositories that an operator configures.
 #[derive(Clone, Debug, Default)]
 pub struct RepositoryFilter {
-    /// Patterns for repository names, by the `NAME` of `[forge.NAME]`; a forge without an entry admits all.
+    /// Patterns for repository names, by the `NAME` of `[forge.NAME]`. For a forge without an entry, all
+    /// repositories are admitted.
     forges: BTreeMap<String, GlobSet>,
-    /// True if pull requests that were open before the first contact wait until they change or a review is
-    /// requested.
+    /// True if pull requests that were open before the first contact are not reviewed until they change or a
+    /// review is requested.
     leaves_existing: bool,
 }
 
 impl RepositoryFilter {
-    /// Makes a filter of these patterns, which [`truing_config::value::compile_repository_globs`] compiles. A
-    /// forge without a pattern admits all.
+    /// Makes a filter of these patterns, which [`truing_config::value::compile_repository_globs`] compiles.
+    /// For a forge without a pattern, all repositories are admitted.
     pub fn new(forges: BTreeMap<String, GlobSet>) -> Self {
         let forges = forges.into_iter().filter(|(_, names)| !names.is_empty()).collect();
         Self { forges, leaves_existing: false }
     }
 
-    /// Returns the filter with the rule that pull requests open before the first contact are left.
+    /// Makes the filter skip pull requests that were open before the first contact.
     #[must_use]
     pub fn leaving_existing(self) -> Self {
         Self { leaves_existing: true, ..self }
     }
 
-    /// Returns true if pull requests that were open before the first contact are left.
+    /// Returns true if pull requests that were open before the first contact are skipped until they change or
+    /// a review is requested.
     pub fn skips_existing_pulls(&self) -> bool {
         self.leaves_existing
     }

@@ -1,21 +1,21 @@
 //! The roles of a process in a deployment.
 
-/// The parts of the work that one process does. On SQLite a single process serves, so the work of other roles
-/// is not done.
+/// The parts of the work that one process does. On SQLite only one process may serve. Work outside of its
+/// role is therefore not done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ProcessRole {
     /// Does all of the work.
     All,
-    /// Takes webhooks; leases nothing and does not sweep.
+    /// Receives webhooks; leases nothing and does not sweep.
     Ingress,
-    /// Leases, reviews and sweeps; takes no webhooks.
+    /// Leases, reviews and sweeps; receives no webhooks.
     Worker,
-    /// Sweeps, serves comments, sends notices and deletes old rows; takes no webhooks and leases nothing.
+    /// Sweeps, serves comments, sends notices and deletes old rows; receives no webhooks and leases nothing.
     Sweep,
 }
 
 impl ProcessRole {
-    /// Returns the word of the command line.
+    /// Returns the name of the role on the command line.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::All => "all",
@@ -25,7 +25,7 @@ impl ProcessRole {
         }
     }
 
-    /// Returns true if the process takes webhooks.
+    /// Returns true if the process receives webhooks.
     pub fn takes_webhooks(self) -> bool {
         match self {
             Self::All | Self::Ingress => true,
@@ -41,8 +41,8 @@ impl ProcessRole {
         }
     }
 
-    /// Returns true if the process takes the duties that one process has at a time ([`crate::sole`]), while
-    /// no other process has them.
+    /// Returns true if the process may perform the duties that only one process performs at a time
+    /// ([`crate::sole`]).
     pub fn runs_sole_duties(self) -> bool {
         match self {
             Self::All | Self::Worker | Self::Sweep => true,

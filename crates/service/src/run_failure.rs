@@ -1,4 +1,4 @@
-//! The reasons for which a run that a person or the calendar requested has no record.
+//! Defines the reasons why a run that a person or the calendar requested has no record.
 
 use truing_core::id::{RunId, TimeSpan};
 use truing_core::port::{Clock as _, ForgeError, StoreError};
@@ -14,27 +14,27 @@ use super::by_hand::LeaseError;
 /// The class of failures of a converge run, in logs and `truing why`.
 pub(super) const CONVERGE_CLASS: &str = "the converge run cannot work";
 
-/// The reason for which the parts of a run cannot be made from the configuration.
+/// The reason why the parts of a run cannot be created from the configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SetupError {
-    /// True if the configuration is wrong; false if the machine lacks something.
+    /// True if the configuration is wrong; false if something is missing on the machine.
     pub is_config_error: bool,
     /// A stable error code for scripts, in snake case.
     pub code: &'static str,
-    /// The subject and its problem, on one line.
+    /// The error message: the subject and its problem, on one line.
     pub message: String,
     /// The next actions for the user, one on each line.
     pub hints: Vec<String>,
 }
 
-/// The reason for which a run has no record. It keeps the error itself: the command line makes a message,
-/// hints and an exit code of it, and a worker a [`StepStopReason`].
+/// The reason why a run has no record. The value contains the original error. The command line converts the
+/// error to a message, hints and an exit code. A worker converts the error to a [`StepStopReason`].
 #[derive(Debug, thiserror::Error)]
 pub enum RunFailure {
     /// The slot could not be leased.
     #[error(transparent)]
     NotLeased(#[from] LeaseError),
-    /// The run with this id has the slot.
+    /// The run with this id holds the slot.
     #[error("already running: {0}")]
     AlreadyRunning(RunId),
     /// The step stopped under its lease: the lease was lost, or it was interrupted.
@@ -61,11 +61,11 @@ pub enum RunFailure {
 }
 
 impl RunFailure {
-    /// Returns the end of a step that reports its own failures. A write that the store refuses because
-    /// another holder has taken over stops the step instead.
+    /// Returns the result of a step that reports its own failures. If the store refused a write because
+    /// another holder has taken over the slot, returns an error that stops the step.
     ///
     /// # Errors
-    /// [`StepStopReason::Fenced`] for such a write.
+    /// [`StepStopReason::Fenced`] if the store refused a write in this way.
     pub(super) fn split_fenced<T>(ended: Result<T, Self>) -> Result<Result<T, Self>, StepStopReason> {
         match ended {
             Err(Self::Store(StoreError::Fenced { last, .. })) => Err(StepStopReason::Fenced(last)),
@@ -73,8 +73,8 @@ impl RunFailure {
         }
     }
 
-    /// Converts the failure to a worker's [`StepStopReason`]. `settle` is the time for which a write at the
-    /// forge may stay invisible.
+    /// Converts the failure to a worker's [`StepStopReason`]. `settle` is the longest time after which the
+    /// forge shows a write.
     pub(super) fn into_stop_reason(self, settle: TimeSpan) -> StepStopReason {
         match self {
             Self::Stopped(stopped) => stopped,

@@ -1,5 +1,5 @@
-//! The scheduler: finds slots that need a step, ends expired leases, removes finished slots, and leases due
-//! slots, fair between repositories ([`truing_core::fair`]).
+//! The scheduler finds slots that need a step, ends expired leases, removes finished slots, and leases due
+//! slots. The choice of slots is fair between repositories ([`truing_core::fair`]).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,21 +17,21 @@ use super::lease::{Lease, lease_of};
 use super::notify;
 use super::wake::BREATH;
 
-/// Slots read at a time, the oldest of each repository before the second oldest of any.
+/// Number of slots that are read at a time. The oldest slot of each repository is read before the second
+/// oldest slot of any repository.
 const BATCH: usize = 256;
-/// Factor by which more slots are read while places stay free although more slots are due. That happens when
-/// the limits of owners hold back the slots that were read.
+/// Factor by which the number of slots to read grows if places stay free although more slots are due. Places
+/// stay free if the limits of owners exclude the slots that were read.
 const WIDER: usize = 4;
-/// Largest number of slots that are read. Further slots are newer, and get their turn when older ones are
-/// done.
+/// Largest number of slots that are read. Further slots are newer, and are leased when older slots are done.
 const MAX_BATCH: usize = 16_384;
 
-/// The lease limits of this process, its active leases, and the time of its last look.
+/// The lease limits of this process, its active leases, and the time at which it last read the due slots.
 #[derive(Debug)]
 pub struct Scheduler {
     lease_limits: LeaseLimits,
     active_leases: ActiveLeases,
-    /// Slots that were due before this time have been seen.
+    /// Slots that were due before this time have been read.
     looked_until: UnixMillis,
 }
 
@@ -46,8 +46,8 @@ impl Scheduler {
         self.active_leases.remove_lease(lease);
     }
 
-    /// Returns the time until the next look, at most `poll`: the time at which a slot becomes due that was
-    /// not yet due in the last look.
+    /// Returns the time until the due slots should be read again, at most `poll`. The slots should be read
+    /// when a slot becomes due that was not due at the last read.
     #[truing_core::boxed_future]
     pub async fn time_until_next(&self, context: &ServiceContext, poll: Duration) -> Duration {
         let until_due = async {
@@ -59,16 +59,16 @@ impl Scheduler {
                 let wait = u64::try_from((at - now).0).unwrap_or(0);
                 Duration::from_millis(wait).max(BREATH).min(poll)
             }
-            // The next look reports the error.
+            // An error is reported when the due slots are read next.
             Ok((None, _)) | Err(_) => poll,
         }
     }
 
-    /// Reads the due slots once, and grants leases for the free places. While the kill switch is on it grants
-    /// none, and none in a repository whose own switch is on: due slots stay due.
+    /// Reads the due slots once, and grants leases for the free places. Grants no leases while the kill
+    /// switch is on, and no leases in repositories whose own switch is on. The slots stay due.
     ///
     /// # Errors
-    /// [`StoreError`]; changes that were committed before stay.
+    /// [`StoreError`]. Changes that were committed before the error stay committed.
     #[truing_core::boxed_future]
     pub async fn lease_due_slots(&mut self, context: &ServiceContext) -> Result<Vec<Lease>, StoreError> {
         let store = &*context.store;
@@ -76,8 +76,8 @@ impl Scheduler {
         let switches = context.kill_switches().await;
         let places =
             if switches.all.engagement().is_some() { LeaseLimits::new(0) } else { self.lease_limits };
-        // The batch includes the slots that are known to be held back, so that further held slots are
-        // recorded as well.
+        // The batch is larger by the number of slots that are known to be held back, so that other held slots
+        // are recorded, too.
         let is_on = switches.engaged_switches().next().is_some();
         let batch = if is_on { BATCH + context.held_slots.count() } else { BATCH };
         let workers = store.refresh_workers(self.lease_limits.all > 0).await?;
@@ -98,7 +98,7 @@ impl Scheduler {
                 SlotState::Idle => SlotCommand::Tidy,
                 SlotState::Held { .. } => continue,
             };
-            // The slot is not due after all; the next look reads it again.
+            // If the slot is not due after all, it is read again later.
             let Ok(decision) = slot.step(command, &context.limits, now) else { continue };
             if let Some(SlotHistoryEntry::Parked(attempts)) = decision.note {
                 notify::queue_parked_notice(store, &slot.key, attempts, now).await;
@@ -145,7 +145,7 @@ impl Scheduler {
         Ok(leases)
     }
 
-    /// Reads the due slots, and chooses those to lease.
+    /// Reads the due slots, and chooses the slots to lease.
     async fn pick(
         &self,
         context: &ServiceContext,
@@ -163,7 +163,7 @@ impl Scheduler {
                 .iter()
                 .enumerate()
                 .filter_map(|(index, slot)| match slot.state {
-                    // Slots of jobs are left to the calendar.
+                    // The calendar leases the slots of jobs, not the scheduler.
                     SlotState::Waiting { at, .. }
                         if job::job_from_key(&slot.key).is_none() && !is_held(slot) =>
                     {
@@ -180,8 +180,8 @@ impl Scheduler {
             } else {
                 waiting
             };
-            // The first pass takes slots of this process alone. The second also takes slots that other
-            // processes have left, and only where places stay free.
+            // The first pass chooses only slots for which this process is preferred. If places stay free, the
+            // second pass also chooses slots that other processes have not leased in time.
             let chosen = [true, false].into_iter().find_map(|only_own| {
                 let is_for_us = |candidate: &LeaseCandidate| match only_own {
                     true => workers.is_preferred_worker(&candidate.key),
@@ -205,7 +205,7 @@ impl Scheduler {
             let seen_all = due.len() < batch;
             if chosen.len() == free || seen_all || batch >= MAX_BATCH {
                 let leased = chosen.into_iter().filter_map(|index| waiting.get(index).cloned()).collect();
-                // Within a rank the oldest come first.
+                // The first due slot is the oldest, because slots of equal rank are sorted by age.
                 let oldest = due.first().and_then(Slot::wake_time);
                 return Ok(LeaseSelection { due, leased, oldest });
             }
@@ -214,12 +214,12 @@ impl Scheduler {
     }
 }
 
-/// Returns true if this process may end or remove this slot.
+/// Returns true if this process may end the lease of this slot, or remove the slot.
 fn may_take(workers: &WorkerGroup, slot: &Slot, now: UnixMillis) -> bool {
     workers.may_take(&slot.key, slot.wake_time().unwrap_or(now), now)
 }
 
-/// The slots that a look has found.
+/// The result of reading the due slots once.
 struct LeaseSelection {
     /// Slots that need a step.
     due: Vec<Slot>,
@@ -234,7 +234,7 @@ struct LeaseSelection {
 struct LeaseCandidate {
     key: SlotKey,
     at: UnixMillis,
-    /// Owner as `{forge}/{owner}`, where limits of owners are set.
+    /// Owner as `{forge}/{owner}`, if limits of owners are configured.
     owner: Option<String>,
 }
 
@@ -244,7 +244,7 @@ impl LeaseCandidate {
     }
 }
 
-/// Adds the owner of each slot: the forge, and the first part of the repository's name.
+/// Adds the owner of each slot, which consists of the forge and the first part of the repository's name.
 async fn with_owners(
     store: &dyn RecordStore,
     waiting: Vec<(usize, LeaseCandidate)>,

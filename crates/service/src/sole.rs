@@ -1,6 +1,7 @@
-//! Duties that one process has at a time: the sweep, commands in comments, notices, and the deletion of old
-//! rows. The store grants a lease on them for 30 s, and its holder renews it every 5 s. If a holder hangs,
-//! two processes may have it for a short time; each duty may be done twice without harm.
+//! Leases the duties that only one process performs at a time: the sweep, commands in comments, notices, and
+//! the deletion of old rows. The store grants the lease for 30 s, and the holder renews the lease every 5 s.
+//! If a holder hangs, two processes may believe for a short time that they hold the lease. This is harmless,
+//! because each duty may be done twice.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,10 +14,10 @@ use truing_core::port::RecordStore;
 const LENT: Duration = Duration::from_secs(30);
 /// Interval between two renewals, or attempts to get the lease.
 const RENEW: Duration = Duration::from_secs(5);
-/// Timeout of giving the lease back.
+/// Timeout for giving back the lease.
 const LEAVE: Duration = Duration::from_secs(2);
 
-/// The end of this process's lease on the duties. Clones share it.
+/// The time at which this process's lease on the duties ends. All clones share the time.
 #[derive(Clone, Debug, Default)]
 pub struct DutyLeaseExpiry(Arc<Mutex<Option<Instant>>>);
 
@@ -35,7 +36,7 @@ impl DutyLeaseExpiry {
     }
 }
 
-/// Renews the lease, or tries to get it, for as long as it is polled.
+/// Renews the lease, or tries to get the lease, at intervals of `RENEW`. Never returns.
 #[truing_core::boxed_future]
 pub async fn renew_lease_forever(store: Arc<dyn RecordStore>, sole: DutyLeaseExpiry) {
     loop {
@@ -44,7 +45,7 @@ pub async fn renew_lease_forever(store: Arc<dyn RecordStore>, sole: DutyLeaseExp
     }
 }
 
-/// Asks for the lease once.
+/// Requests the lease once.
 #[truing_core::boxed_future]
 pub async fn renew_lease(store: &dyn RecordStore, sole: &DutyLeaseExpiry) {
     let (asked, had) = (Instant::now(), sole.is_ours());
@@ -59,12 +60,12 @@ pub async fn renew_lease(store: &dyn RecordStore, sole: &DutyLeaseExpiry) {
             }
         }
         Ok(false) => sole.set(None),
-        // The lease stays ours until its time is over.
+        // After an error, this process still holds the lease until its time is over.
         Err(error) => tracing::warn!(%error, "could not renew the lease of the sweep"),
     }
 }
 
-/// Gives the lease back, so that another process need not wait.
+/// Gives the lease back, so another process does not have to wait until the lease expires.
 #[truing_core::boxed_future]
 pub async fn release_lease(store: &dyn RecordStore, sole: &DutyLeaseExpiry) {
     if sole.is_ours() {

@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 use super::context::ServiceContext;
 use super::sweep::ForgeHealth;
 
-/// The status response. It names no repository, because any client that reaches the server may ask.
+/// The status response. The response names no repository, because any client that can reach the server may
+/// request it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
 pub struct ServerStatus {
-    /// The word `ready`, always.
+    /// Always the word `ready`.
     pub status: String,
     /// The version of the program.
     pub version: String,
@@ -21,9 +22,10 @@ pub struct ServerStatus {
     /// The number of repositories whose own kill switch is on.
     #[serde(default)]
     pub kill_switch_repositories: usize,
-    /// True if pull requests that were open before the first contact are left.
+    /// True if pull requests that were open before the first contact are skipped until they change or a
+    /// review is requested.
     pub leaves_existing: bool,
-    /// Each forge of the configuration.
+    /// The configured forges.
     pub forges: Vec<ForgeStatus>,
 }
 
@@ -36,19 +38,19 @@ pub struct ForgeStatus {
     pub state: String,
     /// Number of repositories that this process has swept.
     pub repositories: usize,
-    /// Number of repositories that it has not swept, or could not.
+    /// Number of repositories that this process has not swept, or could not sweep.
     pub repositories_waiting: usize,
-    /// Number of open pull requests that were found there.
+    /// Number of open pull requests that were found in the swept repositories.
     pub open_pull_requests: usize,
 }
 
-/// The reasons for a missing status.
+/// The reasons why there is no status.
 #[derive(Debug, thiserror::Error)]
 pub enum StatusError {
     /// The server cannot use its store.
     #[error("the server at {0} is not ready: it cannot use its store")]
     NotReady(SocketAddr),
-    /// No server answers at the address, or another program does.
+    /// No server answers at the address, or another program answers.
     #[error("no server answers at {0}: {1}")]
     NoServer(SocketAddr, reqwest::Error),
 }

@@ -1,10 +1,10 @@
-//! The sweep asks the forges for the open pull requests of every repository that was ever seen or that their
-//! tokens list. It marks the changes and commands that webhooks did not report: webhooks may be lost,
-//! refused, or sent while the server is down.
+//! The sweep lists the open pull requests of repositories at the forges: every repository that was ever seen,
+//! and every repository that a forge lists for the token. The sweep marks the changes and commands that no
+//! webhook reported. Webhooks may be lost, refused, or sent while the server is down.
 //!
-//! It goes in rounds, one repository of each forge at a time, within a share of the rate limit. If the share
-//! is too small for a round in its period, the round takes longer; [`SweepResults`] has the actual period of
-//! each repository. A sweep without news writes nothing.
+//! The sweep works in rounds. A round sweeps one repository of each forge at a time, within a share of the
+//! rate limit. If the share is too small for a round in its period, the round takes longer. [`SweepResults`]
+//! contains the actual period of each repository. A sweep that finds nothing new writes nothing.
 
 pub mod preview;
 mod share;
@@ -26,11 +26,11 @@ use self::share::{AssumedQuota, CallUsage};
 use super::context::ServiceContext;
 use super::pause::WallClockWait;
 
-/// Time after which a repository that is gone is looked up again.
+/// Time after which a repository that no longer exists is looked up again.
 const GONE_AGAIN: TimeSpan = TimeSpan::minutes(24 * 60);
-/// Consecutive failed calls after which a forge counts as down.
+/// Number of consecutive failed calls after which a forge counts as down.
 const DOWN_AFTER: u32 = 3;
-/// The first wait for a forge that is down; each further failure doubles it.
+/// The first wait for a forge that is down. Each further failure doubles the wait.
 const FIRST_WAIT: TimeSpan = TimeSpan::minutes(1);
 /// The longest wait for a forge that is down.
 const LONGEST_WAIT: TimeSpan = TimeSpan::minutes(10);
@@ -48,7 +48,7 @@ struct SweepState {
     listed: BTreeMap<String, usize>,
 }
 
-/// The result of the sweep's last call of a forge.
+/// The result of the sweep's last call to a forge.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ForgeHealth {
     /// The forge answered the last call.
@@ -79,7 +79,7 @@ pub struct RepositorySweep {
     pub name: String,
     /// Time of the last sweep.
     pub at: UnixMillis,
-    /// Time between the last two sweeps; none after the first.
+    /// Time between the last two sweeps; `None` after the first sweep.
     pub period: Option<TimeSpan>,
     /// Number of open pull requests that were listed.
     pub open: usize,
@@ -91,12 +91,13 @@ impl SweepResults {
         self.state().repositories.values().cloned().collect()
     }
 
-    /// Returns the result of the last call of a forge; none if this process has not called it.
+    /// Returns the result of the last call to a forge; `None` if this process has not called the forge.
     pub fn health(&self, forge: &str) -> Option<ForgeHealth> {
         self.state().forges.get(forge).copied()
     }
 
-    /// Returns the number of repositories that the last round of a forge listed; none before the first round.
+    /// Returns the number of repositories that the last round of a forge listed; `None` before the first
+    /// round.
     pub fn listed_count(&self, forge: &str) -> Option<usize> {
         self.state().listed.get(forge).copied()
     }
@@ -117,7 +118,8 @@ impl SweepResults {
         periods.insert(key, RepositorySweep { forge, name, at, period, open });
     }
 
-    /// Begins a round with these repositories of a forge, and removes the results of others.
+    /// Begins a round with these repositories of a forge, and removes the results of the forge's other
+    /// repositories.
     fn start_round(&self, forge: &str, ids: &HashSet<&str>) {
         let mut state = self.state();
         state.repositories.retain(|(of, id), _| of != forge || ids.contains(id.as_str()));
@@ -130,29 +132,29 @@ impl SweepResults {
 pub struct ForgeSweeps {
     interval: TimeSpan,
     forges: BTreeMap<String, ForgeSweepRound>,
-    /// True if the store failed the last time.
+    /// True if the store failed at the last attempt.
     failing: bool,
 }
 
-/// The round of one forge, with the state kept from earlier rounds.
+/// The round of one forge, with the state that is kept from earlier rounds.
 #[derive(Debug, Default)]
 struct ForgeSweepRound {
     /// Beginning of the current or last round, by the store's clock.
     started_at: Option<UnixMillis>,
     /// The wait until the next round.
     period: Option<WallClockWait>,
-    /// The repositories of the round that are left.
+    /// The repositories that remain to be swept in the round.
     queue: VecDeque<SweepTask>,
     /// A wait during which no calls are made.
     pause: Option<WallClockWait>,
     share: CallUsage,
-    /// True once it is logged that the share is used up.
+    /// True after it was logged that the share is used up.
     is_share_logged: bool,
-    /// Number of consecutive failures. `down` is true once it is logged that the forge is down.
+    /// Number of consecutive failures. `is_down` is true after it was logged that the forge is down.
     failures: u32,
     is_down: bool,
     listed: RepositoryListing,
-    /// True if the token's list of repositories failed the last time.
+    /// True if the last request for the token's list of repositories failed.
     unlisted: bool,
     repositories: HashMap<String, RepositorySnapshot>,
 }
@@ -161,28 +163,28 @@ struct ForgeSweepRound {
 #[derive(Clone, Debug)]
 struct SweepTask {
     repository: KnownRepository,
-    /// The repository's entry in the token's list; none if it is not on the list.
+    /// The repository's entry in the token's list; `None` if the repository is not in the list.
     listed: Option<ForgeRepository>,
-    /// True if it was tried before in this round.
+    /// True if a turn of the repository failed before in this round.
     is_retry: bool,
 }
 
-/// The state of a repository that is kept from the turn before.
+/// The state of a repository that is kept between its turns.
 #[derive(Debug, Default)]
 struct RepositorySnapshot {
     pulls: CachedListing<OpenPull>,
     /// Comments of both kinds, as the forge lists them.
     comments: [CachedListing<PullComment>; 2],
-    /// Slots that were marked although only people or news should wake them, each with the revision of that
-    /// mark.
+    /// Resting slots that the sweep has marked, each with the revision for which the slot was marked; `None`
+    /// for a closed pull request.
     woken_slots: HashMap<SlotKey, Option<PullRevision>>,
-    /// Time of the last lookup, if the repository was gone then.
+    /// Time of the last lookup, if the lookup did not find the repository.
     missing_checked_at: Option<UnixMillis>,
-    /// True if its last turn failed.
+    /// True if the repository's last turn failed.
     failing: bool,
 }
 
-/// The reasons for which a turn fails.
+/// The reasons why a turn fails.
 #[derive(Debug, thiserror::Error)]
 enum SweepError {
     #[error(transparent)]
@@ -191,14 +193,14 @@ enum SweepError {
     Forge(#[from] ForgeError),
 }
 
-/// Sweeps for as long as it is polled.
+/// Sweeps all forges. Never returns.
 #[truing_core::boxed_future]
 pub async fn run(context: Arc<ServiceContext>, every: Duration, poll: Duration) {
     let mut sweep = ForgeSweeps::new(every);
     let mut poll = tokio::time::interval(poll);
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        // During a round each turn follows the one before without a pause.
+        // During a round, each turn begins immediately after the previous turn.
         if !context.duty_lease.is_ours() || !sweep.sweep_next(&context).await {
             poll.tick().await;
         }
@@ -206,15 +208,15 @@ pub async fn run(context: Arc<ServiceContext>, every: Duration, poll: Duration) 
 }
 
 impl ForgeSweeps {
-    /// Makes a sweep whose rounds begin at this interval, the first one at once.
+    /// Makes a sweep whose rounds begin at this interval. The first round begins immediately.
     pub fn new(interval: Duration) -> Self {
         let interval = TimeSpan(i64::try_from(interval.as_millis()).unwrap_or(i64::MAX));
         Self { interval, forges: BTreeMap::new(), failing: false }
     }
 
-    /// Sweeps the next repository of each forge, if it is due. It does nothing while the kill switch is on,
-    /// and skips a repository whose own switch is on; when a switch goes off, a round begins at once. Returns
-    /// true if there is more to sweep now.
+    /// Sweeps the next repository of each forge, if a turn is due. Does nothing while the kill switch is on,
+    /// and skips a repository whose own switch is on. When a switch is turned off, a round begins
+    /// immediately. Returns true if there is more to sweep now.
     #[truing_core::boxed_future]
     pub async fn sweep_next(&mut self, context: &ServiceContext) -> bool {
         let looked = self.sweep_if_due(context).await;
@@ -259,8 +261,8 @@ impl ForgeSweepRound {
         wanted.is_some_and(|wanted| began < wanted) || (self.queue.is_empty() && !period.is_active(now))
     }
 
-    /// Begins a round: collects the repositories of the forge. Those that the token lists come first, in the
-    /// forge's order.
+    /// Begins a round: collects the repositories of the forge. The repositories in the token's list are
+    /// first, in the forge's order.
     async fn start_round(
         &mut self,
         context: &ServiceContext,
@@ -284,12 +286,12 @@ impl ForgeSweepRound {
                 self.unlisted = false;
             }
             Err(error) if is_the_forges(&error) => {
-                // The failed call was for no single repository, so it counts as several failures.
+                // The failed call was not about a single repository, so the call counts as several failures.
                 self.failures = self.failures.max(DOWN_AFTER - 1);
                 self.record_failure(forge, &error, &context.sweep_results, now);
                 return Ok(());
             }
-            // A token that may not list repositories can still read those that webhooks report.
+            // A token that may not list repositories can still read the repositories that webhooks report.
             Err(error) if !self.unlisted => {
                 tracing::warn!(forge, %error, "only repositories with webhooks are swept");
                 self.unlisted = true;
@@ -316,17 +318,18 @@ impl ForgeSweepRound {
         });
         queue.extend(others.map(|repository| SweepTask { repository, listed: None, is_retry: false }));
         let queued: HashSet<&str> = queue.iter().map(|task| task.repository.id.as_str()).collect();
-        // Repositories that are gone keep the time of their last lookup.
+        // For repositories that no longer exist, the time of the last lookup is kept.
         self.repositories.retain(|id, one| queued.contains(id.as_str()) || one.missing_checked_at.is_some());
         context.sweep_results.start_round(forge, &queued);
-        // A requested sweep has a time of the store's clock, which may be a little ahead.
+        // The time of a requested sweep is by the store's clock, which may be slightly ahead of the wall
+        // clock.
         self.started_at = Some(cursor.max(now));
         self.period = Some(WallClockWait::new(now, every));
         self.queue = queue;
         Ok(())
     }
 
-    /// Returns true if a repository that is gone may be looked up again.
+    /// Returns true if a repository that no longer exists may be looked up again.
     fn may_be_back(&self, id: &str, now: UnixMillis) -> bool {
         let asked = self.repositories.get(id).and_then(|watched| watched.missing_checked_at);
         asked.is_none_or(|asked| now - asked >= GONE_AGAIN)
@@ -362,8 +365,8 @@ impl ForgeSweepRound {
         self.share.use_up(before - calls);
         let error = match turn {
             Ok(()) => {
-                // Without calls left, part of the repository may be unread; the next one gets its turn all
-                // the same.
+                // If no calls are left, part of the repository may be unread. The next turn is for the next
+                // repository in any case.
                 if calls == 0 {
                     self.run_short(&forge, now);
                 } else {
@@ -382,7 +385,8 @@ impl ForgeSweepRound {
             Err(SweepError::Store(error @ (StoreError::Unavailable(_) | StoreError::Fenced { .. }))) => {
                 return Err(error);
             }
-            // The stored data of this repository is unreadable; the others get their turn.
+            // If the stored data of this repository is unreadable, the sweep continues with the other
+            // repositories.
             Err(error @ (SweepError::Store(StoreError::Corrupt(_)) | SweepError::Forge(_))) => error,
         };
         self.queue.pop_front();
@@ -390,7 +394,7 @@ impl ForgeSweepRound {
             SweepError::Forge(error) if is_the_forges(error) => {
                 self.record_failure(&forge, error, &context.sweep_results, now);
                 if self.pause.is_some() || !task.is_retry {
-                    // The other repositories get their turn first.
+                    // The retry is after the turns of the other repositories.
                     self.queue.push_back(SweepTask { is_retry: true, ..task });
                     return Ok(());
                 }
@@ -421,7 +425,7 @@ impl ForgeSweepRound {
         self.pause = Some(WallClockWait::new(now, wait));
     }
 
-    /// Handles a failed call whose reason is not one repository.
+    /// Handles a failed call whose cause is the forge, not a single repository.
     fn record_failure(&mut self, forge: &str, error: &ForgeError, swept: &SweepResults, now: UnixMillis) {
         if let ForgeError::RateLimited { wait, .. } = error {
             tracing::debug!(forge, %error, "the sweep waits");
@@ -469,7 +473,7 @@ impl RepositorySnapshot {
     }
 }
 
-/// Returns true if the forge as a whole fails; otherwise it refuses this one call.
+/// Returns true if the forge as a whole fails. Returns false if the forge refuses only this call.
 fn is_the_forges(error: &ForgeError) -> bool {
     match error {
         ForgeError::Unauthorized { .. } | ForgeError::RateLimited { .. } | ForgeError::Unavailable { .. } => {

@@ -1,5 +1,5 @@
-//! The kill switches in a running service: the gate of its runs, and the slots whose history records that a
-//! switch holds them back.
+//! Applies the kill switches in a running service: provides the gate for runs, and records in the history
+//! which slots a switch holds back.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,8 @@ use truing_loops::run_gate::RunGate;
 
 use super::context::ServiceContext;
 
-/// The slots that are recorded as held back, each with the instant at which its switch was turned on.
+/// The slots that the history records as held back. The value of each slot is the instant at which the kill
+/// switch was turned on.
 #[derive(Debug, Default)]
 pub struct HeldSlots(Mutex<BTreeMap<SlotKey, UnixMillis>>);
 
@@ -23,7 +24,8 @@ impl HeldSlots {
         self.lock_slots().len()
     }
 
-    /// Records that this engagement holds the slot back; returns true the first time.
+    /// Records that this engagement of a switch holds the slot back. Returns true if this was not recorded
+    /// before.
     fn add_slot(&self, key: &SlotKey, engaged: &SwitchEngagement) -> bool {
         self.lock_slots().insert(key.clone(), engaged.since) != Some(engaged.since)
     }
@@ -53,7 +55,8 @@ impl ServiceContext {
 }
 
 impl ServiceContext {
-    /// Records in the history of each due slot, once for each engagement, that its run is held back.
+    /// Records in the history of each due slot that a switch holds its run back, once for each engagement of
+    /// the switch.
     pub(super) async fn record_held_slots(
         &self,
         switches: &KillSwitches,
@@ -74,7 +77,8 @@ impl ServiceContext {
 
     /// Records that a run in progress was stopped.
     pub(super) async fn record_halt(&self, run: &RunReference) -> Result<(), StoreError> {
-        // The switch may be off again by now; then the audit log shows the reason for the stop.
+        // The switch may have been turned off since the stop. In that case the audit log shows the reason for
+        // the stop.
         let switches = self.kill_switches().await;
         let Some(switch) = switches.stop_switch_for(&RepositoryRef::from_key(&run.key)) else {
             return Ok(());
@@ -83,8 +87,7 @@ impl ServiceContext {
         self.store.append_history(&[self.engaged_event(switch, &run.key, Some(run), "stopped")]).await
     }
 
-    /// Makes and logs one `KillSwitchEngaged` event. A run that was never begun gets the id that it would
-    /// have had.
+    /// Makes and logs one `KillSwitchEngaged` event. A run that was never begun gets a new id.
     fn engaged_event(
         &self,
         switch: EngagedSwitch<'_>,

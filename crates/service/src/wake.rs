@@ -7,11 +7,12 @@ use truing_core::port::RecordStore;
 
 use super::role::ProcessRole;
 
-/// Shortest time between two looks by the time of a slot, and from a wake-up to the look that follows. It
+/// Shortest wait before the scheduler reads the slots because a slot becomes due or was marked. The wait
 /// limits how often a burst of events can wake the scheduler.
 pub(super) const BREATH: Duration = Duration::from_millis(25);
 
-/// Wakes the scheduler when a slot was marked that may be due before its next regular look.
+/// Wakes the scheduler when a slot was marked that may be due before the scheduler's next regular read of the
+/// slots.
 #[derive(Debug, Default)]
 pub struct SchedulerWaker(Notify);
 
@@ -21,8 +22,8 @@ impl SchedulerWaker {
         self.0.notify_one();
     }
 
-    /// Completes a little after a slot was marked, by this process or, for a process that leases, by another
-    /// one.
+    /// Completes `BREATH` after this process has marked a slot. In a process that leases, also completes
+    /// after another process has marked a slot.
     pub(super) async fn wait_for_mark(&self, store: &dyn RecordStore, role: ProcessRole) {
         let elsewhere = async {
             if role.leases_slots() { store.wait_for_change().await } else { std::future::pending().await }

@@ -1,4 +1,4 @@
-//! A worker: takes one lease to its end, keeps it alive meanwhile, and reports its end.
+//! A worker does the step of one lease, renews the lease during the step, and reports the end of the step.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -39,16 +39,16 @@ use super::lease::Lease;
 pub const STEP_TIME: Duration = Duration::from_mins(20);
 /// The longest time to update the pull request of a review that has failed for the last time.
 const GIVE_UP_TIME: Duration = Duration::from_mins(2);
-/// The longest time to settle calls to a model that were cut off with their run.
+/// The longest time to settle calls to a model that were aborted with their run.
 const SETTLE_TIME: Duration = Duration::from_secs(1);
-/// The settle delay of a call that only reads: no write has to become visible.
+/// The settle delay of a call that only reads. The delay is zero because no write has to become visible.
 const NOTHING_MADE: TimeSpan = TimeSpan(0);
 
-/// Works on a lease with heartbeats until it ends, is lost, or is given back because the service stops.
-/// Returns the end of its run; none if that could not be recorded.
+/// Works on a lease with heartbeats until the lease ends, is lost, or is given back because the service
+/// stops. Returns the end of the run; `None` if the end could not be recorded.
 ///
-/// If the store fails while the end is recorded, the lease is left to expire; the next lease continues from
-/// there.
+/// If the store fails while the end is recorded, the lease expires later, and the next lease continues the
+/// work.
 #[truing_core::boxed_future]
 pub async fn drive_lease(
     context: &ServiceContext,
@@ -57,7 +57,7 @@ pub async fn drive_lease(
     give_back: watch::Receiver<bool>,
 ) -> Option<Result<StepOutcome, StepStopReason>> {
     let run = RunReference { id: new_run_id(), key: lease.key.clone(), token: lease.token };
-    // Every log line of the run carries its key and id.
+    // Every log line of the run contains the key and the id of the run.
     let span = tracing::error_span!("run", key = %run.key, review_id = %run.id);
     let began = std::time::Instant::now();
     let working = async {
@@ -73,7 +73,7 @@ pub async fn drive_lease(
     ended
 }
 
-/// Does the step and ends the lease, without heartbeats. Returns the end of the run.
+/// Does the step and ends the lease, without sending heartbeats. Returns the end of the run.
 ///
 /// # Errors
 /// [`StepError`] if the end could not be recorded.
@@ -87,11 +87,12 @@ pub async fn run_step(
     context.driver().run_step((lease, LeaseSuccessor::Server), &work, &AtomicBool::new(false)).await
 }
 
-/// Retracts the comments on withdrawn findings of a pull request, as the review that posted them. The slot
-/// does not change: due work stays due. A run in progress there loses its right to write, and begins again.
+/// Retracts the comments on withdrawn findings of a pull request, in the name of the review that posted the
+/// comments. The slot does not change, so due work stays due. A run in progress on the pull request can no
+/// longer write, and begins again.
 ///
 /// # Errors
-/// [`StepStopReason`]; comments that were retracted before stay so.
+/// [`StepStopReason`]. Comments that were retracted before the error stay retracted.
 #[truing_core::boxed_future]
 pub async fn retract_comments(
     context: &ServiceContext,
@@ -166,8 +167,8 @@ async fn record_interrupted(
     context.store.mark_interrupted(run, context.clock.now()).await
 }
 
-/// Waits until the model calls are settled, because the cost of a run is known only then. Calls of other runs
-/// go through the same gateway, so the wait is bounded.
+/// Waits until the model calls are settled, because the cost of a run is known only then. The wait has a time
+/// limit, because calls of other runs use the same gateway.
 async fn wait_for_settlement(context: &ServiceContext) {
     if let Some(agent) = &context.agent {
         let _ = tokio::time::timeout(SETTLE_TIME, agent.gateway.wait_until_idle()).await;
@@ -175,7 +176,7 @@ async fn wait_for_settlement(context: &ServiceContext) {
 }
 
 /// Counts and records a failed attempt, for `truing report` and `truing why`. Each attempt at a review is a
-/// run of its own; a converge run continues with the next attempt.
+/// separate run. A converge run is continued by the next attempt.
 async fn record_failure(
     context: &ServiceContext,
     lease: &Lease,
@@ -230,8 +231,8 @@ fn count_run_end(
     context.metrics.run_cost(of, cost, denied);
 }
 
-/// Does one step on a pull request, by the name of its repository. If the name leads elsewhere by now, the
-/// repository is found by its id.
+/// Does one step on a pull request, by the name of its repository. If the name now belongs to another
+/// repository or to none, the repository is found by its id.
 async fn run_pull_step(
     context: &ServiceContext,
     lease: &Lease,
@@ -264,7 +265,8 @@ async fn run_step_at(
     repo: &str,
     head: Option<Sha>,
 ) -> Result<StepOutcome, StepStopReason> {
-    // The slot was marked before the operator removed the repository from the list, or before it was renamed.
+    // The operator may have removed the repository from the list since the slot was marked, or the repository
+    // may have been renamed.
     if !lease.is_retraction && !context.repositories.has(&id.forge, repo) {
         record_event(context, run, format!("skipped: {repo} is not in forge.{}.repositories", id.forge))
             .await?;
@@ -273,7 +275,7 @@ async fn run_step_at(
     match lease.loop_kind {
         LoopKind::Review => review_at(context, lease, run, id, repo, head).await,
         LoopKind::Converge => converge_at(context, lease, run, id, repo).await,
-        // Jobs have slots of their own.
+        // A pull request's slot never has a sync step, because jobs have separate slots.
         LoopKind::Sync => Ok(StepOutcome::Idle),
     }
 }
@@ -313,8 +315,8 @@ async fn converge_at(
     Ok(then)
 }
 
-/// Looks up the repository's present name by its id, and records it; none if the forge does not show the pull
-/// request.
+/// Looks up the repository's present name by the repository's id, and records the name. Returns `None` if the
+/// forge does not show the pull request.
 async fn resolve_repository_name(
     context: &ServiceContext,
     run: &RunReference,
@@ -391,7 +393,7 @@ async fn review_at(
         watch: &context.watch,
         run_counter: &context.metrics,
     };
-    // The trace ends together with everything that runs inside it, child processes included.
+    // The trace ends when all work inside the trace has ended, including child processes.
     let trace = telemetry::start_review_trace(&run.id, &run.key, Some(repo), Some(id.number));
     let step =
         async { if lease.is_retraction { served.publish_retractions().await } else { served.run().await } };
@@ -408,7 +410,7 @@ async fn review_at(
         .await
     {
         Ok(ReconcileOutcome::Done) => ended,
-        // Comments of an earlier lease may still become visible, so this attempt is not over.
+        // The attempt is not over yet, because comments of an earlier lease may still become visible.
         Ok(ReconcileOutcome::Settling { until }) => Ok(StepOutcome::DueAt(until, WaitReason::Settling)),
         Err(later @ (StepStopReason::RateLimited { .. } | StepStopReason::Halted)) => Err(later),
         Err(
@@ -425,7 +427,7 @@ async fn review_at(
     }
 }
 
-/// Stops the work after `time` as failed.
+/// Stops the work after `time`. The work then counts as failed.
 async fn with_time_limit<T>(
     time: Duration,
     work: impl Future<Output = Result<T, StepStopReason>>,
@@ -437,7 +439,7 @@ async fn with_time_limit<T>(
 }
 
 impl ServiceContext {
-    /// Returns the driver of its workers' leases.
+    /// Returns the driver for the leases of the service's workers.
     fn driver(&self) -> LeaseDriver<'_> {
         LeaseDriver { store: &self.store, clock: &*self.clock, limits: &self.limits }
     }

@@ -1,5 +1,6 @@
-//! The store's clock, which follows the wall clock. If that is set back by at most a minute, the store's
-//! clock stands still until the wall clock has caught up, and never runs back.
+//! The store's clock, which follows the wall clock. If the wall clock is set back by at most a minute, the
+//! store's clock does not advance until the wall clock has caught up. In that case the store's clock never
+//! runs backwards.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -10,18 +11,18 @@ use truing_core::port::Clock;
 
 use super::fault::StoreFault;
 
-/// Largest lead of the store's clock over the wall clock after that was set back. With a greater lead due
-/// times would be noticeably early, so the store's clock goes back as well.
+/// Largest lead of the store's clock over the wall clock after the wall clock was set back. With a greater
+/// lead, slots would become due noticeably early, so the store's clock is set back as well.
 const MAX_LEAD: TimeSpan = TimeSpan::minutes(1);
 
-/// The instant is persisted when it differs from the stored one by this much, and only together with other
-/// writes.
+/// The present instant is persisted if it differs from the stored instant by at least this time. It is
+/// written only together with other writes.
 const PERSIST_EVERY: TimeSpan = TimeSpan::seconds(1);
 
-/// The clock that returns the store's instants.
+/// The clock of the store.
 pub(super) struct StoreClock {
     wall: Arc<dyn Clock>,
-    /// The last instant that was returned here, or read from the file.
+    /// The last instant that this clock returned, or that was read from the file.
     last: AtomicI64,
 }
 
@@ -30,8 +31,8 @@ impl StoreClock {
         Self { wall, last: AtomicI64::new(i64::MIN) }
     }
 
-    /// Returns the present instant: the wall clock, or the last instant if that is later, but at most
-    /// [`MAX_LEAD`] ahead of the wall clock.
+    /// Returns the present instant: the time of the wall clock, or the last instant if the last instant is
+    /// later. The result is at most [`MAX_LEAD`] ahead of the wall clock.
     pub(super) fn now(&self) -> UnixMillis {
         self.now_not_before(UnixMillis(i64::MIN))
     }
@@ -49,13 +50,15 @@ impl StoreClock {
         }
     }
 
-    /// Takes over the instant in the file, which another process may have written.
+    /// Reads the instant in the file, which another process may have written, and advances the clock to this
+    /// instant.
     pub(super) fn adopt_persisted(&self, connection: &SqlTransaction) -> Result<(), StoreFault> {
         self.now_not_before(read_persisted(connection)?);
         Ok(())
     }
 
-    /// Writes the instant to the file if it is due.
+    /// Writes the present instant to the file if it differs from the stored instant by `PERSIST_EVERY` or
+    /// more.
     pub(super) fn persist(&self, connection: &SqlTransaction) -> Result<(), StoreFault> {
         let now = self.now();
         if (now - read_persisted(connection)?).0.abs() >= PERSIST_EVERY.0 {

@@ -1,15 +1,16 @@
-//! The order in which due slots are returned, the same for every engine.
+//! Defines the order in which due slots are returned. The order is the same for every engine.
 
 use std::collections::HashMap;
 
 use truing_core::id::SlotKey;
 
-/// Number of due slots that are ranked, so that the oldest of each repository comes before the second of any.
-/// With more due slots the order holds among the oldest: ranking all would take longer than workers can wait.
+/// Largest number of due slots that are ranked. Among ranked slots, the oldest slot of each repository is
+/// before the second oldest slot of any repository. If more slots are due, only the oldest are ranked,
+/// because ranking all slots would take longer than workers can wait.
 pub(crate) const WINDOW: usize = 8_192;
 
-/// Orders due slots, which are given with their wake times: the oldest of each repository first, then the
-/// second of each, and so on.
+/// Orders due slots, which are given with their wake times. The oldest slot of each repository is first, then
+/// the second oldest slot of each repository, and so on.
 pub(crate) fn interleave_repositories(due: Vec<(String, i64)>) -> Vec<SlotKey> {
     let mut taken = HashMap::<String, usize>::new();
     let mut ranked: Vec<(usize, i64, SlotKey)> = Vec::with_capacity(due.len());

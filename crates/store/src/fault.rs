@@ -1,4 +1,4 @@
-//! Faults inside a unit of work. Each engine renders them as messages for people.
+//! Defines the faults inside a unit of work. Each engine converts faults to messages for people.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -6,10 +6,10 @@ use truing_core::port::StoreError;
 
 use crate::sql::SqlValue;
 
-/// The reason for which a unit of work was not done.
+/// The reason why a unit of work was not done.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoreFault {
-    /// The store refused the work with an error of the port.
+    /// The store refused the work with an error that the port defines.
     #[error(transparent)]
     Refused(#[from] StoreError),
     /// SQLite returned an error.
@@ -27,15 +27,15 @@ pub(crate) enum StoreFault {
     /// A statement that always returns a row returned none.
     #[error("a required row is missing")]
     NoRow,
-    /// A column has a value that this version does not write there.
+    /// A column has a value that this version never writes to the column.
     #[error("column {column} of a row holds {value:?}")]
     Column {
-        /// Its number, counted from 0.
+        /// The number of the column, counted from 0.
         column: usize,
         /// The value that was found.
         value: SqlValue,
     },
-    /// A stored value is not in this version's form.
+    /// A stored value cannot be parsed by this version.
     #[error("{row}: {source}")]
     Unreadable {
         /// The row with the value.
@@ -64,7 +64,7 @@ pub(crate) fn from_json<T: DeserializeOwned>(
     serde_json::from_str(json).map_err(|source| StoreFault::Unreadable { row: row_name(), source })
 }
 
-/// Returns the readable rows. An unreadable row is logged and left out, so that it hides no other.
+/// Returns the readable rows. An unreadable row is logged and left out, so the other rows are still returned.
 pub(crate) fn skip_unreadable<T>(
     rows: impl Iterator<Item = Result<T, StoreFault>>,
 ) -> Result<Vec<T>, StoreFault> {

@@ -1,7 +1,7 @@
 //! The storage of a service: [`Store`] implements the ports for slots, records and operations. [`ServeLock`]
-//! keeps a second serving process off a SQLite file, and [`CommandLock`] lets commands announce their work to
-//! the server. This crate makes no decisions: it keeps a slot as the core made it, and one comparison of
-//! fencing tokens decides whether a run may write.
+//! prevents a second process from serving from the same SQLite file, and [`CommandLock`] lets commands
+//! announce their work to the server. This crate makes no decisions: it stores each slot exactly as the core
+//! created it. A comparison of fencing tokens decides whether a run may write.
 
 mod clock;
 mod due;

@@ -1,5 +1,5 @@
-//! Locks on a database that the kernel releases when their holder dies in any way: one serving process, and
-//! commands that lease slots beside it.
+//! Locks of a database: one lock for the serving process, and one lock for commands that lease slots at the
+//! same time. The kernel releases a lock when its holder exits for any reason.
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -11,36 +11,38 @@ use std::time::Duration;
 
 use truing_core::id::UnixMillis;
 
-/// Most bytes of the lock file that are read: it holds three short lines.
+/// Largest number of bytes that are read from the lock file. The file contains three short lines.
 const MAX_BYTES: u64 = 1024;
 
-/// Number of attempts at a lock that others may hold for a moment, and the pause between them.
+/// Number of attempts to take a lock that another process may hold for a moment, and the pause between two
+/// attempts.
 const TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// The right to serve from one database. It ends when this is dropped or the process dies.
+/// The right to serve from one database. The right ends when this value is dropped or the process exits.
 ///
-/// While no command holds a [`CommandLock`], it also proves that every lease in the file has lost its holder.
+/// While no command holds a [`CommandLock`], a new `ServeLock` also proves that the holders of all leases in
+/// the file have exited.
 #[derive(Debug)]
 pub struct ServeLock {
     file: File,
-    /// The database file itself, which is the same under every name. It is never closed, because that would
-    /// release SQLite's locks on it.
+    /// The database file itself, which is the same file under every name. The file is never closed, because
+    /// closing it would release SQLite's locks on the file.
     database: ManuallyDrop<File>,
 }
 
-/// The process that serves from the database already, as it described itself.
+/// The process that already serves from the database, as described in the lock file.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ServeLockHolder {
-    /// Its process id; none if it has only just started.
+    /// The process id; `None` if the process has just started and has not written it yet.
     pub pid: Option<u32>,
-    /// The address it listens on.
+    /// The address on which the process listens.
     pub listen: Option<String>,
-    /// Time at which it took the lock.
+    /// Time at which the process took the lock.
     pub locked_at: Option<UnixMillis>,
 }
 
-/// The reasons for which the lock was not taken.
+/// The reasons why the lock was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeLockError {
     /// Another process serves from this database.
@@ -52,7 +54,7 @@ pub enum ServeLockError {
         /// The process that holds the lock.
         holder: ServeLockHolder,
     },
-    /// Another process serves from the same file by another name.
+    /// Another process serves from the same file under another name.
     #[error("{} is served already, by another name of it: a hard link or a mount; stop that process, or give \
          this one another `store.url`", database.display())]
     ServedByOtherName {
@@ -69,17 +71,17 @@ pub enum ServeLockError {
     },
 }
 
-/// A shared lock of a command that leases slots of one database; several commands may hold it at once. It
-/// ends when this is dropped or the process dies: a server that starts then knows that the leases have no
-/// holder.
+/// A shared lock of a command that leases slots of one database. Several commands may hold the lock at the
+/// same time. The lock ends when this value is dropped or the process exits. A server that starts after that
+/// concludes that the leases have no holder.
 #[derive(Debug)]
 pub struct CommandLock {
     _file: File,
 }
 
 impl CommandLock {
-    /// Takes the lock, before the first lease. Waits while a server that starts looks for leases of dead
-    /// processes.
+    /// Takes the lock. A command must take the lock before its first lease. Waits while a starting server
+    /// ends the leases of processes that have exited.
     ///
     /// # Errors
     /// [`ServeLockError::Io`] if the lock file cannot be used.
@@ -90,8 +92,8 @@ impl CommandLock {
     }
 }
 
-/// Returns the process that serves from the database of this name, even if the file has been deleted; none if
-/// no process does, or its lock cannot be read.
+/// Returns the process that serves from the database of this name, even if the file has been deleted. Returns
+/// `None` if no process serves from it, or if the lock file cannot be opened.
 pub fn serving_process(database: &Path) -> Option<ServeLockHolder> {
     let mut file = File::open(lock_file_path(database, ".lock")).ok()?;
     is_locked(&file).then(|| read_holder(&mut file).unwrap_or_default())
@@ -102,19 +104,20 @@ pub(crate) fn was_locked(database: &Path) -> bool {
     [".lock", ".commands.lock"].iter().any(|end| lock_file_path(database, end).exists())
 }
 
-/// The state of the serving locks of a file.
+/// The state of the two serving locks of a database.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum ServeLockState {
-    /// No process serves the file, or one does by this name.
+    /// No process serves from the file, or a process serves from the file under this name.
     NoConflict,
-    /// A process serves the file by another name, such as that of a mount; its log would be beside that name.
+    /// A process serves from the file under another name, such as the path of a mount. SQLite's log would be
+    /// next to that other name.
     ServedByOtherName,
-    /// A process serves by this name, but another file that was there before.
+    /// A process serves under this name, but from an earlier file that this file has replaced.
     FileReplaced(ServeLockHolder),
 }
 
-/// Reads the state of a file's locks. It opens and closes the file, so no part of this process may have it
-/// open.
+/// Reads the state of a file's locks. The function opens and closes the file, so no part of this process may
+/// have the file open.
 pub(crate) fn lock_state(database: &Path) -> ServeLockState {
     let read_state = || {
         let of_file = File::open(database).is_ok_and(|file| is_locked(&file));
@@ -124,7 +127,8 @@ pub(crate) fn lock_state(database: &Path) -> ServeLockState {
             (true, Some(_)) | (false, None) => ServeLockState::NoConflict,
         }
     };
-    // A server that starts or stops holds one of the two locks for a moment.
+    // While a server starts or stops, it holds only one of the two locks for a moment, so the state is read
+    // several times.
     for _ in 1..TRIES {
         if read_state() == ServeLockState::NoConflict {
             return ServeLockState::NoConflict;
@@ -134,7 +138,7 @@ pub(crate) fn lock_state(database: &Path) -> ServeLockState {
     read_state()
 }
 
-/// Pauses, because the process that holds the lock does not report its release.
+/// Pauses before another attempt, because the holder of a lock does not report when it releases the lock.
 fn pause() {
     std::thread::park_timeout(PAUSE);
 }
@@ -143,8 +147,8 @@ fn is_locked(file: &File) -> bool {
     matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
 }
 
-/// Takes an exclusive lock. A process that only reads the state holds it for a moment, and so does a forked
-/// process before it executes another program.
+/// Takes an exclusive lock. Retries a few times. A process that only reads the state holds the lock for a
+/// moment. A forked process also holds the lock until it executes another program.
 fn lock_exclusively(file: &File) -> Result<(), TryLockError> {
     for _ in 1..TRIES {
         match file.try_lock() {
@@ -169,8 +173,8 @@ pub fn is_served(database: &Path) -> Result<bool, ServeLockError> {
     }
 }
 
-/// Excludes commands with a [`CommandLock`] for as long as the returned file is open; none if a command holds
-/// one.
+/// Prevents commands from taking a [`CommandLock`] while the returned file is open. Returns `None` if a
+/// command already holds a lock.
 pub(crate) fn lock_out_commands(database: &Path) -> Result<Option<File>, ServeLockError> {
     let path = lock_file_path(database, ".commands.lock");
     let to_lock_error = |source: io::Error| ServeLockError::Io { path: path.clone(), source };
@@ -182,15 +186,16 @@ pub(crate) fn lock_out_commands(database: &Path) -> Result<Option<File>, ServeLo
     }
 }
 
-/// Returns the path of a lock file. Two names of one database lead to one lock.
+/// Returns the path of a lock file. Two paths of one database that differ only by symbolic links have the
+/// same lock file.
 fn lock_file_path(database: &Path, suffix: &str) -> PathBuf {
     let mut path = OsString::from(database.canonicalize().unwrap_or_else(|_| database.to_path_buf()));
     path.push(suffix);
     PathBuf::from(path)
 }
 
-/// Opens a lock file. The file remains after it is unlocked: after a deletion two processes could lock two
-/// files of one name.
+/// Opens a lock file. The file is not deleted when it is unlocked. After a deletion, two processes could lock
+/// two different files of the same name.
 fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
@@ -204,8 +209,8 @@ pub(crate) fn holder_text(holder: &ServeLockHolder) -> String {
 impl ServeLock {
     /// Takes the lock of the database at `database` for this process, which listens on `listen`
     /// ([`ServeLock::set_address`] corrects the address once it is known). The file must exist
-    /// ([`crate::Store::prepare`]), and need not be open: of two servers of one file by two names, the second
-    /// one never opens it.
+    /// ([`crate::Store::prepare`]), but need not be open. If two servers use one file under two names, the
+    /// second server therefore never opens the file as a database.
     ///
     /// # Errors
     /// [`ServeLockError::AlreadyServed`] names the process that has the lock.
@@ -237,7 +242,8 @@ impl ServeLock {
         Ok(Self { file, database: database_file })
     }
 
-    /// Writes the address on which this process listens, because the requested port may be any free one.
+    /// Writes the address on which this process listens. The requested port may have been 0, so the port is
+    /// known only after listening began.
     ///
     /// # Errors
     /// [`io::Error`] if the lock file cannot be written.
@@ -248,10 +254,10 @@ impl ServeLock {
 
 impl Drop for ServeLock {
     fn drop(&mut self) {
-        // The database is unlocked first: a process that finds it locked, but not its name, concludes that it
-        // is served by another name.
+        // The lock file is unlocked last. While the database is locked but its lock file is not, other
+        // processes conclude that the database is served under another name.
         let _ = self.database.unlock();
-        // The file remains, and is empty.
+        // The lock file is not deleted, only emptied.
         let _ = self.file.set_len(0);
         let _ = self.file.unlock();
     }

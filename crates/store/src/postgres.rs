@@ -1,6 +1,7 @@
 //! PostgreSQL: a bounded pool of sessions, and one transaction around each unit of work. A transaction that
-//! writes is serializable: it behaves as if it were alone, and is retried after a conflict with another one.
-//! A fence that it has read therefore still holds when it writes.
+//! writes is serializable: it behaves as if no other transaction ran at the same time, and is retried after a
+//! conflict. A fencing token that the transaction has read is therefore still valid when the transaction
+//! writes.
 
 mod alone;
 mod fault;
@@ -25,13 +26,14 @@ use crate::sql::{SqlTransaction, StoreOpenPurpose, TransactionMode};
 use crate::watch::StoreMonitor;
 use truing_core::loopback::is_loopback;
 
-/// Largest number of sessions; further work waits.
+/// Largest number of sessions. If all sessions are in use, further work waits.
 const SESSIONS: usize = 16;
 /// Timeout of waiting for a session, and of connecting a new one.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Timeout of a migration, including the wait for another process that migrates.
 const MIGRATION: Duration = Duration::from_mins(10);
-/// Attempts at a transaction that conflicts with others, before the caller gets the error.
+/// Number of attempts at a transaction that conflicts with others. After the last attempt, the caller gets
+/// the error.
 const TRIES: u32 = 20;
 /// Largest number of doublings of the pause between attempts, which starts at 1 ms.
 const MOST_DOUBLINGS: u32 = 6;
@@ -100,7 +102,7 @@ impl PostgresDatabase {
         &self.name
     }
 
-    /// Runs `work` in a transaction of its own, and again after a conflict with another one.
+    /// Runs `work` in a separate transaction, and retries after a conflict with another transaction.
     pub(crate) async fn run<T, F>(&self, mode: TransactionMode, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -124,16 +126,16 @@ impl PostgresDatabase {
             let client =
                 self.pool.get().await.map_err(|error| fault::missing_session_error(&self.name, &error))?;
             let session = PostgresSession::new(client, tokio::runtime::Handle::current());
-            // The work runs on a thread of its own, so a transaction that has begun also ends, even if the
-            // caller stops waiting.
+            // The work runs on a separate thread. A transaction that has begun is therefore finished even if
+            // the caller stops waiting.
             let done =
                 tokio::task::spawn_blocking(move || (run_with_retries(session, begin, &work), work)).await;
             let Ok((done, given_back)) = done else {
                 return Err(StoreError::Unavailable(format!("{}: the work was interrupted", self.name)));
             };
             match done {
-                // The server has ended the session while it was idle: nothing was begun, and another session
-                // can do the work.
+                // The server has closed the session while it was idle. No work was begun, so the work can be
+                // done in another session.
                 Err(fault) if fault::is_session_lost(&fault) && sessions < SESSIONS => {
                     (work, sessions) = (given_back, sessions + 1);
                 }
@@ -143,11 +145,11 @@ impl PostgresDatabase {
     }
 }
 
-/// Work in a transaction. It is boxed so that the code that runs it is generated once for each result type,
-/// and not once for each query.
+/// Work in a transaction. The work is boxed, so the code that runs it is generated once for each result type,
+/// not once for each query.
 type BoxedWork<T> = Box<dyn Fn(&SqlTransaction) -> Result<T, StoreFault> + Send>;
 
-/// Runs work in a session, and again after a conflict with another transaction.
+/// Runs work in a session, and retries after a conflict with another transaction.
 fn run_with_retries<T>(
     session: PostgresSession,
     begin: &str,
@@ -157,7 +159,8 @@ fn run_with_retries<T>(
     let done = loop {
         match session.try_transaction(begin, &work) {
             Err(fault) if fault::is_conflict(&fault) && tries < TRIES => {
-                // One of two conflicting transactions always succeeds; doubling the pause separates many.
+                // One of two conflicting transactions always succeeds. If many transactions conflict, the
+                // doubled pauses separate them.
                 let pause = 1_u64 << tries.min(MOST_DOUBLINGS);
                 std::thread::park_timeout(Duration::from_millis(pause));
                 tries += 1;
@@ -169,11 +172,11 @@ fn run_with_retries<T>(
     done
 }
 
-/// Parses an address. Beyond this machine TLS is required unless `sslmode=disable` is set: with optional TLS
-/// another server could pose as the right one and refuse it.
+/// Parses an address. If the server is not on this machine, TLS is required unless `sslmode=disable` is set.
+/// If TLS were optional, another server could pose as the right server and refuse TLS.
 ///
 /// # Errors
-/// A message about the fault of the address, without its password.
+/// A message about the error in the address, without the password.
 fn parse_configuration(url: &str) -> Result<tokio_postgres::Config, String> {
     let mut config: tokio_postgres::Config =
         normalize_ssl_mode(url).parse().map_err(|error: tokio_postgres::Error| fault::cause(&error))?;
@@ -206,8 +209,8 @@ fn is_local_host(host: &Host) -> bool {
     }
 }
 
-/// Replaces modes of TLS in the address that the client does not know. The client has no mode that verifies
-/// less than everything.
+/// Replaces the TLS modes in the address that the client does not support. The client always verifies both
+/// the certificate and the name of the host.
 fn normalize_ssl_mode(url: &str) -> String {
     let Some((place, query)) = url.rsplit_once('?') else { return url.to_owned() };
     let options = query.split('&').map(|option| match option {

@@ -1,5 +1,5 @@
-//! Reads a store without any change: nothing is created, the schema is not changed, and no process that uses
-//! the store has to wait.
+//! Reads a store without changing it. Nothing is created, the schema is not changed, and other processes that
+//! use the store do not have to wait.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,14 +14,14 @@ use crate::store::Store;
 /// The schema version of a database, and the version of this program.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SchemaVersions {
-    /// The version of the database; 0: it is empty.
+    /// The version of the database; 0: the database is empty.
     pub database: i64,
     /// The version that this program reads and writes.
     pub program: i64,
 }
 
 impl SchemaVersions {
-    /// Returns true if a program that opens the database changes its schema.
+    /// Returns true if this program changes the database's schema when it opens the database.
     pub fn is_outdated(self) -> bool {
         self.database < self.program
     }
@@ -44,7 +44,7 @@ impl Store {
     }
 
     /// Connects to Valkey and PostgreSQL as [`Store::connect`] does, but leaves the schema as it is. If that
-    /// is an older one ([`SchemaVersions::is_changed`]), its tables must not be read.
+    /// is an older one ([`SchemaVersions::is_outdated`]), its tables must not be read.
     ///
     /// # Errors
     /// The errors of [`Store::connect`].

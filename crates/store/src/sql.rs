@@ -1,5 +1,5 @@
-//! One transaction of either engine. Everything but slots is kept by the same statements in SQLite and in
-//! PostgreSQL. They are written once, with placeholders `?1`, `?2`; the few that differ ask for the
+//! One transaction of either engine. Except for slots, SQLite and PostgreSQL run the same statements. Each
+//! statement is written once, with placeholders `?1`, `?2`. The few statements that differ use the
 //! [`SqlDialect`].
 
 use crate::fault::StoreFault;
@@ -65,9 +65,9 @@ pub(crate) enum StoreOpenPurpose {
 pub(crate) enum TransactionMode {
     /// Reads one consistent state.
     Read,
-    /// Writes as if no other process did.
+    /// Writes as if no other process wrote at the same time.
     Write,
-    /// Writes rows that no decision depends on: others may write in between.
+    /// Writes rows that no decision depends on, so other processes may write during the transaction.
     Append,
     /// Writes rows that all processes use: each transaction waits for its turn.
     SerialWrite,
@@ -187,8 +187,8 @@ macro_rules! numbers {
         }
 
         impl From<$number> for SqlValue {
-            // A number beyond the greatest that both engines hold becomes that greatest one; no number of
-            // this program is as large.
+            // A number above the largest number that both engines can store becomes that largest number. This
+            // program uses no number that large.
             fn from(number: $number) -> Self {
                 Self::Integer(i64::try_from(number).unwrap_or(i64::MAX))
             }
@@ -296,7 +296,7 @@ impl dyn SqlEngine {
 }
 
 impl SqlStatement<'_> {
-    /// Executes it; returns the number of rows that it changed.
+    /// Executes the statement; returns the number of changed rows.
     pub(crate) fn execute(self, values: impl SqlParameters) -> Result<usize, StoreFault> {
         self.connection.execute_sql(self.sql, &values.into_values())
     }
@@ -312,7 +312,7 @@ impl SqlStatement<'_> {
         Ok(rows.into_iter().map(move |row| parse_row(&row)))
     }
 
-    /// Returns its first row; none without rows.
+    /// Returns the first row of the statement, or none if the statement has no rows.
     pub(crate) fn first<T>(
         self,
         values: impl SqlParameters,
@@ -322,7 +322,7 @@ impl SqlStatement<'_> {
         rows.first().map(parse_row).transpose()
     }
 
-    /// Returns true if it has rows.
+    /// Returns true if the statement has rows.
     pub(crate) fn exists(self, values: impl SqlParameters) -> Result<bool, StoreFault> {
         self.first(values, |_| Ok(())).map(|found| found.is_some())
     }

@@ -36,7 +36,7 @@ pub(crate) struct SqliteFile {
     opened: Arc<DatabaseFile>,
     readers: Arc<ReaderPool>,
     writer: WriterHandle,
-    /// Dropped only after nothing else here has the file open.
+    /// The last field, because it must be dropped after every field that has the file open.
     _named: Arc<OpenFileGuard>,
 }
 
@@ -60,8 +60,8 @@ impl SqliteFile {
         Ok(Self { opened, readers, writer, _named: named })
     }
 
-    /// Copies the file at `from`, which is only read, to a file that must not exist; returns its schema
-    /// version.
+    /// Copies the file at `from` to a new file at `to`; returns the schema version. The file at `from` is
+    /// only read.
     pub(crate) fn copy_file(from: &Path, to: &Path) -> Result<SchemaVersions, SqliteOpenError> {
         let from = std::path::absolute(from)
             .map_err(|source| SqliteOpenError::File { path: from.into(), source })?;

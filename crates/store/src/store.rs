@@ -15,7 +15,8 @@ use crate::sqlite::{DatabaseFile, SqliteFile, SqliteOpenError};
 use crate::valkey::ValkeyServer;
 use crate::watch::StoreMonitor;
 
-/// All stored data. Clones share it; dropping the last one finishes accepted writes and closes the store.
+/// All stored data. Clones share the data. When the last clone is dropped, accepted writes are finished and
+/// the store is closed.
 #[derive(Clone)]
 pub struct Store(pub(crate) Arc<StoreInner>);
 
@@ -40,7 +41,7 @@ pub(crate) enum StoreEngine {
 
 impl Store {
     /// Opens a SQLite file, creates it (mode 0600) and its folder (0700) if they are missing, and migrates it
-    /// to this version's schema. Blocks: for 5 s at most if another process is writing.
+    /// to this version's schema. Blocks the thread, for 5 s at most if another process is writing.
     ///
     /// # Errors
     /// Every [`SqliteOpenError`] names the path. A file that is refused is not changed.
@@ -174,8 +175,9 @@ impl Store {
         }
     }
 
-    /// Runs `work` in a transaction, and returns when that is durable. An error of `work` rolls back its own
-    /// changes and no others. If others have changed the rows that `work` read, it runs again.
+    /// Runs `work` in a transaction, and returns when the transaction is durable. If `work` returns an error,
+    /// only the changes of `work` are rolled back. If another process has changed the rows that `work` read,
+    /// `work` runs again.
     pub(crate) async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -184,8 +186,8 @@ impl Store {
         self.run(TransactionMode::Write, work).await
     }
 
-    /// Runs `work` that no decision depends on, such as lines of history; it conflicts with no other
-    /// transaction.
+    /// Runs `work` in a transaction that conflicts with no other transaction. No decision may depend on the
+    /// written rows, such as lines of history.
     pub(crate) async fn append<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -194,8 +196,8 @@ impl Store {
         self.run(TransactionMode::Append, work).await
     }
 
-    /// Runs `work` on rows that all processes use: each transaction waits for its turn, instead of retrying
-    /// after conflicts.
+    /// Runs `work` on rows that all processes use. Each transaction waits until the previous one has ended,
+    /// instead of retrying after conflicts.
     pub(crate) async fn write_serialized<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -220,7 +222,7 @@ impl Store {
     {
         match (&self.0.engine, mode) {
             (StoreEngine::Sqlite(file), TransactionMode::Read) => file.read(work).await,
-            // The single writing thread already gives each job its turn.
+            // The single writing thread already runs the jobs one after another.
             (
                 StoreEngine::Sqlite(file),
                 TransactionMode::Write | TransactionMode::Append | TransactionMode::SerialWrite,
@@ -230,8 +232,8 @@ impl Store {
     }
 }
 
-/// Makes a boxed future in a stack frame of its own. Without optimization, frames that make large futures
-/// would also fill the stacks of callers that use a file.
+/// Makes a boxed future in a stack frame of its own. In an unoptimized build, large futures would otherwise
+/// take stack space from every caller, even from callers that use a file.
 #[inline(never)]
 pub(crate) fn box_future<'a, F: Future + Send + 'a>(
     make: impl FnOnce() -> F,

@@ -1,5 +1,5 @@
-//! Messages for people about errors of TLS. Connections to both servers use the same library, whose errors
-//! hold more detail than their text.
+//! Messages for users about errors of TLS. Connections to both servers use the same library. The fields of
+//! its errors contain more detail than the error texts.
 
 use std::error::Error;
 use std::io;

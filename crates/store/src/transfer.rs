@@ -1,9 +1,9 @@
 //! Transfers a store: copies everything of one store to another one, on any engines, and compares two stores.
 //!
 //! Both engines have the same tables, so a table is copied by its columns alone (`transfer/list.rs`), in the
-//! order of its key and a page at a time. A row in the target records the progress (`transfer/progress.rs`);
-//! while it exists, the target is not opened in the ordinary way. At the end everything is read once more on
-//! both sides and compared, and only then the row is deleted.
+//! order of its key and a page at a time. A row in the target records the progress (`transfer/progress.rs`).
+//! While this row exists, the target is not opened for normal use. At the end, both stores are read
+//! completely and compared. Only then is the row deleted.
 
 mod compare;
 mod compared;
@@ -28,15 +28,15 @@ use crate::store::{Store, box_future};
 
 impl Store {
     /// Copies everything to `to`, which was opened by [`Store::open_for_transfer`] or
-    /// [`Store::connect_for_transfer`]. It has to be new, or to hold a part of this store, from which the
-    /// copy continues; if it holds all of it, nothing is copied. No process may serve either store or lease
-    /// from it; locks enforce this for files. This store does not change, except that a kill switch that
-    /// was set by hand at Valkey is recorded. The callback runs after each page. Returns the comparison at
-    /// the end, table by table, without a difference.
+    /// [`Store::connect_for_transfer`]. The target must be new, or contain a part of this store. In the
+    /// second case, the copy continues after that part. If the target already contains the whole store,
+    /// nothing is copied. No process may serve either store or lease from it; locks enforce this for files.
+    /// This store does not change, except that a kill switch that was set by hand at Valkey is recorded. The
+    /// callback runs after each page. Returns the final comparison of each table, which has no differences.
     ///
     /// # Errors
-    /// [`TransferError`]. The target is then not opened in the ordinary way, unless it was not changed at
-    /// all; the same call continues the copy.
+    /// [`TransferError`]. After an error, a changed target is not opened for normal use. The same call
+    /// continues the copy.
     pub async fn copy_to(
         &self,
         to: &Self,
@@ -46,8 +46,8 @@ impl Store {
         box_future(|| copy::copy_all(self, to, zeros, on_page)).await
     }
 
-    /// Copies the data of one key to a file that holds nothing of it, while others keep using both: for a dry
-    /// run.
+    /// Copies the data of one key to a file that has no data of that key, for a dry run. Other processes may
+    /// use both stores during the copy.
     ///
     /// # Errors
     /// [`TransferError`] if this store cannot be read, or the file cannot be written.
@@ -56,9 +56,9 @@ impl Store {
         box_future(|| single_key::copy_key(self, to, key)).await
     }
 
-    /// Compares two stores table by table, by the rows in the order of their keys; slots by their names. Only
-    /// rows are compared: neither the counters nor the copies of the kill switch in Valkey. No process may
-    /// write to either store meanwhile.
+    /// Compares two stores table by table. Rows are compared in the order of their keys, and slots in the
+    /// order of their names. The counters and the copies of the kill switch in Valkey are not compared. No
+    /// process may write to either store during the comparison.
     ///
     /// # Errors
     /// [`TransferError`] if one of them cannot be read. A difference is no error.

@@ -1,7 +1,7 @@
 //! Valkey, or Redis: the slots of a deployment of many processes. A slot is a hash; one script swaps slots by
 //! their versions and keeps the indexes beside them (due times, all names, names by state). The core makes
-//! the decisions. Lost data is restored: the records refuse tokens that are too small, and the sweep marks
-//! open pull requests.
+//! the decisions. The service recovers from lost data, because the records refuse tokens that are too small,
+//! and the sweep marks open pull requests.
 
 mod clock;
 mod fault;
@@ -35,7 +35,7 @@ use crate::due::{WINDOW, interleave_repositories};
 use crate::fault::{StoreFault, from_json, to_json};
 use crate::watch::StoreMonitor;
 
-/// Slots that are read at once.
+/// Number of slots that one command reads.
 const BATCH: usize = 256;
 /// Seconds for which an obeyed request is remembered.
 const OBEYED_SECONDS: u32 = 24 * 60 * 60;
@@ -44,13 +44,13 @@ const OBEYED_SECONDS: u32 = 24 * 60 * 60;
 const SWITCH: &str = "bot:killswitch:enabled";
 
 // The names of all keys. The tag in braces keeps them on one node.
-/// The last number that was given.
+/// The last number that was issued.
 const COUNTER: &str = "truing:{truing}:counter";
 /// The index of slots that wake, by time.
 const DUE: &str = "truing:{truing}:due";
 /// The index of all slots, by name.
 const ALL: &str = "truing:{truing}:slots";
-/// The set of existing states; with a state appended, the set of its slots.
+/// The set of existing states. With a state appended, this is the key of the set of the slots in that state.
 const STATES: &str = "truing:{truing}:state";
 /// A copy of the value that we last set for [`SWITCH`].
 const OWN_SWITCH: &str = "truing:{truing}:switch";
@@ -80,8 +80,8 @@ fn slot_row_key(key: &SlotKey) -> String {
 pub(crate) struct ValkeyServer {
     route: PrimaryRoute,
     scripts: ValkeyScripts,
-    /// Name of the place of the slots for messages, without a password. It stays the same when another server
-    /// becomes the primary.
+    /// Name of the server or the Sentinels for messages, without a password. The name stays the same when
+    /// another server becomes the primary.
     name: Arc<str>,
     clock: Arc<ServerClock>,
     monitor: Arc<StoreMonitor>,
@@ -100,8 +100,8 @@ pub(crate) struct SwitchKeys {
 }
 
 impl SwitchKeys {
-    /// Returns the state that a person has set by hand. Any value but `false` means on: an unknown value was
-    /// not meant to allow everything.
+    /// Returns the state that a person has set by hand. Every value except `false` means on, because a user
+    /// who sets an unknown value does not intend to allow everything.
     pub(crate) fn manual_state(&self) -> Option<bool> {
         self.current_value
             .as_deref()
@@ -128,7 +128,7 @@ impl ValkeyServer {
             route,
             scripts: ValkeyScripts::new(),
             clock: Arc::new(ServerClock::new(test_clock)),
-            monitor: monitor,
+            monitor,
             name,
             greatest_version: AtomicU64::new(0),
             peers: ProcessPeers::new(),
@@ -174,10 +174,12 @@ impl ValkeyServer {
         Ok(self.clock.now())
     }
 
-    /// Returns the due slots, the oldest of each repository before the second of any.
+    /// Returns the due slots. The oldest slot of every repository comes before the second slot of any
+    /// repository.
     pub(crate) async fn due_slots(&self, now: UnixMillis, limit: usize) -> Result<Vec<Slot>, StoreError> {
         let (mut slots, mut seen) = (Vec::new(), 0);
-        // Windows are read one after another, so that unreadable rows do not take the place of others.
+        // More windows are read until there are enough readable slots, so unreadable rows do not displace
+        // readable rows.
         while slots.len() < limit {
             let window: Vec<(String, i64)> = self
                 .query_primary(redis::cmd("ZRANGE").arg((
@@ -212,7 +214,7 @@ impl ValkeyServer {
         Ok(slots)
     }
 
-    /// Returns the first time, from the given one on, at which a slot wakes.
+    /// Returns the first time, not before `from`, at which a slot wakes.
     pub(crate) async fn next_due(&self, from: UnixMillis) -> Result<Option<UnixMillis>, StoreError> {
         let next: Vec<(String, i64)> = self
             .query_primary(redis::cmd("ZRANGE").arg((
@@ -229,7 +231,7 @@ impl ValkeyServer {
         Ok(next.first().map(|(_, at)| UnixMillis(*at)))
     }
 
-    /// Returns the slots of these keys; an error if one cannot be read.
+    /// Returns the slots of these keys, or an error if one of the slots cannot be read.
     pub(crate) async fn load_slots(&self, keys: &[SlotKey]) -> Result<Vec<Slot>, StoreError> {
         let found = self.read_rows(keys).await?;
         let read = keys.iter().zip(found).map(|(key, found)| {
@@ -241,7 +243,7 @@ impl ValkeyServer {
         read.collect()
     }
 
-    /// Returns every slot whose name begins with `prefix`, ordered by name; unreadable ones are logged and
+    /// Returns every slot whose name begins with `prefix`, ordered by name. Unreadable slots are logged and
     /// left out.
     pub(crate) async fn slots_with_prefix(&self, prefix: &str) -> Result<Vec<Slot>, StoreError> {
         let mut slots = Vec::new();
@@ -264,9 +266,9 @@ impl ValkeyServer {
         Ok(names.into_iter().map(SlotKey::new).collect())
     }
 
-    /// Writes slots whose rows have the expected versions; with `refuse`, none while the kill switch is on.
-    /// `idempotency_key` is a name under which the write happens once, even if the caller does not learn of
-    /// it.
+    /// Writes the slots whose rows have the expected versions. If `refuse` is true, no slot is written while
+    /// the kill switch is on. A write with an `idempotency_key` happens only once, even if the caller did not
+    /// receive the response and tries again.
     pub(crate) async fn swap_slots(
         &self,
         changes: &[(SlotVersion, Slot)],
@@ -307,7 +309,7 @@ impl ValkeyServer {
     ) -> Result<Vec<Result<SlotVersion, VersionConflict>>, StoreError> {
         match self.swap_slots(changes, false, None).await? {
             SwapOutcome::PerSlot(each) => Ok(each),
-            // Neither outcome was requested.
+            // The call above requested neither the check of the switch nor an idempotency key.
             SwapOutcome::KillSwitchOn | SwapOutcome::AlreadyDone => {
                 Ok(vec![Err(VersionConflict); changes.len()])
             }
@@ -339,14 +341,15 @@ impl ValkeyServer {
         Ok(answers.collect())
     }
 
-    /// Returns the next number, which is greater than all versions and tokens given before.
+    /// Returns the next number, which is greater than all versions and tokens that were issued before.
     pub(crate) async fn next_counter_value(&self) -> Result<u64, StoreError> {
         let number = self.query_primary(redis::cmd("INCR").arg(COUNTER)).await?;
         self.greatest_version.fetch_max(number, Ordering::Relaxed);
         Ok(number)
     }
 
-    /// Ensures that the next number is greater than this one, which as a rule was given to this process.
+    /// Ensures that the next number is greater than `number`. No call is needed if this process has received
+    /// a number at least as large.
     pub(crate) async fn raise_counter_if_needed(&self, number: u64) -> Result<(), StoreError> {
         if number <= self.greatest_version.load(Ordering::Relaxed) {
             return Ok(());
@@ -372,7 +375,7 @@ impl ValkeyServer {
         self.query_primary::<i64>(redis::cmd("INCRBY").arg((COUNTER, 0))).await.map(drop)
     }
 
-    /// Reads the kill switch as it is set now, and as we last set it.
+    /// Reads the present value of the kill switch, and the value that we last set.
     pub(crate) async fn switch_keys(&self) -> Result<SwitchKeys, StoreError> {
         let (set, own_copy) = self.query_primary(redis::cmd("MGET").arg((SWITCH, OWN_SWITCH))).await?;
         Ok(SwitchKeys { current_value: set, own_copy })
@@ -384,7 +387,7 @@ impl ValkeyServer {
             .await
     }
 
-    /// Sets the kill switch, unless it was changed since it was read.
+    /// Sets the kill switch, unless its keys have changed since `keys` was read.
     pub(crate) async fn set_switch_if_unchanged(
         &self,
         keys: &SwitchKeys,
@@ -439,7 +442,7 @@ impl ValkeyServer {
         Ok(first.and_then(|at| due.get(at)).map(|(_, at)| UnixMillis(*at)))
     }
 
-    /// Returns all slots, ordered by name, and the unreadable ones, each with its fault.
+    /// Returns all readable slots, ordered by name, and each unreadable slot with its fault.
     pub(crate) async fn list_slots_and_faults(
         &self,
     ) -> Result<(Vec<Slot>, Vec<(SlotKey, String)>), StoreError> {
@@ -455,7 +458,7 @@ impl ValkeyServer {
         Ok((slots, unreadable))
     }
 
-    /// Deletes a slot that cannot be read. Returns false if it can be read, or there is none.
+    /// Deletes a slot that cannot be read. Returns false if the slot can be read or does not exist.
     pub(crate) async fn delete_unreadable_slot(&self, key: &SlotKey) -> Result<bool, StoreError> {
         if self.read_rows(std::slice::from_ref(key)).await?.iter().all(Result::is_ok) {
             return Ok(false);
@@ -512,7 +515,8 @@ pub(crate) fn state_label(state: &SlotState) -> String {
 }
 
 impl ValkeyServer {
-    /// Returns the primary. After it was lost, one caller asks the Sentinels for all who wait.
+    /// Returns the primary. After the primary was lost, one caller asks the Sentinels, and the other callers
+    /// wait for its result.
     async fn primary(&self) -> Result<PrimaryServer, StoreError> {
         let asked = Instant::now();
         if let Some(primary) = self.route.current_primary() {
@@ -535,8 +539,8 @@ impl ValkeyServer {
         let Some(sentinels) = &self.route.sentinels else { return Ok(self.route.current.borrow().clone()) };
         let found = sentinels.connect_primary().await;
         let mut primary = found.map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        // The last second of writes may be lost, including numbers given in it; the counter is raised so that
-        // none is given twice.
+        // The writes of the last second may be lost, including the numbers that were issued then. The counter
+        // is raised, so no number is issued twice.
         let given = self.greatest_version.load(Ordering::Relaxed);
         let raised = self.raise_counter_at(&mut primary, given).await;
         raised.map_err(|error| {

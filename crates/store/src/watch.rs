@@ -15,9 +15,9 @@ pub struct WriteMetrics {
     pub commit: Histogram,
     /// Transactions that failed as a whole, with every write in them.
     pub failed: IntCounter,
-    /// Slots that were to be changed, where a server keeps them.
+    /// Attempts to change a slot that is kept on a server.
     pub swaps: IntCounter,
-    /// Those of them that another process had changed first.
+    /// Such attempts that failed because another process had changed the slot first.
     pub conflicts: IntCounter,
 }
 
@@ -29,7 +29,8 @@ pub(crate) struct StoreMonitor {
 }
 
 impl StoreMonitor {
-    /// Counts slots that were to be changed, and those that another process had changed first.
+    /// Counts attempts to change slots, and the attempts that failed because another process had changed the
+    /// slot first.
     pub(crate) fn record_swap(&self, total: usize, conflicts: usize) {
         if let Some(meter) = self.meter.get() {
             meter.swaps.inc_by(total as u64);

@@ -234,7 +234,8 @@ const CONFIG: &str = "config";
 /// Name of the flag whose values differ between commands.
 const FORMAT: &str = "format";
 
-/// Adds to a command and its subcommands a `--format` that lists the formats they can print.
+/// Adds `--format` to a command and its subcommands. The help of the flag lists the formats that the command
+/// can print.
 fn add_format_flags(command: clap::Command, format: &clap::Arg, above: &[&str]) -> clap::Command {
     let name = command.get_name().to_owned();
     let words: Vec<&str> = above.iter().copied().chain([name.as_str()]).collect();
@@ -243,8 +244,8 @@ fn add_format_flags(command: clap::Command, format: &clap::Arg, above: &[&str]) 
     command.arg(own).mut_subcommands(|below| add_format_flags(below, format, &words))
 }
 
-/// Returns the output formats of a command, given by its words. For a group of commands, these are the
-/// formats of all its members.
+/// Returns the output formats of the command with these names. All commands of a group have the formats of
+/// the group.
 fn command_formats(words: &[&str]) -> &'static [CliFormat] {
     match words {
         ["review"] => CliFormat::OF_REVIEWS,
@@ -257,8 +258,8 @@ fn command_formats(words: &[&str]) -> &'static [CliFormat] {
     }
 }
 
-/// Parses the `--format` of a command. It also accepts the formats of other commands: [`check_format`]
-/// rejects those and names the supported ones.
+/// Parses the `--format` of a command. The parser also accepts the formats of other commands.
+/// [`check_format`] rejects such formats, and its error names the supported formats.
 #[derive(Clone)]
 struct FormatParser(&'static [CliFormat]);
 
@@ -346,7 +347,7 @@ pub fn main(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
     let environment = environment.with_reviewed_paths(argument_paths(&matches));
     let context = CommandContext { globals: cli.globals, environment, output };
     let ended = check_format(&command_names(&matches), format).and_then(|()| cli.command.run(&context));
-    // The log is closed before the error that it explains is printed.
+    // The log is closed first, because its last lines explain the error that is printed next.
     drop(log);
     ended
         .unwrap_or_else(|error| {
@@ -378,7 +379,8 @@ fn handle_parse_error(error: &clap::Error, output: OutputPrinter) -> CommandExit
     let answer = if kind == ErrorKind::DisplayHelp || kind == ErrorKind::DisplayVersion {
         help().map(|()| CommandExit::Done)
     } else if kind == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        // People type the bare name to ask for help; a script whose command came out empty must still fail.
+        // Users type only the name of the program to get help. A script that passes no command by mistake
+        // must still fail.
         help().map(|()| CommandExit::Usage)
     } else {
         Err(invalid_arguments_error(error))
@@ -409,13 +411,15 @@ fn usage_hints(paragraph: &str) -> Vec<String> {
     paragraph.lines().filter_map(|line| Some(line.trim().strip_prefix("tip:")?.trim().to_owned())).collect()
 }
 
-/// Returns the output that the arguments ask for, as far as it is known when they cannot be parsed.
+/// Returns the printer for arguments that cannot be parsed, with the format and colour that the arguments
+/// request.
 fn requested_output(arguments: &[OsString]) -> OutputPrinter {
     let format = last_flag_value(arguments, "--format").unwrap_or_default();
     OutputPrinter::new(format, false, 0, last_flag_value(arguments, "--color").unwrap_or_default())
 }
 
-/// The last valid value of a flag, as `--flag value` or `--flag=value`, before a `--`.
+/// Returns the last valid value of a flag that is given as `--flag value` or `--flag=value`. Ignores the
+/// arguments after `--`.
 fn last_flag_value<T: ValueEnum>(arguments: &[OsString], flag: &str) -> Option<T> {
     let words: Vec<&str> = arguments
         .iter()

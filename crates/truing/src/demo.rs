@@ -1,11 +1,11 @@
 //! The demonstration behind `truing demo`: a fake forge with real git repositories, a scripted model, this
-//! service, and users who push too often. It uses only this machine, and it costs no money.
+//! service, and users who push too often. The demonstration uses only this machine and costs no money.
 //!
 //! [`ReviewDemo`] opens one pull request, shows its review by rules and model, and follows it until its last
-//! thread is resolved. With `--storm`, the model drops a finding, and the comments on another pull request
-//! are followed through five pushes and a linter's finding through three. Then a storm of pushes hits many
-//! pull requests, with webhooks lost, repeated and out of order, and the final state is counted. [`sync`] and
-//! [`converge`] demonstrate the other loops.
+//! thread is resolved. With `--storm`, the model drops a finding on a second pull request. The comments on a
+//! third pull request are followed through five pushes, and a linter's finding through three pushes. Then
+//! many pull requests receive a storm of pushes, in which webhooks are lost, repeated and out of order. The
+//! final state is counted. [`sync`] and [`converge`] demonstrate the other loops.
 
 // long: one demonstration, what it does and what it counts.
 
@@ -73,19 +73,19 @@ const CONFIG: &str = "truing.toml";
 
 /// Login of a user who may write to the repository.
 pub const WRITER: &str = "ada";
-/// Reply of this user to one finding.
+/// Reply of the writer to one finding.
 pub const DISMISSAL: &str = "/dismiss a key of the tests";
-/// Reply of this user to the model's finding on the first pull request.
+/// Reply of the writer to the model's finding on the first pull request.
 pub const INTENDED: &str = "/dismiss one order at a time";
 
 /// Title of the finding that the model reports and later drops.
 const MODEL_FINDING: &str = "One refunded order ends all refunds";
-/// Findings on the pull request that is followed through its pushes.
+/// Findings on the pull request that the demonstration follows through five pushes.
 pub const PLANTED: usize = 3;
 /// Pull requests in the storm, and (below) pushes to each.
 const PULLS: usize = 20;
 const PUSHES: usize = 50;
-/// Faults of the network for each hundred webhooks of the storm.
+/// Network faults per hundred webhooks of the storm.
 const CHAOS: UnreliableNetwork =
     UnreliableNetwork { seed: 7, lost_percent: 5, repeated_percent: 20, max_delay: 8 };
 /// Time after which the demonstration fails if the storm has not settled.
@@ -113,9 +113,9 @@ pub struct ReviewDemoReport {
     pub prs: usize,
     /// Pushes to these pull requests.
     pub pushes: usize,
-    /// Reviews computed for them.
+    /// Reviews computed for these pull requests.
     pub reviews: usize,
-    /// Findings shown on them, each on its line.
+    /// Findings shown on these pull requests, each on its line.
     pub findings: usize,
     /// Comments that repeat another comment.
     pub duplicates: usize,
@@ -134,7 +134,7 @@ pub struct ReviewDemoReport {
 }
 
 impl ReviewDemoReport {
-    /// Returns true if the service kept its promises.
+    /// Returns true if the counts meet the guarantees of the service.
     pub fn has_passed(&self) -> bool {
         self.duplicates == 0
             && self.unreviewed_heads == 0
@@ -165,13 +165,13 @@ impl FollowedPull {
     }
 }
 
-/// Counts of a storm of pushes on many pull requests, and of the findings on three others.
+/// Counts of a storm of pushes on many pull requests, and of the findings on three other pull requests.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct StormCounts {
     /// Webhooks that arrived, including repeated ones.
     pub deliveries: usize,
-    /// Storms of pushes per pull request. It is one, unless a slow machine leaves longer gaps between pushes
-    /// than a storm's quiet time.
+    /// Storms of pushes per pull request. The number is one, unless a slow machine leaves a gap between
+    /// pushes that is longer than a storm's quiet time.
     pub storms_each: usize,
     /// Maximum reviews of one pull request; at most two per storm are promised.
     pub most_reviews_of_one: usize,
@@ -187,7 +187,7 @@ pub struct StormCounts {
 }
 
 impl StormCounts {
-    /// Returns true if the service kept its promises.
+    /// Returns true if the counts meet the guarantees of the service.
     pub fn has_passed(&self) -> bool {
         self.most_reviews_of_one <= 2 * self.storms_each
             && self.lifecycle.has_passed()
@@ -236,7 +236,7 @@ impl LinterCounts {
     }
 }
 
-/// Counts of a finding whose lines were edited and that the model reports no more.
+/// Counts of a finding whose lines were edited and which the model no longer reports.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub struct DroppedFindingCounts {
     /// Comments on the finding.
@@ -324,7 +324,7 @@ const RUNTIME: [&str; 4] =
     ["RUNTIME_MODE", "TRUING_REVIEW__RUNTIME", "TRUING_REVIEW__CLAUDE", "TRUING_REVIEW__CLAUDE_VERSION"];
 
 /// Returns the part of the environment that a demonstration uses: `PATH`, and the variables of the `claude`
-/// program if it is to run the model's conversation. All other settings are its own.
+/// program if `claude` runs the model's conversation. The demonstration makes all other settings itself.
 ///
 /// # Errors
 /// Returns an error if the values of these variables are invalid.
@@ -469,8 +469,8 @@ impl ReviewDemo {
         Ok(FirstReview { number, view, seconds: self.started_at.elapsed().as_secs_f64() })
     }
 
-    /// Renames a variable in the lines of the model's finding on another pull request; the model then reports
-    /// the finding no more. Returns the counts of the finding.
+    /// Renames a variable in the lines of the model's finding on another pull request. The model then no
+    /// longer reports the finding. Returns the counts of the finding.
     ///
     /// # Errors
     /// Returns a [`DemoError`] if the forge fails or the review takes too long.
@@ -496,9 +496,9 @@ impl ReviewDemo {
         })
     }
 
-    /// Follows one pull request through five pushes: lines move, a finding is fixed and returns, another is
-    /// dismissed, and the branch is rebased. Each review is requested by a comment, which avoids the wait for
-    /// the end of a storm.
+    /// Follows one pull request through five pushes: lines move, a finding is fixed and returns, another
+    /// finding is dismissed, and the branch is rebased. Each review is requested by a comment, which avoids
+    /// the wait for the end of a storm.
     ///
     /// # Errors
     /// Returns a [`DemoError`] if the forge fails or a review takes too long.
@@ -535,8 +535,8 @@ impl ReviewDemo {
         })
     }
 
-    /// Follows a pull request with a linter's finding through three pushes: opened, lines on top, fixed.
-    /// Returns none if this machine has no sandbox.
+    /// Follows a pull request with a linter's finding through three pushes: the finding is opened, moved by
+    /// lines above it, and fixed. Returns none if this machine has no sandbox.
     ///
     /// # Errors
     /// Returns a [`DemoError`] if the forge fails or a review takes too long.
@@ -594,7 +594,7 @@ impl ReviewDemo {
     /// are fixed, and a user dismisses the model's finding. `report` is called with each step.
     ///
     /// # Errors
-    /// Returns a [`DemoError`] if the forge fails, a review takes too long, or `report` returns one.
+    /// Returns a [`DemoError`] if the forge fails, a review takes too long, or `report` returns an error.
     pub async fn follow_first_pull(
         &self,
         FirstReview { number, view: first, seconds }: FirstReview,
@@ -674,13 +674,14 @@ impl ReviewDemo {
                     numbers.push(self.repo.open_pull(NewPull::from_branch(&branch)).await?);
                 }
             }
-            // The last webhooks of a storm must arrive; the sweep compensates for lost ones only later.
+            // No webhooks are lost in the last round, because the sweep would compensate for lost webhooks
+            // only later.
             let lost_percent = if round + 1 == PUSHES { 0 } else { CHAOS.lost_percent };
             let seed = CHAOS.seed + round as u64;
             let before = std::mem::replace(&mut delivering, Instant::now());
             deliveries += self.deliver(UnreliableNetwork { seed, lost_percent, ..CHAOS }).await?;
-            // The time from the first webhook of the previous round to the last of this one is an upper bound
-            // of any gap.
+            // The time from the first webhook of the previous round to the last webhook of this round is an
+            // upper bound of any gap.
             if round > 0 && before.elapsed().as_millis() >= u128::from(TIMINGS.quiet.0.unsigned_abs()) {
                 storms_each += 1;
             }
@@ -696,7 +697,7 @@ impl ReviewDemo {
         for number in &numbers {
             reviews.push(self.count_reviews(*number).await?);
         }
-        // The pull requests are read again when all is quiet, to detect duplicates that are posted later.
+        // The pull requests are read again when no slot is due, to detect duplicates that are posted later.
         views.clear();
         for number in &numbers {
             views.push(self.repo.pull(*number).await?);
@@ -856,7 +857,7 @@ fn is_inline_comment(view: &PullView, body: &str) -> bool {
     view.inline_comments().any(|comment| comment.body == body)
 }
 
-/// Returns the number of comments with a duplicate marker. Each marker stands for one thing on one pull
+/// Returns the number of comments with a duplicate marker. Each marker identifies one subject on one pull
 /// request.
 fn count_duplicates(view: &PullView) -> usize {
     let markers: Vec<&str> = own_comments(view).filter_map(|body| body.lines().last()).collect();

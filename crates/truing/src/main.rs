@@ -6,8 +6,8 @@ use std::process::ExitCode;
 const FIRST_OTHER: i32 = 3;
 
 fn main() -> ExitCode {
-    // File descriptors that the parent process left open must not be inherited: an open file bypasses every
-    // sandbox.
+    // Child processes must not inherit file descriptors that the parent process left open, because an open
+    // file bypasses every sandbox.
     close_fds::set_fds_cloexec(FIRST_OTHER, &[]);
     let arguments: Vec<std::ffi::OsString> = std::env::args_os().collect();
     // The helper of a sandbox is this program under another name; it needs a process with one thread.

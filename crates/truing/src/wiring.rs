@@ -94,7 +94,7 @@ fn git_options(environment: &Environment) -> GitOptions {
     }
     options.excludes_file =
         environment.user_folder("XDG_CONFIG_HOME", ".config").map(|folder| folder.join("git/ignore"));
-    // The user's git resolves a relative folder from the working folder.
+    // A relative folder is resolved from the working folder, as the user's git does.
     let here = environment.directory();
     let place = |name: &str| Some((name.to_owned(), here.join(environment.get(name)?).into_os_string()));
     let places = ["HOME", "XDG_CONFIG_HOME"].into_iter().filter_map(place);
@@ -115,8 +115,8 @@ pub fn git_error(error: GitError) -> CliError {
     cli_error.hint(hint)
 }
 
-/// Returns the files and rules of a review. `lines_key` is that of [`lines_key`], or any key for a command
-/// that records nothing.
+/// Returns the files and rules of a review. `lines_key` is the result of [`lines_key`], or any key for a
+/// command that records nothing.
 ///
 /// # Errors
 /// Returns exit 2 for an invalid glob.
@@ -124,11 +124,11 @@ pub fn review_scope(config: &Config, lines_key: LinesKey) -> Result<ReviewScope,
     ReviewScope::from_config(config, lines_key).map_err(invalid_glob_error)
 }
 
-/// Returns the key for digests of lines in the records, and creates it if there is none. It is the key of the
-/// markers, which all processes of a service share.
+/// Returns the key for digests of lines in the records, and creates a missing key. The key is the marker key,
+/// which all processes of a service share.
 ///
 /// # Errors
-/// Returns exit 2 for an invalid key, and exit 3 for one that cannot be read or created.
+/// Returns exit 2 for an invalid key, and exit 3 for a key that cannot be read or created.
 pub fn lines_key(config: &Config, environment: &Environment) -> Result<LinesKey, CliError> {
     forges::service_marker_keys(config, environment, &ensure_machine_folder(config)?)
         .map(|keys| keys.lines_key())
@@ -204,7 +204,7 @@ pub fn service_pace(config: &Config, role: ProcessRole) -> ServiceSettings {
 }
 
 /// Returns the reader of the service, which starts a child process for each run. The packs are validated
-/// here: invalid ones are reported before anything is served.
+/// here, so invalid packs are reported before the service starts.
 ///
 /// # Errors
 /// Returns exit 2 if a pack is unknown or the operator's packs are invalid, and exit 3 if the path of this
@@ -221,8 +221,9 @@ pub fn child_reader(rules: &RulesConfig, sandbox: &SandboxConfig) -> Result<Chil
     Ok(reader.with_rules(rules.dir.clone()).reading_for(rules.time).with_weakest_sandbox(sandbox.level))
 }
 
-/// Returns the reader of a command on a local repository. It uses child processes, too, so one file cannot
-/// exhaust the machine or stop the review of the others. They are confined as far as this machine allows.
+/// Returns the reader of a command on a local repository. The reader also uses child processes, so one file
+/// cannot exhaust the machine or stop the review of other files. The child processes are confined as far as
+/// this machine allows.
 ///
 /// # Errors
 /// Returns the same errors as [`child_reader`].
@@ -230,10 +231,10 @@ pub fn local_reader(rules: &RulesConfig) -> Result<ChildProcessReader, CliError>
     child_reader(rules, &SandboxConfig { level: SandboxLevel::None })
 }
 
-/// Returns the export of traces, if it is configured. Pending traces are sent when it is dropped.
+/// Returns the export of traces, if it is configured. Pending traces are sent when the export is dropped.
 ///
 /// # Errors
-/// Returns exit 2 for invalid headers. Their values are not repeated in the message.
+/// Returns exit 2 for invalid headers. The message does not contain the values of the headers.
 pub fn start_telemetry(
     config: &Config,
     environment: &Environment,
@@ -248,7 +249,7 @@ pub fn start_telemetry(
 /// Returns the configured destinations of notices.
 ///
 /// # Errors
-/// Returns exit 2 for an invalid URL or secret. Their values are not repeated in the message.
+/// Returns exit 2 for an invalid URL or secret. The message does not contain the URL or the secret.
 pub fn notice_sinks(
     notify: &NotifyConfig,
     environment: &Environment,

@@ -1,5 +1,5 @@
-//! Downloads archives of releases once, into a folder where each file is named by the digest that the index
-//! gives and that its bytes must have. Several processes may use the folder at once.
+//! Downloads each archive of a release once, into a folder. Each file is named by the digest in the index,
+//! and the bytes of the file must have this digest. Several processes may use the folder at the same time.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -20,13 +20,13 @@ pub struct ArchiveFolder {
 /// The reasons for which an archive is not available.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveFetchError {
-    /// The index did not deliver it.
+    /// The index did not deliver the archive.
     #[error(transparent)]
     Index(#[from] IndexError),
     /// The index gives no digest, so the archive cannot be verified.
     #[error("the index gives no SHA-256 or SHA-512 digest for {0}, so it cannot be verified and is not read")]
     NoDigest(String),
-    /// The bytes differ from the published ones.
+    /// The downloaded bytes differ from the published bytes.
     #[error("{name} does not match the index: its digest is {actual_digest}, not {expected_digest}")]
     Digest {
         /// Name of the archive.
@@ -49,12 +49,12 @@ pub enum ArchiveFetchError {
 }
 
 impl ArchiveFolder {
-    /// Uses this folder, which is created with the first archive.
+    /// Returns the archive folder at this path. The folder is created with the first archive.
     pub fn new(folder: PathBuf) -> Self {
         Self { folder }
     }
 
-    /// Returns the path of an archive's file, which is downloaded if it is missing.
+    /// Returns the path of an archive's file, and downloads a missing file.
     ///
     /// # Errors
     /// [`ArchiveFetchError`]; an archive that is not verified is not kept.

@@ -77,13 +77,14 @@ fn key_prefix(at: &str) -> String {
 /// Reads the requirement of a package in a project's file.
 ///
 /// # Errors
-/// [`ConstraintError`] if there is not exactly one readable requirement.
+/// [`RequirementError`] if there is not exactly one readable requirement.
 pub fn read_range(place: &RequirementPlace<'_>) -> Result<VersionRange, RequirementError> {
     let text = read_file(place.file)?;
     find_requirement(place, &text).map(|(_, range)| range)
 }
 
-/// Returns the requirement of a package as a Python project writes it; none if it is not known.
+/// Returns the requirement of a package in the notation of Python projects, or none if the requirement is
+/// unknown.
 pub(crate) fn python_requirement(place: &RequirementPlace<'_>) -> Option<String> {
     let found = read_file(place.file).ok().and_then(|text| find_requirement(place, &text).ok());
     found.filter(|_| has_whole_requirements(place)).map(|(found, _)| found.text)
@@ -111,7 +112,7 @@ pub fn required_packages(file: &Path, registry: PackageRegistry) -> Vec<String> 
     }
 }
 
-/// The members of a Cargo workspace, as its file writes them.
+/// The members of a Cargo workspace, in the notation of the workspace's file.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct WorkspaceMembers {
     /// Folders, and patterns of folders.
@@ -120,26 +121,26 @@ pub struct WorkspaceMembers {
     pub exclude: Vec<String>,
 }
 
-/// Reads the members of the workspace of a `Cargo.toml`; none if the file has no list of them, or cannot be
-/// read.
+/// Reads the workspace members from a `Cargo.toml`. Returns no members if the file has no list of members or
+/// cannot be read.
 pub fn read_workspace_members(file: &Path) -> WorkspaceMembers {
     let text = read_file(file).unwrap_or_default();
     let list = |name: &str| toml::read_string_list(&text, &["workspace", name]);
     WorkspaceMembers { members: list("members"), exclude: list("exclude") }
 }
 
-/// Returns true if a table of crates leaves the version of this one to the workspace (`name.workspace =
+/// Returns true if a table of crates inherits the version of this crate from the workspace (`name.workspace =
 /// true`).
 pub fn inherits_workspace_version(place: &RequirementPlace<'_>) -> bool {
     let text = read_file(place.file).unwrap_or_default();
     place.registry == PackageRegistry::Crates && toml::inherits_workspace_version(&text, place)
 }
 
-/// Returns the whole text of a project's file with another range in place of its present one; every other
-/// byte stays.
+/// Returns the whole text of a project's file with another range instead of the present range. All other
+/// bytes are unchanged.
 ///
 /// # Errors
-/// [`ConstraintError`], also for a requirement whose notation cannot be edited.
+/// [`RequirementError`], also for a requirement whose notation cannot be edited.
 pub fn file_text_with_range(
     place: &RequirementPlace<'_>,
     range: &VersionRange,
@@ -211,7 +212,7 @@ fn find_requirement(
     Ok((found, range))
 }
 
-/// Finds the requirements of a package in a list with one on each line, as in `requirements.txt`.
+/// Finds the requirements of a package in a list with one requirement per line, as in `requirements.txt`.
 fn requirement_lines(text: &str, package: &str) -> Vec<RequirementText> {
     let mut found = Vec::new();
     let mut at = 0;

@@ -20,8 +20,8 @@ pub use release::{IndexError, PackageRelease, ReleaseArchive};
 use truing_core::registry::PackageRegistry;
 
 impl PackageIndex {
-    /// Returns a package's releases, oldest first. Entries that are no version in the registry's form, and
-    /// releases without a readable archive, are left out.
+    /// Returns a package's releases, oldest first. Entries that are not versions in the registry's format,
+    /// and releases without a readable archive, are omitted.
     ///
     /// # Errors
     /// [`IndexError`] if the index does not list the package.

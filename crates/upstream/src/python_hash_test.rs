@@ -1,6 +1,6 @@
-//! Edits a Python hash test: adds a digest beside the one that a row accepts already, in the same notation,
-//! or replaces that one. The reader finds the rows; this module looks at the literals of digests only. If
-//! their meaning is not beyond doubt, nothing is changed.
+//! Edits a Python hash test. It adds a digest beside the digest that a row already accepts, in the same
+//! notation, or replaces the accepted digest. The reader finds the rows; this module examines only the
+//! literals of digests. If the meaning of the literals is ambiguous, nothing is changed.
 
 use std::collections::BTreeMap;
 
@@ -9,18 +9,18 @@ use truing_core::sync::RAW_DIGITS;
 /// A digest to accept in addition to, or in place of, another.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct DigestUpdate<'a> {
-    /// The definition that the digest is of.
+    /// The definition to which the digest belongs.
     pub symbol: &'a str,
-    /// The digest that its row accepts.
+    /// The digest that the row of the definition accepts.
     pub old: &'a str,
-    /// The digest that its row should accept.
+    /// The digest that the row of the definition should accept.
     pub new: &'a str,
 }
 
-/// Returns the test's text with these digests added; every other byte stays.
+/// Returns the test's text with these digests added. All other bytes are unchanged.
 ///
 /// # Errors
-/// The definition and the reason, for an ambiguous row or one without a set of digests.
+/// The definition and the reason, for an ambiguous row or a row without a set of digests.
 pub(crate) fn add_digests(text: &str, added: &[DigestUpdate<'_>]) -> Result<String, (String, String)> {
     let mut inserts: BTreeMap<usize, String> = BTreeMap::new();
     for (first, places) in find_digest_places(text, added)? {
@@ -42,10 +42,10 @@ pub(crate) fn add_digests(text: &str, added: &[DigestUpdate<'_>]) -> Result<Stri
     Ok(changed)
 }
 
-/// Returns the test's text with these digests in place of the old ones; every other byte stays.
+/// Returns the test's text with these digests in place of the old digests. All other bytes are unchanged.
 ///
 /// # Errors
-/// The definition and the reason, for an ambiguous row or one whose literal is more than a digest.
+/// The definition and the reason, for an ambiguous row or a row whose literal is more than a digest.
 pub(crate) fn replace_digests(text: &str, replaced: &[DigestUpdate<'_>]) -> Result<String, (String, String)> {
     let mut all: BTreeMap<usize, &DigestUpdate<'_>> = BTreeMap::new();
     for (first, places) in find_digest_places(text, replaced)? {
@@ -83,7 +83,8 @@ fn find_digest_places<'a>(
     for (old, rows) in by_old {
         let Some(first) = rows.first() else { continue };
         let places: Vec<usize> = text.match_indices(old).map(|(at, _)| at).collect();
-        // Rows that share a digest are not distinguished here, so all of them must get the same new one.
+        // This function does not distinguish rows that share a digest, so all these rows must get the same
+        // new digest.
         if places.len() != rows.len() || rows.iter().any(|row| row.new != first.new) {
             let reason = "the digest that it accepts is not there as often as rows changed";
             return Err((first.symbol.to_owned(), reason.to_owned()));
@@ -107,14 +108,14 @@ fn insertion_point(text: &str, at: usize, old: &str, new: &str) -> Option<(usize
     if !line.trim().is_empty() {
         return Some((end, format!(", {quote}{new}{quote}")));
     }
-    // With one item on each line, the new one gets a line as well.
+    // If each item is on its own line, the new item also gets its own line.
     let comma = after.starts_with(',');
     let insert = format!("\n{line}{quote}{new}{quote}");
     Some(if comma { (end + 1, format!("{insert},")) } else { (end, format!(",{insert}")) })
 }
 
 /// Returns true if an item of a set or a list follows. Only other digests, comments and the bracket may come
-/// before it.
+/// before the item.
 fn is_set_item(before: &str) -> bool {
     for line in before.rsplit('\n') {
         let mut code = line.split('#').next().unwrap_or(line);
@@ -132,7 +133,8 @@ fn is_set_item(before: &str) -> bool {
     false
 }
 
-/// Returns the text before a literal of a digest that the text ends with.
+/// Returns the text before the digest literal at its end, or none if the text does not end with such a
+/// literal.
 fn strip_trailing_digest(code: &str) -> Option<&str> {
     let quote = code.chars().next_back().filter(|quote| matches!(quote, '\'' | '"'))?;
     let inner = code.strip_suffix(quote)?;

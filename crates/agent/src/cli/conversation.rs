@@ -1,5 +1,5 @@
-//! A run whose conversation the `claude` program holds: each of its requests is a turn, and each of its MCP
-//! calls answers a tool call of the model.
+//! A run whose conversation the `claude` program holds. Each model request of the program is a turn, and each
+//! MCP call of the program executes a tool call of the model.
 
 use std::collections::BTreeMap;
 
@@ -19,11 +19,11 @@ use crate::schema::{MAX_NAME_CHARS, REPORT};
 
 /// Text that the program gets as the model's last message.
 const OVER: &str = "The run is over.";
-/// Time that the program then has to end by itself.
+/// Time within which the program must exit by itself after the run is over.
 const ENDS: Duration = Duration::from_secs(10);
 
-/// Hints of every tool of a run. No tool is marked read-only, even if it is: the program makes calls of
-/// such tools in parallel, and an edit needs the result of the one before it.
+/// Hints of every tool of a run. Even a read-only tool is not marked as read-only: the program makes calls of
+/// read-only tools in parallel, but an edit needs the result of the call before it.
 pub(super) const HINTS: ToolHints =
     ToolHints { read_only: false, destructive: false, idempotent: false, open_world: false };
 
@@ -44,8 +44,8 @@ pub(super) struct CliConversation<'a, F, J> {
     response_count: usize,
     /// Usage reported to the program until now.
     reported_usage: TokenUsage,
-    /// Number of messages that the program has, with its last response. The run's own conversation has
-    /// more, which it exchanged with the model without the program.
+    /// Number of messages in the program's conversation, including the last response. The run's own
+    /// conversation has more messages: those that the run exchanged with the model without the program.
     program_messages: usize,
 }
 
@@ -77,9 +77,9 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
         self.turns.tools().iter().map(offer).collect()
     }
 
-    /// Handles the program's messages until the run is over and the program had time to end. `start` is its
-    /// place in the queue of starts, released at its first message. The run also ends if the program sends
-    /// no model request `within` this time.
+    /// Handles the program's messages until the run is over and the program has had time to exit. `start` is
+    /// the program's permit from the queue of starts; the program's first message releases the permit. The
+    /// run also ends if the program sends no model request within the time `within`.
     pub(super) async fn serve_program(
         &mut self,
         mut messages: mpsc::Receiver<ProgramMessage>,
@@ -95,7 +95,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
             let Ok(next) = next else {
                 let reason = format!("claude has not asked the model within {} s", within.as_secs_f32());
                 self.end = Some(AgentRunEnd::Failed(reason));
-                // The program has not begun, so there is no orderly end to wait for.
+                // The program has not sent its first model request, so there is no orderly exit to wait for.
                 return;
             };
             let Some(message) = next else { break };
@@ -117,13 +117,13 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
         self.end.is_some()
     }
 
-    /// Returns the finished run: with its own end if it has one, or else with `end`.
+    /// Returns the result of the run, with the run's own outcome if it has one, and with `end` otherwise.
     pub(super) async fn finish_run(self, end: AgentRunEnd) -> AgentRunResult<F> {
         self.turns.finish_run(self.end.unwrap_or(end)).await
     }
 
     async fn handle_message(&mut self, message: ProgramMessage) {
-        // A failed send is ignored: the receiver is gone and needs no response.
+        // A failed send is ignored: the receiver was dropped and needs no response.
         match message {
             ProgramMessage::ModelRequest { body, subagent, back } => {
                 drop(back.send(self.answer_request(&body, subagent).await));
@@ -134,7 +134,8 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
         }
     }
 
-    /// Answers a model request of the program: one turn, or several if the model makes no call.
+    /// Answers a model request of the program. This takes one turn, or several turns if the model makes no
+    /// tool call.
     async fn answer_request(&mut self, body: &[u8], subagent: Option<String>) -> RelayReply {
         let asked = match wire::read_request(body) {
             Ok(asked) => asked,
@@ -202,8 +203,8 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
         }
     }
 
-    /// Builds a response for the program, with the usage since the previous response: the program adds it
-    /// up for its own cap on money.
+    /// Builds a response for the program, with the usage since the previous response. The program sums up
+    /// these usages for its own spending cap.
     fn encode_reply(&mut self, message: &ModelMessage, streams: bool) -> RelayReply {
         self.response_count += 1;
         let id = format!("msg_{:08}", self.response_count);

@@ -1,6 +1,6 @@
-//! The arguments and variables of the `claude` program, which disable as much of it as possible. Measured
-//! with [`CLI_VERSION`](truing_core::agent::CLI_VERSION): without any one of them the program does
-//! something of its own.
+//! The arguments and variables of the `claude` program, which disable as many of its features as possible.
+//! Measured with [`CLI_VERSION`](truing_core::agent::CLI_VERSION): if any one of these settings is missing,
+//! the program does something that Truing did not request.
 
 use std::ffi::OsString;
 
@@ -12,11 +12,11 @@ use crate::native::RunLimits;
 pub(super) const ADDRESS: &str = "ANTHROPIC_BASE_URL";
 /// Name of the MCP server in the program; the program prefixes the tools' names with it.
 pub(super) const SERVER: &str = "truing";
-/// The variables that hold the run's token: for the model, and for the tools. The program hides the first
-/// one from its own child processes.
+/// The variables that hold the run's token: the first for model requests, the second for tool calls. The
+/// program hides the first variable from its own child processes.
 const TOKENS: [&str; 2] = ["ANTHROPIC_AUTH_TOKEN", "TRUING_RUN_TOKEN"];
-/// Turns that the program may count beyond the run's limit. Its limit is only a second safeguard and counts
-/// in another way.
+/// Turns that the program may count beyond the run's limit. The program's own turn limit is only a second
+/// safeguard, and the program counts turns differently.
 const MORE_TURNS: u32 = 4;
 /// Prefix of the models whose price the program knows; it prices any other model as its most expensive one.
 const PRICED: &str = "claude-";
@@ -28,19 +28,19 @@ const VARIABLES: &[(&str, &str)] = &[
     ("DISABLE_ERROR_REPORTING", "1"),
     ("DISABLE_AUTOUPDATER", "1"),
     ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
-    // The gateway already retries; a second retry would cost twice.
+    // The gateway already retries requests; retries by the program as well would double the cost.
     ("CLAUDE_CODE_MAX_RETRIES", "0"),
     ("CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK", "1"),
-    // The program ends with its first result.
+    // With these settings the program exits after its first result.
     ("CLAUDE_CODE_DISABLE_BACKGROUND_TASKS", "1"),
     ("CLAUDE_CODE_DISABLE_CRON", "1"),
-    // All providers understand the requests without these.
+    // Without these features, all providers accept the program's requests.
     ("CLAUDE_CODE_DISABLE_EXPERIMENTAL_BETAS", "1"),
     ("CLAUDE_CODE_ATTRIBUTION_HEADER", "0"),
     // The home folder is private and in memory.
     ("CLAUDE_CONFIG_DIR", "/home/agent/.claude"),
     ("CLAUDE_CODE_TMPDIR", "/tmp"),
-    // A response arrives whole and may take long; the run's own time limit is the one that counts.
+    // A response arrives in one piece and may take a long time. The run's own time limit bounds this time.
     ("API_TIMEOUT_MS", "3600000"),
     ("MCP_TOOL_TIMEOUT", "3600000"),
     ("MCP_TIMEOUT", "60000"),
@@ -48,8 +48,8 @@ const VARIABLES: &[(&str, &str)] = &[
     ("MAX_MCP_OUTPUT_TOKENS", "1000000"),
 ];
 
-/// The user's own switch for teams of agents. It is passed on but has no effect, because none of its tools
-/// is offered.
+/// The user's own switch for teams of agents. The switch is passed on but has no effect, because no tool for
+/// teams is offered.
 pub(super) const TEAMS: (&str, &str) = ("CLAUDE_CODE_EXPERIMENTAL_AGENT_TEAMS", "1");
 
 /// Returns the environment variables of the program with this token.

@@ -1,8 +1,8 @@
-//! Recordings of the real program's output. They test the ends of runs on machines without the program. One
-//! more test runs the program itself where it is installed.
+//! Recordings of the real program's output. The recordings test how runs end on machines that lack the
+//! program. Another test runs the program itself if it is installed.
 //!
-//! `UPDATE_STREAMS=1 cargo test -p truing-agent --lib -- recorded` records again, with the program where
-//! `cargo xtask test` puts it, in the version that this runtime was measured with. Names of a machine,
+//! `UPDATE_STREAMS=1 cargo test -p truing-agent --lib -- recorded` makes new recordings. It runs the program
+//! that `cargo xtask test` installs, in the version that this runtime was measured with. Names of a machine,
 //! identifiers of a run and times are removed.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a helper of tests may fail them")]
@@ -34,7 +34,7 @@ use crate::native::{CallOutput, RunLimits};
 const MODEL: &str = "claude-sonnet-5-5";
 /// Calls in one response.
 const CALLS: usize = 4;
-/// Time within which a parallel call would arrive: such calls arrive within some milliseconds.
+/// Time within which a parallel call would arrive; parallel calls arrive within a few milliseconds.
 const AT_ONCE: Duration = Duration::from_millis(400);
 
 /// A scripted response to the program's `n`th model request, or to a tool call.
@@ -48,7 +48,7 @@ enum ScriptedReply {
     Refusal,
     /// A response that denies the request.
     Forbidden,
-    /// The death of the program by this signal.
+    /// The program is killed by this signal.
     Kill(Signal),
 }
 
@@ -56,7 +56,8 @@ struct RecordedCase {
     name: &'static str,
     /// Number of prompts sent to the program.
     prompt_count: usize,
-    /// Responses to its requests, the last one repeated, and the response to its calls.
+    /// Responses to the program's model requests, and the response to its tool calls. Further model requests
+    /// get the last response again.
     model_replies: &'static [ScriptedReply],
     tool_reply: ScriptedReply,
     /// Beginning of the expected end of the run.
@@ -170,14 +171,14 @@ async fn what_the_program_printed_comes_to_the_end_that_it_had() {
         assert_eq!(version, CLI_VERSION, "{}: record it again: see above", story.name);
         let told = run_end(lines.as_bytes(), status);
         assert!(told.starts_with(story.end), "{}: {told}", story.name);
-        // The recording names no place of the machine that made it.
+        // The recording contains no path or host name of the machine that made it.
         for word in ["/home/", "/root", "/tmp", "127.0.0.1", "localhost", ".local"] {
             assert!(!lines.contains(word), "{}: {word}", story.name);
         }
     }
 }
 
-/// A stream that is cut short or has other output mixed in is never taken for a run that ended well.
+/// A stream that is cut short or mixed with other output is never read as a successful run.
 #[test]
 fn a_stream_that_is_cut_or_disturbed_is_never_more_than_it_was() {
     if should_rerecord() {
@@ -214,7 +215,7 @@ struct ProgramRun {
     names: [(String, &'static str); 2],
 }
 
-/// Runs the program with this many prompts; `answers` plays the run.
+/// Runs the program with this many prompts; `answers` answers the program's messages in place of a run.
 async fn run_program<F: Future<Output = ()>>(
     program: &Path,
     lines: usize,
@@ -295,7 +296,7 @@ async fn the_program_makes_the_calls_of_one_answer_one_after_another() {
                 }
                 ProgramMessage::ToolCall { input, back, .. } => {
                     made.push(input["path"].as_str().unwrap().to_owned());
-                    // A parallel call would arrive without this response, and at once.
+                    // A parallel call would arrive immediately, before the response to this call.
                     let next = tokio::time::timeout(AT_ONCE, messages.recv()).await;
                     assert!(next.is_err(), "the call after {made:?} was made before it was answered");
                     drop(back.send(CallOutput { text: "x".to_owned(), is_error: false, denied: false }));
@@ -312,7 +313,7 @@ async fn the_program_makes_the_calls_of_one_answer_one_after_another() {
 /// Answers the program's messages from the script.
 async fn answer_messages(story: &RecordedCase, mut messages: mpsc::Receiver<ProgramMessage>, pid: Pid) {
     let mut asked = 0;
-    // Responses held open until the program dies.
+    // Response channels that are kept open until the program exits.
     let mut open = Vec::new();
     while let Some(message) = messages.recv().await {
         match message {

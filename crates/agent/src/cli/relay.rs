@@ -1,5 +1,5 @@
-//! The one server that a `claude` program reaches: it takes model requests and tool calls, passes them to
-//! the run ([`super::conversation`]) and returns the run's responses.
+//! The only server that a `claude` program can reach. The server accepts model requests and tool calls,
+//! passes them to the run ([`super::conversation`]) and returns the run's responses.
 //!
 //! Refusals use status 403: the program retries any other error status for minutes (measured with
 //! [`CLI_VERSION`](truing_core::agent::CLI_VERSION)).
@@ -92,7 +92,7 @@ impl Toolset for ToolBridge {
 }
 
 impl CliRelay {
-    /// Builds the server for the holder of this token; messages go to `run`.
+    /// Builds a server that accepts only this token, and that sends the program's messages to `run`.
     pub(super) fn new(token: &SecretString, offers: Vec<McpTool>, run: mpsc::Sender<ProgramMessage>) -> Self {
         Self { endpoint: McpEndpoint::new(Some(token)), tools: Arc::new(ToolBridge { offers, run }) }
     }
@@ -105,7 +105,7 @@ impl CliRelay {
             async move { relay.route_request(request).await }
         };
         let knows = move |headers: &HeaderMap| door.lets_in(headers);
-        // Without the server the program ends, and its exit gives the reason.
+        // A server error is ignored: without the server the program exits, and its exit reports the reason.
         let _ = connections::serve_connections(listener, ConnectionBounds::default(), knows, answer).await;
     }
 

@@ -1,6 +1,5 @@
-//! Reader of the `claude` program's output: one line of JSON for each event. Events differ between
-//! versions, and only the last one, the result, is used. A run without a result has failed, even with exit
-//! code 0.
+//! Reader of the `claude` program's output: one line of JSON for each event. Events differ between versions.
+//! Only the last event, the result, is used. A run without a result has failed, even with exit code 0.
 
 use std::process::ExitStatus;
 
@@ -29,7 +28,7 @@ pub(super) struct CliStream {
     result: Option<ResultLine>,
 }
 
-/// The event that a program ends with.
+/// The last event of a program's output: its result.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct ResultLine {
@@ -76,7 +75,7 @@ impl CliStream {
         }
     }
 
-    /// Handles the end of a line. Of several results one that is an error takes precedence.
+    /// Handles the end of a line. If there are several results, an error takes precedence.
     pub(super) fn finish_line(&mut self) {
         let (line, is_long) = (std::mem::take(&mut self.line), std::mem::take(&mut self.is_long));
         let result_line = serde_json::from_slice::<ResultLine>(&line)
@@ -89,7 +88,7 @@ impl CliStream {
         }
     }
 
-    /// Returns the end of a run whose program ended before the run itself did.
+    /// Returns the outcome of a run whose program exited before the run was over.
     pub(super) fn run_end(&self, status: ExitStatus, errors: &str) -> AgentRunEnd {
         let Some(result_line) = &self.result else {
             let errors = clean_line(errors.trim(), MAX_WORDS);

@@ -7,14 +7,14 @@ use truing_model::messages::{KnownBlock, MessageBlock, MessageRole, ModelMessage
 
 use super::invocation::SERVER;
 
-/// The parts of a request that are taken from the program. All else, such as its system prompts, comes from
-/// the run.
+/// The parts of a request that Truing takes from the program. All other parts, such as the system prompts,
+/// come from the run.
 pub(super) struct CliRequest {
     pub(super) model: String,
     pub(super) messages: Vec<ModelMessage>,
     /// Names of the run's tools that the request lists.
     pub(super) tools: Vec<String>,
-    /// True if the program asks for a stream of events.
+    /// True if the program requests a stream of events.
     pub(super) streams: bool,
 }
 
@@ -58,8 +58,8 @@ pub(super) fn encode_task(task: &str) -> Vec<u8> {
 pub(super) fn read_request(body: &[u8]) -> Result<CliRequest, String> {
     let CliRequestBody { model, messages, tools, stream } =
         serde_json::from_slice(body).map_err(|error| format!("this is no request for a message: {error}"))?;
-    // System messages are dropped: the program describes itself and its surroundings there, which do not
-    // apply to the model in this run.
+    // System messages are dropped: they describe the program and its environment, which do not apply to the
+    // model in this run.
     let message = messages.into_iter().filter(|message| message.role != MessageRole::System);
     let messages = message
         .map(|CliMessage { role, content }| ModelMessage { role, content: parse_blocks(content) })
@@ -87,7 +87,7 @@ fn parse_blocks(content: Value) -> Vec<MessageBlock> {
     }
 }
 
-/// Converts a block to the run's terms: tool names without the server's prefix, text results as plain text,
+/// Converts a block to the run's format: tool names without the server's prefix, text results as plain text,
 /// no cache marks.
 fn parse_block(mut value: Value) -> MessageBlock {
     if let Value::Object(fields) = &mut value {
@@ -126,7 +126,7 @@ fn join_text(blocks: &[Value]) -> Option<String> {
     blocks.iter().map(text).collect::<Option<Vec<_>>>().map(|parts| parts.join("\n"))
 }
 
-/// Writes a response for the program, as events or as one object. `id` is the response's own.
+/// Writes a response for the program, as events or as one object. `id` is the identifier of the response.
 pub(super) fn encode_answer(
     said: &ModelMessage,
     id: &str,

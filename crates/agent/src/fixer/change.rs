@@ -1,4 +1,5 @@
-//! Changes of files by a fixer: as text, with exact matches, completely or not at all.
+//! Changes of files by a fixer. A change replaces exactly matching text, and is made completely or not at
+//! all.
 
 use truing_core::RepoPath;
 use truing_reader::MAX_FILE_BYTES;
@@ -60,7 +61,7 @@ pub(super) fn edit_file(
     let place = RepoPath::from(path);
     let bytes = tree.read(&place).map_err(|kept| change_error(path, kept))?;
     let text = std::str::from_utf8(&bytes).map_err(|_| FileChangeError::NoText(path.to_owned()))?;
-    // A match that only the unmasked text has would confirm a guess about a secret.
+    // If a match in the unmasked text alone were reported, it would confirm the model's guess of a secret.
     let (in_file, times) = (text.matches(old).count(), mask_secrets(text).matches(old).count());
     if in_file == 0 && old.contains(MASK) && !are_secrets_shown() {
         return Err(FileChangeError::Masked(path.to_owned()));

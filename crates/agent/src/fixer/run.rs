@@ -13,8 +13,8 @@ use crate::outgoing::to_tree_paths;
 use crate::sandbox::{JobCommand, SandboxJob, SandboxLevel};
 use crate::verify::usage::{self, DiskUsage};
 
-/// Runs a command that the policy allows. In its output, secrets are masked by their form alone. Dropping the
-/// future kills it, with every process that it started.
+/// Runs a command that the policy allows. In the command's output, secrets are recognized by their form alone
+/// and masked. Dropping the future kills the command and every process that it started.
 pub(super) async fn run_command(workspace: &FixerWorkspace, argv: &[String]) -> Result<String, CommandError> {
     let words = argv.iter().map(OsString::from).collect();
     let mut job = SandboxJob::new(SandboxLevel::Full, &workspace.clone, JobCommand::Program(words))?;

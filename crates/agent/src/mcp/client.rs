@@ -1,10 +1,10 @@
-//! MCP servers that the operator has configured for a run's tools. They start when the run begins and end
-//! with it.
+//! MCP servers that the operator has configured for a run's tools. The servers are started when the run
+//! begins and stopped when it ends.
 //!
 //! No output of a server is trusted. Its tools are checked before a model sees them (`offer`), its results
 //! are plain text within a bound (`said`), and its bytes and times are limited (`session`). A server that
-//! cannot be started, crashes, hangs, floods or sends invalid data is dropped. The run goes on without it
-//! and receives a [`ServerProblem`].
+//! cannot be started, crashes, hangs, sends too much or sends invalid data is dropped. The run continues
+//! without the server and receives a [`ServerProblem`].
 
 mod bound;
 mod offer;
@@ -74,10 +74,10 @@ pub struct McpServers {
     problems: std::sync::Mutex<Vec<ServerProblem>>,
 }
 
-/// A running server; it has no session once it was dropped.
+/// A running server. A server that was dropped has no session.
 struct RunningServer {
     config: McpServer,
-    /// The proxy for network access from its sandbox, if it may have any.
+    /// The proxy for network access from the server's sandbox, if network access is allowed.
     proxy: Option<EgressProxy>,
     session: Mutex<Option<McpSession>>,
 }
@@ -106,7 +106,7 @@ impl McpServers {
         started
     }
 
-    /// Adds the tools of the server that comes next.
+    /// Adds the tools of the next server.
     fn add_tools(&mut self, config: &McpServer, tools: Vec<rmcp::model::Tool>) {
         let (offered, wrong) = offer::check_offered_tools(config, tools);
         for what in wrong.into_iter().take(MAX_PROBLEMS) {
@@ -128,8 +128,8 @@ impl McpServers {
         self.problems.lock().unwrap_or_else(PoisonError::into_inner).push(problem);
     }
 
-    /// Logs the hosts that its program connected to. A refused connection is a problem, because the program
-    /// may have needed it.
+    /// Logs the hosts that the server's program connected to. A refused connection is reported as a problem,
+    /// because the program may have needed the connection.
     fn note_connections(&self, config: &McpServer, reached: &[HostAccess]) {
         let mut refusals = 0;
         for HostAccess { host, port, refused, times, sent, received } in reached {
@@ -157,8 +157,8 @@ impl McpServers {
                 why,
                 "an MCP server's program was denied access to a host"
             );
-            // An allowed but unreachable host may respond the next time; the server itself reports the
-            // effect.
+            // An unreachable host that is allowed is not reported: the host may respond the next time, and
+            // the server itself reports the effect.
             let was_kept = !matches!(refused, ConnectionRefusal::Unreachable(_));
             refusals += usize::from(was_kept);
             if was_kept && refusals <= MAX_PROBLEMS {
@@ -172,7 +172,7 @@ impl McpServers {
         CombinedTools { tools, servers: self }
     }
 
-    /// Ends all running servers. Returns the problems that any of them had.
+    /// Stops all running servers. Returns the problems of all servers.
     #[truing_core::boxed_future]
     pub async fn stop(mut self) -> Vec<ServerProblem> {
         let sessions = self.all.iter_mut().filter_map(|running| running.session.get_mut().take());
@@ -209,7 +209,7 @@ impl McpServers {
                 config.name
             ))
         };
-        // Several models of one run share the session, so the wait for it counts as time of the call.
+        // Several models of one run share the session, so a call's timeout includes the wait for the session.
         let (mut session, has_waited) = match session.try_lock() {
             Ok(session) => (session, false),
             Err(_) => match timeout_at(end, session.lock()).await {
@@ -217,8 +217,8 @@ impl McpServers {
                 Err(_) => return busy(),
             },
         };
-        // The session is taken out: a call that is cancelled drops the session with it, and no later call
-        // receives its response.
+        // The session is taken out during a call. A cancelled call therefore drops the session, and no later
+        // call receives the cancelled call's response.
         let Some(open) = session.take() else {
             return failed(format!("the server `{}` cannot be used any more: go on without it", config.name));
         };
@@ -236,8 +236,8 @@ impl McpServers {
                 ));
             }
             Ok(Err(CallError::Lost(why))) => open.close_after_failure(why).await,
-            // The call had less than its full time. A late response carries the number of this call and
-            // cannot be confused with another.
+            // The wait for the session used up part of the call's time, so the session is kept. A late
+            // response has the number of this call and cannot be confused with the response to another call.
             Err(_) if has_waited => {
                 *session = Some(open);
                 return busy();
@@ -288,7 +288,7 @@ impl RunTools for CombinedTools<'_> {
 
     async fn call(&self, name: &str, input: &Value) -> CallOutput {
         match self.servers.tools.get(name) {
-            // Boxed to erase the type: the future of a server call is made of many parts.
+            // Boxed to erase its type, because the future of a server call is composed of many other futures.
             Some(tool) => {
                 let called: Pin<Box<dyn Future<Output = CallOutput> + Send + '_>> =
                     Box::pin(self.servers.call_tool(tool, input));

@@ -1,5 +1,5 @@
 //! Bounds on connections: their number, their duration, and which one is closed first. Connections without
-//! the token never take a place of those with it.
+//! the token never use up the places of connections with the token.
 //!
 //! | A connection | is |
 //! |---|---|
@@ -31,7 +31,7 @@ const MAX_HEAD: usize = 32 << 10;
 /// Pause before the next attempt after a failed accept, which may be due to a lack of file descriptors.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// The limits of connections, and the time that one may be open without the token.
+/// The limits of connections, and the time that a connection may be open before it shows the token.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ConnectionBounds {
     /// Maximum number of connections that have shown the token.
@@ -52,7 +52,7 @@ impl Default for ConnectionBounds {
 /// the headers show the token.
 ///
 /// # Errors
-/// An I/O error if the listener accepts no more connections, and none is open that could end.
+/// An I/O error if the listener fails to accept a connection while no connection is open.
 pub(crate) async fn serve_connections<F: Future<Output = McpResponse> + Send + 'static>(
     listener: TcpListener,
     bounds: ConnectionBounds,
@@ -134,7 +134,7 @@ struct OpenConnection {
     end: Arc<Notify>,
 }
 
-/// A guard of one connection, whose place is free again when this is dropped.
+/// A guard of one connection. Dropping the guard frees the connection's place.
 struct ConnectionGuard {
     connections: Arc<Mutex<ConnectionTable>>,
     id: u64,
@@ -142,14 +142,14 @@ struct ConnectionGuard {
 }
 
 impl ConnectionGuard {
-    /// Takes a place among those without the token; if none is free, the oldest of the source with the most
-    /// is closed.
+    /// Takes a place for a connection without the token. If no place is free, the address with the most such
+    /// connections loses its oldest one.
     fn new(room: &Arc<Mutex<ConnectionTable>>, peer: IpAddr) -> Self {
         let mut all = lock_table(room);
         let strange = || all.open.iter().filter(|open| !open.is_known);
         if strange().count() >= all.bounds.unauthenticated {
             let of = |peer: IpAddr| strange().filter(|open| open.peer == peer).count();
-            // Of several sources with equal counts the first one, which has the oldest connection.
+            // Of several addresses with equal counts, the address with the oldest connection is selected.
             let most = strange().rev().max_by_key(|open| of(open.peer)).map(|open| open.peer);
             let oldest = all.open.iter().position(|open| !open.is_known && Some(open.peer) == most);
             if let Some(oldest) = oldest {
@@ -162,7 +162,8 @@ impl ConnectionGuard {
         Self { connections: room.clone(), id, end }
     }
 
-    /// Marks the connection as one with the token. Returns false if there is no place for it.
+    /// Marks the connection as having shown the token. Returns false if no place for such a connection is
+    /// free.
     fn mark_known(&self) -> bool {
         let mut all = lock_table(&self.connections);
         let Some(at) = all.open.iter().position(|open| open.id == self.id) else { return false };

@@ -31,7 +31,7 @@ use super::{MAX_MESSAGE, Toolset, ToolsetHandler};
 
 /// Time within which a client with the token must send its request.
 pub(crate) const ASKS: Duration = Duration::from_secs(30);
-/// The host names by which programs on this machine reach it.
+/// The host names by which programs on this machine reach this machine.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
 /// An HTTP response of the server.

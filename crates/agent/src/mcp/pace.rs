@@ -11,8 +11,8 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-/// Maximum number of calls of a client in progress at once, and of responses that wait until it reads them.
-/// With messages of `MAX_MESSAGE` bytes, these are 128 MiB.
+/// Maximum number of a client's calls in progress, and maximum number of responses that wait until the client
+/// reads them. With messages of `MAX_MESSAGE` bytes, calls and responses together take 128 MiB.
 pub(super) const IN_FLIGHT: usize = 16;
 /// Time for pending calls after the client has closed its end. A script that writes its calls and closes
 /// the pipe still gets its responses.
@@ -34,7 +34,7 @@ pub(super) struct PacedTransport<T> {
 }
 
 impl<T> PacedTransport<T> {
-    /// Returns the transport, and a notification for the time that its client has closed its end.
+    /// Returns the transport, and a notification that is sent when the client has closed its end.
     pub(super) fn new(inner: T) -> (Self, Arc<Notify>) {
         let ended = Arc::new(Notify::new());
         let [call_permits, answer_permits] = [(); 2].map(|()| Arc::new(Semaphore::new(IN_FLIGHT)));
@@ -58,7 +58,7 @@ impl<T: Transport<RoleServer>> Transport<RoleServer> for PacedTransport<T> {
         }
     }
 
-    /// Safe to drop before completion, like that of the pipe: no message is lost.
+    /// The future may be dropped before completion, like that of the inner transport: no message is lost.
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
         let permit = Arc::clone(&self.call_permits).acquire_owned().await.ok()?;
         // No further call is read while too many responses wait to be written.
@@ -79,7 +79,7 @@ impl<T: Transport<RoleServer>> Transport<RoleServer> for PacedTransport<T> {
 /// Completes once the other end of this pipe is closed, even if unread data remains. Never completes for a
 /// file or a terminal.
 pub(super) async fn hung_up(pipe: impl AsFd) {
-    // A duplicate descriptor, because the same one cannot be registered twice.
+    // Uses a duplicate of the descriptor, because the same descriptor cannot be registered twice.
     let own = pipe.as_fd().try_clone_to_owned();
     #[expect(deprecated, reason = "its successor is unsafe; the descriptor is owned here, and stays open")]
     let watched = own.and_then(|own| AsyncFd::with_interest(own, Interest::READABLE));

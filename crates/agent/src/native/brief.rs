@@ -7,7 +7,8 @@ use serde_json::Value;
 use truing_core::money::MicroUsd;
 use truing_model::messages::ToolDefinition;
 
-/// The report that a model gives with the tool [`crate::schema::REPORT`], and the messages that ask for it.
+/// The report that a model submits with the tool [`crate::schema::REPORT`], and the messages that request a
+/// report.
 pub trait ReportSchema: Default + Send {
     /// The message to a model that did not report.
     const ASK_AGAIN: &str;
@@ -44,7 +45,7 @@ pub trait RunTools: Send + Sync {
     /// Returns the definitions of the tools.
     fn tool_definitions(&self) -> Vec<ToolDefinition>;
 
-    /// Calls a tool. A failure is a result too: the model receives it and may go on.
+    /// Calls a tool. A failure is a result as well: the model receives it and may continue.
     async fn call(&self, name: &str, input: &Value) -> CallOutput;
 
     /// Discards cached state, after the files under these tools were changed from outside.
@@ -79,8 +80,8 @@ pub struct RunLimits {
     pub turns: u32,
     /// Maximum wall-clock time, from beginning to end.
     pub time: Duration,
-    /// The most that the run's responses may cost; if `None`, only the gateway limits it. Near it, the
-    /// model is asked to conclude.
+    /// Maximum cost of the run's responses; if `None`, only the gateway limits the cost. When the cost is
+    /// near the maximum, the model is asked to conclude.
     pub max_cost: Option<MicroUsd>,
     /// Context size of the model, in tokens.
     pub window: u64,
@@ -100,13 +101,13 @@ pub const TURNS: u32 = 25;
 /// Default wall-clock time of one run.
 pub const TIME: Duration = Duration::from_secs(20 * 60);
 
-/// Tokens of context that every model in the price table has.
+/// Context size, in tokens, that every model in the price table supports.
 pub const WINDOW: u64 = 200_000;
 
-/// Default tokens of one response: more than fifty findings need.
+/// Default maximum number of tokens of one response: more than fifty findings need.
 pub const ANSWER: u32 = 16_384;
 
-/// Maximum number of calls of one run, with denied ones.
+/// Maximum number of calls of one run, including denied calls.
 pub const MAX_CALLS: u32 = 500;
 
 /// Maximum number of denied calls of one run.

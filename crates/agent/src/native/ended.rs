@@ -19,7 +19,7 @@ pub struct AgentRunResult<F = UncheckedFindings> {
     pub turns: u32,
     /// Total usage that the provider reported.
     pub usage: TokenUsage,
-    /// Total cost in the ledger, with calls that had no response.
+    /// Total cost in the ledger, including model requests that got no response.
     pub cost: MicroUsd,
     /// The model of the last response; empty if there was none.
     pub model: String,
@@ -54,11 +54,11 @@ impl<F> AgentRunResult<F> {
 pub enum AgentRunEnd {
     /// The model has reported everything that it found.
     Done,
-    /// A limit ended the run; the reports until then count.
+    /// A limit ended the run. The reports that the model made before the limit are kept.
     Limit(RunLimit),
     /// The model declined the task.
     Declined,
-    /// The model's responses exceed the tokens of one response.
+    /// The model's responses exceed the token limit of one response.
     ResponseTooLong,
     /// The conversation exceeds the model's context.
     ContextExceeded,

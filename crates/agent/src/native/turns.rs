@@ -1,5 +1,5 @@
-//! The turns of one run: its requests, and the handling of each response. All decisions here are the same
-//! if this runtime holds the conversation or another program does ([`crate::cli`]).
+//! The turns of one run: its requests, and the handling of each response. All decisions in this module are
+//! the same whether this runtime or another program holds the conversation ([`crate::cli`]).
 
 use std::collections::BTreeMap;
 
@@ -20,11 +20,12 @@ use super::{
 };
 use crate::schema::{self, REPORT};
 
-/// Consecutive responses that may be cut off, or stop for a full context, before the run ends.
+/// Maximum number of consecutive responses that may be cut off, or stop because the context is full. One more
+/// such response ends the run.
 const MAX_CUT: u32 = 2;
 /// Separator between the names of two models that have answered in one run.
 const THEN: &str = ", then ";
-/// Repeated requests for a valid report.
+/// Maximum number of repeated requests for a valid report.
 const MAX_REPAIRS: u32 = 1;
 /// Percentage of the wall-clock time that is left when the model is asked to conclude.
 const CONCLUDE_PERCENT: u32 = 15;
@@ -46,7 +47,7 @@ pub(crate) struct ActiveAgentRun<'a, F, J> {
 pub(crate) enum TurnOutcome {
     /// The end of the run.
     Ended(AgentRunEnd),
-    /// Another turn; its message is already in the conversation.
+    /// Another turn follows; its message is already in the conversation.
     NextTurn,
     /// Tool calls that must be made and answered.
     ToolCalls {
@@ -197,8 +198,8 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
             trimmed: trimmed_results,
             ..
         } = self.progress;
-        // The report is complete, so a missing last response is no failure. A halt, a cassette that differs
-        // and a ledger error still are.
+        // The report is complete, so a missing last response is not a failure. A halt, a cassette mismatch
+        // and a ledger error remain failures.
         let is_over = matches!(
             end,
             AgentRunEnd::Refused(ModelError::Halted(_) | ModelError::Drift { .. } | ModelError::Ledger(_))
@@ -207,13 +208,14 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         AgentRunResult { end, items, turns, usage, cost, model, tool_calls, denials, trimmed_results }
     }
 
-    /// Returns the limit if the next turn must be the last one. A run of one turn gets no such message, as
-    /// it has no other turn.
+    /// Returns the limit if the next turn must be the last one. The model of a run of one turn is not asked
+    /// to conclude, because the run has no other turn.
     fn last_turn(&self) -> Option<RunLimit> {
         let AgentRunProgress { turns, cost, last_cost, tool_calls, denials, .. } = &self.progress;
         let count = |of: &BTreeMap<String, u32>| of.values().sum::<u32>();
         let soon = self.limits.time / 100 * (100 - CONCLUDE_PERCENT);
-        // The last response costs about as much as the one before, plus the new input.
+        // The last response will cost about as much as the response before it, plus the cost of the new
+        // input.
         let next = MicroUsd(cost.0.saturating_add(last_cost.0.saturating_mul(2)));
         if *turns >= self.limits.turns || (*turns > 0 && turns + 1 == self.limits.turns) {
             Some(RunLimit::Turns)
@@ -288,7 +290,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         }
     }
 
-    /// Handles a complete response: its report, its calls, or prose instead of them.
+    /// Handles a complete response: a report, tool calls, or prose instead of both.
     fn handle_message(&mut self, message: ModelMessage, last: Option<RunLimit>) -> TurnOutcome {
         let calls = requested_calls(&message);
         if calls.is_empty() {
@@ -351,8 +353,8 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         wrong.and_then(|what| self.request_report_once(&what))
     }
 
-    /// Runs a call, `at` being its index in the response, and counts it. Returns the result within its
-    /// bound.
+    /// Runs and counts a call; `at` is the index of the call in the response. Returns the result, cut to its
+    /// size limit.
     pub(crate) async fn run_tool_call(
         &mut self,
         name: &str,
@@ -418,8 +420,8 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
     /// Stores a report. Returns the end of the run, if the report is complete.
     ///
     /// # Errors
-    /// The error of the report, while the model can still correct it. Earlier parts are then discarded as
-    /// well, unless rejected reports count ([`ReportSchema::STANDS`]).
+    /// The error of the report, if the model can still correct the report. Earlier parts are then discarded
+    /// as well, unless rejected reports count ([`ReportSchema::STANDS`]).
     fn accept_report(
         &mut self,
         report: F,
@@ -457,7 +459,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         None
     }
 
-    /// Lets the model go on after a response that was cut off.
+    /// Lets the model continue after a response that was cut off.
     fn go_on(&mut self, message: &ModelMessage) -> Option<AgentRunEnd> {
         self.progress.cut_responses += 1;
         if self.progress.cut_responses > MAX_CUT {
@@ -523,7 +525,7 @@ fn is_call(block: &MessageBlock) -> bool {
     matches!(block, MessageBlock::Known(KnownBlock::ToolUse { .. }))
 }
 
-/// Returns true for a text of whitespace alone, which the API does not accept back.
+/// Returns true for a text of whitespace alone, which the API does not accept in a later request.
 fn is_blank(block: &MessageBlock) -> bool {
     matches!(block, MessageBlock::Known(KnownBlock::Text { text, .. }) if text.trim().is_empty())
 }

@@ -9,12 +9,13 @@ use truing_model::messages::{KnownBlock, MessageBlock, MessageRole, ModelMessage
 
 /// Percentage of the context at which results are removed.
 const FULL_PERCENT: u64 = 75;
-/// Percentage of the context that remains used after that. Much is removed at once and rarely, because
-/// everything after the first change is cached again.
+/// Percentage of the context that remains used after a removal. Removals are large and rare, because
+/// everything after the first removed result must be cached again.
 const LEFT_PERCENT: u64 = 45;
-/// Minimum number of bytes of a token: text of most languages has more.
+/// Lower bound of the bytes per token: text in most languages has more.
 const BYTES_PER_TOKEN: u64 = 3;
-/// Minimum number of bytes of a result that is removed; a shorter one is worth more than its note.
+/// Minimum number of bytes of a result that is removed. Replacing a shorter result by a note would save too
+/// little.
 const WORTH_TRIMMING: usize = 400;
 
 /// The used part of a context, as far as it is known.
@@ -24,7 +25,7 @@ pub(super) struct ContextWindow {
     size: u64,
     /// Tokens that the provider reported, up to its last response.
     counted: u64,
-    /// Bytes that were added after that.
+    /// Bytes that were added after the provider's last response.
     since: u64,
 }
 
@@ -70,8 +71,8 @@ impl ContextWindow {
     }
 }
 
-/// Removes every result except those of the last message; if there is none, those too. Returns the number
-/// removed.
+/// Removes every result except those of the last message. If there is no other result to remove, removes the
+/// results of the last message as well. Returns the number removed.
 pub(super) fn trim_older_results(messages: &mut [ModelMessage]) -> u32 {
     let all = |messages: &mut [ModelMessage]| removable_results(messages.iter_mut()).map(trim_result).count();
     let older = messages.len().saturating_sub(1);
@@ -106,8 +107,9 @@ fn trim_result(content: &mut String) -> u64 {
     u64::try_from(bytes.saturating_sub(content.len())).unwrap_or(0)
 }
 
-/// Marks the parts that a provider is to cache: the conversation until the last turn, and the rest. The
-/// caller marks the tools and the system prompt. Together these are four marks, the most that are allowed.
+/// Marks the parts that a provider should cache: the conversation until the last turn, and the rest of the
+/// conversation. The caller marks the tools and the system prompt. Together these are four marks, the maximum
+/// that is allowed.
 pub(super) fn mark_cache(request: &mut ModelRequest) {
     let mut marks = 2;
     for message in request.messages.iter_mut().rev().filter(|message| message.role == MessageRole::User) {

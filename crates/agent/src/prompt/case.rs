@@ -1,5 +1,5 @@
-//! Step tests of prompts, as data: the inputs of a request, the texts that its prompts must contain, and
-//! the calls that are right. `truing prompts test` runs them.
+//! Step tests of prompts, as data: the inputs of a request, the texts that its prompts must contain, and the
+//! correct calls. `truing prompts test` runs these tests.
 //!
 //! A case is a TOML file in the folder `cases` beside the modules; its name is its path in that folder.
 
@@ -36,7 +36,7 @@ pub struct PromptCase {
     pub task: PromptPart,
     /// The files that the model's tools find, by path.
     pub files: BTreeMap<String, String>,
-    /// Calls of the scripted model if the prompts contain all that it needs.
+    /// Calls of the scripted model if the prompts contain all needed texts.
     pub right: Vec<ScriptedCall>,
     /// Calls of the scripted model if a needed text is missing.
     pub wrong: Vec<ScriptedCall>,
@@ -51,7 +51,7 @@ pub struct PromptPart {
     pub prompt: String,
     /// Values of its variables.
     pub values: PromptValues,
-    /// Texts that it must contain; line breaks do not matter.
+    /// Texts that the filled prompt must contain; line breaks do not matter.
     pub needs: Vec<String>,
 }
 
@@ -93,8 +93,8 @@ struct CasePart {
 }
 
 impl PromptCase {
-    /// Returns the cases that are part of the program, and those of a folder, which replace those of the
-    /// same name.
+    /// Returns the program's own cases and those of a folder. A case of the folder replaces the program's
+    /// case of the same name.
     ///
     /// # Errors
     /// [`PromptError::Invalid`] with every problem; [`PromptError::Folder`] if the folder cannot be read.
@@ -175,7 +175,7 @@ impl PromptCase {
         }
     }
 
-    /// Returns the reason that the case could never fail, with a word of the line to report.
+    /// Returns the reason that the case could never fail, with the beginning of the line to report.
     fn cannot_fail(&self) -> Option<(&'static str, &'static str)> {
         let ends = |way: &[ScriptedCall]| way.last().is_some_and(|call| call.tool == REPORT);
         let is_empty = |part: &PromptPart| part.needs.iter().any(|need| need.trim().is_empty());
@@ -199,10 +199,10 @@ impl PromptCase {
         }
     }
 
-    /// Returns the filled prompts of its request.
+    /// Returns the filled prompts of the case's request.
     ///
     /// # Errors
-    /// [`PromptError`] if its prompts cannot be composed, or their values do not fit.
+    /// [`PromptError`] if the prompts cannot be composed, or if the values do not fit the prompts.
     pub fn fill_prompts(&self, prompts: &PromptLibrary) -> Result<FilledPrompts, PromptError> {
         let names = (self.system.prompt.as_str(), self.task.prompt.as_str());
         prompts.fill_prompts(
@@ -214,7 +214,7 @@ impl PromptCase {
         )
     }
 
-    /// Returns the needed texts that its request lacks.
+    /// Returns the needed texts that the case's request lacks.
     pub fn missing_texts<'a>(&'a self, filled: &FilledPrompts) -> Vec<&'a str> {
         let missing_words = |part: &'a PromptPart, text: &str| {
             let text = fold_whitespace(text);
@@ -242,9 +242,9 @@ fn fold_whitespace(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Returns true if a value contains the wanted one: of an object each named field, of an array each element
-/// in any position, of a text the wanted text in whole words. An empty wanted array matches only an empty
-/// array.
+/// Returns true if a value contains the wanted value. An object must contain each wanted field, an array each
+/// wanted element in any position, and a text the wanted text in whole words. An empty wanted array matches
+/// only an empty array.
 fn json_contains(value: &Value, wanted: &Value) -> bool {
     match (value, wanted) {
         (Value::Object(value), Value::Object(wanted)) => {
@@ -262,7 +262,7 @@ fn json_contains(value: &Value, wanted: &Value) -> bool {
     }
 }
 
-/// Returns true if a text contains another in whole words: `port` is not in `no-port`.
+/// Returns true if a text contains the wanted text in whole words: `no-port` does not contain `port`.
 fn contains_words(text: &str, wanted: &str) -> bool {
     let in_word = |letter: Option<char>| {
         letter.is_some_and(|letter| letter.is_alphanumeric() || matches!(letter, '-' | '_'))
@@ -282,7 +282,7 @@ impl ScriptedCall {
         if self.input.is_null() { self.tool.clone() } else { format!("{} {}", self.tool, self.input) }
     }
 
-    /// Returns its input as a model would send it.
+    /// Returns the call's input in the form that a model would send.
     pub fn input_object(&self) -> Value {
         if self.input.is_null() { Value::Object(Map::new()) } else { self.input.clone() }
     }

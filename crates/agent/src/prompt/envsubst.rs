@@ -26,7 +26,7 @@ pub struct EnvsubstFiles<'a> {
 /// A problem in one of the files.
 #[derive(PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct EnvsubstProblem {
-    /// Name of the file that contains it.
+    /// Name of the file that contains the problem.
     pub file: String,
     /// Line number, from 1.
     pub line: u32,
@@ -123,8 +123,8 @@ fn workflow_problem(
     EnvsubstProblem { file: files.workflow.to_owned(), line, message }
 }
 
-/// Reports a problem at the variables of a step: at the line with these words that is nearest to its
-/// script.
+/// Reports a problem at the variables of a step. Of the lines that contain these words, the line nearest to
+/// the step's script is reported.
 fn variables_problem(
     files: &EnvsubstFiles<'_>,
     step: &WorkflowStep,
@@ -199,7 +199,7 @@ fn check_render_step(
                     "`${name}` is erased: `envsubst` has no list of variables, and nothing sets it; name the \
                      variables that are meant: envsubst '$A $B'"
                 ),
-                // Deliberate: the name is neither passed nor listed.
+                // Not a problem: the name is deliberately neither passed nor listed.
                 (false, Some(false), None) => continue,
             };
             wrong.push(prompt_problem(files, *line, what));
@@ -212,7 +212,7 @@ fn check_render_step(
     }
     let in_script: BTreeSet<&str> = find_variables(script).into_iter().map(|(name, _)| name).collect();
     for name in step.env.iter().flatten().map(|(name, _)| name.as_str()) {
-        // A list also puts a variable's name in the script, but does not use its value.
+        // A list of variables for `envsubst` also contains the variable's name, but does not use its value.
         let is_read = in_script.contains(name)
             && !CALL
                 .captures_iter(script)
@@ -247,8 +247,8 @@ fn find_other_step(job: &WorkflowJob, at: usize, name: &str) -> Option<String> {
     others.into_iter().find(has).map(|(_, step)| step.title())
 }
 
-/// Reports multi-line values with a fixed end mark: the writer of the value can end it and add text after
-/// it.
+/// Reports multi-line values with a fixed end mark: an author of the value can write the end mark and add
+/// text after it.
 fn fixed_ends(files: &EnvsubstFiles<'_>, step: &WorkflowStep, wrong: &mut Vec<EnvsubstProblem>) {
     let script = step.script();
     if !["GITHUB_OUTPUT", "GITHUB_ENV"].iter().any(|file| script.contains(file)) {

@@ -11,7 +11,7 @@ pub(super) const MAX_CASE_BYTES: usize = 256 << 10;
 /// Maximum number of files and folders that are read.
 const MAX_FILES: usize = 1_000;
 
-/// Files of a folder, as name, path and text of each, with the problems found.
+/// Files of a folder, each with its name, path and text, and the problems found.
 pub(super) struct PromptFolder {
     pub(super) files: Vec<(String, String, String)>,
     pub(super) problems: Vec<PromptProblem>,
@@ -33,7 +33,8 @@ pub(super) fn read_cases(folder: &Path) -> Result<PromptFolder, PromptError> {
     }
 }
 
-/// Reads the files with this extension, each to just past `most` bytes, which shows that it is longer.
+/// Reads the files with this extension. Each file is read to just past `most` bytes, which shows if the file
+/// is longer.
 fn read_by_ending(folder: &Path, ending: &str, most: usize) -> Result<PromptFolder, PromptError> {
     let unreadable = |path: &Path| {
         let path = path.to_owned();

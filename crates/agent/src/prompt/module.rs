@@ -64,8 +64,8 @@ pub(super) struct VariableDeclaration {
 }
 
 impl PromptModule {
-    /// Parses a module that must have this `name`. Returns `None` if it has no usable form; every problem
-    /// is added to `problems`.
+    /// Parses a module that must have this `name`. Returns `None` if the module has no usable form; every
+    /// problem is added to `problems`.
     pub(super) fn parse(
         name: &str,
         file: &str,

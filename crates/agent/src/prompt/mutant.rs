@@ -1,6 +1,6 @@
-//! Makes modules with one mistake each, of the kinds that people make: a variable removed, a name changed,
-//! a value written out, two variables swapped, a module left out. A set of cases is good if it detects
-//! every one of them.
+//! Makes modules with one mistake each, of the kinds that people make: a variable removed, a name changed, a
+//! value written out, two variables swapped, a module left out. A good set of cases detects every such
+//! mistake.
 
 use std::collections::BTreeMap;
 

@@ -86,7 +86,7 @@ pub enum PromptProblemKind {
     /// The front matter is not valid TOML, or has invalid fields.
     #[error("the front matter is invalid: {0}")]
     FrontMatter(String),
-    /// The name differs from the file's.
+    /// The name in the front matter differs from the name by the file's path.
     #[error("its name is `{front_matter_name}`, but its file is named `{name}`")]
     NameMismatch {
         /// Name in the front matter.
@@ -120,7 +120,7 @@ pub enum PromptProblemKind {
     /// The text has `{{` without a variable.
     #[error("{NO_VARIABLE}")]
     NoVariable,
-    /// A variable of data stands within a line.
+    /// A variable of the type `data` is not on a line of its own.
     #[error("variable `{0}` is data and must stand on a line of its own")]
     WithinLine(String),
     /// The module has neither text nor includes.
@@ -132,7 +132,7 @@ pub enum PromptProblemKind {
     /// A module is included twice in one prompt, or in a cycle.
     #[error("it includes `{0}`, which is in the prompt already")]
     IncludedTwice(String),
-    /// The prompt exceeds the limit of modules.
+    /// The prompt exceeds the maximum number of modules.
     #[error("it is put together from more than {0} modules")]
     TooManyParts(usize),
     /// Two modules of a prompt declare the same variable differently.
@@ -144,7 +144,7 @@ pub enum PromptProblemKind {
     /// A required value is missing.
     #[error("variable `{0}` is not given, and has no default")]
     NotGiven(String),
-    /// A value is not of its type.
+    /// A value does not have the type of its variable.
     #[error("variable `{name}` must be {expected}")]
     BadValue {
         /// Name of the variable.

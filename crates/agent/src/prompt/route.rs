@@ -17,7 +17,7 @@ pub struct PromptRoute {
     pub report: ReportKind,
 }
 
-/// The kind of report that a model gives at the end.
+/// The kind of report that a model submits at the end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ReportKind {
     /// Findings about a change: [`crate::schema::UncheckedFindings`].
@@ -60,7 +60,7 @@ pub const SYNC_BUMP: PromptRoute = PromptRoute {
     task: "sync/task",
     report: ReportKind::Work,
 };
-/// Check of functions that a release changed beside the pinned ones.
+/// Check of functions that a release changed and that are not pinned.
 pub const SYNC_CLASSIFY: PromptRoute = PromptRoute {
     name: "sync/classify",
     system: "sync/system-classify",
@@ -130,7 +130,7 @@ pub struct FilledPrompts {
     pub system: String,
     /// Text of the first message.
     pub task: String,
-    /// SHA-256 of both prompts before their values, in hexadecimal.
+    /// SHA-256 of both prompts before their values are inserted, in hexadecimal.
     pub hash: String,
 }
 

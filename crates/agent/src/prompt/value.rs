@@ -103,13 +103,13 @@ impl DataBoundary {
         })
     }
 
-    /// Returns text from others between marks. The fence word is removed from it, and invisible characters
-    /// are escaped.
+    /// Returns text from others between marks. The fence word is removed from the text, and invisible
+    /// characters are escaped.
     pub fn enclose(&self, name: &str, text: &str) -> String {
         let shown = escape_invisible(text);
         let inside = mask_secrets(&shown);
         let Self(word) = self;
-        // Done last: earlier replacements could otherwise produce the word.
+        // The fence word is removed last, because earlier replacements could otherwise produce the word.
         let inside = inside.replace(word.as_str(), "[…]");
         let end = if inside.ends_with('\n') || inside.is_empty() { "" } else { "\n" };
         format!("<data-{word} name=\"{name}\">\n{inside}{end}</data-{word}>")

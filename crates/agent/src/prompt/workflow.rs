@@ -80,12 +80,12 @@ impl GithubWorkflow {
 }
 
 impl WorkflowStep {
-    /// Returns its script; empty if it runs none.
+    /// Returns the step's script; empty if the step runs no script.
     pub(super) fn script(&self) -> &str {
         self.run.as_ref().map_or("", |run| &run.value)
     }
 
-    /// Returns the line of the file on which its script begins.
+    /// Returns the line of the file on which the step's script begins.
     pub(super) fn line(&self) -> u64 {
         self.run.as_ref().map_or(1, |run| run.referenced.line())
     }
@@ -96,12 +96,12 @@ impl WorkflowStep {
         named.map_or_else(|| "a step without a name".to_owned(), |name| format!("step `{name}`"))
     }
 
-    /// Returns the variables that its script sets for its own commands.
+    /// Returns the variables that the step's script sets for its own commands.
     pub(super) fn sets_in_script(&self) -> BTreeSet<&str> {
         SET.captures_iter(self.script()).filter_map(|found| Some(found.get(1)?.as_str())).collect()
     }
 
-    /// Returns the variables that its script sets for later steps.
+    /// Returns the variables that the step's script sets for later steps.
     pub(super) fn sets_for_later(&self) -> BTreeSet<&str> {
         let lines = self.script().lines().filter(|line| line.contains("GITHUB_ENV"));
         lines

@@ -6,9 +6,9 @@ use std::ops::Range;
 
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
-/// Longest line in columns, where the words allow it.
+/// Maximum length of a line in columns, where the words allow it.
 const MOST: usize = 120;
-/// Shortest line in columns, if a longer one is possible.
+/// Minimum length of a line in columns, where the words allow it.
 const LEAST: usize = 100;
 
 /// Returns the text, wrapped.
@@ -107,7 +107,7 @@ fn text_runs(text: &str) -> Vec<Range<usize>> {
         if is_block {
             runs.extend(open.take());
         }
-        // The content of other elements keeps its lines.
+        // Line breaks in the content of other elements are kept.
         match &event {
             Event::Start(
                 Tag::Paragraph
@@ -149,7 +149,7 @@ fn text_runs(text: &str) -> Vec<Range<usize>> {
     runs
 }
 
-/// Returns the text with this range wrapped; `None` if nothing needs to change, or nothing may.
+/// Returns the text with this range wrapped; `None` if no change is needed or allowed.
 fn rewrap_run(text: &str, run: Range<usize>) -> Option<String> {
     let (before, words, after) = (text.get(..run.start)?, text.get(run.clone())?, text.get(run.end..)?);
     let words = words.trim_end();
@@ -189,8 +189,8 @@ fn rewrap_run(text: &str, run: Range<usize>) -> Option<String> {
     Some(format!("{before}{wrapped}{tail}{after}"))
 }
 
-/// Splits the text into parts that may begin a line. A word that must not begin one is joined to the word
-/// before it, and variables stay whole.
+/// Splits the text into parts that may begin a line. A word that must not begin a line is joined to the word
+/// before it. Variables are not split.
 fn split_words(words: &str) -> Vec<String> {
     let mut parts: Vec<String> = Vec::new();
     let mut is_open = false;

@@ -8,7 +8,7 @@ pub struct AllowedHost {
     /// Host name in lower case; an IPv6 address without brackets.
     pub host: String,
     pub port: u16,
-    /// True if the host is reached by TLS. If not, the proxy passes on single requests.
+    /// True if the host is reached by TLS. Without TLS, the proxy forwards single requests.
     pub tls: bool,
     /// True if the address may be a private one, because the user named the host.
     pub allows_private: bool,

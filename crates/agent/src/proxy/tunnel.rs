@@ -1,6 +1,6 @@
-//! The data of a tunnel: TLS to the same host that the tunnel was requested for. Many hosts share an
-//! address, therefore the address alone does not identify the host; the name in the client's first TLS
-//! message does.
+//! The data of a tunnel: TLS to the same host that the tunnel was requested for. Many hosts share an address,
+//! so the address alone does not identify the host. The host name in the client's first TLS message
+//! identifies it.
 
 use std::io;
 use std::net::IpAddr;
@@ -32,13 +32,13 @@ pub(super) async fn relay_bytes(
     };
     match carried.await {
         Err(error) if error.kind() == io::ErrorKind::QuotaExceeded => Err(ConnectionRefusal::TooMuch),
-        // Either side may close the tunnel in any way.
+        // Errors are ignored, because either side may close the tunnel in any way.
         Ok(_) | Err(_) => Ok(()),
     }
 }
 
-/// Reads a client's first message and checks that it names this host. Returns none if the client closes the
-/// tunnel unused, as connection pools do. If the host is an IP address, the message may omit the name.
+/// Reads a client's first message and checks that it names this host. Returns `None` if the client closes the
+/// tunnel without use, as connection pools do. If the host is an IP address, the message may omit the name.
 async fn read_client_hello(
     inside: &mut (impl AsyncRead + Unpin),
     host: &str,

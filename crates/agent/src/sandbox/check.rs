@@ -1,4 +1,5 @@
-//! The self-test: attempts real escapes that must be impossible inside, against a playground made for it.
+//! The self-test: attempts real escapes that must be impossible inside, in a test environment that is made
+//! for the self-test.
 
 use std::ffi::OsString;
 use std::io::{self, Read as _};
@@ -26,20 +27,20 @@ const TIMES: u64 = 2;
 /// As many files and sockets as a job with such limits may have.
 const FILES: u64 = 4096;
 const SOCKETS: u64 = 256;
-/// Number of pipes that exceed the limit together, and the number in one process, which is below its limit
-/// of open files.
+/// Number of pipes that together exceed the limit, and number of pipes in one process, which is below the
+/// process's limit of open files.
 const PIPES: u64 = 7200;
 const PIPES_OF_ONE: u64 = 900;
-/// Number of the watcher's checks after which an attempt releases its resources, independent of their
-/// duration.
+/// An attempt releases its resources after this number of the watcher's checks, regardless of the duration of
+/// the checks.
 const LOOKS: u32 = 10;
-/// Timeout of an attempt: if one of its processes has died, the others would wait for it forever.
+/// Timeout of an attempt: if one of its processes has exited, the other processes would wait for it forever.
 const HANGS: Duration = Duration::from_secs(120);
 /// The temporary folder inside.
 const TEMPORARY: &str = "/tmp";
 /// Attempts with system calls of other ABIs, which not every kernel has.
 const OTHER_NUMBERS: [&str; 2] = ["x32_calls", "i386_calls"];
-/// Attempts that resource limits of a process stop, which apply at each level.
+/// Attempts that are stopped by resource limits of a process. These limits apply at each level.
 const RESOURCE_LIMITS: [&str; 3] = ["signals", "timers", "files_in_flight"];
 /// An address without a mapping.
 const AT: u64 = 0x2000_0000;
@@ -53,16 +54,17 @@ const CANARY: &str = "truing-canary-in-an-environment";
 pub struct EscapeCheck {
     /// Name of the attempt.
     pub name: &'static str,
-    /// True if the attempt failed, as it must; `None` if it could not be made.
+    /// True if the attempt failed, as required; `None` if the attempt could not be made.
     pub stopped: Option<bool>,
-    /// The reason that it was not made; or, if a limit of all processes stopped it, the measured use.
+    /// The reason that the attempt was not made. If a limit of all processes stopped the attempt, this is the
+    /// measured use instead.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
-    /// Maximum number of bytes that it held in kernel objects, if it tried to exceed the limit with one
-    /// kind of them.
+    /// Maximum number of bytes that the attempt held in kernel objects, if it tried to exceed the limit with
+    /// one kind of kernel object.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held: Option<u64>,
-    /// The memory limit that it tried to exceed.
+    /// The memory limit that the attempt tried to exceed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,
 }
@@ -74,7 +76,8 @@ impl EscapeCheck {
     }
 }
 
-/// Makes all attempts at a level; at confined levels also those from inside a reader.
+/// Makes all attempts at a level. At confined levels, the attempts of a reader are made from inside a
+/// confined reader.
 ///
 /// # Errors
 /// [`SandboxError`] if the playground cannot be made, or the sandbox does not start.
@@ -114,10 +117,10 @@ struct EscapeAttempt {
     name: &'static str,
     actor: EscapeActor,
     evidence: EscapeEvidence,
-    /// Number of its processes that hold their resources until the check releases them.
+    /// Number of the attempt's processes that hold their resources until the check releases the resources.
     holders: u32,
-    /// Set if it tries to exceed the limit with kernel objects: the bytes of one object, or 0 if a single
-    /// one is already too many.
+    /// Set if the attempt tries to exceed the limit with kernel objects: the bytes of one object, or 0 if a
+    /// single object is already too many.
     object: Option<u64>,
 }
 
@@ -238,7 +241,7 @@ impl EscapeTestTree {
         all.chain(self.escapes_of_code()).chain(self.escapes_of_readers(pid)).collect()
     }
 
-    /// Returns the attempts in machine code, if this machine has that architecture.
+    /// Returns the attempts in machine code; none if this machine has another architecture.
     fn escapes_of_code(&self) -> impl Iterator<Item = EscapeAttempt> {
         let programs = if cfg!(target_arch = "x86_64") { machine_programs() } else { Vec::new() };
         programs.into_iter().map(|MachineProgram { name, steps, object }| {
@@ -254,9 +257,9 @@ impl EscapeTestTree {
         })
     }
 
-    /// Returns the attempts that must fail from inside a reader, even if its input took it over. It may do
-    /// less than a command: it starts, writes and changes nothing at all, and the kernel follows no links
-    /// for it.
+    /// Returns the attempts that must fail from inside a reader, even if hostile input controls the reader. A
+    /// reader may do less than a command: it may not start, write or change anything, and the kernel follows
+    /// no links for it.
     fn escapes_of_readers(&self, pid: i32) -> Vec<EscapeAttempt> {
         let probe = |name, probe| {
             Some(EscapeAttempt {
@@ -389,8 +392,8 @@ impl EscapeTestTree {
         Ok(EscapeCheck { name, stopped: Some(!escaped), note, held, limit })
     }
 
-    /// Returns true if this program succeeds without a sandbox. The helper waits for all its processes to
-    /// end, because their resources must be free when the attempt begins.
+    /// Returns true if this program succeeds without a sandbox. The helper waits until all processes of the
+    /// program have exited, because their resources must be free when the attempt begins.
     fn works_outside(&self, name: &str, private: &Path) -> Result<bool, SandboxError> {
         let run = JobCommand::Program(vec![OsString::from(self.tree.join(name))]);
         let mut command = self.command(SandboxLevel::None, EscapeActor::Command(run), private)?;
@@ -400,7 +403,8 @@ impl EscapeTestTree {
 }
 
 /// Waits until all processes of an attempt hold their resources and the watcher has checked them, or until
-/// the attempt has ended. Then releases them. Returns the number of objects that they report.
+/// the attempt has ended. Then releases the resources. Returns the number of objects that the processes
+/// report.
 fn watch_attempt(holders: u32, input: ChildStdin, mut output: ChildStdout) -> io::Result<u64> {
     let (begun, mut holding, mut looks, mut mark) = (Instant::now(), 0, 0, [0]);
     let mut made = 0_u64;
@@ -412,7 +416,7 @@ fn watch_attempt(holders: u32, input: ChildStdin, mut output: ChildStdout) -> io
                 output.read_exact(&mut count)?;
                 made = made.saturating_add(u64::from_le_bytes(count));
             }
-            // An attempt that holds nothing ends by itself.
+            // An attempt that holds no resources ends by itself.
             [watch::LOOKED] if holders > 0 && holding >= holders => looks += 1,
             _ => {}
         }
@@ -433,7 +437,7 @@ fn attempt_for_probe(name: &'static str, probe: EscapeProbe) -> EscapeAttempt {
     }
 }
 
-/// Returns attempts to exceed the limits of a job with ordinary means, with all its processes together.
+/// Returns attempts in which all processes of a job together try to exceed its limits with ordinary means.
 fn usage_attempts() -> impl Iterator<Item = EscapeAttempt> {
     let hold = |probe| EscapeProbe::Hold(Box::new(probe));
     let half = LIMITS.memory / TIMES;
@@ -462,7 +466,7 @@ fn usage_attempts() -> impl Iterator<Item = EscapeAttempt> {
 fn machine_programs() -> Vec<MachineProgram> {
     let (bytes, piece, page) = (LIMITS.memory * TIMES, 2_u64 << 20, 4096);
     let (anonymous, private, shared) = (0x20_u64, 0x2, 0x1);
-    // Readable, writable, and filled at once.
+    // Readable, writable, and populated when it is mapped.
     let map = |bytes, how| call_step(9, &[0, bytes, 3, how | anonymous | 0x8000, u64::MAX, 0]);
     let given = |number, values: [SyscallArgument; 3]| {
         let [one, two, three] = values;
@@ -477,8 +481,8 @@ fn machine_programs() -> Vec<MachineProgram> {
         given(11, [kept(page), number(piece - page), number(0)]),
     ];
     let pieces = usize::try_from(bytes / piece).unwrap_or_default();
-    // The main thread ends, and with it the kernel's information about the process. The numbers are flags
-    // of a thread.
+    // When the main thread exits, the kernel no longer shows information about the process. The numbers are
+    // flags that create a thread.
     let thread = [call_step(56, &[0x10f00 | 0x40000, 0, 0, 0, 0]), ProgramStep::OnlyChild];
     // Two processes use three quarters of the limit each, which the kernel's limit of one process does not
     // stop.
@@ -493,7 +497,7 @@ fn machine_programs() -> Vec<MachineProgram> {
         call_step(29, &[0, bytes, 0o1600]),
         ProgramStep::Keep,
         given(30, [kept(0), number(AT), number(0)]),
-        // The segment ends with this process.
+        // The segment is removed when this process exits.
         given(31, [kept(0), number(0), number(0)]),
         ProgramStep::Fill { at: AT, bytes },
         ProgramStep::Hold,
@@ -558,7 +562,7 @@ fn create_repository(tree: &Path) -> io::Result<()> {
 fn missing_program(run: &JobCommand) -> Option<String> {
     let JobCommand::Program(argv) = run else { return None };
     let wanted = ["git", "rg"].into_iter().find(|name| argv.iter().any(|word| word == name))?;
-    // Only looked up and not started: outside, nothing would confine it.
+    // The program is only looked up and not started, because nothing would confine it outside the sandbox.
     let is_there = SYSTEM_PATH.split(':').any(|folder| Path::new(folder).join(wanted).is_file());
     (!is_there).then(|| wanted.to_owned())
 }

@@ -23,7 +23,7 @@ use super::{
     THIS_PROGRAM, fence, filter, helper_command, listening, loopback, mounts, watch,
 };
 
-/// User id of the command inside; outside it is the user who started the helper.
+/// User id of the command inside. Outside, this id is that of the user who started the helper.
 const USER_INSIDE: u32 = 1000;
 /// Search path of the system's programs.
 pub(crate) const SYSTEM_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
@@ -36,7 +36,7 @@ const READING_ALONE: &[(&str, &str)] = &[
     ("GIT_CONFIG_KEY_1", "core.hooksPath"),
     ("GIT_CONFIG_VALUE_1", "/dev/null"),
 ];
-/// A shell adds this to the number of the signal that ended a program.
+/// A shell adds this number to the number of the signal that killed a program.
 const SIGNALLED: i32 = 128;
 /// Capabilities needed to build the inside; dropped before the command begins.
 const RIGHTS: [CapabilitySet; 4] = [
@@ -50,8 +50,8 @@ const RIGHTS: [CapabilitySet; 4] = [
 /// The file that sets how early the kernel kills a process when memory runs out, and the highest value.
 const ENDED_FIRST: (&str, &str) = ("/proc/self/oom_score_adj", "1000");
 
-/// Runs outside: makes the namespaces, starts the first process inside, and waits for its end or the
-/// parent's. Kills it when it exceeds a limit, and reports the limit.
+/// Runs outside: makes the namespaces, starts the first process inside, and waits until the first process
+/// inside or the parent exits. Kills the job when it exceeds a limit, and reports the limit.
 pub(super) fn run_outer_helper(job: &SandboxJob, parent: i32) -> io::Result<u8> {
     let watched = Pid::from_raw(parent).filter(|parent| getppid() == Some(*parent));
     let Some(watched) = watched else { return Err(io::Error::other("its parent is gone")) };
@@ -62,7 +62,7 @@ pub(super) fn run_outer_helper(job: &SandboxJob, parent: i32) -> io::Result<u8> 
         SandboxLevel::Full => {
             unshare_namespaces()?;
         }
-        // Orphaned processes of the command become children of this process, and end with it.
+        // Orphaned processes of the command become children of this process, which kills them at the end.
         SandboxLevel::Landlock | SandboxLevel::None => set_child_subreaper(Some(rustix::process::getpid()))?,
     }
     let outside = rustix::process::getpid().as_raw_nonzero().get();
@@ -85,7 +85,7 @@ pub(super) fn run_outer_helper(job: &SandboxJob, parent: i32) -> io::Result<u8> 
         }
         took = began.elapsed();
         if job.shows_looks {
-            // A write error is ignored: the self-test stops reading once it is done.
+            // A write error is ignored: the self-test stops reading when it is finished.
             let _ = io::stdout().write_all(&[watch::LOOKED]).and_then(|()| io::stdout().flush());
         }
     }
@@ -99,8 +99,8 @@ pub(super) fn run_outer_helper(job: &SandboxJob, parent: i32) -> io::Result<u8> 
     Ok(LIMIT_PASSED)
 }
 
-/// Refuses a terminal: through it a command could read a user's input, and write output that appears to
-/// come from another program.
+/// Refuses a terminal: through a terminal, a command could read a user's input, and write output that appears
+/// to come from another program.
 fn refuse_terminal() -> io::Result<()> {
     if io::stdin().is_terminal() || io::stdout().is_terminal() || io::stderr().is_terminal() {
         return Err(io::Error::other("it was given a terminal; give it pipes or files"));
@@ -108,8 +108,8 @@ fn refuse_terminal() -> io::Result<()> {
     Ok(())
 }
 
-/// Kills orphaned processes of a command that became children of this process. In a process namespace they
-/// ended with its first process.
+/// Kills orphaned processes of a command that became children of this process. In a process namespace, these
+/// processes have already exited with the first process of the namespace.
 fn kill_orphans() -> io::Result<()> {
     loop {
         let left = std::fs::read_to_string("/proc/thread-self/children").unwrap_or_default();
@@ -119,15 +119,15 @@ fn kill_orphans() -> io::Result<()> {
             return Ok(());
         }
         for pid in left {
-            // The error is ignored: it may have just ended.
+            // The error is ignored: the process may have just exited.
             let _ = kill_process(pid, Signal::KILL);
             wait(WaitOptions::empty())?;
         }
     }
 }
 
-/// Leaves every namespace of the machine. This process itself keeps its process namespace; its children are
-/// in the new ones entirely.
+/// Leaves every namespace of the machine. This process itself keeps its process namespace; only its children
+/// are in the new process namespace.
 fn unshare_namespaces() -> io::Result<()> {
     let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
     let all = UnshareFlags::NEWUSER
@@ -146,7 +146,7 @@ fn unshare_namespaces() -> io::Result<()> {
     std::fs::write("/proc/self/setgroups", "deny")?;
     std::fs::write("/proc/self/uid_map", format!("{USER_INSIDE} {user} 1"))?;
     std::fs::write("/proc/self/gid_map", format!("{USER_INSIDE} {group} 1"))?;
-    // A program of a user other than root keeps only ambient capabilities when it starts.
+    // A program that is started by a user other than root keeps only ambient capabilities.
     let rights = RIGHTS.into_iter().fold(CapabilitySet::empty(), CapabilitySet::union);
     set_capabilities(None, CapabilitySets { effective: rights, permitted: rights, inheritable: rights })?;
     for right in RIGHTS {
@@ -155,21 +155,23 @@ fn unshare_namespaces() -> io::Result<()> {
     Ok(())
 }
 
-/// Runs inside: builds the command's view of the machine, drops all capabilities, and runs it.
+/// Runs inside: builds the command's view of the machine, drops all capabilities, and runs the command.
 pub(super) fn run_inner_helper(job: &SandboxJob, outer_pid: i32) -> io::Result<u8> {
-    // Set first: if the outer process is killed, this one ends as well, and with it all others.
+    // Set first: if the outer process is killed, the kernel kills this process as well, and all other
+    // processes inside end with it.
     set_parent_process_death_signal(Some(Signal::KILL))?;
     if outer_parent_pid()? != outer_pid {
         return Err(io::Error::other("its parent is gone"));
     }
     let (file, most) = ENDED_FIRST;
-    // In a nested sandbox the value cannot be set again, and need not be.
+    // The error is ignored: in a nested sandbox the value cannot be set again, and does not need to be set
+    // again.
     let _ = std::fs::write(file, most);
     let port = match job.level {
         SandboxLevel::Full => {
             // The new session has no terminal, not even the one that the caller was started from. At other
-            // levels a killed process group must include the command, and a new session would leave that
-            // group.
+            // levels, the caller can kill the process group only if the command stays in it. A new session
+            // would leave this group.
             rustix::process::setsid()?;
             mounts::build_mounts(job)?;
             loopback::enable_loopback()?;
@@ -195,7 +197,8 @@ pub(super) fn run_inner_helper(job: &SandboxJob, outer_pid: i32) -> io::Result<u
     run_job(job, port)
 }
 
-/// Returns the parent's process id as the machine sees it: within the namespace it is always 0.
+/// Returns the parent's process id in the machine's numbering: within the namespace, the parent's process id
+/// is always 0.
 fn outer_parent_pid() -> io::Result<i32> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")?.trim().parse().ok());
@@ -214,8 +217,8 @@ pub(super) fn drop_capabilities(kept: CapabilitySet) -> io::Result<()> {
     Ok(set_capabilities(None, CapabilitySets { effective, permitted, inheritable: none })?)
 }
 
-/// Runs the command with its orphaned processes, until the command ends. The remaining processes end with
-/// this one.
+/// Runs the command, and waits for it and its orphaned processes until the command exits. The remaining
+/// processes end with this process.
 fn run_job(job: &SandboxJob, port: Option<u16>) -> io::Result<u8> {
     let started = build_command(job, port)?.spawn();
     let child = match started {
@@ -267,7 +270,8 @@ fn build_command(job: &SandboxJob, port: Option<u16>) -> io::Result<Command> {
         command.envs(job.listens.iter().map(|name| (name, &address)));
     }
     if !job.listens.is_empty() && !job.hears {
-        // The helper's own input was the channel that handed over the socket.
+        // The command must not inherit the helper's own input, which was the channel that handed over the
+        // socket.
         command.stdin(Stdio::null());
     }
     Ok(command)
@@ -299,9 +303,10 @@ fn command_environment(job: &SandboxJob, home: &Path, temporary: &Path) -> Vec<(
         ("LANG", "C.UTF-8".into()),
         ("GIT_CONFIG_NOSYSTEM", "1".into()),
     ];
-    // A command with a private room works as at home: builds leave results that later commands find.
+    // A command with private folders gets none of the following variables, because its builds leave results
+    // that later commands use.
     if job.room.is_none() {
-        // A read-only tree takes no build results.
+        // Builds cannot write their results to a read-only tree.
         all.push(("CARGO_TARGET_DIR", temporary.join("target").into()));
         all.extend(READING_ALONE.iter().map(|(name, value)| (*name, value.into())));
     }
@@ -319,7 +324,7 @@ fn exit_code(status: ExitStatus) -> u8 {
     code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX)
 }
 
-/// Prints an error in the helper's name, because the helper has no other channel to report it.
+/// Prints an error with the helper's prefix, because the helper has no other channel to report errors.
 pub(super) fn print_error(error: &io::Error) {
     let _ = writeln!(io::stderr(), "{}{error}", super::COMPLAINT);
 }

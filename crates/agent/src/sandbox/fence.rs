@@ -16,7 +16,8 @@ const NEWEST: ABI = ABI::V6;
 /// The folder of git's data.
 const GIT: &str = ".git";
 
-/// Restricts this process and its children. Within namespaces it is a second safeguard, and may be missing.
+/// Restricts this process and its children. Within namespaces, Landlock is a second safeguard, and may be
+/// missing.
 pub(super) fn apply_restrictions(job: &SandboxJob) -> io::Result<()> {
     let (home, temporary) = mounts::private_folders(job);
     let system = mounts::SYSTEM.iter().map(PathBuf::from);
@@ -31,8 +32,8 @@ pub(super) fn apply_restrictions(job: &SandboxJob) -> io::Result<()> {
     let mut write = vec![home, temporary];
     write.extend(["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"].map(PathBuf::from));
     if job.level == SandboxLevel::Full {
-        // At other levels this folder is the machine's, with shared memory of other processes, and files in
-        // it would remain.
+        // At other levels, this folder is the machine's own: it contains shared memory of other processes,
+        // and files in it would remain.
         write.push(PathBuf::from("/dev/shm"));
         write.extend(job.builds.iter().map(|_| PathBuf::from(BUILDS)));
     }
@@ -50,8 +51,8 @@ pub(super) fn apply_restrictions(job: &SandboxJob) -> io::Result<()> {
     }
 }
 
-/// Restricts a process that only reads. Git's data beside a tree is not part of it, because it may hold
-/// passwords. Only its ignore rules may be read.
+/// Restricts a process that only reads. Git's data does not belong to the readable tree, because it may hold
+/// passwords. Of git's data, only the ignore rules may be read.
 pub(super) fn apply_reader_restrictions(reading: &ReadAccess) -> io::Result<SandboxLevel> {
     let look = AccessFs::ReadFile | AccessFs::ReadDir;
     let (mut whole, mut listed) = (vec![], vec![]);

@@ -60,24 +60,26 @@ const NEVER: &[i64] = &[
     libc::SYS_fanotify_init,
 ];
 
-/// Calls that hold memory which cannot be counted, as no process has it mapped and no file system has it.
-/// Programs see a kernel without them, and most work without.
+/// Calls that hold memory that cannot be counted, because no process has it mapped and no file system
+/// contains it. To programs, the kernel appears to lack these calls, and most programs work without them.
 const UNCOUNTED: &[i64] = &[
     libc::SYS_memfd_create,
     libc::SYS_memfd_secret,
     libc::SYS_msgget,
     libc::SYS_semget,
     libc::SYS_mq_open,
-    // A pipe keeps pages that a process has unmapped: 2 MiB for each piece of a large page.
+    // With this call, a pipe keeps pages after the process has unmapped them: 2 MiB for each piece of a large
+    // page.
     libc::SYS_vmsplice,
-    // A policy for each page of a file in memory, which remains when the page is unmapped.
+    // These calls set a policy for each page of a file in memory. The policy remains when the page is
+    // unmapped.
     libc::SYS_mbind,
     libc::SYS_set_mempolicy_home_node,
-    // The machine has a fixed number of such events for all its programs.
+    // The machine has a fixed number of asynchronous I/O events for all its programs.
     libc::SYS_io_setup,
 ];
 /// Calls that attach an attribute to a file: access lists of 64 KiB each, which the file system in memory
-/// does not count. Programs see a file system without attributes.
+/// does not count. To programs, the file system appears not to support attributes.
 const ATTRIBUTES: &[i64] = &[libc::SYS_setxattr, libc::SYS_lsetxattr, libc::SYS_fsetxattr, SETXATTRAT];
 /// Default number of shared memory segments of a namespace.
 const SEGMENTS: u64 = 4096;
@@ -87,7 +89,7 @@ pub(super) fn apply_job_filter(job: &SandboxJob) -> io::Result<()> {
     deny_uncounted(job)?;
     let mut denied: SeccompRules = NEVER.iter().map(|call| (*call, Vec::new())).collect();
     let namespace = seccomp_rule(vec![bits_condition(0, libc::CLONE_NEWUSER, libc::CLONE_NEWUSER)?])?;
-    // A thread with its own open files, which a count of processes' files would miss.
+    // A thread with its own table of open files. A count of the files of each process would miss this table.
     let thread =
         seccomp_rule(vec![bits_condition(0, libc::CLONE_THREAD | libc::CLONE_FILES, libc::CLONE_THREAD)?])?;
     denied.insert(libc::SYS_clone, vec![namespace, thread]);
@@ -111,7 +113,7 @@ fn deny_uncounted(job: &SandboxJob) -> io::Result<()> {
     let shared = match job.level {
         // The largest possible number of segments, at this size, fits into the memory of the job.
         SandboxLevel::Full => vec![seccomp_rule(vec![greater_condition(1, job.limits.memory / SEGMENTS)?])?],
-        // Segments outlive a process, and at these levels they would be the machine's.
+        // Segments outlive a process, and at these levels they would belong to the whole machine.
         SandboxLevel::Landlock | SandboxLevel::None => Vec::new(),
     };
     absent.insert(libc::SYS_shmget, shared);
@@ -125,7 +127,7 @@ fn deny_uncounted(job: &SandboxJob) -> io::Result<()> {
         libc::SYS_close_range,
         vec![seccomp_rule(vec![bits_condition(2, CLOSE_RANGE_UNSHARE, CLOSE_RANGE_UNSHARE)?])?],
     );
-    // A connection that sends pages without a copy keeps them, as a pipe does.
+    // A connection that sends pages without copying them keeps these pages, as a pipe does.
     let without_copy =
         vec![equal_condition(1, SOL_SOCKET, Op::Eq)?, equal_condition(2, SO_ZEROCOPY, Op::Eq)?];
     absent.insert(libc::SYS_setsockopt, vec![seccomp_rule(without_copy)?]);
@@ -135,9 +137,9 @@ fn deny_uncounted(job: &SandboxJob) -> io::Result<()> {
 /// Requests that older kernels do not support; the filter answers as those kernels do.
 fn older_kernel() -> io::Result<SeccompRules> {
     Ok(BTreeMap::from([
-        // A lock table of any size for each process: one request holds gigabytes.
+        // This request creates a lock table of any size for a process: one request can hold gigabytes.
         (libc::SYS_prctl, vec![seccomp_rule(vec![equal_condition(0, PR_FUTEX_HASH, Op::Eq)?])?]),
-        // An open file that keeps the filters of a thread after its end.
+        // An open file that keeps the filters of a thread after the thread has exited.
         (libc::SYS_seccomp, vec![seccomp_rule(vec![bits_condition(1, NEW_LISTENER, NEW_LISTENER)?])?]),
         // A rule for each port, with 65536 in each set of rules.
         (
@@ -147,9 +149,9 @@ fn older_kernel() -> io::Result<SeccompRules> {
     ]))
 }
 
-/// Requests for other buffer sizes of a socket. They succeed and change nothing, as the kernel does above
-/// its own maximum. Sockets are limited by number, therefore each must have a bounded size, and an operator
-/// may have set 8 MiB or more.
+/// Requests for other buffer sizes of a socket. These requests succeed and change nothing, like requests
+/// above the kernel's own maximum. Only the number of sockets is limited, so each socket must have a bounded
+/// size. An operator may have set a kernel maximum of 8 MiB or more.
 fn buffer_sizes() -> io::Result<SeccompRules> {
     let of = |option: i32| {
         seccomp_rule(vec![
@@ -254,8 +256,8 @@ const READING_AS_BEFORE: &[i64] = &[];
 /// Flags that open a file for more than reading.
 const CHANGES: i32 = libc::O_WRONLY | libc::O_RDWR | libc::O_CREAT | libc::O_TRUNC;
 
-/// Applies the filter to a process that only reads. Every call that is not listed fails: it cannot start
-/// programs or processes, open sockets, write files, or change rights or attributes.
+/// Applies the filter to a process that only reads. Every call that is not listed fails. The process
+/// therefore cannot start programs or processes, open sockets, write files, or change rights or attributes.
 pub(super) fn apply_reader_filter() -> io::Result<()> {
     let listed = READING.iter().chain(READING_AS_BEFORE);
     let mut allowed: SeccompRules = listed.map(|call| (*call, Vec::new())).collect();
@@ -312,14 +314,14 @@ const SO_ZEROCOPY: u64 = libc::SO_ZEROCOPY.unsigned_abs() as u64;
 /// Request of `ioctl` for virtual consoles; missing in `libc`.
 const TIOCLINUX: u64 = 0x541c;
 
-/// Returns rules for the sockets that are refused; no rules refuse all sockets.
+/// Returns rules for the sockets that are refused. An empty list refuses all sockets.
 fn socket_rules(job: &SandboxJob) -> io::Result<Vec<SeccompRule>> {
     let allowed: &[i32] = match (job.sockets, job.level) {
         // Landlock does not restrict sockets that are files.
         (false, _) | (true, SandboxLevel::Landlock | SandboxLevel::None) => return Ok(Vec::new()),
         // The job's own network contains no other process. A writable tree is a copy that no other process
-        // uses. Otherwise a process outside may listen on a socket file in the tree, which a read-only
-        // mount does not stop. `socketpair` makes pairs without a name.
+        // uses. In a tree that is not writable, a process outside may listen on a socket file, and a
+        // read-only mount does not prevent connections to it. `socketpair` makes pairs without a name.
         (true, SandboxLevel::Full) if job.writable => &[libc::AF_UNIX, libc::AF_INET, libc::AF_INET6],
         (true, SandboxLevel::Full) => &[libc::AF_INET, libc::AF_INET6],
     };
@@ -364,8 +366,8 @@ fn install_filter(rules: SeccompRules, others: SeccompAction, listed: SeccompAct
     apply_filter(&program).map_err(io::Error::other)
 }
 
-/// Returns the beginning of a filter on x86-64. There the kernel has most calls a second time for x32, with
-/// numbers that differ only by one bit. These calls are refused.
+/// Returns the beginning of a filter on x86-64. On x86-64, the kernel has a second version of most calls for
+/// x32, with numbers that differ only by one bit. These calls are refused.
 #[cfg(target_arch = "x86_64")]
 fn architecture_prelude() -> BpfProgram {
     /// Bit of x32 calls; no call number of x86-64 is as high.

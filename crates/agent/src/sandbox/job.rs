@@ -25,8 +25,8 @@ pub(super) const PROGRAM_INSIDE: &str = "/.truing";
 /// Folder of a job's build results, as the job sees it ([`SandboxJob::builds`]).
 pub const BUILDS: &str = "/builds";
 
-/// Bytes of a stage that one argument holds: the system allows fewer than 128 KiB in one, and far more in
-/// all.
+/// Bytes of a stage that one argument holds. The system allows fewer than 128 KiB in one argument, and far
+/// more in all arguments together.
 const PART_BYTES: usize = 64 << 10;
 
 /// Prefix of all messages of the helper.
@@ -45,18 +45,18 @@ pub struct SandboxJob {
     pub level: SandboxLevel,
     /// Folder that the job runs in; absolute, without links.
     pub tree: PathBuf,
-    /// Path of the tree inside. It is the tree's own path, unless results must not depend on that path.
-    /// Below [`SandboxLevel::Full`] every folder has its own path.
+    /// Path of the tree inside. It is the tree's own path, unless results must not depend on that path. Below
+    /// [`SandboxLevel::Full`] every folder keeps its own path.
     pub inside: PathBuf,
     /// Working folder, relative to the tree; empty for the tree's root.
     pub folder: PathBuf,
     /// True if the job may change the tree, except git's folder in it.
     pub writable: bool,
-    /// Further folders that it may read and run programs from.
+    /// Further folders that the job may read and run programs from.
     pub read: Vec<PathBuf>,
     /// Files of the tree, by their paths in it, that are empty inside ([`SandboxLevel::Full`] alone).
     pub hidden: Vec<PathBuf>,
-    /// True if the job may make sockets. They reach nothing outside.
+    /// True if the job may make sockets. The sockets cannot reach anything outside.
     pub sockets: bool,
     pub limits: JobLimits,
     /// Private folders that outlive the job ([`SandboxLevel::Full`] alone).
@@ -65,10 +65,10 @@ pub struct SandboxJob {
     pub builds: Option<PathBuf>,
     /// Further environment variables of the job.
     pub variables: Vec<(String, String)>,
-    /// Variables that hold the address of a server on its loopback interface; empty if there is none. See
-    /// [`SandboxJob::command_with_socket`].
+    /// Variables that hold the address of a server on the job's loopback interface; empty if there is no
+    /// server. See [`SandboxJob::command_with_socket`].
     pub listens: Vec<String>,
-    /// True if its standard input is the stream of [`super::SocketHandoff`].
+    /// True if the job's standard input is the stream of [`super::SocketHandoff`].
     pub hears: bool,
     /// True if the helper writes [`super::watch::LOOKED`] to the output after each check. For the
     /// self-test.
@@ -98,12 +98,12 @@ pub enum JobCommand {
     Probe(EscapeProbe),
 }
 
-/// A stage of the helper, passed as arguments that are parts of one text.
+/// A stage of the helper. It is encoded as one text, which is passed in several arguments.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) enum HelperStage {
     /// Makes a sandbox for a job of this parent.
     Outside { job: SandboxJob, parent: i32 },
-    /// Acts as the first process inside; `outside` is the helper's own process that watches.
+    /// Acts as the first process inside; `outside` is the process id of the helper's watching process.
     Inside { job: SandboxJob, outside: i32 },
     /// Attempts an escape for the self-test.
     Probe(EscapeProbe),
@@ -130,12 +130,12 @@ impl SandboxJob {
         }
     }
 
-    /// Returns the process to start: with only the job's variables in its environment, no input, in its own
-    /// process group. It accepts no terminal for a stream. Killing that process, or this one, ends
-    /// everything inside.
+    /// Returns the command that starts the helper, with only the job's variables in its environment, no
+    /// input, and its own process group. The helper accepts no terminal for a stream. Killing the helper's
+    /// process or this process ends all processes inside.
     ///
     /// # Errors
-    /// An I/O error if a path in it is not UTF-8.
+    /// An I/O error if a path in the job is not UTF-8.
     pub fn command(&self) -> std::io::Result<Command> {
         let parent = rustix::process::getpid().as_raw_nonzero().get();
         // Any user may read arguments, and a value may be a secret of the run: values are passed in the
@@ -144,7 +144,8 @@ impl SandboxJob {
         let job = Self { variables: names, ..self.clone() };
         let mut command = helper_command(&HelperStage::Outside { job, parent })?;
         let variables = self.variables.iter().map(|(name, value)| (name, value));
-        // This process's input, a terminal or a protocol, is not passed on unless the caller sets it.
+        // The command does not inherit this process's input, which may be a terminal or a protocol. The
+        // caller may set another input.
         command.env_clear().envs(variables).process_group(0).stdin(Stdio::null());
         Ok(command)
     }

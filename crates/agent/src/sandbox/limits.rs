@@ -5,7 +5,7 @@ use std::io;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 
-/// The lowest limit of processes that can be set: the kernel reserves that many process ids.
+/// The lowest limit of processes that can be set, because the kernel reserves this number of process ids.
 const FEWEST_PROCESSES: u64 = 301;
 /// Maximum number of open files of one process.
 pub(super) const OPEN_FILES: u64 = 4096;
@@ -13,11 +13,12 @@ pub(super) const OPEN_FILES: u64 = 4096;
 pub(super) const SIGNALS: u64 = 4096;
 /// Maximum number of bytes of one `inotify` queue: 16384 events, each with a name.
 pub(super) const EVENT_QUEUE: u64 = 16384 * 512;
-/// Kernel memory in bytes for a file that `inotify` watches, with the file that it keeps.
+/// Kernel memory in bytes for a file that `inotify` watches, including the record of the file, which the
+/// watch keeps in memory.
 pub(super) const FILE_WATCH: u64 = 2 << 10;
 
-/// Smallest, default and largest bytes of a connection's buffers. The number of sockets limits their sum.
-/// The kernel's own maximum is several megabytes.
+/// Smallest, default and largest bytes of a connection's buffers. The limit on the number of sockets also
+/// limits the sum of all buffers. The kernel's own maximum is several megabytes.
 const BUFFERS: [(&str, &str); 2] = [("tcp_rmem", "4096 65536 262144"), ("tcp_wmem", "4096 65536 262144")];
 
 /// The resource limits of one job.
@@ -39,7 +40,7 @@ impl Default for JobLimits {
 }
 
 impl JobLimits {
-    /// Applies the limits to this process and those that it starts. A lower existing limit stays.
+    /// Applies the limits to this process and the processes that it starts. An existing lower limit is kept.
     pub(super) fn apply(&self) -> io::Result<()> {
         lower_limit(Resource::Data, self.memory)?;
         lower_limit(Resource::Fsize, self.disk)?;
@@ -60,8 +61,8 @@ impl JobLimits {
     }
 
     /// Limits connection buffers, `inotify` memory, and the number of processes in the namespace of this
-    /// process. The kernel's own limit of processes does not count those of root outside. Before Linux 6.14
-    /// a namespace has no such limit.
+    /// process. The kernel's own limit of processes does not count the processes of a user who is root
+    /// outside. Before Linux 6.14, a namespace has no limit of processes.
     pub(super) fn apply_to_namespace(&self, proc: &std::path::Path) {
         let most = self.processes.max(FEWEST_PROCESSES).to_string();
         let _ = std::fs::write(proc.join("sys/kernel/pid_max"), most);

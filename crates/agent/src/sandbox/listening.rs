@@ -2,7 +2,8 @@
 //! serves.
 //!
 //! The first process inside makes the socket and hands it to the parent, which accepts connections outside.
-//! No data is copied between the two networks, no file is mounted for it, and no process inside relays.
+//! The socket requires no copying of data between the two networks, no mounted file, and no relay process
+//! inside.
 
 use std::io::{self, IoSlice, IoSliceMut, Write as _};
 use std::mem::MaybeUninit;
@@ -19,7 +20,8 @@ use rustix::net::{
 
 use super::SandboxJob;
 
-/// The variables that programs read a proxy from. Some read only one of the two cases.
+/// The variables that programs read a proxy from. Some programs read only the upper-case or only the
+/// lower-case names.
 pub const PROXY: [&str; 4] = ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"];
 /// Timeout for building the inside.
 const BUILDING: Duration = Duration::from_secs(60);
@@ -32,9 +34,10 @@ pub struct SocketHandoff(UnixStream);
 
 impl SandboxJob {
     /// Returns the command as [`SandboxJob::command`] does, for a job with a server on its loopback
-    /// interface, whose address these variables hold ([`SandboxLevel::Full`](super::SandboxLevel::Full)
-    /// with [`SandboxJob::sockets`] alone). Its standard input is used for the handoff. Drop the command
-    /// once it is started: otherwise the end of the process goes unnoticed.
+    /// interface. These variables hold the server's address. Requires
+    /// [`SandboxLevel::Full`](super::SandboxLevel::Full) and [`SandboxJob::sockets`]. The command's standard
+    /// input is used for the handoff. Drop the command once it is started: otherwise this process does not
+    /// notice the end of the started process.
     ///
     /// # Errors
     /// The same as for [`SandboxJob::command`].
@@ -51,7 +54,7 @@ impl SocketHandoff {
     /// Waits for the socket, for at most one minute.
     ///
     /// # Errors
-    /// An I/O error if the process ended before, or could not make a socket.
+    /// An I/O error if the process exited before it made the socket, or could not make it.
     pub fn wait_for_socket(&self) -> io::Result<TcpListener> {
         self.0.set_read_timeout(Some(BUILDING))?;
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
@@ -68,7 +71,7 @@ impl SocketHandoff {
         }
     }
 
-    /// Returns the other end of the job's standard input ([`SandboxJob::hears`]), to write to while it
+    /// Returns the other end of the job's standard input ([`SandboxJob::hears`]), for writing while the job
     /// runs. Call this after [`Self::wait_for_socket`].
     ///
     /// # Errors

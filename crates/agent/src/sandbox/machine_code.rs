@@ -1,12 +1,12 @@
 //! Builds small programs for attempts that need system calls by number, including those of another
-//! architecture. They are written by hand as x86-64 machine code, and need no installed software.
+//! architecture. The programs are written by hand as x86-64 machine code, and need no installed software.
 
 /// The way a system call is made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum SyscallMethod {
-    /// By x86-64 numbers, as programs of this machine do (or x32's, which have one more bit).
+    /// By x86-64 numbers, as programs of this machine do, or by x32 numbers, which have one more bit.
     Syscall,
-    /// By i386 numbers, which have other meanings, as 32-bit programs do.
+    /// By i386 numbers, as 32-bit programs do. These numbers have other meanings.
     Interrupt,
 }
 
@@ -35,9 +35,9 @@ pub(super) enum ProgramStep {
     /// Writes a word to an address.
     Put { at: u64, word: u64 },
     /// Makes a call this many times. With `counts`, also writes [`HELD`] and the number of successful calls
-    /// to the output. The program exits with 1 if that number is lower.
+    /// to the output. The program exits with 1 if fewer calls succeed.
     Row { number: u32, values: [SyscallArgument; 6], times: u32, counts: bool },
-    /// Ends this thread, unless it is the one that the last call made.
+    /// Ends this thread, unless the last call created this thread.
     OnlyChild,
     /// Makes this many processes, which wait.
     Processes(u32),
@@ -48,7 +48,7 @@ pub(super) enum ProgramStep {
 
 /// The mark that a process writes once it holds all its resources.
 pub(super) const HOLDING: u8 = b'H';
-/// The mark before the number of objects that a process has made, which is eight bytes.
+/// The mark before the number of objects that a process has made. The number has eight bytes.
 pub(super) const HELD: u8 = b'N';
 const READ: u32 = 0;
 const WRITE: u32 = 1;

@@ -1,5 +1,5 @@
-//! Builds the file system that a command sees: programs and libraries of the system, its tree, and empty
-//! private folders. No other path exists inside.
+//! Builds the file system that a command sees: programs and libraries of the system, the command's tree, and
+//! empty private folders. No other path exists inside.
 
 use std::fs::Metadata;
 use std::io;
@@ -15,8 +15,8 @@ use rustix::process::{chdir, pivot_root};
 
 use super::{BUILDS, PROGRAM_INSIDE, SandboxJob, SandboxLevel};
 
-/// The system's files that programs need. Of its configuration only the files about libraries and
-/// certificates.
+/// The system's files that programs need. The system's configuration is left out, except for the files about
+/// libraries and certificates.
 pub(crate) const SYSTEM: &[&str] = &[
     "/usr",
     "/bin",
@@ -45,7 +45,7 @@ const HOME: &str = "/home/agent";
 const TEMPORARY: &str = "/tmp";
 /// Name of the command's user inside.
 pub(super) const USER: &str = "agent";
-/// Files with names for a job with private folders: those of its user and its host.
+/// Files with the names of the user and the host, for a job with private folders.
 pub(super) const NAMES: &[(&str, &str)] = &[
     ("/etc/passwd", "agent:x:1000:1000::/home/agent:/bin/sh\n"),
     ("/etc/group", "agent:x:1000:\n"),
@@ -69,11 +69,11 @@ pub(super) fn private_folders(job: &SandboxJob) -> (PathBuf, PathBuf) {
     }
 }
 
-/// Returns true for a folder of the system, for one that contains such a folder, and for one with the
+/// Returns true for a folder of the system, for a folder that contains one, and for a folder with the
 /// machine's state or secrets.
 pub(super) fn touches_system_folder(tree: &Path) -> bool {
     let known = ["/proc", "/sys", "/dev", "/etc", "/run", "/boot"].iter().chain(SYSTEM);
-    // Below it are users' files in memory.
+    // Folders below `/dev/shm` contain users' files in memory.
     let is_in_memory = tree.starts_with("/dev/shm") && tree != Path::new("/dev/shm");
     known.map(Path::new).any(|system| system.starts_with(tree))
         || ["/proc", "/sys", "/dev", "/etc", "/boot"].iter().any(|system| tree.starts_with(system))
@@ -83,7 +83,7 @@ pub(super) fn touches_system_folder(tree: &Path) -> bool {
 /// Builds the inside, moves into it, and leaves the machine's file system permanently.
 pub(super) fn build_mounts(job: &SandboxJob) -> io::Result<()> {
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
-    // A temporary root with two folders: for the machine's file system, and the new one.
+    // A temporary root with two folders: one for the machine's file system, and one for the new file system.
     mount_file_system("tmpfs", Path::new(WORKSHOP), "size=1m,mode=755")?;
     let workspace = Path::new(WORKSHOP);
     std::fs::create_dir(workspace.join("old"))?;
@@ -182,8 +182,9 @@ impl MountRoots {
         remount_read_only(&inside)
     }
 
-    /// Mounts the processes inside, read-only, because the kernel treats a command of root as root for
-    /// writes to settings. Some containers forbid the mount; then `/proc` stays empty.
+    /// Mounts a read-only `/proc` that shows the processes inside. It is read-only because the kernel allows
+    /// a command that root started to write to the machine's settings. Some containers forbid the mount; then
+    /// `/proc` stays empty.
     fn mount_proc(&self, job: &SandboxJob) -> io::Result<()> {
         let proc = self.new.join("proc");
         std::fs::create_dir(&proc)?;
@@ -206,7 +207,7 @@ impl MountRoots {
         let Ok(found) = outside.symlink_metadata() else { return Ok(()) };
         let inside = path_in_root(self.new, name);
         if found.is_symlink() {
-            // A folder that is already mounted may contain it.
+            // A folder that is already mounted may contain this path.
             if inside.symlink_metadata().is_ok() {
                 return Ok(());
             }

@@ -11,7 +11,7 @@ use super::{EscapeProbe, JobLimits, open_files, watch};
 pub(super) struct KernelObject {
     pub(super) name: &'static str,
     pub(super) limit: ObjectLimit,
-    /// The attempt that tries to exceed the memory limit with it.
+    /// The attempt that tries to exceed the memory limit with objects of this kind.
     pub(super) probe: &'static str,
 }
 
@@ -19,11 +19,12 @@ pub(super) struct KernelObject {
 pub(super) enum ObjectLimit {
     /// The filter refuses these calls.
     Denied(&'static str),
-    /// The watcher counts them, and kills the job.
+    /// The watcher counts the objects, and kills the job if they exceed the limit.
     Counted(&'static str),
-    /// Their number and size are limited: a description, and their largest total in bytes.
+    /// The number and size of the objects are limited. The fields are a description and the maximum total in
+    /// bytes.
     Bounded(&'static str, fn(&JobLimits) -> u64),
-    /// No memory limit applies to them; a description.
+    /// No memory limit applies to the objects. The field is a description.
     Unlimited(&'static str),
 }
 
@@ -169,7 +170,8 @@ pub(super) const OBJECTS: &[KernelObject] = &[
     ),
 ];
 
-/// A program that attempts a kind, with the attempt's name and the bytes of one object.
+/// A program that tries to exceed the limit with one kind of object, with the attempt's name and the bytes of
+/// one object.
 pub(super) struct ObjectProgram {
     pub(super) name: &'static str,
     pub(super) steps: Vec<ProgramStep>,
@@ -193,14 +195,14 @@ const AT: u64 = 0x2000_0000;
 /// The second half of the page at that address.
 const THERE: u64 = AT + 0x800;
 const PAGE: u64 = 4096;
-/// Processes that open files, as a power of two, and the files of each.
+/// Number of processes that open files, as an exponent of two, and number of files of each process.
 const FORKS: usize = 6;
 const FILES_OF_ONE: u32 = 1000;
-/// Descriptors of a file in one process, and the number of `epoll` files that watch each.
+/// Number of descriptors of a file in one process, and number of `epoll` files that watch each descriptor.
 const NAMES: u32 = 900;
 const POLLS: u32 = 16;
-/// Locks of a file, and files with such locks in one process. The time of a lock grows with the number of
-/// locks on its file.
+/// Number of locks on a file, and number of files with such locks in one process. The time for adding a lock
+/// grows with the number of locks on its file.
 const LOCKS: u32 = 500;
 const LOCKED_FILES: u32 = 24;
 /// Half of the mappings that a process may have.
@@ -210,7 +212,7 @@ const MAPPING: u64 = 190;
 const LOCK: u64 = 190;
 const POLLED: u64 = 200;
 
-/// Returns the programs that attempt the kinds, for a job with these limits.
+/// Returns the programs that try to exceed the limits of a job with one kind of object each.
 pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
     let page = call_step(9, &[AT, PAGE, 3, 0x2 | 0x20 | 0x10, u64::MAX, 0]);
     let put = |at, word| ProgramStep::Put { at, word };
@@ -239,7 +241,7 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
         ],
     };
     let (zero, number) = (SyscallArgument::Number(0), SyscallArgument::Number);
-    // The process id, and the signal's information: it is marked as sent by a program.
+    // The process id, and the information of the signal, which marks the signal as sent by a program.
     let blocked = [
         page,
         put(AT, u64::MAX),
@@ -291,7 +293,7 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
         call_step(54, &[3, 1, 7, THERE, 4]),
     ];
     let forks = [call_step(57, &[]); FORKS];
-    // A file gets 900 more descriptors; each one is an entry.
+    // A file gets 900 more descriptors; each descriptor becomes an `epoll` entry.
     let event = [from_three, page, call_step(290, &[0, 0])];
     let names = ProgramStep::Row {
         number: 33,
@@ -321,7 +323,8 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
         .chain(entries)
         .chain([ProgramStep::Hold])
         .collect();
-    // Every second page gets other flags than its neighbours: two more mappings each.
+    // Every second page gets flags that differ from those of its neighbours. Each such page adds two
+    // mappings.
     let apart =
         call_step(9, &[AT << 12, u64::from(PARTS) * 2 * PAGE, 0, 0x2 | 0x20 | 0x4000 | 0x10, u64::MAX, 0]);
     let parts = ProgramStep::Row {
@@ -384,7 +387,7 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
     };
     let read: Vec<ProgramStep> =
         forks.iter().take(5).chain(&proc_file).copied().chain([opened, read, ProgramStep::Hold]).collect();
-    // Far more page addresses than pages: each needs its own page table.
+    // The range has far more page addresses than pages. Each touched address needs its own page table.
     let space = (limits.memory / PAGE) << 22;
     let sparse = [call_step(9, &[AT << 12, space, 1, 0x2 | 0x20 | 0x4000 | 0x10, u64::MAX, 0])];
     // A valid, empty set of signals: the kernel reads it, and blocks nothing.

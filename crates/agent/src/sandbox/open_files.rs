@@ -1,5 +1,5 @@
-//! Estimates the kernel memory behind a process's open files. A pipe keeps the data written to it, which no
-//! process has mapped; pipes are therefore counted by number.
+//! Estimates the kernel memory behind a process's open files. A pipe keeps the data that is written to it,
+//! and no process has this data mapped. Pipes are therefore counted by number.
 
 use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
@@ -8,13 +8,14 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, StatxFlags, openat, stata
 
 use super::SandboxLevel;
 
-/// Number of pipes that a job may have uncounted, to ignore small numbers even with a low memory limit.
+/// Number of a job's pipes that are not counted. Small numbers of pipes are thus ignored even with a low
+/// memory limit.
 pub(super) const FEW_PIPES: u64 = 256;
 /// Bytes of memory for an open file other than a pipe: the file itself, and related records such as the
 /// file system's.
 pub(super) const OTHER: u64 = 1536;
-/// Maximum number of bytes that a pipe keeps, with the kernel's overhead. All pipes of a user may have 64
-/// MiB; above that each has two pages.
+/// Maximum number of bytes that a pipe keeps, with the kernel's overhead. All pipes of a user together may
+/// have 64 MiB; above this limit, each pipe has two pages.
 const PIPE: u64 = 12 << 10;
 /// Maximum number of bytes that a pipe keeps for a user without that limit: 16 pages.
 const PIPE_WITHOUT_LIMIT: u64 = 68 << 10;
@@ -27,7 +28,7 @@ pub(super) struct OpenFiles {
     pub(super) others: u64,
 }
 
-/// Returns the most bytes that one pipe of a job holds.
+/// Returns the maximum number of bytes that one pipe of a job holds.
 pub(super) fn max_pipe_bytes(level: SandboxLevel) -> u64 {
     // Within a namespace no user may exceed the limit.
     if level != SandboxLevel::Full && rustix::process::geteuid().is_root() {
@@ -50,8 +51,8 @@ pub(super) fn read_open_files(proc: &OwnedFd, table: &str) -> Option<OpenFiles> 
     let (folder, names) = table_names(proc, table)?;
     let mut open = OpenFiles { pipes: BTreeSet::new(), others: 0 };
     for name in names {
-        // The flag avoids requests to a network file system. A file that was closed meanwhile holds
-        // nothing.
+        // The flag avoids requests to a network file system. A file that was closed after the table was read
+        // holds no memory.
         let Ok(file_stat) =
             statx(&folder, name, AtFlags::STATX_DONT_SYNC, StatxFlags::TYPE | StatxFlags::INO)
         else {

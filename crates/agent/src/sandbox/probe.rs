@@ -1,5 +1,5 @@
-//! Attempts to escape: each does one thing with ordinary means that no command inside may be able to do.
-//! Outside a sandbox each of them works.
+//! Attempts to escape. With ordinary means, each attempt does one thing that a command inside must not be
+//! able to do. Outside a sandbox, each attempt succeeds.
 
 use std::io::{self, IoSlice, Read as _, Write as _};
 use std::mem::MaybeUninit;
@@ -21,12 +21,12 @@ use serde::{Deserialize, Serialize};
 
 use super::machine_code;
 
-/// Timeout of a connection. On one machine it is made or refused at once, but this process may have to wait
-/// long for the processor.
+/// Timeout of a connection. Within one machine, a connection succeeds or is refused immediately, but on a
+/// busy machine this process may wait a long time for the processor.
 const CONNECTS: Duration = Duration::from_secs(120);
 /// Bytes written at once.
 const CHUNK: usize = 1 << 20;
-/// Unit of kernel memory, and the least that a pipe takes at once.
+/// Unit of kernel memory, and minimum number of bytes that a pipe allocates.
 const PAGE: usize = 4096;
 /// Stack bytes of an idle thread.
 const SMALL_STACK: usize = 64 << 10;
@@ -111,7 +111,8 @@ impl EscapeProbe {
     fn run(&self) -> io::Result<()> {
         let mut held = AttemptResources::default();
         self.attempt(&mut held)?;
-        // Waits for all of them; `AttemptResources` kills the rest.
+        // Waits for all processes of the attempt. If one of them fails, `AttemptResources` kills the
+        // remaining processes.
         for process in &mut held.family {
             if !process.wait()?.success() {
                 return Err(io::Error::other("a process failed"));
@@ -230,13 +231,14 @@ impl AttemptResources {
 impl Drop for AttemptResources {
     fn drop(&mut self) {
         for process in &mut self.family {
-            // The error is ignored: it may have ended.
+            // The error is ignored: the process may already have exited.
             let _ = process.kill().and_then(|()| process.wait());
         }
     }
 }
 
-/// Makes this many objects, a few at once, until one is refused, and writes their number to the output.
+/// Makes this many objects, `at_once` at a time, until one is refused. Writes the number of objects made to
+/// the output.
 fn create_objects(count: u64, at_once: u64, mut make: impl FnMut(u64) -> io::Result<()>) -> io::Result<()> {
     let mut made = 0;
     let mut end = Ok(());
@@ -275,7 +277,8 @@ fn find_canary(canary: &str) -> io::Result<()> {
     Err(io::Error::other("no process has it"))
 }
 
-/// Starts threads that wait for the end of a channel, which comes when the resources are dropped.
+/// Starts threads that each wait until a channel is closed. The channels are closed when the resources are
+/// dropped.
 fn start_threads(count: u64, ends: &mut Vec<mpsc::Sender<()>>) -> io::Result<()> {
     for _ in 0..count {
         let (end, waits) = mpsc::channel::<()>();

@@ -1,6 +1,6 @@
 //! Confinement of a process that itself reads hostile data: it confines itself before it reads the first
-//! byte. It starts no process, therefore it needs no namespaces, and costs hardly more than any other
-//! process.
+//! byte. Such a process starts no other process, so it needs no namespaces and costs hardly more than an
+//! unconfined process.
 
 use std::io;
 
@@ -10,18 +10,18 @@ use truing_core::sandbox::SandboxLevel;
 use super::read_only::ReadAccess;
 use super::{JobLimits, enter, fence, filter};
 
-/// Number of threads by which the machine's total may grow before a reader can start no more.
+/// Number of threads by which the machine's total may grow before a reader can start no more threads.
 const MORE_THREADS: u64 = 512;
 /// File with the kernel's number of threads.
 const LOAD: &str = "/proc/loadavg";
-/// Root without these capabilities may not read other users' files. A reader that has them keeps them,
-/// within the fence.
+/// Without these capabilities, root may not read other users' files. A reader that has these capabilities
+/// keeps them, within the restrictions of Landlock.
 const KEPT: CapabilitySet = CapabilitySet::DAC_OVERRIDE.union(CapabilitySet::DAC_READ_SEARCH);
 
 impl ReadAccess {
-    /// Confines this process permanently, and returns the level reached. Afterwards it can read these
-    /// folders, use threads, and use its open streams. It cannot open other files, change files, start
-    /// programs, connect, or send signals.
+    /// Confines this process permanently, and returns the level reached. Afterwards, the process can read
+    /// these folders, use threads, and use its open streams. The process cannot open other files, change
+    /// files, start programs, connect, or send signals.
     ///
     /// # Errors
     /// An I/O error if the kernel has no seccomp, or if this process has other threads: the restrictions
@@ -40,8 +40,8 @@ impl ReadAccess {
     }
 }
 
-/// Returns the number of threads of the machine, which no user exceeds. The kernel's limit counts all
-/// threads of the user, also in other processes.
+/// Returns the number of threads of the machine, which is at least the number of any user's threads. The
+/// kernel's limit counts all threads of the user, including those of other processes.
 fn count_threads() -> u64 {
     let told = std::fs::read_to_string(LOAD).unwrap_or_default();
     let all = told.split_whitespace().nth(3).and_then(|load| load.split_once('/')?.1.parse().ok());

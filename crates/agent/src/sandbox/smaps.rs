@@ -1,7 +1,7 @@
 //! Parses the memory use of a process from `/proc/PID/smaps` and its summary, with each page divided among
 //! the processes that map it.
 
-/// Prefix of shared memory segments in `smaps`. They are counted by the namespace's own table.
+/// Prefix of shared memory segments in `smaps`. These segments are counted through the namespace's own table.
 const SEGMENT: &str = "/SYSV";
 /// Unit of the values, in bytes.
 const KIB: u64 = 1 << 10;
@@ -9,9 +9,10 @@ const KIB: u64 = 1 << 10;
 /// The memory of one process.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct MappedMemory {
-    /// Its share of mapped memory in bytes, without files: those are the machine's, or counted elsewhere.
+    /// The process's share of mapped memory in bytes, without files. Files belong to the machine or are
+    /// counted elsewhere.
     pub(super) bytes: u64,
-    /// True if it maps shared memory without a name.
+    /// True if the process maps shared memory without a name.
     pub(super) shares: bool,
 }
 
@@ -52,8 +53,8 @@ pub(super) fn sum_mappings(text: &str, nameless: Option<u64>) -> MappedMemory {
     let mut now = MemoryMapping::default();
     for line in text.lines() {
         match line.split_once(':') {
-            // Addresses have no colon before that of their device: `00400000-00452000 r-xp 00000000 08:02
-            // 173521 /bin/sh`.
+            // In a line with addresses, the first colon is that of the device number: `00400000-00452000 r-xp
+            // 00000000 08:02 173521 /bin/sh`.
             Some((name, value)) if !name.contains(' ') => now.set_field(name, value),
             _ => {
                 all.add(&now, nameless);
@@ -85,13 +86,13 @@ impl<'a> MemoryMapping<'a> {
         *place = value.unwrap_or(0);
     }
 
-    /// Returns its share of pages that belong to no file, in KiB.
+    /// Returns the mapping's share of pages that belong to no file, in KiB.
     fn anonymous_kib(&self, nameless: Option<u64>) -> u64 {
         let share = match (self.device, self.is_nameless(nameless)) {
             (_, true) if self.name.starts_with(SEGMENT) => return 0,
             (0, _) | (_, true) => self.share,
-            // Only the changed pages in a private copy of a file, divided in the same ratio as the whole
-            // mapping.
+            // Counts only the changed pages in a private copy of a file, divided in the same ratio as the
+            // whole mapping.
             (_, false) => self.anonymous.saturating_mul(self.share).checked_div(self.resident).unwrap_or(0),
         };
         share.saturating_add(self.swapped)
@@ -120,7 +121,7 @@ fn parse_device(text: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// Returns a mapping whose process shares half of it.
+    /// Returns a mapping in which the process has a share of one half.
     fn mapping(first: &str, resident: u64, anonymous: u64) -> String {
         let share = resident / 2;
         format!(

@@ -1,9 +1,9 @@
 //! The watcher of a job: adds up the resources of all its processes, and reports an exceeded limit.
 //!
 //! The kernel's own limits apply to one process at a time, and do not count shared resources. The watcher
-//! runs outside, in the process that ends the job. It reads the kernel's data about each process, shared
-//! memory, and the job's file system in memory. It checks every [`PERIOD`]: between two checks a job can
-//! exceed a limit by as much as it takes in that time.
+//! runs outside, in the process that kills the job. It reads the kernel's data about each process, shared
+//! memory, and the job's file system in memory. The watcher checks the job every [`PERIOD`]. Between two
+//! checks, a job can exceed a limit by the amount that it allocates in this time.
 
 mod kernel;
 
@@ -35,8 +35,8 @@ const INODE: u64 = 1 << 10;
 const SOCKET: u64 = 1 << 20;
 /// Number of sockets that a job may have even with a low memory limit.
 const FEW_SOCKETS: u64 = 256;
-/// Processor time and wall-clock time for the exact division of shared pages in one check. A job with very
-/// many mappings could extend it, and would be unwatched meanwhile.
+/// Processor time and wall-clock time for the exact division of shared pages in one check. Without this
+/// limit, a job with very many mappings could prolong a check, and would be unwatched during the check.
 const EXACT: Duration = Duration::from_secs(1);
 const EXACT_ON_BUSY_MACHINE: Duration = Duration::from_secs(5);
 /// Bytes read at once of the kernel's data about a process.
@@ -88,16 +88,16 @@ pub(super) struct JobWatcher {
     proc: OwnedFd,
     level: SandboxLevel,
     limits: super::JobLimits,
-    /// Root file system before the job has its own.
+    /// The root file system of the machine, recorded before the job has its own.
     machine: u64,
     /// The kernel's file system of shared memory without a name.
     nameless: Option<u64>,
     /// True if the kernel reports the sums of mapped memory by kind, as it does since Linux 5.4.
     sums_up: bool,
-    /// Shared memory of the whole machine before the job, in bytes.
+    /// Shared memory of the whole machine before the job started, in bytes.
     shared_before: u64,
     /// Lowest values of the machine's own kernel memory since the job began; see
-    /// [`JobWatcher::kernel_of_machine`].
+    /// [`JobWatcher::machine_kernel_memory`].
     min_kernel_memory: [u64; 2],
     /// Folders on a disk that only the job uses.
     folders: Vec<PathBuf>,
@@ -118,7 +118,7 @@ struct ProcessStatus {
 }
 
 impl ProcessStatus {
-    /// Returns the most bytes of mapped memory that can be its own.
+    /// Returns the maximum number of bytes of mapped memory that can belong to this process alone.
     fn max_own_memory(&self) -> u64 {
         self.anonymous.saturating_add(self.shared)
     }
@@ -201,8 +201,8 @@ impl JobWatcher {
             .or_else(|| self.poll_disk())
     }
 
-    /// Computes a cheap sum first, which counts shared memory once for each process, and each open file as
-    /// a full pipe. The exact sum costs more, and is only needed if the first exceeds the limit.
+    /// Computes a cheap sum first, which counts shared memory once for each process, and each open file as a
+    /// full pipe. The exact sum costs more, and is only needed if the cheap sum exceeds the limit.
     fn measure_usage(&mut self) -> JobUsage {
         let processes = self.descendants();
         let (file_system, segments) = (self.file_system(), self.segment_memory());
@@ -263,8 +263,8 @@ impl JobWatcher {
         pipes.saturating_mul(pipe).saturating_add(others.saturating_mul(open_files::OTHER))
     }
 
-    /// Uses the sums of whole processes first, and single mappings only if the sums do not decide. Memory
-    /// that cannot be read within the budget is counted in full.
+    /// Uses the sums of whole processes first, and single mappings only if the sums do not show whether the
+    /// limit is exceeded. Memory that cannot be read within the budget is counted in full.
     fn exact_memory(
         &self,
         processes: &BTreeMap<u32, ProcessStatus>,
@@ -298,8 +298,8 @@ impl JobWatcher {
         }
         match self.mapping_memory(processes, counted, hidden, budget) {
             (exact, true) => exact,
-            // Counting took too long. A job that may be within the limit is not killed, and none can hold
-            // twice the limit.
+            // Counting took too long, so a lower bound is returned. A job that may be within the limit is
+            // therefore not killed, but no job can hold twice the limit.
             (_, false) if hidden > limit => least.max(hidden),
             (_, false) => least,
         }
@@ -328,8 +328,8 @@ impl JobWatcher {
             shares |= mapped.shares;
             all = all.saturating_add(mapped.bytes).saturating_add(process.tables);
         }
-        // Shared memory that was filled and then unmapped, except for one page, appears in no process: only
-        // the machine's sum contains it. It counts as the job's if the job shares memory, and if it exceeds
+        // If a process fills shared memory and then unmaps all but one page, only the machine's sum contains
+        // this memory. Such memory counts as the job's if the job shares memory, and if such memory exceeds
         // the memory limit.
         let all = if shares && hidden > self.limits.memory { all.max(hidden) } else { all };
         (all, !budget.is_spent())
@@ -356,7 +356,7 @@ impl JobWatcher {
         let mut all = BTreeMap::new();
         let mut next = self.children(std::process::id());
         while let Some(pid) = next.pop() {
-            // It may have ended since.
+            // The process may have exited since it was listed.
             let Some(status) = self.read_process_file(pid, "status", None) else { continue };
             let files = self.read_open_files(pid, open_files::count_files).unwrap_or(0);
             if all.insert(pid, ProcessStatus { files, ..parse_process(&status) }).is_none() {
@@ -383,8 +383,8 @@ impl JobWatcher {
         names.collect()
     }
 
-    /// Reads a file of a process through a thread that has not ended: the first thread may have ended, and
-    /// then shows no memory.
+    /// Reads a file of a process through a thread that has not exited, because an exited first thread shows
+    /// no memory.
     fn read_process_file(&self, pid: u32, file: &str, within: Option<&CountingBudget>) -> Option<String> {
         let first = self.read_within(&format!("{pid}/{file}"), within);
         let shows =
@@ -398,7 +398,8 @@ impl JobWatcher {
         others.find(shows).or(first)
     }
 
-    /// Reads the open files of a process. All its threads have the same ones, but an ended thread has none.
+    /// Reads the open files of a process. All threads of a process have the same open files, but an exited
+    /// thread has none.
     fn read_open_files<T>(&self, pid: u32, parse_entry: fn(&OwnedFd, &str) -> Option<T>) -> Option<T> {
         parse_entry(&self.proc, &format!("{pid}/fd")).or_else(|| {
             let mut threads = self.threads(pid).into_iter();
@@ -486,8 +487,8 @@ fn path_device(path: &str) -> io::Result<u64> {
     Ok(rustix::fs::stat(Path::new(path))?.st_dev)
 }
 
-/// Returns the file system of shared memory without a name, found through a sample. A kernel without it has
-/// none to count.
+/// Returns the file system of shared memory without a name, found by the creation of a sample. A kernel
+/// without this file system has no such memory to count.
 fn shared_memory_device() -> Option<u64> {
     let piece = rustix::fs::memfd_create("truing", rustix::fs::MemfdFlags::CLOEXEC).ok()?;
     Some(rustix::fs::fstat(piece).ok()?.st_dev)
@@ -508,7 +509,7 @@ fn memory_sizes(status: &str) -> [u64; 3] {
     ["VmPeak:", "VmSize:", "VmData:"].map(|name| kib_field(status, name))
 }
 
-/// Returns true if it waits in a call that cannot be interrupted, as a caller of `vfork` does.
+/// Returns true if the thread waits in a call that cannot be interrupted, as a caller of `vfork` does.
 fn is_blocked(status: &str) -> bool {
     status.lines().any(|line| line.starts_with("State:\tD"))
 }

@@ -12,7 +12,8 @@ use super::{
 use crate::value::instructions;
 use crate::value::tiers::{self, TableEntryError};
 
-/// A reader of one entry of a list of tables. It gets the entry's place and the owner of the file.
+/// A function that reads one entry of a list of tables. Its other arguments are the entry's place and the
+/// owner of the file.
 type EntryReader<T> = fn(&DeTable<'_>, &str, RuleOwner) -> Result<T, Vec<TableEntryError>>;
 
 impl LayerBuilder<'_> {
@@ -42,7 +43,8 @@ impl LayerBuilder<'_> {
         Ok(Some(ConfigValue::Secrets(all)))
     }
 
-    /// Reads rules for the tier of reviews; returns `None` if a problem of one of them is already recorded.
+    /// Reads rules for the tier of reviews. Returns `None` if a rule is invalid; its problem is then
+    /// recorded.
     pub(super) fn read_tier_rules(
         &mut self,
         path: &[&str],
@@ -53,7 +55,8 @@ impl LayerBuilder<'_> {
         Ok(rules.map(ConfigValue::Tiers))
     }
 
-    /// Reads instructions for reviews; returns `None` if a problem of one of them is already recorded.
+    /// Reads instructions for reviews. Returns `None` if an instruction is invalid; its problem is then
+    /// recorded.
     pub(super) fn read_instructions(
         &mut self,
         path: &[&str],
@@ -65,7 +68,7 @@ impl LayerBuilder<'_> {
         Ok(all.map(ConfigValue::Instructions))
     }
 
-    /// Reads the entries of a list of tables. `form` describes the list's form.
+    /// Reads the entries of a list of tables. `form` describes the required form of the list, for errors.
     fn read_entries<T>(
         &mut self,
         path: &[&str],
@@ -110,8 +113,8 @@ impl LayerBuilder<'_> {
         Ok((entries.len() == tables.len()).then_some(entries))
     }
 
-    /// Reads headers, each with the place of its secret; returns `None` if a problem of one of them is
-    /// already recorded.
+    /// Reads headers, each with the place of its secret. Returns `None` if a header is invalid; its problem
+    /// is then recorded.
     pub(super) fn read_headers(&mut self, path: &[&str], table: &DeTable<'_>) -> Option<ConfigValue> {
         let mut all = BTreeMap::new();
         let mut is_whole = true;
@@ -133,7 +136,7 @@ impl LayerBuilder<'_> {
                 Ok(Some(ConfigValue::Secret(secret))) => {
                     value::add_header(&mut all, name, secret).map(|()| true)
                 }
-                // Unknown keys in it are already recorded.
+                // Problems of the secret's table are already recorded.
                 Ok(Some(_) | None) => Ok(false),
                 Err(wrong) => Err(wrong),
             };
@@ -146,7 +149,8 @@ impl LayerBuilder<'_> {
         is_whole.then_some(ConfigValue::SecretTable(all))
     }
 
-    /// Reads rules with their severities; returns `None` if a problem of one of them is already recorded.
+    /// Reads rules with their severities. Returns `None` if an entry is invalid; its problem is then
+    /// recorded.
     pub(super) fn read_severities(&mut self, path: &[&str], table: &DeTable<'_>) -> Option<ConfigValue> {
         let mut all = BTreeMap::new();
         let mut is_whole = true;
@@ -164,8 +168,8 @@ impl LayerBuilder<'_> {
         is_whole.then_some(ConfigValue::Severities(all))
     }
 
-    /// Reads `{ env = "VARIABLE" }` or `{ file = "PATH" }`; returns `None` if an unknown key is already
-    /// recorded.
+    /// Reads `{ env = "VARIABLE" }` or `{ file = "PATH" }`. Returns `None` if the table has an unknown key,
+    /// which is then recorded.
     pub(super) fn read_secret(
         &mut self,
         path: &[&str],

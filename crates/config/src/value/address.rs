@@ -1,4 +1,4 @@
-//! URLs: of servers, of other programs, and of places that keep something.
+//! URLs of servers, of other programs, and of stores.
 
 use truing_core::loopback::is_loopback;
 use url::Url;
@@ -7,7 +7,7 @@ use super::checked::{ConfigValueError, join_alternatives, requirement_error};
 use crate::keys;
 use crate::secret::{SecretSource, SecretText};
 
-/// Parses a URL as [`parse_endpoint`] does, as the base of other URLs: without a slash at its end, and
+/// Parses a URL that is the base of other URLs: like [`parse_endpoint`], but without a slash at its end, and
 /// without a query.
 pub(super) fn web_address(text: &str) -> Result<String, ConfigValueError> {
     let url = parse_endpoint(text)?;
@@ -38,7 +38,7 @@ pub(super) fn parse_endpoint(text: &str) -> Result<String, ConfigValueError> {
     Ok(url.into())
 }
 
-/// Parses a URL that is written out although it may be a secret. Errors omit the text.
+/// Parses a URL that the configuration contains directly although it may be a secret. Errors omit the text.
 pub(super) fn parse_sink(text: &str, schemes: &[&str]) -> Result<SecretSource, ConfigValueError> {
     let all = || {
         format!(
@@ -61,8 +61,8 @@ pub(super) fn parse_sink(text: &str, schemes: &[&str]) -> Result<SecretSource, C
     Ok(SecretSource::Plain(SecretText::new(text)))
 }
 
-/// Renders enough of a URL to recognize it, without its secrets: for a store everything but passwords, for
-/// others no path.
+/// Renders a URL recognizably but without its secrets: a store's URL without passwords, any other URL without
+/// its path.
 pub(super) fn redacted_url(text: &SecretText) -> String {
     let text = text.expose();
     match text.split_once("://") {
@@ -77,7 +77,8 @@ pub(super) fn redacted_url(text: &SecretText) -> String {
     }
 }
 
-/// Removes passwords from a store's URL after its scheme. Unlike other URLs, it may name several hosts.
+/// Removes passwords from a store's URL after its scheme. Unlike other URLs, a store's URL may name several
+/// hosts.
 fn without_passwords(rest: &str) -> String {
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (login, place) = rest.rsplit_once('@').unwrap_or(("", rest));

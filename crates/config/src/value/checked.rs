@@ -16,7 +16,7 @@ use crate::secret::SecretSource;
 /// A validated value of a key.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ConfigValue {
-    /// No value: a computed default that is derived where it is used.
+    /// No value; code that uses the key derives the default.
     Unset,
     /// The file of the database.
     Store(PathBuf),
@@ -100,7 +100,7 @@ pub(crate) enum ConfigValueError {
         /// Words that this version supports.
         built: &'static [&'static str],
     },
-    /// A secret that is written out.
+    /// A secret that the configuration contains directly.
     Literal,
 }
 

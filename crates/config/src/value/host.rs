@@ -14,7 +14,7 @@ pub struct McpHost {
     pub port: u16,
 }
 
-/// Parses `host:port` in the canonical form of a URL. Another spelling would match no connection.
+/// Parses `host:port` in the canonical form of a URL. A host in another form would match no connection.
 ///
 /// # Errors
 /// The required form of a list of hosts.

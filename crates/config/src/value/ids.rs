@@ -9,12 +9,13 @@ use super::{ConfigValue, ConfigValueError, ValueKind, requirement_error};
 /// Maximum length of a model's name in characters.
 const MAX_NAME: usize = 200;
 
-/// Returns true for a text of visible ASCII characters, which all providers' model ids consist of.
+/// Returns true for a text of visible ASCII characters. The model ids of all providers consist of such
+/// characters.
 pub(super) fn is_model(text: &str) -> bool {
     !text.is_empty() && text.len() <= MAX_NAME && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// Reads the table of a file.
+/// Reads a table of names and ids from a file.
 pub(super) fn ids_in_toml(value: &DeValue<'_>) -> Result<ConfigValue, ConfigValueError> {
     let all = value.as_table().map(|table| table.iter());
     parse_id_table(all.and_then(|mut all| {

@@ -28,7 +28,7 @@ pub(crate) fn refuse_too_many(count: usize) -> Result<(), ConfigValueError> {
     }
 }
 
-/// Reads the instruction of a file's table. `at` is its place as displayed to users.
+/// Reads an instruction from a table of a file. `at` is the table's place as displayed to users.
 ///
 /// # Errors
 /// All faults of the table.
@@ -40,7 +40,7 @@ pub(crate) fn instruction_in_toml(
     parse_instruction(&fields_of(table), at, owner)
 }
 
-/// Reads the instructions of a variable, as JSON.
+/// Reads instructions from a variable, as JSON.
 pub(super) fn instructions_in_text(text: &str) -> Result<Vec<PathInstruction>, ConfigValueError> {
     let tables: Vec<Map<String, Json>> =
         serde_json::from_str(text).map_err(|_| requirement_error(instruction_list_form()))?;

@@ -8,7 +8,7 @@ use super::{ConfigValue, ConfigValueError, requirement_error};
 /// Units of time, the greatest first, each in milliseconds.
 const UNITS: [(&str, u64); 6] =
     [("w", 604_800_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
-/// Unit that is read but not shown: users write `7d`, and files contain `90d`.
+/// Unit that is accepted but not displayed, because users write `7d` and files contain `90d`.
 const WEEK: &str = "w";
 
 /// Parses whole numbers with units, greatest first: `15s`, `2m`, `1h30m`, `500ms`.
@@ -40,7 +40,8 @@ pub fn parse_milliseconds(text: &str) -> Option<u64> {
         rest = rest.get(digits..)?;
         let end = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
         let unit = rest.get(..end)?;
-        // The iterator continues from the last unit, which excludes repeated and unordered units.
+        // The search continues after the last unit that it found, so repeated and unordered units are
+        // refused.
         let (_, length) = units.find(|(name, _)| *name == unit)?;
         sum = sum.checked_add(number.checked_mul(*length)?)?;
         rest = rest.get(end..)?;

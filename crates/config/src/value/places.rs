@@ -30,7 +30,7 @@ pub(super) fn place_in_toml(secret: &SecretSource) -> String {
 /// The place of a secret in a variable, as JSON: `{"env": "OLD_KEY"}`.
 type SecretPlaceFields = BTreeMap<String, String>;
 
-/// Reads the place of a secret in a variable; another form yields the error `wrong`.
+/// Reads the place of a secret from a variable. Any other form causes the error `wrong`.
 fn read_place(
     fields: &SecretPlaceFields,
     folder: &Path,
@@ -51,7 +51,7 @@ pub(super) fn parse_secrets(text: &str, folder: &Path) -> Result<Vec<SecretSourc
     all.iter().map(|fields| read_place(fields, folder, no_secrets())).collect()
 }
 
-/// Returns the required form of such a list.
+/// Returns the required form of a list of places of secrets.
 pub(super) fn no_secrets() -> &'static str {
     "be a list of places of secrets, such as [{ env = \"VARIABLE\" }, { file = \"PATH\" }], in a variable as \
      JSON"
@@ -71,7 +71,7 @@ pub(super) fn parse_headers(
     Ok(all)
 }
 
-/// Returns the required form of such a table.
+/// Returns the required form of a table of headers.
 pub(super) fn no_headers() -> &'static str {
     "be a table of headers and the places of their secrets, such as \
      { \"X-API-Key\" = { env = \"VARIABLE\" } }, in a variable as JSON"
@@ -80,7 +80,7 @@ pub(super) fn no_headers() -> &'static str {
 /// Maximum length of a header's name in bytes.
 const MAX_HEADER_NAME: usize = 100;
 
-/// Headers that HTTP or the Model Context Protocol sets, so the configuration must not.
+/// Headers that HTTP or the Model Context Protocol sets. The configuration must not set them.
 const RESERVED_HEADERS: [&str; 14] = [
     "accept",
     "accept-encoding",
@@ -98,7 +98,7 @@ const RESERVED_HEADERS: [&str; 14] = [
     "upgrade",
 ];
 
-/// Prefixes of the names of such headers.
+/// Prefixes of the names of headers that the configuration must not set.
 const RESERVED_PREFIXES: [&str; 2] = ["mcp-", "proxy-"];
 
 /// Adds a header. Its name must be valid by RFC 9110, not reserved, and not present yet in any letter case.

@@ -4,8 +4,7 @@ use std::path::Path;
 
 use super::{ConfigValue, ConfigValueError, ValueKind, requirement_error};
 
-/// Checks a program's name or path. A path relative to the current folder is refused, because that folder
-/// may be a repository of another author.
+/// Checks a program's name or path. A relative path starts at `folder`.
 pub(super) fn parse_program(text: &str, folder: &Path) -> Result<String, ConfigValueError> {
     if text.is_empty() || text.contains('\0') {
         return Err(requirement_error("name a program"));
@@ -37,7 +36,7 @@ pub(super) fn command_requirement() -> String {
     format!("be a command as a list of words, such as {}", ValueKind::Command.sample())
 }
 
-/// Checks a command that can be started, or none. [`parse_program`] checks its program; the other words stay
+/// Checks a command, which may be empty. [`parse_program`] checks the command's program; the other words stay
 /// unchanged.
 pub(super) fn parse_command(words: Vec<&str>, folder: &Path) -> Result<ConfigValue, ConfigValueError> {
     if words.concat().contains('\0') {
@@ -52,7 +51,8 @@ pub(super) fn commands_requirement() -> String {
     format!("be a list of commands, each a list of words, such as {}", ValueKind::Commands.sample())
 }
 
-/// Checks commands that can be started: each has a program, and only text that the system accepts.
+/// Checks that each command can be started: it names a program and contains only text that the system
+/// accepts.
 pub(super) fn parse_commands(all: Vec<Vec<&str>>) -> Result<ConfigValue, ConfigValueError> {
     let is_one = |words: &Vec<&str>| {
         words.first().is_some_and(|name| !name.is_empty()) && !words.concat().contains('\0')

@@ -14,7 +14,7 @@ const MAX_NAME: usize = 200;
 /// Maximum number of severities of one rule.
 const MAX_SEVERITIES: usize = 20;
 
-/// Returns true for `PACK/RULE` or `TOOL/RULE`, as findings name their rule.
+/// Returns true for `PACK/RULE` or `TOOL/RULE`, the form in which a finding names its rule.
 pub(super) fn is_rule(text: &str) -> bool {
     let is_part = |part: &str| {
         let is_letter = |letter: u8| letter.is_ascii_alphanumeric() || matches!(letter, b'-' | b'_' | b'.');
@@ -29,7 +29,7 @@ pub(super) fn no_severities() -> String {
     format!("be a table of rules and severities, such as {sample} (in a variable: a JSON object)")
 }
 
-/// Reads the severities of one rule; the first that applies to a file counts.
+/// Reads the severities of one rule. For each file, the first severity that applies to it is used.
 pub(crate) fn severities_of(rule: &str, value: &Json) -> Result<Vec<RuleSeverity>, ConfigValueError> {
     if !is_rule(rule) {
         return Err(requirement_error("be named as a finding names its rule, `PACK/RULE`"));

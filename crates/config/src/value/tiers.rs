@@ -45,7 +45,7 @@ pub(crate) fn refuse_too_many(count: usize) -> Result<(), ConfigValueError> {
     }
 }
 
-/// Reads the rule of a file's table. `at` is its place as displayed to users.
+/// Reads a rule from a table of a file. `at` is the table's place as displayed to users.
 ///
 /// # Errors
 /// All faults of the table.
@@ -62,7 +62,7 @@ pub(super) fn fields_of(table: &DeTable<'_>) -> Map<String, Json> {
     table.iter().map(|(name, value)| (name.get_ref().to_string(), json_of(value.get_ref()))).collect()
 }
 
-/// Reads the rules of a variable, as JSON.
+/// Reads rules from a variable, as JSON.
 pub(super) fn rules_in_text(text: &str) -> Result<Vec<TierRule>, ConfigValueError> {
     let tables: Vec<Map<String, Json>> =
         serde_json::from_str(text).map_err(|_| requirement_error(tier_list_form()))?;
@@ -113,7 +113,7 @@ fn parse_rule(
     }
     let condition =
         serde_json::from_value::<TierCondition>(Json::Object(condition)).unwrap_or_else(|error| {
-            // Without a fault, an empty condition would match all pull requests.
+            // The fault is required, because the empty default condition would match all pull requests.
             faults.push(TableEntryError {
                 key: None,
                 wrong: requirement_error(format_args!("be a rule: {error}")),
@@ -206,7 +206,7 @@ pub(crate) fn json_of(value: &DeValue<'_>) -> Json {
         DeValue::Boolean(yes) => json!(yes),
         DeValue::Array(items) => items.iter().map(|item| json_of(item.get_ref())).collect(),
         DeValue::Table(table) => Json::Object(fields_of(table)),
-        // No key has these types.
+        // No key has a value of these types.
         DeValue::Float(_) | DeValue::Datetime(_) => json!({}),
     }
 }

@@ -26,14 +26,14 @@ pub enum ConvergeAction {
     Audit {
         /// Indices of the auditors.
         auditors: BTreeSet<u32>,
-        /// Number of this attempt, including this one.
+        /// Number of the attempt, from 1.
         attempt: u32,
     },
     /// Post the findings of the audit.
     Post,
     /// Let a fresh fixer fix the findings.
     Fix {
-        /// Problems of the present fix; empty if there is no fix yet.
+        /// Problems of the current fix; empty if no fix exists yet.
         problems: Vec<FixProblem>,
     },
     /// Check the fix with the gate, the checks, the tests, and an audit of the fix alone.
@@ -189,16 +189,16 @@ pub struct FixCandidate {
 /// The result of an action.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ConvergeEvent {
-    /// The gate has run; it blocks with this output, or not.
+    /// The gate has run. It blocks with this output; `None` if it does not block.
     Gated(Option<String>),
-    /// A fixer has handled the gate's output, and left this fix, if any.
+    /// A fixer has handled the gate's output and made this fix; `None` if it made no fix.
     Mended(Option<FixCandidate>),
     /// The auditors have finished.
     Audited {
         /// Result of each auditor, by index.
         answers: BTreeMap<u32, AuditorAnswer>,
-        /// Findings that fixers declined or claim to have fixed, and whose own lines still exist at the
-        /// head, with their current places.
+        /// Findings whose own lines still exist at the head although fixers declined them or claim to have
+        /// fixed them. Each has its current place.
         standing: BTreeMap<FindingId, PlacedFinding>,
         /// Parts of the change that could not be read.
         coverage: ReviewCoverage,
@@ -209,14 +209,14 @@ pub enum ConvergeEvent {
     Posted,
     /// A fixer has finished.
     Fixed {
-        /// Verdict of the fixer on each finding. A finding that is absent got no verdict.
+        /// Verdict of the fixer on each finding. A finding without an entry got no verdict.
         verdicts: BTreeMap<FindingId, FixerVerdict>,
-        /// Fix that the fixer left; `None` if the head is unchanged.
+        /// Fix that the fixer made; `None` if the head is unchanged.
         candidate: Option<FixCandidate>,
     },
     /// A fixer gave no report, for this reason: it failed, timed out or broke the contract.
     Silent(String),
-    /// The fix has been checked; these are its problems.
+    /// The fix has been checked, and has these problems.
     Checked(Vec<FixProblem>),
     /// The fix has been pushed to the branch.
     Pushed,
@@ -224,7 +224,7 @@ pub enum ConvergeEvent {
     Blocked(String),
     /// The findings have replies.
     Replied,
-    /// The branch has another head than this run knows. Possible at any time.
+    /// The branch has a head that this run does not know. Possible at any time.
     Moved {
         head: Sha,
         /// Tree of the head.
@@ -236,9 +236,9 @@ pub enum ConvergeEvent {
         /// Tree of the head.
         tree: Sha,
     },
-    /// Other reviewers have found something at the head. Possible only at rest.
+    /// Other reviewers have found something at the head. Possible only while no action is in progress.
     Heard {
-        /// Findings, as the mapping from the other reviewer words them.
+        /// Findings, as converted from the feedback of the other reviewer.
         findings: Vec<AuditorFinding>,
         /// Earlier names of files.
         renames: FileRenames,

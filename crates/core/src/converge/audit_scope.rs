@@ -1,5 +1,5 @@
-//! The scope of an audit's result besides its commit: the base, the looks (the text that identifies the gate,
-//! the checks and the rules), and the dismissals.
+//! The scope to which an audit's result applies, in addition to the audited commit. It consists of the base,
+//! the looks (the text that identifies the gate, the checks and the rules), and the dismissals.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use crate::dismissal::Dismissal;
 use crate::id::Sha;
 
-/// Domain separator, which keeps this digest distinct from others of the same parts.
+/// Domain separator, which keeps this digest distinct from other digests of the same parts.
 const DOMAIN: &[u8] = b"truing audit scope 1";
 /// Number of hexadecimal digits of the digest: 128 bits.
 const DIGITS: usize = 32;

@@ -27,7 +27,7 @@ pub enum ConvergeExitKind {
     Interrupted,
     /// The run was not begun.
     Refused,
-    /// The branch is clean or would be, and something else blocks it.
+    /// The branch is clean or would become clean, but something other than findings blocks the run.
     Blocked,
 }
 
@@ -80,9 +80,9 @@ codes! {
     Clean = "clean", Converged, 0;
     /// An earlier run found this head clean.
     AlreadyClean = "already_clean", Converged, 0;
-    /// The only findings left were declined, and the configuration allows that.
+    /// The only remaining findings were declined, and the configuration allows declined findings.
     CleanButDeclined = "clean_but_declined", Converged, 0;
-    /// The only findings left do not block.
+    /// The only remaining findings do not block.
     CleanButNotes = "clean_but_notes", Converged, 0;
     /// All audits are used up.
     CapReached = "max_audits", CapReached, 1;
@@ -122,7 +122,7 @@ codes! {
     NoAgent = "no_agent", Refused, 2;
     /// A run of this name is in progress.
     Leading = "leading", Refused, 4;
-    /// A run is to be joined, and none is named.
+    /// The command must join a run, but names no run.
     NoTeam = "no_team", Refused, 2;
     /// Another run is in progress on the same pull request or branch.
     AlreadyRunning = "already_running", Refused, 4;
@@ -167,7 +167,7 @@ impl ConvergeExit {
     }
 }
 
-/// Prefixes of the reasons for ends without a valid answer of models; the defect follows.
+/// Prefixes of the reason when a run ends because models gave no valid answer. The defect follows the prefix.
 pub(super) const NO_AUDITOR: &str = "no auditor gave a valid answer";
 pub(super) const NO_FIXER: &str = "no fixer finished";
 const AN_AUDITOR: &str = "an auditor gave no valid answer";
@@ -175,7 +175,7 @@ const AN_AUDITOR: &str = "an auditor gave no valid answer";
 const OF_MODELS: &[&str] =
     &[NO_AUDITOR, NO_FIXER, AN_AUDITOR, "no auditor gave a proper answer", "no fixer finished its work"];
 
-/// Renders the text for an audit in which some auditors gave no valid answer.
+/// Renders the message about auditors of an audit that gave no valid answer.
 pub fn missing_answers_text(silent: u32) -> String {
     match silent {
         1 => AN_AUDITOR.to_owned(),

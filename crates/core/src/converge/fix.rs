@@ -1,4 +1,5 @@
-//! A fix on its way to the branch: made by a fixer, checked, and made again within the limits.
+//! The steps of a fix before it reaches the branch: a fixer makes the fix, checks run, and a failed fix is
+//! repeated within the limits.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +13,7 @@ use crate::id::{FindingId, Sha};
 use crate::line;
 
 impl ConvergeRun {
-    /// Handles a fixer's verdicts and the fix that it left.
+    /// Handles a fixer's verdicts and the fix that the fixer made.
     pub(super) fn apply_fix(
         &mut self,
         problems: &[FixProblem],
@@ -22,8 +23,8 @@ impl ConvergeRun {
         self.silent_fixers = 0;
         self.words.extend(verdicts);
         let is_other = candidate.as_ref().is_some_and(|new| new.tree != self.tree);
-        // Fixes are compared by their trees, not by their commit times. After a hook's block the tree may be
-        // the same, because the hook may have rejected something else.
+        // Fixes are compared by their trees, not by their commit times. After a hook blocked a commit, a fix
+        // with the same tree is accepted, because the hook may have rejected something other than the tree.
         let before = self.candidate.as_ref().map(|before| &before.tree);
         let is_new = candidate.as_ref().map(|new| &new.tree) != before
             || problems.iter().any(|problem| problem.kind == FixProblemKind::Hook);
@@ -116,8 +117,8 @@ impl ConvergeRun {
         self.next = ConvergeAction::Reply;
     }
 
-    /// Handles a hook that blocks the commit. A fresh fixer gets the hook's output within the limit of
-    /// retries; after that, the findings are answered with that output.
+    /// Handles a hook that blocks the commit. Within the limit of retries, a fresh fixer gets the hook's
+    /// output. After that, the replies to the findings contain this output.
     pub(super) fn apply_hook_block(&mut self, hook_output: String) {
         self.hook_blocks = self.hook_blocks.saturating_add(1);
         if self.hook_blocks <= self.limits.hook_retry {
@@ -171,7 +172,7 @@ impl ConvergeRun {
     }
 
     /// Returns the claimed fixes that the newest audit confirms, each with its commit and the length of the
-    /// log at that time.
+    /// log at the time of the claim.
     pub fn confirmed_fixes(&self) -> impl Iterator<Item = (&Finding, &Sha, usize)> {
         let all = self.history.findings().iter().filter(move |_| self.silent == 0);
         all.filter(|finding| matches!(finding.status, FindingStatus::Fixed(_))).filter_map(move |finding| {
@@ -179,7 +180,7 @@ impl ConvergeRun {
         })
     }
 
-    /// Removes the claims that the audit has examined, and keeps those that it could not.
+    /// Removes the claims that the audit has examined, and keeps the claims that it could not examine.
     pub(super) fn clear_examined_claims(&mut self) {
         let waits = self.silent > 0;
         let open = |id: &FindingId| {

@@ -1,5 +1,5 @@
-//! The gate before an audit: a fixer resolves its report within a limit of rounds, and no such fix is pushed
-//! unchecked.
+//! The gate before an audit. A fixer resolves the gate's report within a limit of rounds, and each of these
+//! fixes is checked before it is pushed.
 
 use super::{ConvergeAction, ConvergeExitCode, ConvergeRun, FixCandidate, FixProblem, MAX_TOLD};
 use crate::line;
@@ -24,7 +24,8 @@ impl ConvergeRun {
         self.next = ConvergeAction::Mend { output };
     }
 
-    /// Takes over the fix of a gate report: it is checked before it is pushed, and the gate runs again.
+    /// Accepts the fix of a gate report. The fix is checked before it is pushed, and then the gate runs
+    /// again.
     pub(super) fn apply_gate_fix(&mut self, candidate: Option<FixCandidate>) {
         self.silent_fixers = 0;
         self.gate_rounds = self.gate_rounds.saturating_add(1);
@@ -32,7 +33,8 @@ impl ConvergeRun {
         self.candidate = candidate;
     }
 
-    /// Discards a gate fix that has problems. Its round counts, and the next one begins at the head.
+    /// Discards a gate fix that has problems. The discarded round counts against the limit, and the next
+    /// round begins at the head.
     pub(super) fn discard_gate_fix(&mut self, problems: Vec<FixProblem>) {
         (self.candidate, self.refused, self.next) = (None, problems, ConvergeAction::Gate);
     }

@@ -21,8 +21,8 @@ impl ConvergeRun {
         self.next = ConvergeAction::Fix { problems: Vec::new() };
     }
 
-    /// Decides without blocking findings: the head is clean if all auditors answered and no finding was
-    /// declined.
+    /// Decides the next step if no finding blocks. The head is clean if all auditors answered and no finding
+    /// was declined.
     pub(super) fn decide_without_blockers(&mut self) {
         if self.silent > 0 {
             if self.remaining_audits() == 0 {

@@ -39,8 +39,8 @@ pub(super) struct MergedFinding {
 }
 
 /// Returns the findings of all auditors, merged by file, kind and nearly the same line. A merged finding has
-/// the highest severity and the longest text, of equals the first auditor's. The order is severity, file,
-/// line, kind and auditor.
+/// the highest severity and the longest text. Of texts of equal length, it has the text of the first auditor.
+/// The order is severity, file, line, kind and auditor.
 pub(super) fn merge_findings(answers: BTreeMap<u32, Vec<AuditorFinding>>) -> Vec<MergedFinding> {
     let mut all: Vec<(u32, AuditorFinding)> = answers
         .into_iter()
@@ -75,8 +75,8 @@ pub(super) fn merge_findings(answers: BTreeMap<u32, Vec<AuditorFinding>>) -> Vec
     merged
 }
 
-/// Returns true if both are the same finding. Findings of one auditor stay separate, unless they are on the
-/// same line.
+/// Returns true if both findings describe the same defect. Findings of one auditor stay separate, unless they
+/// are on the same line.
 fn is_same_finding(last: &MergedFinding, auditor: u32, claim: &AuditorFinding) -> bool {
     let (was, is) = (&last.claim.placed.raw, &claim.placed.raw);
     let near = was.place.start_line.abs_diff(is.place.start_line);
@@ -137,8 +137,8 @@ mod tests {
         assert_eq!(
             told,
             [
-                // The highest severity and the longest text win; findings that auditor 0 separates stay
-                // separate.
+                // The merged finding has the highest severity and the longest text. Findings that auditor 0
+                // reports separately stay separate.
                 (Severity::P0, 12, DefectCategory::F, vec![0, 1]),
                 (Severity::P1, 10, DefectCategory::H, vec![2]),
                 (Severity::P1, 13, DefectCategory::F, vec![0]),

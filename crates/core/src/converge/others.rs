@@ -1,6 +1,6 @@
 //! Findings and pushes of others during a run. Other reviewers' findings are fixed next, as if an audit had
-//! found them: with ids, a log line and the same limits. After that push the run continues as after any
-//! other.
+//! found them: with ids, a log line and the same limits. After the push of such a fix, the run continues as
+//! after any other push.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,13 +16,13 @@ use crate::outcome::ReviewCoverage;
 pub struct SuspendedAudit {
     /// Findings of the newest audit.
     pub found: Vec<Finding>,
-    /// End with which the run had converged at this head, if it had.
+    /// Exit with which the run had converged at this head; `None` if it had not converged.
     pub exit: Option<ConvergeExit>,
 }
 
 impl ConvergeRun {
-    /// Returns true if nothing is in progress: before an audit begins, or after the run has converged. Only
-    /// then are other reviewers' findings accepted.
+    /// Returns true if no audit or fix is in progress: before an audit begins, or after the run has
+    /// converged. Findings of other reviewers are accepted only in this state.
     pub fn accepts_other_findings(&self) -> bool {
         match &self.exit {
             Some(exit) => exit.kind() == ConvergeExitKind::Converged,
@@ -30,8 +30,8 @@ impl ConvergeRun {
         }
     }
 
-    /// Accepts findings of other reviewers. `found` contains them in the same order until the fix is
-    /// answered.
+    /// Accepts findings of other reviewers. Until the replies are posted, `found` contains these findings in
+    /// the same order.
     pub(super) fn apply_claims(&mut self, claims: Vec<AuditorFinding>, renames: &FileRenames) {
         if claims.is_empty() {
             return;
@@ -40,7 +40,7 @@ impl ConvergeRun {
         self.gate_rounds = 0;
         let (placed, origins): (Vec<PlacedFinding>, Vec<_>) =
             claims.into_iter().map(|claim| (claim.placed, claim.origin)).unzip();
-        // A finding that they do not report again is not necessarily gone.
+        // A known finding that the other reviewers do not report again is not necessarily gone.
         let identified =
             assign_finding_ids(self.history.findings(), placed, None, &ReviewCoverage::default(), renames)
                 .current;
@@ -54,14 +54,15 @@ impl ConvergeRun {
         {
             return self.set_exit(code, reason);
         }
-        // This limit applies where no audit follows.
+        // The limit on audits also applies to reports of other reviewers, because no audit may follow them.
         if self.heard > self.limits.max_audits || self.remaining_audits() == 0 && !self.limits.final_fix {
             return self.end_by_audit_cap();
         }
         self.next = ConvergeAction::Fix { problems: Vec::new() };
     }
 
-    /// Handles a push of another user: the work in progress concerns code that is gone.
+    /// Handles a push by another user. The work in progress is discarded, because it concerns code that no
+    /// longer exists.
     pub(super) fn apply_foreign_push(&mut self, head: Sha, tree: Sha) {
         self.moves = self.moves.saturating_add(1);
         // The push may have reverted the fixes.
@@ -69,7 +70,7 @@ impl ConvergeRun {
         self.restart_at_head(head, tree);
     }
 
-    /// Handles the merge of the base into the branch that we requested.
+    /// Handles a merge of the base into the branch after our request.
     pub(super) fn apply_base_update(&mut self, head: Sha, tree: Sha) {
         self.updates = self.updates.saturating_add(1);
         self.restart_at_head(head, tree);
@@ -85,7 +86,8 @@ impl ConvergeRun {
         self.next = ConvergeAction::Gate;
     }
 
-    /// Handles a fixer that changed nothing for others' findings: the head is unchanged.
+    /// Handles a fixer that changed nothing for the findings of other reviewers. The suspended audit is
+    /// restored, because the head is unchanged.
     pub(super) fn handle_declined_feedback(&mut self, aside: SuspendedAudit) {
         self.found = aside.found;
         match aside.exit {

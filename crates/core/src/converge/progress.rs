@@ -1,4 +1,4 @@
-//! History of a run's findings, and the decision if the run makes progress.
+//! History of a run's findings, and the decision whether the run makes progress.
 //!
 //! Auditors never see this history: each audits without prior knowledge.
 
@@ -12,9 +12,9 @@ use crate::finding::{Finding, FindingStatus};
 use crate::id::{FindingId, Sha};
 use crate::identity::{FindingFacts, PlacedFinding};
 
-/// Number of returns after a claimed fix at which a finding counts as not fixable.
+/// Number of times that a finding returns after a claimed fix until it counts as not fixable.
 const MAX_RETURNS: u32 = 3;
-/// Fixes in a row that resolve nothing, at which the run ends.
+/// Number of consecutive fixes without a resolved finding after which the run ends.
 const PLATEAU: usize = 3;
 
 /// All findings of a run, and its audits.
@@ -27,7 +27,7 @@ pub struct FindingHistory {
     returns: BTreeMap<FindingId, u32>,
     /// Audits since the last restart, oldest first.
     marks: Vec<PastAudit>,
-    /// Audits before the run was restarted: their findings in a tree are still valid.
+    /// Audits before the run was restarted. The findings of such an audit in its tree are still valid.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     earlier: Vec<PastAudit>,
 }
@@ -36,7 +36,7 @@ pub struct FindingHistory {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 struct PastAudit {
     number: u32,
-    /// Tree of its head.
+    /// Tree of the audited head.
     tree: Sha,
     found: BTreeSet<FindingId>,
 }
@@ -52,7 +52,7 @@ impl FindingHistory {
         self.origins.get(id).copied()
     }
 
-    /// Returns the findings that fixers declined and that remain.
+    /// Returns the remaining findings that fixers declined.
     pub fn declined_findings(&self) -> impl Iterator<Item = &Finding> {
         self.findings.iter().filter(|finding| matches!(finding.status, FindingStatus::Declined(_)))
     }
@@ -100,8 +100,8 @@ impl FindingHistory {
         }
     }
 
-    /// Returns the claimed fixes whose code still stands at its place, unless a finding there reports it
-    /// again. Such a finding is not fixed, even if no auditor mentions it.
+    /// Returns the findings with a claimed fix whose code still exists, unless an auditor reports a finding
+    /// at the same lines. Such a finding is not fixed, even if no auditor mentions it.
     pub(super) fn unfixed_findings(
         &self,
         standing: BTreeMap<FindingId, PlacedFinding>,
@@ -130,7 +130,7 @@ impl FindingHistory {
     }
 
     /// Updates the known findings that an audit of `head` did not find. A declined finding stays declined
-    /// until its code is gone, and need not be found again.
+    /// until its code is gone, even if no audit finds it again.
     pub(super) fn update_missing_findings(
         &mut self,
         missing: Vec<Finding>,
@@ -147,13 +147,13 @@ impl FindingHistory {
         }
     }
 
-    /// Forgets the audits after a push of another user: audits of other code say nothing about the progress
+    /// Drops the audits after a push by another user, because audits of other code do not show the progress
     /// of fixes.
     pub(super) fn clear_progress_marks(&mut self) {
         self.marks.clear();
     }
 
-    /// Returns true if this is the newest audit and is of this tree.
+    /// Returns true if the newest audit has this number and this tree.
     pub(super) fn has_audited(&self, number: u32, tree: &Sha) -> bool {
         self.marks.last().is_some_and(|mark| mark.number == number && mark.tree == *tree)
     }
@@ -181,7 +181,8 @@ impl FindingHistory {
         }
     }
 
-    /// Returns the reason if an earlier audit saw this tree already: then a fix has reverted another one.
+    /// Returns a reason to end the run if an earlier audit had the same tree, because a fix has then reverted
+    /// another fix.
     pub(super) fn reverted_tree_reason(&self, tree: &Sha) -> Option<String> {
         let mark = self.earlier.iter().chain(&self.marks).find(|mark| mark.tree == *tree)?;
         Some(format!("the fix restores the files of audit {}: fixes undo each other", mark.number))

@@ -1,15 +1,15 @@
 //! Decides the next step until a pull request is ready: other reviewers, threads, mergeability, and the ready
-//! mark. Pure; it never merges and never approves.
+//! mark. Pure; no step merges or approves the pull request.
 //!
 //! [`PullReadiness::next_action`] returns one step from the configuration, the state at the forge and the
-//! time. It evaluates others' feedback again each time. It keeps only what the forge does not show (requests,
-//! waits, our own cleared audit), for one head: any push resets it. A ready pull request is therefore ready
-//! at one commit.
+//! time. Each call evaluates the feedback of others again. The stored state contains only facts that the
+//! forge does not show (requests, waits, our own cleared audit), for one head. Any push resets this state. A
+//! ready pull request is therefore ready at one commit.
 //!
-//! The caller asks it while the [`ConvergeRun`](super::ConvergeRun) is at rest, and reports completed effects
-//! ([`PullReadiness::record_request`], [`PullReadiness::record_ready_mark`]). Until then it returns the same
-//! step again, and the caller finds existing effects at the forge. Every wait has a time to look again and a
-//! timeout.
+//! The caller requests the next step while the [`ConvergeRun`](super::ConvergeRun) is at rest, and reports
+//! completed effects ([`PullReadiness::record_request`], [`PullReadiness::record_ready_mark`]). Until an
+//! effect is reported, the next step stays the same, and the caller finds existing effects at the forge.
+//! Every wait has a time for the next check, and a timeout.
 
 mod action;
 mod rules;
@@ -33,8 +33,8 @@ pub use seen::{
 
 /// Minimum age of a head before its state at the forge is trusted.
 pub const SETTLE: TimeSpan = TimeSpan::minutes(1);
-/// Maximum delay before a lagging reviewer's comments are read again; a shorter poll interval applies
-/// instead.
+/// Maximum delay before a lagging reviewer's comments are read again. If the poll interval is shorter, it
+/// applies instead.
 pub const LAG: TimeSpan = TimeSpan::minutes(1);
 /// Poll interval while the forge computes a result.
 pub const REPOLL: TimeSpan = TimeSpan::seconds(10);
@@ -53,7 +53,7 @@ const MAX_NAMED: usize = 5;
 /// Maximum length in characters of a name that others chose.
 const MAX_NAME: usize = 80;
 
-/// The state of one pull request that is kept between looks.
+/// The state of one pull request that is stored between two checks.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct PullReadiness {
     base: String,
@@ -62,20 +62,21 @@ pub struct PullReadiness {
     /// Number of changes of head or base by other users.
     moves: u32,
     updates: u32,
-    /// True after the forge was asked to merge the base: the next head is that merge.
+    /// True after a request to the forge to merge the base. The next head is then the merge.
     #[serde(default)]
     is_updating: bool,
-    /// Newest head that such a merge created.
+    /// Newest head that a requested merge of the base created.
     #[serde(default)]
     updated: Option<Sha>,
-    /// True if a look has seen it as no draft. A later draft state is then a user's wish.
+    /// True if an earlier check found that the pull request was open and not a draft. If it is a draft later,
+    /// a user has made it one.
     was_open: bool,
-    /// Reviewers that cannot be asked, with the reason.
+    /// Reviewers that cannot receive a request, each with the reason.
     unreachable: BTreeMap<String, String>,
     at: HeadReadiness,
 }
 
-/// The state of one head that is kept.
+/// The stored state of one head.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 struct HeadReadiness {
     head: Sha,
@@ -96,9 +97,9 @@ struct HeadReadiness {
 /// The delay of a reviewer's comments.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 struct ReviewerLag {
-    /// Number of looks without result.
+    /// Number of checks without a result.
     looks: u32,
-    /// Time of the next look.
+    /// Time of the next check.
     at: UnixMillis,
 }
 
@@ -127,8 +128,8 @@ impl HeadReadiness {
         self.waits.push((reason, now));
     }
 
-    /// Returns the wait as an `Err` with a look every `poll`, until it has lasted `budget` at this head; `Ok`
-    /// after that.
+    /// Returns an `Err` with the wait, which is checked again every `poll`. Returns `Ok` once the wait has
+    /// lasted `budget` at this head.
     fn wait_within_budget(
         &mut self,
         reason: ReadinessWaitReason,
@@ -192,15 +193,15 @@ impl PullReadiness {
         self.at.is_cleared = true;
     }
 
-    /// Records that a reviewer was asked.
+    /// Records that a review was requested from a reviewer.
     pub fn record_request(&mut self, name: &str, now: UnixMillis) {
         let asked = self.at.asked.entry(name.to_owned()).or_default();
         *asked = asked.saturating_add(1);
         self.at.start_wait(ReadinessWaitReason::Answer(name.to_owned()), now);
     }
 
-    /// Records a request whose outcome is not known. It is retried up to `MAX_FAILED` times; after that,
-    /// the reviewer counts as unreachable.
+    /// Records a request whose outcome is not known. After `MAX_FAILED` such requests, the reviewer counts as
+    /// unreachable; until then, the request is retried.
     pub fn record_request_failure(&mut self, name: &str, reason: impl Into<String>) {
         let failed = self.at.failed.entry(name.to_owned()).or_default();
         *failed = failed.saturating_add(1);
@@ -209,7 +210,7 @@ impl PullReadiness {
         }
     }
 
-    /// Records that a reviewer cannot be asked in this run.
+    /// Records that a reviewer cannot receive a request in this run.
     pub fn mark_unreachable(&mut self, name: &str, reason: impl Into<String>) {
         self.unreachable.insert(name.to_owned(), reason.into());
     }
@@ -281,7 +282,7 @@ impl PullReadiness {
         if snapshot.head != self.at.head {
             self.at = HeadReadiness::new(snapshot.head.clone(), now);
         }
-        // With another base it is another change. Requests to reviewers for this head still count.
+        // A different base means a different change. Requests to reviewers for this head still count.
         (self.at.is_cleared, self.at.is_marked) = (false, false);
         self.base.clone_from(&snapshot.base);
         self.before = None;
@@ -296,13 +297,14 @@ impl PullReadiness {
         Ok(())
     }
 
-    /// Hands over unanswered feedback first: no reviewer is asked or awaited while others wait for us.
+    /// Hands over unanswered feedback first. While others wait for our reply, no review is requested or
+    /// awaited.
     fn check_unanswered_feedback(
         &mut self,
         snapshot: &PullSnapshot,
         now: UnixMillis,
     ) -> Result<(), ReadinessAction> {
-        // The committer's clock may be wrong.
+        // The earlier time is used, because the committer's clock may be wrong.
         let settled = snapshot.committed.min(self.at.since) + SETTLE;
         if now < settled {
             return Err(wait_action(settled, ReadinessWaitReason::Settling, now));
@@ -334,7 +336,7 @@ impl PullReadiness {
         Err(ReadinessAction::Fix(work))
     }
 
-    /// Evaluates one reviewer; returns a note if the run continues without it.
+    /// Evaluates one reviewer; returns a note if the run continues without a review by this reviewer.
     fn check_reviewer(
         &mut self,
         rules: &ReadinessRules,
@@ -344,7 +346,7 @@ impl PullReadiness {
     ) -> Result<Option<String>, ReadinessAction> {
         let name = &rule.name;
         let verdict = snapshot.views.get(name).map_or(ReviewerVerdict::Silent, ReviewerFeedback::verdict);
-        // The feedback was handed over, and nothing was changed for it.
+        // True if the feedback was already handed over, but led to no change.
         let is_declined = self.at.handed.reviews.contains(name);
         match verdict {
             ReviewerVerdict::Satisfied => Ok(None),
@@ -362,7 +364,8 @@ impl PullReadiness {
                 exit_with(ConvergeExitCode::Declined, reason)
             }
             ReviewerVerdict::Queued => self.handle_missing_review(rules, rule, false, false, now),
-            // The request may have been for another head: we ask it once ourselves, too.
+            // The acknowledged request may have been for another head, so Truing also requests a review once
+            // itself.
             ReviewerVerdict::Acknowledged => {
                 let is_asked = self.at.asked.contains_key(name);
                 self.handle_missing_review(rules, rule, false, !is_asked, now)
@@ -371,8 +374,8 @@ impl PullReadiness {
         }
     }
 
-    /// Handles a reviewer that reports findings without comments on lines. With `may_hold_findings`, its text
-    /// may contain them.
+    /// Handles a reviewer that reports findings without comments on lines. With `may_hold_findings`, the text
+    /// of the review may contain the findings.
     fn wait_for_comments(
         &mut self,
         rules: &ReadinessRules,
@@ -400,8 +403,8 @@ impl PullReadiness {
         Err(wait_action(lag.at, ReadinessWaitReason::Inline(name.to_owned()), now))
     }
 
-    /// Handles a reviewer without a response for this head. It may be asked now with `at_once`, and after a
-    /// full wait with `later`.
+    /// Handles a reviewer without a response for this head. `at_once` permits a request now, and `later`
+    /// permits a request after a full wait.
     fn handle_missing_review(
         &mut self,
         rules: &ReadinessRules,
@@ -439,7 +442,7 @@ impl PullReadiness {
         now: UnixMillis,
     ) -> Result<Option<String>, ReadinessAction> {
         if self.is_updating && matches!(snapshot.merge, MergeableState::Dirty | MergeableState::Behind) {
-            // The forge merges only after its response.
+            // The forge performs the merge only after its response to our request.
             self.at.wait_within_budget(ReadinessWaitReason::Merge, REPOLL, MERGE_BUDGET, now)?;
             self.is_updating = false;
         }
@@ -462,7 +465,8 @@ impl PullReadiness {
                 return exit_with(ConvergeExitCode::Mergeability, reason);
             }
             MergeableState::Draft => true,
-            // Reviews are requested once it is ready. A second run has to end as the first did.
+            // Reviews by people are requested only once the pull request is ready, so a missing review does
+            // not block. A second run must end as the first run did.
             MergeableState::Blocked => snapshot.lacks_review,
             MergeableState::Unstable => false,
         };
@@ -482,7 +486,7 @@ impl PullReadiness {
                 .lacks_review
                 .then(|| "a review that the rules of its base require is missing".to_owned()));
         }
-        // Nothing else explains this state, and its cause may still appear.
+        // No known fact explains this state, but its cause may still become visible.
         self.at.wait_within_budget(ReadinessWaitReason::Merge, REPOLL, MERGE_BUDGET, now)?;
         let reason = match snapshot.merge {
             MergeableState::Blocked => "the rules of its base forbid to merge it",
@@ -501,7 +505,7 @@ impl PullReadiness {
         crate::line::clean_line(&self.base, MAX_NAME)
     }
 
-    /// Handles the ready mark; returns a note if a user does not want it.
+    /// Handles the ready mark; returns a note if a user has made the pull request a draft again.
     fn check_ready_mark(
         &self,
         rules: &ReadinessRules,
@@ -517,13 +521,13 @@ impl PullReadiness {
     }
 }
 
-/// Ends the wait for a reviewer: an error if it is required, otherwise a note.
+/// Ends the wait for a reviewer: returns an error if the reviewer is required, otherwise a note.
 fn skip_reviewer(rule: &ExternalReviewer, reason: String) -> Result<Option<String>, ReadinessAction> {
     if rule.is_required { exit_with(ConvergeExitCode::ReviewerSilent, reason) } else { Ok(Some(reason)) }
 }
 
-/// Fails while threads are open that the configuration does not permit to stay open. Feedback that waits for
-/// us was handed over before.
+/// Returns an error while threads are open that must be closed according to the configuration. Feedback that
+/// waits for our reply was already handed over.
 fn check_threads(rules: &ReadinessRules, snapshot: &PullSnapshot) -> Result<(), ReadinessAction> {
     let open =
         |last| snapshot.threads.iter().filter(|thread| thread.is_relevant() && thread.last == last).count();
@@ -542,7 +546,7 @@ fn check_threads(rules: &ReadinessRules, snapshot: &PullSnapshot) -> Result<(), 
     exit_with(ConvergeExitCode::Threads, reason)
 }
 
-/// Lists names that others chose, cleaned and limited in number.
+/// Lists names that others chose; cleans the names and limits their number.
 fn join_names(names: &[String]) -> String {
     let shown_names: Vec<String> =
         names.iter().take(MAX_NAMED).map(|name| crate::line::clean_line(name, MAX_NAME)).collect();

@@ -23,9 +23,9 @@ pub struct AbsenceProof {
     pub category: DefectCategory,
     /// Files that the auditor read.
     pub files_opened: Vec<String>,
-    /// Lines that it quotes.
+    /// Lines that the auditor quotes.
     pub lines_quoted: Vec<QuotedLine>,
-    /// Probes of the auditor: each attempt, and the fact that excluded a defect.
+    /// Probes of the auditor. Each has an attempt, and the fact that excluded a defect.
     pub probes: Vec<String>,
 }
 
@@ -37,8 +37,8 @@ pub struct QuotedLine {
     pub text: String,
 }
 
-/// Returns the key of a pull request's audits that cannot be resumed: they were stopped, or a run was in
-/// progress there.
+/// Returns the key for a pull request's audits that cannot be resumed, because they were stopped or because a
+/// run was in progress on the pull request.
 pub fn abandoned_key(key: &SlotKey) -> SlotKey {
     SlotKey::new(format!("audit/{key}"))
 }
@@ -60,24 +60,25 @@ pub struct ConvergeDetail {
     /// Remaining requirements of the pull request; `None` if they were not read, or if there is no pull
     /// request.
     pub readiness: Option<PullReadiness>,
-    /// True once our own audit is satisfied and other reviewers are awaited.
+    /// True once our own audit has cleared the head and the run waits for other reviewers.
     pub is_pursued: bool,
-    /// For each reviewer, the number of our trigger comments at the latest request, and its head. One
-    /// comment more means that a run died before it stored the request.
+    /// For each reviewer, the number of our trigger comments at the latest request, and the head of this
+    /// request. One more comment means that a run was killed before it stored its request.
     pub wakes: BTreeMap<String, (usize, Sha)>,
     /// Head that the pull request's description was written for; `None` if the description is unchanged.
     pub described: Option<Sha>,
-    /// Identifies the gate, the checks and the rules of the run. A result that was clean with others is not
-    /// clean with these.
+    /// Text that identifies the gate, the checks and the rules of the run. A clean result with another such
+    /// text does not apply to this run.
     #[serde(default)]
     pub looks: String,
-    /// True once the requester was notified of the end.
+    /// True once the requester was notified of the end of the run.
     #[serde(default)]
     pub is_told: bool,
-    /// Part of the cost that earlier calls paid, set by the caller that resumes the run.
+    /// Part of the cost from before the run was resumed. The caller that resumes the run sets it.
     #[serde(skip)]
     pub paid_before: MicroUsd,
-    /// The calls that were denied before. Set by the caller that resumes the run.
+    /// Number of tool calls that were denied before the run was resumed. The caller that resumes the run sets
+    /// it.
     #[serde(skip)]
     pub denied_before: u32,
     /// Warnings that users should read.
@@ -89,11 +90,11 @@ pub struct ConvergeDetail {
     /// them.
     #[serde(default)]
     pub unreached: Vec<Sha>,
-    /// End of the last attempt to resume, in addition to the run's own end: the run itself found nothing
-    /// more and waits for others.
+    /// Exit of the last attempt to resume the run, in addition to the run's own exit. The run itself has
+    /// found nothing more and waits for others.
     #[serde(default)]
     pub halted: Option<ConvergeExit>,
-    /// Times in a row that the next action was postponed because a forge did not respond.
+    /// Number of consecutive times that the next action was postponed because a forge did not respond.
     #[serde(default)]
     pub put_off: u32,
 }
@@ -108,7 +109,7 @@ impl run::RunDetail for ConvergeDetail {
         Some(match kind {
             _ if self.is_waiting() => RunOutcome::Deferred,
             ConvergeExitKind::Converged => RunOutcome::Done,
-            // A run of audits alone has done its task.
+            // An audit-only run has done its task even if the audit found something.
             ConvergeExitKind::CapReached if self.state.audits_only => RunOutcome::Done,
             ConvergeExitKind::CapReached | ConvergeExitKind::Stuck | ConvergeExitKind::Blocked => {
                 RunOutcome::Partial
@@ -140,7 +141,7 @@ impl run::RunDetail for ConvergeDetail {
         self.final_exit().map(|exit| exit.reason.as_str())
     }
 
-    /// Returns the furthest step reached; for an audit-only run, the audit is the last.
+    /// Returns the furthest step that the run reached. The last step of an audit-only run is the audit.
     fn furthest_step(&self, steps: &[StepCost<ConvergeStep>]) -> ConvergeStep {
         let next = if self.state.audits_only { ConvergeStep::Audit } else { self.state.next.step() };
         steps.iter().map(|step| step.step).fold(next, ConvergeStep::max)
@@ -148,8 +149,8 @@ impl run::RunDetail for ConvergeDetail {
 }
 
 impl ConvergeDetail {
-    /// Creates the details of a new run from the branch's display name and name, the base of its change, and
-    /// the run's state.
+    /// Creates the details of a new run from its display name, the name of its branch, the base of its
+    /// change, and its state.
     pub fn new(name: String, branch: String, base: Sha, state: ConvergeRun) -> Self {
         Self {
             name,
@@ -177,20 +178,20 @@ impl ConvergeDetail {
         self.halted.as_ref().or(self.state.exit.as_ref())
     }
 
-    /// Returns true if the run itself has found nothing more, and has not ended because it waits for others.
+    /// Returns true if the run itself has found nothing more, and continues only to wait for others.
     fn waits_for_others(&self) -> bool {
         let is_content = |exit: &ConvergeExit| exit.kind() == ConvergeExitKind::Converged;
         self.is_pursued && self.state.exit.as_ref().is_none_or(is_content)
     }
 
-    /// Returns true if it waits for others and nothing else stops it.
+    /// Returns true if the run waits for others and no other reason stops it.
     fn is_waiting(&self) -> bool {
         self.halted.is_none() && self.waits_for_others()
     }
 }
 
 impl ConvergeRecord {
-    /// Creates the record of a run that ended before its commits were known. It cannot be resumed
+    /// Creates the record of a run that ended before its commits were known. Such a run cannot be resumed
     /// ([`ConvergeRecord::has_begun`]).
     pub fn from_early_failure(
         run_and_key: (RunId, SlotKey),
@@ -204,7 +205,7 @@ impl ConvergeRecord {
         Self::new(run, key, ConvergeDetail::new(names.0, names.1, Sha::null(), state), now)
     }
 
-    /// Returns true if its commits are known.
+    /// Returns true if the commits of the run are known.
     pub fn has_begun(&self) -> bool {
         !self.detail.base.is_null()
     }
@@ -218,8 +219,8 @@ impl ConvergeRecord {
         self.detail.is_told = false;
     }
 
-    /// Returns the head that its audit found clean, if that holds for a change from this base with these
-    /// looks and dismissals.
+    /// Returns the head that the run's audit found clean, if this result applies to a change from this base
+    /// with these looks and dismissals.
     pub fn cleared_head(&self, base: &Sha, setup_id: &str, dismissals: &[Dismissal]) -> Option<&Sha> {
         let is_same = self.detail.base == *base
             && self.detail.looks == setup_id
@@ -227,12 +228,13 @@ impl ConvergeRecord {
         self.detail.state.cleared.as_ref().filter(|_| is_same)
     }
 
-    /// Returns the scope of its newest audit, that is everything besides the head.
+    /// Returns the scope of the run's newest audit, which excludes the head.
     pub fn scope(&self) -> AuditScopeDigest {
         AuditScopeDigest::new(&self.detail.base, &self.detail.looks, &self.detail.state.dismissals)
     }
 
-    /// Returns it as a completed audit from which a run can continue, if all auditors have answered.
+    /// Returns the record of an audit-only run as a completed audit from which a run can continue, if all
+    /// auditors have answered.
     pub fn to_completed_audit(&self) -> Option<Self> {
         let mut state = self.detail.state.clone();
         if state.exit.is_some() || !state.audits_only || state.silent > 0 {
@@ -255,7 +257,8 @@ impl ConvergeRecord {
         starting == head || last == head || commits.contains(head)
     }
 
-    /// Continues from an audit-only run: its findings are fixed (see [`ConvergeRecord::is_audit_of`]).
+    /// Continues from an audit-only run: the findings of its audit are fixed (see
+    /// [`ConvergeRecord::is_audit_of`]).
     pub fn resume_from_audit(&mut self, limits: ConvergeLimits) {
         self.detail.state.resume_from_audit(limits);
         self.detail.is_told = false;
@@ -283,7 +286,7 @@ impl ConvergeRecord {
         is_same && self.detail.state.is_stuck_with(dismissals)
     }
 
-    /// Continues a stuck run ([`ConvergeRecord::is_stuck_with`]): fixers are called again, and no auditor
+    /// Continues a stuck run ([`ConvergeRecord::is_stuck_with`]). Fixers are called again, without an audit
     /// before them.
     pub fn retry(&mut self, limits: ConvergeLimits) {
         self.detail.state.retry(limits);
@@ -295,12 +298,13 @@ impl ConvergeRecord {
         MicroUsd(self.cost().0.saturating_sub(self.detail.paid_before.0))
     }
 
-    /// Calls of tools that were denied since it was resumed.
+    /// Returns the number of tool calls that were denied since the run was last resumed.
     pub fn denials_since_resume(&self) -> u32 {
         self.denied_tool_calls().saturating_sub(self.detail.denied_before)
     }
 
-    /// Ends the run or suspends it. The reason is kept beside the result of its own audit.
+    /// Ends the run or suspends it. If the run already has an exit of its own, the new exit is stored beside
+    /// it.
     pub fn record_exit(&mut self, exit: ConvergeExit) {
         match self.detail.state.exit {
             None => self.detail.state.exit = Some(exit),
@@ -315,7 +319,8 @@ impl ConvergeRecord {
         self.detail.waits_for_others() || self.detail.state.exit.as_ref().is_none_or(is_resumable)
     }
 
-    /// Returns true if the description is due: once for each head, when there is something to report.
+    /// Returns true if the description must be written: once for each head, when the run has something to
+    /// report.
     pub fn is_description_due(&self) -> bool {
         if self.detail.state.audits_only {
             return false;
@@ -329,7 +334,8 @@ impl ConvergeRecord {
         is_told && self.detail.described.as_ref() != Some(&self.detail.state.head)
     }
 
-    /// Stores the evidence of one auditor of the newest audit, and replaces its earlier evidence.
+    /// Stores the evidence of one auditor of the newest audit, and replaces the auditor's earlier evidence in
+    /// this audit.
     pub fn record_absences(&mut self, auditor: u32, absences: Vec<AbsenceProof>) {
         let number = self.detail.state.audits;
         self.detail.absences.retain(|known| (known.r#loop, known.auditor) != (number, auditor));

@@ -1,12 +1,12 @@
-//! Restart of a stuck run where nothing has changed. The findings of its newest audit are known, so the same
-//! audit is not paid for twice.
+//! Restarts a stuck run if its inputs have not changed. The findings of its newest audit are known, so the
+//! same audit is not paid for twice.
 
 use super::{ConvergeAction, ConvergeExitKind, ConvergeLimits, ConvergeRun};
 use crate::dismissal::Dismissal;
 use crate::finding::FindingStatus;
 
 impl ConvergeRun {
-    /// Returns true if the dismissals that excluded some of its findings still hold.
+    /// Returns true if the dismissals that excluded findings of this run still apply.
     pub fn dismissals_still_hold(&self, dismissals: &[Dismissal]) -> bool {
         let holds = |of: &Dismissal| dismissals.iter().any(|now| now.finding == of.finding && !now.withdrawn);
         self.dismissals.iter().filter(|of| !of.withdrawn).all(holds)

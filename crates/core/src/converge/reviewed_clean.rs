@@ -1,13 +1,13 @@
-//! Detects heads that a review of ours declares clean. A run without the record of that audit then does not
-//! pay for it again.
+//! Detects heads that one of our reviews declares clean. A run without the record of such an audit then does
+//! not pay for the audit again.
 
 use super::{AuditScopeDigest, ConvergeRun};
 use crate::id::Sha;
 use crate::port::{AuditMark, PullReview, ReviewState};
 
 impl ConvergeRun {
-    /// Returns true if the audit's findings clear the head, once they are posted. An audit-only run clears
-    /// nothing, because no gate has passed it.
+    /// Returns true if the audit's result clears the head, once the result is posted. An audit-only run
+    /// clears no head, because its head has not passed the gate.
     pub fn is_cleared_by_audit(&self) -> bool {
         self.found.is_empty()
             && self.silent == 0
@@ -16,9 +16,9 @@ impl ConvergeRun {
     }
 }
 
-/// Returns true if the newest of our audits that these reviews name at this head cleared it in this scope.
-/// `reviews` are those of the pull request, oldest first. A review counts if our account wrote it and its
-/// marker verifies ([`PullReview::audit_mark`]).
+/// Returns true if the newest of our audits of this head, according to these reviews, cleared the head in
+/// this scope. `reviews` contains the reviews of the pull request, oldest first. A review counts if our
+/// account wrote it and its marker is valid ([`PullReview::audit_mark`]).
 pub fn is_reviewed_clean(reviews: &[PullReview], head: &Sha, scope: &AuditScopeDigest) -> bool {
     let of_head = |review: &&PullReview| {
         let is_ours = review.author.as_ref().is_some_and(|author| author.ours);

@@ -13,13 +13,13 @@ pub enum EffectIncident {
     LeaseLost,
     /// The forge refuses the effect.
     Refused,
-    /// The forge performed the effect, and its response was lost.
+    /// The forge performed the effect, but the response was lost.
     LostDone,
     /// The forge did not perform the effect, and does not respond.
     LostUndone,
-    /// The process dies after the intent and before the call.
+    /// The process is killed after it records the intent and before it makes the call.
     KilledBefore,
-    /// The process dies after the call and before its end is recorded.
+    /// The process is killed after it makes the call and before it records the end of the call.
     KilledAfter,
     /// The effect is performed in a dry run.
     DryRun,
@@ -32,14 +32,14 @@ pub enum EffectIncidentOutcome {
     Withheld,
     /// The effect is absent, and the loop gets the forge's reason.
     Reported,
-    /// Another effect is present instead, once.
+    /// The fallback effect is present instead, exactly once.
     Replaced(EffectKind),
-    /// The effect is present, once.
+    /// The effect is present, exactly once.
     Once,
-    /// Nothing was written, and the run continues as if it were.
+    /// Nothing was written, and the run continues as if the effect had been performed.
     Listed,
-    /// The forge does not support the effect, for this reason: it is refused before it is announced and
-    /// before any call.
+    /// The forge does not support the effect, for this reason. The effect is refused before it is announced
+    /// and before any call is made.
     Cannot(&'static str),
 }
 

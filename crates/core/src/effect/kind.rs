@@ -49,11 +49,12 @@ struct MissingFeatures {
 /// The way in which an effect is found again at the forge.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ObservationMethod {
-    /// By the marker in a text of ours. Lists may show it with delay.
+    /// By the marker in one of our texts. Lists at the forge may show the text with a delay.
     Marker,
-    /// By its text, our account and the time. Lists may show it with delay.
+    /// By the text of the comment, our account and the time. Lists at the forge may show the comment with a
+    /// delay.
     Text,
-    /// By the state that it causes. Repeating it causes the same state.
+    /// By the state that the effect causes. A repetition causes the same state.
     State,
 }
 
@@ -126,7 +127,7 @@ impl EffectKind {
         }
     }
 
-    /// Returns the way in which it is found again.
+    /// Returns the way in which an effect of this kind is found again.
     pub fn observation_method(self) -> ObservationMethod {
         match self {
             Self::Review
@@ -145,7 +146,7 @@ impl EffectKind {
             | Self::UpdateBranch
             | Self::MarkReady
             | Self::Describe
-            // The forge opens no second one from the same branch to the same base.
+            // The forge opens no second pull request from the same branch to the same base.
             | Self::OpenPull
             | Self::EditPull
             | Self::SetDraft
@@ -162,7 +163,8 @@ impl EffectKind {
         }
     }
 
-    /// Returns how long it may stay invisible after it was performed; `forge` is the forge's settle delay.
+    /// Returns how long an effect of this kind may stay invisible after it was performed; `forge` is the
+    /// forge's settle delay.
     pub fn settle_time(self, forge: TimeSpan) -> TimeSpan {
         match self.observation_method() {
             ObservationMethod::Marker | ObservationMethod::Text => forge,
@@ -170,13 +172,13 @@ impl EffectKind {
         }
     }
 
-    /// Returns the kind that replaces this one when it is refused.
+    /// Returns the kind of effect that replaces a refused effect of this kind.
     pub fn fallback(self) -> Option<Self> {
         (self == Self::Review).then_some(Self::ReviewAsComment)
     }
 
-    /// Returns the reason why a kind of forge does not support it; `None` if it does. The loops read the
-    /// forge's row and do not attempt such an effect.
+    /// Returns the reason why a kind of forge does not support this kind of effect; `None` if the forge
+    /// supports it. The loops read the forge's row of features, and do not attempt unsupported effects.
     pub fn unsupported_reason_at(self, forge: ForgeKind) -> Option<&'static str> {
         let lacking = match forge {
             ForgeKind::Github => MissingFeatures { labels: None, issues: None, update_branch: None },
@@ -224,19 +226,20 @@ impl EffectKind {
         }
     }
 
-    /// Returns true if it takes several calls: a limit or a gate may stop it when only a part is done.
+    /// Returns true if an effect of this kind takes several calls. A limit or a gate may then stop the effect
+    /// when only a part is done.
     pub fn takes_several_calls(self) -> bool {
         self == Self::Review
     }
 
-    /// Returns true if its call does not look first, because the plan has just looked: repeated, it would
-    /// write twice. If it exists after all, the next plan adopts it.
+    /// Returns true if the call does not search for an existing effect, because the plan has just searched. A
+    /// repeated call would write twice. If the effect exists after all, the next plan adopts it.
     pub fn is_observed_by_plan(self) -> bool {
         matches!(self, Self::Summary | Self::Findings | Self::FileFinding)
     }
 
-    /// Returns true if its caller needs the number that the forge assigned, which the effect log does not
-    /// store.
+    /// Returns true if the caller needs the number that the forge assigned. The effect log does not store
+    /// this number.
     pub fn needs_assigned_number(self) -> bool {
         matches!(self, Self::OpenPull | Self::OpenIssue)
     }

@@ -18,7 +18,8 @@ pub struct CommandSpec {
     pub(super) flags: FlagSet,
     pub(super) pattern: Option<LeadingOperand>,
     pub(super) operands: Option<ValueType>,
-    /// Flags that permit operands: at least one must be present; empty if operands are always permitted.
+    /// Flags that permit operands. At least one of these flags must be present. The list is empty if operands
+    /// are always permitted.
     pub(super) operands_with: Vec<String>,
     /// Words that the first operand must not be, because the program reads them as its own commands.
     pub(super) operands_not: Vec<String>,
@@ -46,7 +47,7 @@ pub(super) enum FlagArgument {
         /// Type of the value.
         optional: ValueType,
     },
-    /// A value only as `--flag=value`: the program reads the next word as something else.
+    /// A value only as `--flag=value`, because the program does not read the next word as the flag's value.
     Attached {
         /// Type of the value.
         attached: ValueType,
@@ -77,7 +78,7 @@ pub(super) enum ShortFlagStyle {
 pub(super) struct LeadingOperand {
     /// Type of the operand.
     pub(super) is: ValueType,
-    /// Flags in whose presence this operand is absent: then all operands have the same type.
+    /// Flags that exclude this operand. If one of these flags is present, all operands have the same type.
     pub(super) unless: Vec<String>,
 }
 
@@ -93,9 +94,10 @@ pub(super) struct TailSpec {
 pub struct AcceptedCommand<'a> {
     /// Name of the command, as profiles list it.
     pub command: String,
-    /// Use of the repository: the command reads it, or runs its code.
+    /// Use of the repository: the command reads the repository, or runs code of the repository.
     pub class: CommandClass,
-    /// Command line that this one runs, if it runs another one. It has not been checked yet.
+    /// Inner command line, if the accepted command runs another command. The inner command line has not been
+    /// checked yet.
     pub runs: Option<&'a [&'a str]>,
 }
 
@@ -104,8 +106,8 @@ impl FlagSet {
         Self { known, short }
     }
 
-    /// Checks a word that begins with `-`, with `next`, the following word, as its possible value. Returns
-    /// the flags and true if `next` was consumed.
+    /// Checks a word that begins with `-`; the following word, `next`, may be its value. Returns the flags,
+    /// and true if `next` was consumed.
     fn check_flag_word(
         &self,
         command: &str,
@@ -145,7 +147,7 @@ impl FlagSet {
                 FlagArgument::Optional { .. } if rest.as_str().is_empty() => {}
                 FlagArgument::Value(_) | FlagArgument::Optional { .. } | FlagArgument::Attached { .. } => {
                     let attached = Some(rest.as_str()).filter(|rest| !rest.is_empty());
-                    // Programs differ in the value of `-n=5`: it is `5` or `=5`.
+                    // Some programs read the value of `-n=5` as `5`, others as `=5`.
                     if attached.is_some_and(|value| value.starts_with('=')) {
                         return Err(CommandRefusal::NoValue { command: command.to_owned(), flag: name });
                     }
@@ -204,17 +206,18 @@ impl CommandSpec {
         program.into_iter().chain(self.words.iter().map(String::as_str)).collect::<Vec<_>>().join(" ")
     }
 
-    /// Returns its use of the repository: it reads it, or runs its code.
+    /// Returns the command's use of the repository: the command reads the repository, or runs code of the
+    /// repository.
     pub fn class(&self) -> CommandClass {
         self.class
     }
 
-    /// Returns the file that lists it, as displayed to users.
+    /// Returns the file that lists the command, as displayed to users.
     pub fn file(&self) -> &str {
         &self.file
     }
 
-    /// Returns true if its program has this name.
+    /// Returns true if the command's program has this name.
     pub fn is_program(&self, program: &str) -> bool {
         self.programs.iter().any(|name| name == program)
     }
@@ -287,8 +290,8 @@ impl CommandSpec {
         Ok(())
     }
 
-    /// Refuses `@FILE`, also as a flag's value: programs that run code may replace it by the words in that
-    /// file.
+    /// Refuses `@FILE`, also as a flag's value, because programs that run code may replace `@FILE` by the
+    /// words in this file.
     fn refuse_argument_file(&self, name: &str, words: &[&str]) -> Result<(), CommandRefusal> {
         let file = words.iter().find(|word| word.starts_with('@'));
         match (self.class, file) {
@@ -299,7 +302,8 @@ impl CommandSpec {
         }
     }
 
-    /// Refuses `NAME=value` in any operand: programs that run code may read it as a variable.
+    /// Refuses `NAME=value` in any operand, because programs that run code may read such an operand as a
+    /// variable.
     fn refuse_assignment(&self, name: &str, word: &str) -> Result<(), CommandRefusal> {
         // Parameters of a test follow `::`.
         let head = word.split_once("::").map_or(word, |(head, _)| head);
@@ -311,7 +315,7 @@ impl CommandSpec {
         }
     }
 
-    /// Returns the required type of the operand that follows `preceding` other ones.
+    /// Returns the required type of the operand that follows `preceding` other operands.
     fn operand_type(&self, preceding: usize, seen_flags: &[String]) -> Option<&ValueType> {
         if !self.operands_with.is_empty() && !seen_flags.iter().any(|flag| self.operands_with.contains(flag))
         {
@@ -325,7 +329,7 @@ impl CommandSpec {
     }
 }
 
-/// Returns true for a flag, or for a `-` that means a stream: neither is an operand.
+/// Returns true for a flag, and for a `-` that means a stream. Operands never begin with `-`.
 fn is_flag(word: &str) -> bool {
     word.starts_with('-')
 }

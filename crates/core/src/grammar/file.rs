@@ -39,7 +39,7 @@ impl PolicyFile {
         Self { name: name.to_owned(), display_path: format!("truing's own {name}"), text: text.to_owned() }
     }
 
-    /// Creates an error at a byte range of the text.
+    /// Creates an error that names the line at which a byte range of the text begins.
     pub(crate) fn error(&self, span: Option<Range<usize>>, message: impl Into<String>) -> PolicyFileError {
         let before = span.and_then(|span| self.text.get(..span.start));
         let line = before.map(|before| before.matches('\n').count() + 1);
@@ -55,11 +55,11 @@ impl PolicyFile {
     }
 }
 
-/// The use that a command makes of the repository.
+/// The way in which a command uses the repository.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CommandClass {
-    /// The command reads the repository, or rewrites files by its own rules.
+    /// The command reads the repository, or rewrites its files by rules that are built into the program.
     Reads,
     /// The command runs the repository's code: tests, build scripts or hooks.
     RunsCode,
@@ -69,11 +69,11 @@ pub enum CommandClass {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ProgramFile {
-    /// Names of the program; the first is its name in rules.
+    /// Names of the program; rules use the first name.
     programs: Spanned<Vec<String>>,
-    /// Style of its short flags.
+    /// Style of the program's short flags.
     short: ShortFlagStyle,
-    /// Class of its commands that have no class of their own.
+    /// Class of the commands for which the file gives no class.
     class: Spanned<CommandClass>,
     /// Named groups of flags.
     #[serde(default)]
@@ -88,32 +88,33 @@ type FlagTable = BTreeMap<Spanned<String>, FlagArgument>;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CommandFile {
-    /// Names of the program, if it is not the file's.
+    /// Names of the program, if they differ from the names at the top of the file.
     programs: Option<Spanned<Vec<String>>>,
     /// Words after the program that name the command.
     #[serde(default)]
     words: Vec<Spanned<String>>,
-    /// Class of the command, if it is not the file's.
+    /// Class of the command, if it differs from the class at the top of the file.
     class: Option<Spanned<CommandClass>>,
-    /// Groups whose flags the command has.
+    /// Names of the groups whose flags the command accepts, too.
     #[serde(default)]
     groups: Vec<Spanned<String>>,
-    /// Flags of the command itself.
+    /// Flags that only this command lists.
     #[serde(default)]
     flags: FlagTable,
-    /// Type of the first operand, if it differs from the others.
+    /// Type of the first operand, if it differs from the type of the other operands.
     pattern: Option<Spanned<LeadingOperand>>,
-    /// Type of the operands; without it, the command takes none.
+    /// Type of the operands. Without a type, the command accepts no operands.
     operands: Option<Spanned<super::ValueType>>,
-    /// Flags that permit operands: at least one must be present; empty if operands are always permitted.
+    /// Flags that permit operands: operands are accepted only if one of these flags is present. Empty if
+    /// operands are always permitted.
     #[serde(default)]
     operands_with: Vec<String>,
     /// Words that the first operand must not be.
     #[serde(default)]
     operands_not: Vec<String>,
-    /// Words permitted after `--`; without it, none.
+    /// Flags and operands permitted after `--`; `None` if nothing may follow `--`.
     after_dashes: Option<TailFile>,
-    /// True if its operands are another command line.
+    /// True if the operands of the command are another command line.
     runs: Option<Spanned<bool>>,
 }
 
@@ -127,7 +128,7 @@ struct TailFile {
 }
 
 /// Reads the commands of a grammar file. The commands of an operator's file must respect the limits of
-/// grammars, but may have everything that `shipped` lists for the same command.
+/// grammars. They may also have everything that `shipped` lists for the same command.
 ///
 /// # Errors
 /// All errors of the file.

@@ -1,4 +1,4 @@
-//! Types of a flag's value or an operand, and the check of a word against each.
+//! Types of flag values and operands, and the check whether a word has a type.
 
 use std::fmt;
 
@@ -81,7 +81,7 @@ pub enum NamedType {
     Number,
     /// A number of at most three decimal digits, not zero.
     Small,
-    /// A number with a unit, such as `30s`. Zero is invalid, because it means no limit.
+    /// A number with a unit, such as `30s`. Zero is invalid, because programs read zero as no limit.
     Time,
     /// A number of at most three decimal digits with `%`.
     Percent,
@@ -89,13 +89,14 @@ pub enum NamedType {
     Word,
     /// Any text on one line.
     Text,
-    /// A format of git for commits: any text without placeholders that start `gpg` (`%G?` and similar ones).
+    /// A git format for commits: any text without placeholders that make git start `gpg` (`%G?` and similar
+    /// placeholders).
     Format,
     /// A path inside the tree and outside any git folder.
     Path,
     /// A path that may begin with `!`.
     Glob,
-    /// A path that may begin with `:!`, which excludes it.
+    /// A path. With `:!` before it, git excludes the path.
     Pathspec,
     /// A path without a version, such as `./...`.
     Package,
@@ -103,22 +104,23 @@ pub enum NamedType {
     Lines,
     /// A path, optionally with `::` and names of its tests.
     Test,
-    /// A revision, a range of revisions, a file in a revision, or a path.
+    /// A git revision, a range of revisions, a file in a revision, or a path.
     Revision,
-    /// One or more targets or tasks of a build: letters, digits and `_ . , : / + -`, beginning with a
-    /// letter, a digit, `_`, `.` or `:`. It must not lead out of the tree or into git's folder.
+    /// One or more targets or tasks of a build: letters, digits and `_ . , : / + -`, beginning with a letter,
+    /// a digit, `_`, `.` or `:`. A target must not lead out of the tree or into a `.git` folder.
     Target,
     /// A task of a build, `NAME` or `:PROJECT:NAME`.
     Task,
     /// A tag of tests; with `~` before it, those tests are excluded.
     Tag,
     /// A Python module with tests, one of its classes or functions (`tests.test_a`), or a path that ends with
-    /// `.py`. Modules that run other code are invalid, because unittest calls a function that it is given.
+    /// `.py`. Modules that run other code are invalid, because unittest calls a function whose name it
+    /// receives.
     Module,
     /// A session with its parameters: `tests(django='5.2')`.
     Session,
-    /// An expression that selects tests, for programs that replace `@FILE` by the words of a file. It begins
-    /// with neither `@` nor `-`.
+    /// An expression that selects tests. It begins with neither `@` nor `-`, because the program may replace
+    /// `@FILE` with the words of a file.
     Expression,
     /// An expression of `dotnet test --filter`, without special characters of MSBuild.
     Filter,
@@ -197,7 +199,8 @@ fn is_target(value: &str) -> bool {
         && value.split(['/', ':', ',']).all(is_part)
 }
 
-/// Returns true for a letter, a digit or `_`, followed by these or characters of `others`.
+/// Returns true if the value begins with a letter, a digit or `_`, and continues with letters, digits or
+/// characters of `others`.
 fn is_name(value: &str, others: &str) -> bool {
     value.starts_with(|first: char| first.is_alphanumeric() || first == '_')
         && value.chars().all(|letter| letter.is_alphanumeric() || others.contains(letter))
@@ -211,7 +214,7 @@ fn is_module(value: &str) -> bool {
     !is_refused && value.split('.').all(|name| is_name(name, "_"))
 }
 
-/// Returns true for a word, optionally with a session's parameters in brackets at the end.
+/// Returns true for a word. Parameters of a session may follow it in brackets.
 fn is_session(value: &str) -> bool {
     let Some(inner) = value.strip_suffix(')') else { return is_word(value) && !value.contains('@') };
     inner.split_once('(').is_some_and(|(name, parameters)| {
@@ -221,8 +224,8 @@ fn is_session(value: &str) -> bool {
     })
 }
 
-/// Returns true for a name and version by the rules of Python packages. `@` and `:` occur in addresses and
-/// are invalid.
+/// Returns true for a name and version by the rules of Python packages. `@` and `:` are invalid, because they
+/// could form an address.
 fn is_requirement(value: &str) -> bool {
     let (name, version) = value.split_once("==").unwrap_or((value, "0"));
     let has = |part: &str, more: &str| {
@@ -240,7 +243,7 @@ fn is_text(value: &str) -> bool {
 }
 
 /// Detects git's placeholders for signatures: `%G` and a letter, with an optional `+`, `-` or blank in
-/// between. It does not treat `%%` specially, so `%%G` is refused, too.
+/// between. The check ignores that `%%` is an escaped percent sign, so `%%G` counts as a placeholder, too.
 fn has_signature_placeholder(format: &str) -> bool {
     format.split('%').skip(1).any(|rest| rest.trim_start_matches(['+', '-', ' ']).starts_with('G'))
 }
@@ -256,7 +259,7 @@ fn is_word(value: &str) -> bool {
     begins && value.chars().all(|letter| letter.is_alphanumeric() || "_.,:+-@".contains(letter))
 }
 
-/// Returns true if a glob matches git's folder. Such a glob makes ripgrep read hidden files.
+/// Returns true if a glob matches a `.git` folder. Such a glob makes ripgrep read hidden files.
 fn matches_git_folder(value: &str) -> bool {
     if check_bounds(value).is_err() {
         return true;
@@ -270,8 +273,9 @@ fn matches_git_folder(value: &str) -> bool {
     })
 }
 
-/// Returns true for a path inside the tree that programs read only as a path. A flag (`-`), a file of
-/// arguments (`@`) and git's magic (`:`) are invalid; `.` and a path that begins with `./` are valid.
+/// Returns true for a path inside the tree that no program can mistake for something else. Flags (`-`),
+/// argument files (`@`), git's magic pathspecs (`:`) and home folders (`~`) are invalid. `.` and a path that
+/// begins with `./` are valid.
 fn is_path(value: &str) -> bool {
     if value.starts_with(['-', '@', ':', '~']) || value.chars().any(char::is_control) {
         return false;
@@ -283,8 +287,8 @@ fn is_path(value: &str) -> bool {
     parts == "." || RepoPath::from_bytes(parts).is_safe_to_write()
 }
 
-/// Returns true for characters of revisions that are no path out of the tree: git compares files outside the
-/// tree where a path replaces a revision.
+/// Returns true if the value has only characters of revisions and is no path out of the tree. Git also
+/// accepts a path in place of a revision, and then compares files outside the tree.
 fn is_revision(value: &str) -> bool {
     let letters = |letter: char| letter.is_alphanumeric() || "_-./@^~{}:+#, ".contains(letter);
     // A file in the index: `:0:FILE` up to `:3:FILE`.

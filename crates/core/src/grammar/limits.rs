@@ -1,7 +1,8 @@
-//! Limits of operators' grammars (`crates/core/grammar/limits.toml`). They exclude programs that start
-//! others, and flags or texts that may name a command, a rule file, an output place or a server.
+//! Limits of operators' grammars (`crates/core/grammar/limits.toml`). The limits exclude programs that start
+//! other programs. They also exclude flags and texts that may name a command, a rule file, an output path or
+//! a server.
 //!
-//! Pure. The flags of the shipped grammars were reviewed one by one (`tests/data/policy/flags`).
+//! Pure functions. The flags of the shipped grammars were reviewed one by one (`tests/data/policy/flags`).
 
 use std::sync::LazyLock;
 
@@ -18,13 +19,13 @@ use super::kind::{NamedType, REFUSED_MODULES};
 struct GrammarLimitsFile {
     /// Programs that no grammar may list.
     programs: Vec<String>,
-    /// Interpreters, each with the word by which it runs a module.
+    /// Interpreters, each with the word that makes it run a module (`-m`).
     interpreter: Vec<InterpreterLimit>,
-    /// Folders of a clone whose programs may be named.
+    /// Folders of a clone whose programs a grammar may list.
     folders: Vec<String>,
     /// Flags that no grammar may list.
     flags: Vec<String>,
-    /// Flags whose text is a pattern that selects tests.
+    /// Flags whose value may be any text, because the text is a pattern that selects tests.
     text_flags: Vec<String>,
 }
 
@@ -32,7 +33,8 @@ struct GrammarLimitsFile {
 #[serde(deny_unknown_fields)]
 struct InterpreterLimit {
     programs: Vec<String>,
-    /// First word that each of its commands must have; `None` if it may have no command.
+    /// First word that each command of the interpreter must have; `None` if a grammar may list no command of
+    /// the interpreter.
     word: Option<String>,
 }
 
@@ -53,7 +55,8 @@ pub(super) enum CommandPart {
 
 fn limits() -> &'static GrammarLimitsFile {
     static LIMITS: LazyLock<GrammarLimitsFile> = LazyLock::new(|| {
-        // A test checks the file. An invalid file yields no folders, and then no program is accepted.
+        // A test checks the file. If the file is invalid, the list of folders is empty, and then no program
+        // is accepted.
         toml::from_str(include_str!("../../grammar/limits.toml")).unwrap_or_else(|_| GrammarLimitsFile {
             programs: Vec::new(),
             interpreter: Vec::new(),
@@ -68,17 +71,17 @@ fn limits() -> &'static GrammarLimitsFile {
 /// Returns the parts of an operator's command that are not permitted, each with the reason. `shipped` are
 /// Truing's own commands.
 ///
-/// A command of class `reads` must be one of Truing's own, without further flags or operands, because any
-/// flag may start a program. All other commands run in the sandbox, as the repository's code does.
+/// A command of class `reads` must be one of Truing's own commands. It may add no flags or operands, because
+/// any flag may start a program. All other commands run in the sandbox, as the repository's code does.
 pub(super) fn violations(command: &CommandSpec, shipped: &[CommandSpec]) -> Vec<(CommandPart, String)> {
     let own = shipped.iter().find(|own| own.name() == command.name());
     let mut found = Vec::new();
     let class_fault = class_violation(command, own);
-    // A wrong class is reported as only one error.
+    // If the class is wrong, only the class is reported, and not each flag that the class forbids.
     let reads = command.class == CommandClass::Reads && class_fault.is_none();
     for program in &command.programs {
         let is_own = own.is_some_and(|own| own.programs.contains(program));
-        // A program in such a folder runs code, even if the grammar gives it another class.
+        // A program in a folder of the clone runs code, even if the grammar gives the command another class.
         let fault = match is_own {
             true => None,
             false if reads && !program.contains('/') => Some(format!(
@@ -134,7 +137,7 @@ pub(super) fn violations(command: &CommandSpec, shipped: &[CommandSpec]) -> Vec<
     found
 }
 
-/// Returns the reason why a command must not have its class.
+/// Returns the reason why a command must not have the class that the grammar gives it.
 fn class_violation(command: &CommandSpec, shipped: Option<&CommandSpec>) -> Option<String> {
     let name = command.name();
     match (command.class, shipped.map(|shipped| shipped.class)) {
@@ -185,7 +188,7 @@ fn loosened_parts(command: &CommandSpec, shipped: &CommandSpec) -> Vec<(CommandP
     found
 }
 
-/// Returns the reason why operands must not have a type.
+/// Returns the reason why operands must not have this type.
 fn operand_violation(kind: Option<&ValueType>, own: Option<&ValueType>, reads: bool) -> Option<String> {
     let kind = kind.filter(|kind| own != Some(*kind))?;
     match reads {
@@ -197,7 +200,7 @@ fn operand_violation(kind: Option<&ValueType>, own: Option<&ValueType>, reads: b
     }
 }
 
-/// Returns the reason why a program must not be named.
+/// Returns the reason why no grammar may list this program.
 fn program_violation(program: &str, command: &CommandSpec, shipped: &[CommandSpec]) -> Option<String> {
     let limits = limits();
     let in_folder = limits.folders.iter().find_map(|folder| program.strip_prefix(folder.as_str()));
@@ -255,13 +258,13 @@ fn is_plain_word(position: usize, word: &str) -> bool {
         || begins && word.chars().all(|letter| letter.is_ascii_alphanumeric() || "_.:-".contains(letter))
 }
 
-/// Returns the reason why a command must not have a flag.
+/// Returns the reason why no command may have this flag.
 fn flag_violation(name: &str, argument: &FlagArgument, short: ShortFlagStyle) -> Option<String> {
     let limits = limits();
     let letters = normalized_flag(name);
     let is_refused = |refused: &String| match refused.strip_prefix("--") {
         Some(_) => letters == normalized_flag(refused),
-        // `-Dname` defines a variable where short flags are whole words.
+        // If short flags are whole words, `-Dname` defines a variable.
         None => {
             name == refused
                 || short == ShortFlagStyle::Whole
@@ -293,7 +296,7 @@ fn normalized_flag(name: &str) -> String {
     name.chars().filter(|letter| !"-_".contains(*letter)).map(|letter| letter.to_ascii_lowercase()).collect()
 }
 
-/// Returns the reason why values of a type are not permitted.
+/// Returns the reason why values of this type are not permitted.
 fn value_type_violation(kind: &ValueType) -> Option<String> {
     match kind {
         ValueType::OneOf(words) if words.is_empty() => Some("a list of values has at least one".to_owned()),

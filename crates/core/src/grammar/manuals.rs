@@ -34,7 +34,7 @@ const MANUALS: [&str; 20] = [
 
 const CLASSES: [&str; 8] = ["plain", "reads", "writes", "runs", "network", "leaves", "waits", "changes"];
 
-/// Flags of a grammar that are not plain, each with the reason.
+/// Flags that a grammar lists although their class is not `plain`, each with the reason.
 const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("go build", "-mod", "the two values that change nothing"),
     ("go test", "-mod", "the two values that change nothing"),
@@ -104,7 +104,7 @@ fn a_grammar_lists_no_flag_but_those_that_the_manual_shows_to_be_plain() {
     assert!(wrong.is_empty(), "{}", wrong.into_iter().collect::<Vec<_>>().join("\n"));
 }
 
-/// Returns the commands, and the parts after `--`, with their flags.
+/// Returns each command, and each part after `--`, with its flags.
 fn grammar_commands() -> Vec<(String, FlagSet)> {
     let shipped = CommandGrammar::load_shipped().unwrap();
     let of = |command: &CommandSpec| {

@@ -8,7 +8,7 @@ pub enum CommandRefusal {
     /// The command line has no words.
     #[error("no command is given")]
     Empty,
-    /// There are too many words, or one is too long.
+    /// The command line has too many words, or a word is too long.
     #[error("the command line is too long")]
     TooLong,
     /// A word contains a control character.
@@ -29,7 +29,7 @@ pub enum CommandRefusal {
         /// Program and the word after it.
         command: String,
     },
-    /// The flag is not listed.
+    /// The grammar does not list the flag.
     #[error("{flag:?} is not a flag that `{command}` may have")]
     Flag {
         /// Command that was called.
@@ -53,7 +53,7 @@ pub enum CommandRefusal {
         /// Flag without its value.
         flag: String,
     },
-    /// A flag's value has another type.
+    /// A flag's value does not have the type that the grammar requires.
     #[error("{value:?} is not {kind}, as {flag:?} of `{command}` takes")]
     Value {
         /// Command that was called.
@@ -65,7 +65,7 @@ pub enum CommandRefusal {
         /// Type that is required.
         kind: ValueType,
     },
-    /// The word may be replaced by the words of a file.
+    /// The program may replace the word with the words of a file.
     #[error("{word:?} may stand for words of a file to `{command}`")]
     ArgumentFile {
         /// Command that was called.
@@ -81,7 +81,7 @@ pub enum CommandRefusal {
         /// Operand with the assignment.
         word: String,
     },
-    /// A word is no flag, and the command takes no such operand.
+    /// The word is not a flag, and the command accepts no operand of this form.
     #[error("{word:?} is not {}, as `{command}` takes",
         .kind.as_ref().map_or("a flag".to_owned(), ValueType::to_string))]
     Operand {
@@ -95,7 +95,8 @@ pub enum CommandRefusal {
 }
 
 impl CommandRefusal {
-    /// Returns the rule that a grammar would need to accept it; `None` if no rule can.
+    /// Returns the rule that a grammar would need to accept the command line; `None` if no rule can accept
+    /// it.
     pub fn required_grammar_rule(&self) -> Option<String> {
         match self {
             Self::Empty

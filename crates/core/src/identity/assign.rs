@@ -1,23 +1,24 @@
 //! The best one-to-one assignment between two sides: the Hungarian method, with potentials.
 
-/// Maximum number of cells of a matrix that is solved. The time grows with the smaller side times the cells.
+/// Maximum number of cells of a matrix that is solved. The time to solve a matrix grows with the number of
+/// cells times the length of the smaller side.
 pub(super) const MAX_CELLS: usize = 40_000;
 
-/// Returns the matched column for each row, with the greatest sum of weights. A weight of 0 or less excludes
-/// a pair. Rows and columns without a fit stay unmatched.
+/// Returns the column matched with each row, such that the sum of the weights is the greatest. A weight of 0
+/// or less excludes a pair. Rows and columns that fit no other remain unmatched.
 ///
-/// The result depends only on the matrix. Among equal sums, the order of rows and columns decides; callers
-/// therefore sort both sides and use distinct weights.
+/// The result depends only on the matrix. If several assignments have the greatest sum, the order of rows and
+/// columns decides. Callers therefore sort both sides and use distinct weights.
 pub(super) fn assign(weights: &[Vec<i64>]) -> Vec<Option<usize>> {
     let rows = weights.len();
     let width = weights.first().map_or(0, Vec::len);
-    // Each row has an extra column without cost, which means unmatched.
+    // Each row has an extra column without cost; a row that is assigned to an extra column is unmatched.
     let columns = width + rows;
     let cost = |row: usize, column: usize| -> i64 {
         let weight = weights.get(row).and_then(|row| row.get(column)).copied().unwrap_or(0);
         -weight.max(0)
     };
-    // Index 0 of rows and columns is the unmatched start of each search.
+    // Index 0 stands for no row or no column; each search starts at column 0.
     let mut row_potential = vec![0_i64; rows + 1];
     let mut column_potential = vec![0_i64; columns + 1];
     let mut row_of = vec![0_usize; columns + 1];

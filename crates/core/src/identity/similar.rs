@@ -1,12 +1,13 @@
-//! Measures the similarity of two findings, to decide if they are the same defect in other words.
+//! Measures the similarity of two findings, to decide if both describe the same defect in different words.
 //!
 //! Two aspects must agree: **where** (the names of the code that both mention) and **what** (the meaning of
-//! the words around them). Each is a share of weight, reduced if little is shared in total: half of two long
-//! texts is stronger evidence than half of two short ones.
+//! the words around these names). Each aspect is the shared part of the texts' weight, reduced if little is
+//! shared in total. Half of two long texts is stronger evidence than half of two short texts.
 //!
-//! Evidence against is names that only one side mentions, on both sides ("the other function"). So are texts
-//! that are nearly equal except for a name, a number, a negation or an opposite. Nothing is learnt at run
-//! time; the weights were chosen on the tuning half of `tests/data`.
+//! If each side mentions names that the other side does not mention ("the other function"), this is evidence
+//! against a match. Texts that are nearly equal except for a name, a number, a negation or an opposite are
+//! also evidence against a match. The weights are constants that were chosen with the tuning half of
+//! `tests/data`; nothing is learnt at run time.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,35 +19,37 @@ pub const SAME: f64 = 0.5;
 
 /// Raw agreement at which the score is [`SAME`].
 const THRESHOLD: f64 = 0.347;
-/// Weight of "where" against "what", as exponents of a product.
+/// Exponent of "where" in the product of both aspects; the exponent of "what" is 1 minus this value.
 const WHERE: f64 = 0.6;
-/// Weight of the smaller side's share against the share of both sides: for names, then for words. A prompt
-/// of twenty lines contains the names of a title, and more.
+/// Weight of the smaller side's share against the share of both sides: for names, then for words. The smaller
+/// side has its own weight because a prompt of twenty lines contains the names of a title, and more.
 const NAMES_CONTAINED: f64 = 0.7;
 const WORDS_CONTAINED: f64 = 0.5;
-/// Shared weight at which the trust is one half: for names, then for words.
+/// Shared weight at which the factor of trust is one half: for names, then for words.
 const NAMES_TRUST: f64 = 1.0;
 const WORDS_TRUST: f64 = 4.0;
-/// Minimum value of "where" under the same code, and its value if neither text has names. Words must then
-/// agree more strongly.
+/// Minimum value of "where" if the code is the same, and the value of "where" if neither text has names. With
+/// such a low value, words must agree more strongly.
 const SAME_CODE_PLACE: f64 = 0.4;
 const NAMELESS_PLACE: f64 = 0.3;
-/// Value of words without anything in common, because names are evidence of the subject too.
+/// Value of "what" for texts that share no words. It is not 0, because names are evidence of the subject,
+/// too.
 const UNSAID: f64 = 0.1;
-/// Weight of the evidence against from names that only one side mentions.
+/// Weight of the evidence against a match that comes from names that only one side mentions.
 const AGAINST: f64 = 3.0;
-/// Additional factor of that evidence for names of one family (`list_orders`, `list_items`).
+/// Additional factor of the evidence against a match if the differing names are of one family (`list_orders`,
+/// `list_items`).
 const FAMILY: f64 = 2.0;
-/// Share of equal wording at which differences are intended ones.
+/// Share of equal wording above which the remaining differences count as intended.
 const VERBATIM: f64 = 0.7;
-/// Share of equal wording at which texts count as the same, regardless of the weight of their names and
+/// Share of equal wording above which texts count as the same, regardless of the weight of their names and
 /// words.
 const REPEATED: f64 = 0.9;
-/// Number of tokens above which a text is more than one sentence, so single words may differ.
+/// Number of tokens from which a text counts as more than one sentence, in which single words may differ.
 const SENTENCE: usize = 40;
-/// Share at which code counts as the same, apart from white space and details.
+/// Share of equal code from which two pieces of code count as the same, apart from white space and details.
 const SAME_CODE: f64 = 0.9;
-/// Share of code below which a repeated text is about another place.
+/// Share of equal code below which a repeated text counts as one about another place.
 const OTHER_CODE: f64 = 0.75;
 
 /// The text of one finding, read once and compared many times.
@@ -61,7 +64,8 @@ pub struct ComparableFinding {
 
 impl ComparableFinding {
     /// Reads a text (title and body, Markdown) and its lines of code, if known. `path` is the file after
-    /// renames. Its name in the text is ignored, because any finding of the file may contain it.
+    /// renames. The name of the file is removed from the text, because any finding of the file may contain
+    /// this name.
     pub fn new(path: &str, text: &str, snippet: Option<&str>) -> Self {
         let base = path.rsplit('/').next().unwrap_or(path);
         let mut text = text.to_owned();
@@ -75,8 +79,8 @@ impl ComparableFinding {
         Self { path: path.to_owned(), tokens, code, text_mentions, code_mentions }
     }
 
-    /// Returns the finding with those words treated as names that are names on the other side or in the
-    /// code.
+    /// Returns the finding with its plain words treated as names if they are names on the other side or in
+    /// the code.
     fn with_names_from(&self, other: &Self) -> Cow<'_, Self> {
         let vocabulary =
             [&self.text_mentions, &self.code_mentions, &other.text_mentions, &other.code_mentions];
@@ -94,8 +98,8 @@ impl ComparableFinding {
         Cow::Owned(read)
     }
 
-    /// Returns the names in the description of the defect that the other side does not mention, and that
-    /// their common code does not explain.
+    /// Returns the names in the description of the defect that the other side does not mention. A name that
+    /// the code explains is not returned.
     fn unmatched_names<'a>(&'a self, other: &Self, same_code: bool) -> Vec<&'a NameMention> {
         let explained = |name: &NameMention| {
             other.text_mentions.has_name(name)
@@ -106,9 +110,9 @@ impl ComparableFinding {
     }
 }
 
-/// Returns the similarity of two findings, from 0 to 1; from [`SAME`] on they count as the same. It is
-/// symmetric but not transitive, so it never serves as a key. Findings in different files are never the
-/// same.
+/// Returns the similarity of two findings, from 0 to 1; from [`SAME`] on, the findings count as the same.
+/// Similarity is symmetric but not transitive, so it cannot serve as a key. Findings in different files are
+/// never the same.
 pub fn similarity(a: &ComparableFinding, b: &ComparableFinding) -> f64 {
     if a.path != b.path {
         return 0.0;
@@ -131,7 +135,7 @@ pub fn similarity(a: &ComparableFinding, b: &ComparableFinding) -> f64 {
     score
 }
 
-/// Returns true if [`TextAlignment::verbatim`] may exceed [`VERBATIM`], without aligning the texts.
+/// Returns true if [`TextAlignment::verbatim`] may exceed [`VERBATIM`]. This check does not align the texts.
 fn may_exceed_verbatim(a: &ComparableFinding, b: &ComparableFinding) -> bool {
     let (few, many) = if a.tokens.len() < b.tokens.len() { (a, b) } else { (b, a) };
     let found = few
@@ -141,7 +145,7 @@ fn may_exceed_verbatim(a: &ComparableFinding, b: &ComparableFinding) -> bool {
     found.count() as f64 > VERBATIM * many.tokens.len() as f64
 }
 
-/// Returns the agreement of "where" and "what", before the order of words is compared.
+/// Returns the agreement of "where" and "what", without regard to the order of words.
 fn agreement_score(a: &ComparableFinding, b: &ComparableFinding, code: Option<f64>) -> f64 {
     let names = OverlapWeights::from_names(a, b);
     let words = OverlapWeights::from_words(a, b);
@@ -164,7 +168,8 @@ fn agreement_score(a: &ComparableFinding, b: &ComparableFinding, code: Option<f6
     place.powf(WHERE) * matter.powf(1.0 - WHERE) * other_code
 }
 
-/// Returns the weight of the names that each side alone mentions: the smaller of both sums.
+/// Returns the weight of the names that only one side mentions: the smaller of both sides' sums, multiplied
+/// by `FAMILY` for names of one family.
 fn contradiction_weight(a: &ComparableFinding, b: &ComparableFinding, same_code: bool) -> f64 {
     let (one, other) = (a.unmatched_names(b, same_code), b.unmatched_names(a, same_code));
     let weight = |names: &[&NameMention]| names.iter().map(|name| name.weight).sum::<f64>();
@@ -173,13 +178,13 @@ fn contradiction_weight(a: &ComparableFinding, b: &ComparableFinding, same_code:
     weight(&one).min(weight(&other)) * if family { FAMILY } else { 1.0 }
 }
 
-/// A name of the code in a text.
+/// A name from the code that a text mentions.
 #[derive(Clone, Debug)]
 struct NameMention {
     key: String,
     weight: f64,
     parts: Vec<String>,
-    /// True if it is in the description of the defect, and not only in advice.
+    /// True if the description of the defect mentions the name, and not only advice.
     problem: bool,
 }
 
@@ -188,7 +193,7 @@ struct NameMention {
 struct TextMentions {
     names: BTreeMap<String, NameMention>,
     words: BTreeMap<String, f64>,
-    /// All forms by which a token can be found: keys, stems, and two neighbours joined by `+`.
+    /// All forms by which a token can be found: keys, stems, and pairs of neighbouring stems joined by `+`.
     index: BTreeSet<String>,
 }
 
@@ -212,7 +217,7 @@ impl TextMentions {
         bag
     }
 
-    /// Adds a name. In advice its weight is halved, because advice names the desired code.
+    /// Adds a name. A name in advice has half the weight, because advice names the desired code.
     fn add_name(&mut self, token: &TextToken) {
         let weight = if token.advice { token.weight / 2.0 } else { token.weight };
         let (key, parts) = (token.key.clone(), token.parts.clone());
@@ -222,7 +227,7 @@ impl TextMentions {
         name.problem |= !token.advice;
     }
 
-    /// Returns true if the name is mentioned, as it is or as separate words.
+    /// Returns true if the text mentions the name, as one word or as separate words.
     fn has_name(&self, name: &NameMention) -> bool {
         let mut neighbours = name.parts.iter().zip(name.parts.iter().skip(1));
         self.index.contains(&name.key)
@@ -230,18 +235,19 @@ impl TextMentions {
                 && neighbours.all(|(one, next)| self.index.contains(&format!("{one}+{next}"))))
     }
 
-    /// Returns true if a meaning occurs, also within a name.
+    /// Returns true if a word with this meaning occurs in the text or within a name.
     fn has_word(&self, key: &str) -> bool {
         self.index.contains(key) || self.names.values().any(|name| name.parts.iter().any(|part| part == key))
     }
 }
 
-/// The weights of both sides, and the part of each that is found on the other side.
+/// The total weight of each side, and the part of this weight that is also found on the other side.
 #[derive(Clone, Copy, Debug, Default)]
 struct OverlapWeights {
     sums: [f64; 2],
     found: [f64; 2],
-    /// Weight of names in the description of the defect that both sides have: the smaller sum.
+    /// Weight of the names in the description of the defect that the other side mentions, too: the smaller of
+    /// both sides' sums.
     problem: f64,
 }
 
@@ -271,8 +277,8 @@ impl OverlapWeights {
         self.found[0].min(self.found[1])
     }
 
-    /// Returns the shared part: the share of both sides, mixed with the smaller side's share by the factor
-    /// `contained`. The smaller side counts as at least `floor`.
+    /// Returns the shared part: the share of both sides, mixed with the smaller side's share in the
+    /// proportion `contained`. The weight of the smaller side counts as at least `floor`.
     fn shared_part(self, contained: f64, floor: f64) -> f64 {
         let ([a, b], [found_a, found_b]) = (self.sums, self.found);
         if a + b == 0.0 {
@@ -282,7 +288,7 @@ impl OverlapWeights {
         (1.0 - contained) * (found_a + found_b) / (a + b) + contained * found / small.max(floor)
     }
 
-    /// Returns a trust that grows with the shared weight, and is one half at `half`.
+    /// Returns a factor of trust that grows with the shared weight, and is one half if this weight is `half`.
     fn weight_trust(self, half: f64) -> f64 {
         self.min_found() / (self.min_found() + half)
     }
@@ -306,10 +312,10 @@ fn code_similarity(a: &ComparableFinding, b: &ComparableFinding) -> Option<f64> 
     Some(OverlapWeights { sums, found: [shared; 2], problem: 0.0 }.shared_part(0.5, 3.0))
 }
 
-/// Share of the longer text that has the same order as the other; 1 is all.
+/// Share of the longer text's tokens that the other text has in the same order; 1 means all of them.
 #[derive(Debug)]
 struct TextAlignment {
-    /// Share of the longer text that has the same order as the other; 1 is all.
+    /// Share of the longer text's tokens that the other text has in the same order; 1 means all of them.
     verbatim: f64,
     /// True if a difference reverses or changes the meaning.
     turned: bool,
@@ -319,7 +325,8 @@ impl TextAlignment {
     fn new(a: &ComparableFinding, b: &ComparableFinding) -> Self {
         let pairs = align(&a.tokens, &b.tokens);
         let same = pairs.iter().filter(|(one, other)| one.key == other.key).count() as f64;
-        // Two different names in the same place preserve the sentence, but are not equal.
+        // A pair of different names in the same place counts 0.8, because the rest of the sentence is the
+        // same.
         let score = same + 0.8 * (pairs.len() as f64 - same);
         let longer = a.tokens.len().max(b.tokens.len()).max(1);
         let verbatim = score / longer as f64;
@@ -328,7 +335,7 @@ impl TextAlignment {
     }
 }
 
-/// Returns true if the other text has a different name in the place of a name.
+/// Returns true if one text has a different name in the place of a name in the other text.
 fn has_different_name(
     a: &ComparableFinding,
     b: &ComparableFinding,
@@ -345,8 +352,8 @@ fn has_different_name(
     mismatched.iter().any(|(x, y)| (more(&x.key, a, b) && more(&y.key, b, a)) || swapped(x, y))
 }
 
-/// Returns true if only one is negated, if they contain opposites, or if a short text has a different
-/// significant word.
+/// Returns true if only one text is negated, or if the texts contain opposites. Also returns true if one text
+/// is short and each has a significant word that the other lacks.
 fn has_opposite_words(a: &ComparableFinding, b: &ComparableFinding) -> bool {
     let denials =
         |s: &ComparableFinding| s.tokens.iter().filter(|token| words::is_negation(&token.stem)).count();
@@ -381,7 +388,7 @@ fn align<'a>(a: &'a [TextToken], b: &'a [TextToken]) -> Vec<(&'a TextToken, &'a 
             false => 4,
         }
     };
-    // best[i][j]: the highest score of the tokens from i and from j on.
+    // best[i][j] is the highest score for the tokens of `a` from i on and the tokens of `b` from j on.
     let mut best = vec![vec![0_u32; b.len() + 1]; a.len() + 1];
     for (i, one) in a.iter().enumerate().rev() {
         for (j, other) in b.iter().enumerate().rev() {

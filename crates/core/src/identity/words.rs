@@ -4,13 +4,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
-/// Maximum number of tokens of one text that count; the essential statements come first.
+/// Maximum number of tokens that are read from one text. The essential statements are at the beginning of a
+/// text.
 const MAX_TOKENS: usize = 240;
 
 /// The kind of a token.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum TextTokenKind {
-    /// A name of the code: in backticks, with an underscore or capitals inside, called, or a member.
+    /// A name of the code: a word in backticks, with an underscore or capitals inside, before a call's
+    /// bracket, or in a member access.
     Name,
     /// A number that is not a line number.
     Number,
@@ -22,15 +24,16 @@ pub(super) enum TextTokenKind {
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct TextToken {
     pub(super) kind: TextTokenKind,
-    /// Form for comparison: for names without case and underscores, for words the meaning or the stem.
+    /// Form for comparison. For a name, this is the name without case and underscores; for a word, its
+    /// meaning or its stem.
     pub(super) key: String,
-    /// Stem before words of the same meaning are grouped.
+    /// Stem of the token itself, before words of the same meaning are grouped.
     pub(super) stem: String,
-    /// Stemmed words of a compound name; empty for a single one.
+    /// Stemmed words of a compound name; empty for a name of one word.
     pub(super) parts: Vec<String>,
-    /// Weight of the token as evidence; 0 for none.
+    /// Weight of the token as evidence; 0 if the token is no evidence.
     pub(super) weight: f64,
-    /// True if its sentence is advice, and not a description of the defect.
+    /// True if the sentence that contains the token is advice, and not a description of the defect.
     pub(super) advice: bool,
 }
 
@@ -39,7 +42,7 @@ impl TextToken {
         Self { kind, key, stem, parts: vec![], weight, advice: false }
     }
 
-    /// Turns the word into a name, because it is one elsewhere.
+    /// Turns the word into a name, because one of the texts or the code uses the word as a name.
     pub(super) fn turn_into_name(&mut self) {
         self.kind = TextTokenKind::Name;
         self.key.clone_from(&self.stem);
@@ -97,7 +100,7 @@ static LEXICON: LazyLock<Lexicon> = LazyLock::new(|| {
     lexicon
 });
 
-/// Returns the pairs of stems that reverse a sentence.
+/// Returns the pairs of stems with opposite meanings.
 pub(super) fn opposites() -> &'static [(String, String)] {
     &LEXICON.opposite
 }
@@ -142,11 +145,13 @@ struct TokenReader {
     in_ticks: bool,
     /// Character before the word.
     before: Option<char>,
-    /// States of sentences: one begins here, one has been read, and the present one is advice.
+    /// State of the sentences: a sentence begins at the next word; a sentence has been read; the current
+    /// sentence is advice.
     begins: bool,
     begun: bool,
     advice: bool,
-    /// True right after "lines": numbers are then places, which change.
+    /// True right after "lines": the next numbers are then line numbers, which change and are therefore
+    /// ignored.
     counts_lines: bool,
 }
 
@@ -201,8 +206,8 @@ impl TokenReader {
         let lower = word.to_lowercase();
         if self.begins && !self.in_ticks {
             let stem = stem(word);
-            // The first sentence is a description in any form; "In FILE around lines 1 to 2," is only its
-            // lead.
+            // The first sentence always counts as a description. A lead such as "In FILE around lines 1 to
+            // 2," does not count as a sentence.
             self.advice = self.begun && ADVICE.contains(&stem.as_str());
             self.begins = number || LEADS.contains(&lower.as_str());
             self.begun |= !self.begins;
@@ -229,9 +234,9 @@ fn is_line_reference(lower: &str) -> bool {
     lower.strip_prefix('l').is_some_and(|rest| !rest.is_empty() && rest.chars().all(|c| c.is_ascii_digit()))
 }
 
-/// Returns true if the position of a plain word shows that it is a name. This is a small letter at the
-/// beginning of a sentence, or `in word` at the end of a phrase. `rest` is the part of `text` that begins
-/// with the word.
+/// Returns true if the position of a plain word shows that it is a name. A word is a name if it begins a
+/// sentence with a small letter, or if it follows "in" at the end of a phrase. `rest` is the part of `text`
+/// that begins with the word.
 fn is_name_by_position(word: &str, text: &str, rest: &str) -> bool {
     if !word.starts_with(|c: char| c.is_lowercase()) || word.contains(['\'', '’']) {
         return false;
@@ -251,7 +256,7 @@ fn is_name_by_position(word: &str, text: &str, rest: &str) -> bool {
     ends && preposition.eq_ignore_ascii_case("in") && !IN_PHRASES.contains(&word)
 }
 
-/// Words that lead to a sentence.
+/// Words that may precede the first significant word of a sentence.
 const LEADS: [&str; 12] =
     ["in", "at", "on", "around", "line", "lines", "to", "and", "please", "you", "should", "file"];
 
@@ -283,7 +288,8 @@ const IN_PHRASES: [&str; 16] = [
     "logs",
 ];
 
-/// Returns the end of the word at the start of `rest`. An apostrophe inside a word of prose belongs to it.
+/// Returns the end of the word at the start of `rest`. An apostrophe inside a word of prose is part of the
+/// word.
 fn word_end(rest: &str, ticks: bool) -> usize {
     let mut chars = rest.char_indices().peekable();
     while let Some((at, c)) = chars.next() {
@@ -302,7 +308,7 @@ fn word_end(rest: &str, ticks: bool) -> usize {
     rest.len()
 }
 
-/// Returns true if a member or path follows directly: `a.b`, `a::b`, `a->b`.
+/// Returns true if the text continues with a member or a path, as in `a.b`, `a::b` and `a->b`.
 fn is_member_access(tail: &str) -> bool {
     let follows = |joint: &str| {
         tail.strip_prefix(joint).and_then(|rest| rest.chars().next()).is_some_and(char::is_alphabetic)
@@ -310,7 +316,8 @@ fn is_member_access(tail: &str) -> bool {
     follows(".") || follows("::") || follows("->")
 }
 
-/// Returns true for an underscore, a capital after a small letter, or mixed letters and digits.
+/// Returns true if the word contains an underscore, a capital after a small letter, or both letters and
+/// digits.
 fn has_identifier_shape(word: &str) -> bool {
     let chars: Vec<char> = word.chars().collect();
     chars.contains(&'_')
@@ -376,8 +383,8 @@ fn split_name(word: &str) -> Vec<String> {
     parts
 }
 
-/// Returns a word without its English ending. The method is crude, but yields the same stem for all forms
-/// that reviewers mix.
+/// Returns a word without its English ending. The method is crude, but returns the same stem for all forms of
+/// a word that reviewers use.
 pub(super) fn stem(word: &str) -> String {
     let word = word.to_lowercase();
     if !word.is_ascii() || word.len() < 4 {
@@ -430,7 +437,7 @@ fn without_markup(text: &str) -> String {
     links.collect()
 }
 
-/// Tags that reviewers write; others, such as `<String>`, are code.
+/// Tags that reviewers write. All other tags, such as `<String>`, are treated as code.
 const TAGS: [&str; 14] = [
     "details",
     "summary",

@@ -1,4 +1,5 @@
-//! Notices about consumed budgets: at 50, 80 and 100 % of a day's or month's limit, each once in a period.
+//! Notices about consumed budgets: at 50, 80 and 100 % of a day's or month's limit. Each notice is sent once
+//! in a period.
 
 use super::{BudgetLevelKind, BudgetUsage, ReservationRequest};
 use crate::port::{NewNotice, NoticeKind};
@@ -6,8 +7,8 @@ use crate::port::{NewNotice, NoticeKind};
 /// Percentages of a limit at which operators are notified.
 pub const THRESHOLDS: [u64; 3] = [50, 80, 100];
 
-/// Returns the notice on a level after spending: the highest threshold that it has reached. Thresholds that
-/// were skipped are not reported.
+/// Returns the notice on a level after spending, for the highest threshold that the spending has reached.
+/// Lower thresholds that were passed at the same time are not reported.
 pub fn threshold_notice(usage: &BudgetUsage) -> Option<NewNotice> {
     let part = |threshold: u64| u128::from(usage.level.limit.0) * u128::from(threshold);
     let spent = u128::from(usage.spent.0) * 100;
@@ -15,7 +16,8 @@ pub fn threshold_notice(usage: &BudgetUsage) -> Option<NewNotice> {
     level_notice(usage, reached)
 }
 
-/// Returns the notice on a level that refused a call: none while calls in flight may still release money.
+/// Returns the notice on a level that refused a call; `None` while calls in progress may still release enough
+/// money.
 pub fn exhausted_notice(usage: &BudgetUsage, request: &ReservationRequest) -> Option<NewNotice> {
     if usage.unspent() < request.min_amount { level_notice(usage, 100) } else { None }
 }
@@ -28,12 +30,12 @@ fn level_notice(usage: &BudgetUsage, threshold: u64) -> Option<NewNotice> {
         BudgetLevelKind::SyncDay => format!("jobs for the repository {} on", level.key),
         BudgetLevelKind::TeamMonth => format!("the team {} in", level.key),
         BudgetLevelKind::Month => "this installation in".to_owned(),
-        // Such a run ends by itself, with a result that reports it.
+        // A run that uses up such a level ends, and its own result reports the level.
         BudgetLevelKind::Review | BudgetLevelKind::Run | BudgetLevelKind::PullAsk | BudgetLevelKind::Pull => {
             return None;
         }
     };
-    // The operator has chosen a limit of zero.
+    // A limit of zero is the operator's choice, so no notice is needed.
     if level.limit.0 == 0 {
         return None;
     }

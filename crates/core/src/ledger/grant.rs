@@ -1,4 +1,4 @@
-//! The decision how much money one call may reserve.
+//! Decides how much money one call may reserve.
 
 use super::{BudgetUsage, ReservationRequest};
 use crate::money::MicroUsd;
@@ -8,7 +8,7 @@ use crate::money::MicroUsd;
 pub enum ReservationDecision<'a> {
     /// Amount to be reserved at every level.
     Amount(MicroUsd),
-    /// Level with too little left: the tightest one, and the first of equals.
+    /// Level with too little money left: the level with the least, and the first of several equal ones.
     Refused(&'a BudgetUsage),
 }
 

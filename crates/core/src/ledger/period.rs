@@ -2,7 +2,7 @@
 
 use crate::id::UnixMillis;
 
-/// Milliseconds of a day. Computer clocks count no leap seconds.
+/// Milliseconds of a day. Leap seconds are not counted, because computer clocks do not count them.
 const DAY: i64 = 24 * 60 * 60 * 1000;
 /// Days from 1 March of the year 0 to 1970-01-01.
 const EPOCH: i64 = 719_468;
@@ -26,8 +26,8 @@ pub fn next_midnight(at: UnixMillis) -> UnixMillis {
     UnixMillis(at.0.div_euclid(DAY).saturating_add(1).saturating_mul(DAY))
 }
 
-/// Returns year, month and day of the Gregorian calendar. The calculation begins years in March, which makes
-/// the leap day the last.
+/// Returns year, month and day of the Gregorian calendar. In the calculation, a year begins in March, which
+/// makes the leap day its last day.
 fn date(at: UnixMillis) -> (i64, i64, i64) {
     let days = at.0.div_euclid(DAY) + EPOCH;
     let (era, in_era) = (days.div_euclid(ERA), days.rem_euclid(ERA));

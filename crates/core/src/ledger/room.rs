@@ -1,21 +1,21 @@
-//! The budget levels that a run draws on, and the decision if it may begin.
+//! The budget levels that a run draws on, and the decision whether the run may begin.
 
 use super::{BudgetLevel, BudgetLevelKind, BudgetUsage, RunBudget, next_midnight, utc_day, utc_month};
 use crate::id::{RunId, UnixMillis};
 use crate::money::MicroUsd;
 
-/// The subject of one review, by which levels are named.
+/// The subject of one review. The keys of budget levels are made of it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BudgetScope {
     /// Key of the pull request, or the local repository.
     pub key: String,
     /// Commit that is reviewed.
     pub head: String,
-    /// Repository: `{forge}/{id}`, or a local one's remote or path.
+    /// Repository: `{forge}/{id}`, or the remote or the path of a local repository.
     pub repository: String,
 }
 
-/// The limits of the work for one repository; an absent sum means no limit.
+/// The spending limits of the work for one repository; `None` means no limit.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct BudgetCaps {
     /// Limit for all attempts at one head of one pull request.
@@ -37,8 +37,8 @@ pub struct BudgetCaps {
 }
 
 impl BudgetCaps {
-    /// Returns the levels for all work on one pull request; a local repository has none. Among levels with
-    /// equally little left, the first is the reason of a refusal. The level that users cannot raise
+    /// Returns the levels for all work on one pull request; a local repository has no such levels. If several
+    /// levels have equally little left, a refusal names the first of them. The level that users cannot raise
     /// therefore comes first.
     pub fn pull_levels(&self, key: &str) -> impl Iterator<Item = BudgetLevel> {
         let pull = |limit: Option<MicroUsd>| limit.filter(|_| key.starts_with("pr/"));
@@ -73,8 +73,8 @@ impl BudgetCaps {
 const ALL: &str = "all";
 
 impl RunBudget {
-    /// Creates the budget of a review that begins now. A run that lasts beyond midnight stays on the day of
-    /// its beginning.
+    /// Creates the budget of a review that begins now. A run that lasts beyond midnight is charged to the day
+    /// on which it began.
     pub fn for_review(run: RunId, scope: &BudgetScope, caps: &BudgetCaps, now: UnixMillis) -> Self {
         let level = |kind, key, period, limit| BudgetLevel { kind, key, period, limit };
         let key = format!("{}@{}", scope.key, scope.head);
@@ -86,7 +86,7 @@ impl RunBudget {
         Self { run, levels }
     }
 
-    /// Creates the budget of a run without a repository: only its own limit.
+    /// Creates the budget of a run without a repository: only the run's own limit.
     pub fn for_run(run: RunId, limit: MicroUsd) -> Self {
         let key = run.as_str().to_owned();
         Self {
@@ -96,7 +96,7 @@ impl RunBudget {
     }
 
     /// Creates the budget of a converge run or an audit that begins now, for the pull request or local
-    /// repository in `scope`. Its own limit replaces a review's.
+    /// repository in `scope`. The limit of the run replaces the limit of a review.
     pub fn for_converge(
         run: RunId,
         limit: MicroUsd,
@@ -129,12 +129,12 @@ impl RunBudget {
     }
 }
 
-/// The decision if a run may begin.
+/// The decision whether a run may begin.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum BudgetDecision {
     /// The run may begin.
     Enough {
-        /// Level of its pull request with the least left; `None` if nothing limits it there.
+        /// Level of the pull request with the least money left; `None` if no level limits the pull request.
         left: Option<BudgetUsage>,
     },
     /// The day's budget is used up: the run is deferred, and no model is called.
@@ -144,16 +144,17 @@ pub enum BudgetDecision {
         /// Level that is used up.
         level: BudgetLevel,
     },
-    /// The month's or the pull request's total budget is used up: only the rules review.
+    /// The month's or the pull request's total budget is used up: only the rules review the change, without a
+    /// model.
     Minimal {
         /// Level that is used up.
         level: BudgetLevel,
     },
 }
 
-/// Decides from the usage of a budget's levels, before a run begins whose calls need at least `least`. Only
-/// spent money counts, because calls in flight may release some. Months and the pull request come first,
-/// because they outlast days.
+/// Decides from the usage of a budget's levels whether a run may begin whose calls need at least `least`.
+/// Only spent money counts, because calls in progress may release some of their reservations. Levels of
+/// months and of the pull request are checked before those of days, because they last longer.
 pub fn decide_budget(levels: &[BudgetUsage], least: MicroUsd, now: UnixMillis) -> BudgetDecision {
     let least = least.max(MicroUsd(1));
     let used_up = |kind| levels.iter().find(|drawn| drawn.level.kind == kind && drawn.unspent() < least);
@@ -197,7 +198,7 @@ mod tests {
         BudgetScope { key: key.into(), head: "abc".into(), repository: "github/1".into() }
     }
 
-    /// Returns limits in which every sum is bounded.
+    /// Returns caps with a limit for every level.
     fn bounded_caps() -> BudgetCaps {
         BudgetCaps {
             review: MicroUsd(2),

@@ -1,17 +1,18 @@
-//! Parses the paragraphs, lists and code of others' Markdown, and rewrites them without active content.
+//! Parses the paragraphs, lists and code of foreign Markdown, and rewrites them without active content.
 
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd, TextMergeStream};
 
 use super::{APART, code_block, code_span, escape_text, push_code, push_plain};
 use crate::line::is_invisible_char;
 
-/// Maximum nesting of lists and quotations; deeper ones are shown at this depth.
+/// Maximum nesting of lists and quotations; those nested more deeply are shown at this depth.
 const MAX_DEPTH: usize = 6;
-/// Level of every heading: others' text must not look like the beginning of ours.
+/// Level of every heading. The level is low, because foreign text must not look like the beginning of our
+/// own.
 const HEADING: &str = "##### ";
 
-/// Rewrites others' Markdown with its paragraphs, lists, quotations, emphasis and code, and without active
-/// content. Links and images become their text with the address as code; HTML is shown as text.
+/// Rewrites foreign Markdown: keeps its paragraphs, lists, quotations, emphasis and code, and removes active
+/// content. A link or an image becomes its text, followed by its address as code; HTML is shown as text.
 pub fn sanitize_markdown(text: &str) -> String {
     let mut writer =
         BlockWriter { frames: vec![BlockFrame::new(BlockKind::Text)], links: Vec::new(), flat: 0 };
@@ -42,7 +43,7 @@ struct BlockFrame {
 enum BlockKind {
     Text,
     Quote,
-    /// A list; the number of its next item, if it is numbered.
+    /// A list, with the number of its next item if the list is numbered.
     List(Option<u64>),
     Item,
     /// A code block with its language.
@@ -164,7 +165,7 @@ impl BlockWriter {
         }
     }
 
-    /// Separates words between which omitted markup was.
+    /// Separates two words if markup between them was omitted.
     fn separate_words(&mut self) {
         let Some(frame) = self.frames.last_mut() else { return };
         if !frame.out.is_empty() && !frame.out.ends_with(char::is_whitespace) {
@@ -187,7 +188,7 @@ impl BlockWriter {
         }
     }
 
-    /// Closes the innermost block and writes it into the one around it.
+    /// Closes the innermost block and writes its text into the enclosing block.
     fn close(&mut self) {
         let Some(BlockFrame { kind, out }) = self.frames.pop() else { return };
         let Some(around) = self.frames.last_mut() else { return };
@@ -249,7 +250,8 @@ impl BlockWriter {
     }
 }
 
-/// Appends text to a line. At the beginning of a line it prevents a block or a command from starting.
+/// Appends text to a line. Text at the beginning of a line is changed so that it cannot start a block or a
+/// command.
 fn push_line(out: &mut String, line: &str) {
     if !(out.is_empty() || out.ends_with('\n')) {
         return push_plain(out, line);

@@ -1,4 +1,5 @@
-//! The changed files that a review has read, and those that it has not, each with the reason.
+//! The changed files that a review has read, and the changed files that it has not read, each with the
+//! reason.
 
 use serde::{Deserialize, Serialize};
 use truing_diff::RepoPath;
@@ -8,7 +9,7 @@ use truing_diff::RepoPath;
 pub struct ReviewCoverage {
     /// Files whose changed lines were read, in path order.
     pub reviewed: Vec<RepoPath>,
-    /// Changed files that were not read, each with the reason, and those of
+    /// Changed files that were not read, each with the reason. The list also contains the files of
     /// [`ReviewCoverage::truncated_files`].
     pub not_reviewed: Vec<UnreviewedFile>,
 }
@@ -19,7 +20,7 @@ impl ReviewCoverage {
         self.not_reviewed.iter().filter(|gap| gap.reason != SkipReason::MoreFindings)
     }
 
-    /// Returns the files that were read and have more findings than are kept.
+    /// Returns the files that were read and have more findings than the limit that is kept.
     pub fn truncated_files(&self) -> impl Iterator<Item = &RepoPath> {
         let cut = self.not_reviewed.iter().filter(|gap| gap.reason == SkipReason::MoreFindings);
         cut.map(|gap| &gap.path)
@@ -35,7 +36,7 @@ pub struct UnreviewedFile {
     pub reason: SkipReason,
 }
 
-/// The reason why a changed file was not read. Reasons by design do not make a review partial.
+/// The reason why a changed file was not read. A reason by design does not make the review partial.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SkipReason {
@@ -53,13 +54,15 @@ pub enum SkipReason {
     Unchanged,
     /// The path matches `rules.ignore`.
     Ignored,
-    /// The file was reviewed and has more findings than are kept of one file; the worst are kept.
+    /// The file was reviewed and has more findings than the limit for one file; only the worst findings are
+    /// kept.
     MoreFindings,
     /// The file exceeds the size limit.
     TooLarge,
-    /// The file takes more memory or time to read than one file may, or ended the process that read it.
+    /// Reading the file takes more memory or time than the limit for one file, or the process that read the
+    /// file exited.
     TooComplex,
-    /// The time limit of the review's reading was reached before this file.
+    /// The time limit for reading all files was reached before this file.
     OutOfTime,
     /// The file could not be read.
     Unreadable,
@@ -72,7 +75,7 @@ pub enum SkipReason {
 }
 
 impl SkipReason {
-    /// Returns true if the reason is by design, and false for a gap that makes the review partial.
+    /// Returns true if the reason is by design. Returns false for a gap that makes the review partial.
     pub fn is_by_design(self) -> bool {
         match self {
             Self::Binary
@@ -93,8 +96,8 @@ impl SkipReason {
         }
     }
 
-    /// Returns true if the state of earlier findings in the file is not known, because it was not read or
-    /// not all findings are kept.
+    /// Returns true if the state of earlier findings in the file is not known, because the file was not read
+    /// or not all its findings are kept.
     pub fn hides_findings(self) -> bool {
         matches!(self, Self::Ignored | Self::MoreFindings | Self::Lfs) || !self.is_by_design()
     }

@@ -9,22 +9,23 @@ pub struct ToolRunResult {
     pub name: String,
     /// Number of findings on changed lines.
     pub findings: u32,
-    /// Number of findings elsewhere, which the review does not show.
+    /// Number of findings outside the changed lines, which the review does not show.
     pub elsewhere: u64,
-    /// Reason, for users, why not all of its findings are known; `None` if they are.
+    /// Reason, for users, why not all findings of the tool are known; `None` if all are known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<String>,
-    /// Reason, for users, why earlier findings that it no longer reports stay open; `None` if they are
-    /// resolved.
+    /// Reason, for users, why earlier findings that the tool no longer reports stay open; `None` if these
+    /// findings are resolved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keeps_open: Option<String>,
-    /// Reason, for users, why it did not run although the repository uses it; `None` if it ran.
+    /// Reason, for users, why the tool did not run although the repository uses it; `None` if the tool ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skipped: Option<String>,
-    /// Changed files that could not be passed to it, because their names are not UTF-8.
+    /// Changed files that could not be passed to the tool, because their names are not UTF-8.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unlinted: Vec<RepoPath>,
-    /// Files of its configuration that the change modifies: it ran with those of the base.
+    /// Files of the tool's configuration that the change modifies. The tool ran with the base's version of
+    /// these files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub base_configuration: Vec<RepoPath>,
 }

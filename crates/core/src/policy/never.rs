@@ -1,5 +1,5 @@
-//! Paths that no agent may change, even if its profile permits them, because they are run or obeyed
-//! elsewhere (`crates/core/profiles/never.toml`).
+//! Paths that no agent may change, even if its profile permits the change
+//! (`crates/core/profiles/never.toml`). Other programs run or obey these files elsewhere.
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use serde::Deserialize;
@@ -17,7 +17,7 @@ pub(super) fn shipped_file() -> PolicyFile {
     PolicyFile::from_shipped(FILE, include_str!("../../profiles/never.toml"))
 }
 
-/// Number of globs of each entry: for the path itself, and for everything below it.
+/// Number of globs that each entry becomes: one for the path itself, and one for everything below the path.
 const GLOBS: usize = 2;
 
 /// The format of the file.
@@ -31,7 +31,7 @@ struct ProtectedPathsFile {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ProtectedPathClass {
-    /// Description of their effect, which follows "it ".
+    /// Description of the effect of these paths; error messages put "it " before the description.
     name: String,
     /// Globs, relative to any folder.
     paths: Vec<Spanned<String>>,
@@ -47,7 +47,7 @@ pub(super) struct ProtectedPaths {
 }
 
 impl ProtectedPaths {
-    /// Creates the shipped list, extended by an operator's file.
+    /// Creates the shipped list, extended by the entries of an operator's file.
     ///
     /// # Errors
     /// The first error of a file.
@@ -77,8 +77,8 @@ impl ProtectedPaths {
         Ok(Self { entries, set })
     }
 
-    /// Returns the class and the entry that protect this path, in every spelling that a file system may
-    /// accept for it.
+    /// Returns the class and the entry that protect this path. A path is protected in every spelling that a
+    /// file system may accept for it.
     pub(super) fn protecting_entry(&self, path: &RepoPath) -> Option<(&str, &str)> {
         let folded = path.case_folded();
         if folded.split('/').any(is_short_name) {

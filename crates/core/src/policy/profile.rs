@@ -49,12 +49,13 @@ impl ProfileName {
         PolicyFile::from_shipped(&self.file_name(), text)
     }
 
-    /// Returns the name of its file below a policy's folder.
+    /// Returns the name of the profile's file below a policy's folder.
     pub fn file_name(self) -> String {
         format!("profiles/{}.toml", self.as_str())
     }
 
-    /// Returns true if its agents change files and run code in the sandbox: fixers and porters.
+    /// Returns true if agents with this profile change files and run code in the sandbox. These agents are
+    /// fixers and porters.
     pub(super) fn runs_code(self) -> bool {
         match self {
             Self::Reviewer | Self::Auditor => false,
@@ -91,7 +92,7 @@ pub(super) struct AgentProfile {
     mcp: BTreeSet<String>,
 }
 
-/// A list of globs that reports the matching one.
+/// A list of globs that returns the first glob that matches a path.
 #[derive(Clone, Debug)]
 struct GlobList {
     texts: Vec<String>,
@@ -102,8 +103,8 @@ impl AgentProfile {
     /// Reads a profile.
     ///
     /// # Errors
-    /// All errors of the file: an unknown command, a command that runs the repository's code outside the
-    /// profiles of fixers and porters, or an invalid glob.
+    /// All errors of the file: unknown commands, commands that run the repository's code in a profile that
+    /// does not allow this, and invalid globs.
     pub(super) fn from_file(
         name: ProfileName,
         file: &PolicyFile,

@@ -1,6 +1,7 @@
-//! Splits a shell command line into words, and refuses every text that a shell may read differently.
+//! Splits a shell command line into words, and refuses every text that some shell might split or expand
+//! differently.
 
-/// The reason why a text is not only words.
+/// The reason why a text consists of more than plain words.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ShellSyntaxError {
     /// A character that some shell may interpret.
@@ -9,13 +10,14 @@ pub enum ShellSyntaxError {
     /// A word that a shell expands, or reads as an assignment.
     #[error("a shell interprets {0:?}: only plain words are checked")]
     Word(String),
-    /// A quote without its end, or in the middle of a word.
+    /// A quotation mark without its counterpart, or in the middle of a word.
     #[error("a quoted word stands alone, between blanks: {0:?} does not")]
     Quote(String),
 }
 
-/// Returns the words of a text, if every shell yields exactly these words. Permitted are letters, digits and
-/// signs without special meaning, or one pair of quotes around a whole word without expansion.
+/// Returns the words of a text, if every shell splits the text into exactly these words. A word may consist
+/// of letters, digits and signs without special meaning. A whole word may also be enclosed in one pair of
+/// quotation marks, if no shell expands anything in it.
 ///
 /// # Errors
 /// [`ShellSyntaxError`] if the text may mean something else to some shell.
@@ -43,7 +45,8 @@ pub fn plain_words(text: &str) -> Result<Vec<&str>, ShellSyntaxError> {
                 if let Some(letter) = word.chars().find(|letter| expands(*letter)) {
                     return Err(ShellSyntaxError::Character(letter));
                 }
-                // `'git'` names a program like any other. No grammar has a program `A=b`.
+                // A quoted `'git'` names the program `git`. A quoted `'A=b'` is no assignment but a program
+                // name, and no grammar has such a program.
                 (word, after)
             }
             None => {
@@ -64,7 +67,8 @@ fn check_bare(word: &str, is_first: bool) -> Result<(), ShellSyntaxError> {
     if let Some(letter) = word.chars().find(|letter| !is_plain(*letter)) {
         return Err(ShellSyntaxError::Character(letter));
     }
-    // Home folders, commands by name (`=ls`), assignments, and patterns of zsh.
+    // A shell expands home folders (`~`), commands by name (`=ls`) and patterns of zsh (`^`). A first word
+    // with `=` is an assignment.
     let is_expanded =
         word.starts_with(['~', '=', '^']) || [":~", "=~"].iter().any(|home| word.contains(home));
     if is_expanded || is_first && word.contains('=') {
@@ -133,7 +137,7 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(200))]
-        /// Checks that a shell that prints its words prints the same ones.
+        /// Checks that a shell splits an accepted text into the same words.
         #[test]
         fn shells_make_the_same_words_of_it(
             parts in prop::collection::vec(

@@ -1,6 +1,6 @@
-//! Small named states that all processes of a deployment share. Each is a text that a process replaces only
-//! if it still has the text that the process has read. The store makes no decision; pure functions interpret
-//! and change a state.
+//! Small named states that all processes of a deployment share. Each state is a text. A process replaces it
+//! only if the stored text still equals the text that the process has read. The store makes no decisions;
+//! pure functions interpret and change a state.
 
 use std::fmt::Debug;
 
@@ -11,8 +11,8 @@ use serde::de::DeserializeOwned;
 use super::StoreError;
 use crate::id::{TimeSpan, UnixMillis};
 
-/// Attempts to change one state before [`update_state`] gives up with an error. A state that bounds
-/// something, such as the forge's limits, reaches its bound before it has been changed this many times.
+/// Number of attempts to change one state before [`update_state`] returns an error. A state that limits
+/// something, such as calls to a forge, reaches its limit before processes have changed it this many times.
 const MOST_TRIES: u32 = 200;
 
 /// A shared state's text, and the store's time at which it was read.
@@ -24,15 +24,15 @@ pub struct StateSnapshot {
     pub time: UnixMillis,
 }
 
-/// A store of states that all processes share. If states are lost, each process has to learn them again;
-/// nothing else is harmed.
+/// A store of states that all processes share. If states are lost, each process has to learn them again. A
+/// loss has no other consequence.
 #[async_trait]
 pub trait SharedStateStore: Debug + Send + Sync {
     /// Returns the state with this name.
     async fn read(&self, name: &str) -> Result<StateSnapshot, StoreError>;
 
-    /// Replaces the state's text if it still equals `expected`, and keeps the new text for the time `keep`.
-    /// Returns false if another process has changed the state.
+    /// Replaces the state's text if the stored text still equals `expected`. The store keeps the new text for
+    /// the time `keep`. Returns false if another process has changed the state.
     async fn swap(
         &self,
         name: &str,
@@ -53,12 +53,12 @@ pub struct StateUpdate<S, T> {
     pub result: T,
 }
 
-/// Changes a state with `decide`, and calls `decide` again if another process changed the state in between.
-/// A text that cannot be parsed, for example because another version wrote it, counts as the default state.
+/// Changes a state with `decide`, and calls `decide` again if another process changed the state in between. A
+/// text that cannot be parsed, for example because another version wrote it, counts as the default state.
 ///
 /// # Errors
-/// [`StoreError`]: the store cannot be read or written, or `MOST_TRIES` attempts failed. The state may
-/// have been changed all the same.
+/// [`StoreError`]: the store cannot be read or written, or `MOST_TRIES` attempts failed. Even after an error,
+/// the state may have been changed.
 pub async fn update_state<S, T>(
     common: &dyn SharedStateStore,
     name: &str,

@@ -9,7 +9,7 @@ use crate::effect::{Effect, EffectKind};
 use crate::id::{CommentId, FencingToken, SlotKey, TimeSpan, Topic, UnixMillis};
 use crate::publish::{CommentProducer, CommentSubject};
 
-/// The run or caller that performs effects, and the slot that it performs them on.
+/// The run or caller that performs effects, and the slot on which it performs these effects.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct EffectOwner {
     /// Slot key of the pull request or the job.
@@ -34,7 +34,7 @@ pub struct EffectEntry {
 /// The state of an effect in the log.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum EffectEntryState {
-    /// The effect is announced, and its end is not known.
+    /// The effect is announced, but the log does not contain its end yet.
     Open {
         /// Number of attempts whose response was lost.
         lost: u32,
@@ -53,26 +53,27 @@ pub struct EffectEntryChange {
     pub topic: Topic,
     /// Entry that the caller expects in the log; `None` if it expects no entry.
     pub expected: Option<EffectEntry>,
-    /// Entry that replaces it; `None` deletes the entry.
+    /// Entry that replaces the expected entry; `None` deletes the expected entry.
     pub new: Option<EffectEntry>,
 }
 
-/// A durable log of effects: intents, written before the call to the forge, and their ends.
+/// A durable log of effects. An effect is recorded as an intent before the call to the forge, and its end
+/// after the call.
 #[async_trait]
 pub trait EffectLog: Send + Sync {
-    /// Returns the entries of this writer on these topics, in the order of `topics`.
+    /// Returns the entries of `writer` on these topics, in the order of `topics`.
     async fn effects(
         &self,
         writer: &EffectOwner,
         topics: &[Topic],
     ) -> Result<Vec<Option<EffectEntry>>, StoreError>;
 
-    /// Returns this writer's topics with an announced effect whose end is not known, oldest first.
+    /// Returns the topics of `writer` that have an announced effect without a known end, oldest first.
     async fn open_effects(&self, writer: &EffectOwner) -> Result<Vec<(Topic, EffectEntry)>, StoreError>;
 
     /// Makes all of these changes durably in one transaction and returns true. Returns false and changes
-    /// nothing if an entry differs from the known one: of two processes that announce one effect, only one
-    /// succeeds.
+    /// nothing if an entry differs from the expected entry. If two processes announce the same effect, only
+    /// one of them therefore succeeds.
     ///
     /// Returns [`StoreError::Fenced`] if a run or an entry of the same key has a greater token.
     async fn replace_effects(
@@ -85,12 +86,12 @@ pub trait EffectLog: Send + Sync {
 /// The outcome of an effect at the forge.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum EffectOutcome {
-    /// The effect is in place, and has created nothing to refer to.
+    /// The effect is in place. It has created no object that has an id.
     Done,
-    /// The effect is in place as this comment.
+    /// The effect is in place: it is this comment.
     Comment(CommentId),
-    /// These comments contain their subjects. Other comments of the effect may exist that the forge has not
-    /// named.
+    /// Comments of the effect, each with its subject. The effect may have created further comments that the
+    /// forge has not listed.
     Comments(Vec<(CommentSubject, CommentId)>),
     /// The review has been posted.
     Review(PostedReview),
@@ -100,7 +101,8 @@ pub enum EffectOutcome {
     Pull(Box<BranchPull>),
     /// This issue is open.
     Issue(Box<OwnIssue>),
-    /// Nothing was written: another user or process has changed the text that the effect was to replace.
+    /// Nothing was written, because another user or process has changed the text that the effect should
+    /// replace.
     Superseded,
 }
 
@@ -120,31 +122,32 @@ impl EffectOutcome {
     }
 }
 
-/// The write side of a forge for one pull request and its repository, on behalf of one producer. Number 0
-/// stands for no pull request: effects on the repository alone use it. The implementation adds markers to
-/// the texts that it writes. Only `truing_forge::effects` calls this trait.
+/// The write side of a forge for one pull request and its repository, on behalf of one producer. The pull
+/// request number 0 means no pull request; effects on the repository alone use this number. The
+/// implementation adds markers to the texts that it writes. Only `truing_forge::effects` calls this trait.
 #[async_trait]
 pub trait ForgeWrite: Send + Sync {
-    /// Performs the effect. Looks for an existing one first and creates no second one, unless a plan has
-    /// looked already ([`crate::effect::EffectKind::is_observed_by_plan`]). Each call that writes asks the
-    /// permit first.
+    /// Performs the effect. Looks first for an existing result of the effect, and creates no second one. This
+    /// search is omitted if a plan has already searched ([`crate::effect::EffectKind::is_observed_by_plan`]).
+    /// Before each call that writes, the permit is checked.
     async fn perform(&self, effect: &Effect, permit: &Arc<WritePermit>) -> Result<EffectOutcome, ForgeError>;
 
-    /// Looks for the effect at the forge, and changes nothing.
+    /// Searches the forge for the result of the effect, and changes nothing.
     async fn find_effect(&self, effect: &Effect) -> Result<Option<EffectOutcome>, ForgeError>;
 
     /// Returns how long a newly created item may stay invisible at the forge after its response was lost.
     fn visibility_delay(&self) -> TimeSpan;
 
-    /// Returns the reason why this forge does not support effects of this kind; `None` if it does. The
-    /// caller asks this first: an unsupported effect is neither announced nor listed.
+    /// Returns the reason why this forge does not support effects of this kind; `None` if the forge supports
+    /// them. The caller checks this before any other step, because an unsupported effect is neither announced
+    /// nor listed.
     fn unsupported_reason(&self, kind: EffectKind) -> Option<&'static str> {
         let _ = kind;
         None
     }
 
-    /// Returns a reason, for users, if the forge is known to refuse effects of this kind to our login and a
-    /// review goes on without them.
+    /// Returns a reason, for users, if the forge is known to refuse effects of this kind to our login and
+    /// reviews continue without such effects.
     fn denial_reason(&self, kind: EffectKind) -> Option<&'static str> {
         let _ = kind;
         None

@@ -1,4 +1,4 @@
-//! Consequences of a forge error: the hint for users, and the certainty that the call changed nothing.
+//! Consequences of a forge error: the hint for users, and whether the call certainly changed nothing.
 
 use super::{ForgeError, ForgeKind};
 
@@ -28,7 +28,7 @@ impl ForgeError {
         }
     }
 
-    /// Returns the same advice, in the terms of one kind of forge.
+    /// Returns the advice of `hint` in the terms of this kind of forge.
     pub fn hint_at(&self, kind: ForgeKind) -> &'static str {
         match (self, kind) {
             (Self::Unauthorized { .. }, ForgeKind::Bitbucket) => {
@@ -57,7 +57,8 @@ impl ForgeError {
         format!("{self} (hint: {})", self.hint())
     }
 
-    /// Returns true if the call certainly changed nothing. Otherwise its effect stays open.
+    /// Returns true if the call certainly changed nothing. If the call may have changed something, its effect
+    /// stays open in the log.
     pub fn has_no_effect(&self) -> bool {
         match self {
             Self::Unauthorized { .. }

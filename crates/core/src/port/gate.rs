@@ -1,5 +1,5 @@
-//! The gate, which a loop asks before it continues and before each write to a forge or push. Neither write
-//! is made without the [`WritePermit`] that a gate grants.
+//! The gate, which a loop asks before it continues, before each write to a forge and before each push. A
+//! write or a push requires the [`WritePermit`] that a gate grants.
 
 use std::fmt::{self, Debug};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ pub enum HaltReason {
     /// The kill switch is on, for everything or for this repository.
     #[error("the kill switch is on")]
     KillSwitch,
-    /// The store does not answer.
+    /// The store does not respond.
     #[error("the store does not report the state of the kill switch")]
     NoAnswer,
     /// The run no longer holds its lease.
@@ -26,7 +26,7 @@ pub enum HaltReason {
         /// Greatest fencing token that was issued for the lease.
         last: FencingToken,
     },
-    /// The caller only reads, and has asked no gate.
+    /// The caller only reads, so it has no gate that could permit a write.
     #[error("this command only reads")]
     ReadOnly,
 }
@@ -49,17 +49,17 @@ impl HaltReason {
     }
 }
 
-/// A refusal by the gate: this run or this caller does nothing more.
+/// A refusal by the gate, after which the run or the caller must stop.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct GateHalt {
-    /// Reason that the gate gave.
+    /// Reason that the gate returned.
     pub reason: HaltReason,
-    /// Write that was not made; `None` if no write was next.
+    /// Description of the write that was not made; `None` if the caller was not about to write.
     pub withheld_write: Option<String>,
 }
 
 impl GateHalt {
-    /// Creates a refusal that came right before the write `undone`.
+    /// Creates a refusal that prevented the write `undone`.
     pub fn before_write(undone: impl Into<String>, reason: HaltReason) -> Self {
         Self { reason, withheld_write: Some(undone.into()) }
     }
@@ -87,7 +87,7 @@ impl fmt::Display for GateHalt {
 
 impl std::error::Error for GateHalt {}
 
-/// A check that decides if a run may continue and if it may write.
+/// A check that decides whether a run may continue and whether it may write.
 #[async_trait]
 pub trait WriteGate: Debug + Send + Sync {
     /// Permits a write at this moment, or refuses it with the reason.
@@ -99,14 +99,14 @@ pub trait WriteGate: Debug + Send + Sync {
     }
 }
 
-/// Maximum age at which a gate's permission counts for the first call of an effect.
+/// Maximum age of a gate's permission that still allows the first call of an effect.
 const PERMIT_AGE: TimeSpan = TimeSpan::seconds(1);
 
-/// A gate's permission to make the calls of one effect. Only a gate that was asked grants one.
+/// A gate's permission to make the calls of one effect. A permit can be obtained only by asking a gate.
 #[derive(Debug)]
 pub struct WritePermit {
     gate: Arc<dyn WriteGate>,
-    /// Time of the permission in milliseconds, until a call uses it; [`USED`] after that.
+    /// Time of the permission in milliseconds; [`USED`] after a call has used the permission.
     answered: AtomicI64,
 }
 
@@ -123,7 +123,7 @@ impl WritePermit {
         Ok(Arc::new(Self { gate: Arc::clone(gate), answered: AtomicI64::new(now.0) }))
     }
 
-    /// Permits one call that writes at this moment. The permission that created the permit counts for one
+    /// Permits one call that writes at this moment. The permission that created the permit is valid for one
     /// second, and only for the first call. For every other call and each retry, the gate is asked again.
     ///
     /// # Errors
@@ -133,7 +133,7 @@ impl WritePermit {
         if (0..=PERMIT_AGE.0).contains(&age) { Ok(()) } else { self.recheck_gate().await }
     }
 
-    /// Asks the gate again, even if its last permission is recent.
+    /// Asks the gate again, even if the gate's last permission is recent.
     ///
     /// # Errors
     /// [`HaltReason`] if the gate refuses.
@@ -141,13 +141,14 @@ impl WritePermit {
         self.gate.permit_write().await
     }
 
-    /// Discards the permission that created the permit, because the caller has waited for another call.
+    /// Discards the permission that created the permit. A caller does this after it has waited for another
+    /// call.
     pub fn expire(&self) {
         self.answered.store(USED, Ordering::Relaxed);
     }
 }
 
-/// Returns the gate of a caller that only reads: it refuses every write.
+/// Returns the gate of a caller that only reads. This gate refuses every write.
 pub fn read_only_gate() -> Arc<dyn WriteGate> {
     Arc::new(ReadOnlyGate)
 }

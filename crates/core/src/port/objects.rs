@@ -1,4 +1,4 @@
-//! Combinations of ports that are passed together, as one object.
+//! Combinations of ports that callers pass together as one object.
 
 use super::{EffectLog, ForgeRead, ForgeWrite, Ledger, OperatorStore, RunStore, SlotStore, SweepStore};
 
@@ -7,7 +7,7 @@ pub trait RecordStore: SlotStore + RunStore + OperatorStore + SweepStore + Effec
 
 impl<S: SlotStore + RunStore + OperatorStore + SweepStore + EffectLog + Ledger> RecordStore for S {}
 
-/// One pull request of a forge with its repository, read and written on behalf of one producer.
+/// One pull request at a forge and its repository, read and written on behalf of one producer.
 pub trait ForgePull: ForgeRead + ForgeWrite {}
 
 impl<F: ForgeRead + ForgeWrite> ForgePull for F {}

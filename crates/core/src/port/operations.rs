@@ -10,32 +10,33 @@ use crate::switch::{KillSwitch, KillSwitches, SwitchRequest};
 
 /// Maximum length of a stored name of a person or thing, in characters.
 pub const MAX_NAME: usize = 200;
-/// A store of operators' rows. The store's own order versions them, the audit log records them, and no run's
-/// token fences them.
+/// A store of operators' rows. These rows are not fenced by the tokens of runs. The store orders the changes
+/// to them, and the audit log records these changes.
 #[async_trait]
 pub trait OperatorStore: Send + Sync {
     /// Returns the current kill switches, with the names of repositories. The result is not cached.
     async fn kill_switches(&self) -> Result<KillSwitches, StoreError>;
 
-    /// Turns the global switch, as [`KillSwitch::apply_request`] decides. One transaction writes it with its
-    /// audit log line, its notice and, when turned off, the request for a sweep. Returns the switch before
-    /// and after.
+    /// Turns the global switch on or off, as [`KillSwitch::apply_request`] decides. One transaction writes
+    /// the switch, its audit log line, its notice and, if the switch is turned off, the request for a sweep.
+    /// Returns the switch before and after the change.
     async fn turn_switch(
         &self,
         request: &SwitchRequest,
         operator: &str,
     ) -> Result<(KillSwitch, KillSwitch), StoreError>;
 
-    /// Returns the time since which an immediate sweep is requested; `None` if none is.
+    /// Returns the time since which an immediate sweep is requested; `None` if no sweep is requested.
     async fn sweep_request_time(&self) -> Result<Option<UnixMillis>, StoreError>;
 
-    /// Clears the request of time `request_time` for a sweep. A later request stays.
+    /// Clears the request for a sweep that was made at `request_time`. A later request is kept.
     async fn clear_sweep_request(&self, request_time: UnixMillis) -> Result<(), StoreError>;
 
     /// Adds actions to the audit log, at the store's current time.
     async fn append_audit_log(&self, actions: &[OperatorAction]) -> Result<(), StoreError>;
 
-    /// Queues these notices, each unless one with its kind, key and period was queued before.
+    /// Queues these notices. A notice is not queued if a notice with the same kind, key and period was queued
+    /// before.
     async fn queue_notices(&self, notices: &[NewNotice]) -> Result<(), StoreError>;
 
     /// Returns the oldest notices that are not delivered yet, in the order in which they were queued.
@@ -44,8 +45,8 @@ pub trait OperatorStore: Send + Sync {
     /// Marks a notice as done, because it was delivered or has no reachable recipient.
     async fn finish_notice(&self, notice: i64) -> Result<(), StoreError>;
 
-    /// Deletes some of the actions and delivered notices that are older than `before`. Returns their number;
-    /// 0 means that none are left.
+    /// Deletes some of the actions and delivered notices that are older than `before`. Returns the number of
+    /// deleted entries; 0 means that no such entries are left.
     async fn delete_old_entries(&self, before: UnixMillis) -> Result<usize, StoreError>;
 }
 
@@ -54,16 +55,16 @@ pub trait OperatorStore: Send + Sync {
 pub struct OperatorAction {
     /// Actor: an account of the operating system, or `login@forge`.
     pub actor: String,
-    /// Action in the words of the command: `kill on`, `slots retry`.
+    /// Action, in the words of the command that performs it: `kill on`, `slots retry`.
     pub action: String,
-    /// Object of the action, such as a slot's key; empty if there is only one.
+    /// Object of the action, such as a slot's key; empty if the action has only one possible object.
     pub target: String,
     /// Further details of the action, in one line.
     pub detail: String,
 }
 
 impl OperatorAction {
-    /// Creates an action whose parts are each one visible line of bounded length.
+    /// Creates an action; reduces each part to one visible line of bounded length.
     pub fn new(actor: &str, action: &str, target: &str, detail: &str) -> Self {
         Self {
             actor: clean_line(actor, MAX_NAME),
@@ -86,11 +87,11 @@ pub struct AuditEntry {
 /// The subject of a notice.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum NoticeKind {
-    /// The kill switch was turned.
+    /// The kill switch was turned on or off.
     KillSwitch,
     /// A slot was parked.
     Parked,
-    /// A part of a budget is spent.
+    /// A threshold of a budget is reached.
     Budget,
 }
 
@@ -110,16 +111,16 @@ impl NoticeKind {
 pub struct NewNotice {
     /// Subject of the notice.
     pub kind: NoticeKind,
-    /// Object of the notice; empty if there is only one.
+    /// Object of the notice; empty if notices of this kind have only one possible object.
     pub key: String,
-    /// Period in which the notice is delivered once, such as a day.
+    /// Period in which the notice is delivered at most once, such as a day.
     pub period: String,
     /// Text for users, in one line.
     pub text: String,
 }
 
 impl NewNotice {
-    /// Creates a notice whose text is one visible line of bounded length.
+    /// Creates a notice; reduces its text to one visible line of bounded length.
     pub fn new(kind: NoticeKind, key: &str, period: &str, text: &str) -> Self {
         Self { kind, key: key.into(), period: period.into(), text: clean_line(text, MAX_TEXT) }
     }
@@ -130,7 +131,7 @@ impl NewNotice {
 pub struct PendingNotice {
     /// Number of the notice, greater for later notices.
     pub id: i64,
-    /// Word of its [`NoticeKind`], as [`NoticeKind::as_str`] returns it.
+    /// Word for the kind of the notice, as [`NoticeKind::as_str`] returns it.
     pub kind: String,
     /// Time at which the notice was queued.
     pub created: UnixMillis,

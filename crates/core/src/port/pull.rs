@@ -1,8 +1,8 @@
-//! One pull request: its present state, its reviews, and the texts that a loop posts. No call here approves,
-//! merges or closes.
+//! One pull request: its present state, its reviews, and the texts that a loop posts. No call in this module
+//! approves, merges or closes a pull request.
 //!
-//! Titles, texts and names are untrusted data. Our own texts are identified by our accounts and by markers
-//! that verify.
+//! Titles, texts and names are untrusted data. A text is ours if one of our accounts wrote it and its marker
+//! verifies.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,15 +21,15 @@ const OPEN: &str = "### Findings already on this pull request";
 /// A pull request as its forge describes it now. Title and description are untrusted text of users.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PullRequest {
-    /// Commits of its head and base.
+    /// Head and base commits.
     pub revision: PullRevision,
-    /// Branch that it is to be merged into.
+    /// Branch into which the pull request is to be merged.
     pub base_branch: String,
     /// State of the pull request: open, draft or closed.
     pub state: PrState,
     /// Display name `owner/name #7`; never used as a key.
     pub name: String,
-    /// Address of its web page.
+    /// Address of the web page at the forge.
     pub url: String,
     /// Title of the pull request; may be empty.
     pub title: String,
@@ -49,13 +49,13 @@ pub struct PullRequest {
 }
 
 impl PullRequest {
-    /// Returns its repository's name, `owner/name`.
+    /// Returns the name of the pull request's repository, `owner/name`.
     pub fn repository_name(&self) -> Option<&str> {
         self.name.rsplit_once('#').map(|(repository, _)| repository.trim_end())
     }
 }
 
-/// The state of a pull request, as far as it decides if a review is allowed.
+/// The state of a pull request, as far as it determines whether a review is allowed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PrState {
@@ -68,10 +68,10 @@ pub enum PrState {
 }
 
 /// A pull request as it is now, with details that need further calls: the owner of its branch, and our
-/// permission to push to it.
+/// permission to push to this branch.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PullDetails {
-    /// Address of its web page.
+    /// Address of the web page at the forge.
     pub url: String,
     /// Title of the pull request.
     pub title: String,
@@ -83,13 +83,13 @@ pub struct PullDetails {
     pub author: Option<Actor>,
     /// Branch that contains the changes.
     pub head: PullHead,
-    /// Branch that it is to be merged into.
+    /// Branch into which the pull request is to be merged.
     pub base_branch: String,
     /// Newest commit of the base branch, as the forge last recorded it.
     pub base: Sha,
     /// Labels of the pull request.
     pub labels: Vec<String>,
-    /// Accounts whose review is requested and not submitted yet.
+    /// Accounts whose review was requested but is not submitted yet.
     pub requested: Vec<Actor>,
 }
 
@@ -102,8 +102,8 @@ pub struct PullHead {
     pub branch: String,
     /// Repository of the branch; `None` if it was deleted.
     pub repository: Option<HeadRepository>,
-    /// True if we may push to the branch; `None` if the forge does not report it. A push may be refused all
-    /// the same.
+    /// True if we may push to the branch; `None` if the forge does not report it. The forge may refuse a push
+    /// even if the value is true.
     pub push: Option<bool>,
 }
 
@@ -114,10 +114,10 @@ pub struct HeadRepository {
     pub id: String,
     /// Current full name, as `owner/name`.
     pub name: String,
-    /// True if this is also the repository that the pull request targets, and no fork.
+    /// True if the branch is in the repository that the pull request targets, and not in a fork.
     pub is_same: bool,
-    /// True if the head has to be fetched from this repository. Where a forge keeps no refs of pull
-    /// requests, only the fork has its commits.
+    /// True if the head has to be fetched from this repository. This is the case at forges that keep no refs
+    /// of pull requests, where only the fork has the commits.
     pub is_only_source: bool,
 }
 
@@ -128,7 +128,7 @@ pub struct MergeSummary {
     pub head: Sha,
     /// True if the pull request conflicts with its base; `None` if the forge does not know yet.
     pub conflicts: Option<bool>,
-    /// Obstacle to a merge, or its absence.
+    /// Obstacle to a merge, if there is one.
     pub state: Mergeable,
     /// Outcome of the reviews that the repository's rules require; `None` if they require no review.
     pub decision: Option<PullReviewDecision>,
@@ -145,12 +145,12 @@ pub enum PullReviewDecision {
     ChangesRequested,
 }
 
-/// The newest check run or commit status of one name on a commit.
+/// The newest check run or commit status with one name on a commit.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CommitCheck {
     /// Name of the check run, or context of the commit status.
     pub name: String,
-    /// Slug of the App that created it; `None` for a commit status.
+    /// Slug of the App that created the check run; `None` for a commit status.
     pub app: Option<String>,
     /// Result of the check.
     pub state: CheckState,
@@ -176,10 +176,10 @@ pub enum CheckState {
 pub struct AppliedLabel {
     /// Name of the label.
     pub name: String,
-    /// Account that set it last; `None` if the account was deleted or the forge does not report it.
+    /// Account that set the label last; `None` if the account was deleted or the forge does not report it.
     pub set_by: Option<Actor>,
-    /// True if that account is a person's with current write permission to the repository. Labels of other
-    /// accounts start nothing.
+    /// True if the account that set the label belongs to a person who currently has write permission to the
+    /// repository. A label that another account set starts no run.
     pub trusted: bool,
 }
 
@@ -188,7 +188,7 @@ pub struct AppliedLabel {
 pub struct ReviewThread {
     /// Id and state of the thread; `None` while the forge lists its comments but not yet the thread.
     pub thread: Option<ForgeThread>,
-    /// True if the lines have changed since.
+    /// True if the lines have changed since the thread began.
     pub outdated: bool,
     /// File that the thread is on.
     pub path: String,
@@ -201,7 +201,7 @@ pub struct ReviewThread {
 pub struct LineComment {
     /// Forge's id of the comment.
     pub id: CommentId,
-    /// Address of its web page.
+    /// Address of the web page at the forge.
     pub url: String,
     /// Review that the comment is part of.
     pub review: Option<ReviewId>,
@@ -209,7 +209,7 @@ pub struct LineComment {
     pub author: Option<Actor>,
     /// Commit that the comment was made on.
     pub commit: Option<Sha>,
-    /// Last line of its current place; `None` if it is outdated, or on a whole file.
+    /// Last line of the comment's current place; `None` if the comment is outdated or is on a whole file.
     pub line: Option<u32>,
     /// Time of the comment, by the forge's clock.
     pub at: UnixMillis,
@@ -232,7 +232,7 @@ pub struct ConversationComment {
     pub at: UnixMillis,
 }
 
-/// The marker data of a review of ours, which identifies the audit that it reports.
+/// The data in the marker of one of our reviews, which identify the audit that the review reports.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct AuditMark {
     /// Converge run that made the audit.
@@ -243,7 +243,7 @@ pub struct AuditMark {
     pub clean: bool,
     /// Commit that was audited.
     pub commit: Sha,
-    /// Scope of the audit, if the audit cleared the commit. Markers of earlier versions lack it.
+    /// Scope of the audit, if the audit cleared the commit. Markers of earlier versions lack the scope.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<AuditScopeDigest>,
 }
@@ -257,8 +257,8 @@ impl AuditMark {
         Topic::new(format!("audit/{run}/{audit}/{word}/{commit}{scope}"))
     }
 
-    /// Returns true if both marks are of the same audit. An earlier version posted the same mark without its
-    /// scope.
+    /// Returns true if both marks are of the same audit. The scope is not compared, because an earlier
+    /// version posted marks without a scope.
     pub fn is_same_audit(&self, other: &Self) -> bool {
         let of = |mark: &Self| Self { scope: None, ..mark.clone() };
         of(self) == of(other)
@@ -288,24 +288,24 @@ impl AuditMark {
 }
 
 impl PullReview {
-    /// Returns the audit of ours that this review reports: it has our marker, and is on the commit that the
-    /// marker names.
+    /// Returns the audit of ours that this review reports. Returns `None` if the review lacks our marker or
+    /// is not on the commit that the marker names.
     pub fn audit_mark(&self) -> Option<AuditMark> {
         let mark = AuditMark::from_topic(self.topic.as_ref()?)?;
         (self.commit.as_ref() == Some(&mark.commit)).then_some(mark)
     }
 }
 
-/// The effect of a review of ours on merging. It never approves.
+/// The effect of one of our reviews on merging. Our reviews never approve a pull request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub enum ReviewEvent {
     /// A comment without effect on merging.
     Comment,
-    /// A request for changes. On a pull request of our own account it is posted as a comment, because forges
-    /// refuse the request there.
+    /// A request for changes. On a pull request that our own account opened, the review is posted as a
+    /// comment, because forges refuse a request for changes by the author.
     RequestChanges,
-    /// A comment that also withdraws an earlier request for changes of our account. It approves nothing.
-    /// If a forge keeps the request with its review, the request stays until a person dismisses that
+    /// A comment that also withdraws an earlier request for changes of our account. This comment approves
+    /// nothing. If a forge keeps the request with its review, the request stays until a person dismisses that
     /// review.
     Withdraw,
 }
@@ -330,7 +330,7 @@ pub struct ReviewDraft {
 pub struct LineDraft {
     /// Lines of the comment, validated against the diff.
     pub place: CodeLocation,
-    /// Topic for its marker. One topic has at most one open thread.
+    /// Topic for the comment's marker. One topic has at most one open thread.
     pub topic: Topic,
     /// Text of the comment, without a marker.
     pub body: String,
@@ -339,9 +339,9 @@ pub struct LineDraft {
 }
 
 impl ReviewDraft {
-    /// Renders the review's text. `refused` are the findings that could not be placed; `open` are those that
-    /// have an open thread of ours, with its page. Findings beyond `max_len` UTF-16 units are left out and
-    /// counted.
+    /// Renders the review's text. `refused` are the findings that could not be placed. `open` are the
+    /// findings that already have an open thread of ours, each with the address of the thread. Findings that
+    /// do not fit into `max_len` UTF-16 units are omitted, and a note gives their number.
     pub fn render_text(&self, refused: &[&LineDraft], open: &[(&LineDraft, &str)], max_len: usize) -> String {
         let unplaced = self.unplaced.iter().chain(refused.iter().map(|finding| &finding.line));
         let open = open.iter().map(|(finding, page)| format!("{} ([its thread]({page}))", finding.line));
@@ -355,7 +355,7 @@ impl ReviewDraft {
         append_parts(self.body.clone(), &parts.collect::<Vec<_>>(), max_len)
     }
 
-    /// Renders all of it in one text, for a forge that accepts no review.
+    /// Renders the text and all findings as one text, for a forge that accepts no review.
     pub fn render_as_comment(&self, max_len: usize) -> String {
         let placed = self.findings.iter().map(|finding| {
             let (path, line) = (finding.place.path.to_string(), finding.place.end_line);
@@ -365,7 +365,7 @@ impl ReviewDraft {
     }
 }
 
-/// Appends as many parts to the text as fit, and counts the others in a final note.
+/// Appends as many parts to the text as fit, and gives the number of the others in a final note.
 fn append_parts(mut text: String, parts: &[String], max_len: usize) -> String {
     let units = |text: &str| text.encode_utf16().count();
     let note = |left: usize| format!("\n\n… and {left} more.");
@@ -389,8 +389,9 @@ pub enum PostedReview {
     Review {
         /// Forge's id of the review.
         id: ReviewId,
-        /// Comments of its findings, as far as the forge lists them yet. A finding without one is in the
-        /// text, or is found later by its topic ([`super::ForgeRead::threads`]).
+        /// Comments on the findings of the review, as far as the forge already lists them. A finding without
+        /// a comment is in the review's text, or its comment is found later by its topic
+        /// ([`super::ForgeRead::threads`]).
         comments: Vec<(Topic, CommentId)>,
     },
     /// One comment in the conversation contains the whole review.

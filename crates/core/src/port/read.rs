@@ -11,47 +11,49 @@ use super::{
 use crate::id::{CommentId, Sha, Topic};
 use crate::publish::{CommentSubject, ObservedComment, PublishLimits};
 
-/// A repository and one pull request of it, read on behalf of one producer. Number 0 stands for the
-/// repository alone: its pull request cannot be read, and such a read fails before any call.
+/// A repository and one pull request of it, read on behalf of one producer. The pull request number 0 means
+/// the repository alone. Reading its pull request then fails before any call to the forge.
 ///
 /// The implementation verifies the markers in the texts that it reads, and returns the texts without them.
 #[async_trait]
 pub trait ForgeRead: Send + Sync {
-    /// Returns the current pull request with one call, not cached. Its description still contains the
-    /// marker.
+    /// Returns the current pull request with one call; the result is not cached. The description still
+    /// contains the marker.
     async fn pull_request(&self) -> Result<PullRequest, ForgeError>;
 
     /// Returns the current pull request, with details that need further calls.
     async fn pull_details(&self) -> Result<PullDetails, ForgeError>;
 
-    /// Returns the predicted result of a merge. The request starts the computation at some forges: retry
-    /// while the result is not known.
+    /// Returns the predicted result of a merge. At some forges, the request starts the computation, so the
+    /// caller must retry while the result is not known.
     async fn merge_state(&self) -> Result<MergeSummary, ForgeError>;
 
-    /// Returns the checks of a commit, the newest of each name.
+    /// Returns the newest check of each name on a commit.
     async fn checks(&self, commit: &Sha) -> Result<Vec<CommitCheck>, ForgeError>;
 
     /// Returns the labels of the pull request, with the accounts that set them.
     async fn labels(&self) -> Result<Vec<AppliedLabel>, ForgeError>;
 
-    /// Returns the reviews of all users, oldest first; ours with their topic ([`PullReview::audit_mark`]).
+    /// Returns the reviews of all users, oldest first. Our own reviews have their topic
+    /// ([`PullReview::audit_mark`]).
     async fn reviews(&self) -> Result<Vec<PullReview>, ForgeError>;
 
     /// Returns all threads on the diff, in the order in which they began.
     async fn threads(&self) -> Result<Vec<ReviewThread>, ForgeError>;
 
-    /// Returns the comments that show items of the producer: those by our accounts with a marker for this
-    /// pull request. A marker under an unknown key counts too, because only we write with our accounts.
+    /// Returns the comments that show items of the producer. These are the comments by our accounts with a
+    /// marker for this pull request. A marker that was signed with an unknown key is accepted, too, because
+    /// only we write with our accounts.
     ///
-    /// The `known` comments of our records count even if their text was changed. Those that the forge's list
-    /// lacks are requested one by one, because the list may lag behind.
+    /// The `known` comments of our records are returned even if their text was changed. A known comment that
+    /// the forge's list lacks is requested by its id, because the list may be outdated.
     async fn producer_comments(
         &self,
         known: &[(CommentSubject, CommentId)],
     ) -> Result<Vec<ObservedComment>, ForgeError>;
 
-    /// Returns the item that a comment on the diff shows, if this producer wrote it. It is one of the
-    /// `known` items, or else a comment by our account with a marker for this pull request.
+    /// Returns the item that a comment on the diff shows, if this producer wrote it. The comment must belong
+    /// to one of the `known` items, or be by our account with a marker for this pull request.
     async fn comment_subject(
         &self,
         known: &[(CommentSubject, CommentId)],
@@ -61,8 +63,8 @@ pub trait ForgeRead: Send + Sync {
     /// Returns the topic of our comment on the diff, if it began a thread.
     async fn comment_topic(&self, comment: &CommentId) -> Result<Option<Topic>, ForgeError>;
 
-    /// Returns the conversation comments, of all users and oldest first, whose whole text is `text` apart
-    /// from white space around it. Such a comment triggers a bot.
+    /// Returns the conversation comments of all users, oldest first, whose whole text is `text`, apart from
+    /// white space around it. Such a comment triggers a bot.
     async fn matching_comments(&self, text: &str) -> Result<Vec<ConversationComment>, ForgeError>;
 
     /// Returns the accounts that reacted with eyes to a comment in the conversation.
@@ -83,7 +85,7 @@ pub trait ForgeRead: Send + Sync {
     async fn issues(&self, label: &str) -> Result<Vec<OwnIssue>, ForgeError>;
 
     /// Returns the comments in the conversation of an issue or a pull request, ours too, oldest first. With
-    /// `since`, only later ones are returned, even if that comment was deleted.
+    /// `since`, only comments later than `since` are returned, even if the comment `since` was deleted.
     async fn replies(
         &self,
         number: u64,

@@ -29,13 +29,13 @@ pub struct ReadRequest {
     pub tree: PathBuf,
     /// Changed files to read, in path order.
     pub files: Vec<ChangedFile>,
-    /// Paths that changed too but are not to be read (removed, binary, ignored), for rules about files that
-    /// must change together.
+    /// Other changed paths that are not to be read (removed, binary, ignored). Rules about files that must
+    /// change together need these paths.
     #[serde(default)]
     pub also_changed: Vec<RepoPath>,
     /// Names of the rule packs to use.
     pub packs: Vec<String>,
-    /// Names of their rules that are disabled.
+    /// Names of the packs' rules that are disabled.
     #[serde(default)]
     pub off: Vec<String>,
 }
@@ -60,17 +60,17 @@ pub struct ReadReport {
     pub rules: Vec<String>,
 }
 
-/// The complete output of a tool, and the place where it ran.
+/// The complete output of a tool, and the folder in which the tool ran.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct ToolOutput {
     /// Name of the tool, if the output does not contain it.
     pub tool: String,
     /// Name of the output format; `None` if it has to be detected.
     pub format: Option<String>,
-    /// Absolute paths of the folder with the files, as the tool may write them.
+    /// Absolute paths of the folder with the files, in every form that the tool may write.
     pub roots: Vec<String>,
-    /// Folder in which the tool ran, below the folder with the files. Relative paths begin there; `None`
-    /// means that folder itself.
+    /// Folder in which the tool ran, below the folder with the files. Relative paths in the output begin at
+    /// this folder. `None` means the folder with the files itself.
     #[serde(default)]
     pub folder: Option<RepoPath>,
     /// Output of the tool; invalid UTF-8 in it is replaced.
@@ -78,16 +78,17 @@ pub struct ToolOutput {
     /// Reason why the tool did not finish its work, as far as the caller that ran it knows.
     #[serde(default)]
     pub failed: Option<String>,
-    /// Reason for a failure if no finding can be read from the output although the exit code signals some.
+    /// Reason to report as a failure if the exit code signals findings but no finding can be read from the
+    /// output.
     #[serde(default)]
     pub unnamed: Option<String>,
     /// Facts of a run outside Truing; `None` if Truing ran the tool.
     #[serde(default)]
     pub foreign: Option<ExternalToolRun>,
-    /// True if the tool ended with the exit code that means no findings.
+    /// True if the tool exited with the code that means no findings.
     #[serde(default)]
     pub is_clean: bool,
-    /// True if its findings count anywhere in changed files, and not only on added lines.
+    /// True if the tool's findings count on all lines of changed files, and not only on added lines.
     #[serde(default)]
     pub everywhere: bool,
     /// Changed files whose findings do not count, although the tool has read them.
@@ -96,10 +97,11 @@ pub struct ToolOutput {
     /// Rules of the tool whose findings do not count.
     #[serde(default)]
     pub without: BTreeSet<String>,
-    /// Changed files whose findings are all to be returned, to be kept for a later run.
+    /// Changed files whose findings are all to be returned, so that the caller can keep them for a later run.
     #[serde(default)]
     pub keep: BTreeSet<String>,
-    /// Findings kept from an earlier run on unchanged files; they replace the text.
+    /// Findings that were kept from an earlier run on unchanged files. If they are present, they are used
+    /// instead of `text`.
     #[serde(default)]
     pub kept: Option<Vec<RawFinding>>,
 }
@@ -109,9 +111,11 @@ pub struct ToolOutput {
 pub struct ExternalToolRun {
     /// Name of the tool as the user gave it; overrides the name in the output.
     pub tool: Option<String>,
-    /// Folder in which the tool may have run, if the files there match its relative paths.
+    /// Folder in which the tool may have run. It is used if the files in the folder match the relative paths
+    /// in the output.
     pub folder: Option<RepoPath>,
-    /// True if the tree contains every file of the head: then a path without a file there is wrong.
+    /// True if the tree contains every file of the head. In this case, a path in the output without a file in
+    /// the tree is wrong.
     pub is_tree_whole: bool,
 }
 
@@ -142,8 +146,8 @@ pub struct ToolDetectionRequest {
 pub struct DetectedTools {
     /// Tools in the order of their names.
     pub tools: Vec<DetectedTool>,
-    /// Unreadable file of hooks with the reason, for users. Then the arguments that hooks give the tools are
-    /// not known.
+    /// File of hooks that cannot be read, with the reason, for users. If it is set, the arguments that hooks
+    /// pass to the tools are not known.
     pub unread_hooks: Option<String>,
 }
 
@@ -152,16 +156,18 @@ pub struct DetectedTools {
 pub struct DetectedTool {
     /// Name of the tool.
     pub name: String,
-    /// File or folder that shows its use.
+    /// File or folder that shows that the repository uses the tool.
     pub sign: String,
-    /// Options that a pre-commit hook gives the tool; only those that select the reported findings.
+    /// Options that a pre-commit hook passes to the tool. Only options that select the reported findings are
+    /// included.
     pub args: Vec<String>,
     /// Changed files that the hook excludes from the tool.
     pub left_out: Vec<String>,
-    /// Changed files that only their first line, and not their name, identifies as input of the tool.
+    /// Changed files that are input of the tool according to their first line, but not according to their
+    /// name.
     pub scripts: Vec<String>,
-    /// True if the tool's configuration selects the files. Then the tool is run without file arguments,
-    /// which would override it.
+    /// True if the tool's configuration selects the files. The tool is then run without file arguments,
+    /// because these would override the configuration.
     pub whole: bool,
 }
 
@@ -172,26 +178,27 @@ pub struct ToolFindings {
     pub tools: BTreeSet<String>,
     /// Findings on added lines, by path, line and rule.
     pub findings: Vec<RawFinding>,
-    /// Number of findings elsewhere.
+    /// Number of findings outside the added lines.
     pub elsewhere: u64,
     /// Number of findings that the tool itself suppresses by its settings.
     pub suppressed: u64,
     /// Entries that could not be used, and a failure of the tool itself, each described for users.
     pub problems: Vec<String>,
-    /// Reason, for users, why earlier findings that are no longer reported may persist; `None` if they are
-    /// gone.
+    /// Reason, for users, why earlier findings that the tool no longer reports may still exist; `None` if
+    /// these findings are gone.
     #[serde(default)]
     pub keeps_open: Option<String>,
-    /// Changed files that the tool reports as not read, because the project excludes them from it.
+    /// Changed files that the tool reports as not read, because the project excludes these files from the
+    /// tool.
     #[serde(default)]
     pub ignored: BTreeSet<RepoPath>,
-    /// All findings on the files to be kept, in any line, before anything is left out. `None` if they are
-    /// too many, or if not all are known.
+    /// All findings in the files of `ToolOutput::keep`, on any line, before any finding is left out. `None`
+    /// if there are too many findings, or if not all of them are known.
     #[serde(default)]
     pub keep: Option<Vec<RawFinding>>,
 }
 
-/// Replacements of lines that a model proposes, to be verified as those of rules are.
+/// Replacements of lines that a model proposes. They are verified in the same way as replacements by rules.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct FixValidationRequest {
     /// Folder that contains the head's files. Links in it are not followed.
@@ -222,7 +229,8 @@ impl ReplacementProposal {
     }
 }
 
-/// The reason why a reader could not work at all. A file that it cannot read is in the report instead.
+/// The reason why a reader could not work at all. A single file that cannot be read is listed in the report
+/// instead.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, thiserror::Error)]
 pub enum ReaderError {
     /// There is no rule pack with this name.
@@ -250,15 +258,16 @@ pub trait RepositoryReader: Send + Sync {
     /// Parses the output of a tool and reports its findings on added lines.
     async fn tool_findings(&self, request: &ToolRequest) -> Result<ToolFindings, ReaderError>;
 
-    /// Verifies replacements, and returns one boolean for each, in order. A replacement is verified if its
-    /// file still parses as well as before and the syntax tree around its lines is unchanged.
+    /// Verifies replacements, and returns one boolean for each, in order. A replacement is verified if two
+    /// conditions hold: its file still parses as well as before, and the syntax tree around the replaced
+    /// lines is unchanged.
     async fn verify_replacements(&self, request: &FixValidationRequest) -> Result<Vec<bool>, ReaderError>;
 
     /// Detects the known tools that a repository uses.
     async fn used_tools(&self, request: &ToolDetectionRequest) -> Result<DetectedTools, ReaderError>;
 
-    /// Returns the paths that rules about these changed files read too. If these paths exist, the request's
-    /// tree has to contain them. Opens no file of the repository.
+    /// Returns the paths that rules about these changed files also read. The tree of a request must contain
+    /// these paths if they exist. This call opens no file of the repository.
     async fn companion_paths(
         &self,
         packs: &[String],

@@ -1,5 +1,5 @@
-//! A repository at a forge, for loops that propose changes to it by pull requests from its own branches and
-//! ask questions in issues. Branches and commits are handled by crate `git`.
+//! A repository at a forge, for loops that propose changes by pull requests from the repository's own
+//! branches and ask questions in issues. Crate `git` handles branches and commits.
 
 use serde::Serialize;
 
@@ -10,7 +10,7 @@ use crate::id::{AccountId, CommentId, ReviewId, Sha, Topic, UnixMillis};
 pub struct RepositoryDetails {
     /// Current full name, as `owner/name`.
     pub name: String,
-    /// Default branch of new pull requests.
+    /// Default base branch of new pull requests.
     pub default_branch: String,
     /// Our permissions to change the repository.
     pub writable: WriteAccess,
@@ -18,11 +18,11 @@ pub struct RepositoryDetails {
     pub is_fork: bool,
 }
 
-/// Our write permissions in a repository, as far as the forge reports them before a call. A call may be
-/// refused all the same.
+/// Our write permissions in a repository, as far as the forge reports them before a call. The forge may
+/// refuse a call even if these permissions allow it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct WriteAccess {
-    /// True if the repository is archived: then nothing in it can be changed.
+    /// True if the repository is archived, so that nothing in it can be changed.
     pub archived: bool,
     /// True if our credential may push branches; `None` if the forge does not report it.
     pub push: Option<bool>,
@@ -33,13 +33,14 @@ pub struct WriteAccess {
 /// A user or an app at the forge.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Actor {
-    /// Id of the account, which no other account can take over.
+    /// Id of the account. No other account can get this id.
     pub id: AccountId,
     /// Current name of the account. At some forges a user may choose the name of another user.
     pub login: String,
     /// True if this is one of our present or former accounts.
     pub ours: bool,
-    /// True if the forge lists it as a person's account; an App's is not.
+    /// True if the forge lists the account as a person's account. The account of an App is not a person's
+    /// account.
     pub person: bool,
 }
 
@@ -69,7 +70,7 @@ pub enum PullState {
 pub struct BranchPull {
     /// Number that users see.
     pub number: u64,
-    /// Address of its web page.
+    /// Address of the web page at the forge.
     pub url: String,
     /// Title of the pull request.
     pub title: String,
@@ -77,30 +78,30 @@ pub struct BranchPull {
     pub body: String,
     /// State of the pull request.
     pub state: PullState,
-    /// Newest commit of its branch; for a closed one, the newest that it had.
+    /// Newest commit of its branch; for a closed pull request, the newest commit that it contained.
     pub head: Sha,
     /// Branch that contains the changes.
     pub branch: String,
-    /// Branch that it is to be merged into.
+    /// Branch into which the pull request is to be merged.
     pub base: String,
     /// Author of the pull request; `None` if the account was deleted.
     pub author: Option<Actor>,
     /// Topic of the pull request, if one of our accounts opened it and our marker in its text verifies.
-    /// `None` if it is not ours, or if a user has removed the marker.
+    /// `None` if the pull request is not ours, or if a user has removed the marker.
     pub topic: Option<Topic>,
-    /// Time at which it was opened, by the forge's clock.
+    /// Opening time, by the forge's clock.
     pub created: UnixMillis,
     /// Labels of the pull request.
     pub labels: Vec<String>,
 }
 
 impl BranchPull {
-    /// Returns true if one of our accounts opened it.
+    /// Returns true if one of our accounts opened the pull request.
     pub fn is_ours(&self) -> bool {
         self.author.as_ref().is_some_and(|author| author.ours)
     }
 
-    /// Returns true if it is open, as a draft or for review.
+    /// Returns true if the pull request is open, as a draft or for review.
     pub fn is_open(&self) -> bool {
         match self.state {
             PullState::Open | PullState::Draft => true,
@@ -109,35 +110,36 @@ impl BranchPull {
     }
 }
 
-/// A pull request to be opened. Its branch is pushed before.
+/// A pull request to be opened. Its branch must already be pushed.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct PullDraft {
-    /// Topic for its marker.
+    /// Topic for the pull request's marker.
     pub topic: Topic,
     /// Branch of the same repository that contains the changes.
     pub branch: String,
-    /// Branch that it is to be merged into.
+    /// Branch into which the pull request is to be merged.
     pub base: String,
     /// Title of the pull request.
     pub title: String,
     /// Description without a marker.
     pub body: String,
-    /// True to open it as a draft.
+    /// True to open the pull request as a draft.
     pub draft: bool,
 }
 
-/// A commit of a pull request. Its author is the one that git records, which is not verified.
+/// A commit of a pull request. The author is the one that git records; the forge does not verify this author.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PullCommit {
     /// Full id of the commit.
     pub sha: Sha,
-    /// Account that the forge assigns to the author's address; `None` if it knows none.
+    /// Account that the forge assigns to the author's e-mail address; `None` if the forge knows no such
+    /// account.
     pub author: Option<Actor>,
     /// Name of the author.
     pub name: String,
     /// E-mail address of the author.
     pub email: String,
-    /// Commit time as the commit records it. A rebase changes it, but not the author.
+    /// Commit time as the commit records it. A rebase changes the commit time, but not the author.
     pub committed: UnixMillis,
 }
 
@@ -165,11 +167,11 @@ pub struct PullReview {
     pub author: Option<Actor>,
     /// Verdict of the review.
     pub state: ReviewState,
-    /// Commit that the review was made on; `None` if it no longer exists.
+    /// Commit that was reviewed; `None` if this commit no longer exists.
     pub commit: Option<Sha>,
     /// Time of the review, by the forge's clock; `None` for a pending one.
     pub at: Option<UnixMillis>,
-    /// Text of the review, without our marker. Empty if it has only comments.
+    /// Text of the review, without our marker. Empty if the review has only comments on the diff.
     pub body: String,
     /// Topic of the review, if one of our accounts wrote it and our marker verifies.
     pub topic: Option<Topic>,
@@ -192,7 +194,7 @@ pub struct PullRequestComment {
     pub topic: Option<Topic>,
 }
 
-/// The activity of all users on a pull request; each list oldest first.
+/// The activity of all users on a pull request. Each list is sorted, oldest first.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct PullActivity {
     /// Commits of the pull request; a forge may limit the list (GitHub: 250).
@@ -208,7 +210,7 @@ pub struct PullActivity {
 pub struct OwnIssue {
     /// Number that users see.
     pub number: u64,
-    /// Address of its web page.
+    /// Address of the web page at the forge.
     pub url: String,
     /// Title of the issue.
     pub title: String,
@@ -220,7 +222,7 @@ pub struct OwnIssue {
     pub open: bool,
     /// True if only users with write permission to the repository may comment.
     pub locked: bool,
-    /// Time at which it was opened, by the forge's clock.
+    /// Opening time, by the forge's clock.
     pub created: UnixMillis,
 }
 
@@ -231,10 +233,10 @@ pub struct ConversationReply {
     pub id: CommentId,
     /// Author of the comment; `None` if the account was deleted.
     pub author: Option<Actor>,
-    /// True if the author is a person with current write permission to the repository. Replies of others
-    /// have no effect; our own accounts are never trusted.
+    /// True if the author is a person with current write permission to the repository. Replies of other
+    /// accounts have no effect. Our own accounts are never trusted.
     pub trusted: bool,
-    /// Time at which it was written, by the forge's clock.
+    /// Time at which the reply was written, by the forge's clock.
     pub at: UnixMillis,
     /// Text of the reply, without our marker.
     pub body: String,
@@ -260,7 +262,7 @@ mod tests {
             !ann.matches_name("ann", false) && !ann.matches_name("eve", true) && !ann.matches_name("", true)
         );
         assert!(cloud.matches_name("{0A-1}", false) && !cloud.matches_name("ann", false));
-        // An account whose name equals the id of another account is not that account.
+        // An account whose login equals the id of another account does not match that id.
         for liar in [actor("8", "7"), actor("{0a-2}", "{0a-1}")] {
             assert!(!liar.matches_name(&liar.login, true), "{liar:?}");
         }

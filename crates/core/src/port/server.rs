@@ -19,7 +19,7 @@ impl ForgeKind {
     /// All supported kinds of forge.
     pub const ALL: [Self; 3] = [Self::Github, Self::Bitbucket, Self::BitbucketDc];
 
-    /// Returns the kind's word in a configuration: `forge.NAME.kind`.
+    /// Returns the word for this kind in a configuration: the value of `forge.NAME.kind`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Github => "github",
@@ -50,13 +50,13 @@ pub struct ForgeRepository {
 pub struct OpenPull {
     /// Id of the pull request's repository.
     pub repository: String,
-    /// Current full name of its repository, as `owner/name`.
+    /// Current full name of the pull request's repository, as `owner/name`.
     pub repo: String,
     /// Number that users see.
     pub number: u64,
-    /// Address of its web page.
+    /// Address of the web page at the forge.
     pub url: String,
-    /// Commits of its head and base.
+    /// Head and base commits.
     pub revision: PullRevision,
     /// True while the pull request is a draft.
     pub draft: bool,
@@ -69,17 +69,17 @@ pub struct PullListItem {
     pub number: u64,
     /// Title of the pull request.
     pub title: String,
-    /// Address of its web page.
+    /// Address of the web page at the forge.
     pub url: String,
     /// Login of the author; `None` if the account was deleted.
     pub author: Option<String>,
     /// True while the pull request is a draft.
     pub draft: bool,
-    /// Newest commit of its branch.
+    /// Newest commit of the pull request's branch.
     pub head: Sha,
     /// Branch that contains the changes.
     pub branch: String,
-    /// Branch that it is to be merged into.
+    /// Branch into which the pull request is to be merged.
     pub base_branch: String,
 }
 
@@ -99,7 +99,7 @@ pub struct AuthorAccount {
 pub struct PullComment {
     /// Place of the comment: conversation or diff.
     pub kind: CommentKind,
-    /// Forge's number, among the comments of its kind.
+    /// Forge's number of the comment, unique among the comments of its kind.
     pub id: u64,
     /// Comment that began the thread, if this one is a reply on the diff.
     pub first: Option<CommentId>,
@@ -120,7 +120,7 @@ pub struct PullComment {
 /// The rules of a branch that may refuse a push.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BranchProtection {
-    /// True if the branch is protected. Only administrators can read by which rules.
+    /// True if the branch is protected. Only administrators can read the rules that protect the branch.
     pub is_protected: bool,
     /// Kinds of the ruleset rules that apply to the branch, such as `required_signatures`.
     pub rules: Vec<String>,

@@ -13,7 +13,7 @@ pub enum StoreError {
         /// Greatest token that the store has accepted.
         last: FencingToken,
     },
-    /// The store does not work: file, disk, lock or version.
+    /// The store does not work because of its file, disk, lock or version.
     #[error("{0}")]
     Unavailable(String),
     /// A stored value cannot be parsed.

@@ -1,5 +1,6 @@
-//! State of the sweep and of the commands: known repositories, how far their comments were read, requests by
-//! comments, check buttons and labels, and the served ones among them.
+//! State of the sweep and of users' commands: the known repositories, and the time up to which their comments
+//! were read. Also users' requests by comments, check buttons and labels, with a mark on those that are
+//! served.
 
 use async_trait::async_trait;
 
@@ -12,22 +13,22 @@ use crate::slot::Slot;
 /// A repository that was seen at a forge.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct KnownRepository {
-    /// `NAME` of its forge in `[forge.NAME]`.
+    /// `NAME` of the repository's forge in `[forge.NAME]`.
     pub forge: String,
     /// Forge's id of the repository.
     pub id: String,
     /// Full name `owner/name` as last seen. Another repository may have this name now; only the id
     /// identifies it.
     pub name: String,
-    /// Comments last changed before this time are no longer read as commands.
+    /// Comments that were last changed before this time are no longer read as commands.
     pub cursor: UnixMillis,
-    /// Time since which the forge does not show the repository.
+    /// Time since which the forge no longer lists the repository.
     pub missing_since: Option<UnixMillis>,
-    /// True after the first contact is over ([`SweepStore::finish_onboarding`]).
+    /// True after the onboarding of the repository is complete ([`SweepStore::finish_onboarding`]).
     pub onboarded: bool,
 }
 
-/// The place of a comment. A forge may number the two kinds separately.
+/// The kind of place of a comment. A forge may number the comments of the two kinds separately.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum CommentKind {
     /// A comment in the conversation of the pull request.
@@ -49,12 +50,12 @@ impl CommentKind {
     }
 }
 
-/// A request of a user, as it was noticed.
+/// A request of a user, as Truing noticed it.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct UserRequest {
-    /// Pull request that it concerns.
+    /// Pull request that the request concerns.
     pub pr: PrId,
-    /// Means by which the user asked.
+    /// Means by which the user made the request.
     pub origin: RequestOrigin,
     /// Time at which the request was noticed.
     pub at: UnixMillis,
@@ -70,8 +71,8 @@ pub enum RequestOrigin {
         /// Forge's number of the comment, among those of its kind.
         id: u64,
     },
-    /// The button of our check, which requests a review. The forge keeps no record of the press. Several
-    /// presses before the request is served count as one.
+    /// The button of our check, which requests a review. The forge does not store the press. If the button is
+    /// pressed several times before the request is served, the presses count as one request.
     Check {
         /// Account that pressed the button.
         account: AccountId,
@@ -79,14 +80,15 @@ pub enum RequestOrigin {
         login: String,
     },
     /// A label that requests a converge run. The account that set it is read from the forge when the request
-    /// is served. A label set again before that counts as one request.
+    /// is served. If the label is set again before the request is served, this counts as one request.
     Label {
         /// Name of the label.
         name: String,
     },
 }
 
-/// The changes that a served request causes, written in one transaction with the mark that it is served.
+/// The changes that a served request causes. One transaction writes these changes and the mark that the
+/// request is served.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct UserRequestOutcome {
     /// Version at which the slot was read, and the slot to be stored.
@@ -97,7 +99,7 @@ pub struct UserRequestOutcome {
     pub act: OperatorAction,
     /// Dismissal that replaces an earlier one of the same finding.
     pub dismissal: Option<Dismissal>,
-    /// Budget level that is raised, by the amount of its configured limit.
+    /// Budget level that is raised by the amount of its configured limit.
     pub allowed: Option<BudgetLevel>,
 }
 
@@ -108,23 +110,25 @@ pub struct ReviewProgress {
     pub last_attempted: Option<PullRevision>,
     /// Revision that a run settled last ([`is_review_settled`](crate::settled::is_review_settled)).
     pub last_settled: Option<PullRevision>,
-    /// True if the pull request was skipped without a review. Then only its head counts: a base that moves
-    /// on is no reason to review it.
+    /// True if the pull request was skipped without a review. In this case, only a new head is a reason to
+    /// review the pull request; a new base commit is not.
     pub is_skipped: bool,
 }
 
-/// A store of the sweep's and the comments' rows. They are not fenced, because no run writes them.
+/// A store of the rows of the sweep and of users' requests. These rows are not fenced, because no run writes
+/// them.
 #[async_trait]
 pub trait SweepStore: Send + Sync {
-    /// Returns every repository of a forge that was ever seen: those remembered, and those of a described
-    /// pull request. A repository that was only described has its cursor at the store's current time.
+    /// Returns every repository of a forge that was ever seen: stored repositories, and repositories of pull
+    /// requests with a stored description. A repository that is known only from such a description has its
+    /// cursor at the store's current time.
     async fn repositories(&self, forge: &str) -> Result<Vec<KnownRepository>, StoreError>;
 
     /// Stores the repositories as given, but keeps the cursor of a known repository. Writes nothing for a
     /// repository that is unchanged.
     async fn store_repositories(&self, repositories: &[KnownRepository]) -> Result<(), StoreError>;
 
-    /// Ends the first contact with a repository.
+    /// Completes the onboarding of a repository.
     async fn finish_onboarding(&self, repository: &KnownRepository) -> Result<(), StoreError>;
 
     /// Returns the progress of the reviews of each key, in the order of `keys`.
@@ -133,7 +137,8 @@ pub trait SweepStore: Send + Sync {
     /// Returns the stored slots of the repository's pull requests.
     async fn repository_slots(&self, forge: &str, repository: &str) -> Result<Vec<Slot>, StoreError>;
 
-    /// Returns the repository's pull requests that a run reviewed at this head, as far as runs are kept.
+    /// Returns the repository's pull requests that a run reviewed at this head. Runs that the store no longer
+    /// keeps are not considered.
     async fn pulls_reviewed_at(
         &self,
         forge: &str,
@@ -141,9 +146,9 @@ pub trait SweepStore: Send + Sync {
         head: &Sha,
     ) -> Result<Vec<PrId>, StoreError>;
 
-    /// Stores requests in a repository, the repository as [`Self::store_repositories`] does, and the time
-    /// `until` which its comments were read; all in one durable transaction. A comment that is known, served
-    /// or not, stays unchanged.
+    /// Stores three things in one durable transaction: requests in a repository, the repository as
+    /// [`Self::store_repositories`] does, and the time `until` to which its comments were read. A comment
+    /// that is already known stays unchanged, whether it is served or not.
     async fn store_requests(
         &self,
         requests: &[UserRequest],
@@ -151,13 +156,13 @@ pub trait SweepStore: Send + Sync {
         until: Option<UnixMillis>,
     ) -> Result<(), StoreError>;
 
-    /// Returns the requests at a forge that are not served yet. The oldest comment of each repository comes
-    /// first, then the second oldest of each, and so on; for a repository without comments, its buttons and
-    /// labels.
+    /// Returns the requests at a forge that are not served yet. The list begins with the oldest comment of
+    /// each repository, then the second oldest of each, and so on. Buttons and labels of a repository follow
+    /// its comments.
     async fn unserved_requests(&self, forge: &str, limit: usize) -> Result<Vec<UserRequest>, StoreError>;
 
-    /// Marks a request as served. With `obeyed`, this succeeds only if the slot's row has not changed, and
-    /// writes everything in one transaction: the request takes effect once.
+    /// Marks a request as served. With `obeyed`, the call succeeds only if the slot's row has not changed. It
+    /// writes all changes in one transaction, so the request takes effect exactly once.
     async fn mark_request_served(
         &self,
         request: &UserRequest,

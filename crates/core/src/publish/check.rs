@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::finding::CodeLocation;
 
-/// Maximum number of findings shown on the commit's lines; the rest is in the summary and the comments.
+/// Maximum number of findings shown on the commit's lines. The other findings are in the summary and the
+/// comments.
 pub const MAX_ANNOTATIONS: usize = 500;
 
 /// The content of a check run.
@@ -22,11 +23,12 @@ pub struct CheckContent {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckConclusion {
-    /// The head was reviewed and has no blocking finding.
+    /// The head was reviewed and has no blocking findings.
     Success,
     /// The head has blocking findings.
     Failure,
-    /// Neither: there was nothing to review, or the review is partial, deferred or failed.
+    /// Neither success nor failure: there was nothing to review, or the review is partial, deferred or
+    /// failed.
     #[default]
     Neutral,
 }
@@ -34,7 +36,7 @@ pub enum CheckConclusion {
 /// An annotation of some lines of the head.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct CheckAnnotation {
-    /// Lines that are annotated.
+    /// Annotated lines.
     pub place: CodeLocation,
     /// True if the finding blocks.
     pub blocks: bool,

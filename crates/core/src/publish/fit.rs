@@ -5,9 +5,9 @@ const NOTE: &str = "_… truncated: the whole text is longer than a comment may 
 /// Separator between the text and the note.
 const GAP: &str = "\n\n";
 
-/// Returns a text of at most `max_len` units ([`utf16_length`]): the whole, or as many lines as fit and a
-/// note. It closes an open code block, and never cuts inside a line with code or markup, because its meaning
-/// could change. Applying it again changes nothing.
+/// Returns a text of at most `max_len` units ([`utf16_length`]): the whole text, or as many lines as fit and
+/// a note. The function closes an open code block. It never cuts inside a line with code or markup, because
+/// the meaning of the line could change. Applying the function again changes nothing.
 pub(super) fn truncate_markdown(text: &str, max_len: usize) -> String {
     if utf16_length(text) <= max_len {
         return text.to_owned();
@@ -21,7 +21,7 @@ pub(super) fn truncate_markdown(text: &str, max_len: usize) -> String {
         let (length, next) = (utf16_length(line), fence_after(line, fence));
         if taken + length + closing(next) > room {
             let free = room.saturating_sub(taken + closing(fence));
-            // Of a line that is most of the text, a part is kept.
+            // If the first line that does not fit is longer than half the space, a part of this line is kept.
             if length > room / 2 && (fence.is_some() || !line.contains(['`', '\\', '<'])) {
                 left = text.get(..at + prefix_within(line, free)).unwrap_or_default().to_owned();
             }
@@ -38,13 +38,13 @@ pub(super) fn truncate_markdown(text: &str, max_len: usize) -> String {
     if left.is_empty() { NOTE.to_owned() } else { format!("{left}{GAP}{NOTE}") }
 }
 
-/// Returns the length of a text in UTF-16 units, as the strictest forge counts it. There are never fewer
+/// Returns the length of a text in UTF-16 units, which the strictest forge counts. A text never has fewer
 /// units than characters.
 pub(super) fn utf16_length(text: &str) -> usize {
     text.chars().map(char::len_utf16).sum()
 }
 
-/// Returns the lines with their ends, each with its start in bytes.
+/// Returns the lines of a text with their line ends, each with the position of its first byte.
 fn lines_with_offsets(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.split_inclusive('\n').scan(0, |at, line| {
         let begin = *at;
@@ -53,7 +53,8 @@ fn lines_with_offsets(text: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
-/// Returns the number of bytes of a line that fit into `max_units` units, in whole characters.
+/// Returns the number of bytes of the longest beginning of a line that fits into `max_units` units.
+/// Characters are not split.
 fn prefix_within(line: &str, max_units: usize) -> usize {
     let mut taken = 0;
     let fits = |c: &char| {
@@ -63,7 +64,8 @@ fn prefix_within(line: &str, max_units: usize) -> usize {
     line.chars().take_while(fits).map(char::len_utf8).sum()
 }
 
-/// Returns the code fence that is open after a line, with the blanks before it; `open` was open before it.
+/// Returns the code fence that is open after a line, with the blanks before the fence. `open` is the fence
+/// that was open before the line.
 fn fence_after<'a>(line: &'a str, open: Option<&'a str>) -> Option<&'a str> {
     let line = line.trim_end();
     let blanks = line.len() - line.trim_start().len();

@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 use super::page::{ComparedFile, SearchTokens, line_key};
 use super::statement::StatementHashes;
 
-/// Maximum number of a finding's lines that are stored for its identity and shown with it.
+/// Maximum number of a finding's lines that are stored for its identity and shown with the finding.
 pub const MAX_SNIPPET_LINES: usize = 20;
 
-/// Maximum number of lines stored above a finding, and below it.
+/// Maximum number of lines above a finding, and of lines below it, that are stored.
 pub const MAX_AROUND: usize = 12;
 
 /// The reason why the state of an open finding is not known.
@@ -21,12 +21,12 @@ pub enum UnverifiedReason {
     NotShown,
     /// No reviewer gave a verdict on the finding.
     NoVerdict,
-    /// The file does not support a reviewer's verdict on the finding.
+    /// The content of the file does not support a reviewer's verdict on the finding.
     NoEvidence,
 }
 
 impl UnverifiedReason {
-    /// Returns the reason for users, as the end of a sentence.
+    /// Returns the reason in words for users, as the end of a sentence.
     pub fn reason(self) -> &'static str {
         match self {
             Self::NotReviewed => "no model has reviewed this head to the end",
@@ -40,13 +40,14 @@ impl UnverifiedReason {
 /// The lines around a finding, as they were when it was last seen.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct SurroundingLines {
-    /// Lines above it, the nearest last, without indentation.
+    /// Lines above the finding, the nearest last, without indentation.
     pub before: Vec<String>,
-    /// Lines below it, the nearest first.
+    /// Lines below the finding, the nearest first, without indentation.
     pub after: Vec<String>,
-    /// Number of times that its lines occurred in the file.
+    /// Number of times that the finding's lines occurred in the file.
     pub copies: u32,
-    /// Text of the change when a reviewer last saw the finding: all other lines are new.
+    /// Text of the change at the time when a reviewer last saw the finding. Lines that this text lacks are
+    /// new.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen: Option<ChangeSnapshot>,
 }
@@ -54,17 +55,17 @@ pub struct SurroundingLines {
 /// The stored text of a change.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct ChangeSnapshot {
-    /// Marks of the lines near the finding in its file, and of the lines that the change added.
+    /// Hashes of the statements near the finding in its file, and of the statements that the change added.
     pub marks: StatementHashes,
-    /// True if the marks cover everything that the change added.
+    /// True if `marks` covers everything that the change added.
     pub is_whole: bool,
-    /// Text of the finding's lines and of those near it.
+    /// Text of the finding's lines and of the lines near the finding.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub near: String,
 }
 
 impl SurroundingLines {
-    /// Stores the surroundings of these lines (first and last) of a file. `seen` becomes
+    /// Stores the surroundings of the lines from `start` to `end` of a file. `seen` becomes
     /// [`SurroundingLines::seen`].
     pub(super) fn new(
         page: &ComparedFile,
@@ -87,7 +88,7 @@ impl SurroundingLines {
     }
 }
 
-/// Returns the index of a line number.
+/// Returns the index, from 0, of a line number, from 1.
 pub(super) fn line_index(line: u32) -> usize {
     usize::try_from(line.saturating_sub(1)).unwrap_or(usize::MAX)
 }

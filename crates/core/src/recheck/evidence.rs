@@ -1,9 +1,9 @@
-//! Evidence of a fix that leaves a finding's own lines unchanged: a new check before them, other lines
-//! around them, or a change in the code that they call (docs/adr/0062).
+//! Evidence of a fix that leaves a finding's own lines unchanged (docs/adr/0062). This is a new check before
+//! these lines, other lines around them, or a change in the code that they call.
 //!
-//! Evidence is code that is new since the finding was last seen. Near the finding, new text or a new
-//! position is enough. Elsewhere the change must have added the line. It must belong to code that the
-//! finding's lines use, to a caller of the finding's function, or to that function itself, moved there
+//! Evidence is code that is new since the finding was last seen. Near the finding, new text or a new position
+//! is enough. Elsewhere, the change must have added the line. The line must also belong to code that the
+//! finding's lines use, to a caller of the finding's function, or to that function itself after a move
 //! (`moved`).
 
 mod moved;
@@ -23,12 +23,12 @@ use crate::excerpt;
 use crate::finding::{Finding, FixEvidence};
 use crate::id::FindingId;
 
-/// Maximum number of lines that a verdict may quote: in a longer quote it is not clear which lines show the
-/// fix.
+/// Maximum number of lines that a verdict may quote. A longer quote would not show clearly which of its lines
+/// are the fix.
 const MAX_QUOTED: u32 = 20;
-/// Minimum length of a name that is compared, in bytes.
+/// Minimum length in bytes of a name; shorter names are not compared.
 const MIN_NAME: usize = 3;
-/// Key words that may stand in the place of a name, in the supported languages.
+/// Key words of the supported languages that may occur at the place of a name.
 const CONTROL: [&str; 20] = [
     "if", "elif", "else", "for", "while", "loop", "with", "match", "switch", "case", "try", "catch",
     "except", "return", "await", "yield", "assert", "not", "and", "unless",
@@ -55,10 +55,11 @@ const DEFINES: [&str; 18] = [
     "mod",
     "record",
 ];
-/// Number of words at the beginning of a line among which these key words are searched.
+/// Number of words at the beginning of a line that are compared with the key words of a definition.
 const MAX_DEFINES: usize = 4;
 
-/// The lines that replaced open findings' own lines. They are evidence only for that finding.
+/// The lines that replaced the own lines of open findings, each with the finding's id. Such lines are
+/// evidence only for the finding whose lines they replaced.
 pub(super) type ReplacedLines<'a> = Vec<(&'a FindingId, RepoPath, (u32, u32))>;
 
 pub(super) fn find_replaced_lines<'a, T: Fn(&RepoPath) -> Option<String>>(
@@ -77,8 +78,8 @@ pub(super) fn find_replaced_lines<'a, T: Fn(&RepoPath) -> Option<String>>(
     unanswered_findings(known).filter_map(lines).collect()
 }
 
-/// Returns the quoted lines of a verdict if they are new and show a fix of the finding; `outcome` is the
-/// present place of its lines.
+/// Returns the quoted lines of a verdict if these lines are new and show a fix of the finding. `outcome` is
+/// the present place of the finding's own lines.
 pub(super) fn find_new_evidence<T: Fn(&RepoPath) -> Option<String>>(
     verdict: &RecheckVerdict,
     finding: &Finding,
@@ -126,7 +127,7 @@ pub(super) fn find_new_evidence<T: Fn(&RepoPath) -> Option<String>>(
     let beside = || {
         let new_hash =
             quoted_statements.iter().filter(is_new).find(|one| is_near(one)).map(|one| one.text_hash);
-        // Two statements that are adjacent only now: both of them are quoted.
+        // Finds two quoted statements that are adjacent now but were not adjacent before.
         let together = quoted_statements.windows(2).find_map(|pair| {
             let [above, below] = pair else { return None };
             let is_one = is_near(above) && is_near(below) && (above.has_words || below.has_words);
@@ -164,15 +165,16 @@ pub(super) fn find_new_evidence<T: Fn(&RepoPath) -> Option<String>>(
     Some(FixEvidence { mark: Some(mark), ..FixEvidence::new(path, first, last, &quoted) })
 }
 
-/// Returns true if the quoted lines in place of a finding's own contain something new.
+/// Returns true if the quoted lines, which are in the place of the finding's own lines, contain something
+/// new.
 pub(super) fn has_new_content(quoted: (u32, u32), finding: &Finding, file: &ComparedFile) -> bool {
-    // Findings of earlier versions lack this data.
+    // Findings that an earlier version of Truing stored lack this data.
     let Some(seen) = finding.around.as_ref().and_then(|around| around.seen.as_ref()) else { return true };
     let was = FileComparison::new(seen, file);
     let is_told = |one: &CodeStatement| one.touches(quoted);
     let is_known = |one: &CodeStatement| seen.marks.has(one.text_hash);
     let is_new = |one: &CodeStatement| is_told(one) && !is_known(one) && !was.is_reformatted(one);
-    // A statement between these two was removed.
+    // Returns true if a statement between these two statements was removed.
     let is_gone_between = |above: &CodeStatement, below: &CodeStatement| {
         (is_told(above) || is_told(below))
             && is_known(above)
@@ -196,14 +198,14 @@ impl<'a> FileComparison<'a> {
         Self { snapshot, nearby_tokens: TokenSequence::from_code(&snapshot.near), file: page }
     }
 
-    /// Returns true if a formatter only broke or joined the statement: the same text was there before,
-    /// between the same words.
+    /// Returns true if a formatter only broke or joined the lines of the statement. The stored text near the
+    /// finding then contains the same words, with the same words before and after them.
     fn is_reformatted(&self, statement: &CodeStatement) -> bool {
         let tokens = self.file.code().tokens_between(statement.first, statement.last);
         !self.snapshot.marks.has(statement.text_hash) && self.nearby_tokens.contains_run(tokens)
     }
 
-    /// Returns true if two statements are adjacent now and were not before.
+    /// Returns true if two statements are adjacent now and were not adjacent before.
     fn is_new_pair(&self, above: &CodeStatement, below: &CodeStatement) -> bool {
         !self.snapshot.marks.has(below.pair_hash)
             && !self.is_reformatted(above)
@@ -231,8 +233,8 @@ fn line_words(line: &str) -> impl Iterator<Item = &str> {
     line.split(|char: char| !(char.is_alphanumeric() || char == '_')).filter(|word| !word.is_empty())
 }
 
-/// Returns the names in a finding's lines that may be defined elsewhere: called names, and names of several
-/// words or in capitals.
+/// Returns the names in a finding's lines that may be defined elsewhere. These are called names, names of
+/// several words, and names in capitals.
 fn referenced_names(snippet: &str) -> BTreeSet<&str> {
     let mut names = BTreeSet::new();
     for line in snippet.lines() {
@@ -250,8 +252,9 @@ fn referenced_names(snippet: &str) -> BTreeSet<&str> {
     names
 }
 
-/// Returns the name that a line defines, if it may be a definition. It is the word after a key word of a
-/// definition, or else the last word before the first bracket, colon or equals sign.
+/// Returns the name that a line defines, if the line may be a definition. The name is the word after a
+/// definition's key word. Without such a key word, it is the last word before the first bracket, colon or
+/// equals sign.
 fn defined_name(line: &str) -> Option<&str> {
     let mut rest = line;
     let mut is_said = false;
@@ -274,8 +277,8 @@ fn defined_name(line: &str) -> Option<&str> {
     (!CONTROL.contains(&begins) && name.len() >= MIN_NAME).then_some(name)
 }
 
-/// Returns the name that a statement defines, if it has a body or is an assignment. Also returns the names
-/// of the definitions around it, innermost first.
+/// Returns the name that a statement defines, if the statement has a body or is an assignment. Also returns
+/// the names of the enclosing definitions, innermost first.
 fn defined_and_enclosing_names<'a>(
     file: &'a ComparedFile,
     statement: &CodeStatement,

@@ -1,8 +1,9 @@
-//! Locates the lines of a finding in the present files, by the lines themselves and by those around them.
+//! Locates the lines of a finding in the present files, by their own text and by the text around them.
 //!
-//! It uses no diff, because the state in which a finding was seen often no longer exists: a working tree, an
-//! index, or a rewritten branch. Dynamic programming fits the stored surroundings into the file. Equal lines
-//! score by their content, and each line between them costs a little.
+//! The search uses no diff, because the source state of a finding often no longer exists: a working tree, an
+//! index, or a rewritten branch. Dynamic programming aligns the stored surroundings with the file. Each pair
+//! of equal lines adds a score that depends on the content; each skipped line of the file subtracts a small
+//! cost.
 
 use std::collections::BTreeSet;
 
@@ -13,23 +14,24 @@ use super::head::HeadView;
 use super::page::{ComparedFile, SearchTokens, key_hash};
 use crate::finding::Finding;
 
-/// Maximum number of lines of a searched file; a finding in a longer one is not followed.
+/// Maximum number of lines of a searched file. A finding in a longer file is not followed.
 const MAX_LINES: usize = 60_000;
-/// Maximum number of other files in which a finding is searched.
+/// Maximum number of other files that are searched for a finding.
 const MAX_FILES: usize = 300;
 
 /// Score of an equal line: with words, with signs only, and blank.
 const WORDS: i32 = 100;
 const SIGNS: i32 = 12;
 const BLANK: i32 = 1;
-/// Score at which the surroundings count as found. If they are worth less, all of them must be found.
+/// Score at which the surroundings count as found. Surroundings whose total score is lower must be found
+/// completely.
 const ENOUGH: i32 = 2 * WORDS;
 /// Minimum share, in percent, and minimum score for a match in another file.
 const ELSEWHERE_PERCENT: i32 = 50;
 const ELSEWHERE: i32 = 3 * WORDS;
 
-/// Minimum number of equal lines, and minimum percentage of all lines, at which a file may be a rewritten
-/// version of the finding's code.
+/// Minimum number and minimum percentage of the finding's lines that a file must contain to count as a
+/// possible rewritten version of the finding's code.
 const LIKE_LINES: usize = 3;
 const LIKE_PERCENT: usize = 25;
 
@@ -45,21 +47,22 @@ pub enum FollowOutcome {
         /// Last line of the place.
         end: u32,
     },
-    /// The lines have changed. This range is now between the earlier neighbours.
+    /// The lines have changed. The range is the text that is now between the earlier neighbours.
     Changed {
         /// File that contains the range.
         path: RepoPath,
-        /// First line; for an empty range, the line below it.
+        /// First line of the range. For an empty range, the line below the range.
         start: u32,
-        /// Last line; for an empty range, the line above it.
+        /// Last line of the range. For an empty range, the line above the range.
         end: u32,
-        /// First and last of the lines that are probably the finding's own. They may be fewer, because
-        /// neighbours may have changed too. For an empty range, the same as `start` and `end`.
+        /// First and last line of the part that probably belongs to the finding. The part may be smaller than
+        /// the range, because neighbours may have changed too. For an empty range, the part equals `start`
+        /// and `end`.
         likely: (u32, u32),
     },
     /// The file exists, but contains neither the lines nor their neighbours.
     NotFound {
-        /// File in which they were searched.
+        /// File that was searched.
         path: RepoPath,
     },
     /// The file no longer exists.
@@ -88,7 +91,7 @@ pub fn locate_at_head<T: Fn(&RepoPath) -> Option<String>>(
         let page = head.compared_file(path)?;
         Some(LineMatch::new(&wanted, path, &page))
     });
-    // The first of equals wins, which is the finding's own path.
+    // Among equal ranks, the first match wins: the match in the finding's own path.
     let own = own.reduce(|best, other| if other.rank() > best.rank() { other } else { best });
     if let Some(own) = own.as_ref().filter(|own| own.is_found()) {
         return own.to_outcome();
@@ -113,8 +116,8 @@ pub fn locate_at_head<T: Fn(&RepoPath) -> Option<String>>(
     best.or(own).map_or(FollowOutcome::NoFile, |fit| fit.to_outcome())
 }
 
-/// Returns true if the code of a finding whose file is gone may be in another changed file, too much
-/// rewritten to be recognized.
+/// Returns true if another changed file may contain the finding's code in a form too different to be
+/// recognized. Called for a finding whose file no longer exists.
 pub(super) fn may_be_rewritten<T: Fn(&RepoPath) -> Option<String>>(
     finding: &Finding,
     head: &HeadView<'_, T>,
@@ -134,11 +137,11 @@ struct TargetLines {
     /// Numbers of lines above and below the finding's own.
     lines_above: usize,
     lines_below: usize,
-    /// Number of times that its lines occurred in its file.
+    /// Number of times that the finding's lines occurred in the finding's file.
     copies: u32,
-    /// Index of its first line at that time.
+    /// Index of the finding's first line when the finding was last seen.
     former_index: usize,
-    /// Tokens of its own lines.
+    /// Tokens of the finding's own lines.
     tokens: SearchTokens,
     /// Score of all lines, and of the neighbours only.
     total_score: i32,
@@ -180,8 +183,8 @@ impl TargetLines {
         }
     }
 
-    /// Returns the only place at which all lines are unchanged, if they are enough to identify it: the first
-    /// and last of the finding's own lines.
+    /// Returns the first and last of the finding's own lines, if exactly one place in the file has all lines
+    /// unchanged. The neighbours must score enough to identify that place.
     fn find_unchanged_place(&self, lines: &[u64]) -> Option<(usize, usize)> {
         let count = self.lines.len();
         let first = self.lines.first()?.key;
@@ -198,9 +201,10 @@ impl TargetLines {
         places.next().is_none().then(|| (at + self.lines_above, at + count - self.lines_below - 1))
     }
 
-    /// Returns the lines that are probably the finding's own, among those between its neighbours, as a
-    /// half-open range. An unchanged line locates the others. Without one, the lines keep their positions if
-    /// their number is unchanged; otherwise the range starts at its beginning.
+    /// Returns the part of the range between the neighbours that probably belongs to the finding, as a
+    /// half-open range. An unchanged line of the finding gives the position of the other lines. Without an
+    /// unchanged line, the lines keep their positions if the number of lines is unchanged. Otherwise the
+    /// returned part starts at the beginning of the range.
     fn likely_range(&self, partners: &[Option<usize>], first: usize, end: usize) -> (usize, usize) {
         let count = self.lines.len() - self.lines_above - self.lines_below;
         let own = self.lines_above..self.lines_above + count;
@@ -226,11 +230,11 @@ impl TargetLines {
 /// The best match of a finding in a file.
 struct LineMatch {
     path: RepoPath,
-    /// Lines of the finding, if they exist.
+    /// Lines of the finding, if they still exist.
     lines: Option<(usize, usize)>,
     /// Range between the earlier neighbours, if they were found.
     gap: Option<(usize, usize)>,
-    /// Part of that range that is probably the finding's own.
+    /// Part of `gap` that probably belongs to the finding.
     likely_lines: (usize, usize),
     /// Score of the match, and the highest possible score.
     score: i32,
@@ -273,7 +277,8 @@ impl LineMatch {
             None => at.0.abs_diff(*former_index) + 1,
         };
         let nearest = all.iter().min_by_key(near).copied();
-        // A copy elsewhere in the file is a different one, unless there are as many as before.
+        // A copy outside the range is a different copy, unless the file still has at least as many copies as
+        // before.
         let moved = gap.is_none() || u32::try_from(all.len()).unwrap_or(u32::MAX) >= wanted.copies;
         let there = nearest.filter(|at| moved || near(&at) == 0);
         Self { lines: there, gap, likely_lines, score, ..none }
@@ -283,7 +288,7 @@ impl LineMatch {
         self.lines.is_some()
     }
 
-    /// Returns the score in percent of the highest possible one.
+    /// Returns the score as a percentage of the highest possible score.
     fn score_percent(&self) -> i32 {
         self.score.saturating_mul(100) / self.total_score
     }
@@ -298,7 +303,7 @@ impl LineMatch {
             (Some((first, last)), _) => {
                 FollowOutcome::Found { path, start: line_number(first), end: line_number(last) }
             }
-            // The range lies between the last neighbour above and the first one below.
+            // The range is between the last neighbour above and the first neighbour below.
             (None, Some((first, end))) => {
                 let lines = |(first, end)| (line_number(first), u32::try_from(end).unwrap_or(u32::MAX));
                 let (start, end) = lines((first, end));
@@ -309,17 +314,18 @@ impl LineMatch {
     }
 }
 
-/// Returns the best ordered fit of the wanted lines into a file's lines: its score, and the partner of each
-/// wanted line. Among equals, the fit that begins nearest to `old_index` wins. Other lines of the file only
-/// separate partners.
+/// Returns the best alignment of the wanted lines with a file's lines, in order: the score, and the partner
+/// of each wanted line. Among equal scores, the alignment that begins nearest to `old_index` wins. Lines of
+/// the file that equal no wanted line count only as distance between partners.
 fn best_line_alignment(wanted: &[TargetLine], keys: &[u64], old_index: usize) -> (i32, Vec<Option<usize>>) {
     let known: BTreeSet<u64> = wanted.iter().map(|line| line.key).collect();
     let columns: Vec<(usize, u64)> =
         keys.iter().copied().enumerate().filter(|(_, key)| known.contains(key)).collect();
     let (rows, width) = (wanted.len(), columns.len() + 1);
-    // Directions: diagonal (a pair), up (a wanted line is missing), left (lines are between).
+    // Directions: 0 is diagonal (a pair), 1 is up (a wanted line is missing), 2 is left (the file has lines
+    // in between).
     let mut ways = vec![1_u8; (rows + 1) * width];
-    // Score up to here, and the line at which the fit began.
+    // Score up to this cell, and the line at which the alignment began.
     let mut above: Vec<(i32, usize)> =
         std::iter::once((0, 0)).chain(columns.iter().map(|(at, _)| (0, at + 1))).collect();
     let mut scores = above.clone();
@@ -336,7 +342,7 @@ fn best_line_alignment(wanted: &[TargetLine], keys: &[u64], old_index: usize) ->
                     (best, how) = ((crossed, left.1), 2);
                 }
                 if *key == line.key {
-                    // Lines of the file that are skipped before the pair.
+                    // Number of lines of the file that are skipped before the pair.
                     let skipped = lines - 1;
                     let (so_far, from) =
                         if corner.0 > skipped { (corner.0 - skipped, corner.1) } else { (0, *at) };
@@ -376,7 +382,8 @@ fn best_line_alignment(wanted: &[TargetLine], keys: &[u64], old_index: usize) ->
     (score, partners)
 }
 
-/// Returns the lines between the nearest partners above and below, as a half-open range.
+/// Returns the lines between the nearest matched neighbours above and below the finding, as a half-open
+/// range.
 fn lines_between_partners(
     partners: &[Option<usize>],
     above: usize,
@@ -394,7 +401,8 @@ fn lines_between_partners(
     let last = behind.or_else(|| found(own).last().map(|line| line + 1).filter(|_| below > 0));
     match (first, last) {
         (Some(first), Some(last)) => (first, last.max(first)),
-        // At the end of the file there was no neighbour below; otherwise that neighbour is gone.
+        // A finding at the end of the file had no neighbour below. In the next case, the neighbour below is
+        // gone.
         (Some(first), None) if below == 0 => (first, lines),
         (Some(first), None) => (first, (first + size).min(lines)),
         (None, Some(last)) if above == 0 => (0, last),

@@ -15,10 +15,10 @@ use crate::id::FindingId;
 use crate::increment::FileRenames;
 use crate::line::truncate_text;
 
-/// Maximum distance in lines at which code counts as near a finding.
+/// Maximum distance, in lines, of code that counts as near a finding.
 pub(super) const NEAR: u32 = 12;
 
-/// Number of lines above and below a finding whose text is stored; slightly more than those near it.
+/// Number of lines above and below a finding whose text is stored: slightly more than `NEAR`.
 const MAX_NEAR: u32 = NEAR + 4;
 
 /// A reviewer's verdict on an open finding.
@@ -46,10 +46,10 @@ pub struct RecheckVerdict {
     pub excerpt: String,
 }
 
-/// The report of one reviewer that has completed its review.
+/// The report of one reviewer whose review is complete.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ReviewerReport {
-    /// Files that it was shown or has read.
+    /// Files that the reviewer was shown or has read.
     pub viewed_paths: BTreeSet<RepoPath>,
     /// Verdicts on open findings.
     pub verdicts: Vec<RecheckVerdict>,
@@ -72,7 +72,7 @@ pub struct HeadView<'a, T> {
     pub(super) renames: &'a FileRenames,
     /// Cache of the files that were read.
     pub(super) pages: RefCell<BTreeMap<RepoPath, Option<Rc<ComparedFile>>>>,
-    /// Marks of the change's lines; `None` if they exceed the limit.
+    /// Marks of the change's lines; `None` if there are more marks than the limit.
     pub(super) marks: OnceCell<Option<StatementHashes>>,
 }
 
@@ -92,7 +92,7 @@ impl<'a, T: Fn(&RepoPath) -> Option<String>> HeadView<'a, T> {
         Self { text, changed, added, deleted, renames, pages, marks }
     }
 
-    /// Returns the surroundings of these lines in a file; `None` if it cannot be read.
+    /// Returns the surroundings of these lines in a file; `None` if the file cannot be read.
     pub fn lines_around(
         &self,
         path: &RepoPath,
@@ -144,7 +144,7 @@ impl<'a, T: Fn(&RepoPath) -> Option<String>> HeadView<'a, T> {
     }
 }
 
-/// Returns the findings that need a model's verdict: its own open ones.
+/// Returns the findings that need a model's verdict: the open findings that a model reported.
 pub fn unanswered_findings(known: &[Finding]) -> impl Iterator<Item = &Finding> {
     known.iter().filter(|finding| is_open_model_finding(finding))
 }

@@ -1,7 +1,7 @@
 //! A file of the head, prepared for comparisons: its lines, tokens and statements.
 //!
-//! All comparisons use hashes. After a collision, a finding counts as still there, or a line as not new: a
-//! collision may keep a finding open, but never closes one.
+//! All comparisons use hashes. After a hash collision, a finding counts as still present, or a line counts as
+//! not new. A collision can therefore keep a finding open, but never close a finding.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -33,22 +33,22 @@ impl ComparedFile {
         self.search_tokens.get_or_init(|| SearchTokens::from_text(&self.text))
     }
 
-    /// Returns true if these lines contain anything but comments.
+    /// Returns true if these lines contain code, and not only comments.
     pub(super) fn has_code_in(&self, lines: (u32, u32)) -> bool {
         self.statements().iter().any(|one| one.touches(lines))
     }
 
-    /// Returns the tokens of its code.
+    /// Returns the tokens of the file's code.
     pub(super) fn code(&self) -> &TokenSequence {
         &self.search_tokens().code
     }
 
-    /// Returns the places at which these lines occur as whole lines, apart from comments and formatting.
-    /// Each place is a first and a last line.
+    /// Returns the places at which these lines occur as whole lines; comments and formatting are ignored.
+    /// Each place is a pair of the first and the last line.
     pub(super) fn find_places(&self, sought: &SearchTokens) -> Vec<(usize, usize)> {
         let own = self.search_tokens();
         let places = own.code.find_places(&sought.code);
-        // A comment alone has no code, so its text is compared.
+        // Lines that contain only a comment have no code, so their text is compared.
         if places.is_empty() { own.text.find_places(&sought.text) } else { places }
     }
 
@@ -69,8 +69,8 @@ impl SearchTokens {
     }
 }
 
-/// A hash that is equal on every machine and in every version (FNV-1a), because stored values are compared
-/// with it later.
+/// A hash (FNV-1a) that is the same on every machine and in every version, because it is later compared with
+/// stored hashes.
 #[derive(Clone, Copy)]
 pub(super) struct StableHash(u64);
 
@@ -94,7 +94,7 @@ impl StableHash {
     }
 }
 
-/// Returns a line in its form for comparison.
+/// Returns a line in the form in which lines are compared.
 pub(super) fn line_key(line: &str) -> String {
     truncate_text(fold_whitespace(std::iter::once(line)), MAX_LINE_CHARS)
 }
@@ -113,7 +113,7 @@ pub(super) fn key_hash(line: &str) -> u64 {
                     (has_gap, is_begun) = (false, true);
                     hash.byte(byte);
                 }
-                // Other characters take the slow path.
+                // Lines with other characters take the slow path.
                 _ => return hash_text(&line_key(line)),
             }
         }
@@ -128,8 +128,8 @@ fn hash_text(text: &str) -> u64 {
     hash.get()
 }
 
-/// The words and signs of lines, with the line of each. Line breaks, kinds of quotes, and commas before a
-/// closing bracket make no difference.
+/// The words and signs of lines, with the line number of each token. Line breaks, kinds of quotes, and commas
+/// before a closing bracket make no difference.
 pub(super) struct TokenSequence {
     tokens: Vec<u64>,
     lines: Vec<usize>,
@@ -140,7 +140,7 @@ impl TokenSequence {
         Self::from_lines(text.lines())
     }
 
-    /// Reads only the code: without comments, semicolons, backslashes that join lines, and brackets around a
+    /// Reads only the code. It omits comments, semicolons, backslashes that join lines, and brackets around a
     /// whole expression.
     pub(super) fn from_code(text: &str) -> Self {
         let code: Vec<_> = text.lines().map(|line| strip_block_comments(strip_comment(line))).collect();
@@ -184,7 +184,8 @@ impl TokenSequence {
         all
     }
 
-    /// Returns the tokens of these lines (first and last, from 1), with the one before and the one after.
+    /// Returns the tokens of these lines (first and last, from 1), plus the token before and the token after
+    /// them.
     pub(super) fn tokens_between(&self, first: u32, last: u32) -> &[u64] {
         let place = |line: u32| usize::try_from(line).unwrap_or(usize::MAX);
         let begin = self.lines.partition_point(|line| line + 1 < place(first));
@@ -192,7 +193,7 @@ impl TokenSequence {
         self.tokens.get(begin.saturating_sub(1)..(end + 1).min(self.tokens.len())).unwrap_or_default()
     }
 
-    /// Returns true if these tokens occur in it consecutively.
+    /// Returns true if this sequence contains these tokens consecutively.
     pub(super) fn contains_run(&self, tokens: &[u64]) -> bool {
         !tokens.is_empty() && self.tokens.windows(tokens.len()).any(|here| here == tokens)
     }
@@ -202,7 +203,7 @@ impl TokenSequence {
         self.lines.push(line);
     }
 
-    /// Returns the places at which these tokens occur as whole lines: the first and last line of each.
+    /// Returns the places at which these tokens occur as whole lines: the first and last line of each place.
     pub(super) fn find_places(&self, wanted: &Self) -> Vec<(usize, usize)> {
         let wanted = wanted.tokens.as_slice();
         let Some(first) = wanted.first() else { return Vec::new() };
@@ -234,7 +235,7 @@ const SEMICOLON: u64 = token_hash(";");
 const OPENS: u64 = token_hash("(");
 const CLOSES: u64 = token_hash(")");
 const EQUALS: u64 = token_hash("=");
-/// Signs before `=` that form a comparison and not an assignment.
+/// Signs that form a comparison, not an assignment, with the `=` after them.
 const COMPARES: [u64; 4] = [EQUALS, token_hash("!"), token_hash("<"), token_hash(">")];
 /// Words that precede a condition.
 const TESTS: [u64; 5] =
@@ -277,8 +278,8 @@ const GOES_ON: [u64; 21] = [
     token_hash("not"),
 ];
 
-/// Returns the places of redundant round brackets: those around a whole expression that is assigned,
-/// returned, tested or passed, and around the only parameter of an arrow function.
+/// Returns the places of redundant round brackets. Brackets are redundant around a whole expression that is
+/// assigned, returned, tested or passed, and around the only parameter of an arrow function.
 fn redundant_brackets(tokens: &TokenSequence) -> BTreeSet<usize> {
     let token = |at: usize| tokens.tokens.get(at).copied();
     let (mut open, mut around) = (Vec::<(usize, bool)>::new(), BTreeSet::new());
@@ -309,7 +310,7 @@ fn redundant_brackets(tokens: &TokenSequence) -> BTreeSet<usize> {
     around
 }
 
-/// Returns a line without block comments that begin and end in it.
+/// Returns a line without the block comments that begin and end on that line.
 fn strip_block_comments(line: &str) -> Cow<'_, str> {
     let mut kept = Cow::Borrowed(line);
     let mut from = 0;

@@ -1,10 +1,11 @@
-//! Splits a file into statements, and detects those that are new since a finding was last seen, regardless
-//! of formatting.
+//! Splits a file into statements, and detects statements that are new since a finding was last seen. Changes
+//! of formatting do not make a statement new.
 //!
-//! A statement is a line with the lines that its open brackets continue on. White space, kinds of quotes,
-//! commas before a closing bracket and comments do not count. It has two marks: one of its text, and one
-//! that adds the statement above it and their relative indentation. The second mark detects a moved or
-//! re-indented line, and one whose neighbour was deleted.
+//! A statement is a line, together with the following lines on which its open brackets continue. White space,
+//! kinds of quotes, commas before a closing bracket, and comments are ignored. A statement has two marks
+//! (hashes): the mark of its text, and the mark of the pair with the statement above and their relative
+//! indentation. The pair's mark detects a moved line, a re-indented line, and a line whose neighbour was
+//! deleted.
 //!
 //! No language is parsed; where this heuristic fails, a finding stays open.
 
@@ -14,15 +15,18 @@ use serde::{Deserialize, Serialize};
 
 use super::page::{ComparedFile, StableHash};
 
-/// Maximum number of lines that open brackets join, because a bracket may be part of a text.
+/// Maximum number of lines that open brackets join into one statement. The limit is needed because a bracket
+/// may be part of a string.
 const MAX_JOINED: u32 = 20;
 /// Bits of a mark that are kept: six hexadecimal digits.
 const MARK_BITS: u64 = 0x00ff_ffff;
 /// Number of hexadecimal digits of a mark.
 const DIGITS: usize = 6;
-/// Number of lines above and below a finding whose marks are kept, even if the change did not add them.
+/// Number of lines above and below a finding whose marks are kept, even if the change did not add these
+/// lines.
 const WINDOW: u32 = 200;
-/// Maximum number of marks kept of one finding. In a larger change, a fix counts only near the finding.
+/// Maximum number of marks that are kept for one finding. In a larger change, a fix counts only near the
+/// finding.
 pub(super) const MAX_MARKS: usize = 3_000;
 
 /// One statement of a file.
@@ -36,7 +40,7 @@ pub(super) struct CodeStatement {
     pub(super) text_hash: u32,
     /// Mark of the statement together with the one above it.
     pub(super) pair_hash: u32,
-    /// True if it has more than signs.
+    /// True if the statement contains a letter or digit, and not only signs.
     pub(super) has_words: bool,
     /// Number of columns of indentation.
     pub(super) indent: usize,
@@ -49,7 +53,8 @@ impl CodeStatement {
     }
 }
 
-/// The marks of a change when a finding was last seen: six hexadecimal digits each, in ascending order.
+/// The marks of a change when a finding was last seen. Each mark has six hexadecimal digits; the marks are in
+/// ascending order.
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub struct StatementHashes(Vec<u32>);
@@ -75,7 +80,7 @@ impl StatementHashes {
         Self(marks)
     }
 
-    /// Returns the marks of both.
+    /// Returns the marks of both sets.
     pub(super) fn union_with(mut self, other: &Self) -> Self {
         self.0.extend(&other.0);
         Self::new(self.0)
@@ -134,7 +139,7 @@ struct UnfinishedStatement {
     indent: usize,
     depth: u32,
     hash: StableHash,
-    /// Last sign or letter, and whether white space or a comma follows it.
+    /// Last sign or letter, whether white space follows it, and whether a comma follows it.
     before: u8,
     has_gap: bool,
     has_comma: bool,
@@ -194,7 +199,7 @@ impl UnfinishedStatement {
         let text_hash = statement_mark(self.hash);
         let mut joint = StableHash::new();
         joint.bytes(&above.map_or(0, |above| above.text_hash).to_be_bytes());
-        // Only the direction of the change in indentation counts; its depth depends on the formatter.
+        // Only the direction of the change in indentation counts, because its depth depends on the formatter.
         joint.byte(above.map_or(1, |above| self.indent.cmp(&above.indent) as i8).to_be_bytes()[0]);
         joint.bytes(&text_hash.to_be_bytes());
         let Self { first, last, indent, has_words, .. } = self;
@@ -215,7 +220,7 @@ fn statement_mark(hash: StableHash) -> u32 {
     u32::try_from((hash ^ (hash >> 32)) & MARK_BITS).unwrap_or_default()
 }
 
-/// Returns a line without its comment; empty for a comment.
+/// Returns a line without its comment. Returns an empty text if the whole line is a comment.
 pub(super) fn strip_comment(line: &str) -> &str {
     let trimmed = line.trim();
     let may_begin = trimmed.starts_with(['/', '*', '<', '-', '"', '\'', '#']);
@@ -251,13 +256,14 @@ pub(super) fn strip_comment(line: &str) -> &str {
     trimmed
 }
 
-/// Returns true if a quote that opens here closes on this line; an apostrophe or a lifetime does not.
+/// Returns true if the quote at this position is closed on the same line. An apostrophe and the quote of a
+/// Rust lifetime are not closed.
 fn has_closing_quote(line: &str, at: usize, quote: u8) -> bool {
     line.as_bytes().get(at + 1..).is_some_and(|rest| rest.contains(&quote))
 }
 
-/// Returns true if the text after a `#` without a blank is a comment, and not an attribute or a C
-/// preprocessor directive.
+/// Returns true if a `#` without a space after it begins a comment, and not an attribute or a C preprocessor
+/// directive.
 fn is_hash_comment(rest: &str) -> bool {
     let word: &str = rest.split(|char: char| !char.is_ascii_alphabetic()).next().unwrap_or_default();
     let directives =

@@ -5,7 +5,7 @@ use crate::id::{SlotKey, TimeSpan, UnixMillis};
 /// The configured limits of the slot machine.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SlotLimits {
-    /// Pause without pushes that is required before the leading review.
+    /// Time without pushes that must pass before the leading review.
     pub debounce: TimeSpan,
     /// Maximum time that the first event waits for the leading review.
     pub max_wait: TimeSpan,
@@ -15,7 +15,7 @@ pub struct SlotLimits {
     pub storm_max: TimeSpan,
     /// Time without a heartbeat after which a lease is lost.
     pub lease: TimeSpan,
-    /// Wait after the first failed attempt; it doubles after each further one.
+    /// Wait after the first failed attempt; the wait doubles after each further failed attempt.
     pub backoff: TimeSpan,
     /// Maximum wait after a failed attempt.
     pub backoff_max: TimeSpan,
@@ -40,15 +40,16 @@ impl Default for SlotLimits {
 
 impl SlotLimits {
     /// Returns the maximum time that a worker may continue without an acknowledged heartbeat: two thirds of
-    /// the lease. After that, it must stop by itself.
+    /// the lease. After that time, the worker must stop by itself.
     pub fn self_stop(&self) -> TimeSpan {
         TimeSpan(self.lease.0 / 3 * 2)
     }
 
     /// Returns the time of the retry after failed attempt number `attempts` (from 1).
     ///
-    /// The wait doubles up to `backoff_max`. A quarter of it is jitter, derived from a hash of key and
-    /// attempt: slots that failed together do not retry together, and tests can predict the time.
+    /// The wait doubles up to `backoff_max`. Up to a quarter of the wait is jitter, derived from a hash of
+    /// key and attempt. Therefore slots that failed together do not retry together, and tests can predict the
+    /// time.
     pub(super) fn retry_at(&self, key: &SlotKey, attempts: u32, now: UnixMillis) -> UnixMillis {
         let doublings = attempts.saturating_sub(1).min(32);
         let wait = self.backoff.0.saturating_mul(1_i64 << doublings).min(self.backoff_max.0).max(0);

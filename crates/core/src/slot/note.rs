@@ -15,15 +15,16 @@ pub enum SlotHistoryEntry {
     Asked(LoopKind),
     /// The slot was leased for this loop.
     Leased(LoopKind, FencingToken),
-    /// A review was computed; the number counts those of its storm.
+    /// A review was computed; the number counts the reviews of the current storm.
     Computed(u32),
     /// The step ended with this outcome.
     Finished(StepOutcome),
-    /// The step failed or its lease was lost; the number of such attempts and the time of the retry.
+    /// The step failed, or its lease was lost. The fields are the number of failed attempts and the time of
+    /// the retry.
     Failed(u32, UnixMillis),
     /// The slot failed too many times and is held until a new event or a retry.
     Parked(u32),
-    /// The lease was handed back, or its holder stopped with its server.
+    /// The lease was handed back, or the holder of the lease stopped because its server stopped.
     Returned,
     /// A user paused, resumed, retried or dropped the slot.
     Manual(&'static str),
@@ -52,19 +53,20 @@ impl fmt::Display for SlotHistoryEntry {
 /// The reason why a step is refused. The slot does not change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum SlotRefusal {
-    /// The token is not that of the lease: the caller has lost the slot and must stop.
+    /// The token is not the token of the current lease: the caller has lost the slot and must stop.
     #[error("the lease is lost: another one was granted, or none is")]
     LeaseLost,
     /// The slot is not due yet, or is not waiting at all.
     #[error("not due")]
     NotDue,
-    /// A worker holds the slot until this time, unless it renews its lease.
+    /// A worker holds the slot. The lease expires at this time, unless the worker renews the lease.
     #[error("a worker is at work on it")]
     Leased(UnixMillis),
-    /// There is nothing of that kind to do.
+    /// The slot has nothing that this command applies to.
     #[error("nothing to do")]
     Nothing,
-    /// A converge run has begun or is requested, and it audits by itself.
+    /// A converge run has begun or is requested. The run does an audit itself, so no separate audit is
+    /// needed.
     #[error("a converge run is at work or asked for, and audits by itself")]
     Converging,
 }

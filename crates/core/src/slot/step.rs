@@ -15,7 +15,7 @@ pub enum SlotCommand {
     /// later. Late, repeated or reordered events are therefore harmless, and the next event replaces a lost
     /// one.
     Event(LoopKind),
-    /// A user requests the loop by name: it is served at once, even without a change.
+    /// A user requests the loop by name. The loop is served immediately, even without a change.
     Request(LoopKind),
     /// A user requests one audit by the converge loop, without a fix.
     Audit,
@@ -25,16 +25,16 @@ pub enum SlotCommand {
     Lease,
     /// The worker reports that it is alive.
     Heartbeat(FencingToken),
-    /// The worker is about to record a computed review, which counts for the storm.
+    /// The worker is about to record a computed review. The review counts toward the storm's reviews.
     Computed(FencingToken),
     /// The worker's step has ended.
     Finish(FencingToken, StepOutcome),
-    /// The worker's step failed and has to be retried, not before the given time if there is one. After a
-    /// creation with a lost response, the forge's settle delay has to pass first.
+    /// The worker's step failed and must be retried. If a time is given, the retry does not begin before that
+    /// time. If the response to a creation was lost, the forge's settle delay must pass before the retry.
     Fail(FencingToken, Option<UnixMillis>),
     /// The worker hands the lease back unused (drain): no attempt is counted.
     HandBack(FencingToken),
-    /// The deadline has passed: the lease is lost, which counts as a failed attempt.
+    /// The deadline has passed, so the lease is lost. The lost lease counts as a failed attempt.
     Expire,
     /// The only server of this store has restarted, so the lease's holder no longer runs. No attempt is
     /// counted.
@@ -45,23 +45,23 @@ pub enum SlotCommand {
     Resume,
     /// An operator requests an immediate retry.
     Retry,
-    /// An operator requests that the slot be forgotten.
+    /// An operator requests that the slot's state be deleted.
     Drop,
-    /// Forget a storm that has ended.
+    /// Removes a storm that has ended.
     Tidy,
 }
 
 /// The outcome of a step.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum StepOutcome {
-    /// The step is done: everything pending at the time of the lease is served.
+    /// The step is done. All events that were pending at the time of the lease are served.
     Idle,
-    /// The step is done, but the forge has another revision by now: the slot is due again, as after an
+    /// The step is done, but the forge now has another revision. The slot becomes due again, as after an
     /// event.
     Again,
     /// The step is not done and continues at this time.
     DueAt(UnixMillis, WaitReason),
-    /// The slot is held until an event. If an event came during the lease, the slot is due instead.
+    /// The slot is held until an event. If an event arrived during the lease, the slot becomes due instead.
     Held(HoldReason),
 }
 
@@ -141,7 +141,7 @@ impl Slot {
         Ok(SlotTransition { slot, note })
     }
 
-    /// Applies [`SlotCommand::Event`], which no state refuses.
+    /// Applies [`SlotCommand::Event`], which succeeds in every state.
     pub fn apply_event(&self, loop_kind: LoopKind, limits: &SlotLimits, now: UnixMillis) -> SlotTransition {
         let mut slot = self.clone();
         let note = slot.add_event(loop_kind, limits, now);
@@ -204,8 +204,8 @@ impl Slot {
         Ok(SlotHistoryEntry::Asked(LoopKind::Converge))
     }
 
-    /// Stops a converge run: one that has begun ends with its next step, which is due at once; a mere
-    /// request is dropped.
+    /// Stops a converge run. A run that has begun ends with its next step, which is due immediately. A
+    /// request without a run is dropped.
     fn stop(&mut self, limits: &SlotLimits, now: UnixMillis) -> Result<SlotHistoryEntry, SlotRefusal> {
         if !self.has_converge_work() {
             return Err(SlotRefusal::Nothing);
@@ -299,8 +299,8 @@ impl Slot {
         Ok(None)
     }
 
-    /// Counts a computed review. A review without an event (lost, or retried by hand) begins a storm,
-    /// because the following ones must be bounded too.
+    /// Counts a computed review. A review without an event (the event was lost, or a person retried) begins a
+    /// storm, because later reviews must be limited too.
     fn count_review(
         &mut self,
         token: FencingToken,
@@ -373,7 +373,8 @@ impl Slot {
         if self.active_loop.is_none() && of == LoopKind::Converge {
             self.converge_request = None;
         }
-        // The comment that reports the stop cannot be created before the forge shows the last write.
+        // A stop does not cancel a `Settling` wait: the comment that reports the stop cannot be created
+        // before the forge shows the last write.
         if !matches!(outcome, StepOutcome::DueAt(_, WaitReason::Settling)) {
             self.cancel_stopped_wait(now);
         }
@@ -427,7 +428,8 @@ impl Slot {
         }
     }
 
-    /// Holds a slot that was to be paused after the lease in `before`. Pending events stay pending.
+    /// Holds a slot for which a pause was requested during the lease in `before`. Pending events stay
+    /// pending.
     fn apply_pending_pause(&mut self, before: &Self) {
         let pausing = matches!(before.state, SlotState::Leased { pause_requested: true, .. });
         if pausing && self.token().is_none() {
@@ -467,7 +469,7 @@ impl Slot {
         Ok(SlotHistoryEntry::Manual("retried"))
     }
 
-    /// Returns the loop and the events of the lease that `token` holds.
+    /// Returns the loop and the events of the lease that has this token.
     fn lease_of_token(
         &self,
         token: FencingToken,
@@ -485,7 +487,8 @@ impl Slot {
         }
     }
 
-    /// Makes the events of an overdue lease pending again. Refused while a worker holds a valid lease.
+    /// Makes the events of an overdue lease pending again. Returns an error while a worker holds a valid
+    /// lease.
     fn reclaim_overdue_lease(&mut self, now: UnixMillis) -> Result<(), SlotRefusal> {
         match self.state {
             SlotState::Leased { deadline, .. } if deadline > now => Err(SlotRefusal::Leased(deadline)),
@@ -502,7 +505,7 @@ impl Slot {
         *pending = Some(pending.map_or(events, |earlier| earlier.merge_with(events)));
     }
 
-    /// Returns true if a user has requested another loop meanwhile.
+    /// Returns true if a user has requested another loop.
     fn has_other_request(&self, loop_kind: LoopKind) -> bool {
         let is_asked = |other: &LoopKind| {
             self.pending.for_loop(*other).is_some_and(|pending| pending.requested_at.is_some())
@@ -520,7 +523,7 @@ impl Slot {
     fn wait_for_pending(&mut self, limits: &SlotLimits, now: UnixMillis) {
         let due =
             LoopKind::ALL.iter().filter_map(|of| self.due_time(*of, limits, now)).min_by_key(|(at, _)| *at);
-        self.state = due.map_or(SlotState::Idle, |(at, reason)| SlotState::Waiting { at, reason: reason });
+        self.state = due.map_or(SlotState::Idle, |(at, reason)| SlotState::Waiting { at, reason });
     }
 
     /// Returns the time at which a loop's pending events are due, by the rules of the storm.
@@ -554,12 +557,12 @@ impl Slot {
         first.copied().unwrap_or_else(|| self.default_loop())
     }
 
-    /// Returns the loop that the key implies.
+    /// Returns the loop that the slot's key implies: sync for the key of a job, review for any other key.
     fn default_loop(&self) -> LoopKind {
         if job::job_from_key(&self.key).is_some() { LoopKind::Sync } else { LoopKind::Review }
     }
 
-    /// Returns true for a wait that new events may move. The others have a reason of their own.
+    /// Returns true for a wait whose end new events may change. The other waits do not depend on events.
     fn is_movable_by_events(reason: WaitReason) -> bool {
         match reason {
             WaitReason::Debounce | WaitReason::Storm => true,

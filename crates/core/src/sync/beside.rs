@@ -1,5 +1,5 @@
 //! Changes outside the pinned definitions: unpinned functions of mirrored files, code outside of functions,
-//! newly imported files, and requirements. No manifest guards them, so each needs a look.
+//! newly imported files, and requirements. No manifest guards these parts, so each change needs a check.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,11 +9,11 @@ use super::{
     ReleaseSources, SymbolDefinition, SymbolState, SyncDecisionInput, UnguardedPart, UnguardedReason, WHOLE,
 };
 
-/// File of a Python distribution that lists its requirements. Its path in an archive begins with the
-/// release.
+/// File of a Python distribution that lists its requirements. In an archive, the path of this file begins
+/// with the name and version of the release.
 pub const METADATA: &str = "METADATA";
 
-/// A piece of a file that is in none of its functions.
+/// A piece of a file outside the file's functions.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct NonFunctionCode {
     /// Enclosing class; empty at module level.
@@ -22,18 +22,19 @@ pub struct NonFunctionCode {
     pub name: String,
     /// Kind of the piece.
     pub what: ReleasePartKind,
-    /// Digest of its tree and of the conditions under which it takes effect.
+    /// Digest of the piece's syntax tree and of the conditions under which the piece takes effect.
     pub tree: String,
 }
 
 /// One of several definitions of a name in a file.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct NamesakeDefinition {
-    /// Name among the functions of the file, with `.fset` or `.fdel` for that part of a property.
+    /// Name in the list of the file's functions; the setter or deleter of a property has the suffix `.fset`
+    /// or `.fdel`.
     pub name: String,
     /// First line, counted from 1.
     pub line: u32,
-    /// Digest of its tree.
+    /// Digest of the definition's syntax tree.
     pub tree: String,
 }
 
@@ -41,16 +42,16 @@ pub struct NamesakeDefinition {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReleasePartKind {
-    /// A function, a method, or a definition in another language than Python.
+    /// A function, a method, or any definition in a language other than Python.
     #[default]
     Function,
     /// A second definition of a pinned name: a branch, an overload or a class of the same name.
     Redefinition,
-    /// A class with its name and bases.
+    /// A class: its name and bases.
     Class,
     /// Decorators of a class.
     Decorators,
-    /// A condition on a function's definition: an `if` or a `try`.
+    /// A condition, `if` or `try`, under which a function is defined.
     Condition,
     /// A name that is imported.
     Import,
@@ -62,7 +63,7 @@ pub enum ReleasePartKind {
     Order,
     /// All of a file's code outside its definitions.
     Code,
-    /// A file that a mirrored one imports.
+    /// A file that a mirrored file imports.
     File,
     /// A package, or a version of the language, that the release requires.
     Requirement,
@@ -71,12 +72,12 @@ pub enum ReleasePartKind {
 }
 
 impl ReleasePartKind {
-    /// Returns true for a function. Serialized answers omit that kind.
+    /// Returns true for a function, because serialized answers omit this kind.
     pub fn is_function(&self) -> bool {
         *self == Self::Function
     }
 
-    /// Describes the change of such a part.
+    /// Describes the change of a part of this kind.
     pub(super) fn change_text(self, reason: UnguardedReason) -> String {
         let [added, removed, changed] = match self {
             Self::Function => return reason.change_text().to_owned(),
@@ -116,7 +117,7 @@ impl ReleasePartKind {
         }
     }
 
-    /// Returns the noun for such a part; empty if it is obvious.
+    /// Returns the noun for a part of this kind; empty if no noun is needed.
     fn part_noun(self) -> &'static str {
         match self {
             Self::Function | Self::File | Self::Requirement | Self::Shadow => "",
@@ -133,7 +134,8 @@ impl ReleasePartKind {
     }
 }
 
-/// Returns everything outside the pinned definitions whose behaviour differs, and files that cannot be read.
+/// Returns all parts outside the pinned definitions whose behaviour differs, and all files that cannot be
+/// read.
 pub(super) fn find_unguarded_parts(step: &SyncDecisionInput<'_>) -> Vec<UnguardedPart> {
     let pinned = PinnedNames::new(step);
     let mut found = changed_functions(step, &pinned);
@@ -144,7 +146,8 @@ pub(super) fn find_unguarded_parts(step: &SyncDecisionInput<'_>) -> Vec<Unguarde
     for file in step.to.unreadable.keys() {
         found.push(UnguardedPart::new(String::new(), Some(file.clone()), UnguardedReason::Unreadable));
     }
-    // Such a file is reported even if both releases have it: unchanged bytes do not show its behaviour.
+    // A file that may run instead of compared code is reported even if both releases have it: equal bytes do
+    // not show its behaviour.
     found.extend(step.from.shadows.union(&step.to.shadows).map(|file| UnguardedPart {
         symbol: String::new(),
         file: Some(file.clone()),
@@ -165,7 +168,7 @@ impl<'a> PinnedNames<'a> {
         Self(definitions.map(|SymbolDefinition { file, name, .. }| (file.as_str(), name.as_str())).collect())
     }
 
-    /// Returns true if this name, or a scope around it, is pinned.
+    /// Returns true if this name, or a scope that encloses the name, is pinned.
     fn has(&self, file: &str, name: &str) -> bool {
         let outer = name.match_indices('.').filter_map(|(at, _)| name.get(..at));
         outer.chain([name, WHOLE]).any(|name| self.0.contains(&(file, name)))
@@ -173,13 +176,13 @@ impl<'a> PinnedNames<'a> {
 
     /// Returns true if the text of a pinned definition includes this piece.
     fn covers_piece(&self, file: &str, piece: NonFunctionKey<'_>) -> bool {
-        // A class's text begins at its own line, with its bases, after its decorators.
+        // The text of a class includes the `class` line with the bases, but not the decorators above.
         let own = if piece.part_kind == ReleasePartKind::Class { piece.symbol() } else { WHOLE.to_owned() };
         self.has(file, &own) || (!piece.scope.is_empty() && self.has(file, piece.scope))
     }
 }
 
-/// Returns the union of two maps' keys, with the value of each map.
+/// Returns each key that is in either map, with the values of both maps.
 fn join_maps<'a, V>(
     old: &'a BTreeMap<String, V>,
     new: &'a BTreeMap<String, V>,
@@ -188,7 +191,8 @@ fn join_maps<'a, V>(
     names.into_iter().map(|name| (name, old.get(name), new.get(name)))
 }
 
-/// Returns the change between the two releases' forms; `None` if they are equal.
+/// Returns how the form in the new release differs from the form in the old release; `None` if both are
+/// equal.
 fn change_reason<T: PartialEq>(old: Option<T>, new: Option<T>) -> Option<UnguardedReason> {
     match (old, new) {
         (None, Some(_)) => Some(UnguardedReason::Added),
@@ -211,8 +215,8 @@ fn changed_functions(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) -> 
     found
 }
 
-/// Returns the other definitions of pinned names. A pin guards only the definition that its digest is of,
-/// and must not hide the others.
+/// Returns the changed unpinned definitions that share a pinned name. A pin guards only the definition with
+/// the pinned digest, and must not hide the other definitions.
 fn unpinned_namesakes(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) -> Vec<UnguardedPart> {
     let mut found = BTreeMap::new();
     let lines = [step.from, step.to].map(|sources| pinned_lines(step, sources));
@@ -231,7 +235,7 @@ fn unpinned_namesakes(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) ->
         );
         for (name, before, after) in join_maps(&before, &after) {
             let Some(reason) = change_reason(before, after) else { continue };
-            // The setter of a property whose getter alone is pinned is an unpinned function.
+            // If only the getter of a property is pinned, its setter counts as an unpinned function.
             let is_part = [(step.from, &old), (step.to, &new)].into_iter().any(|(sources, definition)| {
                 definition.as_ref().is_some_and(|definition| {
                     definitions_sharing_name(sources, definition)
@@ -248,7 +252,7 @@ fn unpinned_namesakes(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) ->
     found.into_iter().map(to_unguarded).collect()
 }
 
-/// Returns the definitions that share a definition's name, if there are several.
+/// Returns all definitions that have this definition's name; empty if only one has it.
 fn definitions_sharing_name<'a>(
     sources: &'a ReleaseSources,
     definition: &SymbolDefinition,
@@ -257,13 +261,14 @@ fn definitions_sharing_name<'a>(
     of_file.and_then(|names| names.get(&definition.name)).map(Vec::as_slice).unwrap_or_default()
 }
 
-/// Returns the lines at which pinned definitions begin, by file.
+/// Returns the file and the first line of each pinned definition.
 fn pinned_lines<'a>(step: &SyncDecisionInput<'_>, sources: &'a ReleaseSources) -> BTreeSet<(&'a str, u32)> {
     let pinned = step.manifest.rows.keys().filter_map(|symbol| sources.symbols.get(symbol));
     pinned.filter_map(SymbolState::definition).map(|one| (one.file.as_str(), one.line)).collect()
 }
 
-/// Returns the trees of the unpinned definitions that share a definition's name, by name and in text order.
+/// Returns the tree digests of the unpinned definitions that share a definition's name. The digests are
+/// grouped by name, in text order.
 fn unpinned_definitions(
     sources: &ReleaseSources,
     definition: Option<&SymbolDefinition>,
@@ -303,7 +308,7 @@ impl<'a> NonFunctionKey<'a> {
     }
 }
 
-/// Returns the changed code of mirrored files outside of functions.
+/// Returns the changed code of mirrored files that is outside of functions.
 fn changed_outside_code(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) -> Vec<UnguardedPart> {
     let (mut found, nothing) = (Vec::new(), Vec::new());
     for (file, old, new) in join_maps(&step.from.outside, &step.to.outside) {
@@ -320,7 +325,7 @@ fn changed_outside_code(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) 
                 what: key.part_kind,
             }));
         }
-        // Pieces that both releases have may be in another order.
+        // Pieces that are in both releases may be in a different order.
         let order = |pieces: &[NonFunctionCode], scope: &str| -> Vec<String> {
             let stays = pieces.iter().map(NonFunctionKey::new).filter(|key| {
                 let counts = matches!(key.part_kind, ReleasePartKind::Value | ReleasePartKind::Statement)
@@ -355,7 +360,7 @@ fn digests_by_key(pieces: &[NonFunctionCode]) -> BTreeMap<NonFunctionKey<'_>, Ve
     trees
 }
 
-/// Returns the files that mirrored files import only since this release.
+/// Returns the files that mirrored files import in this release, but not in the earlier release.
 fn new_imports(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) -> Vec<UnguardedPart> {
     let new = step.to.imported.difference(&step.from.imported);
     let new = new.filter(|file| !step.to.functions.contains_key(*file) && !pinned.has(file, WHOLE));

@@ -1,8 +1,8 @@
-//! The circuit breaker of a job that follows a package. After repeated failures at one release it skips runs
-//! until a user answers or there is another target; then one run tries.
+//! The circuit breaker of a job that follows a package. After repeated failures at one release, the breaker
+//! skips runs. When a user answers, or the target changes, one trial run may begin.
 //!
-//! Releases appear almost daily, so failures over changing releases count as well. After a limit of those,
-//! only a user's answer closes the breaker.
+//! Releases appear almost daily, so consecutive failures at different releases are counted too. When this
+//! count reaches its limit, only a user's answer permits another run.
 //!
 //! ```text
 //!              failures of one target, or of the job
@@ -11,8 +11,7 @@
 //!      └────────────── success ──── one run tries ◀────┘  (failure: open again)
 //! ```
 //!
-//! Pure. A run that never reported its end counts as failed: a run that crashes is not retried without limit
-//! either.
+//! Pure. A run that never reported its end counts as failed, so crashing runs are limited too.
 
 use serde::{Deserialize, Serialize};
 
@@ -40,7 +39,8 @@ impl Default for JobBreakerLimits {
     }
 }
 
-/// The target of a run: one release with one manifest. If either changes, it is another target.
+/// The target of a run: one release with one manifest. A change of the release or the manifest makes another
+/// target.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SyncTarget {
     pub version: String,
@@ -51,9 +51,10 @@ pub struct SyncTarget {
 /// A failed run of a job.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SyncFailure {
-    /// End of the run; for a run that never reported its end, the time at which that was noticed.
+    /// End of the run. For a run that never reported its end, the time at which the missing report was
+    /// noticed.
     pub at: UnixMillis,
-    /// Release that it tried; empty if it failed before that was known.
+    /// Release that the run tried; empty if the run failed before the release was known.
     pub version: String,
     /// Reason as text for users.
     pub why: String,
@@ -63,9 +64,9 @@ pub struct SyncFailure {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JobTripReason {
-    /// One target failed up to its limit: another target may be tried.
+    /// The failures of one target reached the limit. A run for another target may begin.
     Target,
-    /// The job failed over changing targets: only a user's answer closes the breaker.
+    /// The failures of the job over all targets reached the limit. Only a user's answer permits another run.
     Streak,
 }
 
@@ -73,7 +74,7 @@ pub enum JobTripReason {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct JobBreakerTrip {
     pub why: JobTripReason,
-    /// Time since which it is open.
+    /// Time since which the breaker is open.
     pub since: UnixMillis,
 }
 
@@ -82,7 +83,7 @@ pub struct JobBreakerTrip {
 pub enum RunAdmission {
     /// The run may begin.
     Run,
-    /// The run may begin as a trial; its end closes the breaker or leaves it open.
+    /// The run may begin as a trial. The end of the trial closes the breaker or leaves it open.
     Trial,
     /// The run must not begin.
     Skip(JobBreakerTrip),
@@ -97,14 +98,14 @@ pub enum BreakerOutcome {
     Neutral,
     /// The run failed, for this reason.
     Failure(String),
-    /// The run was stopped from outside, which shows nothing about its target.
+    /// The run was stopped from outside, so its end says nothing about the target.
     Interrupted,
 }
 
 /// The breaker of one job.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct JobBreaker {
-    /// Latest target, which the failures of [`JobBreakerLimits::target`] are counted for.
+    /// Latest target. Failures that count for [`JobBreakerLimits::target`] are failures of this target.
     target: Option<SyncTarget>,
     /// Consecutive failures of that target.
     failures: u32,
@@ -126,9 +127,9 @@ struct RunInProgress {
 }
 
 impl JobBreaker {
-    /// Decides before a run, once its target is known. The caller reports the end of an admitted run by
-    /// [`Self::record_end`]. `answer` is the newest comment by a trusted person after [`Self::last_answer`],
-    /// if there is one.
+    /// Decides whether a run may begin, once the run's target is known. The caller reports the end of an
+    /// admitted run with [`Self::record_end`]. `answer` is the newest comment by a trusted person after
+    /// [`Self::last_answer`], if there is one.
     pub fn admit(
         &mut self,
         target: &SyncTarget,
@@ -153,8 +154,8 @@ impl JobBreaker {
         admission
     }
 
-    /// Counts an earlier run without a reported end as failed, at the beginning of a run. Returns true if
-    /// there was one.
+    /// Counts an earlier run without a reported end as failed. Called at the beginning of a run. Returns true
+    /// if there was such a run.
     pub fn record_lost_run(&mut self, limits: JobBreakerLimits, now: UnixMillis) -> bool {
         let is_lost = self.running.is_some();
         if is_lost {
@@ -164,8 +165,8 @@ impl JobBreaker {
         is_lost
     }
 
-    /// Records the end of a run. A run that failed before its target was known was never admitted. It counts
-    /// only for the job, and only while the breaker is closed.
+    /// Records the end of a run. A run that failed before its target was known was never admitted. Such a
+    /// failure counts only for the job, and only while the breaker is closed.
     pub fn record_end(&mut self, outcome: BreakerOutcome, limits: JobBreakerLimits, now: UnixMillis) {
         let running = self.running.take();
         let is_probe = running.is_some() && self.open.is_some();
@@ -176,7 +177,8 @@ impl JobBreaker {
         match outcome {
             BreakerOutcome::Interrupted => {}
             BreakerOutcome::Success => self.reset(),
-            // A user was asked, or there is work to continue: one more failure opens it again.
+            // A user was asked, or unfinished work was saved. The breaker closes, but the next failure opens
+            // it again.
             BreakerOutcome::Neutral if is_probe => {
                 self.open = None;
                 self.failures = limits.target.saturating_sub(1);
@@ -206,14 +208,14 @@ impl JobBreaker {
         }
     }
 
-    /// Closes the breaker after a success or an operator's command. The next run begins as if nothing had
-    /// failed.
+    /// Closes the breaker after a success or an operator's command. All failure counts are reset.
     pub fn reset(&mut self) {
         let heard = self.heard.take();
         *self = Self { heard, ..Self::default() };
     }
 
-    /// Returns the open state, if the breaker is open. While it is open, one question is open at the forge.
+    /// Returns the open state, if the breaker is open. While the breaker is open, one question is open at the
+    /// forge.
     pub fn open_trip(&self) -> Option<&JobBreakerTrip> {
         self.open.as_ref()
     }
@@ -223,7 +225,7 @@ impl JobBreaker {
         self.running.is_some()
     }
 
-    /// Returns the last answer that permitted a trial run: only newer ones count.
+    /// Returns the last answer that permitted a trial run. Only newer answers permit another trial.
     pub fn last_answer(&self) -> Option<&CommentId> {
         self.heard.as_ref()
     }
@@ -351,15 +353,14 @@ mod tests {
         assert_eq!(breaker, JobBreaker::default());
     }
 
-    /// Generates releases, answers, ends and crashes in any order.
+    /// Generates releases, answers, run ends and crashes in any order.
     fn events() -> impl Strategy<Value = Vec<(u8, u8, u8)>> {
         prop::collection::vec((0..4_u8, 0..6_u8, 0..3_u8), 0..60)
     }
 
     proptest! {
-        /// Checks that, without an answer or a success in between, no more runs begin than the streak
-        /// allows. For one target, no more begin than its limit. A question is open exactly while the
-        /// breaker is.
+        /// Checks that, between two answers or successes, at most `streak` runs fail. For one target, at most
+        /// `target` runs fail. A question is open exactly while the breaker is open.
         #[test]
         fn no_more_runs_than_are_allowed_begin_without_an_answer(events in events()) {
             let mut breaker = JobBreaker::default();
@@ -393,7 +394,8 @@ mod tests {
                         of_target += 1;
                     }
                 }
-                // An answer permits one more run than the counts: the trial.
+                // After an answer, one more run (the trial) may begin although the counts are at their
+                // limits.
                 prop_assert!(unanswered <= LIMITS.streak, "{} runs failed without an answer", unanswered);
                 prop_assert!(of_target <= LIMITS.target, "{} runs of one target", of_target);
                 prop_assert!(breaker.failures().len() <= REMEMBERED);

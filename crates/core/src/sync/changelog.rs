@@ -1,8 +1,8 @@
-//! Adds a line to a project's changelog, in the unreleased entry or in a new one above the newest. It knows
-//! Markdown headings (lines of `#`) and reStructuredText headings (underlined lines).
+//! Adds a line to a project's changelog, in the newest entry or in a new entry above it. Supported headings
+//! are Markdown headings (lines with `#`) and reStructuredText headings (underlined lines).
 //!
-//! Only lines of the newest entry change, and in its heading only version, date and underline. Text of
-//! people is kept.
+//! Only the newest entry changes. In its heading, only the version, the date and the underline change. Text
+//! that people wrote is kept.
 
 use std::ops::Range;
 
@@ -13,8 +13,8 @@ use super::release::VersionTriple;
 pub struct ChangelogLine<'a> {
     /// One line, without a list marker.
     pub line: &'a str,
-    /// Returns true for a line, without its list marker, that reported this about an earlier release. That
-    /// line is replaced.
+    /// Returns true for a line, given without its list marker, that reported the same kind of change for an
+    /// earlier release. The new line replaces such a line.
     pub was_ours: &'a dyn Fn(&str) -> bool,
     /// Date as in `2026-11-21`.
     pub date: &'a str,
@@ -32,11 +32,11 @@ pub enum NewestEntry {
 /// The place of a new line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ChangelogPlacement {
-    /// The newest entry, whose heading stays.
+    /// The newest entry, whose heading does not change.
     Newest,
-    /// The newest entry, which changes to this version.
+    /// The newest entry, whose heading changes to this version.
     Renamed(VersionTriple),
-    /// A new entry of this version, above the newest.
+    /// A new entry for this version, above the newest entry.
     New(VersionTriple),
 }
 
@@ -48,13 +48,13 @@ pub enum ChangelogError {
     NoEntry,
 }
 
-/// A heading with the text below it, up to the next heading of its kind.
+/// A heading with the text below it, up to the next heading of the same level.
 struct ChangelogSection<'a> {
     /// Line of the heading, without its line end.
     head: &'a str,
     /// Byte range of that line.
     line_range: Range<usize>,
-    /// Line below it, if it is an underline.
+    /// Line below the heading, if that line is an underline.
     underline: Option<&'a str>,
     /// Version in the heading and its range within the line; `None` for an unreleased entry.
     version: Option<(VersionTriple, Range<usize>)>,
@@ -78,8 +78,7 @@ pub fn newest_entry(text: &str) -> Result<NewestEntry, ChangelogError> {
     Ok(section.version.map_or(NewestEntry::Unreleased, |(version, _)| NewestEntry::Version(version)))
 }
 
-/// Returns the whole text with the line added. A text whose entry of that version already has the line is
-/// unchanged.
+/// Returns the whole text with the line added. If the entry already has the line, no line is added.
 ///
 /// # Errors
 /// [`ChangelogError`] if the text has no entry.
@@ -123,7 +122,8 @@ pub fn add_line(
     Ok([before, &head, gap, &body, after].concat())
 }
 
-/// Returns the text of an entry with the line in place of our earlier one, or after the last line.
+/// Returns the text of an entry with the new line. The new line replaces our earlier line, or follows the
+/// last line.
 fn entry_with_line(body: &str, line: &str, new_line: ChangelogLine<'_>, eol: &str, is_last: bool) -> String {
     let is_ours = |one: &str| {
         let one = one.trim_end();
@@ -135,26 +135,27 @@ fn entry_with_line(body: &str, line: &str, new_line: ChangelogLine<'_>, eol: &st
         *old = &full;
         return lines.concat();
     }
-    // The new line follows the last line with text. An entry without text begins after an empty line.
+    // The new line follows the last line with text. In an entry without text, the new line follows one empty
+    // line.
     let last = lines.iter().rposition(|one| !one.trim().is_empty());
     let at = last.map_or(lines.len().min(1), |last| last + 1);
     let unended = lines.get(at.wrapping_sub(1)).is_some_and(|last| !last.ends_with('\n'));
     let (before, after) = lines.split_at(at.min(lines.len()));
     let gap = if unended { eol } else { "" };
-    // A list ends with an empty line.
+    // An empty line ends the list.
     let end = if last.is_none() && !is_last { eol } else { "" };
     [&before.concat(), gap, full.as_str(), end, &after.concat()].concat()
 }
 
-/// Returns the heading's text after the version, without the parts that concern that version alone: its link
-/// and the mark that it was yanked.
+/// Returns the heading's text after the version, without the version's link and the `[YANKED]` mark.
 fn strip_version_links(heading_tail: &str) -> String {
     let linked = heading_tail.strip_prefix("](").and_then(|rest| rest.split_once(')'));
     let rest = linked.map_or_else(|| heading_tail.to_owned(), |(_, rest)| format!("]{rest}"));
     rest.replace(" [YANKED]", "")
 }
 
-/// Renders a heading of the same form for another version and date, with an underline of the same length.
+/// Renders a heading of the same form for another version and date. An underline gets the length of the new
+/// heading.
 fn render_heading(section: &ChangelogSection<'_>, version: VersionTriple, date: &str, eol: &str) -> String {
     let ChangelogSection { head, underline, version: old, .. } = section;
     let words = match old {
@@ -195,7 +196,7 @@ fn replace_date(words: &str, date: &str) -> String {
     }
 }
 
-/// Finds the newest entry: the first heading with a version, or with the word for unreleased.
+/// Finds the newest entry: the first heading that contains a version or the word "unreleased".
 fn find_newest_section(text: &str) -> Result<ChangelogSection<'_>, ChangelogError> {
     let mut found = headings(text);
     let mut first = found.next().ok_or(ChangelogError::NoEntry)?;
@@ -215,7 +216,7 @@ impl ChangelogSection<'_> {
     }
 }
 
-/// Returns the headings of entries, each as if it had all of the remaining text.
+/// Returns the headings of entries. The `end` of each section is the end of the whole text.
 fn headings(text: &str) -> impl Iterator<Item = ChangelogSection<'_>> {
     let mut start = 0;
     let lines: Vec<(usize, &str)> = text
@@ -252,8 +253,8 @@ fn headings(text: &str) -> impl Iterator<Item = ChangelogSection<'_>> {
     })
 }
 
-/// Returns true if the line underlines the other: one punctuation character, repeated at least to the length
-/// of the text.
+/// Returns true if `below` is an underline of `head`: one punctuation character, repeated at least to the
+/// length of `head`.
 fn is_underline(below: &str, head: &str) -> bool {
     let Some(first) = below.chars().next().filter(char::is_ascii_punctuation) else { return false };
     let length = head.trim_end().chars().count();
@@ -310,7 +311,7 @@ mod tests {
         let entry = "## [v1.2.10] - 2026-11-21\n\n- relax demo to 2\n\n";
         assert_eq!(md, MD.replace("## [v1.2.3]", &format!("{entry}## [v1.2.3]")));
         assert_eq!(newest_entry(&md).unwrap(), NewestEntry::Version(parse_version("1.2.10")));
-        // Marks of the previous version do not apply to this one.
+        // The link and the `[YANKED]` mark of the previous version do not appear in the new heading.
         for (head, expected) in [
             ("## [1.2.3] - 2026-01-02 [YANKED]", "## [1.2.10] - 2026-11-21"),
             ("## [1.2.3](https://e.example/v1.2.2...v1.2.3) (2026-01-02)", "## [1.2.10] (2026-11-21)"),
@@ -319,7 +320,7 @@ mod tests {
             let now = add_line(&text, changelog_line("relax demo to 2", "2026-11-21"), new).unwrap();
             assert!(now.starts_with(&format!("# Changes\n\n{expected}\n\n")), "{now}");
         }
-        // Line ends of the file are kept.
+        // The new lines have the line ends of the file.
         let crlf = add_line(&RST.replace('\n', "\r\n"), changelog_line("relax demo to 2", "2026-11-21"), new)
             .unwrap();
         assert_eq!(crlf, rst.replace('\n', "\r\n"));
@@ -366,8 +367,7 @@ mod tests {
     }
 
     proptest! {
-        /// Checks for any file that removing the addition restores it, and that a second addition changes
-        /// nothing.
+        /// Checks that removing the added text restores any file, and that a second addition changes nothing.
         #[test]
         fn what_is_added_can_be_taken_away_and_is_added_once(
             lines in prop::collection::vec(

@@ -1,5 +1,6 @@
-//! Derives a verdict on changed unpinned functions from a model's answers about each. Pure. The answers are
-//! untrusted: doubt, missing or extra answers, and lines that do not exist never widen a range.
+//! Derives a verdict on changed unpinned functions from a model's answers about each function. Pure. The
+//! answers are untrusted: unclear, missing or extra answers, and answers that cite missing lines, never widen
+//! a range.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{SyncDecision, SyncVerdict, UnguardedPart, UnguardedReason, summarize_changes};
 
-/// Maximum number of functions in one request to a model, which its one report can answer. If there are
-/// more, people decide.
+/// Maximum number of functions in one request to a model, whose single report must answer for all. If more
+/// functions changed, people decide.
 pub const MAX_FUNCTIONS: usize = 80;
 
 /// The effect of a function's change on the project.
@@ -95,8 +96,8 @@ pub struct ReleaseClassification {
     pub no_answer_reason: Option<String>,
 }
 
-/// Returns the functions that a model has to examine. Returns the reason instead if a model cannot decide: a
-/// file cannot be read, or there are more functions than [`MAX_FUNCTIONS`].
+/// Returns the functions that a model has to examine. Returns a reason as the error if a model cannot decide,
+/// for example if a file cannot be read or there are more than [`MAX_FUNCTIONS`] functions.
 pub fn functions_to_classify(decision: &SyncDecision) -> Result<Vec<MirroredFunction>, String> {
     let mut functions = Vec::new();
     for one in decision.unguarded.iter().filter(|one| one.why.needs_check()) {
@@ -113,7 +114,7 @@ pub fn functions_to_classify(decision: &SyncDecision) -> Result<Vec<MirroredFunc
         }
     }
     functions.sort();
-    // A function and the condition that it stands under need only one answer.
+    // A function and the condition under which it is defined need only one answer.
     functions.dedup();
     match functions.len() {
         0 => Err("no function is named".to_owned()),
@@ -124,7 +125,7 @@ pub fn functions_to_classify(decision: &SyncDecision) -> Result<Vec<MirroredFunc
     }
 }
 
-/// Checks that each function is answered exactly once, and nothing else.
+/// Checks that the answers cover each function exactly once, and no other function.
 ///
 /// # Errors
 /// The defect, as text for the model that answered.
@@ -157,8 +158,9 @@ impl ReleaseClassification {
         Self { functions: Vec::new(), no_answer_reason: Some(reason.into()) }
     }
 
-    /// Returns the verdict on the release. It is `bump` if any function needs a port, and `ask` if any is
-    /// ambiguous. It is `relax` only if every function asked about is answered and needs nothing.
+    /// Returns the verdict on the release. The verdict is `bump` if any function needs a port, and otherwise
+    /// `ask` if any function is ambiguous. The verdict is `relax` only if every requested function is
+    /// answered and works unchanged.
     pub fn verdict(&self, asked: &[MirroredFunction]) -> SyncVerdict {
         let is_whole = self.no_answer_reason.is_none()
             && !asked.is_empty()

@@ -1,22 +1,22 @@
-//! Decides about a job's existing pull requests and their branches. Pure.
+//! Decides how to proceed with a job's existing pull requests and their branches. Pure.
 //!
-//! A job has at most two pull requests: a *final* one, for people to merge, and one in progress (*WIP*), a
-//! draft. A branch on which other users are active is never reset.
+//! A job has at most two pull requests: a *final* pull request for people to merge, and a draft in progress
+//! (*WIP*). A branch on which other users are active is never reset.
 
 use crate::id::{CommentId, Sha, UnixMillis};
 use crate::port::{Actor, BranchPull, PullActivity, PullCommit, PullState, ReviewState};
 
 use super::SyncVerdict;
 
-/// The job's pull requests at the forge. Versions are those of the followed package, from a pull request's
-/// own marker; `None` without a valid marker.
+/// The job's pull requests at the forge. Versions are versions of the followed package, read from the marker
+/// of a pull request; `None` without a valid marker.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct JobPullState<'a> {
     /// Newest final pull request, open or not.
     pub last: Option<&'a BranchPull>,
-    /// True if the newest final one reaches the release to follow.
+    /// True if the newest final pull request reaches the release to follow.
     pub covers: bool,
-    /// True if another user works on it.
+    /// True if another user works on the newest final pull request.
     pub has_foreign_work: bool,
     /// True if the pull request in progress is open.
     pub is_draft_open: bool,
@@ -35,9 +35,9 @@ pub enum BranchPlan {
     Begin,
     /// Reset the branch to the current base, and keep the pull request.
     Restart,
-    /// Change only the version bounds, in one more commit on top of people's work on the branch.
+    /// Change only the version bounds, in an additional commit on top of people's work on the branch.
     InPlace,
-    /// Only report: the release has to wait for people's work on the branch.
+    /// Report only: people work on the branch, so the release has to wait.
     Blocked,
 }
 
@@ -59,20 +59,20 @@ pub fn plan_branch(existing: JobPullState<'_>, verdict: SyncVerdict, same: bool)
     }
 }
 
-/// The reason why a branch belongs to another user.
+/// The activity for which a branch counts as used by another user.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum BranchActivity {
-    /// Another user committed to it.
+    /// Another user committed to the branch.
     Commit(Sha),
     /// Another user commented on the newest commit.
     Remark(CommentId),
-    /// A reviewer requests changes of the newest commit.
+    /// A reviewer requests changes to the newest commit.
     ChangesRequested(String),
 }
 
-/// Detects other users' activity on a pull request of ours: commits, comments on the newest commit, or a
-/// request for changes of it. Our commits, rebased by a user, are still ours. Activity of other programs is
-/// ignored.
+/// Detects other users' activity on one of our pull requests: commits, comments on the newest commit, or a
+/// request for changes to the newest commit. Our commits still count as ours after a user rebased them.
+/// Activity of other programs is ignored.
 pub fn find_activity(
     activity: &PullActivity,
     head: &Sha,
@@ -81,7 +81,7 @@ pub fn find_activity(
     let is_own = |commit: &&PullCommit| {
         commit.author.as_ref().is_some_and(|author| author.ours) || is_own_commit(&commit.email)
     };
-    // This includes commits before our last one: commits that we added on top must not hide them.
+    // Commits of other users before our last commit count too, because our later commits must not hide them.
     if let Some(commit) = activity.commits.iter().find(|commit| !is_own(commit)) {
         return Some(BranchActivity::Commit(commit.sha.clone()));
     }
@@ -111,7 +111,7 @@ pub fn find_activity(
 }
 
 impl BranchActivity {
-    /// Renders the activity as text after "because".
+    /// Renders the activity as text that can follow the word "because".
     pub fn activity_text(&self) -> String {
         match self {
             Self::Commit(sha) => format!("a person committed {} to it", sha.short_sha()),

@@ -14,7 +14,7 @@ use crate::money::MicroUsd;
 pub struct JobState {
     /// Circuit breaker of the job.
     pub breaker: JobBreaker,
-    /// Question that is open.
+    /// The open question, if there is one.
     pub question: Option<JobQuestion>,
     /// Last ruling of a user.
     pub ruling: Option<ReleaseRuling>,
@@ -22,7 +22,7 @@ pub struct JobState {
     pub progress: Option<MigrationProgress>,
     /// A model's last classification of unpinned functions.
     pub classified: Option<CachedClassification>,
-    /// Runs whose cost no record has reported yet, or not all of it.
+    /// Runs whose cost is not yet fully reported in a record.
     pub untold: Vec<UnreportedCost>,
     /// Issue that reports the last runs.
     pub tracked: Option<TrackingIssue>,
@@ -34,11 +34,11 @@ pub struct TrackingIssue {
     pub issue: u64,
 }
 
-/// A run whose cost is in the ledger, and not fully in any record.
+/// A run whose cost is in the ledger, but not fully reported in a record.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct UnreportedCost {
     pub run: RunId,
-    /// Cost that later records have already reported.
+    /// The part of the cost that later records have already reported.
     pub told: MicroUsd,
 }
 
@@ -47,7 +47,7 @@ pub struct UnreportedCost {
 pub struct CachedClassification {
     /// Digest of the complete input of the model.
     pub asked: String,
-    /// Newest answer of users at that time: a newer one permits another request.
+    /// Newest answer of a user at the time of the request. A newer answer permits another request.
     pub heard: Option<CommentId>,
     /// Result of the request.
     pub said: ReleaseClassification,
@@ -60,7 +60,7 @@ pub struct MigrationProgress {
     pub version: String,
     /// Number of completed items, as the model counts them.
     pub completed: usize,
-    /// Number of checks that fail and should not.
+    /// Number of checks that fail unexpectedly.
     pub failing: usize,
     /// Questions of the model that only people can decide.
     #[serde(default)]
@@ -68,7 +68,7 @@ pub struct MigrationProgress {
     /// Answers of users up to now.
     #[serde(default)]
     pub answers: Vec<TrustedAnswer>,
-    /// True while no user has answered since the question. Then no run continues the port.
+    /// True while the question has no answer from a user. During this time, no run continues the port.
     #[serde(default)]
     pub waits: bool,
 }
@@ -92,8 +92,8 @@ impl JobState {
         }
     }
 
-    /// Applies users' answers to the open question. The last ruling among them counts, and a port that
-    /// waited for an answer continues with it.
+    /// Applies users' answers to the open question. The last ruling replaces the earlier ruling. A port that
+    /// waited for an answer continues with the answers.
     pub fn apply_answers(&mut self, ruling: Option<ReleaseRuling>, answers: Vec<TrustedAnswer>) {
         if ruling.is_some() {
             self.ruling = ruling;
@@ -113,11 +113,11 @@ impl JobState {
     }
 }
 
-/// Maximum number of stored answers to a model's questions; the last ones are kept.
+/// Maximum number of stored answers to a model's questions; the newest answers are kept.
 pub const MAX_ANSWERS: usize = 20;
 
 impl MigrationProgress {
-    /// Returns true if this is more progress than `before`.
+    /// Returns true if this progress is further than `before`.
     pub fn has_advanced_since(&self, before: Option<&Self>) -> bool {
         before
             .filter(|before| before.version == self.version)
@@ -128,21 +128,21 @@ impl MigrationProgress {
 /// A question to users, asked in an issue.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct JobQuestion {
-    /// Digest of its text: another text is another question.
+    /// Digest of the question's text. A question with another text has another id.
     pub id: String,
-    /// Release that it concerns.
+    /// Release that the question or ruling concerns.
     pub version: String,
     /// Number of the issue.
     pub issue: u64,
     /// Web page of the issue.
     pub url: Option<String>,
-    /// Last comment in the issue when the question was asked: only newer ones answer it.
+    /// Last comment in the issue when the question was asked. Only newer comments can answer the question.
     pub after: Option<CommentId>,
-    /// Digest of the manifest with which it was asked.
+    /// Digest of the manifest at the time of the question.
     #[serde(default)]
     pub manifest: Option<String>,
-    /// True if users closed it without an answer. Then no question is asked again about this release with
-    /// this manifest.
+    /// True if users closed the question without an answer. In this case, no question about this release with
+    /// this manifest is asked again.
     #[serde(default)]
     pub closed: bool,
 }
@@ -150,7 +150,7 @@ pub struct JobQuestion {
 /// A user's ruling about a release.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ReleaseRuling {
-    /// Release that it concerns.
+    /// Release that the question or ruling concerns.
     pub version: String,
     /// Verdict of the user.
     pub verdict: SyncVerdict,
@@ -162,8 +162,8 @@ pub struct ReleaseRuling {
 
 impl ReleaseRuling {
     /// Returns true if the ruling replaces the verdict `verdict`. A user may leave out a release, and may
-    /// require a port of one that seems to work unchanged. The claim that a release that needs a port works
-    /// unchanged is not accepted.
+    /// require a port for a release that seems to work unchanged. If the verdict is `bump`, the ruling
+    /// `relax` is not accepted.
     pub fn overrides(&self, verdict: SyncVerdict) -> bool {
         match verdict {
             SyncVerdict::Ask => true,
@@ -188,8 +188,9 @@ pub fn job_from_key(key: &SlotKey) -> Option<&str> {
     key.as_str().strip_prefix("sync/")
 }
 
-/// Parses a user's answer for a ruling. Its first word has to be `relax`, `bump` or `skip`, optionally after
-/// `/truing` and in any letter case. Another text still answers the question, without a ruling.
+/// Parses the ruling from a user's answer. The first word must be `relax`, `bump` or `skip`, in any letter
+/// case, optionally after `/truing`. An answer with any other text has no ruling, but still answers the
+/// question.
 /// ```
 /// use truing_core::sync::{SyncVerdict, job::parse_ruling};
 /// let answer = "Relax, please: the change is in code that we do not use";

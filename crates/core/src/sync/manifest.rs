@@ -1,5 +1,5 @@
-//! The manifest of a project: for each pinned definition of the followed package, the digests that the
-//! project was made for.
+//! The manifest of a project. It contains, for each pinned definition of the followed package, the digests of
+//! the forms that the project was made for.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,13 +18,13 @@ pub struct PinManifest {
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ManifestRow {
-    /// SHA-1 digests of its lines, in lower-case hexadecimal digits.
+    /// SHA-1 digests of the definition's lines, in lower-case hexadecimal digits.
     #[serde(default)]
     pub raw: BTreeSet<String>,
-    /// SHA-256 digests of its syntax tree, in any of their forms.
+    /// SHA-256 digests of the definition's syntax tree. Both digest forms are accepted.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub tree: BTreeSet<String>,
-    /// Definition in the project that has to follow this one.
+    /// Definition in the project that must be kept consistent with this definition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counterpart: Option<String>,
     /// Reason for the pin.
@@ -57,7 +57,7 @@ pub enum ManifestError {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
 pub enum ManifestEntry {
-    /// Only the digests of its lines.
+    /// Only the digests of the definition's lines.
     Digests(BTreeSet<String>),
     /// An entry with further fields.
     Row(ManifestRow),
@@ -67,14 +67,14 @@ pub enum ManifestEntry {
 pub const RAW_DIGITS: usize = 40;
 /// Number of hexadecimal digits in a digest of a tree.
 pub const TREE_DIGITS: usize = 64;
-/// Prefix of the digest of a Python tree. A digest without it is of the earlier form, or of another
-/// language.
+/// Prefix of the digest of a Python tree. A digest without this prefix has the earlier form, or belongs to
+/// another language.
 pub const TREE_FORM: &str = "2:";
 
 impl ManifestRow {
     /// Returns true if the manifest accepts a definition with these digests. `before` are its digests in an
-    /// earlier release. A digest of the earlier form does not count if it cannot distinguish the two
-    /// releases.
+    /// earlier release. A digest of the earlier form is ignored if both releases have the same digest in that
+    /// form, but different trees.
     pub fn accepts(&self, digests: &DefinitionDigests, before: Option<&DefinitionDigests>) -> bool {
         let former = digests.former.as_ref().filter(|former| self.tree.contains(*former));
         let is_blind =
@@ -89,7 +89,7 @@ impl PinManifest {
     /// Creates a manifest from a file's entries.
     ///
     /// # Errors
-    /// [`ManifestError`] if an entry is invalid or none exists.
+    /// [`ManifestError`] if an entry is invalid, or if there are no entries.
     pub fn new(written: BTreeMap<String, ManifestEntry>) -> Result<Self, ManifestError> {
         let mut rows = BTreeMap::new();
         for (symbol, written) in written {
@@ -122,7 +122,7 @@ fn is_symbol_name(symbol: &str) -> bool {
         let is_letter = |letter: char| letter.is_alphanumeric() || matches!(letter, '_' | '$' | '#');
         !word.is_empty() && word.chars().all(is_letter)
     };
-    // A module's name is also a file name, and must not lead out of an archive.
+    // The module's name is used as a path in an archive, and must not lead out of the archive.
     let is_place = |place: &str| {
         let is_part = |part: &str| !matches!(part, "" | "." | "..");
         place.split('/').all(is_part) && !place.chars().any(|letter| letter.is_control() || letter == '\\')

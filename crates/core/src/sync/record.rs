@@ -1,5 +1,5 @@
-//! The outcome record of one run of a job. The server writes it in every case, and it contains nothing that
-//! an agent reported about itself.
+//! The outcome record of one run of a job. The server writes the record in every case. The record contains
+//! nothing that an agent reported about itself.
 
 use serde::{Deserialize, Serialize};
 
@@ -68,7 +68,7 @@ pub enum SyncOutcome {
     UpToDate,
     /// A pull request already covers the release.
     Covered,
-    /// A user ruled that this release is left out.
+    /// A user decided to leave out this release.
     LeftOut,
     /// A pull request widens the range.
     Relaxed,
@@ -78,14 +78,14 @@ pub enum SyncOutcome {
     Saved,
     /// A user has to answer a question.
     Asked,
-    /// Users work on the pull request: the release waits for them.
+    /// Users work on the pull request, so the release waits for these users.
     Blocked,
     /// The circuit breaker is open.
     Breaker,
     /// The run was a dry run and wrote nothing.
     Rehearsed,
-    /// The run is on hold. The kill switch is on, the budget is used up, a write with a lost response may
-    /// still appear, or the requested release cannot be followed.
+    /// The run is on hold. Possible reasons: the kill switch is on, the budget is used up, a write with a
+    /// lost response may still appear, or the requested release cannot be followed.
     Held,
     /// The run could not be carried out.
     Failed,
@@ -110,7 +110,7 @@ impl SyncOutcome {
         }
     }
 
-    /// Returns the general outcome, one of five.
+    /// Returns the general outcome, which is one of the five outcomes of all loops.
     pub fn run_outcome(self) -> RunOutcome {
         match self {
             Self::Relaxed | Self::Bumped | Self::Asked | Self::Rehearsed => RunOutcome::Done,
@@ -139,7 +139,7 @@ pub struct JobPull {
 pub enum JobPullKind {
     /// A draft in progress.
     Wip,
-    /// A final one for people to merge.
+    /// A final pull request for people to merge.
     Final,
 }
 
@@ -150,11 +150,11 @@ pub struct SyncEvidence {
     pub reason: String,
     /// Pinned definitions that differ.
     pub changed: Vec<PinChange>,
-    /// Changes outside the manifest; the first [`MAX_UNGUARDED`].
+    /// Changes outside the manifest; at most the first [`MAX_UNGUARDED`].
     pub unguarded: Vec<UnguardedPart>,
     /// Total number of these changes.
     pub unguarded_count: usize,
-    /// A model's classification of these changes, if one was asked.
+    /// A model's classification of these changes, if a model was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classification: Option<ReleaseClassification>,
 }
@@ -181,7 +181,7 @@ pub struct SyncDetail {
     pub from: Option<String>,
     /// Release that was tried, if known.
     pub to: Option<String>,
-    /// Furthest step reached; the failed one after a failure.
+    /// Furthest step that the run reached; after a failure, the failed step.
     pub highest_step: SyncStep,
     /// Pull request at the end of the run.
     pub pull: Option<JobPull>,

@@ -1,4 +1,4 @@
-//! The project's own version, and the rule for its next one.
+//! The project's own version, and the rule for the next version.
 
 use std::fmt;
 
@@ -23,7 +23,8 @@ impl VersionTriple {
     }
 
     /// Returns the version after the change: the next patch for a relax, the next minor for a bump. An
-    /// unreleased version is already incremented; a bump turns its patch into a minor.
+    /// unreleased version was already incremented, so it normally stays. Only a bump changes an unreleased
+    /// patch version to the next minor version.
     #[must_use]
     pub fn next_version(self, verdict: SyncVerdict, is_released: bool) -> Self {
         let Self { major, minor, patch } = self;

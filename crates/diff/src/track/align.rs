@@ -1,15 +1,16 @@
 //! Matches each old line with a new line.
 //!
-//! The steps use evidence in this order, which matches frequent lines together with the rare lines beside
+//! The steps are in this order because frequent lines are then matched together with the rare lines next to
 //! them:
 //!
 //! 1. A line that occurs once on the old side and once on the new side is matched, at any position (P.
 //!    Heckel, "A technique for isolating differences between files", 1978).
-//! 2. Equal lines next to matched lines are matched, first downwards, then upwards.
-//! 3. Both steps are repeated within each pair of files.
-//! 4. Unmatched lines between matches are aligned in order, by the heaviest common subsequence.
-//! 5. Equal unmatched runs of a few lines that occur once on each side have moved.
-//! 6. Unmatched lines between matches that share most of their words were edited.
+//! 2. Equal lines next to matched lines are matched: first the lines below, then the lines above.
+//! 3. Steps 1 and 2 are repeated within each pair of files.
+//! 4. Unmatched lines between matches are aligned in order: the common subsequence with the greatest weight
+//!    is chosen.
+//! 5. Equal unmatched runs of a few lines that occur once on each side count as moved.
+//! 6. Unmatched lines between matches that share most of their words count as edited.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -17,25 +18,25 @@ use std::ops::Range;
 
 use super::text::SideText;
 
-/// Lines of a run that is searched elsewhere if its lines occur more than once.
+/// Number of lines of a run that is searched for in other places, if its single lines occur more than once.
 const RUN: usize = 3;
 
-/// Maximum comparisons in one gap to align lines in order (1,000 lines on both sides).
+/// Maximum number of comparisons to align the lines of one gap in order (1,000 lines on each side).
 const MAX_CELLS_OF_GAP: usize = 1_000_000;
 
-/// Maximum comparisons of texts in all gaps together.
+/// Maximum number of text comparisons in all gaps together.
 const MAX_CELLS: usize = 40_000_000;
 
-/// Maximum comparisons of words in one gap (50 lines on both sides).
+/// Maximum number of word comparisons in one gap (50 lines on each side).
 const MAX_WORD_CELLS_OF_GAP: usize = 2_500;
 
-/// Maximum comparisons of words in all gaps together.
+/// Maximum number of word comparisons in all gaps together.
 const MAX_WORD_CELLS: usize = 1_000_000;
 
-/// Minimum percentage of common words of an edited line and its old version.
+/// Minimum percentage of words that an edited line and its old version must share.
 const MIN_SHARED: u32 = 50;
 
-/// Maximum words of a line that are compared.
+/// Maximum number of words of a line that are compared.
 const MAX_WORDS: usize = 64;
 
 /// The match of an old line.
@@ -57,7 +58,7 @@ pub(super) struct LineAlignment {
 }
 
 impl LineAlignment {
-    /// Matches the lines. `pairs` are the indices of files that are one file on both sides.
+    /// Matches the lines. `pairs` are pairs of indices: an old file and a new file that are the same file.
     pub(super) fn new(old: &SideText<'_>, new: &SideText<'_>, pairs: &[(usize, usize)]) -> Self {
         let mut alignment = Self { to: vec![None; old.line_count()], from: vec![None; new.line_count()] };
         let mut work =
@@ -120,7 +121,7 @@ enum LineOccurrence {
     Often,
 }
 
-/// Returns the place of each item, if it occurs only once.
+/// Returns, for each item, its place if the item occurs only once.
 fn unique_occurrences<K: Eq + Hash>(things: impl Iterator<Item = (K, usize)>) -> HashMap<K, LineOccurrence> {
     let mut seen = HashMap::new();
     for (thing, at) in things {
@@ -131,7 +132,7 @@ fn unique_occurrences<K: Eq + Hash>(things: impl Iterator<Item = (K, usize)>) ->
     seen
 }
 
-/// Returns the places of items that occur once on both sides.
+/// Returns the old and the new place of each item that occurs exactly once on each side.
 fn pair_unique_items<K: Eq + Hash>(
     old: HashMap<K, LineOccurrence>,
     new: &HashMap<K, LineOccurrence>,
@@ -208,7 +209,7 @@ impl AlignmentBuilder<'_, '_> {
         }
     }
 
-    /// Step 5: matches runs of lines that occur once among the unmatched lines of each side.
+    /// Step 5: matches runs of lines that occur exactly once among the unmatched lines of each side.
     fn match_unique_runs(&mut self) {
         let runs = |text: &SideText<'_>, free: &dyn Fn(usize) -> bool| {
             let mut found = Vec::new();
@@ -234,8 +235,9 @@ impl AlignmentBuilder<'_, '_> {
         }
     }
 
-    /// Steps 4 and 6: aligns each run of unmatched old lines with two runs of unmatched new lines. One run
-    /// follows the match of the line before it; the other precedes the match of the line after it.
+    /// Steps 4 and 6: aligns each run of unmatched old lines with two runs of unmatched new lines. The first
+    /// new run follows the match of the line before the old run. The second new run precedes the match of the
+    /// line after the old run.
     fn align_unmatched_runs(&mut self, budget: &mut ComparisonBudget, likeness: MatchKind) {
         let files: Vec<_> = self.old.files().iter().map(|file| file.lines.clone()).enumerate().collect();
         for (file, lines) in files {
@@ -272,7 +274,7 @@ impl AlignmentBuilder<'_, '_> {
         }
     }
 
-    /// Returns the unmatched new lines, beginning with `from`.
+    /// Returns the consecutive unmatched new lines, beginning with `from`.
     fn unmatched_run(
         &self,
         from: Option<usize>,
@@ -283,7 +285,7 @@ impl AlignmentBuilder<'_, '_> {
             .collect()
     }
 
-    /// Aligns two runs in order.
+    /// Aligns the lines of two runs in order.
     fn align_runs(
         &mut self,
         old: Range<usize>,
@@ -294,7 +296,8 @@ impl AlignmentBuilder<'_, '_> {
         let old: Vec<usize> = old.filter(|line| self.is_old_unmatched(*line)).collect();
         let (mut old, mut new) = (old.as_slice(), new);
         if likeness == MatchKind::Equal {
-            // Equal lines at both ends need no comparison with all others.
+            // Equal lines at the beginning or the end of both runs are matched directly, without comparing
+            // all pairs.
             while let (Some((a, rest_old)), Some((b, rest_new))) = (old.split_first(), new.split_first())
                 && self.old.text_id(*a) == self.new.text_id(*b)
             {
@@ -334,11 +337,11 @@ impl AlignmentBuilder<'_, '_> {
     }
 }
 
-/// Returns the pairs of rows and columns, both ascending, with the greatest sum of weights. Pairs of weight 0
-/// are excluded.
+/// Returns pairs of rows and columns with the greatest sum of weights. Rows and columns are in ascending
+/// order. Pairs of weight 0 are excluded.
 fn max_weight_pairs(rows: usize, columns: usize, weights: &[u32]) -> Vec<(usize, usize)> {
     let width = columns + 1;
-    // best[row * width + column] is the maximum sum from this cell on.
+    // best[row * width + column] is the maximum sum of all pairs from this row and column on.
     let mut best = vec![0_u32; (rows + 1) * width];
     let weight = |row: usize, column: usize| weights.get(row * columns + column).copied().unwrap_or_default();
     for row in (0..rows).rev() {
@@ -379,7 +382,7 @@ fn sorted_words(text: &[u8]) -> Vec<&[u8]> {
     words
 }
 
-/// Returns the percentage of words that two lines share, or 0 if it is less than [`MIN_SHARED`].
+/// Returns the percentage of words that two lines share, or 0 if the percentage is less than [`MIN_SHARED`].
 fn shared_word_percent(first: &[&[u8]], second: &[&[u8]]) -> u32 {
     let (mut i, mut j, mut common) = (0, 0, 0_usize);
     while let (Some(left), Some(right)) = (first.get(i), second.get(j)) {

@@ -1,9 +1,9 @@
-//! Tracks lines by the hunks of their file's diff, for files that are not read.
+//! Tracks lines by the hunks of their file's diff, for files whose content was not read.
 
 use crate::{FileDiff, LineKind};
 
-/// Returns the first and last remaining line of `start..=end`, and true if all lines remain in one block, or
-/// none if no line remains.
+/// Returns the first and the last remaining line of `start..=end`, and true if all lines remain in one block.
+/// Returns none if no line remains.
 pub(super) fn track(change: &FileDiff<'_>, start: u32, end: u32) -> Option<(u32, u32, bool)> {
     let asked = u64::from(start)..=u64::from(end);
     let (mut first, mut last) = (u64::from(start), u64::from(end));
@@ -27,7 +27,7 @@ pub(super) fn track(change: &FileDiff<'_>, start: u32, end: u32) -> Option<(u32,
     Some((new_first, new_last, whole))
 }
 
-/// Returns the number on the new side of an old line that was not deleted.
+/// Returns the line number, on the new side, of an old line that was not deleted.
 fn new_line_number(change: &FileDiff<'_>, line: u64) -> Option<u32> {
     let (mut added, mut deleted) = (0_u64, 0_u64);
     for (old, kind) in numbered_lines(change) {
@@ -43,7 +43,7 @@ fn new_line_number(change: &FileDiff<'_>, line: u64) -> Option<u32> {
 /// Returns the lines of all hunks with their old numbers; an added line has the number of the next old line.
 fn numbered_lines<'a>(change: &'a FileDiff<'_>) -> impl Iterator<Item = (u64, LineKind)> + 'a {
     change.hunks.iter().flat_map(|hunk| {
-        // A hunk without old lines begins after the line that its header names.
+        // A hunk without old lines begins after the line whose number is in its header.
         let mut next = u64::from(hunk.old_start) + u64::from(hunk.old_lines == 0);
         hunk.lines().map(move |line| {
             let old = next;

@@ -1,4 +1,5 @@
-//! Stores the lines of all changed files of one side in one sequence, each as the number of its text.
+//! Stores the lines of all changed files of one side in one sequence. Each line is stored as the number of
+//! its text.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -6,13 +7,14 @@ use std::ops::Range;
 use crate::RepoPath;
 use crate::model::split_first_line;
 
-/// Weight of a line without words (`}`, or empty); lines with words weigh more.
+/// Weight of a line without words, such as `}` or an empty line. Lines with words have a greater weight.
 pub(super) const WORTH_OF_MARKS: u32 = 1;
 
 /// Weight of a line with words.
 const WORTH_OF_WORDS: u32 = 4;
 
-/// Minimum letters and digits of a line with words. It is 2, since a line may be as short as `L1`.
+/// Minimum number of letters and digits of a line with words. The minimum is 2 because a line may be as short
+/// as `L1`.
 const MIN_LETTERS: usize = 2;
 
 /// The distinct texts, numbered in the order of their first occurrence.
@@ -23,7 +25,8 @@ pub(super) struct TextInterner<'a> {
 
 impl<'a> TextInterner<'a> {
     fn intern(&mut self, text: &'a [u8]) -> u32 {
-        // There are fewer lines than bytes, whose number is limited by MAX_TRACKED_BYTES.
+        // The number of lines fits, because MAX_TRACKED_BYTES limits the number of bytes, and there are fewer
+        // lines than bytes.
         let next = u32::try_from(self.numbers.len()).unwrap_or(u32::MAX);
         *self.numbers.entry(text).or_insert(next)
     }
@@ -39,7 +42,7 @@ pub(super) struct SideText<'a> {
 /// A line of one side.
 #[derive(Clone, Copy, Debug)]
 struct SideLine<'a> {
-    /// Text without blanks at both ends: indentation and line ends are ignored.
+    /// Text without blanks at both ends, because indentation and line ends are ignored.
     text: &'a [u8],
     /// Number of the text.
     text_id: u32,
@@ -52,12 +55,12 @@ struct SideLine<'a> {
 #[derive(Clone, Debug)]
 pub(super) struct SideFile<'a> {
     pub(super) path: &'a RepoPath,
-    /// Range of its lines in the sequence.
+    /// Range of the file's lines in the sequence.
     pub(super) lines: Range<usize>,
 }
 
 impl SideFile<'_> {
-    /// Returns the lines with these 1-based numbers that exist in the file.
+    /// Returns the existing lines of the file with these 1-based numbers.
     pub(super) fn line_range(&self, start: u32, end: u32) -> Range<usize> {
         let at = |number: u32| self.lines.start.saturating_add(number as usize).min(self.lines.end);
         at(start.saturating_sub(1))..at(end)

@@ -19,7 +19,7 @@ pub(crate) struct FakeForgeSharedState {
 
 impl std::fmt::Debug for FakeForgeSharedState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FakeForgeShared").field("dir", &self.dir).finish_non_exhaustive()
+        f.debug_struct("FakeForgeSharedState").field("dir", &self.dir).finish_non_exhaustive()
     }
 }
 

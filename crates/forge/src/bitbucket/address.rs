@@ -10,10 +10,11 @@ use crate::http::HttpDialect;
 
 /// Name of our build statuses and reports.
 pub(super) const STATUS_NAME: &str = "truing/review";
-/// Maximum number of hashes, and of lines, that are remembered at once.
+/// Maximum number of hashes, and maximum number of lines, that are cached at the same time.
 const MAX_REMEMBERED: usize = 4096;
 
-/// Wire format of both: JSON, no version header, and no published limit for calls that create something.
+/// Wire format of Cloud and Data Center: JSON, no version header, and no published limit for calls that
+/// create something.
 pub(super) const WIRE: HttpDialect = HttpDialect {
     accept: "application/json",
     version: None,
@@ -22,8 +23,8 @@ pub(super) const WIRE: HttpDialect = HttpDialect {
     creations: &[],
 };
 
-/// Returns the key of our build status, which at Cloud is also the key of our report. It contains the number
-/// of the pull request because two pull requests may have the same commit.
+/// Returns the key of our build status. At Cloud, this is also the key of our report. The key contains the
+/// number of the pull request because two pull requests may have the same commit.
 pub(super) fn status_key(number: u64) -> String {
     format!("truing-review-{number}")
 }
@@ -33,12 +34,12 @@ pub(super) fn number_in(key: &str) -> Option<u64> {
     key.strip_prefix("truing-review-")?.parse().ok()
 }
 
-/// Appends the segments to an address, each percent-encoded.
+/// Appends the segments, percent-encoded, to an address.
 pub(super) fn append_segments<'a>(root: &Url, segments: impl IntoIterator<Item = &'a str>) -> Url {
     let mut url = root.clone();
     url.set_query(None);
     url.set_fragment(None);
-    // Http addresses always have a path, and `login` accepts no others.
+    // An HTTP address always has a path, and `login` accepts only HTTP addresses.
     if let Ok(mut path) = url.path_segments_mut() {
         path.pop_if_empty().extend(segments);
     }
@@ -51,8 +52,8 @@ pub(super) fn with_query(mut url: Url, query: &[(&str, &str)]) -> Url {
     url
 }
 
-/// Returns true for a repository name in two parts whose characters are allowed in an address. At Data
-/// Center, `~` begins the project of a person.
+/// Returns true for a repository name that has two parts and only characters that are allowed in an address.
+/// At Data Center, the name of a personal project begins with `~`.
 pub(super) fn is_repository_name(text: &str) -> bool {
     let is_right = |part: &str| {
         !matches!(part, "" | "." | "..")
@@ -74,7 +75,7 @@ pub(super) fn split_repository_name<'a>(
     }
 }
 
-/// Returns the error for an operation that this forge has no call for, or for an input that cannot be sent.
+/// Returns the error for an operation that this forge does not support, or for an input that cannot be sent.
 pub(super) fn rejected_error(purpose: &str, message: &str) -> ForgeError {
     ForgeError::Rejected { request: purpose.to_owned(), message: message.to_owned() }
 }
@@ -84,7 +85,7 @@ pub(super) fn quote_text(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-/// Remembers a value without expiry, up to a maximum number of entries.
+/// Caches a value without expiry, up to a maximum number of entries.
 pub(super) fn remember_bounded<V>(known: &mut HashMap<String, V>, key: String, value: V) {
     if known.len() >= MAX_REMEMBERED {
         known.clear();

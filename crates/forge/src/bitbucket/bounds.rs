@@ -1,4 +1,4 @@
-//! Bounds of lists and comments that both Bitbuckets share, and parsers of times and hashes.
+//! Limits of lists and comments that are the same for Cloud and Data Center, and parsers of times and hashes.
 
 use jiff::Timestamp;
 use truing_core::id::{Sha, UnixMillis};
@@ -6,14 +6,15 @@ use truing_core::port::ForgeError;
 
 use crate::http::unavailable_error;
 
-/// Maximum number of pages of one list that are read. At 50 items a page that is more than any pull request
-/// shows.
+/// Maximum number of pages of one list that are read. At 50 items a page, this is more than any pull request
+/// has.
 pub(super) const MAX_PAGES: usize = 200;
 /// Maximum number of pages of a repository's open pull requests that a sweep reads.
 pub(super) const MAX_PULL_PAGES: usize = 60;
 /// Maximum number of pages of accessible repositories that are read.
 pub(super) const MAX_REPOSITORY_PAGES: usize = 100;
-/// Maximum length of a comment that is kept, in characters. Commands stand at the beginning of a comment.
+/// Maximum length of a comment that is kept, in characters. Commands are at the beginning of a comment, so
+/// the rest is not needed.
 pub(super) const MAX_COMMENT_CHARS: usize = 4096;
 
 /// Returns the error of a list that has more than `most` pages.

@@ -1,5 +1,5 @@
-//! The calls that both Bitbuckets have, each with its own addresses and bodies, and the types into which
-//! their responses are parsed. [`super::client`] makes the decisions.
+//! The calls that Cloud and Data Center both support, although their addresses and bodies differ. Also the
+//! types into which the responses are parsed. [`super::client`] makes the decisions.
 
 use std::sync::Arc;
 
@@ -19,13 +19,14 @@ use crate::capability::ForgeCapability;
 /// An account as a response names it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct BitbucketUser {
-    /// Id that stays the same through renames: a UUID with braces at Cloud, a number at Data Center.
+    /// Id that does not change when the account is renamed: a UUID with braces at Cloud, a number at Data
+    /// Center.
     pub(super) id: AccountId,
     /// Current login name of the account.
     pub(super) login: String,
-    /// Name in addresses (Data Center); empty where there is none.
+    /// Name in addresses (Data Center); empty if the account has no such name.
     pub(super) slug: String,
-    /// True for the account of a person, not of a service or an app.
+    /// True for the account of a person; false for a service or an app.
     pub(super) is_person: bool,
 }
 
@@ -38,11 +39,11 @@ impl BitbucketUser {
 /// The head or the base of a pull request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct PullRequestRef {
-    /// Newest commit of the branch; [`Sha::null`] if it is gone.
+    /// Newest commit of the branch; [`Sha::null`] if the branch no longer exists.
     pub(super) commit: Sha,
     /// Branch name without `refs/heads/`.
     pub(super) branch: String,
-    /// Id and name of the repository; `None` if it is gone.
+    /// Id and name of the repository; `None` if the repository no longer exists.
     pub(super) repository: Option<(String, String)>,
 }
 
@@ -50,13 +51,13 @@ pub(super) struct PullRequestRef {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct BitbucketReviewer {
     pub(super) user: BitbucketUser,
-    /// True if a review is requested from the account; otherwise it took part without a request.
+    /// True if a review is requested from the account; false if the account took part without a request.
     pub(super) is_asked: bool,
-    /// Verdict of the reviewer; `None` while undecided.
+    /// Verdict of the reviewer; `None` if the reviewer has not decided yet.
     pub(super) state: Option<ReviewState>,
-    /// Commit that the verdict is about, where the response has it.
+    /// Commit that the verdict is about, if the response contains the commit.
     pub(super) commit: Option<Sha>,
-    /// Time of the verdict, where the response has it.
+    /// Time of the verdict, if the response contains the time.
     pub(super) at: Option<UnixMillis>,
 }
 
@@ -64,7 +65,7 @@ pub(super) struct BitbucketReviewer {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BitbucketPullRequest {
     pub(super) number: u64,
-    /// Version that a change must name (Data Center).
+    /// Version that a change request must contain (Data Center).
     pub(super) version: u64,
     pub(super) url: String,
     pub(super) title: String,
@@ -75,9 +76,11 @@ pub struct BitbucketPullRequest {
     pub(super) author: Option<BitbucketUser>,
     pub(super) head: PullRequestRef,
     pub(super) base: PullRequestRef,
-    /// True if the pull request passes all merge checks, as far as its response says.
+    /// True if the pull request passes all merge checks; `None` if the response does not contain this
+    /// information.
     pub(super) is_mergeable: Option<bool>,
-    /// Reviewers and other participants. Empty in lists at Cloud, which leave them out.
+    /// Reviewers and other participants. Empty for a pull request from a list at Cloud, because these lists
+    /// omit participants.
     pub(super) reviewers: Vec<BitbucketReviewer>,
 }
 
@@ -85,11 +88,11 @@ pub struct BitbucketPullRequest {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct CommentLines {
     pub(super) path: String,
-    /// Last line; `None` for a comment on a whole file and for lines that are gone.
+    /// Last line; `None` for a comment on a whole file, and for lines that no longer exist.
     pub(super) line: Option<u32>,
-    /// Commit that the comment was made on, where the response has it.
+    /// Commit that the comment was made on, if the response contains the commit.
     pub(super) commit: Option<Sha>,
-    /// True if the lines have changed since.
+    /// True if the lines have changed since the comment was made.
     pub(super) is_outdated: bool,
 }
 
@@ -97,7 +100,7 @@ pub(super) struct CommentLines {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum ThreadResolution {
     Open,
-    /// Resolved, by this account if the response names it.
+    /// The thread is resolved. The value is the account that resolved it, if the response names the account.
     By(Option<BitbucketUser>),
 }
 
@@ -105,11 +108,12 @@ pub(super) enum ThreadResolution {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BitbucketComment {
     pub(super) id: u64,
-    /// Version that a change must name (Data Center).
+    /// Version that a change request must contain (Data Center).
     pub(super) version: u64,
-    /// Number of the comment that this one answers.
+    /// Number of the comment that this comment answers.
     pub(super) parent: Option<u64>,
-    /// Number of the comment that began the thread; the comment's own if it answers none.
+    /// Number of the comment that began the thread. For a comment that is not an answer, this is its own
+    /// number.
     pub(super) first: u64,
     pub(super) author: Option<BitbucketUser>,
     pub(super) created: UnixMillis,
@@ -145,13 +149,13 @@ pub(super) enum DiffPlace<'a> {
 pub struct NewBitbucketComment<'a> {
     /// Complete text of the comment.
     pub(super) text: &'a str,
-    /// Number of the comment that this one answers.
+    /// Number of the comment that this comment answers.
     pub(super) parent: Option<u64>,
     /// Place on the diff; `None` puts the comment in the conversation.
     pub(super) location: Option<DiffPlace<'a>>,
 }
 
-/// A change of a pull request. A field that is `None` stays as it is.
+/// A change of a pull request. A field that is `None` is not changed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct PullRequestEdit<'a> {
     pub(super) title: Option<&'a str>,
@@ -169,7 +173,7 @@ pub struct BitbucketCommit {
     pub(super) committed: UnixMillis,
 }
 
-/// The result that a merge would have.
+/// The predicted result of a merge.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct MergePreview {
     /// True if the merge conflicts; `None` if not known.
@@ -177,21 +181,22 @@ pub struct MergePreview {
     pub(super) state: Mergeable,
 }
 
-/// The calls of one server with one login. `what` is the beginning of every error message; `repo` is the
+/// The calls of one server with one login. `purpose` is the beginning of every error message; `repo` is the
 /// current name of the repository.
 #[async_trait]
 pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
     /// Returns the options that the client was built with.
     fn options(&self) -> &BitbucketOptions;
 
-    /// Returns the limits of the forge, narrowed to the version of the server where that is known.
+    /// Returns the limits of the forge, restricted to the limits of the server's version if the version is
+    /// known.
     fn capability_row(&self) -> &'static ForgeCapability;
 
     /// Returns a copy of the client that makes its write calls under this permit.
     #[must_use]
     fn with_permit(&self, permit: &Arc<WritePermit>) -> Self;
 
-    /// Returns our own account, which is requested once.
+    /// Returns our own account. The account is requested from the forge only once.
     async fn own_account(&self) -> Result<OwnAccount, ForgeError>;
 
     /// Reads a pull request, with full hashes of head and base.
@@ -213,7 +218,7 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
         number: u64,
     ) -> Result<Vec<BitbucketComment>, ForgeError>;
 
-    /// Reads one comment; [`ForgeError::NotFound`] if it is gone.
+    /// Reads one comment; [`ForgeError::NotFound`] if the comment no longer exists.
     async fn load_note(
         &self,
         purpose: &str,
@@ -221,8 +226,8 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
         of: (u64, u64),
     ) -> Result<BitbucketComment, ForgeError>;
 
-    /// Reads one comment and finds the first comment of its thread, which the response for an answer to an
-    /// answer does not name.
+    /// Reads one comment and finds the first comment of its thread. The forge's response does not name the
+    /// first comment for an answer to an answer.
     async fn load_thread_note(
         &self,
         purpose: &str,
@@ -255,7 +260,7 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
         text: &str,
     ) -> Result<(), ForgeError>;
 
-    /// Deletes a comment. A comment that is gone is not an error.
+    /// Deletes a comment. A comment that no longer exists is not an error.
     async fn delete_note(&self, purpose: &str, repo: &str, of: (u64, u64)) -> Result<(), ForgeError>;
 
     /// Resolves the thread that a comment began, or reopens it.
@@ -268,8 +273,8 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
         resolved: bool,
     ) -> Result<(), ForgeError>;
 
-    /// Changes a pull request as it was read. [`ForgeError::Stale`] if it was changed since, where the forge
-    /// reports that.
+    /// Changes a pull request in the version that was read. Returns [`ForgeError::Stale`] if the pull request
+    /// has changed since and the forge reports the change.
     async fn change_pull(
         &self,
         purpose: &str,
@@ -278,8 +283,8 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
         change: PullRequestEdit<'_>,
     ) -> Result<(), ForgeError>;
 
-    /// Opens a pull request with this complete description. [`ForgeError::Stale`] or [`ForgeError::Rejected`]
-    /// if there is one already.
+    /// Opens a pull request with this complete description. Returns [`ForgeError::Stale`] or
+    /// [`ForgeError::Rejected`] if the pull request already exists.
     async fn create_pull(
         &self,
         purpose: &str,
@@ -288,7 +293,7 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
         text: &str,
     ) -> Result<BitbucketPullRequest, ForgeError>;
 
-    /// Declines a pull request as it was read.
+    /// Declines a pull request in the version that was read.
     async fn decline(&self, purpose: &str, repo: &str, pull: &BitbucketPullRequest)
     -> Result<(), ForgeError>;
 
@@ -310,8 +315,8 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
         commit: &Sha,
     ) -> Result<(), ForgeError>;
 
-    /// Withdraws our request for changes at this commit. That approves nothing. A request that is already
-    /// withdrawn is not an error.
+    /// Withdraws our request for changes at this commit. The withdrawal is not an approval. A request that is
+    /// already withdrawn is not an error.
     async fn withdraw_changes(
         &self,
         purpose: &str,
@@ -336,7 +341,7 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
         pull: &BitbucketPullRequest,
     ) -> Result<MergePreview, ForgeError>;
 
-    /// Lists the statuses of a commit, the newest of each key.
+    /// Lists the statuses of a commit; for each key, only the newest status.
     async fn checks(&self, purpose: &str, repo: &str, commit: &Sha) -> Result<Vec<CommitCheck>, ForgeError>;
 
     /// Sets our report and our build status on a commit, for this pull request.
@@ -348,7 +353,8 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
         status: &DesiredStatus,
     ) -> Result<(), ForgeError>;
 
-    /// Returns true if the commit has this build status of ours. The status is set after the report.
+    /// Returns true if the commit has this build status of ours. The report then exists too, because the
+    /// status is set after the report.
     async fn has_status(
         &self,
         purpose: &str,

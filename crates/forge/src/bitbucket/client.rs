@@ -1,5 +1,6 @@
-//! One repository at a Bitbucket and one of its pull requests: [`ForgeRead`] is here, `ForgeWrite` in
-//! `effects`. Our comments are in `notes`, reviews in `reviewing`, changes of a pull request in `changing`.
+//! One repository at a Bitbucket and one of its pull requests. This module implements [`ForgeRead`];
+//! `effects` implements `ForgeWrite`. The module `notes` handles our comments, `reviewing` our reviews, and
+//! `changing` the changes of a pull request.
 //!
 //! A text is trusted only if its marker verifies and one of our accounts wrote it.
 
@@ -31,7 +32,7 @@ use crate::marker::MarkerKeys;
 #[derive(Clone, Debug)]
 pub struct BitbucketClient<C> {
     calls: C,
-    /// Id for which markers are made. The number 0 stands for the repository alone.
+    /// Id that our markers contain. The number 0 means the repository without a pull request.
     id: PrId,
     /// Current name of the repository.
     repo: String,
@@ -58,7 +59,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         format!("{}: {doing}", self.repo)
     }
 
-    /// Returns the client if it is for a pull request, and an error if it is for a repository alone.
+    /// Returns the client if it is for a pull request. Returns an error if the client is for a repository
+    /// without a pull request.
     fn require_pull(&self) -> Result<&Self, ForgeError> {
         if self.id.number != 0 {
             return Ok(self);
@@ -66,8 +68,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         Err(rejected_error(&self.what_of_repository("reading a pull request"), "no pull request is named"))
     }
 
-    /// Returns the id for which a marker is made. The number 0 stands for the description of a pull request
-    /// itself.
+    /// Returns the id that a marker contains. The number 0 means the description of a pull request.
     fn marker_place(&self, number: u64) -> PrId {
         PrId { number, ..self.id.clone() }
     }
@@ -85,8 +86,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         ))
     }
 
-    /// Reads a pull request and checks that the name still belongs to this repository. A name can pass to
-    /// another repository, an id cannot.
+    /// Reads a pull request and checks that the name still belongs to this repository. A name can be reused
+    /// for another repository, but an id cannot.
     async fn read_pull(&self, request: &str, number: u64) -> Result<BitbucketPullRequest, ForgeError> {
         split_repository_name(request, &self.repo)?;
         let pull = self.calls.pull(request, &self.repo, number).await?;
@@ -99,7 +100,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         }
     }
 
-    /// Returns the error for an effect that this forge does not have, before any call.
+    /// Returns the error for an effect that this forge does not support. No call is made.
     fn refuse(&self, effect: &Effect) -> ForgeError {
         let (row, intended) = (self.calls.capability_row(), effect.intent());
         let reason = intended.kind.unsupported_reason_at(row.kind).unwrap_or("it has no such thing");
@@ -167,7 +168,7 @@ impl<C: BitbucketApi> ForgeRead for BitbucketClient<C> {
     }
 
     async fn eye_reactions(&self, _: &CommentId) -> Result<Vec<Actor>, ForgeError> {
-        // Cloud has no call for reactions, and Data Center has none that reads them.
+        // Cloud has no call for reactions, and Data Center has no call that reads reactions.
         self.require_pull().map(|_| Vec::new())
     }
 
@@ -185,7 +186,7 @@ impl<C: BitbucketApi> ForgeRead for BitbucketClient<C> {
     }
 
     async fn issues(&self, _: &str) -> Result<Vec<OwnIssue>, ForgeError> {
-        // Neither has any: Cloud removed its own in August 2026.
+        // Neither forge has issues: Cloud removed its issues in August 2026.
         Ok(Vec::new())
     }
 
@@ -203,7 +204,8 @@ impl<C: BitbucketApi> ForgeRead for BitbucketClient<C> {
 }
 
 impl<C: BitbucketApi> BitbucketClient<C> {
-    /// Returns the time for which something may stay invisible after a creation whose response was lost.
+    /// Returns the time for which a created object may stay invisible after the response to its creation was
+    /// lost.
     fn settle_delay(&self) -> TimeSpan {
         self.calls.options().settle_delay
     }

@@ -42,9 +42,9 @@ struct CloudInner {
 #[derive(Debug, Default)]
 struct CloudFacts {
     own: OnceCell<OwnAccount>,
-    /// Account that the token writes as, if it is not the configured one.
+    /// Account that the token writes as, if it differs from the configured account.
     other_account: OnceLock<AccountId>,
-    /// Full hashes, by repository and by the abbreviated hash that responses give.
+    /// Full hashes, by repository and by the abbreviated hash that responses contain.
     hashes: Mutex<HashMap<String, Sha>>,
 }
 
@@ -52,7 +52,7 @@ impl BitbucketCloud {
     /// Builds a client. Sends no request.
     ///
     /// # Errors
-    /// [`BitbucketError`] for an invalid address, or a token that cannot be sent.
+    /// [`BitbucketOptionsError`] for an invalid address, or a token that cannot be sent.
     pub fn new(options: BitbucketOptions, clock: Arc<dyn Clock>) -> Result<Self, BitbucketOptionsError> {
         Self::with_patience(options, HttpTimeouts::default(), clock)
     }
@@ -76,7 +76,7 @@ impl BitbucketCloud {
         Self { inner: Arc::new(CloudInner { options, http, login, learnt }) }
     }
 
-    /// Returns a client whose rate limits are shared by all processes with this login. It must be called
+    /// Returns a client whose rate limits are shared by all processes with this login. Call this function
     /// before the first request, because it drops the limits recorded so far.
     #[must_use]
     pub fn with_shared_limits(&self, common: Arc<dyn SharedStateStore>) -> Self {
@@ -97,8 +97,8 @@ impl BitbucketCloud {
         self.send(&ForgeRequest::get(purpose, url)).await?.json()
     }
 
-    /// Returns the error for a request that an access token may not make. The missing value has to be
-    /// configured.
+    /// Returns the error for a request that an access token may not make. The error message names the
+    /// configuration key to set instead.
     fn access_token_error(&self, error: ForgeError, key: &str, value: &str) -> ForgeError {
         let options = &self.inner.options;
         if options.email.is_some() {
@@ -110,7 +110,8 @@ impl BitbucketCloud {
         ForgeError::Forbidden { request, message }
     }
 
-    /// Reads all items of a list. The next page is the one that the response names, on this host only.
+    /// Reads all items of a list. Each response gives the address of the next page, which must be on the same
+    /// host.
     async fn get_all<T: DeserializeOwned>(&self, purpose: &str, first: Url) -> Result<Vec<T>, ForgeError> {
         let (mut all, mut url, mut seen) = (Vec::new(), first, Vec::new());
         loop {
@@ -133,21 +134,21 @@ impl BitbucketCloud {
         append_segments(&self.inner.options.api_url, tail)
     }
 
-    /// Returns an address below that of a repository.
+    /// Returns an address below a repository's address.
     fn url(&self, purpose: &str, repo: &str, tail: &[&str]) -> Result<Url, ForgeError> {
         let (workspace, slug) = split_repository_name(purpose, repo)?;
         Ok(self.root(["repositories", workspace, slug].into_iter().chain(tail.iter().copied())))
     }
 
-    /// Returns an address below that of a pull request.
+    /// Returns an address below a pull request's address.
     fn pull_url(&self, purpose: &str, repo: &str, number: u64, tail: &[&str]) -> Result<Url, ForgeError> {
         let number = number.to_string();
         let path: Vec<&str> = ["pullrequests", &number].into_iter().chain(tail.iter().copied()).collect();
         self.url(purpose, repo, &path)
     }
 
-    /// Returns the page of a pull request. It is built without a request because a status needs nothing else
-    /// of the pull request.
+    /// Returns the page of a pull request. The address is built without a request because a status needs no
+    /// other data of the pull request.
     fn page_of(&self, purpose: &str, repo: &str, number: u64) -> Result<Url, ForgeError> {
         let (workspace, slug) = split_repository_name(purpose, repo)?;
         Ok(append_segments(

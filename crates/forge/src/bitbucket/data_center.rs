@@ -58,7 +58,7 @@ impl BitbucketDataCenter {
     /// Builds a client. Sends no request.
     ///
     /// # Errors
-    /// [`BitbucketError`] for an invalid address, or a token that cannot be sent.
+    /// [`BitbucketOptionsError`] for an invalid address, or a token that cannot be sent.
     pub fn new(options: BitbucketOptions, clock: Arc<dyn Clock>) -> Result<Self, BitbucketOptionsError> {
         Self::with_patience(options, HttpTimeouts::default(), clock)
     }
@@ -92,7 +92,7 @@ impl BitbucketDataCenter {
         Self { inner: Arc::new(DataCenterInner { options, http, login, learnt, diff: Arc::default() }) }
     }
 
-    /// Returns a client whose rate limits are shared by all processes with this login. It must be called
+    /// Returns a client whose rate limits are shared by all processes with this login. Call this function
     /// before the first request, because it drops the limits recorded so far.
     #[must_use]
     pub fn with_shared_limits(&self, common: Arc<dyn SharedStateStore>) -> Self {
@@ -101,8 +101,8 @@ impl BitbucketDataCenter {
         self.with_http(http.with_shared_limits(common, &options.api_url, &login))
     }
 
-    /// Sends a request. Data Center also answers 401 when a permission is missing, so a second request then
-    /// finds out if the token is valid at all.
+    /// Sends a request. Data Center also responds with 401 when a permission is missing. After a 401, a
+    /// second request finds out whether the token is valid.
     async fn send(&self, call: &ForgeRequest) -> Result<ForgeResponse, ForgeError> {
         let DataCenterInner { http, login, .. } = &*self.inner;
         match http.send(login, call).await {
@@ -114,8 +114,8 @@ impl BitbucketDataCenter {
         }
     }
 
-    /// Returns true if the server names the account of our token. It gives its version to every caller, but
-    /// the account name only to a caller that is logged in.
+    /// Returns true if the server names the account of our token. The server returns its version to every
+    /// caller, but the account name only to a caller that is logged in.
     async fn is_known(&self) -> bool {
         let DataCenterInner { http, login, .. } = &*self.inner;
         let call = ForgeRequest::get("asking whether the token is known", self.properties());
@@ -132,8 +132,8 @@ impl BitbucketDataCenter {
         self.send(&ForgeRequest::get(purpose, url)).await?.json()
     }
 
-    /// Reads all items of a list. The server gives the start of the next page; a page may be shorter than
-    /// requested.
+    /// Reads all items of a list. Each response contains the start of the next page, because a page may be
+    /// shorter than requested.
     async fn get_all<T: DeserializeOwned>(&self, purpose: &str, first: Url) -> Result<Vec<T>, ForgeError> {
         let (mut all, mut start) = (Vec::new(), 0);
         for _ in 0..MAX_PAGES {
@@ -154,7 +154,7 @@ impl BitbucketDataCenter {
         append_segments(&self.inner.options.api_url, ["rest"].into_iter().chain(tail))
     }
 
-    /// Returns an address below that of a repository, in one of the server's APIs.
+    /// Returns an address below a repository's address, in one of the server's APIs.
     fn repository_api_url(
         &self,
         purpose: &str,
@@ -167,12 +167,12 @@ impl BitbucketDataCenter {
         Ok(self.root(path.into_iter().chain(tail.iter().copied())))
     }
 
-    /// Returns an address below that of a repository in the main API.
+    /// Returns an address below a repository's address in the main API.
     fn url(&self, purpose: &str, repo: &str, tail: &[&str]) -> Result<Url, ForgeError> {
         self.repository_api_url(purpose, "api", repo, tail)
     }
 
-    /// Returns an address below that of a pull request.
+    /// Returns an address below a pull request's address.
     fn pull_url(&self, purpose: &str, repo: &str, number: u64, tail: &[&str]) -> Result<Url, ForgeError> {
         let number = number.to_string();
         let path: Vec<&str> = ["pull-requests", &number].into_iter().chain(tail.iter().copied()).collect();
@@ -196,8 +196,8 @@ impl BitbucketDataCenter {
     }
 }
 
-/// Returns the error for a forbidden call, with the permission that the call needs, which the server does not
-/// name.
+/// Returns the error for a forbidden call. The message names the permission that the call needs, because the
+/// server's response does not.
 fn forbidden_error(request: String, message: &str, call: &ForgeRequest) -> ForgeError {
     let permission = required_permission(call.method.as_str(), call.url.path());
     let message = format!("{message} (it asks for the permission {permission})");
@@ -205,8 +205,8 @@ fn forbidden_error(request: String, message: &str, call: &ForgeRequest) -> Forge
 }
 
 /// Returns the permission of an HTTP access token that a call needs. The file
-/// crates/contract/data/bitbucket-dc-permissions.toml gives the source of each. Any permission is enough to
-/// read accounts and lists, and a token has at least one.
+/// crates/contract/data/bitbucket-dc-permissions.toml gives the source of each permission. Any permission is
+/// enough to read accounts and lists, and each token has at least one permission.
 pub(super) fn required_permission(method: &str, path: &str) -> &'static str {
     let parent = path.rsplit('/').nth(1).unwrap_or_default();
     let changes = (method == "PUT" && parent == "pull-requests")

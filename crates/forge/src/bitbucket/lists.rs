@@ -1,4 +1,4 @@
-//! Lists of both Bitbuckets: pull requests and comments, for people and for the sweep.
+//! Converts the lists of pull requests and comments of both Bitbuckets, for people and for the sweep.
 
 use truing_core::id::{CommentId, UnixMillis};
 use truing_core::port::{CommentKind, OpenPull, PullComment, PullListItem, PullRevision, PullState};
@@ -8,7 +8,7 @@ use super::bounds::MAX_COMMENT_CHARS;
 use super::calls::{BitbucketComment, BitbucketPullRequest};
 use crate::listing::CachedListing;
 
-/// Returns true if the pull request comes from this branch of the repository that it goes to.
+/// Returns true if the head of the pull request is this branch of the base repository.
 pub(super) fn is_from_own_branch(pull: &BitbucketPullRequest, branch: &str) -> bool {
     let id = |end: &super::calls::PullRequestRef| end.repository.as_ref().map(|(id, _)| id.clone());
     pull.head.branch == branch && id(&pull.head) == id(&pull.base)
@@ -55,7 +55,8 @@ pub(super) fn pull_comment(number: u64, url: &str, note: BitbucketComment) -> Pu
     }
 }
 
-/// Returns the comments of a pull request that were written or changed since then, oldest change first.
+/// Returns the comments of a pull request that were written or changed at or after `since`, oldest change
+/// first.
 pub(super) fn new_comments(
     number: u64,
     url: &str,
@@ -68,7 +69,8 @@ pub(super) fn new_comments(
     comments
 }
 
-/// Makes these comments the complete cached list of both kinds, by pull request.
+/// Replaces both cached lists with these comments, grouped by pull request. The first list then contains both
+/// kinds, and the second list is empty.
 pub(super) fn know_comments(
     [all, none]: &mut [CachedListing<PullComment>; 2],
     parts: Vec<(Url, Vec<PullComment>)>,

@@ -20,7 +20,7 @@ pub struct OwnAccount {
     pub(super) user: BitbucketUser,
 }
 
-/// The one of our accounts that wrote something.
+/// The kind of an account of ours: current or former.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum BitbucketAccountKind {
     /// The account that we write as now.
@@ -34,8 +34,8 @@ pub(super) enum BitbucketAccountKind {
 pub(super) struct BitbucketAccounts<'a> {
     own: OwnAccount,
     former: &'a [String],
-    /// False where any account can take the name of another. There, former accounts are recognised by id
-    /// only.
+    /// False if any account can take the name of another account. Former accounts are then recognised only by
+    /// id.
     unique_names: bool,
 }
 
@@ -44,7 +44,7 @@ impl<'a> BitbucketAccounts<'a> {
         Self { own, former, unique_names }
     }
 
-    /// Returns which of our accounts this is; `None` if it is not ours.
+    /// Returns whether this is our current or a former account; `None` if the account is not ours.
     pub(super) fn account_kind(&self, user: &BitbucketUser) -> Option<BitbucketAccountKind> {
         if user.id == self.own.user.id {
             return Some(BitbucketAccountKind::Present);
@@ -62,7 +62,7 @@ impl<'a> BitbucketAccounts<'a> {
         self.former.iter().any(is).then_some(BitbucketAccountKind::Former)
     }
 
-    /// Returns true if this account is one of ours. A deleted account is not.
+    /// Returns true if this account is ours, and false for a deleted account.
     pub(super) fn is_ours(&self, user: Option<&BitbucketUser>) -> bool {
         user.is_some_and(|user| self.account_kind(user).is_some())
     }
@@ -97,7 +97,7 @@ fn check_url(name: &str, url: &Url) -> Result<(), BitbucketOptionsError> {
         return Ok(());
     }
     let mut url = url.clone();
-    // This fails only for addresses that cannot have credentials.
+    // Both calls fail only for addresses that cannot contain credentials.
     let _ = url.set_username("");
     let _ = url.set_password(None);
     Err(BitbucketOptionsError::Url { name: name.to_owned(), url })

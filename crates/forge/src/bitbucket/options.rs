@@ -1,4 +1,4 @@
-//! The options of a client of a Bitbucket, and the errors of invalid ones.
+//! The options of a Bitbucket client, and the errors for invalid options.
 
 use truing_core::id::TimeSpan;
 use truing_git::SecretString;
@@ -7,7 +7,7 @@ use url::Url;
 use crate::http::HttpClientError;
 use crate::marker::MarkerKeys;
 
-/// The address of one server, and our login and settings there.
+/// The address of one server, and our login and settings on that server.
 #[derive(Clone, Debug)]
 pub struct BitbucketOptions {
     /// `NAME` of `[forge.NAME]`, which is part of every marker.
@@ -22,15 +22,15 @@ pub struct BitbucketOptions {
     pub token: SecretString,
     /// E-mail address of the account, for an API token of Bitbucket Cloud; `None` for an access token.
     pub email: Option<String>,
-    /// UUID of our account at Cloud, for an access token, which cannot request it.
+    /// UUID of our account at Cloud, for an access token, which may not request the UUID.
     pub account_uuid: Option<String>,
-    /// Workspaces of an access token at Cloud, which cannot request them.
+    /// Workspaces of an access token at Cloud, which may not request the list of its workspaces.
     pub workspaces: Vec<String>,
     /// Former accounts of ours: ids, which no other account can take over, or names (Data Center only).
     pub previous_accounts: Vec<String>,
     /// Keys that sign the markers.
     pub marker_keys: MarkerKeys,
-    /// Time for which a comment may stay invisible after a creation whose response was lost.
+    /// Time for which a new comment may stay invisible if the response to its creation was lost.
     pub settle_delay: TimeSpan,
 }
 

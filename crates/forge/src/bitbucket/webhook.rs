@@ -1,5 +1,5 @@
-//! The part of webhook handling that both Bitbuckets share: header names, and parsing of numbers in them.
-//! Each has its own parser of bodies.
+//! The part of webhook handling that both Bitbuckets share: header names, and the parsing of header values.
+//! Each Bitbucket has a separate parser for bodies.
 
 use reqwest::header::HeaderMap;
 
@@ -7,7 +7,8 @@ use crate::webhook::{DeliveryHeaders, DeliverySignature};
 
 /// Header that names the event.
 const EVENT: &str = "x-event-key";
-/// Header with the signature: HMAC-SHA-256 at both. GitHub's header of this name has SHA-1.
+/// Header with the signature: HMAC-SHA-256 at both Bitbuckets. GitHub's header with the same name contains a
+/// SHA-1 signature.
 const SIGNATURE: &str = "x-hub-signature";
 /// Header that counts the tries of a delivery, from 1 (Cloud).
 const ATTEMPT: &str = "x-attempt-number";

@@ -7,7 +7,7 @@ pub(super) fn append_segments<'a>(root: &Url, segments: impl IntoIterator<Item =
     let mut url = root.clone();
     url.set_query(None);
     url.set_fragment(None);
-    // Http addresses always have a path, and `new` accepts no others.
+    // `new` accepts only HTTP addresses, which always have a path.
     if let Ok(mut path) = url.path_segments_mut() {
         path.pop_if_empty().extend(segments);
     }

@@ -34,15 +34,17 @@ pub use key::{AppKey, AppKeyError};
 pub use permissions::{AppPermission, loop_permissions};
 pub(super) use refusals::{KnownRefusals, OptionalWrite};
 
-/// Time before its expiry at which a token is replaced. Work that begins with a token can also end with it.
+/// Time before its expiry at which a token is replaced. This margin lets work that begins with a token end
+/// before the token expires.
 const RENEW_BEFORE: TimeSpan = TimeSpan::minutes(10);
-/// Maximum number of tokens that are kept. Above it, expired tokens are dropped.
+/// Maximum number of tokens that are kept. When this number is reached, expired tokens are dropped.
 const MAX_HELD: usize = 1024;
 
 /// The credentials to log in with.
 #[derive(Clone, Debug)]
 pub enum GitHubCredentials {
-    /// A token: of a person (fine-grained or classic), or of an installation, as GitHub Actions issues.
+    /// A token of a person (fine-grained or classic), or of an installation, such as the token that GitHub
+    /// Actions issues.
     Token(SecretString),
     /// A GitHub App with its private key.
     App {
@@ -53,7 +55,7 @@ pub enum GitHubCredentials {
     },
 }
 
-/// The subject of a call. Its token is valid for nothing else.
+/// The subject of a call. The token of the call is valid only for this subject.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum TokenScope<'a> {
     /// The repository with this name.
@@ -105,7 +107,7 @@ pub(super) struct GitHubAuth {
     api: Url,
     login: GitHubLogin,
     tokens: Mutex<TokenCache>,
-    /// Our own account, after it was requested.
+    /// Our own account; empty until it has been requested.
     identity: tokio::sync::OnceCell<GitHubIdentity>,
     /// Rejected writes that a review continues without.
     pub(super) refusals: KnownRefusals,
@@ -118,7 +120,7 @@ enum GitHubLogin {
 
 #[derive(Default)]
 struct TokenCache {
-    /// Cached tokens. One caller at a time requests a token; the others wait for it.
+    /// Cached tokens. Only one caller at a time requests a token; the other callers wait for this token.
     tokens: HashMap<TokenPurpose, Arc<AsyncMutex<Option<CachedToken>>>>,
     /// Ids of repositories that were requested by name.
     ids: HashMap<String, String>,
@@ -183,7 +185,7 @@ impl GitHubAuth {
         self.app().is_some()
     }
 
-    /// Returns the App that it logs in as.
+    /// Returns the id of the App that we log in as; `None` for a configured token.
     pub(super) fn app(&self) -> Option<u64> {
         match &self.login {
             GitHubLogin::App { id, .. } => Some(*id),
@@ -217,7 +219,7 @@ impl GitHubAuth {
         Ok(held.insert(fresh).authorization.clone())
     }
 
-    /// Drops a token that the forge no longer accepts. Returns true if a retry gets another one.
+    /// Drops a token that the forge no longer accepts. Returns true if a retry gets another token.
     pub(super) async fn discard(
         &self,
         http: &ForgeHttpClient,
@@ -227,15 +229,16 @@ impl GitHubAuth {
         let Some(holder) = self.token_purpose(scope) else { return false };
         let cell = self.cell(&holder, http.now());
         let mut held = cell.lock().await;
-        // Another caller that was rejected with the token may have got the next one already.
+        // Another caller whose call was rejected may have requested a new token already. The new token is
+        // kept.
         if held.as_ref().is_some_and(|held| held.authorization.secret() == refused.secret()) {
             *held = None;
         }
         true
     }
 
-    /// Returns the purpose of the token for a call of this scope; `None` for the App itself, and if there is
-    /// only one token.
+    /// Returns the purpose of the token for a call of this scope; `None` for the App itself, and if a single
+    /// token is configured.
     fn token_purpose(&self, scope: TokenScope<'_>) -> Option<TokenPurpose> {
         if !self.is_app() {
             return None;
@@ -261,7 +264,7 @@ impl GitHubAuth {
         }
     }
 
-    /// Returns the login as the App itself, valid for a few minutes, or the one token that is configured.
+    /// Returns a login as the App itself, which is valid for a few minutes, or the configured token.
     fn authorize_as_app(&self, now: UnixMillis) -> Result<RequestAuthorization, ForgeError> {
         let (id, key) = match &self.login {
             GitHubLogin::Token(token) => return Ok(token.clone()),
@@ -330,7 +333,7 @@ impl GitHubAuth {
         body.insert("permissions".into(), wanted.into());
 
         let tail = ["app", "installations", &installation.to_string(), "access_tokens"];
-        // A token that stays unused does no harm, so a retry may create another one.
+        // A retry may create a second token. An unused token does no harm.
         let url = append_segments(&self.api, tail);
         let call = ForgeRequest::query(request.as_str(), url, body.into());
         let answer = self.send_as_app(http, call).await.map_err(|error| {
@@ -346,7 +349,8 @@ impl GitHubAuth {
         let minted: MintedToken = answer.secret_json()?;
         let expires = wire::parse_instant(&request, &minted.expires_at)?;
         let now = http.now();
-        // The expiry is by the forge's own clock, so an error of our clock does no harm.
+        // The remaining lifetime is computed with the forge's own clock, so an error of our clock does no
+        // harm.
         let lasts = expires - answer.date().unwrap_or(now);
         let authorization = RequestAuthorization::bearer(
             SecretString::new(minted.token),
@@ -396,7 +400,7 @@ impl GitHubAuth {
         self.send_as_app(http, call).await?.json()
     }
 
-    /// Caches which repository a name means, and lets calls that know its id use the same token.
+    /// Caches the id of the repository with this name, and makes calls by id use the same token.
     fn cache_repository_id(&self, name: &str, holder: &TokenPurpose, repository: &str, fresh: &CachedToken) {
         let by_id = TokenPurpose::Id(repository.to_owned());
         let mut tokens = self.tokens();
@@ -414,7 +418,7 @@ impl GitHubAuth {
     fn cell(&self, holder: &TokenPurpose, now: UnixMillis) -> Arc<AsyncMutex<Option<CachedToken>>> {
         let mut tokens = self.tokens();
         if tokens.tokens.len() >= MAX_HELD {
-            // A token that is in use is locked, or held by a caller that waits for it.
+            // A token in use is either locked, or referenced by a caller that waits for it.
             tokens.tokens.retain(|_, cell| {
                 Arc::strong_count(cell) > 1
                     || cell.try_lock().is_ok_and(|held| held.as_ref().is_some_and(|held| now < held.renew))

@@ -1,8 +1,9 @@
 //! Check runs: the output of a GitHub App beside a commit.
 //!
-//! Creating one is not idempotent, and annotations can only be added, 50 a call. So the `external_id` of a
-//! check run identifies its pull request and the annotations that it is to have. An existing check run is
-//! continued after the annotations that it has, and after a lost response the check run is looked for.
+//! Creating a check run is not idempotent, and annotations can only be added, at most 50 in one call. So the
+//! `external_id` of a check run identifies its pull request and its complete list of annotations. If an
+//! existing check run has only the first annotations, the missing ones are added. After a lost response, the
+//! existing check run is searched for.
 
 use reqwest::Method;
 use serde::Deserialize;
@@ -49,9 +50,9 @@ pub(super) fn pull_of_check(external_id: &str) -> Option<PrId> {
 }
 
 impl GitHubClient {
-    /// Sets this check run on the commit, under our name. An existing one with exactly these annotations, or
-    /// the first of them, is continued; otherwise one without annotations; otherwise a new one is created,
-    /// which replaces it in the display.
+    /// Sets this check run on the commit, under our name. If a check run with exactly these annotations, or
+    /// the first of them, exists, it is continued. Otherwise a check run without annotations is used. If
+    /// there is none, a new check run is created, which replaces the older ones in GitHub's display.
     pub(super) async fn set_check(&self, app: u64, status: &DesiredStatus) -> Result<(), ForgeError> {
         let what = self.what_of_pull(&format!("setting the check of {}", status.sha.short_sha()));
         let all: Vec<Value> = status.check.annotations.iter().filter_map(build_annotation).collect();
@@ -64,8 +65,8 @@ impl GitHubClient {
         let id = match begun.or_else(blank) {
             Some(run) => {
                 rest = rest.get(run.output.annotations_count..).unwrap_or_default();
-                // This is sent even if the check run is complete: an account that requested it again waits
-                // for its end.
+                // The update is sent even if the check run is complete, because an account that requested the
+                // check again waits for its completion.
                 if rest.is_empty() {
                     let url = self.check_run_url(&what, run.id)?;
                     let wanted = check_run_body(status, &name, &[]);
@@ -125,7 +126,7 @@ fn take_batch<'a>(rest: &mut &'a [Value]) -> &'a [Value] {
     batch
 }
 
-/// Returns a hash of the annotations, which a check run cannot remove.
+/// Returns a hash of the annotations. A check run cannot remove annotations.
 fn annotations_digest(annotations: &[Value]) -> String {
     let mut hash = Sha256::new();
     for annotation in annotations {

@@ -1,6 +1,7 @@
-//! One repository at GitHub and one of its pull requests: [`ForgeRead`] is here, `ForgeWrite` in `effects`.
-//! Reading the pull request is in `looking`, reviews in `reviewing`, other comments in `saying`, changes of
-//! the pull request in `changing`, the repository in [`super::repository`].
+//! One repository at GitHub and one of its pull requests. This module implements [`ForgeRead`], and `effects`
+//! implements `ForgeWrite`. `looking` reads the pull request, `reviewing` posts reviews, `saying` posts other
+//! comments, and `changing` changes the pull request. The calls on the repository are in
+//! [`super::repository`].
 //!
 //! A text is trusted only if its marker verifies and one of our accounts wrote it.
 
@@ -76,7 +77,7 @@ impl GitHubClient {
         Err(ForgeError::Rejected { request, message: "no pull request is named".to_owned() })
     }
 
-    /// Returns the scope of its calls.
+    /// Returns the scope of the client's calls.
     pub(super) fn scope(&self) -> TokenScope<'_> {
         TokenScope::for_pull(&self.id, &self.repo)
     }
@@ -85,7 +86,7 @@ impl GitHubClient {
         self.github.send(self.scope(), call).await
     }
 
-    /// Returns an address below that of the repository.
+    /// Returns an address below the repository's address.
     pub(super) fn url(&self, purpose: &str, tail: &[&str]) -> Result<Url, ForgeError> {
         self.github.repository_url(purpose, &self.repo, tail)
     }
@@ -108,13 +109,13 @@ impl GitHubClient {
         }
     }
 
-    /// Records the forge's statement that the write is allowed here or not.
+    /// Records whether the forge allows the write in this repository, as reported by the forge.
     pub(super) fn record_permission(&self, extra: OptionalWrite, may: bool) {
         let now = self.github.inner.http.now();
         self.github.inner.auth.refusals.record_permission(&self.id.repository, extra, may, now);
     }
 
-    /// Records from a response if the write was rejected.
+    /// Records from a response whether the forge allows the write.
     pub(super) fn record_refusal<T>(
         &self,
         extra: OptionalWrite,
@@ -131,12 +132,12 @@ impl GitHubClient {
         answer
     }
 
-    /// Returns true if the write is known to be rejected here.
+    /// Returns true if the write is known to be rejected in this repository.
     pub(super) fn is_refused(&self, extra: OptionalWrite) -> bool {
         self.github.inner.auth.refusals.is_refused(&self.id.repository, extra)
     }
 
-    /// Returns true if the write may be tried at the forge here.
+    /// Returns true if the write may be tried in this repository.
     pub(super) fn may_try(&self, extra: OptionalWrite) -> bool {
         self.github.inner.auth.refusals.may_try(&self.id.repository, extra, self.github.inner.http.now())
     }
@@ -149,8 +150,8 @@ impl GitHubClient {
         &self.github.inner.options.markers
     }
 
-    /// Returns the item that a comment of our account shows, if its marker is for this place and this
-    /// producer.
+    /// Returns the item that a comment of our account shows, if the comment's marker is for this pull request
+    /// and this producer.
     pub(super) fn item_of(&self, comment: &wire::GitHubComment) -> Option<(CommentSubject, String, bool)> {
         match self.markers().find_marker(&self.id, comment.body.as_deref().unwrap_or_default()) {
             MarkerMatch::Verified { producer: whose, item, body } if whose == self.producer => {
@@ -183,7 +184,7 @@ impl GitHubClient {
         Ok(self.item_of(&read).filter(|_| ours).map(|(item, ..)| item))
     }
 
-    /// Finds the topic of a comment of ours on the diff that began a thread.
+    /// Finds the topic of the comment of ours that began a thread on the diff.
     async fn find_comment_topic(&self, comment: &CommentId) -> Result<Option<Topic>, ForgeError> {
         let threads = self.list_threads().await?;
         let mut began = threads.iter().filter_map(|thread| thread.comments.first());

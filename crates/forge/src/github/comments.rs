@@ -1,5 +1,5 @@
-//! Our comments on a pull request at GitHub and the status of its head: each call that creates or changes
-//! one, and the check that it was made.
+//! Creates and changes our comments on a pull request at GitHub and the status of its head. Also checks
+//! whether each of these writes was made.
 
 use reqwest::Method;
 use serde::Deserialize;
@@ -16,11 +16,12 @@ use super::{MAX_STATUS_CHARS, STATUS_CONTEXT, body, location_fields, path_text, 
 use crate::http::ForgeRequest;
 use crate::marker::{disable_markers, normalize_text, split_marker};
 
-/// Body that GitHub requires for a review. The summary and the comments contain everything that matters.
+/// Body of a review, which GitHub requires. The summary comment and the inline comments contain the actual
+/// results.
 pub(super) const REVIEW_BODY: &str =
     "The summary of this review is in Truing's comment on this pull request.";
-/// Id in the marker of a review body. No finding has it: the ids of findings begin with a version and a
-/// colon.
+/// Id in the marker of a review body. No finding has this id, because the ids of findings begin with a
+/// version and a colon.
 pub(super) const REVIEW_BODY_WORD: &str = "review-body";
 
 /// A commit status, as it is listed.
@@ -42,8 +43,8 @@ fn status_fields(status: &DesiredStatus) -> (&'static str, String) {
 }
 
 impl GitHubClient {
-    /// Posts inline comments on `commit` in one call: all or none. The result holds the comments that the
-    /// response names; the others are found by their markers later.
+    /// Posts inline comments on `commit` in one call: either all are posted or none. The result contains the
+    /// comments that can be listed now; the others are found by their markers later.
     pub(super) async fn create_review(
         &self,
         commit: &Sha,
@@ -113,7 +114,8 @@ impl GitHubClient {
         let what = self.what_of_pull(&format!("deleting comment {comment}"));
         let url = self.comment_url(&what, comment)?;
         match self.send(&ForgeRequest::set(what, Method::DELETE, url, None)).await {
-            // The comment is to be gone. A first try whose response was lost may have deleted it.
+            // The goal is that the comment does not exist. An earlier try whose response was lost may have
+            // deleted it.
             Ok(_) | Err(ForgeError::NotFound { .. }) => Ok(()),
             Err(error) => Err(error),
         }
@@ -132,13 +134,14 @@ impl GitHubClient {
         let (state, description) = status_fields(status);
         let body = json!({ "state": state, "context": STATUS_CONTEXT, "description": description });
         let url = self.url(&what, &["statuses", status.sha.as_str()])?;
-        // Each call adds a row to the status history of the commit, so it is sent once.
+        // Each call adds a row to the status history of the commit, so the call is never repeated
+        // automatically.
         let set = self.send(&ForgeRequest::create(what, url, body)).await;
         self.record_refusal(OptionalWrite::Statuses, set)?.check_body()
     }
 
-    /// Returns true if the commit has this status under our context. A check run is not looked for, because
-    /// setting it again changes the existing one.
+    /// Returns true if the commit has this status under our context. Check runs are not searched, because
+    /// setting a check run again changes the existing one.
     pub(super) async fn has_status(&self, status: &DesiredStatus) -> Result<bool, ForgeError> {
         if self.github.app().is_some() && !self.is_refused(OptionalWrite::Checks) {
             return Ok(false);
@@ -152,7 +155,7 @@ impl GitHubClient {
         Ok(ours.is_some_and(|ours| ours.state == state && ours.description == Some(description)))
     }
 
-    /// Returns those of these items that a comment of ours shows.
+    /// Returns the given items that a comment of ours shows, each with the id of that comment.
     pub(super) async fn find_shown_items(
         &self,
         items: &[&CommentSubject],
@@ -209,7 +212,7 @@ impl GitHubClient {
                     known.push((item, GitHubCommentId::Review(comment.id).to_comment_id()));
                 }
             };
-            // The review exists: an error here would say that it may not.
+            // The review exists. Returning an error would suggest that it may not exist.
             let _ = self.github.read_pages(self.scope(), &what, url, each).await;
         }
         known

@@ -12,7 +12,7 @@ use super::GitHub;
 use super::auth::TokenScope;
 use crate::http::{ForgeRequest, unavailable_error};
 
-/// Wait for a GraphQL rate limit if the response names no time.
+/// Time to wait after a GraphQL rate limit if the response contains no time.
 const GRAPHQL_WAIT: TimeSpan = TimeSpan::seconds(60);
 
 #[derive(Deserialize)]
@@ -44,7 +44,7 @@ impl GitHub {
         self.send_graphql(scope, &call).await
     }
 
-    /// Sends a GraphQL mutation. All of ours set a value, so they can be repeated.
+    /// Sends a GraphQL mutation. All our mutations set a value, so they can be repeated safely.
     pub(super) async fn mutate<T: DeserializeOwned>(
         &self,
         scope: TokenScope<'_>,
@@ -85,8 +85,8 @@ fn graphql_error(request: &str, kind: &str, message: String, wait: TimeSpan) -> 
     }
 }
 
-/// Returns the address of GraphQL: beside the REST root on github.com, and in place of the REST version on
-/// other servers.
+/// Returns the address of the GraphQL API: `/graphql` on github.com, and `/api/graphql` in place of `/api/v3`
+/// on other servers.
 pub(super) fn graphql_url(api: &Url) -> Url {
     let path = api.path().trim_end_matches('/');
     let root = path.strip_suffix("/api/v3").map_or_else(|| path.to_owned(), |root| format!("{root}/api"));

@@ -21,7 +21,7 @@ impl GitHubCommentId {
         })
     }
 
-    /// Parses the id of a comment; `purpose` is the call that needs it.
+    /// Parses the id of a comment. `purpose` describes the call that needs the id.
     pub(super) fn parse(purpose: &str, comment: &CommentId) -> Result<Self, ForgeError> {
         let parsed = comment.as_str().split_once(':').and_then(|(kind, number)| {
             let number = number.parse().ok()?;

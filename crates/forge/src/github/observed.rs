@@ -17,7 +17,7 @@ use crate::marker::normalize_text;
 pub(super) struct ObservedComments<'a> {
     pull: &'a GitHubClient,
     accounts: GitHubAccounts<'a>,
-    /// Items that the records know, by comment.
+    /// Items in our records, by the comment that shows them.
     recorded_items: BTreeMap<GitHubCommentId, &'a CommentSubject>,
     seen_ids: HashSet<GitHubCommentId>,
     own_comments: Vec<OwnComment>,
@@ -62,9 +62,9 @@ impl<'a> ObservedComments<'a> {
         let (true, Some(whose)) = (self.seen_ids.insert(id), whose) else { return };
         let known = self.recorded_items.get(&id).map(|item| (*item).clone());
         let marked = match (self.pull.item_of(&comment), known) {
-            // The records name the subject, no matter which key has signed the marker.
+            // The records contain the item of the comment, so any key may have signed the marker.
             (Some((_, body, false)), Some(item)) => Some((item, body, true)),
-            // The marker of a known comment may have been removed by an edit.
+            // The records contain this comment. An edit may have removed its marker.
             (None, Some(item)) => {
                 Some((item, normalize_text(comment.body.as_deref().unwrap_or_default()), true))
             }

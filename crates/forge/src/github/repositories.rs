@@ -38,10 +38,11 @@ fn name_of(installation: u64) -> String {
 }
 
 impl GitHub {
-    /// Lists the repositories that our login can access. For a GitHub App these are the ones it is installed
-    /// for, for an installation's token those of the installation. For a person they are those that the
-    /// person owns, collaborates on or reaches through an organization, most recently pushed first. Makes at
-    /// most `calls` calls and subtracts the calls made.
+    /// Lists the repositories that our login can access. For a GitHub App, these are the repositories that
+    /// the App is installed for. For the token of an installation, these are the repositories of the
+    /// installation. For a person, these are the repositories that the person owns, collaborates on or can
+    /// access through an organization, most recently pushed first. Makes at most `calls` calls and subtracts
+    /// the number of calls made.
     ///
     /// # Errors
     /// [`ForgeError`]; the part that could be read is updated and the rest stays.
@@ -99,7 +100,7 @@ impl GitHub {
             let Ok(id) = name.parse() else { continue };
             let list = last.lists.entry(name).or_default();
             match self.list_installation(TokenScope::Installation(id), list, calls).await {
-                // The other installations are still read if one rejects the request.
+                // If one installation rejects the request, the others are still read.
                 Err(error @ (ForgeError::Forbidden { .. } | ForgeError::NotFound { .. })) => {
                     refused = Err(error);
                 }

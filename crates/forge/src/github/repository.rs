@@ -1,5 +1,5 @@
-//! A repository at GitHub, for loops that propose changes to it: its part of [`super::GitHubClient`].
-//! Branches are pushed with git, to the remote of [`crate::ForgeServer::resolve_remote`].
+//! The part of [`super::GitHubClient`] for a repository at GitHub, used by loops that propose changes to the
+//! repository. Branches are pushed with git, to the remote of [`crate::ForgeServer::resolve_remote`].
 //!
 //! A pull request, issue or comment is changed only if one of our accounts wrote it and its text has our
 //! marker; both are checked before each change. Our pull requests are closed, never merged.
@@ -31,8 +31,9 @@ impl GitHubClient {
         PrId { number, ..self.id.clone() }
     }
 
-    /// Returns a text with the marker as its last line, ready to post. `number` is the conversation that a
-    /// comment is in; 0 stands for the text of a pull request or an issue itself.
+    /// Returns a text with the marker as its last line, ready to post. `number` is the number of the pull
+    /// request or issue whose conversation contains the comment. 0 stands for the text of a pull request or
+    /// an issue itself.
     pub(super) fn add_topic_marker(&self, number: u64, topic: &Topic, text: &str) -> String {
         with_marker(text, &self.markers().sign_topic(&self.marker_place(number), self.producer, topic))
     }
@@ -44,7 +45,7 @@ impl GitHubClient {
         (topic.filter(|_| is_ours), body)
     }
 
-    /// Returns the topic and the text as `read` does, but accepts only a marker that verifies.
+    /// Returns the topic and the text as `read_topic` does, but accepts only a marker that verifies.
     pub(super) fn read_verified_topic(
         &self,
         number: u64,
@@ -79,14 +80,14 @@ pub(super) fn to_actor(accounts: &GitHubAccounts<'_>, user: &wire::GitHubUser) -
     }
 }
 
-/// Returns the error for a change of something that is not ours.
+/// Returns the error for a change of an object that we did not create.
 fn not_ours(purpose: &str) -> ForgeError {
     let message = "Truing did not write it: it has another author or lacks our marker".to_owned();
     ForgeError::Rejected { request: purpose.to_owned(), message }
 }
 
 impl GitHubClient {
-    /// Returns the time for which something may stay invisible after a creation whose response was lost.
+    /// Returns the time for which a new object may stay invisible if the response to its creation was lost.
     pub(super) fn settle_delay(&self) -> TimeSpan {
         self.github.inner.options.settle
     }
@@ -106,11 +107,12 @@ impl GitHubClient {
         Ok(RepositoryDetails { name, default_branch, writable, is_fork: body.fork })
     }
 
-    /// Returns true if we may push. The argument is the repository's own statement about the requesting
-    /// account.
+    /// Returns true if we may push. `reported_permission` is the permission that the repository reports for
+    /// the requesting account.
     async fn may_push(&self, reported_permission: Option<bool>) -> Result<Option<bool>, ForgeError> {
         if self.github.app().is_none() {
-            // A repository's statement is about an account; for the token of an installation it has none.
+            // A repository reports the permission of an account. The token of an installation has no account,
+            // so the report is ignored.
             let installation = self.github.identity(self.scope()).await?.installation;
             return Ok(reported_permission.filter(|_| !installation));
         }

@@ -29,7 +29,8 @@ mod tests;
 
 /// Maximum number of pages of a repository's open pull requests: the 3,000 with the newest activity.
 const MAX_PULL_PAGES: usize = 30;
-/// Maximum number of pages of new comments that are read at a time. The next read continues after them.
+/// Maximum number of pages of new comments that are read at a time. The next read continues after these
+/// pages.
 const MAX_COMMENT_PAGES: usize = 10;
 /// Maximum length of a comment that is kept, in characters. A command is the first line of a comment.
 const MAX_COMMENT_CHARS: usize = 4096;
@@ -237,11 +238,12 @@ impl ForgeServer for GitHub {
         let url = paged_url(self.repository_url(&what, repo, &["pulls"])?, &query);
         let answer = self.send(TokenScope::Named(repo), &ForgeRequest::get(what.as_str(), url)).await?;
         let bodies = answer.json::<Vec<GitHubPullBody>>()?.into_iter();
-        // A forge ignores a filter that it does not understand.
+        // The forge may have ignored the filter, so the branch is compared again.
         bodies.filter(|pull| pull.head.branch == branch).map(|pull| open_pull(&what, pull)).collect()
     }
 
-    /// Lists comments. A repository has two lists of comments, each of all its pull requests.
+    /// Lists comments. At GitHub a repository has two lists of comments, and each list covers all its pull
+    /// requests.
     async fn refresh_comments_since(
         &self,
         (repo, _): (&str, Option<u64>),
@@ -252,7 +254,7 @@ impl ForgeServer for GitHub {
         for (kind, list) in CommentKind::ALL.into_iter().zip(last) {
             match self.list_comments(repo, kind, since, list, calls).await {
                 Ok(()) => {}
-                // The repository has no issues.
+                // The list is missing because the repository has no issues.
                 Err(ForgeError::NotFound { .. }) if kind == CommentKind::Conversation => {
                     *list = CachedListing::empty();
                 }
@@ -284,8 +286,8 @@ impl ForgeServer for GitHub {
             Err(ForgeError::NotFound { .. }) => return Ok(false),
             Err(error) => return Err(error),
         };
-        // The response has `maintain` as `write`, `triage` as `read`, and a role of an organization as the
-        // one it is based on.
+        // The response reports `maintain` as `write`, `triage` as `read`, and a custom role of an
+        // organization as its base role.
         let may = matches!(answer.permission.as_str(), "write" | "admin");
         Ok(may && answer.user.is_some_and(|user| account_id(user.id) == author.id))
     }
@@ -321,8 +323,8 @@ impl GitHub {
         seen.ok_or_else(|| unavailable_error(&purpose, "the repository's name is not as expected"))
     }
 
-    /// Lists the comments of a kind on a repository's pull requests that were written or changed since then,
-    /// oldest change first.
+    /// Lists the comments of one kind on a repository's pull requests that were written or changed at or
+    /// after `since`, oldest change first.
     async fn list_comments(
         &self,
         repo: &str,
@@ -350,7 +352,7 @@ impl GitHub {
         .await
     }
 
-    /// Returns an address below that of a repository.
+    /// Returns an address below a repository's address.
     pub(super) fn repository_url(&self, purpose: &str, repo: &str, tail: &[&str]) -> Result<Url, ForgeError> {
         if !is_repository_name(repo) {
             let message = "the repository is not `owner/name`".to_owned();
@@ -361,7 +363,7 @@ impl GitHub {
     }
 }
 
-/// Converts repositories, and leaves out those whose name cannot be part of an address.
+/// Converts repositories, and omits repositories whose name cannot be part of an address.
 pub(super) fn convert_repositories(bodies: Vec<GitHubRepositoryBody>) -> Vec<ForgeRepository> {
     let named = bodies.into_iter().filter(|body| is_repository_name(&body.full_name));
     named
@@ -398,7 +400,7 @@ fn pull_line(purpose: &str, body: ListedPullBody) -> Result<PullListItem, ForgeE
     })
 }
 
-/// Returns the part of the address of comments that names their kind.
+/// Returns the segment of an address that stands for comments of this kind.
 fn comment_segment(kind: CommentKind) -> &'static str {
     match kind {
         CommentKind::Conversation => "issues",
@@ -406,7 +408,7 @@ fn comment_segment(kind: CommentKind) -> &'static str {
     }
 }
 
-/// Returns a comment if the address of its page shows that it is on a pull request.
+/// Returns the comment; `None` if the address of its page shows that the comment is not on a pull request.
 fn pull_comment(
     purpose: &str,
     kind: CommentKind,

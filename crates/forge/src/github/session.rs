@@ -1,4 +1,4 @@
-//! Sends calls with the credential of their scope, and reads lists with it.
+//! Sends calls and reads lists, each with the credential of its scope.
 
 use serde::de::DeserializeOwned;
 use truing_core::port::ForgeError;
@@ -11,7 +11,7 @@ use crate::http::{ForgeRequest, ForgeResponse, unavailable_error};
 #[cfg(test)]
 mod tests;
 
-/// Maximum number of pages of one list that are read. At 100 items a page that is more than any pull request
+/// Maximum number of pages of one list that are read. At 100 items a page, this is more than any pull request
 /// shows.
 const MAX_PAGES: usize = 100;
 
@@ -22,8 +22,8 @@ pub(super) fn paged_url(mut url: Url, query: &[(&str, &str)]) -> Url {
 }
 
 impl GitHub {
-    /// Sends a call. An expired token is replaced once: a call that was rejected for its token was surely not
-    /// performed.
+    /// Sends a call. If the token has expired, it is replaced and the call is sent once more. This is safe,
+    /// because a call that was rejected for its token was not performed.
     pub(super) async fn send(
         &self,
         scope: TokenScope<'_>,
@@ -43,7 +43,7 @@ impl GitHub {
         answer
     }
 
-    /// Sends a call that is passed by value, for a list that is kept between calls.
+    /// Sends a call that is passed by value, as the refresh of a cached list requires.
     pub(super) async fn send_owned(
         &self,
         scope: TokenScope<'_>,
@@ -52,8 +52,8 @@ impl GitHub {
         self.send(scope, &call).await
     }
 
-    /// Reads a list page by page and passes on each item, so a page is dropped before the next is read. On an
-    /// error the items of the pages before it have been passed on.
+    /// Reads a list page by page and passes each item to `each`, so a page is dropped before the next page is
+    /// read. If a page cannot be read, the items of the earlier pages have already been passed on.
     pub(super) async fn read_pages<T: DeserializeOwned>(
         &self,
         scope: TokenScope<'_>,

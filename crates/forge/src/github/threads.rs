@@ -1,4 +1,5 @@
-//! Review threads, which only the GraphQL API has: reads which are resolved, and resolves them.
+//! Review threads, which only the GraphQL API supports. Reads which threads are resolved, and resolves
+//! threads.
 
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
@@ -10,7 +11,8 @@ use super::auth::{OptionalWrite, TokenScope};
 use super::client::GitHubClient;
 use crate::http::unavailable_error;
 
-/// Maximum number of pages of threads that are read. At 100 a page that is more than any pull request shows.
+/// Maximum number of pages of threads that are read. At 100 threads a page, this is more than any pull
+/// request shows.
 const MAX_THREAD_PAGES: usize = 100;
 
 /// Query for threads. `fullDatabaseId` is the number that REST calls `id`; the older `databaseId` is limited
@@ -39,10 +41,10 @@ mutation($thread: ID!) {
   unresolveReviewThread(input: { threadId: $thread }) { thread { id isResolved } }
 }";
 
-/// A thread with REST's number of the comment that began it.
+/// A thread, with the REST number of the comment that began the thread.
 pub(super) struct ListedThread {
     pub(super) comment: Option<u64>,
-    /// True if the lines have changed since.
+    /// True if the lines of the thread have changed since the thread began.
     pub(super) outdated: bool,
     pub(super) thread: ForgeThread,
 }
@@ -94,7 +96,7 @@ struct ThreadNode {
     is_outdated: bool,
     /// False if GitHub would reject resolving the thread.
     viewer_can_resolve: Option<bool>,
-    /// Account that resolved the thread; null if it is gone.
+    /// Account that resolved the thread; null if the account is gone.
     resolved_by: Option<ThreadAccount>,
     comments: GraphQlConnection<CommentNode>,
 }
@@ -132,7 +134,7 @@ fn big_int<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D:
 
 impl ThreadNode {
     fn state(&self, viewer: Option<&ThreadAccount>) -> ThreadState {
-        // Only some responses give the name of an App with its suffix.
+        // Only some responses contain an App's name with the suffix, so the suffix is removed.
         let bare = |account: &ThreadAccount| account.login.trim_end_matches("[bot]").to_ascii_lowercase();
         let by = self.resolved_by.as_ref().map(bare);
         match (self.is_resolved, by) {
@@ -167,7 +169,8 @@ impl GitHubClient {
             }));
             let next = page.page_info.end_cursor.filter(|_| page.page_info.has_next_page);
             if next.is_none() {
-                // An App resolves threads with another token than the one it reads with.
+                // An App resolves threads with a different token, so this response does not show the
+                // permission of that token.
                 if let (Some(may), false) = (may, self.github.inner.auth.is_app()) {
                     self.record_permission(OptionalWrite::Threads, may);
                 }

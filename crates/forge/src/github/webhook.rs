@@ -19,15 +19,15 @@ const EVENT: &str = "x-github-event";
 const DELIVERY: &str = "x-github-delivery";
 /// Header with the signature. An older header with SHA-1 is not read.
 const SIGNATURE: &str = "x-hub-signature-256";
-/// Maximum length of a comment that is kept, in characters. Commands stand at the beginning of a comment.
+/// Maximum length of a comment that is kept, in characters. Commands are at the beginning of a comment.
 pub(crate) const MAX_COMMENT_CHARS: usize = 4096;
 /// Maximum length of a label's name that is kept, in characters. GitHub's names are shorter.
 const MAX_LABEL_CHARS: usize = 100;
 /// Maximum length of an accepted login, in bytes. GitHub's logins are shorter.
 const MAX_LOGIN_BYTES: usize = 100;
 
-/// The fields that are read. All may be absent: the action decides which are required. Unknown fields are
-/// ignored.
+/// The fields that are read. Any field may be absent: the action decides which fields are required. Unknown
+/// fields are ignored.
 #[derive(Deserialize)]
 struct PullEvent {
     action: Option<String>,
@@ -138,8 +138,8 @@ pub(crate) fn parse_headers(headers: &HeaderMap) -> DeliveryHeaders<'_> {
 
 /// Parses a delivery whose signature was verified.
 ///
-/// A Gitea server signs like GitHub and also sends GitHub's headers. Its deliveries are read as far as they
-/// have the same form; its event name for a push differs and is ignored.
+/// A Gitea server signs deliveries like GitHub and also sends GitHub's headers. Gitea's deliveries are parsed
+/// if they have the same form as GitHub's. Gitea's event for a push has a different name and is ignored.
 pub(crate) fn parse(event: &str, forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryError> {
     match event {
         "ping" => Ok(WebhookEvent::Ping),
@@ -189,8 +189,8 @@ fn parse_pull(forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryErr
     })
 }
 
-/// Parses the request to run a check again. Every button of a check means this, because ours has only the
-/// buttons of the forge.
+/// Parses the request to run a check again. Every button of our checks requests a new run, because our checks
+/// have only the forge's own buttons.
 fn parse_check(name: &str, forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryError> {
     let event: CheckEvent = parse_body(body)?;
     let action = event.action.ok_or_else(|| missing_field("action"))?;

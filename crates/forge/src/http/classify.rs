@@ -1,5 +1,5 @@
-//! Converts a forge's error response. The status decides; where one status has several meanings (403),
-//! headers and text decide.
+//! Converts a forge's error response to an error. The status determines the error. If a status has several
+//! meanings (403), the headers and the text determine the error.
 
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
@@ -17,7 +17,7 @@ use super::{ForgeRequest, HttpDialect, unavailable_error, url_origin};
 /// Maximum number of reasons that are repeated from an error response.
 const MAX_REASONS: usize = 10;
 
-/// An error, with a flag that is true if it may be temporary.
+/// An error, with a flag that is true if the error may be temporary.
 pub(super) struct ClassifiedError {
     pub(super) error: ForgeError,
     pub(super) is_temporary: bool,
@@ -30,7 +30,7 @@ impl ClassifiedError {
 }
 
 /// Converts an unsuccessful response, and reports a secondary limit separately. `now` is used only if the
-/// response has no date of its own.
+/// response has no date.
 pub(super) fn classify_error_response(
     forge_request: &ForgeRequest,
     status: StatusCode,
@@ -50,7 +50,7 @@ pub(super) fn classify_error_response(
         code if forge_request.comments_on_diff && refuses_place(code) => {
             ForgeError::Rejected { request, message: format!("status {code}: {message}") }
         }
-        // Data Center answers this if the login is valid and the permission is missing.
+        // Data Center responds with 401 if the login is valid but a permission is missing.
         401 if lacks_permission(body) => ForgeError::Forbidden { request, message },
         401 => ForgeError::Unauthorized { request },
         403 if dialect.sso_header.is_some_and(|name| headers.contains_key(name)) => {
@@ -62,8 +62,8 @@ pub(super) fn classify_error_response(
             request,
             message: add_required_permission(message, headers, body, cleaner),
         },
-        // The forge has blocked the repository for legal reasons. That is permanent, and not a failure of the
-        // forge.
+        // The forge has blocked the repository for legal reasons. The block is permanent, and not a failure
+        // of the forge.
         451 => ForgeError::Forbidden { request, message: format!("status 451: {message}") },
         404 | 410 => ForgeError::NotFound { request },
         // The server timed out while it waited for our request.
@@ -73,7 +73,7 @@ pub(super) fn classify_error_response(
         413 if dialect.reports_conflicts => {
             ForgeError::Rejected { request, message: format!("too large: {message}") }
         }
-        // The content is not the reason, so a retry may succeed.
+        // The content of the call is not the reason for these statuses, so a later try may succeed.
         code @ 402..500 => unavailable_error(&request, &format!("status {code}: {message}")),
         301 | 302 | 307 | 308 if is_same_server_redirect(forge_request, headers) => {
             ForgeError::Moved { request }
@@ -96,15 +96,15 @@ pub(super) fn classify_error_response(
     (ClassifiedError::permanent(error), None)
 }
 
-/// Returns true if this status of a comment on a diff may reject its place. Forges differ: GitHub has 422,
-/// Cloud 400, Data Center 400, 404 and 409. Other statuses are about login, permissions, payment, a slow
-/// client or limits.
+/// Returns true if this status may mean that the forge rejects the place of a comment on a diff. The statuses
+/// differ: GitHub uses 422, Bitbucket Cloud uses 400, and Data Center uses 400, 404 and 409. Other statuses
+/// are about login, permissions, payment, a slow client or limits.
 fn refuses_place(status: u16) -> bool {
     matches!(status, 400..500) && !matches!(status, 401..=403 | 407 | 408 | 425 | 429 | 451)
 }
 
-/// Adds to an error message the permission that the call needs, where the forge names it: GitHub in a header,
-/// Bitbucket Cloud in the body.
+/// Adds the permission that the call needs to an error message, if the forge names the permission. GitHub
+/// names it in a header, Bitbucket Cloud in the body.
 fn add_required_permission(message: String, headers: &HeaderMap, body: &[u8], clean: &TextCleaner) -> String {
     if let Some(accepted) =
         header_text(headers, "x-accepted-github-permissions").filter(|accepted| !accepted.is_empty())
@@ -125,8 +125,8 @@ fn required_scopes(body: &[u8]) -> Option<String> {
     (!scopes.is_empty()).then(|| scopes.join(", "))
 }
 
-/// Returns the wait if this is a rate limit: the one that the response requests, otherwise until the window
-/// of the primary limit ends, otherwise the minimum.
+/// Returns the wait if the response reports a rate limit. This is the wait that the response requests,
+/// otherwise the time until the window of the primary limit ends, otherwise `DEFAULT_WAIT`.
 fn rate_limit(
     status: StatusCode,
     headers: &HeaderMap,
@@ -136,7 +136,7 @@ fn rate_limit(
     if !matches!(status.as_u16(), 403 | 429) {
         return None;
     }
-    // The forge's own clock is used, so an error of ours does no harm.
+    // The forge's own clock is used, so an error of our clock does no harm.
     let now = response_date(headers).unwrap_or(now);
     let asked = header_text(headers, header::RETRY_AFTER.as_str()).map(|value| match value.parse() {
         Ok(seconds) => TimeSpan::seconds(seconds),
@@ -168,7 +168,8 @@ pub(super) fn response_date(headers: &HeaderMap) -> Option<UnixMillis> {
     header_text(headers, header::DATE.as_str()).and_then(http_date)
 }
 
-/// Returns true for GitHub's messages about its limits, for responses whose headers do not show them.
+/// Returns true for GitHub's messages about rate limits. The headers of some responses do not show these
+/// limits.
 fn speaks_of_limits(words: &str) -> bool {
     let words = words.to_ascii_lowercase();
     ["rate limit", "abuse detection"].iter().any(|sign| words.contains(sign))
@@ -189,7 +190,7 @@ pub(super) fn is_same_server_redirect(call: &ForgeRequest, headers: &HeaderMap) 
     redirect_target(call, headers).is_some_and(|to| to.origin() == call.url.origin() && to != call.url)
 }
 
-/// Returns true for Data Center's rejection of a valid login without the permission.
+/// Returns true if Data Center rejected a valid login because a permission is missing.
 fn lacks_permission(body: &[u8]) -> bool {
     let Ok(body) = serde_json::from_slice::<Value>(body) else { return false };
     let errors = body.get("errors").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
@@ -198,8 +199,8 @@ fn lacks_permission(body: &[u8]) -> bool {
 }
 
 /// Returns the message and the reasons of an error body, joined. Reasons are strings, objects (resource,
-/// field, code, message; at Data Center context and message), or one string. At Bitbucket Cloud they are in
-/// an object `error` with `message` and `fields`. A body that is not JSON has none.
+/// field, code, message; at Data Center context and message), or one string. At Bitbucket Cloud the reasons
+/// are in an object `error` with `message` and `fields`. A body that is not JSON contains no reasons.
 fn join_error_reasons(body: &[u8]) -> String {
     let Ok(body) = serde_json::from_slice::<Value>(body) else {
         return String::new();

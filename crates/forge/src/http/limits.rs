@@ -1,10 +1,10 @@
-//! The forge's limits, shared by all calls of one client, and by other processes if there are any. A call
-//! that would be rejected is not sent, and the caller gets the wait. Nothing here sleeps; the slot waits.
-//! <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api>
+//! The forge's rate limits, shared by all calls of one client and, if there are any, by other processes. A
+//! call that would be rejected is not sent, and the caller gets the time to wait. This module never sleeps;
+//! the slot waits. <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api>
 //!
 //! A process checks its own state first. If processes share state ([`SharedStateStore`]), each call that
-//! creates something is also counted there, and other calls read the pause there once a second. While the
-//! store is unreachable, only the process's own state counts.
+//! creates something is also counted in the shared state. Other calls read the pause in the shared state once
+//! a second. While the store is unreachable, only the process's own state is used.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -29,7 +29,8 @@ pub(super) use self::account::{DEFAULT_WAIT, MAX_WAIT, MIN_WAIT, SecondaryLimit}
 const MAX_CONCURRENT: usize = 24;
 /// Maximum number of limits that are kept: one for each installation and kind of call.
 const MAX_WINDOWS: usize = 4096;
-/// Time for which a read of the shared state stays valid. A call that creates something reads it each time.
+/// Time for which a read of the shared state stays valid. A call that creates something reads the shared
+/// state each time.
 const ASK_AGAIN: TimeSpan = TimeSpan::seconds(1);
 /// Lifetime of a shared state after its last change, longer than any wait in it.
 const KEEP: TimeSpan = TimeSpan::minutes(120);
@@ -70,7 +71,7 @@ pub(super) struct RateLimits {
     request_permits: Semaphore,
     creations: &'static CreationLimits,
     state: Mutex<RateLimitState>,
-    /// Shared state, and the name of the login in it.
+    /// Shared state, and the name of the login in the shared state.
     common: Option<(Arc<dyn SharedStateStore>, String)>,
 }
 
@@ -100,7 +101,7 @@ impl RateLimits {
         Self { common: Some((common, login)), ..self }
     }
 
-    /// Waits for a free place for a call, and returns it if the call may be sent now.
+    /// Waits for a free place among the concurrent calls, and returns the place if the call may be sent now.
     ///
     /// # Errors
     /// [`ForgeError::RateLimited`] with the wait if the call must not be sent.
@@ -111,7 +112,8 @@ impl RateLimits {
     ) -> Result<SemaphorePermit<'_>, ForgeError> {
         let place = self.request_permits.acquire().await;
         let place = place.map_err(|_| unavailable_error(&call.purpose, "the client is shut"))?;
-        // Checked after the wait for a place: another call may have met a limit in the meantime.
+        // The limits are checked after the wait for a place, because another call may have hit a limit during
+        // the wait.
         let resource = RateResource::from_url(&call.url);
         let creations = (call.retry_safety == RetrySafety::Never).then_some(self.creations);
         let wait = match self.update_own(payer, |own, now| own.account.admit(resource, creations, now)) {
@@ -141,7 +143,7 @@ impl RateLimits {
             .update_shared(payer, |account, now| account.admit(resource, creations, now))
             .await
             .flatten()?;
-        // The call is counted only if it is sent.
+        // The call will not be sent, so it is not counted.
         if creations.is_some() {
             self.update_own(payer, |own, _| own.account.not_created());
         }
@@ -172,7 +174,7 @@ impl RateLimits {
         }
     }
 
-    /// Records a secondary limit: all calls of this payer wait, including those of other processes. Returns
+    /// Records a secondary limit: all calls of this payer wait, including calls of other processes. Returns
     /// the wait.
     pub(super) async fn record_secondary_limit(
         &self,
@@ -200,7 +202,7 @@ impl RateLimits {
         let now = self.clock.now();
         let state = self.state();
         let core = state.windows.iter().filter(|((_, resource), _)| *resource == RateResource::Core);
-        // A window that has ended says nothing about the next one.
+        // Windows that have ended are sorted last, because their counts do not apply to the next window.
         core.map(|(_, (quota, until))| (*until <= now, quota.remaining, quota))
             .min_by_key(|(over, remaining, _)| (*over, *remaining))
             .map(|(_, _, quota)| *quota)
@@ -220,8 +222,8 @@ impl RateLimits {
         decide(state.payers.entry(payer).or_default(), now)
     }
 
-    /// Reads or changes the shared state, and copies it to the state of this process. `None` if there is none
-    /// or it is unreachable.
+    /// Reads or changes the shared state, and copies it to the state of this process. `None` if there is no
+    /// shared state or the store is unreachable.
     async fn update_shared<T>(
         &self,
         payer: RateLimitOwner,
@@ -247,7 +249,8 @@ impl RateLimits {
 }
 
 impl OwnerLimitEntry {
-    /// Returns true if the shared state has to be read again, and records that it is read now.
+    /// Returns true if the shared state has to be read again, and records the current time as the time of the
+    /// read.
     fn is_shared_read_due(&mut self, now: UnixMillis) -> bool {
         let asks = self.last_read_at.is_none_or(|asked| !(0..ASK_AGAIN.0).contains(&(now - asked).0));
         if asks {
@@ -257,7 +260,8 @@ impl OwnerLimitEntry {
     }
 }
 
-/// Formats a payer as part of a name that processes share. The name of a token is that of its login.
+/// Formats a payer as the suffix of a name that processes share. The suffix of a token is empty, because the
+/// name of the login identifies the token.
 impl fmt::Display for RateLimitOwner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -268,7 +272,7 @@ impl fmt::Display for RateLimitOwner {
     }
 }
 
-/// Parses the limit in the headers. `now` is used only if they have no date.
+/// Parses the limit in the headers. `now` is used only if the headers have no date.
 pub(super) fn parse_limit_headers(headers: &HeaderMap, now: UnixMillis) -> Option<LimitHeaders> {
     let number = |name: &str| header_text(headers, name)?.parse::<u64>().ok();
     let (limit, remaining, reset) =
@@ -277,10 +281,10 @@ pub(super) fn parse_limit_headers(headers: &HeaderMap, now: UnixMillis) -> Optio
     let resource = match header_text(headers, "x-ratelimit-resource") {
         None | Some("core") => Some(RateResource::Core),
         Some("graphql") => Some(RateResource::GraphQl),
-        // Search and similar limits, which are not used.
+        // Limits for search and similar calls, which Truing does not use.
         Some(_) => None,
     };
-    // The forge's own clock is used, so an error of ours does no harm.
+    // The forge's own clock is used, so an error of our clock does no harm.
     let wait = (reset - response_date(headers).unwrap_or(now)).clamp(MIN_WAIT, MAX_WAIT);
     Some(LimitHeaders {
         resource,

@@ -14,7 +14,7 @@ pub(super) fn next_page_url(value: &str) -> Option<&str> {
     }
 }
 
-/// Splits before the comma that ends a link: the first one outside quotes.
+/// Splits before the comma that ends a link: the first comma outside quotes.
 fn split_link(text: &str) -> (&str, &str) {
     let mut quoted = false;
     for (at, char) in text.char_indices() {

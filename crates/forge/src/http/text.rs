@@ -6,7 +6,7 @@ use std::fmt;
 use truing_core::line;
 use truing_git::SecretString;
 
-/// Maximum length of a forge's message that is repeated, in characters.
+/// Maximum length of a forge's message in our errors, in characters.
 const MAX_MESSAGE_CHARS: usize = 500;
 
 /// Cleans text from outside. Holds the tokens in order to remove them.
@@ -27,8 +27,8 @@ impl TextCleaner {
     /// Returns one line of visible text without the tokens, truncated with `…`.
     pub(super) fn text(&self, text: &str) -> String {
         let mut line = line::visible_line(text);
-        // This comes after the white space is normalised and before the cut: neither may leave a part of a
-        // token.
+        // Tokens are removed after the white space is normalised and before the text is truncated, so neither
+        // step can leave a part of a token.
         for secret in self.0.iter().filter(|secret| !secret.expose().is_empty()) {
             line = line.replace(secret.expose(), "[token]");
         }
@@ -36,7 +36,7 @@ impl TextCleaner {
     }
 }
 
-/// Formats an error with its causes, which say more than the error itself.
+/// Formats an error with its causes, which contain more detail than the error itself.
 pub(super) fn format_error_chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -1,8 +1,8 @@
 //! Markers of pull requests, issues and comments of loops: `topic=` in place of `item=`, and a word that the
 //! loop chooses.
 //!
-//! A pull request or an issue has no number yet when its text is written, so its own marker is for the
-//! repository (the number 0). The marker of a comment is for its conversation.
+//! A pull request or an issue has no number yet when its text is written, so its marker names the repository
+//! (the number 0). The marker of a comment names the conversation of the comment.
 
 use truing_core::id::{PrId, Topic};
 use truing_core::publish::CommentProducer;
@@ -18,15 +18,17 @@ impl MarkerKeys {
         self.marker_line(&TOPICS, place, producer, &escape_value(topic.as_str()))
     }
 
-    /// Returns the topic by this producer of a text of one of our accounts, and the text above its marker.
-    /// The marker may be of any kind; line ends and trailing white space are normalised ([`normalize_text`]).
-    /// A marker under a key that is not ours, or no longer ours, counts.
+    /// Returns the topic that this producer has given to a text of one of our accounts, and the text above
+    /// the marker. A marker of any kind is removed from the text; line ends and trailing white space are
+    /// normalised ([`normalize_text`]). A marker signed with a key that is not ours, or no longer ours, is
+    /// also accepted.
     pub fn find_topic(&self, place: &PrId, producer: CommentProducer, text: &str) -> (Option<Topic>, String) {
         self.topic_of(place, producer, text, true)
     }
 
-    /// Returns the topic and the text as `find_topic` does, but accepts only a marker that verifies. It is
-    /// used where a text is trusted, and not only left unchanged.
+    /// Returns the topic and the text as `find_topic` does, but accepts only a marker that verifies. This
+    /// function is for callers that trust the text; `find_topic` is for callers that only leave the text
+    /// unchanged.
     pub fn find_verified_topic(
         &self,
         place: &PrId,
@@ -59,7 +61,7 @@ impl MarkerKeys {
     }
 }
 
-/// Splits a text from its last line, if that is a marker of any kind, verified or not.
+/// Splits off the last line of a text, if the line is a marker of any kind, verified or not.
 pub fn split_marker(text: &str) -> (String, Option<String>) {
     let text = normalize_text(text);
     let (above, line) = text.rsplit_once('\n').unwrap_or(("", &text));

@@ -1,11 +1,11 @@
-//! Finds the comments that a forge rejects. The forge rejects a whole call because of one comment and does
-//! not name it.
+//! Finds the comments that a forge rejects. The forge rejects a whole call because of one comment, and does
+//! not name this comment.
 
 use truing_core::publish::CommentSubject;
 
 /// Comments that are still to be posted, in batches.
 pub(super) struct Bisection {
-    /// Batches to post, the next one last.
+    /// Batches to post; the next batch is the last element.
     batches: Vec<CommentBatch>,
 }
 
@@ -15,7 +15,7 @@ pub(super) struct CommentBatch {
     pub(super) items: Vec<CommentSubject>,
     /// True if a comment in the batch is known to be rejected.
     refused: bool,
-    /// True if the next batch is the other half of a rejected one.
+    /// True if the next batch is the other half of a rejected batch.
     has_sibling: bool,
 }
 
@@ -24,8 +24,8 @@ impl Bisection {
         Self { batches: vec![CommentBatch { items, refused: false, has_sibling: false }] }
     }
 
-    /// Returns the next batch to try. If its other half was accepted, the batch is halved first, because it
-    /// contains the rejected comment.
+    /// Returns the next batch to try. If the other half of a rejected batch was accepted, this batch contains
+    /// the rejected comment, so it is halved first.
     pub(super) fn next(&mut self) -> Option<CommentBatch> {
         loop {
             let batch = self.batches.pop()?;
@@ -36,7 +36,7 @@ impl Bisection {
         }
     }
 
-    /// Records the forge's response to a batch. Returns true if its halves are tried next.
+    /// Records the forge's response to a batch. Returns true if the halves of the batch are tried next.
     pub(super) fn record_response(&mut self, batch: &CommentBatch, refused: bool) -> bool {
         if batch.has_sibling
             && let Some(other) = self.batches.last_mut()
@@ -51,7 +51,7 @@ impl Bisection {
 }
 
 impl CommentBatch {
-    /// Returns both halves, with the one to try first last; `None` for a single comment.
+    /// Returns both halves; the last element is tried first. `None` for a single comment.
     fn halves(&self) -> Option<[Self; 2]> {
         let (left, right) = self.items.split_at(self.items.len() / 2);
         let half = |items: &[CommentSubject], has_sibling| Self {

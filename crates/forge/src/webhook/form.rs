@@ -1,4 +1,4 @@
-//! Deliveries sent as a form, which is GitHub's default content type of a webhook.
+//! Deliveries that are sent as a form, which is GitHub's default content type for webhooks.
 
 use std::borrow::Cow;
 
@@ -9,10 +9,10 @@ use super::DeliveryError;
 /// Name of the field that contains the JSON.
 const FIELD: &str = "payload";
 
-/// Returns the JSON in a form, which is in its one field `payload`.
+/// Returns the JSON in the field `payload` of a form.
 ///
 /// # Errors
-/// [`DeliveryError::NotJson`] if there is none, or more than one.
+/// [`DeliveryError::NotJson`] if the form has no such field, or more than one.
 pub fn json_of_form(body: &[u8]) -> Result<Cow<'_, [u8]>, DeliveryError> {
     let mut payloads = form_urlencoded::parse(body).filter(|(name, _)| name == FIELD);
     match (payloads.next(), payloads.next()) {

@@ -33,7 +33,7 @@ pub enum SignatureError {
 pub struct HookSecret(Option<Hmac<Sha256>>);
 
 impl HookSecret {
-    /// Builds the secret that both sides share. With an empty one no signature is valid.
+    /// Builds the secret that the forge and Truing share. With an empty secret, no signature is valid.
     pub fn new(secret: &[u8]) -> Self {
         Self(Hmac::new_from_slice(secret).ok().filter(|_| !secret.is_empty()))
     }
@@ -54,16 +54,16 @@ impl fmt::Debug for HookSecret {
     }
 }
 
-/// The signature that a delivery claims. It has no debug output, because with the body it would be a valid
-/// delivery.
+/// The signature in the header of a delivery. This type has no debug output, because the signature and the
+/// body together are a valid delivery.
 #[derive(Clone)]
 pub struct DeliverySignature([u8; 32]);
 
 impl DeliverySignature {
-    /// Reads the values of the header. There must be exactly one.
+    /// Reads the values of the header. There must be exactly one value.
     ///
-    /// The algorithm is fixed by the route, never chosen by the header. Hexadecimal digits may be of either
-    /// case: they stand for the same bytes.
+    /// The algorithm is fixed by the route, never chosen by the header. Hexadecimal digits may be upper or
+    /// lower case, because both stand for the same bytes.
     ///
     /// # Errors
     /// [`SignatureError`]
@@ -92,7 +92,7 @@ impl SignatureCheck {
         self.mac.update(part);
     }
 
-    /// Ends the body and compares the signature in constant time.
+    /// Ends the check after the last part of the body, and compares the signature in constant time.
     ///
     /// # Errors
     /// [`SignatureError::Wrong`]

@@ -1,4 +1,4 @@
-//! Selects the default base of a local review if the user gives none.
+//! Selects the base of a local review if the user does not give a base.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,8 @@ use crate::GitError;
 use crate::command::GitCommand;
 use crate::isolated_git_dir::merge_base;
 
-/// Refs that may be the default branch, in order. The first symbolic one names its target.
+/// Refs that may be the default branch, in order of preference. The first ref is symbolic and stands for its
+/// target.
 const DEFAULT_BRANCHES: [&str; 5] = [
     "refs/remotes/origin/HEAD",
     "refs/remotes/origin/main",
@@ -23,16 +24,16 @@ const DEFAULT_BRANCHES: [&str; 5] = [
 pub struct DefaultBase {
     /// Commit to compare with; the empty tree for [`DefaultBaseSource::Nothing`].
     pub commit: Sha,
-    /// Origin of this base.
+    /// How this base was selected.
     pub from: DefaultBaseSource,
 }
 
-/// Origin of a base.
+/// How a base was selected.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum DefaultBaseSource {
     /// The merge base of the head with this branch, as in `origin/main`.
     MergeBase(String),
-    /// The parent of the head: the last commit is compared.
+    /// The parent of the head, so only the last commit is compared.
     Parent,
     /// The empty tree, because the head is the first commit.
     Nothing,
@@ -46,7 +47,7 @@ pub(super) struct BranchCandidate {
     tip: Sha,
 }
 
-/// Returns the candidates for the default branch, best first, by a call prepared for `for-each-ref`.
+/// Returns the candidates for the default branch, best first. `refs` is a prepared call of `for-each-ref`.
 /// Unreadable refs are omitted.
 pub(super) async fn default_branch_candidates(refs: GitCommand) -> Result<Vec<BranchCandidate>, GitError> {
     let call = refs.arg("--format=%(refname)%00%(symref)%00%(objectname)").args(DEFAULT_BRANCHES);
@@ -70,8 +71,9 @@ pub(super) async fn default_branch_candidates(refs: GitCommand) -> Result<Vec<Br
 
 impl LocalRepository {
     /// Returns the merge base of a head with the default branch: `origin/HEAD`, else `origin/main`,
-    /// `origin/master`, `main`, `master`. On the default branch itself this is the head or the last pushed
-    /// commit. If nothing differs then, a caller continues with [`LocalRepository::last_commit_base`].
+    /// `origin/master`, `main`, `master`. If the head is on the default branch itself, the merge base is the
+    /// head or the last pushed commit. If nothing differs from that commit, the caller uses
+    /// [`LocalRepository::last_commit_base`] instead.
     ///
     /// # Errors
     /// [`GitError::NoDefaultBranch`], [`GitError::NoCommonAncestor`], and [`GitError::MissingHistory`] in a
@@ -90,11 +92,11 @@ impl LocalRepository {
         Err(GitError::NoCommonAncestor { head: head.clone(), branch })
     }
 
-    /// Returns the best common ancestor of two commits. None if their histories never meet, or only beyond
-    /// the edge of a shallow clone.
+    /// Returns the best common ancestor of two commits. None if their histories never meet, or meet only in
+    /// the part that a shallow clone lacks.
     ///
     /// # Errors
-    /// [`GitError::Failed`] if a commit is not here.
+    /// [`GitError::Failed`] if the repository lacks a commit.
     #[truing_core::boxed_future]
     pub async fn merge_base(&self, a: &Sha, b: &Sha) -> Result<Option<Sha>, GitError> {
         if a == b {
@@ -103,14 +105,15 @@ impl LocalRepository {
         merge_base(self.command("merge-base"), a, b).await
     }
 
-    /// Returns the first parent of a head, for a clean default branch with nothing else to review. Returns
-    /// the empty tree if the head is the first commit.
+    /// Returns the first parent of a head. It is the base on a clean default branch, where only the last
+    /// commit can be reviewed. Returns the empty tree if the head is the first commit.
     ///
     /// # Errors
     /// [`GitError::MissingHistory`] if a shallow clone ends at the head.
     #[truing_core::boxed_future]
     pub async fn last_commit_base(&self, head: &Sha) -> Result<DefaultBase, GitError> {
-        // The object itself lists its parents, even where a shallow clone hides them.
+        // The commit object lists its parents, even if a shallow clone hides the parents from other git
+        // commands.
         let call = self.command("cat-file").args(["commit", head.as_str()]);
         let commit = call.max_output(self.git.limits().listing_bytes).read_output().await?;
         let text = String::from_utf8_lossy(&commit);

@@ -1,4 +1,5 @@
-//! Writes branches of ours in a user's repository: the only write there besides files of its working tree.
+//! Writes Truing's branches in a user's repository. Besides files of the working tree, Truing writes nothing
+//! else in that repository.
 
 use rustix::fs::Access;
 use truing_core::id::Sha;
@@ -10,10 +11,11 @@ use truing_core::branch_name::is_branch_name;
 use crate::{GitError, Mirror};
 
 impl LocalRepository {
-    /// Copies a commit from a mirror to a branch of this repository, which must be at `expected` (none: must
-    /// not exist). `since` is a commit that is here, with everything below it. Working tree, index and
-    /// checked out branch stay unchanged, and no hook runs. Returns true if the branch is then at the commit.
-    /// If false, it is elsewhere and stays there.
+    /// Copies a commit from a mirror to a branch of this repository. The branch must be at `expected`; if
+    /// `expected` is none, the branch must not exist. `since` is a commit that this repository has with its
+    /// complete history and content. The working tree, the index and the checked out branch stay unchanged,
+    /// and no hook runs. Returns true if the branch is now at the commit. Returns false if the branch was not
+    /// at `expected`; the branch is then unchanged.
     ///
     /// # Errors
     /// [`GitError::BadBranch`]; [`GitError::Failed`] if the repository cannot be written, or lacks `since`.
@@ -29,13 +31,14 @@ impl LocalRepository {
         if !is_branch_name(branch) {
             return Err(GitError::BadBranch(branch.chars().take(200).collect()));
         }
-        // Copies only objects, with a folder of ours, so the repository's own configuration has no effect.
+        // Only objects are copied, and git runs in a private folder, so the repository's own configuration
+        // has no effect.
         let folder = self.git.create_private_folder()?;
         create_git_folder(folder.path(), self.view.object_format())?;
         let view = IsolatedGitDir::new(self.git.clone(), folder.path().to_owned(), self.view.object_format());
         let (objects, revisions) = (&self.layout.objects, [commit.to_string(), format!("^{since}")]);
         view.copy_objects(&from.dir().join("objects"), objects, "committed", &revisions).await?;
-        // Checks that the repository now has all objects itself.
+        // Checks that the repository's own object store now has all objects.
         let call =
             view.command("rev-list").env("GIT_OBJECT_DIRECTORY", objects).args(["--objects", "--quiet"]);
         call.args(&revisions).arg("--").read_output().await?;
@@ -48,7 +51,7 @@ impl LocalRepository {
         if moved.code() == Some(0) {
             return Ok(true);
         }
-        // The branch's current commit decides which writer was first.
+        // If another process has written the branch first, the branch's current commit shows it.
         match self.branch_tip(branch).await? {
             Some(tip) if tip == *commit => Ok(true),
             now if now.as_ref() != expected => Ok(false),
@@ -56,11 +59,12 @@ impl LocalRepository {
         }
     }
 
-    /// Checks if [`LocalRepository::import_commit`] could write this branch. Returns git's message if not.
-    /// `commit`: a commit that is here. Git prepares the write and aborts it, so nothing changes.
+    /// Checks if [`LocalRepository::import_commit`] could write this branch. If it could not, returns git's
+    /// message. `commit` is a commit that this repository has. Git prepares the write and aborts it, so
+    /// nothing changes.
     ///
     /// # Errors
-    /// [`GitError::BadBranch`], and failures of git to look up the branch.
+    /// [`GitError::BadBranch`], or a failure of git while it looks up the branch.
     #[truing_core::boxed_future]
     pub async fn branch_write_error(&self, branch: &str, commit: &Sha) -> Result<Option<String>, GitError> {
         if !is_branch_name(branch) {
@@ -98,8 +102,8 @@ impl LocalRepository {
         Ok(answer.lines().filter_map(branch).collect())
     }
 
-    /// Deletes a branch that is at this commit. Returns true if it was deleted. If false, it is elsewhere and
-    /// stays.
+    /// Deletes a branch that is at this commit. Returns true if the branch was deleted. Returns false if the
+    /// branch is at another commit; the branch is then unchanged.
     ///
     /// # Errors
     /// [`GitError::BadBranch`] for an invalid name.
@@ -113,7 +117,7 @@ impl LocalRepository {
         Ok(call.run().await?.code() == Some(0))
     }
 
-    /// Returns the commit of a branch; none if it does not exist.
+    /// Returns the commit of a branch; none if the branch does not exist.
     ///
     /// # Errors
     /// Any failure of git.

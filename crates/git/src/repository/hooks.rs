@@ -1,4 +1,4 @@
-//! Lists the hooks of a user's clone. Truing runs none of them, and reports that.
+//! Lists the hooks of a user's clone. Truing runs none of these hooks, and reports that it does not run them.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -12,7 +12,7 @@ impl LocalRepository {
     pub fn hooks(&self) -> Vec<&'static str> {
         let common = self.layout.objects.parent().unwrap_or(&self.layout.git_dir);
         let folder = match &self.settings.hooks {
-            // A relative path starts at the working tree.
+            // A relative path starts at the root of the working tree.
             Some(path) => self.layout.root.join(path),
             None => common.join("hooks"),
         };

@@ -1,8 +1,9 @@
-//! Reads the index as the next commit would use it, from a copy. Later changes to the index are not seen.
+//! Copies the index and reads the copy, as the next commit would use the index. Changes to the index after
+//! the copy have no effect.
 //!
-//! The working tree is not read. A path in conflict has several contents and is not in the diff. A path that
-//! is only intended to be added (`git add --intent-to-add`) is not either, because a commit does not include
-//! it.
+//! The working tree is not read. A path in conflict is not in the diff, because the path has several
+//! contents. A path that is only intended to be added (`git add --intent-to-add`) is not in the diff, because
+//! a commit does not include it.
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
@@ -28,19 +29,19 @@ pub struct IndexSnapshot {
 }
 
 impl LocalRepository {
-    /// Copies the repository's index, or the index file that git names to a hook in `GIT_INDEX_FILE` (`git
-    /// commit -a` and `git commit -- PATH` use another index). A relative name starts at
-    /// [`LocalRepository::root`], as in git. A missing index counts as empty.
+    /// Copies the repository's index, or the index file `file`. Git passes such a file to a hook in
+    /// `GIT_INDEX_FILE`, because `git commit -a` and `git commit -- PATH` use another index. A relative path
+    /// starts at [`LocalRepository::root`], as in git. A missing index counts as empty.
     ///
     /// # Errors
-    /// [`GitError::Io`] if it cannot be copied, [`GitError::Failed`] if it is damaged.
+    /// [`GitError::Io`] if the index cannot be copied, [`GitError::Failed`] if the index is damaged.
     #[truing_core::boxed_future]
     pub async fn snapshot_index(&self, file: Option<&Path>) -> Result<IndexSnapshot, GitError> {
         let file = file.map(|file| self.root().join(file));
         let work = ScratchIndex::from_repository(self.clone(), file.as_deref()).await?;
         let mut index = IndexSnapshot { repository: self.clone(), work, unmerged: vec![] };
         let unmerged = index.list_entries(&["--unmerged"]).await?.into_iter().map(|entry| entry.path);
-        // Each side of a conflict has one entry.
+        // A path in conflict has one entry for each side, so duplicates are removed.
         let unmerged = unmerged.collect::<BTreeSet<_>>().into_iter().collect();
         index.unmerged = unmerged;
         Ok(index)
@@ -67,8 +68,8 @@ impl IndexSnapshot {
         Ok(WorktreeDiff { diff: found.diff, skipped, ..WorktreeDiff::default() })
     }
 
-    /// Writes the files of the index below `dest` as plain files: see [`ExportSummary`]. `only` restricts
-    /// this to some paths; those missing from the index are not reported.
+    /// Writes the files of the index below `dest` as plain files: see [`ExportSummary`]. If `only` is given,
+    /// only these paths are written. Paths of `only` that are not in the index are not reported.
     ///
     /// # Errors
     /// [`GitError::Io`] if `dest` cannot be written.

@@ -1,7 +1,9 @@
-//! Compares files of Git LFS with their pointers, which git stores in their place (Git LFS, `docs/spec.md`).
+//! Compares files of Git LFS with their pointers. Git stores a pointer instead of the content of such a file
+//! (Git LFS, `docs/spec.md`).
 //!
-//! Git considers such a file unchanged only after its filter has converted it to the pointer. No program that
-//! a repository names runs here, so the pointer is compared with the file instead.
+//! Git considers such a file unchanged only after the filter of Git LFS has converted the file to the same
+//! pointer. Truing runs no program that a repository names, so this module compares the file with the pointer
+//! instead.
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::{self, BufRead as _, Read as _};
@@ -16,7 +18,7 @@ use crate::isolated_git_dir::unknown_output_error;
 
 /// Maximum bytes of a pointer, from the specification.
 const MAX_POINTER: u64 = 1024;
-/// Number of bytes of a content that are read at once.
+/// Number of bytes that one read of a file returns at most.
 const CHUNK: usize = 256 << 10;
 /// First line of every pointer.
 const VERSION: &[u8] = b"version https://git-lfs.github.com/spec/v1\n";
@@ -85,8 +87,8 @@ impl LfsPointerMatch {
 }
 
 impl ScratchIndex {
-    /// Removes files of Git LFS with unchanged content from those that look changed, and marks the changed
-    /// ones.
+    /// Removes the files of Git LFS with unchanged content from `changed`, and marks the files of Git LFS
+    /// with changed content.
     pub(super) async fn drop_unchanged_lfs(
         &self,
         changed: &mut BTreeMap<RepoPath, ChangedPath>,
@@ -98,7 +100,7 @@ impl ScratchIndex {
         let root = self.root().to_owned();
         let compare = move || {
             let compared = |(path, pointer): (RepoPath, LfsPointer)| {
-                // A file that cannot be read is reported when it is added.
+                // If a file cannot be read, the later call that adds the file to the index reports the error.
                 let found = LfsPointerMatch::compare(&pointer, &disk_path(&root, &path)).ok()?;
                 Some((path, found))
             };
@@ -118,7 +120,7 @@ impl ScratchIndex {
         Ok(())
     }
 
-    /// Returns those of these files, with their blobs, that the attributes assign to Git LFS.
+    /// Returns the files, with their blobs, that the attributes assign to Git LFS.
     async fn select_lfs_files(
         &self,
         files: Vec<(RepoPath, Vec<u8>)>,
@@ -137,7 +139,7 @@ impl ScratchIndex {
         Ok(files.into_iter().filter(|(path, _)| of_lfs.contains(path.as_bytes())).collect())
     }
 
-    /// Returns the pointers among the blobs.
+    /// Returns the files whose blobs are pointers, with these pointers.
     async fn load_pointers(
         &self,
         files: Vec<(RepoPath, Vec<u8>)>,
@@ -152,7 +154,7 @@ impl ScratchIndex {
         let call = view.command("cat-file").arg("--batch-check=%(objectsize)").with_input(ids(&files));
         let sizes = call.max_output(self.max_listing_bytes()).read_output().await?;
         let sizes = String::from_utf8_lossy(&sizes);
-        // A missing blob has no size.
+        // For a missing blob, git prints a message instead of the size.
         let is_short = |size: &str| size.parse().is_ok_and(|size: u64| size <= MAX_POINTER);
         let short = files.into_iter().zip(sizes.lines()).filter(|(_, size)| is_short(size));
         let files: Vec<(RepoPath, Vec<u8>)> = short.map(|(file, _)| file).collect();
@@ -167,7 +169,7 @@ impl ScratchIndex {
     }
 }
 
-/// Splits the next blob off an output: its size, a line end, its bytes, a line end.
+/// Splits the next blob off an output. A blob is written as its size, a line end, its bytes, and a line end.
 fn split_next_blob<'a>(answer: &mut &'a [u8]) -> Option<&'a [u8]> {
     let end = answer.iter().position(|byte| *byte == b'\n')?;
     let (size, rest) = answer.split_at_checked(end)?;

@@ -1,5 +1,5 @@
-//! Facts of a repository, read when it is opened. They take as few calls as possible, because starting git
-//! takes longer than most of its work.
+//! Facts about a repository that are read when the repository is opened. The module makes as few calls as
+//! possible, because starting git takes longer than most of git's work.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -12,12 +12,13 @@ use crate::isolated_git_dir::{ObjectFormat, parse_sha, unknown_output_error};
 use crate::remote::without_credentials;
 use crate::{Git, GitError};
 
-/// Separates outputs that are paths, which may contain line ends: git repeats an option that it does not
-/// know.
+/// Separates the paths in an output, because paths may contain line ends. Git does not know this option, and
+/// `rev-parse` therefore prints it unchanged.
 const NEXT: &str = "--truing-next";
 
-/// Pattern for the URL of `origin`, the promisor remotes of a partial clone, and the settings that convert
-/// files to content. The settings run nothing; without them unchanged files could look changed.
+/// Pattern for the URL of `origin`, the promisor remotes of a partial clone, the hooks folder, and the
+/// settings that convert files to content. No setting runs a program. Without the conversion settings,
+/// unchanged files could look changed.
 const SETTINGS: &str = "^(remote\\.origin\\.url|remote\\..*\\.promisor|\
      core\\.(autocrlf|eol|filemode|symlinks|ignorecase|precomposeunicode|hookspath))$";
 
@@ -48,22 +49,23 @@ pub(super) struct RepositoryLayout {
 }
 
 impl RepositoryLayout {
-    /// Reads the facts by a call in `folder`, which is in the repository. Errors name `path`, the user's name
-    /// for it.
+    /// Reads the facts by a call of git in `folder`, a folder of the repository. Errors name `path`, which is
+    /// the user's spelling of this folder.
     pub(super) async fn load(git: &Git, folder: &Path, shown_path: &Path) -> Result<Self, GitError> {
         let call = git.command("rev-parse").in_folder(folder).arg("--path-format=absolute");
         let call = call.args(["--is-inside-work-tree", "--is-shallow-repository", "--show-object-format"]);
         let call = call.args([NEXT, "--git-dir", NEXT, "--git-path", "objects", NEXT, "--git-path", "index"]);
         let call = call.args([NEXT, "--git-path", "info/exclude", NEXT, "--show-toplevel"]);
-        // HEAD is last, because there may be no commit yet. Only the name is resolved: a commit whose object
-        // is missing still has one, and later reads report it. Resolving the commit itself would look as if
-        // there had never been one.
+        // HEAD is last, because there may be no commit yet. Only the name is resolved, without reading the
+        // commit. If the object of the commit is missing, later reads report the missing object. If the
+        // commit itself were resolved here, the repository would seem to have no commits.
         let answer = call.args([NEXT, "HEAD", "--"]).run().await?;
         if answer.code() != Some(0) && answer.message.contains("not a git repository") {
             return Err(GitError::NotARepository(shown_path.to_owned()));
         }
         match Self::from_output(answer, shown_path) {
-            // The configuration may set the working tree elsewhere, or to none.
+            // The configuration may set another folder as the working tree, or may set that there is no
+            // working tree.
             Err(GitError::NoWorkTree(shown_path)) => {
                 let named = git
                     .command("config")
@@ -113,19 +115,22 @@ impl RepositoryLayout {
     }
 }
 
-/// Settings of the repository; for ignored files and content also those of the system and the user.
+/// Settings of the repository. For ignored files and the conversion of content, it also has the settings of
+/// the system and the user.
 #[derive(Clone, Debug)]
 pub(super) struct RepositorySettings {
     /// URL of `origin` without credentials.
     pub(super) origin: Option<String>,
-    /// True if objects were omitted by the clone.
+    /// True if the clone omitted objects (a partial clone).
     pub(super) is_partial_clone: bool,
-    /// Settings that convert files to content: keys and values. Of equal keys the last one applies.
+    /// Keys and values of the settings that convert files to content. If a key occurs several times, its last
+    /// value applies.
     pub(super) conversion_settings: Vec<(String, String)>,
-    /// Folder of its hooks, if not in its git folder.
+    /// Folder of the repository's hooks, if the configuration sets another folder than `hooks` in the git
+    /// folder.
     pub(super) hooks: Option<PathBuf>,
-    /// File that `core.excludesFile` names, as git expands it, relative to the root of the working tree. If
-    /// empty, no file applies, not even the default one.
+    /// Path of the file that `core.excludesFile` names, as git expands it. A relative path starts at the root
+    /// of the working tree. If the path is empty, no ignore file applies, not even the user's default file.
     pub(super) excludes_file: Option<PathBuf>,
 }
 
@@ -163,15 +168,15 @@ impl RepositorySettings {
         let (promisors, others): (Vec<_>, Vec<_>) =
             others.into_iter().partition(|(key, _)| key.ends_with(PROMISOR));
         let (hooks, mut content): (Vec<_>, Vec<_>) = others.into_iter().partition(|(key, _)| key == HOOKS);
-        // Git's output for the user ends with the repository's own settings, so the last one applies here,
-        // too.
+        // The output for the user's configuration ends with the repository's own settings. The last value of
+        // a key therefore applies, as in git.
         content.extend(user_content);
-        // Our own calls set an empty hooks folder, which is ignored here.
+        // Truing's own calls set an empty hooks folder. That value is skipped.
         let hooks = hooks
             .into_iter()
             .rfind(|(_, shown_path)| shown_path != NO_HOOKS)
             .map(|(_, shown_path)| PathBuf::from(shown_path));
-        // The last one applies, as everywhere in git.
+        // The last value applies, as for all git settings.
         let origin = origins.last().map(|(_, url)| without_credentials(url.trim_end()));
         let partial = promisors.iter().any(|(_, value)| value == "true");
         Ok(Self {
@@ -198,7 +203,7 @@ async fn read_config_entries(config: GitCommand) -> Result<Vec<(String, String)>
     let answer = read_config(config).await?;
     let entries = answer.split(|byte| *byte == 0).filter(|entry| !entry.is_empty()).map(|entry| {
         let entry = String::from_utf8_lossy(entry);
-        // A key without a value means true.
+        // In git's configuration, a key without a value is true.
         let (key, value) = entry.split_once('\n').unwrap_or((&entry, "true"));
         (key.to_owned(), value.to_owned())
     });

@@ -1,8 +1,9 @@
-//! Refuses files that would block git or us. Git opens a pipe, socket or device in place of a file and waits
-//! forever for a writer. Files larger than any that git writes would be read whole.
+//! Refuses files that would block git or Truing, or that would exhaust their memory. Git opens a pipe, socket
+//! or device in place of a file and waits forever for a writer. Git reads some files as a whole, even if they
+//! are larger than any file that git itself writes.
 //!
-//! The check runs before git starts. It covers the repository's own folders, the files that its configuration
-//! includes, and the pattern lists of a working tree that is read.
+//! The check runs before git starts. It covers the repository's own folders and the files that its
+//! configuration includes. If the working tree is read, the check also covers its pattern lists.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -12,12 +13,13 @@ use std::path::{Path, PathBuf};
 use crate::options::{MAX_CONFIG_BYTES, MAX_INDEX_BYTES};
 use crate::{Git, GitError};
 
-/// Maximum number of folder entries that are checked, for git's folders and for those of the working tree.
-/// Beyond it, only git's own time limit ends a wait.
+/// Maximum number of folder entries that are checked. Git's folders and the folders of the working tree are
+/// counted separately. Files beyond this number are not checked, so only the time limit of the git call ends
+/// a wait for them.
 const MAX_ENTRIES: usize = 500_000;
 /// Maximum bytes of a file that names another folder (`.git`, `commondir`, `info/alternates`).
 const MAX_POINTER_BYTES: u64 = 64 << 10;
-/// Files that git reads first in a folder that may be a bare repository.
+/// Files that git reads first to check if a folder is a bare repository.
 const OF_BARE: [&str; 3] = ["HEAD", "config", "commondir"];
 /// Configuration files of a git folder.
 const CONFIGS: [&str; 2] = ["config", "config.worktree"];
@@ -25,14 +27,15 @@ const CONFIGS: [&str; 2] = ["config", "config.worktree"];
 const MAX_CONFIGS: usize = 100;
 /// Keys that include other files; git prints them in lower case.
 const INCLUDE: &str = r"^include(if\..*)?\.path$";
-/// Files that git opens on its own in the folders of a working tree.
+/// Files that git opens without a request in the folders of a working tree.
 const PATTERNS: [&str; 3] = [".gitignore", ".gitattributes", ".gitmodules"];
 
-/// Checks the repository that git would find from `folder`: its own folder, the one that it shares with other
-/// working trees, and those that it borrows objects from. Returns these folders.
+/// Checks the repository that git would find from `folder`. It checks the git folder, the common folder of
+/// all working trees, and the folders of repositories whose objects it borrows. Returns these folders.
 ///
 /// # Errors
-/// [`GitError::SpecialFile`] names the first special file, [`GitError::HugeFile`] a file that is too large.
+/// [`GitError::SpecialFile`] with the first special file, [`GitError::HugeFile`] with a file that is too
+/// large.
 pub(super) fn refuse_special_files(folder: &Path) -> Result<Vec<PathBuf>, GitError> {
     let mut left = Vec::new();
     for above in folder.ancestors() {
@@ -53,7 +56,8 @@ pub(super) fn refuse_special_files(folder: &Path) -> Result<Vec<PathBuf>, GitErr
     check_git_folders(left, &mut 0)
 }
 
-/// Checks the files that these git folders' configuration includes, regardless of conditions.
+/// Checks the files that the configuration of these git folders includes. Conditional includes are checked
+/// even if their condition is not met.
 ///
 /// # Errors
 /// As [`refuse_special_files`].
@@ -68,9 +72,9 @@ pub(super) async fn refuse_special_includes(git: &Git, folders: &[PathBuf]) -> R
         if seen.contains(&config) || seen.len() >= MAX_CONFIGS {
             continue;
         }
-        // Git itself parses the file and expands homes (`~`), and follows no include.
+        // Git itself parses the file and expands `~`, but does not follow includes in this call.
         let call = git.command("config").args(["-z", "--no-includes", "--type=path", "--file"]).arg(&config);
-        // Git reports an unreadable file in the later calls.
+        // If the file cannot be read, later git calls report the error.
         let listing = call.args(["--get-regexp", INCLUDE]).run().await?.stdout;
         let paths = listing.split(|byte| *byte == 0).filter_map(|entry| {
             let (_, path) = entry.split_at_checked(entry.iter().position(|byte| *byte == b'\n')? + 1)?;
@@ -91,8 +95,8 @@ pub(super) async fn refuse_special_includes(git: &Git, folders: &[PathBuf]) -> R
     Ok(())
 }
 
-/// Checks the files that git opens in the folders of a working tree, and the repositories in it, whose HEAD
-/// git reads. Links are not followed, as in git.
+/// Checks the files that git opens in the folders of a working tree. It also checks nested repositories,
+/// because git reads their HEAD. Like git, the check does not follow links.
 ///
 /// # Errors
 /// As [`refuse_special_files`].
@@ -118,7 +122,8 @@ fn check_working_tree(root: &Path) -> Result<(), GitError> {
             let (name, Ok(kind)) = (entry.file_name(), entry.file_type()) else { continue };
             if name == ".git" {
                 let at = if kind.is_file() { resolve_git_file(&entry.path()) } else { Some(entry.path()) };
-                // The repository's own folder is already checked, with those of its submodules.
+                // The repository's own git folder, which contains the folders of its submodules, has already
+                // been checked.
                 let at = at.and_then(|at| fs::canonicalize(at).ok()).filter(|at| at.is_dir());
                 nested.extend(at.filter(|at| own.as_ref().is_none_or(|own| !at.starts_with(own))));
             } else if kind.is_dir() {
@@ -135,11 +140,12 @@ fn check_working_tree(root: &Path) -> Result<(), GitError> {
     check_git_folders(nested, &mut 0).map(drop)
 }
 
-/// Checks these git folders, with those that they share and borrow from. Returns all of them.
+/// Checks these git folders, the common folders that they name, and the folders whose objects they borrow.
+/// Returns all checked folders.
 fn check_git_folders(mut pending: Vec<PathBuf>, entries: &mut usize) -> Result<Vec<PathBuf>, GitError> {
     let mut seen: Vec<PathBuf> = Vec::new();
     while let Some(next) = pending.pop() {
-        // Two repositories may borrow from each other.
+        // Two repositories may borrow objects from each other, so checked folders are skipped.
         let Ok(next) = fs::canonicalize(next) else { continue };
         if seen.iter().any(|before| next.starts_with(before)) {
             continue;
@@ -184,7 +190,7 @@ fn check_folder_tree(top: &Path, entries: &mut usize) -> Result<(), GitError> {
     Ok(())
 }
 
-/// Returns the maximum bytes of a file of a git folder, if git reads it whole.
+/// Returns the maximum bytes of a file in a git folder, if git reads the file as a whole.
 fn max_file_bytes(name: &OsStr, of_refs: bool) -> Option<u64> {
     match name.as_bytes() {
         b"index" | b"packed-refs" => Some(MAX_INDEX_BYTES),
@@ -197,7 +203,8 @@ fn max_file_bytes(name: &OsStr, of_refs: bool) -> Option<u64> {
     }
 }
 
-/// Refuses an existing path that is neither a file nor a folder, also through links.
+/// Refuses an existing path that is neither a file nor a folder. If the path is a link, its target is
+/// checked.
 fn refuse_special_file(path: &Path) -> Result<(), GitError> {
     match fs::metadata(path) {
         Ok(found) if !found.is_file() && !found.is_dir() => Err(GitError::SpecialFile(path.to_owned())),
@@ -205,7 +212,7 @@ fn refuse_special_file(path: &Path) -> Result<(), GitError> {
     }
 }
 
-/// Refuses a file of more bytes than this, also through links.
+/// Refuses a file that has more than `limit` bytes. If the path is a link, its target is checked.
 fn refuse_large_file(path: &Path, limit: u64) -> Result<(), GitError> {
     match fs::metadata(path) {
         Ok(found) if found.is_file() && found.len() > limit => {
@@ -215,8 +222,8 @@ fn refuse_large_file(path: &Path, limit: u64) -> Result<(), GitError> {
     }
 }
 
-/// Returns true if a configuration file may include others. Few files do, and git is called only for those.
-/// The file has already been checked.
+/// Returns true if a configuration file may include other files. Git is called only for such files, and few
+/// files are of this kind. The file has already been checked.
 fn mentions_include(path: &Path) -> bool {
     let text = fs::read(path).unwrap_or_default();
     text.windows(7).any(|word| word.eq_ignore_ascii_case(b"include"))

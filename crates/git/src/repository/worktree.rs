@@ -1,12 +1,12 @@
-//! Compares the working tree, with new files, to a commit. Nothing in the repository changes.
+//! Compares the working tree, including new files, with a commit. Nothing in the repository changes.
 //!
-//! The index is copied, and git's plumbing (`update-index`, which never enters submodules) updates the copy
-//! to the working tree. The diff is then one between a tree and an index. All of it happens in the private
-//! view.
+//! Truing copies the index, and git's `update-index`, which never enters submodules, updates the copy from
+//! the working tree. Git then compares the commit's tree with the updated copy. All these calls run in the
+//! private view.
 //!
-//! New objects go to a folder that borrows from no other while they are written. Otherwise git would update
-//! the file time of an existing object, which would be a trace in the repository. One such trace remains:
-//! reading a sparse index updates the times of its trees. No content ever changes.
+//! Git writes new objects to a folder that borrows from no other object store during the write. Otherwise,
+//! git would update the file time of an object that already exists in the repository. One such change
+//! remains: reading a sparse index updates the file times of its trees. No content ever changes.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsStr;
@@ -32,10 +32,11 @@ const SPARSE_MARK: &[u8] = b"sdir\0\0\0\0";
 /// Name of the files that define the conversion of other files to content.
 const ATTRIBUTES: &str = ".gitattributes";
 
-/// Setting that converts line ends where no attribute applies.
+/// Setting that converts line ends in files for which no attribute sets the conversion.
 const CONVERTING: &str = "core.autocrlf";
 
-/// Maximum number of apparently changed files that are read without packing their indexed content first.
+/// Maximum number of apparently changed files that are read without packing. If more files look changed,
+/// their indexed content is packed first.
 const MAX_UNPACKED: usize = 50;
 
 /// Difference between a working tree and a commit.
@@ -43,13 +44,14 @@ const MAX_UNPACKED: usize = 50;
 pub struct WorktreeDiff {
     /// Diff in git's own format, including new files that are not ignored.
     pub diff: Vec<u8>,
-    /// Changed or new files whose lines it omits, in path order: over a limit, unreadable, or nested
-    /// repositories.
+    /// Changed or new paths whose lines the diff omits, in path order. They are over a limit, unreadable, or
+    /// nested repositories.
     pub skipped: Vec<UnreviewedFile>,
-    /// New files among them that are over a limit, in path order. They are intact in the working tree.
+    /// New files among the skipped files that are over a limit, in path order. Their content in the working
+    /// tree is complete.
     pub large: Vec<RepoPath>,
-    /// Changed files whose content is taken from the index instead of the working tree: outside a sparse
-    /// checkout, or marked `skip-worktree` or `assume-unchanged`.
+    /// Changed files whose content is read from the index instead of the working tree. They are outside a
+    /// sparse checkout, or marked `skip-worktree` or `assume-unchanged`.
     pub unseen: Vec<RepoPath>,
 }
 
@@ -57,7 +59,7 @@ pub struct WorktreeDiff {
 enum DiskEntry {
     Gone,
     File(u64),
-    /// A link, whose target is its content, or a submodule's folder.
+    /// A link or the folder of a submodule. The content of a link is the path of its target.
     LinkOrFolder,
     Unreadable,
 }
@@ -69,13 +71,15 @@ struct WorktreePlan {
     deleted: Vec<RepoPath>,
     /// Paths whose content is to be read.
     paths_to_read: Vec<RepoPath>,
-    /// Indexed blobs of the tracked paths in `take`.
+    /// Indexed blobs of the tracked paths in `paths_to_read`.
     indexed_blobs: Vec<Vec<u8>>,
-    /// True if an attributes file applies to some of them.
+    /// True if an attributes file applies to some of the paths in `paths_to_read`.
     attributes: bool,
-    /// Tracked files over the limit, with their indexed id. They may only look changed.
+    /// Tracked files over the limit, with their indexed ids. Their content may be unchanged, although they
+    /// look changed.
     large: Vec<(RepoPath, Option<Vec<u8>>)>,
-    /// Tracked files that are not read. The index's content must not appear as theirs.
+    /// Tracked files that are not read. Their entries are reset to the base, so the diff does not show old
+    /// content from the index.
     restore: Vec<RepoPath>,
     skipped: Vec<UnreviewedFile>,
     /// New files over a limit.
@@ -102,8 +106,8 @@ impl LocalRepository {
         Ok(new.into_iter().filter(|path| !path.as_bytes().ends_with(b"/")).collect())
     }
 
-    /// Returns the tracked files that git does not look for in the working tree: outside a sparse checkout,
-    /// or marked `skip-worktree` or `assume-unchanged`. Their content is the index's.
+    /// Returns the tracked files that git does not check in the working tree. They are outside a sparse
+    /// checkout, or marked `skip-worktree` or `assume-unchanged`. Git uses their content from the index.
     ///
     /// # Errors
     /// As [`LocalRepository::worktree_diff`].
@@ -125,12 +129,12 @@ impl LocalRepository {
         Ok(tracked.into_iter().chain(new).collect())
     }
 
-    /// Returns the difference between `base` (a commit or tree) and the working tree, with new files that are
-    /// not ignored. Staged files count as they are on disk.
+    /// Returns the difference between `base` (a commit or tree) and the working tree, including new files
+    /// that are not ignored. For a staged file, the content on disk is used.
     ///
     /// # Errors
-    /// As [`LocalRepository::diff`]; [`GitError::SpecialFile`] and [`GitError::HugeFile`] for a list of
-    /// patterns; [`GitError::Failed`] if files change during the call.
+    /// As [`LocalRepository::diff`]. Also [`GitError::SpecialFile`] or [`GitError::HugeFile`] for an invalid
+    /// pattern list, and [`GitError::Failed`] if files change during the call.
     #[truing_core::boxed_future]
     pub async fn worktree_diff(&self, base: &Sha) -> Result<WorktreeDiff, GitError> {
         refuse_special_in_worktree(self.root()).await?;
@@ -171,7 +175,7 @@ fn parse_paths(listing: &[u8]) -> Vec<RepoPath> {
 #[derive(Default)]
 struct TreeListing {
     tracked: Vec<RepoPath>,
-    /// Tracked paths that git does not look for in the working tree.
+    /// Tracked paths that git does not check in the working tree.
     unseen: HashSet<RepoPath>,
     /// Paths that are neither tracked nor ignored.
     new: Vec<RepoPath>,
@@ -196,7 +200,8 @@ impl ScratchIndex {
         create_object_store(folder.path())?;
         let work = Self { repository, folder };
         if sparse {
-            // Folder entries are expanded to their files while the trees can be read.
+            // Git expands the folder entries of a sparse index to their files now, because the trees can
+            // still be read.
             work.worktree_command("update-index").arg("--force-write-index").read_output().await?;
         }
         Ok(work)
@@ -207,8 +212,8 @@ impl ScratchIndex {
         call.env("GIT_INDEX_FILE", self.folder.path().join("index"))
     }
 
-    /// Prepares a call that reads the working tree. Attributes determine the conversion of line ends;
-    /// programs that they name are not configured in the view.
+    /// Prepares a call that reads the working tree. Attributes determine the conversion of line ends.
+    /// Attributes may also name programs, but the view does not configure any of these programs.
     pub(super) fn worktree_command(&self, name: &'static str) -> GitCommand {
         let call = self.with_scratch_index(self.repository.view.command_with_attributes(name));
         let call = call.in_folder(self.repository.root()).env("GIT_WORK_TREE", self.repository.root());
@@ -244,18 +249,18 @@ impl ScratchIndex {
             .ok_or_else(|| unknown_output_error("diff-files", &listing))
     }
 
-    /// Returns tracked paths, and untracked ones that are not ignored. A nested repository is one path,
-    /// ending in `/`.
+    /// Returns tracked paths, and untracked paths that are not ignored. A nested repository is one path that
+    /// ends in `/`.
     async fn list_paths(&self) -> Result<TreeListing, GitError> {
         let flags = ["-v", "--cached", "--others", "-z", "--exclude-per-directory=.gitignore"];
         let mut call = self.worktree_command("ls-files").args(flags);
-        // Later lists override: the repository's own follows the user's.
+        // Later lists override earlier lists, so the repository's own list follows the user's list.
         let own = self.repository.layout.info_exclude.clone();
         let named =
             self.repository.settings.excludes_file.as_ref().map(|path| self.repository.root().join(path));
         let user = named.or_else(|| self.repository.git.options().excludes_file.clone());
         for list in user.into_iter().chain([own]) {
-            // Git also ignores a list that it may not read.
+            // Like git, skip a list that cannot be read.
             if !list.is_file() || std::fs::File::open(&list).is_err() {
                 continue;
             }
@@ -284,7 +289,8 @@ impl ScratchIndex {
         Ok(listing)
     }
 
-    /// Returns the paths that git does not look for in the working tree and that differ from `base`.
+    /// Returns the paths that git does not check in the working tree and that differ from `base` in the
+    /// index.
     async fn changed_unchecked_files(
         &self,
         base: &Sha,
@@ -300,12 +306,14 @@ impl ScratchIndex {
         Ok(changed)
     }
 
-    /// Treats large tracked files with the indexed content as unchanged; the others are skipped.
+    /// Treats a large tracked file as unchanged if its content is the indexed content. Other large tracked
+    /// files are skipped.
     async fn classify_large_files(&self, plan: &mut WorktreePlan) -> Result<(), GitError> {
         if plan.large.is_empty() {
             return Ok(());
         }
-        // One name a line. Ambiguous names are quoted, which git accepts here.
+        // Each line has one name. Names with special characters are quoted, because `--stdin-paths` accepts
+        // quoted names.
         let names = plan.large.iter().map(|(path, _)| format!("{path}\n")).collect::<String>();
         let call = self.worktree_command("hash-object").arg("--stdin-paths").with_input(names.into_bytes());
         let answer = call.max_output(self.max_listing_bytes()).read_output().await?;
@@ -340,12 +348,12 @@ impl ScratchIndex {
 
     /// Reads the content of the changed paths into the index.
     async fn add_changed_contents(&self, plan: &WorktreePlan) -> Result<(), GitError> {
-        // For automatic conversion of line ends, git inspects the indexed content: it skips files that were
-        // stored with such line ends.
+        // For the automatic conversion of line ends, git inspects the indexed content. Git does not convert a
+        // file whose indexed content already has such line ends.
         let by_setting =
             self.repository.settings.conversion_settings.iter().any(|(key, _)| key == CONVERTING);
-        // If many files seem changed, most have only new times, and git does not write content that it
-        // already has.
+        // If many files look changed, most of them have only new file times. Git does not write their content
+        // again if the object folder already has it.
         if !plan.indexed_blobs.is_empty()
             && (by_setting || plan.attributes || plan.indexed_blobs.len() > MAX_UNPACKED)
         {
@@ -356,7 +364,7 @@ impl ScratchIndex {
         if !plan.paths_to_read.is_empty() {
             self.add_files_to_index(&plan.paths_to_read).await?;
         }
-        // After all writes, the repository's objects become visible, too.
+        // All new objects are written, so the folder may now borrow the repository's objects.
         write_alternates(self.folder.path(), &self.repository.view.dir().join("objects"))
     }
 
@@ -407,12 +415,12 @@ pub(super) struct ChangedPath {
     pub(super) blob: Option<Vec<u8>>,
     /// True if the file no longer exists.
     pub(super) is_deleted: bool,
-    /// True if Git LFS stores its content, which has changed.
+    /// True if Git LFS stores the file's content and the content has changed.
     pub(super) is_of_lfs: bool,
 }
 
-/// Parses entries of `--raw -z --no-renames`: `:MODE MODE ID ID LETTER`, NUL, path, NUL. Other forms give
-/// none.
+/// Parses entries of `--raw -z --no-renames`: `:MODE MODE ID ID LETTER`, NUL, path, NUL. For an entry of
+/// another form, it returns none.
 fn parse_changed_paths(listing: &[u8]) -> impl Iterator<Item = Option<(RepoPath, ChangedPath)>> {
     let mut fields = listing.strip_suffix(b"\0").unwrap_or(listing).split(|byte| *byte == 0);
     std::iter::from_fn(move || {
@@ -490,7 +498,7 @@ fn plan_worktree(
     plan
 }
 
-/// Returns true if the folder of one of these paths, or one above, contains an attributes file.
+/// Returns true if the folder of one of these paths, or a folder above it, contains an attributes file.
 pub(super) fn has_attributes_file(root: &Path, paths: &[RepoPath]) -> bool {
     let mut seen = HashSet::new();
     let folders = |path| Path::new(OsStr::from_bytes(RepoPath::as_bytes(path))).ancestors().skip(1);
@@ -522,13 +530,13 @@ fn inspect_path(root: &Path, path: &RepoPath) -> DiskEntry {
     }
 }
 
-/// Copies the index with its time, because git treats files that are not older than their index as possibly
-/// changed. A split index has more files, which git searches in the git folder. Returns true if it may be a
-/// sparse index.
+/// Copies the index with its file time, because git treats files that are not older than the index as
+/// possibly changed. The additional files of a split index are copied to the view, because git searches them
+/// in the git folder. Returns true if the index may be sparse.
 fn copy_index(index: &Path, to: &Path, git_dir: &Path, view: &Path) -> Result<bool, GitError> {
     let failed = |source| GitError::Io { failure: "cannot copy", path: index.to_owned(), source };
     let bytes = match read_index(index) {
-        // Without an index, every tracked file is new, and the result is the same.
+        // Without an index, git treats every tracked file as new, and the difference is the same.
         Err(GitError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => return Ok(false),
         found => found?,
     };
@@ -548,7 +556,8 @@ fn copy_index(index: &Path, to: &Path, git_dir: &Path, view: &Path) -> Result<bo
     Ok(bytes.windows(SPARSE_MARK.len()).any(|part| part == SPARSE_MARK))
 }
 
-/// Reads a whole index, up to a limit. A sparse file costs its author nothing and would fill our disk.
+/// Reads a whole index, up to a limit. Without the limit, a sparse file that takes no space in the repository
+/// could fill our disk.
 fn read_index(path: &Path) -> Result<Vec<u8>, GitError> {
     let failed = |source| GitError::Io { failure: "cannot copy", path: path.to_owned(), source };
     let file = std::fs::File::open(path).map_err(failed)?;

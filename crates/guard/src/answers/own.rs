@@ -1,9 +1,9 @@
-//! Detects special cases for the tests that a fix itself adds: `if items == [5173]: return 5173` beside a
-//! test that asserts just that.
+//! Detects special cases in code for the tests that the same fix adds. An example is `if items == [5173]:
+//! return 5173` with a test that asserts exactly this result.
 //!
-//! An honest fix tests its boundary with the boundary's value, so a value alone proves nothing here. The code
-//! must have a case for it and literally give the result in those tests, and neither may be a typical
-//! boundary value.
+//! An honest fix tests a boundary with the boundary's value, so the value alone proves nothing. The code must
+//! have a case for the value and must contain the literal result that the tests expect. Neither the value nor
+//! the result may be a typical boundary value.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -16,16 +16,16 @@ use super::{bare_value, find_numbers, is_distinctive_value, text_slice};
 /// Maximum bytes of a line that is examined.
 const MAX_LINE: usize = 400;
 
-/// Number of lines after a condition in which its result may be.
+/// Number of lines after a condition that are searched for the result of the condition.
 const MAX_BRANCH: usize = 2;
 
-/// Minimum digits of a whole number that is no typical boundary result.
+/// Minimum digits of a whole number that is not a typical boundary result.
 const LEAST_DIGITS: usize = 2;
 
 /// Calls that compare lists, in lower case.
 const EQUALITIES: &[&str] = &["equal(", "equals(", "eq("];
 
-/// Tests in the files of a fix, after it.
+/// Tests in the files of a fix, in the version after the fix.
 pub(super) struct FixTests {
     /// Their strings and numbers.
     values: BTreeSet<String>,
@@ -37,9 +37,9 @@ pub(super) struct FixTests {
 pub(super) struct SpecialCase {
     /// True if the value alone is specific enough for one test.
     is_telling: bool,
-    /// The whole list of the comparison, without its brackets and blanks, if the value is part of one.
+    /// If the value is part of a compared list: the whole list, without its brackets and blanks.
     list: Option<String>,
-    /// Values that the case may give.
+    /// Values that the case may return.
     outputs: Vec<String>,
 }
 
@@ -64,7 +64,7 @@ impl FixTests {
         own
     }
 
-    /// Returns true if these tests use this value and expect the code's result for it.
+    /// Returns true if these tests use this value and contain the result that the code returns for it.
     pub(super) fn expects_value(&self, value: &str, special: &SpecialCase) -> bool {
         if special.list.as_ref().is_some_and(|list| self.has_list(list)) {
             let is_numbers = special.is_telling && !value.contains(|letter: char| letter.is_alphabetic());
@@ -88,8 +88,8 @@ impl FixTests {
 }
 
 impl SpecialCase {
-    /// Returns the case that the value at this position decides. None if the value is neither specific nor
-    /// part of a whole compared list.
+    /// Returns the special case that the code has for the value at this position. None if the value is
+    /// neither specific nor part of a whole compared list.
     pub(super) fn from_deciding_value(scanned: &ScannedText, value: &Range<usize>) -> Option<Self> {
         let first = scanned.line_of(value.start);
         let line = scanned.line_range(first);
@@ -112,8 +112,8 @@ pub(super) fn compares_lists(code: &str) -> bool {
     EQUALITIES.iter().any(|call| code.contains(call))
 }
 
-/// Returns the list that contains this value, or that the value spells out, if the code compares with the
-/// whole of it. Typical boundary lists give none.
+/// Returns the list that contains this value, if the code compares something with the whole list. The value
+/// may also be a string that contains the list as text. Returns none for a list of typical boundary values.
 fn compared_list(scanned: &ScannedText, line: &Range<usize>, value: &Range<usize>) -> Option<String> {
     let before = text_slice(&scanned.code, line.start..value.start);
     if before.trim_end().ends_with("==") {
@@ -137,7 +137,7 @@ fn compared_list(scanned: &ScannedText, line: &Range<usize>, value: &Range<usize
     (is_compared && is_telling).then(|| text.trim_end_matches(',').to_owned())
 }
 
-/// Returns the list that a string spells out, like `"[4, 7, 9]"` and `"4,7,9"`.
+/// Returns the list that a string such as `"[4, 7, 9]"` or `"4,7,9"` contains as text.
 fn parse_list_text(text: &str) -> Option<String> {
     let inner = bare_value(text);
     let is_list = text.contains(['"', '\'', '`'])
@@ -147,7 +147,7 @@ fn parse_list_text(text: &str) -> Option<String> {
     is_list.then(|| without_blanks(inner.trim_matches(['[', ']', '(', ')', ' '])))
 }
 
-/// Returns the other values that code gives in a line and in the branch that it opens.
+/// Returns the other values that the code returns in a line and in the branch that this line opens.
 fn result_values(scanned: &ScannedText, first: usize, value: &Range<usize>) -> Vec<String> {
     let indent = |line: &Range<usize>| {
         let text = text_slice(&scanned.code, line.clone());
@@ -191,7 +191,7 @@ fn is_complete_result(scanned: &ScannedText, line: &Range<usize>, value: &Range<
     is_kept && ends
 }
 
-/// Returns true if this is more than a typical boundary result.
+/// Returns true if this value is not a typical boundary result.
 fn is_specific_result(text: &str) -> bool {
     if text.contains(['"', '\'', '`']) {
         return bare_value(text).chars().count() > 1;

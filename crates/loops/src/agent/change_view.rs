@@ -1,8 +1,9 @@
 //! Builds a model's view of a change, and tracks the files that it has read.
 //!
-//! All content from the repository or from people on its forge is data, between marks that it cannot contain.
-//! The diffs of the changed files are shown until the room is used up, whole files at a time. The other files
-//! are named, and the model can read them. A file that it neither saw nor read does not count as reviewed.
+//! All content from the repository or from people on its forge is data. It is put between marks that the data
+//! cannot contain. The prompt contains the diffs of whole files until a size limit is reached. The other
+//! files are only named, and the model can read them with tools. A file that the model neither saw nor read
+//! does not count as reviewed.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -30,9 +31,9 @@ use crate::telemetry;
 
 /// Prefix of the names of repositories without a forge.
 const LOCAL: &str = "local/";
-/// Maximum number of bytes of the change that are shown at first; about a quarter of a context.
+/// Maximum number of bytes of the change in the first prompt: about a quarter of a model's context.
 const MAX_SHOWN_BYTES: usize = 160 << 10;
-/// Larger changes of a file come in parts, which the model requests.
+/// The model must request larger changes of a file in parts.
 const WHOLE_BYTES: usize = 32 << 10;
 const WHOLE_LINES: usize = 700;
 /// Maximum number of files that are named without being shown, and of known findings.
@@ -49,14 +50,14 @@ pub struct ChangeDescription {
     pub title: String,
     /// Text of the pull request.
     pub description: String,
-    /// The branch that the change comes from.
+    /// The branch that contains the change.
     pub branch: String,
-    /// The forge's name of its repository, `owner/name`.
+    /// The name of the repository at the forge, `owner/name`.
     pub repository: Option<String>,
 }
 
 impl ChangeDescription {
-    /// Takes the description from a pull request.
+    /// Creates the description of a pull request.
     pub fn from_pull_request(pull: &PullRequest) -> Self {
         Self {
             title: pull.title.clone(),
@@ -67,7 +68,7 @@ impl ChangeDescription {
     }
 }
 
-/// The subject of a review, for its prompt.
+/// The content of a review's prompt.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ReviewPromptInput<'a> {
     /// The change under review.
@@ -76,42 +77,43 @@ pub(super) struct ReviewPromptInput<'a> {
     pub(super) rule_results: &'a ReadingOutcome,
     /// People's description of the change.
     pub(super) subject: &'a ChangeDescription,
-    /// The repository, as the ledger knows it.
+    /// The key of the repository in the ledger.
     pub(super) repository: &'a str,
-    /// The text on earlier reviews, if there were any.
+    /// The text about earlier reviews, if there were any.
     pub(super) earlier_reviews: Option<&'a EarlierReviewText>,
-    /// The context from the repository and the operator, and a specialist's part, if the prompt has them.
+    /// The context from the repository and the operator, and the text of a specialist, if the prompt contains
+    /// them.
     pub(super) memory: Option<(&'a LayeredMemory, Option<&'a str>)>,
-    /// The findings that the change is to fix, if it is a fix.
+    /// The findings that the change has to fix, if the change is a fix.
     pub(super) findings: Option<&'a str>,
-    /// The dismissed findings, if the prompt has them.
+    /// The dismissed findings, if the prompt contains them.
     pub(super) dismissed: Option<&'a str>,
 }
 
-/// The text on earlier reviews of a change.
+/// The text about earlier reviews of a change.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct EarlierReviewText {
     /// The commit that was reviewed last.
     pub(super) last_head: String,
-    /// The commits and lines that were added since.
+    /// The commits and lines that were added after the last review.
     pub(super) later_changes: String,
     /// The findings that are open.
     pub(super) open: String,
 }
 
-/// The part of a change that fits into the limit. Files that cannot be read as text are named, too: a
-/// symbolic link that points elsewhere, or a program that has become executable, is part of the change.
+/// The part of a change that fits into the limit. Files that cannot be read as text are named, because a
+/// changed symbolic link or a file that becomes executable is part of the change.
 pub(crate) struct DiffExcerpt {
     /// The changes of whole files.
     pub(crate) text: String,
-    /// Names of files that `text` lacks.
+    /// Names of files whose changes `text` does not contain.
     pub(crate) omitted_files: Vec<String>,
     /// The files whose change `text` shows.
     pub(super) shown_paths: BTreeSet<RepoPath>,
 }
 
 impl DiffExcerpt {
-    /// Builds the excerpt from the files that can be read.
+    /// Builds the excerpt from the files that were read.
     pub(crate) fn new(change: &ReviewedChange, reading: &ReadingOutcome) -> Self {
         let mut shown_paths = BTreeSet::new();
         let (mut text, mut omitted_files) = (String::new(), Vec::new());
@@ -142,8 +144,8 @@ impl DiffExcerpt {
     }
 }
 
-/// Returns the name of a repository for a model. For one that is identified by its path on this machine, only
-/// its folder's name is shown.
+/// Returns the name of a repository for a model. If a path on this machine identifies the repository, only
+/// the name of its folder is returned.
 fn repository_name(repository: &str) -> String {
     let Some(place) = repository.strip_prefix(LOCAL) else { return repository.to_owned() };
     let is_elsewhere = place.contains("://") && !place.starts_with("file:");
@@ -151,7 +153,7 @@ fn repository_name(repository: &str) -> String {
     format!("{LOCAL}{name}")
 }
 
-/// Builds the first prompt of a run. Also returns the files whose change is in it.
+/// Builds the first prompt of a run. Also returns the files whose change the prompt contains.
 ///
 /// # Errors
 /// [`PromptError`], if the operator's own prompts require other values.
@@ -240,14 +242,14 @@ fn render_finding_line(raw: &RawFinding) -> String {
     )
 }
 
-/// Tools that record which files a model has read with them.
+/// Tools that record which files a model has read.
 pub(crate) struct ViewTrackingTools<'a> {
     tools: &'a dyn RunTools,
     viewed_paths: Mutex<BTreeSet<RepoPath>>,
 }
 
 impl<'a> ViewTrackingTools<'a> {
-    /// Creates the tools; `shown` are the files that the model has seen before.
+    /// Creates the tools. `shown` contains the files whose change the prompt shows.
     pub(crate) fn new(tools: &'a dyn RunTools, shown: BTreeSet<RepoPath>) -> Self {
         Self { tools, viewed_paths: Mutex::new(shown) }
     }
@@ -259,13 +261,13 @@ impl<'a> ViewTrackingTools<'a> {
         unseen.map(|path| line::clean_line(&path.to_string(), MAX_LINE_CHARS)).take(MAX_NAMED).collect()
     }
 
-    /// Returns the files whose change it has seen.
+    /// Returns the files whose change the model has seen.
     pub(super) fn seen_files(&self) -> BTreeSet<RepoPath> {
         self.viewed_paths.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-/// Marks the files outside of `seen` as not reviewed.
+/// Marks the files that are not in `seen` as not reviewed.
 pub(super) fn mark_unseen_files(seen: &BTreeSet<RepoPath>, coverage: &mut ReviewCoverage) {
     let unseen = coverage.reviewed.extract_if(.., |path| !seen.contains(path));
     let unseen = unseen.map(|path| UnreviewedFile { path, reason: SkipReason::NotShown });

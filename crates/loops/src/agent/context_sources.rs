@@ -1,8 +1,8 @@
-//! The sources of memory and skills: the operator's folder, which is read once, a commit that may configure,
-//! and a working tree.
+//! The sources of memory and skills: the operator's folder, which is read once, a commit that may configure
+//! reviews, and a working tree.
 //!
-//! The combined result is cached by git's ids of the files. Reviews of one repository whose `CLAUDE.md` and
-//! `.claude` are unchanged therefore read nothing again.
+//! The combined result is cached by the git ids of the files. While `CLAUDE.md` and `.claude` of a repository
+//! are unchanged, its reviews therefore do not read these files again.
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read as _};
@@ -26,43 +26,44 @@ use super::task::hash_values;
 
 /// Maximum number of repositories whose memories are kept.
 const MAX_KEPT: usize = 64;
-/// Maximum number of bytes of a file that are read. It exceeds every limit, and a file beyond a limit is
-/// therefore reported as too large.
+/// Maximum number of bytes of a file that are read. This maximum exceeds all size limits, so a file over its
+/// limit is read and reported as too large.
 const MAX_FILE_BYTES: u64 = {
     let most = if MAX_MEMORY_BYTES > MAX_SKILL_BYTES { MAX_MEMORY_BYTES } else { MAX_SKILL_BYTES };
     (most as u64) * 8
 };
 /// Maximum number of entries of a folder that are examined.
 const MAX_ENTRIES: usize = 1_000;
-/// Maximum number of specialist files that are read of a repository. It exceeds the number of specialists,
-/// because some files may be invalid.
+/// Maximum number of specialist files that are read from a repository. This maximum exceeds the number of
+/// specialists, because some files may be invalid.
 const MAX_SPECIALIST_FILES: usize = 16;
 /// The reason why a link or a submodule is skipped.
 const NOT_FOLLOWED: &str = "it is a link or a submodule, which is not followed";
-/// Maximum number of characters of git's message on a file.
+/// Maximum number of characters of git's message about a file.
 const MAX_WORDS_CHARS: usize = 100;
 
-/// The operator's context for every review, and the contexts that were combined lately.
+/// The operator's context for every review, and a cache of recently combined contexts.
 #[derive(Debug, Default)]
 pub struct ContextSources {
     operators: LayerFiles,
-    /// True if several reviewers inspect each change. Otherwise a repository's own specialists are not read.
+    /// True if several specialists review each change. If false, the repository's own specialists are not
+    /// read.
     pub(super) specialists: bool,
     /// The cached contexts, the latest last.
     cached_contexts: Mutex<VecDeque<(String, Arc<LayeredMemory>)>>,
 }
 
-/// The context of one review, and the origin of the repository's part.
+/// The context of one review, and a description of the repository's part.
 #[derive(Clone, Debug)]
 pub struct ReviewContext {
     /// The combined memory of operator and repository.
     pub memory: Arc<LayeredMemory>,
-    /// A description of the place of the repository's own files.
+    /// A description of the commit or folder from which the repository's own files were read.
     pub from: String,
 }
 
 impl ReviewContext {
-    /// Converts the context to the form of a run's record.
+    /// Converts the context to the form in which a run's record stores it.
     pub(super) fn to_model_memory(&self) -> ModelMemory {
         let Self { memory, from } = self;
         ModelMemory {
@@ -107,8 +108,8 @@ impl CommitFileReader for LocalRepository {
 }
 
 impl ContextSources {
-    /// Reads the skills of the operator's folder, `NAME/SKILL.md`. Symbolic links in it are followed: the
-    /// folder belongs to the operator, and some deployments consist of links.
+    /// Reads the skills of the operator's folder, `NAME/SKILL.md`. Symbolic links in this folder are
+    /// followed, because it belongs to the operator and some deployments use links for all files.
     ///
     /// # Errors
     /// The folder cannot be read.
@@ -134,7 +135,8 @@ impl ContextSources {
         Self { specialists, ..self }
     }
 
-    /// Adds the context of a commit's repository; none if the repository has no say.
+    /// Combines the operator's context with the context of a repository at a commit. Without a commit, the
+    /// repository adds nothing.
     ///
     /// # Errors
     /// [`GitError`], if the commit's files cannot be listed.
@@ -190,14 +192,15 @@ impl ContextSources {
         Ok(self.cache_memory(key, LayeredMemory::from_layers(&self.operators, &found)))
     }
 
-    /// Adds the context of a working tree. No link that leads out of the tree is followed.
+    /// Combines the operator's context with the context of a working tree. No link that leads out of the tree
+    /// is followed.
     pub fn read_working_tree(&self, root: &Path) -> Arc<LayeredMemory> {
         let mut found = LayerFiles::default();
         let Ok(tree) = FileTree::open(root) else {
             return Arc::new(LayeredMemory::from_layers(&self.operators, &found));
         };
         let file = |path: &str| {
-            // The file system decides if the path exists: a symbolic link is reported, too.
+            // The path itself is checked without following links, so a symbolic link is also reported.
             root.join(path).symlink_metadata().ok()?;
             let content = tree.read_bytes(&RepoPath::from(path)).map_err(|reason| {
                 if reason == SkipReason::Symlink {
@@ -234,7 +237,7 @@ impl ContextSources {
         Arc::new(LayeredMemory::from_layers(&self.operators, &found))
     }
 
-    /// True if files of this role are used.
+    /// True if reviews use files of this role.
     fn uses_role(&self, role: MemoryPath<'_>) -> bool {
         match role {
             MemoryPath::Memory | MemoryPath::Skill(_) => true,
@@ -261,7 +264,7 @@ impl ContextSources {
 /// Returns the path and the role of a commit's file.
 fn file_role(file: &TreeFile) -> Option<(&str, MemoryPath<'_>)> {
     let path = file.path.as_str()?;
-    // A link or a submodule in place of a folder is reported.
+    // If a link or a submodule is in place of a folder, it is reported.
     let odd = || match path.strip_prefix(FOLDER)? {
         "" => Some(MemoryPath::Skill(path)),
         "/agents" => Some(MemoryPath::Specialist(path)),
@@ -287,7 +290,7 @@ fn sort_files(files: &mut LayerFiles) {
     files.memory.sort_by_key(|file| MEMORY_FILES.iter().position(|path| *path == file.path));
 }
 
-/// Returns the names of the first folders in a folder, in order, and the number of further ones.
+/// Returns the sorted names of the first folders in a folder, and the number of further folders.
 fn list_folders(folder: &Path) -> std::io::Result<(Vec<String>, usize)> {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(folder)?.take(MAX_ENTRIES) {
@@ -305,8 +308,8 @@ fn list_folders(folder: &Path) -> std::io::Result<(Vec<String>, usize)> {
     Ok((names, more))
 }
 
-/// Returns the names of the first Markdown files in a folder, in order and without their extension, and the
-/// number of further ones; none if there is no such folder.
+/// Returns the sorted names of the first Markdown files in a folder, without their extensions, and the number
+/// of further files. Returns no names if the folder does not exist.
 fn list_markdown_files(folder: &Path) -> (Vec<String>, usize) {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().take(MAX_ENTRIES);
     let name = |entry: std::fs::DirEntry| Some(entry.file_name().to_str()?.strip_suffix(".md")?.to_owned());

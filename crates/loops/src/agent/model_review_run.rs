@@ -1,4 +1,4 @@
-//! The end of the model's part of a review, in the form of the review's outcome.
+//! Converts the end of the model's part of a review to the form of the review's outcome.
 
 use truing_agent::mcp::client::ServerProblem;
 use truing_agent::native::{AgentRunEnd, AgentRunResult, RunLimit};
@@ -13,13 +13,13 @@ use truing_reader::redact::redact_secrets;
 /// The model's part of a review.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ModelReviewRun {
-    /// Status of the part at its end.
+    /// Status of the model's part at its end.
     pub part: ModelReviewStatus,
     /// The runtime of the conversation.
     pub runtime: ReviewRuntime,
-    /// Its turns, cost and work; none if the model was not asked.
+    /// Turns, cost and work of the model; none if no model was called.
     pub model_review: Option<ModelReview>,
-    /// The limit at which a person is asked for more money.
+    /// The limit at which people are asked to raise the budget.
     pub asks: Option<MicroUsd>,
 }
 
@@ -39,13 +39,13 @@ impl ModelReviewRun {
         self.part == ModelReviewStatus::Complete && self.model_review.is_some()
     }
 
-    /// Returns a deferred part: the repository's daily budget, which is this level, is used up.
+    /// Returns a deferred part. `level` is the repository's daily budget, which is used up.
     pub fn deferred_by(level: &BudgetLevel, until: UnixMillis) -> Self {
         let reason = format!("daily budget hit: {}", level.exhausted_text());
         Self { part: ModelReviewStatus::Deferred { reason, until }, ..Self::nothing_to_review() }
     }
 
-    /// Returns the part of a model that was asked nothing, for this reason.
+    /// Returns the part of a model that was never called, for this reason.
     pub fn from_refusal(error: &ModelError, now: UnixMillis) -> Self {
         let partial =
             |error: String| Self { part: ModelReviewStatus::Partial(error), ..Self::nothing_to_review() };
@@ -109,7 +109,8 @@ impl ModelReviewRun {
         }
     }
 
-    /// Names this level of the pull request, if its money has ended the run.
+    /// Names this budget level of the pull request as the reason, if the run ended because its money was used
+    /// up.
     #[must_use]
     pub fn with_exhausted_budget(self, level: Option<&BudgetLevel>, end: &AgentRunEnd) -> Self {
         let is_money = match end {
@@ -129,8 +130,8 @@ impl ModelReviewRun {
         Self { part: ModelReviewStatus::Partial(reason), asks: self.asks.max(asks), ..self }
     }
 
-    /// Marks the part as incomplete if this number of file reads failed because the reader failed. The
-    /// findings in these files are unknown.
+    /// Marks the part as incomplete if `failures` is not zero. It is the number of file reads that failed
+    /// because the reader failed. Findings in these files are unknown.
     #[must_use]
     pub fn with_read_failures(self, failures: usize) -> Self {
         if failures == 0 || self.part != ModelReviewStatus::Complete {
@@ -169,8 +170,8 @@ impl ModelReviewRun {
         Self { part: ModelReviewStatus::Partial(reason), ..self }
     }
 
-    /// Marks the part as incomplete if findings of the model do not match the files, because their meaning is
-    /// unknown.
+    /// Marks the part as incomplete if `lost` findings of the model do not match the files, because the
+    /// location of their defects is unknown.
     #[must_use]
     pub fn with_lost_findings(self, lost: u32) -> Self {
         if lost == 0 || self.part != ModelReviewStatus::Complete {

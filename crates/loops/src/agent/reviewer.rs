@@ -1,4 +1,5 @@
-//! One model's review of a change: alone, or as one of several specialists who work in parallel.
+//! Runs one model's review of a change. The model is the only reviewer, or one of several specialists that
+//! work in parallel.
 
 use std::collections::BTreeSet;
 use std::pin::Pin;
@@ -28,10 +29,10 @@ use super::task::ModelTask;
 use super::{AgentError, ChangeDescription, ModelAgent, ModelReviewOptions, ModelReviewRun, ReviewTree};
 use crate::reading::{ReadingOutcome, ReviewedChange};
 
-/// The names of a review and its single agent on a cassette.
+/// The names that a cassette uses for a review and its single agent.
 const RUN: &str = "review";
 const AGENT: &str = "reviewer";
-/// Maximum cost of one of several reviewers.
+/// Maximum cost of one specialist.
 const SPECIALIST_MONEY: MicroUsd = MicroUsd(500_000);
 
 /// The subject of a review, its model and its tools.
@@ -42,15 +43,16 @@ pub(super) struct ReviewInput<'a> {
     pub(super) review_tree: ReviewTree<'a>,
     pub(super) rule_results: &'a ReadingOutcome,
     pub(super) subject: &'a ChangeDescription,
-    /// The text on earlier reviews of the change, if there were any.
+    /// The text about earlier reviews of the change, if there were any.
     pub(super) earlier_reviews: Option<&'a EarlierReviewText>,
-    /// The findings that each reviewer owes a verdict on.
+    /// The findings for which each reviewer must report a verdict.
     pub(super) findings_to_verify: &'a [&'a Finding],
     /// The form of the review.
     pub(super) options: ModelReviewOptions,
     pub(super) memory: &'a LayeredMemory,
     pub(super) budget: &'a RunBudget,
-    /// The level of the pull request with the least money left; none if no level limits it.
+    /// The budget level of the pull request with the least money left; none if no level limits the pull
+    /// request.
     pub(super) pull_budget: Option<&'a BudgetUsage>,
     /// Additional tool servers for all reviewers.
     pub(super) servers: &'a McpServers,
@@ -61,19 +63,19 @@ pub(super) struct ReviewerRun {
     /// Name of the specialist; none for the only reviewer.
     pub(super) specialist: Option<String>,
     pub(super) agent_run: AgentRunResult,
-    /// The files whose change it saw.
+    /// The files whose change the reviewer saw.
     pub(super) viewed_paths: BTreeSet<RepoPath>,
     /// Number of file reads that failed because the reader failed.
     pub(super) failures: usize,
     /// Digest of the prompt.
     pub(super) hash: String,
     pub(super) ms: u64,
-    /// The level of the pull request that limits its money.
+    /// The budget level of the pull request that limits the reviewer's money.
     pub(super) bound: Option<BudgetLevel>,
 }
 
 impl<'a> ReviewInput<'a> {
-    /// Returns the reviewers: a single one, or the specialists.
+    /// Returns the reviewers: the specialists, or one reviewer without a specialist's part.
     pub(super) fn reviewers(&self) -> Vec<Option<&'a Skill>> {
         match self.options.specialists {
             true => self.memory.specialists.iter().map(Some).collect(),
@@ -83,7 +85,8 @@ impl<'a> ReviewInput<'a> {
 
     /// Runs one reviewer. `side_by_side` is the number of reviewers that share the review's money.
     ///
-    /// Boxed and erased: as many of these futures as there are specialists wait at the same time.
+    /// The future is boxed and its type is erased, because one such future per specialist waits at the same
+    /// time.
     pub(super) fn run_reviewer(
         self,
         specialist: Option<&'a Skill>,
@@ -144,20 +147,20 @@ impl<'a> ReviewInput<'a> {
         let skilled = SkillTools::new(&beside, &memory.skills);
         let looked = ViewTrackingTools::new(&skilled, viewed_paths);
         let name = specialist.map(|specialist| specialist.name.clone());
-        // With little money left the model is asked to conclude, instead of being refused a call.
+        // The limit lets the model conclude when little money is left, before the budget refuses a call.
         let whole = level(BudgetLevelKind::Review)
             .map(|level| level.limit)
             .into_iter()
             .chain(left.map(BudgetUsage::unspent))
             .min();
         let max_cost = specialist.map_or(whole, |_| Some(budget_share(whole, side_by_side)));
-        // A specialist is limited by the pull request's money only if its slice is smaller than the usual
-        // one.
+        // The pull request's money limits a specialist only if the specialist's share is smaller than the
+        // usual maximum.
         let is_bounded = specialist.is_none() || max_cost < Some(SPECIALIST_MONEY);
         let bound = left.filter(|left| is_bounded && whole == Some(left.unspent()));
         let bound = bound.map(|left| left.level.clone());
         let limits = RunLimits { max_cost, ..agent.limits };
-        // A separate level keeps each reviewer from reserving the money that the others need.
+        // A separate budget level prevents each reviewer from reserving money that the other reviewers need.
         let own = name.as_ref().zip(max_cost).map(|(name, limit)| BudgetLevel {
             kind: BudgetLevelKind::Run,
             key: format!("{} {name}", budget.run),
@@ -203,8 +206,8 @@ fn budget_share(whole: Option<MicroUsd>, side_by_side: usize) -> MicroUsd {
     MicroUsd(whole.map_or(most, |whole| most.min(whole.0 / reviewers)))
 }
 
-/// Combines the runs of several reviewers into one part of the review. `detail` is their work that is known
-/// by other means.
+/// Combines the runs of several reviewers into one part of the review. `detail` contains the data about their
+/// work that the runs do not contain.
 pub(super) fn combine_runs(
     runs: &[ReviewerRun],
     found: &[u32],
@@ -229,7 +232,7 @@ pub(super) fn combine_runs(
             let sum = all.calls.entry(name.clone()).or_default();
             *sum = sum.saturating_add(*count);
         }
-        // A tool that is not offered keeps the model's name for it.
+        // A denied tool may not exist; its name is then text by the model, so secrets are removed from it.
         for (name, count) in &agent_run.denials {
             let sum = all.denials.entry(redact_secrets(name)).or_default();
             *sum = sum.saturating_add(*count);
@@ -253,7 +256,7 @@ pub(super) fn combine_runs(
     }
     let part = match parts.as_slice() {
         [(None, part)] => part.clone(),
-        // No model was asked anything, and all for the same reason.
+        // No model was called, and the reason is the same for all reviewers.
         [(_, first), others @ ..] if asked.turns == 0 && others.iter().all(|(_, part)| part == first) => {
             first.clone()
         }
@@ -271,8 +274,8 @@ pub(super) fn combine_runs(
     ModelReviewRun { part, model_review: Some(asked), asks, ..ModelReviewRun::nothing_to_review() }
 }
 
-/// Returns the reason why a reviewer's part is incomplete. It omits the remark of a single review that the
-/// rules alone remain, which does not apply to several.
+/// Returns the reason why a reviewer's part is incomplete. The reason omits the text "rules only" of a single
+/// reviewer, because other reviewers may have completed their parts.
 fn incomplete_reason(
     run: &AgentRunResult,
     part: &ModelReviewStatus,

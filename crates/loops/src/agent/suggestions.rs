@@ -1,5 +1,5 @@
-//! The parts of a model's review besides findings: replacements of lines, which are proven at each head
-//! before they are offered, and a walkthrough of the change.
+//! The parts of a model's review besides findings: replacements of lines, and a walkthrough of the change. A
+//! replacement is verified at each head before it is offered.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -14,9 +14,10 @@ use truing_diff::RepoPath;
 use truing_reader::FileTree;
 use truing_reader::redact::QuotedSecrets;
 
-/// Proves the replacements that models propose, including those of earlier reviews. An unproven one becomes
-/// text in its finding's body. The diff may not show its lines, forges may not be able to apply its form, or
-/// it may change more than its lines. If the reader fails, none is proven.
+/// Verifies the replacements that models propose, including those of earlier reviews. If verification fails,
+/// the replacement becomes text in the finding's body. Verification fails if the diff does not show the
+/// lines, if forges cannot apply the replacement, or if it changes more than its lines. If the reader fails,
+/// no replacement is verified.
 pub(super) async fn check_suggestions(
     tree: &Path,
     reader: &dyn RepositoryReader,
@@ -49,8 +50,8 @@ pub(super) async fn check_suggestions(
     }
 }
 
-/// True if a model's replacement can be shown in a comment on exactly its lines, in the form that forges
-/// offer to apply.
+/// True if a comment on exactly the replaced lines can show a model's replacement in the form that forges can
+/// apply.
 fn is_suggestion_publishable(placed: &PlacedFinding) -> bool {
     let PlacedFinding { raw, anchor, at, .. } = placed;
     let is_placed = *anchor == AnchorKind::Inline && *at == raw.place && at.side == DiffSide::New;
@@ -60,7 +61,8 @@ fn is_suggestion_publishable(placed: &PlacedFinding) -> bool {
         && raw.suggestion.as_ref().is_some_and(|proposed| is_of_a_form(&proposed.replacement))
 }
 
-/// Returns the reviewers' walkthroughs in their order: lines about files of the change, without secrets.
+/// Returns the lines of all reviewers' walkthroughs, in the order of the reviewers. Only lines about files of
+/// the change are returned, without secrets.
 pub(super) fn collect_walkthrough<'a>(
     reported: impl Iterator<Item = &'a ReportedWalkthroughLine>,
     tree: &Path,

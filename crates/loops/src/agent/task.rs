@@ -1,4 +1,4 @@
-//! Runs a model: its prompt, its budget, and its end. The calling loop interprets the report.
+//! Runs a model with a prompt and a budget until the run ends. The calling loop interprets the report.
 
 use std::sync::Arc;
 
@@ -24,14 +24,14 @@ use super::ModelAgent;
 use crate::budget;
 use crate::telemetry::{self, TracedModel};
 
-/// Number of characters of the word in the marks around data.
+/// Number of characters of the word in the marks before and after data.
 const FENCE_CHARS: usize = 32;
 
 /// The task of a model.
 pub(crate) struct ModelTask<'a> {
     /// The budget that is charged.
     pub(crate) budget: RunBudget,
-    /// The names of the loop and of the part in it, for traces and cassettes.
+    /// The names of the loop and of the agent in it, for traces and cassettes.
     pub(crate) name: (&'a str, &'a str),
     /// The prompt that the model begins with.
     pub(crate) prompt: &'a BuiltPrompt,
@@ -47,17 +47,17 @@ pub(crate) struct BuiltPrompt {
     pub(crate) hash: String,
 }
 
-/// The cost of asking models, regardless of the outcome.
+/// The cost of calling models, even if a call had no result.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct ModelSpend {
-    /// The numbers, for the record of a step.
+    /// The turns, tokens and cost, for the record of a step.
     pub(crate) step_cost: StepCost<()>,
     pub(crate) model: Option<String>,
     pub(crate) prompt_hash: Option<String>,
 }
 
 impl ModelAgent {
-    /// Builds a prompt from the modules of these names with these values; values of the task are foreign
+    /// Builds a prompt from the modules with these names and values. The values of the task are untrusted
     /// data.
     ///
     /// # Errors
@@ -77,8 +77,8 @@ impl ModelAgent {
         Ok(BuiltPrompt { brief: AgentRunInput { model: self.model.clone(), system, task }, hash })
     }
 
-    /// Runs the model until it has reported, or a limit ends it. `judge` returns the fault of a report, which
-    /// the model gets once.
+    /// Runs the model until it has reported, or until a limit ends the run. `judge` returns the fault of a
+    /// report; the model gets this fault once and can correct the report.
     ///
     /// # Errors
     /// [`HaltReason`]
@@ -92,7 +92,7 @@ impl ModelAgent {
         (spent.model, spent.prompt_hash) = (Some(self.model.clone()), Some(task.prompt.hash.clone()));
         let ran = self.run_conversation(task, tools, judge).await;
         if ran.turns > 0 {
-            // A fallback may have answered.
+            // The fallback model may have answered instead of the requested model.
             spent.model = Some(ran.model.clone());
         }
         let (turns, tokens, cost_micro_usd) = (ran.turns, ran.usage.total(), ran.cost);
@@ -108,7 +108,7 @@ impl ModelAgent {
         if let AgentRunEnd::Refused(ModelError::Halted(reason)) = ran.end { Err(reason) } else { Ok(ran) }
     }
 
-    /// Runs the model as [`Self::run_task`] does, and returns every kind of end.
+    /// Runs the model like [`Self::run_task`], but returns the result for every kind of end.
     pub(super) async fn run_conversation<F: ReportSchema>(
         &self,
         task: ModelTask<'_>,
@@ -131,7 +131,7 @@ impl ModelAgent {
     }
 }
 
-/// Tools whose calls appear in the traces, for work that begins without a change: the tool that shows a
+/// Tools whose calls are recorded in the traces. They are for work without a change, so the tool that shows a
 /// change is not offered.
 pub(crate) struct TracedTools<T>(pub(crate) T);
 
@@ -154,7 +154,7 @@ pub(crate) struct RestrictedTools<T, A> {
     pub(crate) tools: T,
     /// Decides if a file may be changed.
     pub(crate) admits: A,
-    /// The purpose of the tools, in a word for the model.
+    /// One word for the purpose of the tools, for messages to the model.
     pub(crate) purpose: &'static str,
 }
 
@@ -176,8 +176,8 @@ impl<T: RunTools, A: Fn(&RepoPath) -> bool + Send + Sync> RunTools for Restricte
     }
 }
 
-/// Returns the reason why a report is invalid, if it is: its fault, or the way in which the work ended. A
-/// report of the last turn is valid.
+/// Returns the reason why a report is invalid: its fault, or the reason why the work ended. None if the
+/// report is valid. A report without a fault is also valid if a limit ended the work.
 pub(crate) fn invalid_report_reason(end: &AgentRunEnd, fault: Option<String>) -> Option<String> {
     match (end, fault) {
         (AgentRunEnd::Done | AgentRunEnd::Limit(_), None) => None,
@@ -212,8 +212,8 @@ pub(crate) fn describe_end(end: &AgentRunEnd) -> String {
     }
 }
 
-/// Returns the word in the marks around data. It is derived from all of the shown data. Equal input therefore
-/// gives an equal prompt, and no author can have written the word into the data.
+/// Returns the word in the marks around data. The word is derived from all of the shown data. The same data
+/// therefore results in the same prompt, and no author can predict the word and write it into the data.
 pub(super) fn data_fence<'a>(data: impl IntoIterator<Item = &'a [u8]>) -> Result<DataBoundary, PromptError> {
     let mut word = hash_values(data);
     word.truncate(FENCE_CHARS);

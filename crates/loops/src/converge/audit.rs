@@ -1,8 +1,8 @@
-//! Runs auditors: fresh models that see a change and none of the earlier comments on it.
+//! Runs auditors: fresh models that see a change but no earlier comments on the change.
 //!
-//! Each reads the files at the head and the diff. Its report is compared with these files on receipt, and an
-//! auditor that has not read every changed file is asked to. An auditor without a valid report has given no
-//! answer, which never counts as "nothing found".
+//! Each auditor reads the diff and the files at the head. Truing compares each report with these files, and
+//! asks an auditor to read the changed files that it has not read. If an auditor makes no valid report, it
+//! has no answer, which never counts as "nothing found".
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -59,7 +59,7 @@ pub(super) struct AuditInput {
     pub(super) rule_results: ReadingOutcome,
     /// The files at the head.
     pub(super) exported_commit: ExportedCommit,
-    /// The findings that the change is to fix, if it is a fix.
+    /// The findings that the change has to fix, if the change is a fix.
     findings_to_fix: Option<String>,
 }
 
@@ -71,7 +71,7 @@ struct AuditorOutcome {
     model_cost: ModelSpend,
     /// Servers that could not be used.
     servers: Vec<ServerProblem>,
-    /// Ends the run: the budget is used up, or the switch was turned on.
+    /// Error that ends the run, such as an exhausted budget or the kill switch.
     stop: Option<ActError>,
 }
 
@@ -84,7 +84,8 @@ impl AuditInput {
     ) -> Result<Self, ActError> {
         let change = runner.load_change(base, head).await?;
         let exported_commit = runner.mirror.export_in_place(head, runner.exported_commit.take()).await?;
-        // The findings of the rules belong to the gate: here the reading only lists the files, all of them.
+        // The findings of the rules belong to the gate. For an audit, the reading is used only to list all
+        // files.
         let is_whole = |rule_results: &&ReadingOutcome| {
             rule_results.coverage.not_reviewed.iter().all(|gap| gap.reason.is_by_design())
         };
@@ -106,8 +107,8 @@ impl AuditInput {
         Self { findings_to_fix: Some(findings), ..self }
     }
 
-    /// Runs these auditors in parallel. `starting` is the commit at which the run began; later lines belong
-    /// to fixes.
+    /// Runs these auditors in parallel. `starting` is the commit at which the run began. Lines that were
+    /// added after this commit belong to fixes.
     pub(super) async fn run_auditors(
         &self,
         runner: &mut ConvergeRunner<'_>,
@@ -130,7 +131,8 @@ impl AuditInput {
             auditors.iter().zip(said)
         {
             runner.add_spend(&model_cost);
-            // An audit of a fix alone clears no part of the whole.
+            // An audit of only the fix proves nothing about the whole change, so its absence proofs are not
+            // recorded.
             if self.findings_to_fix.is_none() {
                 runner.record.record_absences(*index, absences);
             }
@@ -185,7 +187,7 @@ impl AuditInput {
         Ok(ConvergeEvent::Audited { answers, standing, coverage, renames })
     }
 
-    /// Returns the reason why no code would be audited, if all of it is ignored.
+    /// Returns the reason why no code would be audited, if all changed code is ignored.
     fn unaudited_reason(&self) -> Option<String> {
         let ReviewCoverage { reviewed, not_reviewed } = &self.rule_results.coverage;
         let is_own = |path: &RepoPath| path.as_str() == Some(REPOSITORY_FILE);
@@ -199,7 +201,7 @@ impl AuditInput {
         Some(format!("no code was audited: `rules.ignore` leaves out {}{more}", first.path))
     }
 
-    /// Runs one auditor and collects its answer and its cost.
+    /// Runs one auditor and returns its answer and its cost.
     async fn run_auditor(&self, runner: &ConvergeRunner<'_>, index: u32) -> AuditorOutcome {
         let (mut model_cost, mut servers) = (ModelSpend::default(), Vec::new());
         let none = |answer, stop| (answer, Vec::new(), Vec::new(), stop);
@@ -227,7 +229,8 @@ impl AuditInput {
         let files = FileTree::open(self.exported_commit.path()).ok();
         let text = |path: &RepoPath| files.as_ref()?.read_text(path);
         let dismissed = list_dismissed(&runner.record.detail.state.dismissals, text);
-        // A fix has to resolve its findings, regardless of people's verdicts on other findings.
+        // An audit of a fix does not use dismissals, because a fix has to resolve its findings regardless of
+        // people's verdicts on other findings.
         let dismissed =
             (self.findings_to_fix.is_none() && !dismissed.is_empty()).then_some(dismissed.as_str());
         let route = if self.findings_to_fix.is_some() { CONVERGE_CHECK } else { CONVERGE_AUDIT };
@@ -279,8 +282,8 @@ impl AuditInput {
         }
     }
 
-    /// Returns the findings that fixers declined, or report as fixed, and whose own lines still exist in
-    /// their file. For reported fixes, the lines beside them must be unchanged, too.
+    /// Returns the findings that fixers declined or reported as fixed, if the lines of the finding still
+    /// exist in the file. For a finding reported as fixed, the surrounding lines must also be unchanged.
     fn remaining_findings(&self, history: &FindingHistory) -> BTreeMap<FindingId, PlacedFinding> {
         let Ok(files) = FileTree::open(self.exported_commit.path()) else { return BTreeMap::new() };
         let text = |path: &RepoPath| files.read_text(path).map(|text| redact_secrets(&text));
@@ -298,18 +301,19 @@ impl AuditInput {
                     )?;
                     Some(CodeLocation { start_line, end_line, ..place.clone() })
                 }
-                // Findings of other reviewers are left to these reviewers.
+                // Findings of other reviewers are omitted, because those reviewers verify them.
                 FindingStatus::Claimed if !raw.rule.starts_with(HEARD) => {
                     match locate_at_head(finding, &head) {
                         FollowOutcome::Found { path, start, end } => {
                             let text = text(&path)?;
-                            // A line that is added beside it may be the missing part.
+                            // If a line next to the finding was added, this line may be the fix.
                             let now = head.lines_around(&path, (start, end), &raw.snippet)?;
                             let beside =
                                 |around: &SurroundingLines| (around.before.clone(), around.after.clone());
                             let is_as_it_was =
                                 finding.around.as_ref().is_none_or(|was| beside(was) == beside(&now));
-                            // For code rules, the layout of the code may be the part to change.
+                            // A finding of a code rule may be about the layout of the code, so the text must
+                            // be exactly the same.
                             let is_same = is_as_it_was
                                 && (raw.category != DefectCategory::J || text.contains(raw.snippet.as_str()));
                             is_same.then_some(CodeLocation {
@@ -342,7 +346,7 @@ impl AuditInput {
         history.findings().iter().filter_map(placed).collect()
     }
 
-    /// Returns the findings of a valid report, each with its distance from the place of a possible comment.
+    /// Returns the findings of a valid report, each with the location where a comment about it can be posted.
     fn placed_findings(
         &self,
         audit: &AuditReport,
@@ -367,8 +371,8 @@ impl AuditInput {
     }
 }
 
-/// Converts the absences of a valid report to the kept form. A model's quotes are data, and may contain
-/// secrets of the files.
+/// Converts the absences of a valid report to the form in which they are stored. A model's quotes are data
+/// and may contain secrets of the files.
 fn storable_absences(audit: &AuditReport, number: u32, auditor: u32) -> Vec<AbsenceProof> {
     let text = |text: &str| line::clean_line(&redact_secrets(text), MAX_QUESTION_CHARS);
     let kept = |absence: &truing_agent::schema::audit::CategoryAbsence| AbsenceProof {
@@ -387,7 +391,7 @@ fn storable_absences(audit: &AuditReport, number: u32, auditor: u32) -> Vec<Abse
     audit.absences.iter().map(kept).collect()
 }
 
-/// Lines of the change, and those of them that fixes of this run wrote.
+/// Lines of the change, and lines that fixes of this run added.
 struct LineOrigins {
     change: BTreeMap<RepoPath, Vec<(u32, u32)>>,
     fixes: BTreeMap<RepoPath, Vec<(u32, u32)>>,
@@ -422,8 +426,8 @@ impl LineOrigins {
     }
 }
 
-/// Lists the dismissed findings whose lines still exist, for an auditor's prompt: data, one per line.
-/// Repeated findings of the auditor are dropped later.
+/// Lists the dismissed findings whose lines still exist, for an auditor's prompt. The list is data, with one
+/// finding per line. If the auditor repeats a dismissed finding, it is dropped later.
 fn list_dismissed(dismissals: &[Dismissal], text: impl Fn(&RepoPath) -> Option<String>) -> String {
     let mut told = String::new();
     for dismissal in dismissals.iter().filter(|dismissal| !dismissal.withdrawn) {

@@ -1,8 +1,8 @@
 //! Checks a fix before it is published.
 //!
-//! It checks if tests are kept, if the repository's own checks that passed still pass, if the gate accepts
-//! the fix, and what a fresh auditor finds in the fix alone. The cheapest check comes first; after an
-//! objection, the remaining ones are skipped to save their cost.
+//! The fix must keep the tests, the repository's own checks that passed before must still pass, and the gate
+//! must accept the fix. In addition, a fresh auditor audits only the fix. The cheapest check runs first. If a
+//! check finds a problem, the remaining checks are skipped to save their cost.
 
 use std::collections::BTreeSet;
 
@@ -33,7 +33,7 @@ const MAX_TESTS: usize = 64;
 const MAX_LINES: usize = 60;
 
 impl ConvergeRunner<'_> {
-    /// Returns the problems of the fix.
+    /// Checks the fix and returns its problems.
     pub(super) async fn check_fix(&mut self) -> Result<ConvergeEvent, ActError> {
         let head = self.record.detail.state.head.clone();
         let candidate = self.record.detail.state.candidate.as_ref().map(|candidate| candidate.commit.clone());
@@ -45,7 +45,8 @@ impl ConvergeRunner<'_> {
             problems = failing;
             warnings.extend(unproved);
         }
-        // A fix for the gate still has to pass the gate and an audit of the whole change.
+        // If the fix is for the gate's findings, the gate and an audit of the whole change follow anyway, so
+        // they are skipped here.
         if self.record.detail.state.is_fixing_gate_report() {
             self.add_fix_warnings(warnings, &problems);
             return Ok(ConvergeEvent::Checked(problems));
@@ -61,7 +62,8 @@ impl ConvergeRunner<'_> {
         Ok(ConvergeEvent::Checked(problems))
     }
 
-    /// Adds warnings about an accepted fix: it may neutralise tests, or no test was run with it.
+    /// Adds the warnings to the record if the fix is accepted. They warn that the fix may neutralise tests,
+    /// or that no test confirms it.
     fn add_fix_warnings(&mut self, warnings: Vec<String>, problems: &[FixProblem]) {
         for warning in warnings.into_iter().filter(|_| problems.is_empty()) {
             self.record.warn(warning);
@@ -73,8 +75,8 @@ impl ConvergeRunner<'_> {
         self.record.detail.state.found.iter().map(|finding| FindingSubject::new(&finding.raw)).collect()
     }
 
-    /// Returns the problems of the fix's files themselves, which are unreadable content and tests that it
-    /// deletes or weakens. Also returns the notices for people if the fix is accepted.
+    /// Returns the problems in the changed files of the fix: unreadable content, deleted or weakened tests,
+    /// and changes without effect. Also returns notices for people, in case the fix is accepted.
     async fn check_rewrites(
         &mut self,
         head: &Sha,
@@ -111,7 +113,7 @@ impl ConvergeRunner<'_> {
         Ok((problems, reported))
     }
 
-    /// Returns the parts of the fix that hard-code the results which existing tests expect.
+    /// Returns the parts of the fix that hard-code results for existing tests.
     async fn hard_coded_results(
         &self,
         head: &Sha,
@@ -134,8 +136,8 @@ impl ConvergeRunner<'_> {
         Ok(find_hard_coded_answers(rewrites, subjects, &RepositoryTests { paths: &paths, files: &files }))
     }
 
-    /// Returns the problem of a fix that changes only white space, comments or names of local variables
-    /// although defects of code were to be fixed.
+    /// Returns a problem if the fix claims to fix defects of code but changes only white space, comments or
+    /// names of local variables.
     async fn cosmetic_fix_problem(
         &self,
         head: &Sha,
@@ -168,8 +170,8 @@ impl ConvergeRunner<'_> {
         Ok((!ids.is_empty()).then_some(FixProblem { kind: FixProblemKind::Unchanged, text }))
     }
 
-    /// Returns the repository's own checks that fail with the fix and pass without it. Also returns the
-    /// reason if none of them covers the tests that the fix changes.
+    /// Returns the repository's own checks that fail with the fix and pass without it. If the fix changes
+    /// tests but no check confirms them, also returns a warning with the reason.
     async fn failing_checks(
         &mut self,
         head: &Sha,
@@ -236,7 +238,7 @@ impl ConvergeRunner<'_> {
         Ok((failing, unproved))
     }
 
-    /// Returns files that a fix changes and that influence test results.
+    /// Returns the changed files of a fix that can affect test results.
     async fn changed_test_files(
         &mut self,
         head: &Sha,
@@ -246,8 +248,8 @@ impl ConvergeRunner<'_> {
         Ok(paths.into_iter().flat_map(|(old, new)| [old, new]).filter(can_affect_tests).collect())
     }
 
-    /// Returns the files that a fix changes, each by its former name and its name. A diff may lack a section
-    /// for a path that no index can have; such a path is judged, too.
+    /// Returns the files that a fix changes, each with its old and its new path. The diff may omit a path
+    /// that a git index cannot contain; such a path is included.
     async fn rewritten_paths(
         &mut self,
         head: &Sha,
@@ -267,8 +269,8 @@ impl ConvergeRunner<'_> {
         Ok(paths)
     }
 
-    /// Returns tests that the fix makes meaningless. The fixed code has to pass the original tests. Where it
-    /// does not, because the required behaviour has changed, the new tests have to fail without the fix.
+    /// Returns tests that the fix makes meaningless. The fixed code has to pass the original tests. If it
+    /// fails them because the required behaviour has changed, the new tests must fail without the fix.
     async fn meaningless_tests(
         &mut self,
         head: &Sha,
@@ -287,7 +289,8 @@ impl ConvergeRunner<'_> {
         };
         let verdicts = VerificationReport::compare(Some(after_fix), &as_they_were);
         let failing = as_they_were.checks.iter().zip(verdicts).filter(|(_, verdict)| verdict.blocks());
-        // A test that failed and is itself to be fixed may be all that a fix changes.
+        // If the findings are about the tests themselves, a fix may change only tests. A check that already
+        // failed before the fix is then ignored.
         let about: BTreeSet<RepoPath> =
             self.finding_subjects().into_iter().map(|subject| subject.path).collect();
         let is_about_tests = tests.is_subset(&about);
@@ -317,7 +320,8 @@ impl ConvergeRunner<'_> {
         Ok(failing.into_iter().filter(|check| !tells(check)).map(to_problem).collect())
     }
 
-    /// Runs the checks on the files of one commit with these tests of another; none if the set-up fails.
+    /// Runs the checks on the files of one commit, with these tests from another commit. None if the set-up
+    /// fails.
     async fn verify_with_tests(
         &self,
         verifier: &Verifier,
@@ -341,8 +345,8 @@ impl ConvergeRunner<'_> {
         Ok(verified.verification)
     }
 
-    /// Returns the cache scope of set-ups made by a model's code. They are kept apart and used by its own
-    /// fixes alone.
+    /// Returns the cache scope of set-ups made by a model's code. These set-ups are separate, and only the
+    /// fixes of this run use them.
     fn fix_cache_scope(&self) -> CacheScope {
         let own = format!("converge {}", self.record.key);
         CacheScope::new(format!("{own} fix")).with_trusted(own)
@@ -360,8 +364,8 @@ impl ConvergeRunner<'_> {
         Ok(verifier.verify_tree(tree.path(), &scope, baseline).await?)
     }
 
-    /// Returns the findings of a fresh auditor in the fix alone. An auditor without an answer is asked again,
-    /// as the others are; an unaudited fix is not pushed.
+    /// Returns the findings of a fresh auditor who sees only the fix. If the auditor gives no valid answer,
+    /// the audit is repeated. A fix that was not audited is not pushed.
     async fn self_audit(&mut self, head: &Sha, candidate: &Sha) -> Result<Vec<FixProblem>, ActError> {
         let mends = render_findings(&self.record.detail.state.found);
         let audited = AuditInput::load(self, head, candidate).await?.with_fixed_findings(mends);
@@ -393,12 +397,13 @@ impl ConvergeRunner<'_> {
     }
 }
 
-/// Warns people about an accepted fix.
+/// Returns a warning for people about an accepted fix.
 fn weakening_warning(weakening: &Weakening) -> String {
     format!("a fix may hide a test failure; review it: {weakening}")
 }
 
-/// Warns people that tests were changed, with the reason why nothing was run with them.
+/// Returns a warning for people that a fix changes tests and that no check confirms it, with the reason. None
+/// if no test changed.
 fn untested_change_warning(changed: &BTreeSet<RepoPath>, reason: &str) -> Option<String> {
     let files = summarise_paths(&changed.iter().collect::<Vec<_>>());
     (!changed.is_empty()).then(|| {
@@ -420,15 +425,14 @@ fn fix_problem(finding: &AuditorFinding) -> FixProblem {
     FixProblem { kind: FixProblemKind::Finding, text }
 }
 
-/// Returns the end of a command's output, below its name.
+/// Returns the command line and, below it, the last lines of the command's output.
 fn output_tail(argv: &[String], output: &str, errors: &str) -> String {
     let lines: Vec<&str> = output.lines().chain(errors.lines()).collect();
     let last = lines.get(lines.len().saturating_sub(MAX_LINES)..).unwrap_or_default();
     format!("{}\n{}", argv.join(" "), last.join("\n"))
 }
 
-/// Returns the problem of a file that becomes binary data, which neither this audit nor a later one could
-/// read.
+/// Returns a problem if the fix turns a file into binary data, because no audit can read such a file.
 fn binary_file_problem(rewrite: &FileRewrite<'_>) -> Option<FixProblem> {
     let has_nul = |version: &FileVersion<'_>| version.bytes.contains(&0);
     let after = rewrite.after.as_ref().filter(|after| has_nul(after))?;

@@ -1,8 +1,9 @@
-//! Writes the description of a pull request when its run has ended: the change's effect, without its history.
-//! Text that people marked as theirs stays word for word; if that fails, the whole description stays.
+//! Writes the description of a pull request after its run has ended. The description states the effect of the
+//! change without its history. Text that people marked as theirs must remain word for word. If the new
+//! description does not contain it, the old description stays.
 //!
-//! Nothing depends on it: a failure becomes a warning of the run. Only the kill switch, or a lost lease,
-//! postpones it.
+//! A failure only adds a warning to the run. If the kill switch is on or the lease is lost, the description
+//! is written later.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -25,14 +26,14 @@ use super::pull::{effect_error, forge_error};
 use super::pursue::PullRequestRunner;
 use crate::agent::{DiffExcerpt, ModelSpend, ModelTask, ViewTrackingTools, invalid_report_reason};
 
-/// The name of the writing model in traces.
+/// The name of the model that writes the description, for traces.
 const WRITER: &str = "describer";
 /// Maximum number of characters of a title and of a warning.
 const MAX_LINE: usize = 300;
 
 impl PullRequestRunner<'_> {
-    /// Describes the change, if that is configured and was not done for this head. Returns the exit of the
-    /// run, if the kill switch forbids the write.
+    /// Describes the change, if this is configured and the head has not been described yet. Returns the exit
+    /// of the run if the kill switch forbids the write.
     ///
     /// # Errors
     /// [`StoreError::Fenced`]: another process has taken over.
@@ -51,7 +52,8 @@ impl PullRequestRunner<'_> {
             }
             Err(stop @ ActError::Halted(_)) => return self.runner.closed_gate_exit(&stop).map(Some),
             Err(reason) => {
-                // A paid answer that is unusable would be unusable the next time, too.
+                // If the model's answer is unusable, the next answer would probably be unusable, too. It
+                // would cost money, so there is no retry for this head.
                 if matches!(reason, ActError::NoAnswer(_)) {
                     self.runner.record.detail.described = Some(self.runner.record.detail.state.head.clone());
                 }
@@ -114,8 +116,8 @@ impl PullRequestRunner<'_> {
         if let Some(why) = invalid_report_reason(&ran.end, judge(&ran.items)) {
             return Err(ActError::NoAnswer(why));
         }
-        // Text with the form of a secret is never shown; if people wrote it on purpose, the whole description
-        // stays.
+        // Text in the form of a secret is removed. If people wrote such text in a part that must remain, the
+        // old description stays.
         let body = DescriptionReport { body: redact_secrets(&ran.items.body) };
         if let Some(why) = judge(&body) {
             return Err(ActError::NoAnswer(why));
@@ -129,7 +131,7 @@ impl PullRequestRunner<'_> {
         self.workspace.ensure_open(&self.runner.record).await?;
         let describe = Effect::Describe { read: now.body, body };
         let mut made = self.workspace.effects.perform(&describe).await;
-        // The run has no later act that would repeat it.
+        // The run has no later act that would repeat the write, so it is repeated here.
         if matches!(made, Err(EffectError::Unanswered { .. })) {
             made = self.workspace.effects.perform(&describe).await;
         }
@@ -140,7 +142,7 @@ impl PullRequestRunner<'_> {
         }
     }
 
-    /// Lists the checks that ran on the head, one per line: only those of this very commit.
+    /// Lists the checks that ran on the head commit, one per line.
     fn list_checks(&self) -> String {
         let Some((of, Some(verification))) = &self.runner.baseline else { return String::new() };
         if *of != self.runner.record.detail.state.head {

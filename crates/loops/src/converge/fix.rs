@@ -1,9 +1,9 @@
-//! Runs fixers. Each fix uses a fresh model on a private clone, which sees the report of the newest audit or
-//! of the gate and nothing else.
+//! Runs fixers. Each fix uses a fresh model on a private clone. The model sees only the newest report, which
+//! an audit or the gate made.
 //!
-//! Only files that may be changed are taken from its work. They are copied to a place where no command of the
-//! fixer has run, and become one commit. The commit has no visible ref until it is pushed. Other changes are
-//! left behind and reported.
+//! Truing uses only those changed files that the fixer may change. It copies them to a folder in which no
+//! command of the fixer has run, and creates one commit. The commit has no visible ref until it is pushed.
+//! Other changes are discarded and reported.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -38,7 +38,7 @@ const RUN: &str = "converge";
 const FIXER: &str = "fixer";
 /// Maximum number of bytes of the findings, problems or gate output in a fixer's prompt.
 const MAX_SHOWN: usize = 96 << 10;
-/// Maximum number of characters of a commit's first line.
+/// Maximum number of characters of the summary in a commit's first line.
 const MAX_SUBJECT: usize = 72;
 /// Maximum number of paths in a fixer's list of files that it may change.
 const MAX_PATHS: usize = 500;
@@ -56,9 +56,9 @@ pub(super) enum FixerTask<'a> {
 enum FixerReport {
     /// The fixer ended with its report.
     Complete(FixReport),
-    /// A limit ended the fixer. Its changes until then are examined as those of any fix.
+    /// A limit stopped the fixer. The changes that it made before are examined like any other fix.
     CutOff(String),
-    /// The fixer died or made no valid report; all of its changes are discarded.
+    /// The fixer failed or made no valid report. All of its changes are discarded.
     NoReport(String),
 }
 
@@ -72,14 +72,14 @@ enum FixerOutcome {
 
 /// The files that a fixer may change.
 struct FixerPathPolicy {
-    /// Files of the change, and those that findings name.
+    /// Files of the change, and files that findings name.
     paths: BTreeSet<RepoPath>,
     policy: Arc<AgentPolicy>,
 }
 
 impl FixerPathPolicy {
-    /// True if the fixer may change this file. It may also add or change tests, provided that they decide
-    /// nothing that runs elsewhere.
+    /// True if the fixer may change this file. It may also add or change test files, except files that
+    /// determine the set-up.
     fn allows_path(&self, path: &RepoPath) -> bool {
         let Some(text) = path.as_str() else { return false };
         let is_ours = self.paths.contains(path) || truing_guard::is_test_file(path);
@@ -149,7 +149,7 @@ impl ConvergeRunner<'_> {
         })
     }
 
-    /// Creates a commit of these changes in the mirror; none if nothing differs.
+    /// Creates a commit with these changes in the mirror; none if the changes do not differ from the head.
     async fn create_candidate(
         &self,
         head: &Sha,
@@ -184,7 +184,8 @@ impl ConvergeRunner<'_> {
         Ok(Some(FixCandidate { commit: commit.sha().clone(), tree }))
     }
 
-    /// Returns the files of the change up to `head`, and those that findings name.
+    /// Returns the policy that permits the files of the change up to `head`, and the files that findings
+    /// name.
     async fn path_policy(&mut self, head: &Sha) -> Result<FixerPathPolicy, ActError> {
         let base = self.record.detail.base.clone();
         let diff = self.commit_diff(&base, head).await?.diff;
@@ -194,7 +195,7 @@ impl ConvergeRunner<'_> {
         Ok(FixerPathPolicy { paths: changed.chain(found).collect(), policy })
     }
 
-    /// Asks the model that fixes.
+    /// Runs the model that fixes.
     async fn ask_fixer(
         &self,
         fixer_task: FixerTask<'_>,
@@ -246,7 +247,8 @@ impl ConvergeRunner<'_> {
             self.agents.sandbox,
         )?;
         let admits = |path: &RepoPath| allowed.allows_path(path);
-        // `git diff` shows the fixer its own changes.
+        // The tool that shows the change is not offered, because the fixer can see its own changes with `git
+        // diff`.
         let tools = TracedTools(RestrictedTools { tools: fixer, admits, purpose: "fix" });
         let (budget, most) = self.model_budget(agent);
         let limits = RunLimits { time, max_cost: Some(most), ..agent.limits };
@@ -263,7 +265,7 @@ impl ConvergeRunner<'_> {
             AgentRunEnd::Refused(ModelError::Budget { .. }) | AgentRunEnd::Limit(RunLimit::Money) => {
                 return Err(ActError::Budget(end));
             }
-            // A model that could not be asked at all has not attempted a fix.
+            // If no call of the model succeeded, it has not attempted a fix.
             AgentRunEnd::Refused(_) | AgentRunEnd::Failed(_) if ran.turns == 0 => {
                 return Err(ActError::Model(end));
             }
@@ -276,7 +278,7 @@ impl ConvergeRunner<'_> {
         })
     }
 
-    /// Builds the commit's message from the fixer's summary, on one clean line.
+    /// Builds the commit's message. Its first line contains the fixer's summary, cleaned and on one line.
     fn commit_message(&self, task: FixerTask<'_>, summary: &str) -> String {
         let (kind, without, of) = match task {
             FixerTask::Findings(_) => ("fix(review)", "address what the audit found", "Found by audit"),
@@ -302,7 +304,7 @@ pub(super) fn fixer_identity() -> GitIdentity {
     GitIdentity { name: "truing".to_owned(), email: "truing@localhost".to_owned() }
 }
 
-/// Maps the fixer's verdicts to the findings, by the names under which it got them.
+/// Maps the fixer's verdicts to the findings by the ids that the prompt contained.
 fn verdicts_by_finding(open_findings: &[Finding], report: FixReport) -> BTreeMap<FindingId, FixerVerdict> {
     let word = |finding: &Finding| {
         let word = match report.findings.get(finding.id.as_str())? {
@@ -342,7 +344,7 @@ pub(super) fn render_findings(findings: &[Finding]) -> String {
     findings.iter().map(one).collect::<Vec<_>>().join("\n")
 }
 
-/// Returns the beginning of a text that is too long, or the whole text.
+/// Returns the text, shortened to its beginning if it is too long.
 fn truncate_text(text: &str) -> String {
     let end = text.floor_char_boundary(MAX_SHOWN);
     let cut = text.get(..end).unwrap_or_default();

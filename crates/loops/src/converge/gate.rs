@@ -1,13 +1,14 @@
-//! The gate, which has to be clean before each audit: the commands that the operator has configured, linters,
-//! and the rule packs.
+//! The gate: the commands that the operator has configured, linters, and the rule packs. The gate has to be
+//! clean before each audit.
 //!
-//! A command exits with 0 for clean and 1 for findings. Any other end means that it could not run, which no
-//! change of the code can fix. Each command runs as a check does, on its own copy of the files, and its
-//! changes there affect neither the other commands nor the caller's tree.
+//! A command exits with 0 if it finds nothing, and with 1 if it has findings. Any other end means that the
+//! command could not run, and no change of the code can fix this. Like a check, each command runs on its own
+//! copy of the files. Changes to this copy affect neither the other commands nor the caller's tree.
 //!
-//! Of the printed lines, those that name a changed line block, and those that name another line of the
-//! repository are notes. A line that names no place blocks, because nothing shows that it is old. Lines are
-//! classified before the excess is left out, and old findings therefore never hide a new one.
+//! Each line of a command's output is a finding. A finding on a changed line blocks, and a finding on another
+//! line of the repository is only advisory. A finding without a location blocks, because nothing shows that
+//! it is old. The limit on findings applies separately to both kinds, so old findings never hide a new
+//! finding.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
@@ -23,36 +24,36 @@ use truing_reader::redact::redact_secrets;
 use crate::reading::{self, ReadingError, ReadingOutcome, ReviewedChange};
 use crate::said::failure_text;
 
-/// Maximum number of findings of a kind that are kept; the others are only counted.
+/// Maximum number of findings of each kind that are kept. Further findings are only counted.
 pub const MAX_KEPT: usize = 500;
 /// Maximum number of characters of one finding.
 const MAX_TEXT: usize = 500;
-/// Maximum number of characters of a command where it is named.
+/// Maximum number of characters of a command's name in findings and messages.
 const MAX_COMMAND: usize = 100;
-/// Maximum number of findings that a fixer gets at once.
+/// Maximum number of findings in one prompt of a fixer.
 const MAX_TOLD: usize = 100;
-/// Maximum number of bytes of a line that may be a path, which is the system's limit of a path.
+/// Maximum number of bytes of a path at the start of a line. It is the system's limit for a path.
 const MAX_PATH: usize = 4096;
-/// Maximum number of colons of a line that are examined for a place.
+/// Maximum number of colons of a line that are examined when a location is searched.
 const MAX_COLONS: usize = 8;
-/// The exit code of a command that found something.
+/// The exit code of a command that has findings.
 const FOUND: u8 = 1;
 
-/// The commands of a gate and their runner.
+/// The commands of a gate, and the verifier that runs them.
 #[derive(Clone, Debug)]
 pub struct GateCommands {
     /// The commands in order, each a program and its arguments.
     pub argv: Vec<Vec<String>>,
-    /// Runs the commands on the files that its own plan sets up.
+    /// Runs the commands after the set-up of its plan.
     pub verifier: Verifier,
 }
 
 /// The result of the gate for a change.
 #[derive(Debug, Default)]
 pub struct GateResult {
-    /// Findings on changed lines, and those without a place.
+    /// Findings on changed lines, and findings without a location.
     pub blocking: GateFindings,
-    /// Findings on lines that the change leaves alone.
+    /// Findings on lines that the change does not modify.
     pub advisory: GateFindings,
     /// Number of changed files that the rules have read.
     pub inspected: usize,
@@ -67,14 +68,14 @@ pub struct GateResult {
 pub struct GateFindings {
     /// The first findings in the order in which they were found, at most [`MAX_KEPT`].
     pub findings: Vec<GateFinding>,
-    /// Number of findings beyond the kept ones.
+    /// Number of further findings that are not kept.
     pub left_out: usize,
 }
 
 /// A finding of the gate.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct GateFinding {
-    /// The rule, or the command as text.
+    /// The rule or the command that reported the finding, as text.
     pub by: String,
     /// The file and the line, if the finding names them.
     pub location: Option<(RepoPath, u32)>,
@@ -93,32 +94,33 @@ pub struct GateCommandRun {
     pub ms: u64,
 }
 
-/// The reason why the gate has no result. It is not for an agent, because no change of the code fixes it.
+/// The reason why the gate has no result. Fixers do not get this error, because no change of the code can fix
+/// it.
 #[derive(Debug, thiserror::Error)]
 pub enum GateError {
     /// A command could not run.
     #[error("code rules gate could not run: `{command}`: {reason}")]
     Command {
         command: String,
-        /// The way it ended, and its last output.
+        /// The end of the command, and its last output.
         reason: String,
     },
     /// A linter failed, or its findings are incomplete.
     #[error("code rules gate could not run: {name}: {reason}")]
     Linter {
         name: String,
-        /// The reason why not all of its findings are known.
+        /// The reason why some findings of the linter are unknown.
         reason: String,
     },
     /// The sandbox, a set-up, or the copy of the files failed.
     #[error("code rules gate could not run: {0}")]
     Verify(#[from] VerifyError),
-    /// None of the files that the rules should read was read.
+    /// The rules could read none of the files that they should read.
     #[error("code rules gate could not run: it read none of the changed files, such as {path} ({reason})")]
     NothingRead {
         /// The path of one of these files.
         path: String,
-        /// The reason why it was not read.
+        /// The reason why this file was not read.
         reason: &'static str,
     },
     /// The change or the rules could not be read.
@@ -127,8 +129,8 @@ pub enum GateError {
 }
 
 impl GateCommands {
-    /// Runs the commands on a change whose head is in `tree`, with git's folder if they use git, and adds
-    /// their findings. Nothing there is changed. `trust` determines whose set-ups may be used.
+    /// Runs the commands on a change and adds their findings. `tree` contains the head of the change, with a
+    /// git folder if the commands use git, and is not changed. `trust` determines whose set-ups may be used.
     ///
     /// # Errors
     /// [`GateError`]; findings are not errors.
@@ -175,7 +177,7 @@ impl GateCommands {
 }
 
 impl GateResult {
-    /// Takes the findings of the rules and linters.
+    /// Creates a result from the findings of the rules and linters.
     ///
     /// # Errors
     /// [`GateError::Linter`]
@@ -199,8 +201,8 @@ impl GateResult {
         self.blocking.findings.is_empty()
     }
 
-    /// Returns itself if at least one check took place. Without a command that ran and without a file that
-    /// the rules have read, the result is unknown.
+    /// Returns the result if the gate has checked something. If no command ran and the rules could read no
+    /// file, the result is unknown.
     ///
     /// # Errors
     /// [`GateError::NothingRead`]
@@ -236,7 +238,7 @@ impl GateResult {
     fn add_output(&mut self, command: &str, printout: &CommandOutput, places: &mut ChangedPlaces<'_>) {
         let mut is_silent = true;
         for text in [&printout.output, &printout.errors] {
-            // Holds the kind of the finding that the next lines may continue: true if it blocks.
+            // Kind of the previous finding, which an indented line continues: true if the finding blocks.
             let mut above = None;
             for line in text.lines() {
                 let stripped = anstream::adapter::strip_str(line).to_string();
@@ -277,7 +279,7 @@ impl GateFindings {
         }
     }
 
-    /// Appends a further line to the last finding.
+    /// Appends a continuation line to the last finding.
     fn append_line(&mut self, continuation: &str) {
         if self.left_out == 0
             && let Some(last) = self.findings.last_mut()
@@ -288,7 +290,7 @@ impl GateFindings {
     }
 }
 
-/// Formats the finding as tools print it, with its rule or command.
+/// Formats the finding in the form that compilers and linters print, with its rule or command.
 impl fmt::Display for GateFinding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some((path, line)) = &self.location {
@@ -298,16 +300,18 @@ impl fmt::Display for GateFinding {
     }
 }
 
-/// The changed places of a tree.
+/// The changed lines of a tree.
 struct ChangedPlaces<'a> {
     lines: BTreeMap<RepoPath, Vec<(u32, u32)>>,
     tree: &'a Path,
-    /// Cache of the file that a text names; none if it names no file of the tree.
+    /// Cache of the file for each text that may be a path; none if the text is not the path of a file in the
+    /// tree.
     path_cache: BTreeMap<String, Option<RepoPath>>,
 }
 
 impl ChangedPlaces<'_> {
-    /// Returns the place that a line begins with, the text after it, and true if the finding blocks.
+    /// Returns the location at the start of a line, the text after the location, and true if the finding
+    /// blocks.
     fn parse_line<'t>(&mut self, text: &'t str) -> (Option<(RepoPath, u32)>, &'t str, bool) {
         let Some((path, line, rest)) = self.parse_place(text) else { return (None, text, true) };
         let ranges = self.lines.get(&path).map(Vec::as_slice).unwrap_or_default();
@@ -315,7 +319,7 @@ impl ChangedPlaces<'_> {
         (Some((path, line)), rest, blocks)
     }
 
-    /// Parses `path:line: text` or `path:line:column: text` of a file of the tree.
+    /// Parses `path:line: text` or `path:line:column: text`. The path must be a file of the tree.
     fn parse_place<'t>(&mut self, text: &'t str) -> Option<(RepoPath, u32, &'t str)> {
         let colons = text.match_indices(':').map(|(at, _)| at).take(MAX_COLONS);
         for at in colons.take_while(|at| *at <= MAX_PATH) {
@@ -328,7 +332,7 @@ impl ChangedPlaces<'_> {
         None
     }
 
-    /// Returns the file of the tree that a text names. Symbolic links are not followed, because their targets
+    /// Returns the file of the tree with this path. Symbolic links are not followed, because their targets
     /// may be outside the tree.
     fn resolve_file(&mut self, path_text: &str) -> Option<RepoPath> {
         if let Some(known) = self.path_cache.get(path_text) {
@@ -360,7 +364,8 @@ impl ChangedPlaces<'_> {
     }
 }
 
-/// Parses the number that a text begins with. Returns it with the rest, unless letters follow.
+/// Parses the number at the start of a text. Returns the number and the rest of the text; none if letters
+/// follow the number.
 fn parse_number(text: &str) -> Option<(u32, &str)> {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (digits, rest) = text.split_at_checked(end)?;

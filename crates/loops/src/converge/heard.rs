@@ -10,14 +10,14 @@ use truing_core::line;
 use truing_diff::RepoPath;
 use truing_reader::redact::redact_secrets;
 
-/// Prefix of the rule of a comment in a reviewer's thread, followed by the id of the thread's first comment.
+/// Prefix of the rule name of a reviewer's finding. The id of the thread's first comment follows it.
 pub(super) const HEARD: &str = "reviewer/";
 /// Maximum number of bytes of a reviewer's comment in a fixer's prompt.
 const MAX_SAID: usize = 4 << 10;
 /// Maximum number of characters of a finding's title.
 pub(super) const MAX_TITLE: usize = 120;
 
-/// Creates the finding of a comment on a place whose line has this text.
+/// Creates the finding for a comment on a line. `snippet` is the text of this line.
 pub(super) fn finding_from_comment(
     rule: String,
     path: RepoPath,

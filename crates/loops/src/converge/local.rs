@@ -1,5 +1,5 @@
-//! A branch of a local repository as a [`BranchWorkspace`]: there are no other reviewers, and fixes go to the
-//! run's own branch, `truing/run/ID`. The checked-out branch stays unchanged.
+//! A branch of a local repository as a [`BranchWorkspace`]. There are no other reviewers, and fixes are
+//! written to the run's own branch, `truing/run/ID`. The checked-out branch stays unchanged.
 
 use async_trait::async_trait;
 use truing_core::converge::record::ConvergeRecord;
@@ -9,7 +9,7 @@ use truing_git::{GitError, LocalRepository, Mirror};
 
 use super::{ActError, BranchWorkspace, PublishOutcome};
 
-/// A local repository that a run works on.
+/// A local repository on which a run works.
 #[derive(Debug)]
 pub struct LocalWorkspace<'a> {
     /// The repository of the branch.
@@ -26,20 +26,20 @@ pub fn run_branch(run: &RunId) -> String {
     format!("{RUNS}/{run}")
 }
 
-/// Returns the key of the runs on a branch of a repository.
+/// Returns the key for runs on a branch of a repository.
 pub fn branch_runs_key(repository: &LocalRepository, branch: &str) -> SlotKey {
     SlotKey::new(format!("converge/local/{}@{branch}", repository.root().display()))
 }
 
-/// Returns the key of audits of a branch outside of runs.
+/// Returns the key for audits of a branch that do not belong to a run.
 pub fn audit_key(repository: &LocalRepository, branch: &str) -> SlotKey {
     SlotKey::new(format!("audit/local/{}@{branch}", repository.root().display()))
 }
 
-/// Stands for a branch where none is checked out.
+/// Name that is used instead of a branch if no branch is checked out.
 pub(crate) const DETACHED: &str = "HEAD";
 
-/// Returns the checked-out branch, as its runs are named; `HEAD` if no branch is checked out.
+/// Returns the name of the checked-out branch; `HEAD` if no branch is checked out.
 ///
 /// # Errors
 /// [`GitError`]
@@ -49,7 +49,7 @@ pub async fn checked_out_branch(repository: &LocalRepository) -> Result<String, 
 }
 
 impl LocalWorkspace<'_> {
-    /// Returns the tip of the run's branch; none before its first fix.
+    /// Returns the tip of the run's branch; none before the run's first fix.
     async fn branch_tip(&self, record: &ConvergeRecord) -> Result<Option<Sha>, ActError> {
         Ok(self.repository.branch_tip(&record.detail.branch).await?)
     }

@@ -1,5 +1,5 @@
-//! Allows one run at a time on one branch of a local repository, with a lock that the kernel releases when
-//! its holder dies.
+//! Allows only one run at a time on a branch of a local repository, with a file lock. The kernel releases the
+//! lock when its process exits.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 use truing_core::id::{RunId, SlotKey};
 
-/// Maximum number of bytes that are read of a lock file, which holds a run's id.
+/// Maximum number of bytes that are read from a lock file. The file contains a run's id.
 const MAX_BYTES: u64 = 256;
 
-/// The reason why the lock cannot be taken.
+/// The reason why the lock cannot be acquired.
 #[derive(Debug, thiserror::Error)]
 pub enum RunLockError {
     /// This run holds the lock.
@@ -23,14 +23,14 @@ pub enum RunLockError {
     Io { path: PathBuf, source: io::Error },
 }
 
-/// The right to run on the branch of a key. It ends with this value, or with the process.
+/// A lock on the branch of a key. It is released when this value is dropped or the process exits.
 #[derive(Debug)]
 pub struct RunLock {
     file: File,
 }
 
 impl RunLock {
-    /// Takes the lock, in the user's own folder.
+    /// Acquires the lock, with a lock file in the user's own folder.
     ///
     /// # Errors
     /// [`RunLockError`]
@@ -52,7 +52,7 @@ impl RunLock {
         }
     }
 
-    /// True if a run holds the lock. No file is created.
+    /// True if a run holds the lock. Does not create the lock file.
     ///
     /// # Errors
     /// [`RunLockError::Io`]

@@ -1,11 +1,11 @@
 //! A pull request as a [`BranchWorkspace`].
 //!
-//! Each audit is one review, each finding one comment, and each fix one push that replaces only the head it
-//! was made on. Each finding of an audit gets one answer: that it is fixed, once the audit after the fix no
-//! longer finds it.
+//! Each audit becomes one review, each finding one comment, and each fix one push. The push succeeds only if
+//! the branch is still at the head on which the fix was made. Each finding of an audit gets one answer. The
+//! answer "fixed" is written after a later audit no longer finds the defect.
 //!
-//! Every write is an effect: performing it again creates no duplicate. A review that cannot be posted becomes
-//! one comment. If that fails too, the run continues, because the report has all findings.
+//! Every write is an effect, so repeating it creates no duplicate. If a review cannot be posted, one comment
+//! is posted instead. If this also fails, the run continues, because its report contains all findings.
 
 use async_trait::async_trait;
 use truing_config::converge::{ConfiguredReviewer, ConvergeConfig, ReviewerTrigger};
@@ -35,49 +35,49 @@ use super::{ActError, BranchWorkspace, PublishOutcome, StopRequests};
 use crate::fetch;
 use crate::machine::SystemClock;
 
-/// The prefix of a finding's topic.
+/// The prefix of the topic of a finding's comment.
 pub(crate) const FINDING: &str = Topic::FINDING;
-/// The prefixes of an answer's topic and of an answer that reports a fix.
+/// The prefix of the topic of an answer, and the prefix of the text of an answer that reports a fix.
 pub(super) const ANSWER: &str = "answer/";
 pub(super) const FIXED: &str = "Fixed";
 /// Maximum number of characters of a title and of a reason.
 const MAX_LINE: usize = 300;
 
-/// A pull request that a run works on.
+/// A pull request on which a run works.
 #[derive(Debug)]
 pub struct PullRequestWorkspace<'a> {
-    /// Reads the forge's side of the repository.
+    /// Client for the repository at the forge.
     pub forge: &'a RepositoryClient,
     /// Performs every write to the pull request, including pushes.
     pub effects: EffectExecutor<'a>,
-    /// The mirror that holds its commits.
+    /// The mirror that contains the pull request's commits.
     pub mirror: &'a Mirror,
     /// Client of the forge that has the repository.
     pub server: &'a AnyForgeServer,
-    /// The id and the name of the repository that its branch is in.
+    /// The id and the name of the repository that contains the pull request's branch.
     pub head_repository_ref: (&'a str, &'a str),
     /// The head repository as the forge reports it, from which the head is fetched.
     pub head_repository: Option<&'a HeadRepository>,
-    /// The branch that the pull request goes into.
+    /// The target branch of the pull request.
     pub target_branch: &'a str,
     /// The kind of review that is posted when there are findings.
     pub event: ReviewEvent,
-    /// True if threads are resolved once their finding is fixed.
+    /// True if threads are resolved after their finding is fixed.
     pub resolves: bool,
     /// The reason why nothing can be pushed, if there is one.
     pub read_only: Option<String>,
     /// The comment that is written after each push, if any: see [`comment_after_push`].
     pub post_push_comment: Option<&'static str>,
-    /// Consulted before each act to learn if a person stops the run; none if the lease's holder is notified
-    /// instead.
+    /// Source of stop requests by people, which is checked before each act. None if the holder of the lease
+    /// is notified instead.
     pub stops: Option<&'a dyn StopRequests>,
 }
 
-/// The comment that triggers Bugbot; it must be the whole text.
+/// The comment that triggers Bugbot. The comment must contain no other text.
 const BUGBOT: &str = "bugbot run";
 
-/// Returns the comment to write after each push, if any. It is none if a configured reviewer is asked with
-/// the same text anyway.
+/// Returns the comment to write after each push, if any. Returns none if a configured reviewer is already
+/// called with the same text.
 pub fn comment_after_push(config: &ConvergeConfig) -> Option<&'static str> {
     let is_asked = config.reviewers.iter().any(|reviewer| match reviewer {
         ConfiguredReviewer::Internal => false,
@@ -95,24 +95,26 @@ struct FindingReply<'a> {
     text: String,
     /// True if the answer settles the finding.
     is_fixed: bool,
-    /// Number of the fix that is answered.
+    /// Number of the fix to which the answer belongs.
     round: usize,
 }
 
 impl PullRequestWorkspace<'_> {
-    /// Asks the forge if the pull request is still open. Runs before every write to it.
+    /// Checks at the forge that the pull request is still open. Called before every write to the pull
+    /// request.
     ///
     /// # Errors
-    /// [`ActError::Ended`]: it is closed or merged.
+    /// [`ActError::Ended`] if the pull request is closed or merged.
     pub(super) async fn ensure_open(&self, record: &ConvergeRecord) -> Result<(), ActError> {
         let now = self.forge.pull_details().await.map_err(forge_error)?;
         self.check_details_open(record, &now).await
     }
 
-    /// Checks these details for a pull request that is still open.
+    /// Checks that these details belong to an open pull request.
     ///
     /// # Errors
-    /// [`ActError::Ended`]: it is closed or merged; with the fixes that the target branch lacks.
+    /// [`ActError::Ended`] if the pull request is closed or merged. The error contains the fixes that were
+    /// not merged.
     pub(super) async fn check_details_open(
         &self,
         record: &ConvergeRecord,
@@ -155,12 +157,12 @@ impl PullRequestWorkspace<'_> {
         }
     }
 
-    /// Fetches a head, and other commits from the target repository.
+    /// Fetches a head from its repository, and other commits from the target repository.
     pub(super) async fn fetch(&self, head: &Sha, others: &[Sha]) -> Result<(), GitError> {
         fetch::fetch_commits(self.server, self.mirror, head, self.head_repository, others).await
     }
 
-    /// True if this commit is part of a head. An error counts as false.
+    /// True if a head contains this commit. If the check fails, returns false.
     async fn head_contains(&self, head: &Sha, commit: &Sha) -> bool {
         if head == commit {
             return true;
@@ -171,8 +173,8 @@ impl PullRequestWorkspace<'_> {
         self.mirror.merge_base(commit, head).await.is_ok_and(|base| base.as_ref() == Some(commit))
     }
 
-    /// Writes the comment that triggers a reviewer, unless `own_comments` shows that a run which died wrote
-    /// it after the known ones.
+    /// Writes the comment that triggers a reviewer. If `own_comments` contains more than the known comments,
+    /// an interrupted run has already written it, and nothing is written.
     pub(super) async fn trigger_reviewer(
         &self,
         text: &str,
@@ -182,7 +184,7 @@ impl PullRequestWorkspace<'_> {
         if own_comments.len() > known_calls {
             return Ok(());
         }
-        // The forge's clock applies, and the time must be later than that of any earlier comment.
+        // `since` must be a time of the forge's clock that is later than all earlier comments.
         let since =
             own_comments.last().map_or(UnixMillis(0), |newest| UnixMillis(newest.at.0.saturating_add(1000)));
         self.effects.perform(&Effect::Trigger { text: text.to_owned(), since }).await.map(drop)
@@ -194,7 +196,8 @@ impl PullRequestWorkspace<'_> {
         Ok(self.server.capability().reactions && !self.forge.eye_reactions(comment).await?.is_empty())
     }
 
-    /// Writes a trigger comment, unless a reviewer already works on the newest one, by any author.
+    /// Writes a trigger comment, unless the newest trigger comment, by any author, has already started the
+    /// reviewer.
     async fn trigger_if_idle(&self, text: &str, calls: usize) -> Result<(), EffectError> {
         let matching = self.forge.matching_comments(text).await?;
         if let Some(newest) = matching.last()
@@ -205,8 +208,8 @@ impl PullRequestWorkspace<'_> {
         self.trigger_reviewer(text, &retain_own_comments(matching), calls).await
     }
 
-    /// Answers the findings that fixers declined and those of other reviewers. Other fixes are first checked
-    /// by an audit.
+    /// Answers the findings that fixers declined, and the findings of other reviewers. Other fixed findings
+    /// are answered after the next audit has checked the fix.
     async fn answer_findings(&self, record: &ConvergeRecord) -> Result<(), ActError> {
         let round = fix_number(record);
         let said = record.detail.state.found.iter().map(|finding| (finding, render_answer(record, finding)));
@@ -233,15 +236,15 @@ impl PullRequestWorkspace<'_> {
         self.reply_all(record, answers.collect(), about).await
     }
 
-    /// Pushes a commit of the run to its branch, if the branch is still at the head that the commit was made
-    /// on.
+    /// Pushes a commit of the run to the pull request's branch, if the branch is still at the `expected`
+    /// head.
     pub(super) async fn push(
         &self,
         record: &ConvergeRecord,
         commit: &UnpushedCommit,
         expected: &Sha,
     ) -> Result<PublishOutcome, ActError> {
-        // A run may outlive the token that it began with.
+        // The token from the start of the run may have expired, so the remote is resolved again.
         let (id, name) = self.head_repository_ref;
         let remote =
             self.server.resolve_remote(id, name, RemotePurpose::Push).await.map_err(|error| match error {
@@ -272,8 +275,8 @@ impl PullRequestWorkspace<'_> {
         })
     }
 
-    /// Writes these answers, each in its finding's thread. Findings without a thread are answered in one
-    /// comment on this topic.
+    /// Writes each of these answers in the thread of its finding. Findings without a thread are answered in
+    /// one comment with this topic.
     async fn reply_all(
         &self,
         record: &ConvergeRecord,
@@ -287,16 +290,17 @@ impl PullRequestWorkspace<'_> {
         let mut unplaced = Vec::new();
         for FindingReply { finding, text, is_fixed, round } in replies {
             let is_here = |thread: &&ReviewThread| {
-                // Findings of other reviewers are answered in the threads where they were reported.
+                // A finding of another reviewer is answered in the thread in which it was reported.
                 thread.comments.first().is_some_and(|first| match finding.raw.rule.strip_prefix(HEARD) {
                     Some(comment) => first.id.as_str() == comment,
                     None => first.topic.as_ref() == Some(&finding_topic(&finding.id)),
                 })
             };
-            // A finding that was resolved and found again has another thread.
+            // If a finding was resolved and then found again, it has a new thread, so open threads are
+            // preferred.
             let open = all.iter().rfind(|thread| is_here(thread) && is_open(thread));
-            // If one of our reviews shows the finding, there is no other comment (see `post_review`), and
-            // reviews resolve the thread.
+            // If one of our reviews already shows the finding, the run has posted no comment of its own (see
+            // `post_review`), and the review resolves the thread.
             let shown = |thread: &&ReviewThread| {
                 let is_it =
                     |first: &LineComment| first.reviewed.as_ref() == Some(&finding_topic(&finding.id));
@@ -389,7 +393,7 @@ impl BranchWorkspace for PullRequestWorkspace<'_> {
                     "could not answer the findings that audit {audit} confirms as fixed: {why}"
                 ));
             }
-            // The repeated act finds the writes that exist.
+            // The act is repeated later and detects the writes that already exist.
             Err(stop) => return Err(stop),
         }
         Ok(warnings)
@@ -412,7 +416,7 @@ impl BranchWorkspace for PullRequestWorkspace<'_> {
 
     async fn call_reviewer(&self, record: &ConvergeRecord, calls: usize) -> Result<Vec<String>, ActError> {
         let Some(text) = self.post_push_comment else { return Ok(Vec::new()) };
-        // The next act, which writes the answers, reports that the pull request is over.
+        // The next act writes the answers and reports that the pull request is closed or merged.
         if matches!(self.ensure_open(record).await, Err(ActError::Ended { .. })) {
             return Ok(Vec::new());
         }
@@ -432,14 +436,14 @@ impl BranchWorkspace for PullRequestWorkspace<'_> {
                 "could not answer the findings of audit {}: {why}",
                 record.detail.state.audits
             )]),
-            // The repeated act finds the writes that exist.
+            // The act is repeated later and detects the writes that already exist.
             Err(stop) => Err(stop),
         }
     }
 }
 
-/// True if the thread is unresolved. A comment that the forge does not show as a thread yet counts as
-/// unresolved.
+/// True if the thread is unresolved. If the forge does not yet show a comment as a thread, the comment counts
+/// as unresolved.
 fn is_open(thread: &ReviewThread) -> bool {
     thread.thread.as_ref().is_none_or(|known| known.state == ThreadState::Open)
 }
@@ -450,8 +454,8 @@ pub(super) fn retain_own_comments(mut comments: Vec<ConversationComment>) -> Vec
     comments
 }
 
-/// Returns the base of a change: the merge base of its head with the current target branch. The forge may
-/// remember an older commit. `known` is used if the branch is gone.
+/// Returns the base of a change: the merge base of its head with the current target branch. The base that the
+/// forge reports may be an older commit. If the branch no longer exists, `known` is used instead of its tip.
 #[truing_core::boxed_future]
 pub async fn change_base(
     server: &AnyForgeServer,
@@ -465,12 +469,12 @@ pub async fn change_base(
     Ok(mirror.merge_base(&tip, head.0).await?.unwrap_or(tip))
 }
 
-/// Returns the number of the fix that is answered, of an audit or of other reviewers' findings.
+/// Returns the number of the newest fix, whether it fixes findings of an audit or of other reviewers.
 fn fix_number(record: &ConvergeRecord) -> usize {
     record.detail.state.log.len()
 }
 
-/// True if the error stops the whole run for now. The same act then repeats the write later.
+/// True if the error pauses the whole run. The same act repeats the write later.
 pub(super) fn stops_run_for_now(error: &EffectError) -> bool {
     match error {
         EffectError::Refused(error) => matches!(error, ForgeError::RateLimited { .. }),
@@ -479,7 +483,7 @@ pub(super) fn stops_run_for_now(error: &EffectError) -> bool {
     }
 }
 
-/// True if a thread was not resolved because the login lacks the permission to resolve.
+/// True if the thread was not resolved because the login may not resolve threads.
 fn is_resolve_denied(error: &EffectError, effects: &EffectExecutor<'_>) -> bool {
     matches!(error, EffectError::Refused(_))
         && !stops_run_for_now(error)
@@ -549,7 +553,7 @@ pub fn build_review_draft(record: &ConvergeRecord, event: ReviewEvent) -> Review
         }
     }
     let event = match event {
-        // If a run requests changes, the audit that finds nothing withdraws the request.
+        // If the run has requested changes, an audit without findings withdraws this request.
         ReviewEvent::RequestChanges | ReviewEvent::Withdraw if clean => ReviewEvent::Withdraw,
         ReviewEvent::Comment | ReviewEvent::RequestChanges | ReviewEvent::Withdraw => event,
     };

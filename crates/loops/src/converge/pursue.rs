@@ -1,9 +1,9 @@
-//! The part of a run after its own audit: other reviewers, their threads, mergeability, and the mark.
-//! `truing_core::converge::readiness` decides the next action; this module observes the pull request and
-//! carries it out.
+//! The part of a run after its own audit: other reviewers, their threads, mergeability, and the mark as
+//! ready. This module observes the pull request, `truing_core::converge::readiness` decides the next action,
+//! and this module performs the action.
 //!
-//! The findings of other reviewers become the work of the next fix, in their own threads. Their text is data:
-//! a fixer gets it as findings, and nothing else follows from it.
+//! The next fix also fixes the findings of other reviewers, and the answers are written in their threads.
+//! Their text is data: a fixer gets it as findings, and it has no other effect.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -37,14 +37,14 @@ use super::pull::{
 use super::{ActError, ConvergeCallOutcome, ConvergeRunner, RunObserver};
 use crate::machine::SystemClock;
 
-/// Limit on immediate re-checks after the head moved.
+/// Maximum number of immediate checks, if the head moves during each check.
 const MAX_LOOKS: u32 = 3;
 /// The next action on a pull request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum NextAction {
     /// Wait until this time before the next check, for the given reason.
     Wait(UnixMillis, String),
-    /// The run's own audit is next, at this head.
+    /// The run's own audit of this head is next.
     Internal(Sha),
     /// The run continues with this event.
     Continue(Box<ConvergeEvent>),
@@ -56,7 +56,7 @@ enum NextAction {
     Ready(Vec<String>),
 }
 
-/// Takes the rules from the configuration.
+/// Reads the rules from the configuration.
 fn readiness_rules(config: &ConvergeConfig) -> ReadinessRules {
     let rule = |other: &ReviewerConfig| ExternalReviewer {
         name: other.name.clone(),
@@ -84,7 +84,7 @@ fn to_time_span(time: Duration) -> TimeSpan {
     TimeSpan(i64::try_from(time.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// The state that the forge shows, with the data behind it.
+/// The state of a pull request at the forge, with the threads and reviews from which it was derived.
 struct PullRequestObservation {
     snapshot: PullSnapshot,
     threads: Vec<ReviewThread>,
@@ -93,15 +93,16 @@ struct PullRequestObservation {
 
 /// One run on a pull request.
 pub struct PullRequestRunner<'a> {
-    /// The runner of its acts.
+    /// The runner that performs the run's acts.
     pub runner: ConvergeRunner<'a>,
-    /// The pull request that it works on.
+    /// The pull request on which the run works.
     pub workspace: &'a PullRequestWorkspace<'a>,
 }
 
 impl PullRequestRunner<'_> {
-    /// Continues until all reviewers are satisfied and the pull request is ready, until there is an end, or
-    /// as far as the mode allows. The run is saved after every action and before every wait.
+    /// Continues the run until all reviewers are satisfied and the pull request is ready. It returns earlier
+    /// if the run ends, has to wait, or has performed all acts that the mode permits. The run is saved after
+    /// every action and before every wait.
     ///
     /// # Errors
     /// [`StoreError`]: the last action was not saved.
@@ -124,7 +125,7 @@ impl PullRequestRunner<'_> {
             let next = match Box::pin(self.next_action(SystemClock.now())).await {
                 Ok(next) => next,
                 Err(ActError::Store(error)) => return Err(error),
-                // A failed check reverts nothing.
+                // If a check fails, earlier results remain valid.
                 Err(stop) => {
                     self.runner.closed_gate_exit(&stop)?;
                     match self.state_after_error(stop) {
@@ -198,7 +199,7 @@ impl PullRequestRunner<'_> {
         Ok(left)
     }
 
-    /// Returns the state in which an error leaves the run, or its end.
+    /// Returns the state of the run after an error, or its exit if the error ends the run.
     fn state_after_error(&mut self, error: ActError) -> Result<ConvergeCallOutcome, ConvergeExit> {
         if let Some(left) = self.runner.waiting_progress(&error) {
             return Ok(left);
@@ -211,7 +212,7 @@ impl PullRequestRunner<'_> {
         Ok(ConvergeCallOutcome::Failed(exit))
     }
 
-    /// Records the head that the run's own audit is to clear.
+    /// Records the head that the run's own audit has to check next.
     async fn record_head_to_audit(&mut self, head: Sha) -> Result<(), ActError> {
         if self.runner.record.detail.state.exit.is_none() && self.runner.record.detail.state.head == head {
             return Ok(());
@@ -226,7 +227,8 @@ impl PullRequestRunner<'_> {
         self.record_new_head(head, is_update).await
     }
 
-    /// Records a new head: one that the forge made at our request, or another person's push.
+    /// Records a new head. Either the forge created it at our request (`is_update`), or another person pushed
+    /// it.
     async fn record_new_head(&mut self, head: Sha, is_update: bool) -> Result<(), ActError> {
         let tree = self.runner.compare_head(&head).await?;
         let event = if is_update {
@@ -262,7 +264,8 @@ impl PullRequestRunner<'_> {
             let what = "the head moved at each check".to_owned();
             return Ok(NextAction::Wait(until, what));
         };
-        // Read after the check, because the version of a Data Center is known only then.
+        // The capability is read after the check, because the version of a Data Center server is known only
+        // after a request.
         rules.mark_ready &= self.workspace.server.capability().drafts;
         let head = self.runner.record.detail.state.head.clone();
         let base = self.workspace.target_branch.to_owned();
@@ -298,7 +301,7 @@ impl PullRequestRunner<'_> {
                         readiness.mark_unreachable(&name, error_line(&error));
                         NextAction::CheckAgain
                     }
-                    // The request may have arrived; a retry finds it.
+                    // The forge may have received the request. A retry detects an existing request.
                     Err(error) => {
                         readiness.record_request_failure(&name, error_line(&error));
                         NextAction::Wait(
@@ -315,7 +318,8 @@ impl PullRequestRunner<'_> {
                     self.record_new_head(head.clone(), readiness.is_requested_base_merge(head)).await?;
                 }
                 match self.convert_feedback(&work, &look).await? {
-                    // No configured reviewer wrote them: the next in the list is asked.
+                    // No configured reviewer wrote these threads, so the pull request is checked again and
+                    // the next reviewer is called.
                     findings if findings.is_empty() => NextAction::CheckAgain,
                     findings => NextAction::Continue(Box::new(ConvergeEvent::Heard {
                         findings,
@@ -342,8 +346,9 @@ impl PullRequestRunner<'_> {
         Ok(next)
     }
 
-    /// Closes our threads on findings that the clean audit of the shown head no longer has, regardless of the
-    /// run that began them and of the fix. Threads in which another person has the last word stay open.
+    /// Resolves our threads on findings that the clean audit of the current head no longer reports, whichever
+    /// run started them and however they were fixed. If another person wrote the last comment of a thread, it
+    /// stays open.
     async fn resolve_own_threads(
         &mut self,
         observation: &mut PullRequestObservation,
@@ -402,7 +407,7 @@ impl PullRequestRunner<'_> {
         }
     }
 
-    /// Reads the complete state that the forge shows for one head; none if the head moved before all was
+    /// Reads the complete state of the pull request for one head. None if the head moved while the state was
     /// read.
     async fn load_observation(
         &mut self,
@@ -410,8 +415,8 @@ impl PullRequestRunner<'_> {
         now: UnixMillis,
     ) -> Result<Option<PullRequestObservation>, ActError> {
         let client = self.workspace.forge;
-        // Without other reviewers there is no reviewer to wait for, and a short `poll` means that no wait is
-        // wanted.
+        // Without other reviewers, there is no reviewer to wait for. A short `poll` means that the operator
+        // does not want a wait.
         let settles = !others.is_empty() && to_time_span(self.runner.config.poll) >= SETTLE;
         let unique = self.workspace.server.capability().unique_names;
         let pull = client.pull_details().await.map_err(forge_error)?;
@@ -473,7 +478,7 @@ impl PullRequestRunner<'_> {
         Ok(Some(PullRequestObservation { snapshot, threads, reviews }))
     }
 
-    /// Converts the findings of other reviewers to findings at the head.
+    /// Converts the comments of other reviewers to findings at the head.
     async fn convert_feedback(
         &self,
         feedback: &UnansweredFeedback,
@@ -487,7 +492,7 @@ impl PullRequestRunner<'_> {
                 continue;
             }
             // A fixer gets only text of configured reviewers, because anyone can comment on a pull request.
-            // Threads of others stay open and block readiness.
+            // Threads of other people stay open and prevent that the pull request becomes ready.
             let author = thread.comments.first().and_then(|first| first.author.as_ref());
             if !listed.iter().any(|other| is_by_reviewer(author, other, unique)) {
                 continue;
@@ -529,7 +534,8 @@ impl PullRequestRunner<'_> {
 }
 
 impl ConvergeRunner<'_> {
-    /// True if reviewers that the list has before our audit are next. After any push the first is next.
+    /// True if the next reviewer precedes our own audit in the configured list. After a push, the first
+    /// reviewer in the list is next.
     pub(super) fn has_reviewers_before_audit(&self) -> bool {
         let state = &self.record.detail.state;
         let is_first = matches!(self.config.reviewers.first(), Some(ConfiguredReviewer::Internal) | None);
@@ -544,8 +550,8 @@ fn other_reviewers(config: &ConvergeConfig) -> impl Iterator<Item = &ReviewerCon
     })
 }
 
-/// True if the actor is one of a reviewer's accounts. If names are not `unique`, only an id identifies an
-/// account.
+/// True if the actor is one of the reviewer's accounts. If user names are not `unique`, an account is
+/// identified only by its id.
 fn is_reviewer_account(actor: &Actor, reviewer: &ReviewerConfig, unique: bool) -> bool {
     reviewer.logins.iter().any(|called| actor.matches_name(called, unique))
 }
@@ -555,9 +561,10 @@ fn is_relevant_comment(comment: &LineComment, others: &[&ReviewerConfig], unique
     is_ours(comment) || others.iter().any(|other| is_by_reviewer(comment.author.as_ref(), other, unique))
 }
 
-/// Returns the newest call of a reviewer, by anyone, if the reviewer may be working on it: it has not
-/// answered since, and the call is not ours at another head. `asked` is the number of our calls at its last
-/// request and the head of that time; the number is now `many`.
+/// Returns the newest comment that calls a reviewer, by any author, if the reviewer may still be working on
+/// it. The reviewer must not have answered after the comment, and the comment must not be our call for
+/// another head. `asked` contains the number of our calls at the last request and the head at that time;
+/// `many` is the current number.
 fn pending_call<'a>(
     comments: &'a [ConversationComment],
     answered: Option<UnixMillis>,

@@ -19,8 +19,8 @@ use crate::reading::ReadingError;
 /// The advice for the user after the kill switch has stopped a run.
 const AGAIN: &str = "run it again when it is off; it resumes where it stopped";
 
-/// The reason why an act failed. The run waits, retries or ends, and its record says which. A lease's
-/// [`crate::stopped::StepStopReason`] is derived from that record.
+/// The reason why an act failed. The run then waits, retries or ends, and the run's record says which of
+/// these it does. A lease's [`crate::stopped::StepStopReason`] is derived from the run's record.
 #[derive(Debug, thiserror::Error)]
 pub enum ActError {
     /// An auditor gave no valid answer.
@@ -32,7 +32,7 @@ pub enum ActError {
     /// The gate is shut. This run makes no further write.
     #[error("{0}: {AGAIN}")]
     Halted(GateHalt),
-    /// A person has stopped the run at its pull request; in words for people.
+    /// A person has stopped the run on its pull request. The text is for people.
     #[error("{0}")]
     Stopped(String),
     /// No model could be asked.
@@ -79,7 +79,7 @@ pub enum ActError {
         /// Commits of fixes that the branch's target lacks.
         unreached: Vec<Sha>,
     },
-    /// The forge needs time: nothing is wrong, and the same act is next afterwards.
+    /// The forge needs time. This is no failure: the run repeats the same act after the wait.
     #[error("{message}")]
     Wait {
         /// Time at which the run continues.
@@ -106,7 +106,7 @@ impl ActError {
         Self::Ended { exit: ConvergeExit::new(code, reason), unreached: Vec::new() }
     }
 
-    /// True if the same act may succeed a little later.
+    /// True if a retry of the same act may soon succeed.
     pub(super) fn is_temporary(&self) -> bool {
         match self {
             Self::Unanswered(_) => true,

@@ -22,9 +22,9 @@ const MAX_WHY: usize = 400;
 const MAX_NAMED: usize = 5;
 
 impl PullRequestWorkspace<'_> {
-    /// Merges the base into the branch, which is at this head. Returns the end of the run if that is
-    /// impossible. None means that the pull request must be checked again, after a merge or another person's
-    /// push.
+    /// Merges the base into the branch, whose head is `head`. Returns the exit of the run if the merge is
+    /// impossible. Returns None after a merge, or if another person has pushed: the pull request must then be
+    /// checked again.
     pub(super) async fn update_branch(
         &self,
         record: &ConvergeRecord,
@@ -41,7 +41,7 @@ impl PullRequestWorkspace<'_> {
     async fn request_branch_update(&self, head: &Sha) -> Result<Option<ConvergeExit>, ActError> {
         match self.effects.perform(&Effect::UpdateBranch { head: head.clone() }).await {
             Ok(_) => Ok(None),
-            // Another person has pushed meanwhile, or the base cannot be merged.
+            // Either another person has pushed in the meantime, or the base cannot be merged.
             Err(EffectError::Refused(error @ ForgeError::Rejected { .. })) => {
                 let is_here = self.forge.pull_details().await.map_err(forge_error)?.head.sha == *head;
                 Ok(is_here.then(|| self.unmerged_exit(&error.to_string())))
@@ -62,7 +62,8 @@ impl PullRequestWorkspace<'_> {
             return Ok(Some(self.unmerged_exit("it is gone")));
         };
         self.fetch(head, std::slice::from_ref(&tip)).await?;
-        // The forge reports on an older head or base: there is nothing to merge.
+        // The forge's state was about an older head or base: the head already contains the base, so no merge
+        // is needed.
         if self.mirror.merge_base(&tip, head).await?.as_ref() == Some(&tip) {
             return Ok(None);
         }

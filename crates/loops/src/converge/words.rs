@@ -63,7 +63,7 @@ pub fn short_sha(sha: &Sha) -> &str {
     sha.as_str().get(..SHORT).unwrap_or(sha.as_str())
 }
 
-/// Describes the run's plan, before it costs anything. `max_cost` is the maximum cost.
+/// Describes the run's plan before the run spends any money. `max_cost` is the maximum cost.
 pub fn describe_plan(record: &ConvergeRecord, max_cost: MicroUsd) -> Vec<String> {
     let state = &record.detail.state;
     let (head, base) = (short_sha(&state.head), short_sha(&record.detail.base));
@@ -85,8 +85,8 @@ pub fn render_stuck_notice(record: &ConvergeRecord) -> String {
     )
 }
 
-/// Describes an act that begins and may take minutes; none if it takes moments, or only its result is of
-/// interest.
+/// Describes an act that begins and may take minutes. Returns None if the act takes moments, or if only its
+/// result is of interest.
 pub fn describe_action_start(record: &ConvergeRecord, action: &ConvergeAction) -> Option<String> {
     let state = &record.detail.state;
     let head = short_sha(&state.head);
@@ -109,7 +109,7 @@ pub fn describe_action_start(record: &ConvergeRecord, action: &ConvergeAction) -
     })
 }
 
-/// Formats the lines of a run's log from an index on, for display while it runs.
+/// Formats the lines of a run's log from the index `from` on, for display during the run.
 ///
 /// # Errors
 /// [`GitError`]
@@ -192,8 +192,8 @@ async fn log_lines_with_stats<'a>(
 }
 
 /// Returns the unfixed findings of the newest audit, and those that fixers declined. A fix that no audit has
-/// seen is a claim: it counts if the run has converged, or if it was meant to be the last
-/// (`converge.final_fix`).
+/// checked is only a claim. The finding then counts as fixed if the run has converged, or if the fix was
+/// meant to be the last (`converge.final_fix`).
 pub fn remaining_findings(record: &ConvergeRecord) -> (Vec<&Finding>, Vec<&Finding>) {
     let state = &record.detail.state;
     let now = |finding: &Finding| {

@@ -1,8 +1,8 @@
 //! Allows one run of fixes at a time in a working tree, and detects the changes of a run that was killed.
 //!
-//! The lock is a file in the folder of the patches. While files are changed, it holds a journal: the process,
-//! its patch, and every file with the digest of its new content. A journal without a holder of the lock comes
-//! from a killed run; the digests show which of its files were changed.
+//! The lock is a file in the folder of the patches. While files are changed, the lock file holds a journal:
+//! the process id, the path of the patch, and every file with the digest of its new content. A journal
+//! without a holder of the lock comes from a killed run; its digests show which files that run changed.
 
 use std::ffi::OsString;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
@@ -31,7 +31,8 @@ pub enum FixLockError {
     Io { path: PathBuf, source: io::Error },
 }
 
-/// The right to change files of a working tree. It ends with this value, or with the process.
+/// The right to change files of a working tree. The right ends when this value is dropped, or when the
+/// process exits.
 #[derive(Debug)]
 pub struct FixLock {
     file: File,
@@ -40,7 +41,7 @@ pub struct FixLock {
 /// The changes of a killed run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct InterruptedFix {
-    /// The patch that reverts them, once it is cut to the completed changes.
+    /// The patch that reverts the changes, after it is cut to the completed changes.
     pub patch: PathBuf,
     process: u32,
     /// The files in the patch's order, each with the digest of its new content.
@@ -103,8 +104,8 @@ impl FixLock {
 }
 
 impl InterruptedFix {
-    /// Returns for each of the patch's files if it was changed and still has that content. Incomplete files
-    /// are removed.
+    /// Returns, for each file of the patch, whether the killed run changed it and its new content is still
+    /// there. Temporary files of incomplete changes are removed.
     pub fn completed_files(&self, tree: &WritableTree) -> Vec<bool> {
         let done = |(new, path): &(String, RepoPath)| {
             tree.remove_temporary(path, self.process);
@@ -118,7 +119,7 @@ fn digest(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }
 
-/// Parses a journal. A truncated one was never acted on.
+/// Parses a journal. If a journal is truncated, its run had not yet changed a file.
 fn parse_journal(text: &str) -> Option<InterruptedFix> {
     let (first, rest) = text.split_once('\n')?;
     let (process, patch) = first.split_once(' ')?;
@@ -135,7 +136,8 @@ fn parse_journal(text: &str) -> Option<InterruptedFix> {
 
 impl Drop for FixLock {
     fn drop(&mut self) {
-        // A child that is being started at this moment may still hold the file open.
+        // A child process that is just being started may still hold the file open, so the lock is released
+        // explicitly.
         let _ = self.file.unlock();
     }
 }

@@ -14,13 +14,13 @@ const MAX_TRIES: u32 = 100;
 /// Extension of the patches' file names.
 const ENDING: &str = "patch";
 
-/// The text before a kept patch. Git ignores it.
+/// The text before the patch in its file. Git ignores this text.
 const ABOUT: &str = "What `truing review --fix` changed. If it was killed before it was done, the next one \
      there\ncuts this to what was changed; or undo it for each file that was changed, with\n--include=PATH \
      before this file's name.\n\n";
 
-/// Keeps a patch, readable by the user alone, because it contains lines of the repository. `stamp` is the
-/// time in a form that sorts. The oldest patches beyond the limit are removed.
+/// Saves a patch that only the user can read, because the patch contains lines of the repository. `stamp` is
+/// the time in a form that sorts. The oldest patches beyond the limit are removed.
 ///
 /// # Errors
 /// The folder or the file cannot be written.
@@ -43,8 +43,8 @@ pub fn save_patch(folder: &Path, stamp: &str, patch: &[u8]) -> io::Result<PathBu
     Ok(path)
 }
 
-/// Cuts a kept patch to those of its files that `done` marks, completely or not at all. Without any, the
-/// patch is removed.
+/// Cuts a kept patch to the files that `done` marks; the section of a file is kept or removed as a whole. If
+/// `done` marks no file, the patch is removed.
 ///
 /// # Errors
 /// The patch does not exist, or the folder cannot be written.
@@ -56,7 +56,7 @@ pub fn trim_patch(path: &Path, done: &[bool]) -> io::Result<()> {
     let mut patch = Vec::new();
     let mut section: Option<usize> = None;
     for line in whole.split_inclusive(|byte| *byte == b'\n') {
-        // Lines of files follow a sign, and cannot begin like this.
+        // In a patch, lines of a file begin with a sign, so no such line can begin with this text.
         if line.starts_with(b"diff --git ") {
             section = Some(section.map_or(0, |number| number + 1));
         }
@@ -83,7 +83,7 @@ fn delete_old_patches(folder: &Path) -> io::Result<()> {
     patches.sort_unstable();
     let over = patches.len().saturating_sub(MAX_PATCHES);
     for path in patches.iter().take(over) {
-        // Another run may have removed it.
+        // Another run may already have removed the patch.
         match std::fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
@@ -92,8 +92,8 @@ fn delete_old_patches(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The git command that applies bytes unchanged. It runs without the repository, whose attributes, like the
-/// user's `autocrlf`, would convert line ends.
+/// The git command that applies bytes unchanged. It ignores the repository, because the repository's
+/// attributes would convert line ends. The option overrides the user's `autocrlf`, which would do the same.
 const GIT: &str = "git --git-dir=/dev/null -c core.autocrlf=false";
 
 /// Returns the shell command that reverts a patch, from any folder.
@@ -102,8 +102,8 @@ pub fn undo_command(root: &Path, patch: &Path) -> String {
     format!("{GIT} -C {root} apply -R --whitespace=nowarn {patch}")
 }
 
-/// Formats one word of a shell command: unchanged, in quotes or, if it is not plain text, in quotes with
-/// escapes.
+/// Formats one word of a shell command: plain text unchanged, a word with special characters in quotes, and
+/// bytes that are not text in quotes with escapes.
 fn quote_word(bytes: &[u8]) -> String {
     let safe = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-+=@%:,".contains(byte);
     match std::str::from_utf8(bytes) {

@@ -1,5 +1,5 @@
-//! The limits of reading one file, enforced from outside of the process that reads it, without the parser's
-//! cooperation.
+//! The limits of reading one file. They are enforced from outside of the reading process, without the
+//! parser's cooperation.
 //!
 //! A crafted file can make a grammar use memory and time between two of its cancellation checks (ADR 0065).
 //! The kernel therefore refuses a reader memory beyond its file's limit, and a reader that works on one file
@@ -9,16 +9,17 @@ use std::time::Duration;
 
 use rustix::process::Pid;
 
-/// The memory of reading a file besides [`FILE_BYTES`], in bytes.
+/// The memory that reading a file may use in addition to [`FILE_BYTES`], in bytes.
 pub const FILE_MEMORY: u64 = 64 << 20;
 /// Number of bytes of memory that reading a file may use per byte of the file.
 pub const FILE_BYTES: u64 = 20;
-/// CPU time limit of one file. A reader gives up earlier by itself if its parser checks for cancellation.
+/// CPU time limit of one file. A reader stops earlier if its parser checks for cancellation.
 pub const FILE_TIME: Duration = Duration::from_secs(2);
-/// Time limit of a file on a busy processor.
+/// Wall-clock time limit for one file, which applies if the processor is busy.
 pub(super) const FILE_PATIENCE: Duration = Duration::from_secs(20);
 
-/// The memory and time that a process uses. Available on Linux; elsewhere time is a reader's only limit.
+/// The memory and time that a process uses. The values are available on Linux; on other systems, time is the
+/// only limit of a reader.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ProcessUsage(Pid);
 
@@ -30,7 +31,8 @@ impl ProcessUsage {
     /// Returns the CPU time that the process has used; none if the system does not report it.
     pub(super) fn cpu_time(self) -> Option<Duration> {
         let stat = self.read_proc_file("stat")?;
-        // The process name may contain any character; the state follows as the third field.
+        // The process name may contain any character, so parsing starts after its closing parenthesis, with
+        // the third field (the state).
         let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
         let ticks = |at: usize| fields.get(at)?.parse::<u64>().ok();
         let ticks = ticks(11)?.checked_add(ticks(12)?)?;
@@ -47,7 +49,7 @@ impl ProcessUsage {
 
         let Some(has) = self.data_bytes() else { return false };
         let more = FILE_BYTES.saturating_mul(size).saturating_add(FILE_MEMORY);
-        // The limit that this process has set for itself stays: a child's limit is never above its parent's.
+        // The process's own limit still applies, because a child's limit is never above its parent's.
         let most = getrlimit(Resource::Data).maximum.map_or(READER_MEMORY, |own| own.min(READER_MEMORY));
         let limit = Rlimit { current: Some(has.saturating_add(more).min(most)), maximum: Some(most) };
         prlimit(Some(self.0), Resource::Data, limit).is_ok()
@@ -58,7 +60,7 @@ impl ProcessUsage {
         false
     }
 
-    /// Returns the bytes of data and stacks, which are the part that the limit counts.
+    /// Returns the bytes of data and stacks, which are the part of the memory that the limit counts.
     #[cfg(target_os = "linux")]
     fn data_bytes(self) -> Option<u64> {
         let statm = self.read_proc_file("statm")?;
@@ -79,7 +81,8 @@ mod tests {
     fn what_a_process_uses_is_told() {
         let own = ProcessUsage::from_pid(rustix::process::getpid());
         let before = (own.cpu_time().unwrap(), own.data_bytes().unwrap());
-        // Other tests may free less than this meanwhile. Untouched pages take no memory.
+        // The allocation is larger than the memory that other tests may free in the meantime. Untouched pages
+        // take no physical memory.
         let large = std::hint::black_box(vec![0_u8; 1 << 30]);
         let mut held = vec![1_u8; 1 << 20];
         while own.cpu_time().unwrap() < before.0 + Duration::from_millis(20) {

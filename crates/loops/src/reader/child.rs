@@ -1,4 +1,4 @@
-//! A child process that is a reader, and the communication with it.
+//! A child process that runs the reader, and the communication with the child.
 
 use std::ffi::OsStr;
 use std::os::unix::process::ExitStatusExt as _;
@@ -16,9 +16,9 @@ use truing_reader::protocol::{MAX_ANSWER_BYTES, MAX_HELLO_BYTES, ProtocolError, 
 
 use super::bounds::ProcessUsage;
 
-/// Maximum number of last bytes of a child's error stream that are kept.
+/// Maximum number of bytes that are kept from the end of a child's error stream.
 const MAX_STDERR_BYTES: usize = 16 << 10;
-/// Maximum number of characters of a child's own messages that an error repeats.
+/// Maximum number of characters of a child's own messages that an error includes.
 const MAX_WORDS_CHARS: usize = 500;
 
 /// The program that is started as a reader.
@@ -72,12 +72,12 @@ pub(super) fn to_printable_line(words: &str) -> String {
     lines.chars().filter(|letter| !letter.is_control()).take(MAX_WORDS_CHARS).collect()
 }
 
-/// A child and its process group. Both are killed when this value is dropped, unless the child has ended by
-/// itself.
+/// A child and its process group. When this value is dropped, both are killed, unless the child has already
+/// exited.
 #[derive(Debug)]
 pub(super) struct ReaderProcess {
     pub(super) child: Child,
-    /// None once the group has been waited for: the id may then belong to another process.
+    /// None after the process has been waited for, because the id may then belong to another process.
     pub(super) group: Option<Pid>,
 }
 
@@ -99,10 +99,10 @@ impl ReaderProgram {
 }
 
 impl ReaderProcess {
-    /// Sends the request and reads until the child has ended. The child is waited for only after its streams
-    /// have ended: until then it exists, if only as a zombie, and its id is safe to kill.
+    /// Sends the request and reads until the child has exited. The child is waited for only after its streams
+    /// have ended. Until then its id is safe to kill, because the process still exists, at least as a zombie.
     ///
-    /// If it parses one file, `file` is that file's size, which determines the memory limit.
+    /// If the child parses one file, `file` is that file's size, which determines the memory limit.
     pub(super) async fn exchange<Answer: DeserializeOwned>(
         mut self,
         request: &[u8],
@@ -137,7 +137,7 @@ impl ReaderProcess {
 
     pub(super) fn kill(&self) {
         if let Some(group) = self.group {
-            // The child may have ended just now; then nothing is left to kill.
+            // The child may have just exited; then there is no process left to kill.
             let _ = kill_process_group(group, Signal::KILL);
         }
     }
@@ -173,8 +173,8 @@ pub(super) fn check_hello(hello: ReaderHello, weakest: SandboxLevel) -> Result<(
     Ok(hello.check_compatible(weakest)?)
 }
 
-/// Reads the hello, sets the child's limits, sends the request, and returns the line that answers; none if
-/// the output ended before.
+/// Reads the hello, sets the child's limits, sends the request, and returns the reply line. None if the
+/// output ended before the reply.
 async fn exchange_lines(
     stdin: Option<ChildStdin>,
     stdout: Option<ChildStdout>,
@@ -188,13 +188,13 @@ async fn exchange_lines(
     check_hello(decode_line("its hello", &hello, MAX_HELLO_BYTES)?, weakest)?;
     set_limits();
 
-    // A child that stops reading reports the reason by its answer or its end.
+    // If a child stops reading, its reply or exit status shows the reason.
     let feed = async { drop(stdin.write_all(request).await) };
     let mut answer = Vec::new();
     let mut bounded = stdout.take(MAX_ANSWER_BYTES as u64 + 1);
     let ((), read) = tokio::join!(feed, bounded.read_to_end(&mut answer));
     read?;
-    // The input stays open until here, because a child stops working at its end.
+    // The input stays open until the reply has been read, because a child stops working when its input ends.
     drop(stdin);
     if answer.len() > MAX_ANSWER_BYTES {
         let (message_kind, bytes) = ("its answer", answer.len());
@@ -203,7 +203,7 @@ async fn exchange_lines(
     Ok(answer.ends_with(b"\n").then_some(answer))
 }
 
-/// Reads the next line, cut once it exceeds the limit; none if the output ended before.
+/// Reads the next line, cut after the limit. None if the output ended before the end of a line.
 pub(super) async fn read_line(
     stdout: &mut BufReader<ChildStdout>,
     max_bytes: usize,
@@ -213,7 +213,7 @@ pub(super) async fn read_line(
     Ok((line.len() > max_bytes || line.ends_with(b"\n")).then_some(line))
 }
 
-/// Drains the error stream and keeps its end, because fatal messages come last.
+/// Reads the error stream to its end and keeps the last part, because fatal messages are there.
 pub(super) async fn drain_to_tail(stream: Option<impl AsyncRead + Unpin>, tail: &mut Vec<u8>) {
     let Some(mut stream) = stream else { return };
     let mut part = vec![0; MAX_STDERR_BYTES];

@@ -1,9 +1,9 @@
 //! Reads the files of a request with a few children, each on one file at a time.
 //!
-//! The server knows the file that a child is reading, and enforces the limits of that file (`bounds`). A
-//! child that dies, is killed or sends an invalid reply costs the review the file that it was reading. That
-//! file is reported, and read as text alone by another child, which continues with the rest. Small files come
-//! first, and no large file therefore takes the time of many.
+//! The server knows the file that a child is reading, and enforces the limits of that file (`bounds`). If a
+//! child exits, is killed or sends an invalid reply, the file that it was reading is reported. Another child
+//! reads that file as text alone, and continues with the rest. Small files are read first, so one large file
+//! does not use up the time of many small ones.
 
 use std::collections::VecDeque;
 use std::ffi::OsStr;
@@ -32,14 +32,14 @@ pub const MAX_LOST: usize = 200;
 
 /// Maximum number of children that read in parallel.
 const MAX_READERS: usize = 8;
-/// Number of bytes of files for which another child is worth its start: compiling the rules takes as long as
-/// reading some 700 KB.
+/// Number of bytes of files for which starting another child is worthwhile. Compiling the rules takes as long
+/// as reading about 700 KB.
 const BYTES_PER_READER: u64 = 1 << 20;
-/// Number of files for which another child is worth its start, regardless of their size. A ready child reads
-/// some hundred of them in the time that another one takes to compile the rules.
+/// Number of files for which starting another child is worthwhile, regardless of their size. While one child
+/// compiles the rules, a ready child reads some hundred files.
 const FILES_PER_READER: usize = 512;
-/// Maximum number of bytes of files that are read in one turn: the memory limit of its largest file applies
-/// to all of them.
+/// Maximum number of bytes of files that are read in one turn. The memory limit of the largest file applies
+/// to all files of the turn.
 const MAX_TURN_SIZE: u64 = 256 << 10;
 
 /// A file that waits for its turn.
@@ -49,7 +49,7 @@ struct QueuedFile {
     index: usize,
     /// Size of the file in bytes.
     size: u64,
-    /// True if the file has cost a child.
+    /// True if the file is to be read as text, because a child failed on it.
     as_text: bool,
 }
 
@@ -72,9 +72,9 @@ struct ReadState {
     rules: Vec<String>,
     /// True if a child has read a file.
     has_read: bool,
-    /// Number of files that have cost a child.
+    /// Number of times that a child failed on a file.
     crash_count: usize,
-    /// The failure of a child on a file that no limit caused.
+    /// The newest failure of a child on a file for which no limit is the cause.
     failed: Option<String>,
 }
 
@@ -83,7 +83,7 @@ struct ReadState {
 enum ReadFailure {
     /// The child worked on the file for too long.
     TooLong(Duration),
-    /// The time for all files was over.
+    /// The time limit for all files was reached.
     OutOfTime,
     /// The child ended, or sent an invalid reply.
     ChildEnded(SessionError),
@@ -117,7 +117,7 @@ pub(super) async fn read_files(
 
     let state = work.state.into_inner().unwrap_or_else(PoisonError::into_inner);
     match state.failed {
-        // The files are not the cause: nothing could be read at all.
+        // No file could be read at all, so a single file is not the cause.
         Some(what) if !state.has_read => Err(ReaderError::Failed(what)),
         _ => {
             let checked = state.collected.into_checked(request, state.rules);
@@ -131,9 +131,9 @@ impl SharedReadQueue<'_> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs one child after the other, until no file waits.
+    /// Runs one child after another, until no file is waiting.
     async fn run_children(&self) -> Result<(), ReaderError> {
-        // A child is started even without a file, because it reports invalid packs.
+        // A child is started even if there is no file to read, because the child reports invalid packs.
         loop {
             let mut session = self.start_session().await?;
             let Err((file, lost)) = self.read_waiting_files(&mut session).await? else {
@@ -165,7 +165,8 @@ impl SharedReadQueue<'_> {
         }
     }
 
-    /// Lets a child read until no file waits. The inner error is the file on which it was lost.
+    /// Lets a child read until no file is waiting. The inner error contains the file on which the child
+    /// failed.
     async fn read_waiting_files(
         &self,
         session: &mut ReaderSession,
@@ -199,8 +200,8 @@ impl SharedReadQueue<'_> {
         Ok(Ok(()))
     }
 
-    /// Takes files for one turn: fewer when few are left, which gives every child some. None when no time is
-    /// left.
+    /// Takes files for one turn: fewer if few are left, so that every child receives some. Returns None if no
+    /// file is waiting or no time is left.
     fn next_turn(&self) -> Option<Vec<QueuedFile>> {
         let mut state = self.state();
         if Instant::now() >= self.deadline {
@@ -234,7 +235,8 @@ impl SharedReadQueue<'_> {
                 Err(_) if Instant::now() >= self.deadline => return Err(ReadFailure::OutOfTime),
                 Err(_) => {}
             }
-            // Only the CPU time of the child counts, because a busy machine does not make a file complex.
+            // Only the CPU time of the child counts against the file, because a busy machine also makes
+            // simple files slow.
             let waited = begun.elapsed();
             let work = worked().zip(before).map_or(waited, |(now, before)| now.saturating_sub(before));
             if work >= FILE_TIME || waited >= FILE_PATIENCE {
@@ -252,8 +254,8 @@ impl SharedReadQueue<'_> {
         Ok(())
     }
 
-    /// Reports the file on which a child was lost, if that is its second time; otherwise it is read as text
-    /// next.
+    /// Handles the failure of a child on a file. The first time, the file is queued to be read as text; the
+    /// second time, it is reported as not read.
     async fn handle_lost_child(&self, session: ReaderSession, waiting: QueuedFile, failure: ReadFailure) {
         let Some(file) = self.request.files.get(waiting.index) else { return };
         let (reason, what) = match failure {

@@ -45,7 +45,7 @@ pub(super) enum SessionError {
     Ended,
 }
 
-/// The end of a child that failed.
+/// The failure of a child, with its exit status.
 #[derive(Debug)]
 pub(super) struct ReaderFailure {
     /// The error, with the child's last output.
@@ -95,14 +95,14 @@ impl ReaderSession {
         self.send_and_read(&line, "its answer", max_bytes).await
     }
 
-    /// Sends a line and reads the one that answers it.
+    /// Sends a line and reads the line that replies to it.
     pub(super) async fn send_and_read<T: DeserializeOwned>(
         &mut self,
         line: &[u8],
         what: &'static str,
         max_bytes: usize,
     ) -> Result<T, SessionError> {
-        // A process that stops reading reports the reason by its answer or its end.
+        // If a process stops reading, its reply or exit status shows the reason.
         let (stdin, stdout) = (&mut self.stdin, &mut self.stdout);
         let feed = async { drop(stdin.write_all(line).await) };
         let ((), heard) = tokio::join!(feed, read_line(stdout, max_bytes));
@@ -121,7 +121,7 @@ impl ReaderSession {
 
     /// Sends a line that fits into a pipe's buffer.
     pub(super) async fn send_line(&mut self, line: &[u8]) {
-        // A process that stops reading reports the reason by its answer or its end.
+        // If a process stops reading, its reply or exit status shows the reason.
         drop(self.stdin.write_all(line).await);
     }
 
@@ -140,7 +140,8 @@ impl ReaderSession {
 
     /// Kills the process, and returns the failure.
     pub(super) async fn kill_on_error(mut self, error: SessionError) -> ReaderFailure {
-        // A process that ended by itself is waited for before the kill, to report its own exit status.
+        // If the process exited by itself, it is waited for before the kill, so that its own exit status is
+        // reported.
         let error = match error {
             SessionError::Child(error) => error,
             SessionError::Reader(error) => return ReaderFailure { message: error.to_string(), status: None },

@@ -1,8 +1,9 @@
-//! Carries out a model's tool calls in a reader process that lives from the first call to the end of the run.
+//! Carries out a model's tool calls in a reader process that runs from the first call to the end of the run.
 //!
-//! A call fails if it ends the process, or if its reply is invalid or too long. The next call then gets a new
-//! process, up to [`MAX_CHILDREN`] in a run. Replies are only ever given to the model. This process itself
-//! shows the change, because a compromised reader must not falsify the reviewed content.
+//! A call fails if the process exits during it, or if its reply is invalid or too long. The next call then
+//! starts a new process, up to [`MAX_CHILDREN`] processes in a run. Replies are given only to the model. The
+//! server process itself shows the change, because a compromised reader must not falsify the reviewed
+//! content.
 
 use std::ffi::OsStr;
 use std::sync::Arc;
@@ -24,7 +25,8 @@ use truing_reader::tools::{DIFF, ToolDescription, ToolReply, TreeTool, answer_di
 use super::child::{ChildError, ReaderProgram, clean_error, failure_text};
 use super::session::{ReaderSession, SessionError};
 
-/// Time limit of one call, including the start of a process. The process itself stops working on it earlier.
+/// Time limit of one call, including the start of a process. The reader process stops working on the call
+/// earlier by itself.
 pub const CALL_TIME: Duration = Duration::from_secs(30);
 /// Maximum number of processes of one run.
 pub const MAX_CHILDREN: usize = 4;
@@ -41,7 +43,7 @@ pub struct ReaderTools {
 
 #[derive(Debug, Default)]
 struct ReaderToolsState {
-    /// None before the first call, during a call, and after a failure.
+    /// None before the first call, during a call, and after a failed call.
     caller: Option<ToolCallProcess>,
     /// Number of processes that were started.
     started: usize,
@@ -60,7 +62,8 @@ impl ReaderTools {
         Self { time, ..self }
     }
 
-    /// Returns the failures of the processes so far: calls that failed without the model's fault.
+    /// Returns the failures of the processes so far, which are calls that failed through no fault of the
+    /// model.
     #[truing_core::boxed_future]
     pub async fn failures(&self) -> Vec<String> {
         self.state.lock().await.failures.clone()
@@ -68,8 +71,8 @@ impl ReaderTools {
 
     async fn call_tool(&self, tool: TreeTool, input: &Value) -> ToolReply {
         let mut state = self.state.lock().await;
-        // Taken out: if this call is cancelled, the process is killed with it, and no later call reads its
-        // reply.
+        // The process is taken out of the state. If this call is cancelled, the process is killed, so no
+        // later call reads its reply.
         let mut caller = match state.caller.take() {
             Some(caller) => caller,
             None if state.started >= MAX_CHILDREN => {
@@ -140,8 +143,8 @@ impl RunTools for ReaderTools {
         CallOutput { text, is_error, denied: false }
     }
 
-    /// Makes the next call use a new process, which lists the files again and may open new ones. It does not
-    /// count towards the limit.
+    /// Makes the next call start a new process, which lists the files again and may open new files. The new
+    /// process does not count towards the limit.
     async fn reset_state(&self) {
         let mut state = self.state.lock().await;
         if state.caller.take().is_some() {

@@ -4,8 +4,8 @@ use truing_core::finding::{CodeLocation, DiffSide, RawFinding};
 use truing_core::identity::{FindingFacts, PlacedFinding};
 use truing_diff::{FileDiff, RepoPath, find_anchor, parse};
 
-/// Attaches to a finding its distance from the place of a possible comment. `files` are the diff's sections,
-/// sorted by path.
+/// Attaches to a finding the place of a possible comment on it. `files` are the diff's sections, sorted by
+/// path.
 pub(crate) fn place_finding(
     files: &[FileDiff<'_>],
     raw: RawFinding,
@@ -31,7 +31,7 @@ pub(crate) fn diff_sections(diff: &[u8]) -> Vec<FileDiff<'_>> {
     files
 }
 
-/// Returns a file's name before the change, if it had another one.
+/// Returns the name that a file had before the change, if it was different.
 pub(crate) fn old_path(files: &[FileDiff<'_>], path: &RepoPath) -> Option<RepoPath> {
     files.iter().find(|file| file.path == *path)?.old_path.clone()
 }
@@ -45,7 +45,7 @@ fn sections_for_place<'a, 'b>(files: &'a [FileDiff<'b>], place: &CodeLocation) -
             let end = files.partition_point(|file| file.path <= place.path);
             files.get(start..end).unwrap_or_default()
         }
-        // The path of a renamed file differs on the old side.
+        // On the old side, a renamed file has a different path, so all sections are searched.
         DiffSide::Old => files,
     }
 }

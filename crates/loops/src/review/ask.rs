@@ -1,4 +1,4 @@
-//! Asks people for more money for one pull request.
+//! Asks people to allow more money for one pull request.
 
 use truing_core::effect::Effect;
 use truing_core::id::{Topic, UnixMillis};
@@ -11,8 +11,8 @@ use super::LeasedReview;
 use crate::stopped::StepStopReason;
 
 impl LeasedReview<'_> {
-    /// Writes the comment that asks for more than `limit`: one for each limit. Returns the time of a retry,
-    /// if the comment may exist without being visible yet.
+    /// Posts the comment that requests more money than `limit`. There is one comment for each limit. Returns
+    /// the time of a retry, if the comment may exist without being visible yet.
     pub(super) async fn request_budget_increase(
         &self,
         pull: &PullRequest,
@@ -37,7 +37,7 @@ impl LeasedReview<'_> {
                 | EffectError::Unanswered { is_last: true, .. }
                 | EffectError::Git(_)),
             ) => {
-                // The summary names the limit and the command.
+                // This failure is only logged, because the summary also names the limit and the command.
                 tracing::warn!(%error, "could not ask on the pull request for a higher budget");
                 Ok(None)
             }
@@ -45,8 +45,8 @@ impl LeasedReview<'_> {
     }
 }
 
-/// Builds the comment, with the reached limit, the increase by one answer, and the limit that no answer
-/// raises.
+/// Builds the comment. It names the reached limit, the increase that one answer allows, and the limit that no
+/// answer can raise.
 fn budget_question(limit: MicroUsd, increase: MicroUsd, max_limit: Option<MicroUsd>) -> Effect {
     // A forge may interpret text between two dollar signs as a formula.
     let shown = |sum: MicroUsd| markdown::escape_text(&sum.to_string());
@@ -62,7 +62,7 @@ fn budget_question(limit: MicroUsd, increase: MicroUsd, max_limit: Option<MicroU
     Effect::Comment { topic: question_topic(limit), body }
 }
 
-/// Returns the topic of the question about this limit.
+/// Returns the topic of the question that is asked when this limit is reached.
 pub fn question_topic(limit: MicroUsd) -> Topic {
     Topic::new(format!("spend/{}", limit.0))
 }

@@ -16,7 +16,7 @@ use crate::reading::ReviewedChange;
 use crate::stopped::StepStopReason;
 use crate::{desired, text};
 
-/// Chooses the tier of a pull request, by its facts and its change.
+/// Chooses the tier of a pull request from its metadata and its change.
 pub(crate) fn choose_tier(
     tiers: &TierRules,
     pull: &PullRequest,
@@ -26,7 +26,7 @@ pub(crate) fn choose_tier(
     let (mut paths, mut lines, mut has_uncounted) = (Vec::new(), 0_u64, false);
     let mut counted = BTreeSet::new();
     for file in parse_files(&change.diff) {
-        // The rest of an unreadable change may contain anything.
+        // The rest of the diff cannot be read, so it may contain any file.
         let Ok(file) = file else {
             has_uncounted = true;
             paths.push(String::new());
@@ -59,14 +59,15 @@ pub(crate) fn choose_tier(
 }
 
 impl LeasedReview<'_> {
-    /// True if a head gets no review by its tier.
+    /// True if the tier says that this head is not reviewed.
     pub(super) fn is_skipped_by_tier(
         &self,
         choice: &TierChoice,
         begun: &RunStart,
         change: &ReviewedChange,
     ) -> bool {
-        // The reviewed head is reviewed again against another base, because its change differs.
+        // If the base differs from that of the last review, the same head is reviewed again, because its
+        // change differs.
         let of_last = begun.last.as_ref().map(|last| &last.detail.base);
         let is_same_base = of_last == Some(&change.base);
         let is_of_change = |head: &Sha| change.head.as_ref() != Some(head) || is_same_base;
@@ -80,8 +81,8 @@ impl LeasedReview<'_> {
         }
     }
 
-    /// Returns the head that was reviewed, if a pull request has had its one review. A review that waits for
-    /// budget does not count, nor does one without a model if there is a model now.
+    /// Returns the reviewed head, if a pull request has had its one review. A review that waits for budget
+    /// does not count. A review without a model does not count if a model is available now.
     fn head_reviewed_once<'b>(&self, begun: &'b RunStart) -> Option<&'b Sha> {
         let outcome = &begun.last.as_ref()?.detail.outcome;
         let is_whole = matches!(outcome.kind, ReviewOutcomeKind::Reviewed | ReviewOutcomeKind::Partial)
@@ -107,7 +108,7 @@ impl LeasedReview<'_> {
                 text::off_tier_reason(choice, pull)
             }
         };
-        // The check of a head that was reviewed stays, regardless of its current base.
+        // For a head that was reviewed, the check stays unchanged, regardless of the current base.
         let is_shown = match choice.tier {
             Tier::Once => once.as_ref() != Some(head),
             Tier::Off | Tier::Rules | Tier::Settled | Tier::Deep => choice.is_of_pull,
@@ -120,9 +121,10 @@ impl LeasedReview<'_> {
                     let now = Some(head).filter(|now| **now != known.head);
                     Some(self.review_from_record((&known.head, now), last, &begun.dismissals).await?)
                 }
-                // Without a review there are no findings to keep, and a comment would only repeat the check.
+                // There was no review, so there are no findings to keep. A comment would only repeat the
+                // check.
                 (_, None) => Some(self.empty_review(pull, &reason)),
-                // The findings of a review whose record cannot be read stay unchanged.
+                // The record of the last review cannot be read, so its findings stay unchanged.
                 (None, Some(_)) => None,
             };
             match shown {

@@ -1,5 +1,5 @@
-//! The end of a run that ports code. It opens a pull request to be merged if nothing is left to do and no
-//! check newly fails. Otherwise it saves a draft that the next run continues.
+//! The end of a run that ports code. If no work remains and no check newly fails, it opens a pull request
+//! that is to be merged. Otherwise it saves a draft, and the next run continues that draft.
 
 use jiff::Timestamp;
 use truing_core::id::Sha;
@@ -52,7 +52,8 @@ impl SyncRun<'_> {
         JobDrafts { forge, server, executor: &self.effects, job: self.job.config, name: self.job.name }
     }
 
-    /// Returns the remark that an unfinished port is not a draft, for forges without drafts.
+    /// Returns the remark that the pull request of an unfinished port is not a draft, for forges without
+    /// drafts.
     fn no_drafts_remark(&self) -> String {
         let row = self.server.capability();
         if row.drafts {
@@ -103,8 +104,8 @@ impl SyncRun<'_> {
         self.check_write_gate().await?;
         let clone = PrivateFolder::new().map_err(SyncRunError::Folder)?;
         mirror.check_out_private_clone(tip, &[], clone.path()).await?;
-        // A port is not paid for if the lock files cannot follow, and code of a model must not influence lock
-        // files.
+        // The change without a model comes first. A port must not cost money if the lock files cannot follow,
+        // and a model's code must not influence lock files.
         let written = self.change_recipe(mirror, decision).apply(tip, clone.path()).await?;
         let port = CodeMigration {
             porter,
@@ -168,7 +169,7 @@ impl SyncRun<'_> {
         let staged = mirror.stage_folder(tip, ported.folder.path(), None).await?;
         let expected = match branch_state.head() {
             Some(head) => Some(head.clone()),
-            // The branch is left over from a closed pull request, or from a run that died before it opened
+            // The branch remains from a closed pull request, or from a run that was killed before it opened
             // one.
             None => mirror.branch_tip(&self.job.config.branch).await?,
         };
@@ -227,7 +228,7 @@ impl SyncRun<'_> {
             questions: questions.clone(),
         };
         let what = words::remaining_obstacles(ported, checked);
-        // A run that waits for people has not failed.
+        // A run that waits for an answer from people does not count as failed.
         let ended =
             if now.waits || now.has_advanced_since(draft_state.draft.as_ref().and(job.progress.as_ref())) {
                 SyncRunResult::new(
@@ -252,7 +253,7 @@ impl SyncRun<'_> {
         format!("{}\n\n{}\n", words::pull_title(about, decided.decision.verdict), decided.decision.reason)
     }
 
-    /// Commits the staged changes and pushes them to a branch, if that is still at the expected commit.
+    /// Commits the staged changes and pushes them to a branch, if the branch is still at the expected commit.
     pub(super) async fn push(
         &self,
         staged: StagedChanges,

@@ -1,6 +1,6 @@
-//! The change that a range requires, without a model: bounds and digests. If the code was ported, a
-//! definition's new digest replaces the earlier ones. If only the definition's text changed and the code
-//! stays, the digest is added.
+//! Makes the change that a decision requires without a model: new bounds of the range and new digests. If the
+//! code was ported, a definition's new digest replaces the earlier digests. If only the definition's text
+//! changed and the code stays as it is, the new digest is added to the earlier ones.
 
 use std::path::Path;
 
@@ -32,7 +32,7 @@ pub enum ChangeError {
     #[error("{path}: {reason}")]
     File {
         path: String,
-        /// The reason; a symbolic link, for example, could lead out of the project.
+        /// The reason for the failure. One example is a symbolic link that could lead out of the project.
         reason: String,
     },
 }
@@ -41,7 +41,7 @@ pub enum ChangeError {
 /// changed. Returns the written files.
 ///
 /// # Errors
-/// [`ChangeError`]; the written files remain.
+/// [`ChangeError`]. Files that were already written stay changed.
 pub(super) fn apply_change(
     project: &Path,
     job: &JobConfig,
@@ -87,8 +87,8 @@ pub(super) fn manifest_digest(manifest: &[u8]) -> String {
     hex::encode(Sha256::digest(manifest))
 }
 
-/// Returns the content of one of the job's own files; none if it does not exist. It must be a plain file
-/// inside of the project, because a tracked symbolic link could lead out of it.
+/// Returns the content of one of the job's own files. None if the file does not exist. The file must be a
+/// plain file inside of the project, because a tracked symbolic link could lead out of it.
 ///
 /// # Errors
 /// [`ChangeError::File`]

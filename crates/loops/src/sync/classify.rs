@@ -1,10 +1,11 @@
-//! Asks a model about functions that changed outside of the pinned definitions, before a person is asked.
-//! Each gets a verdict based on lines, and the rule in `truing_core::sync::classify` combines them.
+//! Before a person is asked, a model is asked about functions that changed but are not among the pinned
+//! definitions. Each function gets a verdict that cites lines, and the rule in `truing_core::sync::classify`
+//! combines the verdicts.
 //!
-//! The model reads the mirrored files of both releases and the project's counterparts, in a separate folder,
-//! and nothing else. Its report is accepted only if every function is answered once and the lines exist;
-//! after any failure, a person is asked. The same question is not repeated, unless people have answered
-//! since.
+//! The model can read only the mirrored files of both releases and the project's counterparts, in a separate
+//! folder. Its report is accepted only if it answers for every function exactly once and the cited lines
+//! exist. After any failure, a person is asked. The same question is not repeated, unless people have
+//! answered since.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -38,12 +39,12 @@ use super::{ReleaseDecision, SyncDecisionError, change, file_counterparts};
 use crate::agent::{BuiltPrompt, ModelSpend, ModelTask, TracedTools, hash_values, invalid_report_reason};
 use truing_core::port::GateHalt;
 
-/// The names of the model in traces.
+/// The names of the run and of the model in traces.
 const RUN: &str = "sync";
 const AGENT: &str = "classifier";
-/// The folder of the project's files, beside the folders of the releases.
+/// The folder with the project's files. It is next to the folders of the releases.
 const PROJECT: &str = "project";
-/// Maximum number of characters of an answer's lines that are kept.
+/// Maximum number of characters of cited lines that are kept per answer.
 const MAX_EXCERPT: usize = 400;
 /// Maximum number of functions that a dry run names, and of definitions in the model's prompt.
 const NAMED: usize = 10;
@@ -54,7 +55,7 @@ const MAX_PINNED: usize = 400;
 pub(super) struct ClassifyContext<'a> {
     /// Folder of the project's files.
     pub(super) project: &'a Path,
-    /// The manifest of its pins.
+    /// The manifest of the project's pins.
     pub(super) manifest: &'a PinManifest,
     /// The newest answer of people.
     pub(super) newest_answer: Option<&'a CommentId>,
@@ -66,7 +67,7 @@ struct ClassifyMaterial {
     after: BTreeMap<String, String>,
     project_files: BTreeMap<String, Vec<u8>>,
     prompt: BuiltPrompt,
-    /// A digest of all of it.
+    /// A digest of the prompt, the model and the project's files.
     digest: String,
 }
 
@@ -82,8 +83,8 @@ enum ClassifyError {
 }
 
 impl SyncRun<'_> {
-    /// Asks a model about unpinned functions, if the job permits that, and decides by its report. Returns the
-    /// end of a dry run, which pays for no model.
+    /// Asks a model about unpinned functions, if the job permits that, and decides from its report. A dry run
+    /// pays for no model; in that case, the result of the dry run is returned.
     pub(super) async fn classify_functions(
         &self,
         job: &mut JobState,
@@ -114,7 +115,7 @@ impl SyncRun<'_> {
             .classified
             .as_ref()
             .filter(|known| known.asked == material.digest)
-            // A closed question has no newest answer: no new comment exists.
+            // If the question is closed, there is no newest answer, because no comment was posted since then.
             .filter(|known| context.newest_answer.is_none_or(|heard| known.heard.as_ref() == Some(heard)));
         let classification = match known {
             Some(known) => known.said.clone(),
@@ -127,7 +128,8 @@ impl SyncRun<'_> {
                 let was_paid = spent.step_cost.turns > 0;
                 log.set_spend(spent);
                 let classification = classification?;
-                // A question that cost nothing can be asked again.
+                // The answer is stored only if the model was paid, so a question that cost nothing can be
+                // asked again.
                 if was_paid {
                     let heard = context.newest_answer.cloned();
                     job.classified = Some(CachedClassification {
@@ -169,7 +171,7 @@ impl SyncRun<'_> {
         let pairs = file_counterparts(self.job.config, project);
         let mut files: Vec<String> = functions.iter().map(|one| one.file.clone()).collect();
         files.dedup();
-        // Files that are not mirrored, and that a mirrored file newly imports, are shown, too.
+        // The material also includes files that are not mirrored, if a mirrored file newly imports them.
         let theirs: BTreeSet<String> =
             pairs.iter().map(|(theirs, _)| theirs).chain(&files).cloned().collect();
         let theirs: Vec<String> = theirs.into_iter().collect();
@@ -177,7 +179,7 @@ impl SyncRun<'_> {
         let after = read_release_files(self.job.config, sources, &decided.to, &theirs).await?;
         let mut project_files = BTreeMap::new();
         for (_, path) in &pairs {
-            // A tracked symbolic link is not shown.
+            // A tracked symbolic link is skipped, because it could lead out of the project.
             if let Ok(Some(bytes)) = change::read_regular_file(project, path) {
                 project_files.insert(path.clone(), bytes);
             }
@@ -220,7 +222,8 @@ impl SyncRun<'_> {
         Ok(ClassifyMaterial { before, after, project_files, prompt, digest })
     }
 
-    /// Asks the model. Only the kill switch is an error; other failures count as doubt.
+    /// Asks the model. Only the kill switch is an error. After any other failure, the result has no answer,
+    /// so a person is asked.
     async fn ask_model(
         &self,
         migration_agent: &MigrationAgent,
@@ -239,7 +242,7 @@ impl SyncRun<'_> {
             }
         };
         let request = ToolsRequest { tree: folder.path().to_owned(), only: None, always: Vec::new() };
-        // There is no change to show.
+        // The tools get an empty diff, because there is no change to show.
         let tools = TracedTools(self.job.sources.reader.tools(request, Vec::new()));
         let limits = RunLimits {
             turns: self.job.config.turns,
@@ -270,7 +273,7 @@ impl SyncRun<'_> {
     }
 }
 
-/// Returns the end of a dry run, which names the functions that a model would be asked about.
+/// Returns the result of a dry run. The result names the functions that a model would be asked about.
 fn dry_run_end(functions: &[MirroredFunction]) -> SyncRunResult {
     let names = functions.iter().take(NAMED).map(|one| format!("{} in {}", one.symbol, one.file));
     let mut names = names.collect::<Vec<_>>().join(", ");
@@ -282,8 +285,8 @@ fn dry_run_end(functions: &[MirroredFunction]) -> SyncRunResult {
     SyncRunResult::new(Outcome::Rehearsed, reason, QuestionUpdate::Keep)
 }
 
-/// Writes the files into a folder of their own. Paths come from the project and from archives; none may lead
-/// out of the folder.
+/// Writes the files into a separate folder. The paths come from the project and from archives, so paths that
+/// would lead out of the folder are skipped.
 fn write_material(material: &ClassifyMaterial) -> io::Result<PrivateFolder> {
     let folder = PrivateFolder::new()?;
     let releases = [(ReleaseSide::Before, &material.before), (ReleaseSide::After, &material.after)];

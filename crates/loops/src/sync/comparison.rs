@@ -1,5 +1,5 @@
-//! Compares the release that a project was made for with others: determines the requirements of each, and the
-//! newest earlier one that only requires a wider range.
+//! Compares the release that a project was made for with later releases. Determines the requirements of each
+//! release, and the newest earlier release that requires only a wider range.
 
 use std::collections::BTreeMap;
 
@@ -19,13 +19,14 @@ use super::{
     DecisionRequest, ReleaseDecision, SyncDecisionError, file_counterparts, is_stable, open_range_reason, own,
 };
 
-/// The release that the project was made for, and the parts that the project uses.
+/// The comparison's starting point: the release that the project was made for, and the parts of it that the
+/// project uses.
 pub(super) struct ReleaseComparison<'a> {
     request: &'a DecisionRequest<'a>,
     spec: Option<VersionRange>,
     /// The release that the project was made for.
     from: PackageVersion,
-    /// The requested parts of that release.
+    /// The requested parts of the release that the project was made for.
     pub(super) before: ReleaseSources,
     used_definitions: ProjectFacts,
     /// The part of the project that cannot be read.
@@ -34,7 +35,7 @@ pub(super) struct ReleaseComparison<'a> {
     bases: Vec<String>,
 }
 
-/// A release to follow: its requirements, and its content.
+/// A release to follow: the decision about it, and its content.
 pub(super) struct ComparedRelease {
     pub(super) decision: SyncDecision,
     pub(super) after: ReleaseSources,
@@ -58,7 +59,7 @@ impl<'a> ReleaseComparison<'a> {
         Ok(Self { request: question, spec, from, before, used_definitions, unreported, mirrored, bases })
     }
 
-    /// Compares with a release.
+    /// Compares the starting release with the release `to`.
     pub(super) async fn compare_with(
         &self,
         history: &ReleaseHistory<'_>,
@@ -68,7 +69,7 @@ impl<'a> ReleaseComparison<'a> {
         let request = ReleaseQuery { manifest, mirrored: self.mirrored.clone(), bases: &self.bases };
         let after = history.read_sources(to, &request).await?;
         let harmless = match &self.unreported {
-            // The project's imports are unknown.
+            // The project's imports are unknown, so no change counts as harmless.
             Some(_) => BTreeMap::new(),
             None => {
                 let file = project.join(&job.constraint_file);
@@ -94,7 +95,8 @@ impl<'a> ReleaseComparison<'a> {
         Ok(ComparedRelease { decision, after })
     }
 
-    /// Completes the decision about a release with the first release that has each change, and the new range.
+    /// Completes the decision about a release: adds the new range and, for each change, the first release
+    /// that has it.
     pub(super) async fn complete_decision(
         &self,
         history: &mut ReleaseHistory<'_>,
@@ -131,9 +133,9 @@ impl<'a> ReleaseComparison<'a> {
         releases.patches(&compared.decision).await
     }
 
-    /// Returns the newest release before `to` that by itself only requires a wider range. It is a binary
-    /// search that assumes a change to persist. A release that cannot be fetched or read counts as requiring
-    /// more.
+    /// Returns the newest release before `to` that requires only a wider range. A binary search finds it,
+    /// under the assumption that a change persists in later releases. A release that cannot be fetched or
+    /// read counts as one that requires more than a wider range.
     pub(super) async fn newest_range_only_release(
         &self,
         history: &ReleaseHistory<'_>,

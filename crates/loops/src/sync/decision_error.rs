@@ -11,7 +11,7 @@ use truing_upstream::index::IndexError;
 /// The reason why there is no decision.
 #[derive(Debug, thiserror::Error)]
 pub enum SyncDecisionError {
-    /// The index cannot be read.
+    /// The package index cannot be read.
     #[error(transparent)]
     Index(#[from] IndexError),
     /// An archive cannot be fetched.
@@ -53,7 +53,7 @@ pub enum SyncDecisionError {
         /// The requested version of the package.
         version: PackageVersion,
     },
-    /// The release is older than the project's.
+    /// The requested release is older than the one that the project was made for.
     #[error(
         "{package} {to} is older than {from}, which the project was made for: only later releases are \
          followed"
@@ -68,17 +68,17 @@ pub enum SyncDecisionError {
     /// The publishers have withdrawn all releases.
     #[error("every release of {0} was taken back by its publishers, or they advise against it")]
     AllYanked(String),
-    /// The age of releases is unknown.
+    /// The index does not report the age of the releases.
     #[error("{0}: the index does not say when releases were published, so `min_age` cannot be applied")]
     NoDates(String),
     /// There is no release to compare with.
     #[error("{0}: unknown which release the project was made for, and no release is in its range")]
     NoFrom(String),
-    /// The project has no file that declares its range.
+    /// The project has no file that declares the range.
     #[error("{package}: unknown which release the project was made for: there is no {file} in {folder}")]
     NoFile {
         package: String,
-        /// The file that would require it.
+        /// The file that should contain the requirement.
         file: String,
         /// The folder of the project.
         folder: PathBuf,
@@ -88,7 +88,7 @@ pub enum SyncDecisionError {
     NoProject(PathBuf),
 }
 
-/// Formats the fault of an archive or a project, whose name appears once.
+/// Formats the fault of an archive or a project. The name appears only once.
 fn format_source_error(name: &str, source: &SourcesError) -> String {
     let reason = source.to_string();
     if reason.contains(name) { reason } else { format!("{name}: {reason}") }

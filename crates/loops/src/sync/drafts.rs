@@ -1,5 +1,5 @@
-//! A port in progress at the forge: the draft that holds it, from a branch of its own, which people can read
-//! and the next run continues.
+//! A port in progress at the forge. The port is in a draft pull request from a separate branch; people can
+//! read the draft, and the next run continues it.
 
 use truing_config::sync::JobConfig;
 use truing_core::effect::Effect;
@@ -30,7 +30,7 @@ pub(super) struct JobDrafts<'a> {
 pub(super) struct JobDraftState {
     /// The open draft of the job.
     pub(super) draft: Option<DraftPullRequest>,
-    /// An open pull request from the job's branch that is not the job's.
+    /// URL of an open pull request from the job's branch that does not belong to the job.
     pub(super) foreign: Option<String>,
 }
 
@@ -38,9 +38,9 @@ pub(super) struct JobDraftState {
 #[derive(Debug)]
 pub(super) struct DraftPullRequest {
     pub(super) pull: BranchPull,
-    /// The release that it is for, from its marker.
+    /// The release that the draft is for, as its marker states.
     pub(super) version: String,
-    /// The activity of people on it.
+    /// The activity of people on the draft.
     pub(super) active: Option<BranchActivity>,
 }
 
@@ -73,7 +73,7 @@ impl JobDrafts<'_> {
         Ok(saved)
     }
 
-    /// Opens or rewrites the draft, whose branch is pushed.
+    /// Opens the draft or updates its text. The draft's branch must already be pushed.
     pub(super) async fn upsert_draft(
         &self,
         draft: Option<&DraftPullRequest>,
@@ -83,7 +83,8 @@ impl JobDrafts<'_> {
         body: &str,
     ) -> Result<JobPull, SyncRunError> {
         let topic = self.topic(version);
-        // On a forge without drafts it is an open pull request, whose text states that it is unfinished.
+        // On a forge without drafts, the port is in an open pull request whose text states that it is
+        // unfinished.
         let has_drafts = self.server.capability().drafts;
         let pull = match draft {
             Some(draft) => draft.pull.clone(),
@@ -109,7 +110,8 @@ impl JobDrafts<'_> {
         Ok(JobPull { kind: JobPullKind::Wip, url: pull.url })
     }
 
-    /// Closes the draft with a comment on the reason. A repeated call does not repeat the comment.
+    /// Closes the draft and adds the reason to its text. If the call is repeated, the reason is not added
+    /// again.
     pub(super) async fn close(&self, draft: &DraftPullRequest, reason: &str) -> Result<(), SyncRunError> {
         let DraftPullRequest { pull, version, .. } = draft;
         let (number, body) = (pull.number, words::closed_draft_text(reason, &pull.body));

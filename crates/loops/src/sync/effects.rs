@@ -1,4 +1,4 @@
-//! The writes of a run, which are effects, and the conversion of their failures to the run's errors.
+//! The writes of a run, which are all effects. Failures of effects are converted to the run's errors.
 
 use truing_core::effect::Effect;
 use truing_core::port::{BranchPull, EffectOutcome, GateHalt, OwnIssue, PullDraft};
@@ -19,7 +19,7 @@ impl From<EffectError> for SyncRunError {
     }
 }
 
-/// Opens a pull request. Returns the open one from its branch to its base.
+/// Opens a pull request. If one from its branch to its base is already open, returns that pull request.
 pub(super) async fn open_pull(
     writes: &EffectExecutor<'_>,
     draft: PullDraft,
@@ -31,7 +31,7 @@ pub(super) async fn open_pull(
     Ok(*pull)
 }
 
-/// Opens an issue. Returns the open one on its topic.
+/// Opens an issue. If one on its topic is already open, returns that issue.
 pub(super) async fn open_issue(
     writes: &EffectExecutor<'_>,
     effect: Effect,
@@ -42,7 +42,7 @@ pub(super) async fn open_issue(
     Ok(*issue)
 }
 
-/// Returns the error of an effect whose number is unknown: the next run searches for it.
+/// Returns the error for an effect whose number is unknown. The next run searches for the effect's result.
 fn missing_number_error(writes: &EffectExecutor<'_>, effect: &Effect) -> SyncRunError {
     SyncRunError::Settling { until: writes.clock.now(), description: effect.intent().description }
 }

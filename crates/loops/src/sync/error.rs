@@ -10,8 +10,8 @@ use super::recipe::DeterministicChangeError;
 use super::verify::ProjectCheckError;
 use super::{PinnedError, SyncDecisionError, words};
 
-/// The reason why a run stops. Its record states it; it does not stop the lease, as a
-/// [`crate::stopped::StepStopReason`] does.
+/// The reason why a run stops. The run's record states this reason. Unlike a
+/// [`crate::stopped::StepStopReason`], it does not stop the lease.
 #[derive(Debug, thiserror::Error)]
 pub enum SyncRunError {
     /// The store failed. The run writes nothing more.
@@ -65,10 +65,10 @@ pub enum SyncRunError {
         /// Address of the pull request.
         url: String,
     },
-    /// An earlier write was made or begun, and the forge may still show it.
+    /// An earlier write may have succeeded, but the forge may not show it yet.
     #[error("{description}: waiting until the forge shows an earlier write; the next run looks for it")]
     Settling {
-        /// The time by which the forge must show it.
+        /// The time by which the forge must show the write, if it succeeded.
         until: UnixMillis,
         /// Description of the write.
         description: String,

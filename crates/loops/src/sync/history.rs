@@ -1,4 +1,5 @@
-//! The releases of a package that were read: the content of each, and the first release with each change.
+//! The releases of a package that were read: the content of each release, and the first release with each
+//! change.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -16,7 +17,7 @@ use super::package_sources::PackageSources;
 pub(super) struct ReleaseQuery<'a> {
     pub(super) manifest: &'a PinManifest,
     pub(super) mirrored: Vec<String>,
-    /// Further classes to search for.
+    /// Additional classes to search for.
     pub(super) bases: &'a [String],
 }
 
@@ -26,7 +27,7 @@ pub(super) struct ReleaseHistory<'a> {
     pub(super) sources: PackageSources<'a>,
     pub(super) releases: &'a [PackageRelease],
     pub(super) newest: PackageVersion,
-    /// The results for the releases between the two, by index.
+    /// The content of releases between the two compared ones, by the index of the release.
     pub(super) read_releases: BTreeMap<usize, ReleaseSources>,
 }
 
@@ -51,7 +52,7 @@ impl ReleaseHistory<'_> {
         self.read_release(self.version_index(version)?, symbols, mirrored, bases).await
     }
 
-    /// Returns the fate of these definitions in a release; an empty list reads nothing.
+    /// Returns the state of these definitions in a release. If the list is empty, no release is read.
     pub(super) async fn read_symbol_states(
         &self,
         version: &PackageVersion,
@@ -80,9 +81,9 @@ impl ReleaseHistory<'_> {
         read.map_err(|source| SyncDecisionError::Sources { name: release.archive.name.clone(), source })
     }
 
-    /// Finds the first release that changed each definition, and the oldest one whose definitions all equal
-    /// those of the newest, which is the floor of a port. It is a binary search that assumes a change to
-    /// persist.
+    /// Finds the first release that contains each change. Also finds the floor of a port: the oldest release
+    /// whose changed definitions all equal those of the newest release. Uses a binary search, which assumes
+    /// that a change persists in later releases.
     pub(super) async fn find_change_releases(
         &mut self,
         decision: &mut SyncDecision,
@@ -112,7 +113,8 @@ impl ReleaseHistory<'_> {
         Ok((floor > first).then(|| self.releases.get(floor)).flatten().map(|release| release.version.clone()))
     }
 
-    /// Returns the first release after `before` that satisfies `holds`, given that the one at `is_so` does.
+    /// Returns the first release after `before` that satisfies `holds`. The release at `is_so` must satisfy
+    /// it.
     async fn find_first_release_where(
         &mut self,
         mut before: usize,

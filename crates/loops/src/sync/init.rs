@@ -1,6 +1,6 @@
-//! Proposes a first manifest: the definitions that a project takes from the package that it follows, found in
-//! its source, with the digests of the release that it was made for. Apparent copies that cannot be pinned
-//! are listed.
+//! Proposes a first manifest for a project. It contains the definitions that the project takes from the
+//! package, with the digests of the release that it was made for. The definitions are found in the project's
+//! source. Definitions that look like copies but cannot be pinned are listed separately.
 
 use futures_util::future::BoxFuture;
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,11 +22,12 @@ pub struct ProposedManifest {
     pub version: PackageVersion,
     /// The rows of the proposal.
     pub manifest: PinManifest,
-    /// Apparent counterparts that are not pinned, with the reasons.
+    /// Definitions that look like counterparts but are not pinned, each with the reason.
     pub not_guarded: BTreeMap<String, String>,
 }
 
-/// Determines the pins that a project could have; `known` are its existing rows, to be completed.
+/// Determines the pins that a project could have. `known` contains the project's existing rows, which are
+/// completed.
 ///
 /// # Errors
 /// [`SyncDecisionError`]
@@ -68,8 +69,8 @@ pub fn propose_manifest<'a>(
                     let reason = "decorated: the decorator may change the result".to_owned();
                     not_guarded.insert(symbol.clone(), reason);
                 }
-                // Existing pins of the project are kept; this release's form is added only if it matches
-                // them.
+                // Existing pins of the project are kept. This release's digests are added only if they match
+                // the pins.
                 if !row.raw.is_empty() && !row.raw.contains(&definition.digests.raw) {
                     not_guarded.insert(
                         symbol.clone(),
@@ -81,7 +82,8 @@ pub fn propose_manifest<'a>(
                 row.tree.insert(definition.digests.tree.clone());
                 true
             }
-            // There is no evidence that these come from the package.
+            // The release shows no evidence that this definition comes from the package, so the row is
+            // removed silently.
             Some(SymbolState::Elsewhere | SymbolState::Gone) | None
                 if row.reason.as_deref() == Some(PERHAPS) =>
             {
@@ -106,7 +108,8 @@ pub fn propose_manifest<'a>(
     })
 }
 
-/// Keeps one row of each definition: by its own name if present, else by one that is certainly overridden.
+/// Keeps only one row of each definition: the row with the definition's own name, otherwise a row that is
+/// certainly an override.
 fn remove_duplicate_rows(manifest: &mut PinManifest, sources: &ReleaseSources) {
     let mut names: Vec<_> = manifest
         .rows
@@ -157,8 +160,8 @@ fn manifest_rows(facts: &ProjectFacts, pairs: &[(String, String)]) -> BTreeMap<S
     rows
 }
 
-/// The reason of a pin whose origin is only shown by the release; a definition that the release lacks is the
-/// project's own.
+/// The reason of a pin whose origin only the release can confirm. If the release does not contain the
+/// definition, it is the project's own.
 const PERHAPS: &str = "of the same name, or inherited under it";
 /// The prefixes that the copy of a class may have.
 const PREFIXES: [&str; 4] = ["", "Aio", "AIO", "Async"];

@@ -12,18 +12,18 @@ use super::port::MigrationAgent;
 #[derive(Clone, Copy, Debug)]
 pub struct SyncJob<'a> {
     pub name: &'a str,
-    /// The package that it follows, and the configuration.
+    /// The configuration of the job, with the package that the job follows.
     pub config: &'a JobConfig,
     pub git: &'a Git,
     /// The places that the package's releases are read from.
     pub sources: PackageSources<'a>,
-    /// The model that ports code; none if no model may.
+    /// The model that ports code. None if no model may port code.
     pub porter: Option<&'a MigrationAgent>,
-    /// The runner of lock commands; none if the job has none.
+    /// The runner of lock commands. None if the job has no lock commands.
     pub locker: Option<&'a Verifier>,
     /// The runner of the project's own checks; none if none are configured.
     pub verifier: Option<&'a Verifier>,
-    /// The release of this run; none for the job's target.
+    /// The release that this run follows. None for the release that the job's target selects.
     pub to: Option<&'a PackageVersion>,
     /// True if nothing is written at the forge and nothing is stored except the record.
     pub dry_run: bool,

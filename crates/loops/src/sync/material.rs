@@ -1,5 +1,6 @@
-//! Builds the material about releases for models: files and their differences, within limits, and prompts
-//! made of them. Content of the package and the project is data, between marks that it cannot contain.
+//! Builds the material about releases for models: files and their differences, within limits, and the prompts
+//! that contain them. Content of the package and the project is data: it is placed between marks that it
+//! cannot contain.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +13,7 @@ use super::package_sources::PackageSources;
 
 /// Maximum number of bytes of the package's changes, and of an earlier run's handover.
 const MAX_SHOWN: usize = 160 << 10;
-/// Number of context lines around a change, enough to show most functions as a whole.
+/// Number of context lines around a change. It is large enough to show most functions completely.
 const CONTEXT: usize = 40;
 
 /// Returns the differences of files between two releases.
@@ -54,7 +55,7 @@ pub(super) async fn read_release_files(
     reader.files(&request).await.map_err(|source| SyncDecisionError::Sources { name, source })
 }
 
-/// Returns the beginning of a text that is too long, with a note on the cut.
+/// Returns the text. If it is too long, it is cut at its end, with a note on the cut.
 pub(super) fn truncate_with_note(text: &str) -> String {
     if text.len() <= MAX_SHOWN {
         return text.to_owned();

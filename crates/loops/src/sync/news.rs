@@ -1,5 +1,5 @@
-//! The project's own version and its changelog, if the job has a change update them. The repository's tags
-//! show which versions are released.
+//! The project's own version and its changelog, which a change updates if the job requires that. The
+//! repository's tags show which versions are released.
 
 use std::path::Path;
 
@@ -39,7 +39,7 @@ pub enum ReleaseNoteError {
     /// The next version cannot be computed.
     #[error("the project's version: {0}")]
     Next(#[from] VersionError),
-    /// The version has no form that can be incremented.
+    /// The version does not have the form `MAJOR.MINOR.PATCH`, so it cannot be incremented.
     #[error(
         "the project's version: {path} has {text}, which is not MAJOR.MINOR.PATCH: set `version_rule` \
          to \"none\""
@@ -88,7 +88,7 @@ impl From<RequirementError> for ReleaseNoteError {
     }
 }
 
-/// The release note and its place.
+/// Writes the release note: the project's version and the line in the changelog.
 #[derive(Debug)]
 pub(super) struct ReleaseNoteWriter<'a> {
     pub(super) job: &'a JobConfig,
@@ -99,7 +99,8 @@ pub(super) struct ReleaseNoteWriter<'a> {
 }
 
 impl ReleaseNoteWriter<'_> {
-    /// Writes version and changelog into a clone in which no command has run. Returns the written files.
+    /// Writes the version and the changelog into a clone in which no command has run. Returns the written
+    /// files.
     ///
     /// # Errors
     /// [`ReleaseNoteError`]
@@ -128,7 +129,8 @@ impl ReleaseNoteWriter<'_> {
         Ok(written)
     }
 
-    /// Increments the project's version, if this change moves it. Returns the version that it has now.
+    /// Increments the project's version, if this change requires a new version. Returns the resulting
+    /// version.
     async fn increment_version(
         &self,
         project: &Path,
@@ -153,7 +155,7 @@ impl ReleaseNoteWriter<'_> {
         Ok(next)
     }
 
-    /// Returns the place of the changelog's line.
+    /// Returns the place where the changelog's line is to be added.
     async fn changelog_placement(
         &self,
         newest: NewestEntry,
@@ -167,7 +169,7 @@ impl ReleaseNoteWriter<'_> {
         let is_released = self.is_released(version).await?;
         match next {
             Some(next) if is_released => Ok(ChangelogPlacement::New(next)),
-            // A person has prepared a later version, which is kept.
+            // A person has already prepared a later version, so that version is kept.
             Some(next) if version > next => Ok(ChangelogPlacement::Newest),
             Some(next) => Ok(ChangelogPlacement::Renamed(next)),
             None if is_released => Err(ReleaseNoteError::Released { path: path.to_owned(), version }),
@@ -192,7 +194,7 @@ impl ReleaseNoteWriter<'_> {
         text.lines().collect::<Vec<_>>().join(" ")
     }
 
-    /// True if a change for another release would have produced this line.
+    /// True if the line could be the job's own line for another release.
     fn is_own_line(&self, line: &str) -> bool {
         let verdicts = [SyncVerdict::Relax, SyncVerdict::Bump].map(SyncVerdict::as_str);
         verdicts
@@ -201,7 +203,7 @@ impl ReleaseNoteWriter<'_> {
     }
 }
 
-/// True if the line matches this template, for this package and decision and any release.
+/// True if the line matches this template for this package, this decision and any release.
 fn matches_template(template: &TextTemplate, package: &str, verdict: &str, line: &str) -> bool {
     template.matches(line, |name| match name {
         places::PACKAGE => Some(package),

@@ -1,5 +1,6 @@
-//! The notices in which a job asks people and reports its runs: an issue each or, at a forge without issues,
-//! an open draft pull request that changes nothing. People answer in its comments either way.
+//! The notices with which a job asks people and reports its runs. Each notice is an issue or, at a forge
+//! without issues, an open draft pull request that changes no file. In both cases, people answer in the
+//! comments of the notice.
 
 use std::path::Path;
 
@@ -16,7 +17,7 @@ use super::effects::{check_push_outcome, open_issue, open_pull};
 use super::error::SyncRunError;
 use super::job::SyncJob;
 
-/// The text of a pull request that stands in for an issue.
+/// The text of a pull request that is used instead of an issue.
 const CHANGES_NOTHING: &str = "This pull request changes nothing, and must not be merged: it only holds the \
      discussion in its comments. Declining it is the same as closing a question without an answer.";
 
@@ -27,7 +28,7 @@ pub(super) struct JobNotices<'a> {
     pub(super) server: &'a AnyForgeServer,
     pub(super) executor: &'a EffectExecutor<'a>,
     pub(super) job: &'a SyncJob<'a>,
-    /// The path of the repository's mirror, and the remote.
+    /// The path of the repository's mirror; `remote` is the mirror's remote.
     pub(super) mirror: &'a Path,
     pub(super) remote: &'a Remote,
     /// The label that identifies the issues.
@@ -41,7 +42,7 @@ impl JobNotices<'_> {
         self.server.capability()
     }
 
-    /// Returns the forge's noun for a notice.
+    /// Returns the word that the forge uses for a notice.
     pub(super) fn notice_noun(&self) -> &'static str {
         if self.forge_capability().issues { "issue" } else { "pull request" }
     }
@@ -70,7 +71,7 @@ impl JobNotices<'_> {
         Ok(all)
     }
 
-    /// Opens a notice. Returns the open one on its topic.
+    /// Opens a notice. If a notice on its topic is already open, returns that notice.
     pub(super) async fn open(&self, topic: Topic, title: &str, text: &str) -> Result<OwnIssue, SyncRunError> {
         if self.forge_capability().issues {
             return open_issue(self.executor, self.issue_effect(topic, title, text)).await;
@@ -95,8 +96,7 @@ impl JobNotices<'_> {
         to_notice(pull).ok_or(SyncRunError::ForeignWork { branch, url })
     }
 
-    /// Pushes a commit that changes nothing to the branch, because a forge opens no pull request without a
-    /// commit.
+    /// Pushes an empty commit to the branch, because a forge opens no pull request without a commit.
     async fn push_empty_commit(&self, branch: &str, title: &str) -> Result<(), SyncRunError> {
         let mirror = self.job.git.open_mirror(self.mirror, self.remote).await?;
         let tip = mirror.default_tip().await?.ok_or(SyncRunError::Empty)?;
@@ -107,7 +107,7 @@ impl JobNotices<'_> {
         let at = self.executor.clock.now();
         let new = NewCommit { message: title.to_owned(), author: author.clone(), committer: author, at };
         let commit = staged.commit(&new).await?;
-        // The branch is left over from a closed pull request, or from a run that died before it opened one.
+        // The branch remains from a closed pull request, or from a run that was killed before it opened one.
         let expected = mirror.branch_tip(branch).await?;
         check_push_outcome(self.executor.push(&commit, self.remote, branch, expected.as_ref()).await?, branch)
     }
@@ -117,7 +117,7 @@ impl JobNotices<'_> {
         Effect::OpenIssue { topic, title, body, label }
     }
 
-    /// True if a run that died may have opened a notice on this topic.
+    /// True if a run that was killed may have opened a notice on this topic.
     pub(super) async fn may_have_been_opened(&self, topic: &Topic) -> Result<bool, SyncRunError> {
         if self.forge_capability().issues {
             return Ok(self
@@ -158,7 +158,8 @@ impl JobNotices<'_> {
     }
 }
 
-/// Converts a pull request of the job to its notice; none for a foreign one, which has no topic.
+/// Converts a pull request of the job to a notice. None for another person's pull request, which has no
+/// topic.
 fn to_notice(pull: BranchPull) -> Option<OwnIssue> {
     let open = pull.is_open();
     let BranchPull { number, url, title, body, topic, created, .. } = pull;

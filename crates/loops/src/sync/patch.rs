@@ -1,5 +1,5 @@
 //! The definitions that a release changed, as diffs of their lines. The digest of a definition's lines
-//! determines its end, and the reader therefore only has to report its beginning.
+//! determines where the definition ends, so the reader needs to report only its beginning.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,9 +20,9 @@ const CONTEXT: usize = 3;
 /// A definition that changed. Its lines come from the package and are data.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DefinitionPatch {
-    /// Its name, and the file that it is in.
+    /// The name of the definition, after the file that contains it.
     pub name: String,
-    /// The diff of its lines: hunks of a unified diff.
+    /// The diff of the definition's lines, as hunks of a unified diff.
     pub hunks: String,
 }
 
@@ -36,7 +36,7 @@ pub(super) struct ReleasePair<'a> {
 }
 
 impl ReleasePair<'_> {
-    /// Returns the definitions that changed: the pinned ones, then others.
+    /// Returns the definitions that changed: first the pinned ones, then the others.
     pub(super) async fn patches(
         &self,
         decision: &SyncDecision,
@@ -71,7 +71,8 @@ impl ReleasePair<'_> {
             let Some(at) = new.or(old).filter(|_| before != after) else { continue };
             let mut options = diffy::DiffOptions::new();
             let patch = options.set_context_len(CONTEXT).create_patch(&before, &after).to_string();
-            // The two file names come first, and a definition has no file of its own.
+            // The patch begins with two file names. They are cut off, because a definition has no file of its
+            // own.
             let Some(start) = patch.find("@@") else { continue };
             let hunks = patch.get(start..).unwrap_or_default().to_owned();
             patches.push(DefinitionPatch { name: format!("{} {symbol}", at.file), hunks });
@@ -94,7 +95,8 @@ impl ReleasePair<'_> {
     }
 }
 
-/// Returns the name that a manifest would use for a changed function that is not pinned.
+/// Returns the name that a manifest would use for a changed function that is not pinned. None for other
+/// parts.
 fn unguarded_symbol(part: &UnguardedPart) -> Option<String> {
     let is_function =
         part.what == ReleasePartKind::Function && part.symbol != WHOLE && !part.symbol.contains(':');
@@ -114,13 +116,14 @@ fn unguarded_symbol(part: &UnguardedPart) -> Option<String> {
     })
 }
 
-/// Returns the lines of a definition. The reader may have read other line ends than those of the file.
+/// Returns the lines of a definition. The text is tried first with the line ends that the reader uses, then
+/// with those of the file.
 fn definition_lines(definition: &SymbolDefinition, text: &str) -> Option<String> {
     let plain = text.trim_start_matches('\u{feff}').replace("\r\n", "\n");
     lines_matching_digest(definition, &plain).or_else(|| lines_matching_digest(definition, text))
 }
 
-/// Returns the lines from the definition's first one that together have its digest.
+/// Returns the lines that begin with the definition's first line and together have its digest.
 fn lines_matching_digest(definition: &SymbolDefinition, text: &str) -> Option<String> {
     let skipped = usize::try_from(definition.line).ok()?.checked_sub(1)?;
     let mut hash = Sha1::new();

@@ -14,7 +14,7 @@ use crate::reader::ChildProcessReader;
 pub struct PinnedManifest {
     /// The pinned definitions with their digests.
     pub manifest: PinManifest,
-    /// Pins of the file whose form is not understood.
+    /// Pins of the file in a form that Truing cannot parse.
     pub untold: Vec<UnguardedPart>,
 }
 
@@ -37,7 +37,7 @@ pub enum PinnedError {
         path: PathBuf,
         /// The fault of the content.
         source: ManifestError,
-        /// Rows that are not understood.
+        /// Rows that Truing cannot parse.
         untold: Vec<UnguardedPart>,
     },
 }
@@ -76,7 +76,7 @@ pub async fn read_pins(path: &Path, reader: &ChildProcessReader) -> Result<Pinne
         return Ok(PinnedManifest { manifest: manifest::read_manifest(path)?, untold: Vec::new() });
     }
     let test = |reason| PinnedError::Test { path: path.to_owned(), reason };
-    // The reader can open only the file's folder, by its real path.
+    // The reader can open only the folder of the file, so the file's real path is used.
     let real = path.canonicalize().map_err(|error| test(error.to_string()))?;
     let HashPins { accepted_digests: rows, skipped_pins: left_out } =
         reader.pins(&real).await.map_err(|error| {

@@ -1,8 +1,9 @@
-//! A port by a model: its prompt, its limits on a private clone, and the selection of its work.
+//! A port by a model: the prompt, the limits of the model in a private clone, and the selection of the files
+//! that the model changed.
 //!
-//! Its own report never decides in its favour. Only files that the job allows may differ. They are copied
-//! into a clone that no command of the model has touched. There, `recipe` writes the range, the digests and
-//! the lock files, and the project's own checks decide.
+//! The model's own report never decides whether the port succeeded. Only files that the job allows may
+//! differ. These files are copied into a clone that no command of the model has modified. In that clone,
+//! `recipe` writes the range, the digests and the lock files, and the project's own checks decide.
 
 mod clone;
 mod told;
@@ -36,14 +37,14 @@ use crate::files::{FileContentChange, RejectedFile, write_changes};
 
 pub(super) use clone::MigrationPathPolicy;
 
-/// The names of the model in traces.
+/// The names of the run and of the model in traces.
 const RUN: &str = "sync";
 const AGENT: &str = "porter";
 
 /// A model that ports code.
 pub struct MigrationAgent {
     pub agent: ModelAgent,
-    /// Folders with programs that the model's commands may run, besides the system's folders.
+    /// Folders with programs that the model's commands may run, in addition to the system's folders.
     pub programs: Vec<std::path::PathBuf>,
     /// The policy of ports, which allows the project's checks exactly as configured.
     pub policy: Arc<AgentPolicy>,
@@ -79,19 +80,19 @@ pub enum CodeMigrationError {
     /// A clone cannot be opened.
     #[error(transparent)]
     Clone(#[from] ReaderError),
-    /// A file that cannot be taken over.
+    /// A file of the model's clone cannot be copied.
     #[error("the port is refused: {0}")]
     File(#[from] RejectedFile),
-    /// Files that no port may change.
+    /// The model changed files that no port may change.
     #[error("the port is refused: it changes files that it must not change: {0}")]
     Paths(String),
     /// The model has changed nothing.
     #[error("the model changed no relevant file{0}")]
     NoChange(String),
-    /// The budget is used up before the model was asked.
+    /// The budget was used up before the model was asked.
     #[error("{0}")]
     Budget(String),
-    /// The gate was shut meanwhile.
+    /// The gate was shut during the port.
     #[error(transparent)]
     Halted(HaltReason),
 }
@@ -99,11 +100,11 @@ pub enum CodeMigrationError {
 /// A port as it was made, before the checks.
 #[derive(Debug)]
 pub(super) struct UncheckedMigration {
-    /// The newest commit with the port, the range and the digests.
+    /// Folder with the newest commit, the port, the range and the digests.
     pub(super) folder: PrivateFolder,
     /// The changes of the model, or of an earlier run.
     pub(super) changes: Vec<FileContentChange>,
-    /// Every file that differs.
+    /// Every file that differs from the newest commit.
     pub(super) files: Vec<String>,
     /// The model's own report.
     pub(super) work: WorkReport,
@@ -121,25 +122,25 @@ pub(super) struct CodeMigration<'a> {
     /// The newest commit, on which the port is made.
     pub(super) tip: &'a Sha,
     pub(super) decision: &'a ReleaseDecision,
-    /// Files that are written without the model: range, digests, lock files.
+    /// Files that the server writes without the model: the range, the digests and the lock files.
     pub(super) prepared_changes: &'a [FileContentChange],
     /// The places that the package's releases are read from.
     pub(super) sources: PackageSources<'a>,
     /// Consulted before each turn of the model.
     pub(super) gate: &'a Arc<dyn WriteGate>,
     pub(super) now: UnixMillis,
-    /// Cost of the run so far.
+    /// Cost of this run before the port.
     pub(super) before: MicroUsd,
     /// People's answers to questions of this port.
     pub(super) answers: &'a [TrustedAnswer],
 }
 
 impl CodeMigration<'_> {
-    /// Runs the model on the port. It starts from the commit and the handover of an earlier run, if there is
-    /// one.
+    /// Runs the model on the port. The model starts from the commit and the handover of an earlier run, if
+    /// there is one.
     ///
     /// # Errors
-    /// [`CodeMigrationError`]; the cost until then is reported all the same.
+    /// [`CodeMigrationError`]. The cost until the error is still reported in `spent`.
     pub(super) async fn run_model(
         &self,
         saved: Option<(&Sha, &str)>,
@@ -172,7 +173,7 @@ impl CodeMigration<'_> {
         Ok(UncheckedMigration { folder, changes, files, work: redact_report(ran.items), cut_off })
     }
 
-    /// Asks the model that ports.
+    /// Asks the model to port the code.
     async fn ask_model(
         &self,
         workspace: &PrivateFolder,
@@ -191,13 +192,14 @@ impl CodeMigration<'_> {
             ..FixerWorkspace::new(workspace.path().to_owned(), Arc::clone(policy))
         };
         let reader = self.sources.reader;
-        // Other work of this task, such as renewing its lease, must not wait for it.
+        // The sandbox check runs on another thread, because other work of this task, such as renewing the
+        // lease, must not wait for it.
         let level = spawn_blocking(crate::machine::sandbox_level)
             .await
             .map_err(|error| CodeMigrationError::Folder(error.into()))?;
         let fixer = FixerTools::new(Box::new(reader.tools(request, Vec::new())), workshop, level)?;
         let admits = |path: &RepoPath| allowed.allows_path(path);
-        // There is no change to show yet; `git diff` shows the model its own changes.
+        // There is no change to show yet. The model can see its own changes with `git diff`.
         let tools = TracedTools(RestrictedTools { tools: fixer, admits, purpose: "port" });
         let most = MicroUsd(most.0.saturating_sub(self.before.0));
         let limits =
@@ -214,7 +216,7 @@ impl CodeMigration<'_> {
         Ok(ran)
     }
 
-    /// Lays out the newest commit with the changes of the port and the files that were written without a
+    /// Lays out the newest commit with the port's changes and with the files that the server wrote without a
     /// model.
     async fn prepare_clone(
         &self,

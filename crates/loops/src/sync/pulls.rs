@@ -1,4 +1,4 @@
-//! A job's pull request at the forge: reads its state, and submits a change to it.
+//! A job's pull request at the forge: its state, and the submission of a change to it.
 
 use std::path::Path;
 
@@ -26,7 +26,7 @@ pub(super) struct JobPullRequests<'a> {
     pub(super) executor: &'a EffectExecutor<'a>,
     pub(super) job: &'a JobConfig,
     pub(super) subject: ReleaseSubject<'a>,
-    /// The repository's own template; empty if it has none.
+    /// The repository's own template for pull requests; empty if it has none.
     pub(super) template: String,
 }
 
@@ -35,18 +35,20 @@ pub(super) struct JobPullRequests<'a> {
 pub(super) struct JobBranchState {
     /// The newest final pull request of the job, open or not.
     pub(super) final_pull: Option<BranchPull>,
-    /// An open one from the job's branch that is not the job's: another person uses the branch's name.
+    /// URL of an open pull request from the job's branch that does not belong to the job, because another
+    /// person uses the branch's name.
     pub(super) foreign_pull_url: Option<String>,
-    /// True if the newest one reaches the release.
+    /// True if the newest final pull request is for the release to follow or a later one.
     reaches_release: bool,
-    /// The activity of people on it.
+    /// The activity of people on the open final pull request.
     pub(super) activity: Option<BranchActivity>,
-    /// The job's comments there about waiting releases, and their places.
+    /// The job's comments on that pull request about waiting releases, with their positions.
     blocked_comments: Vec<PullRequestComment>,
 }
 
 impl JobPullRequests<'_> {
-    /// Returns the topic of a final pull request: the release is in its marker, which only Truing can write.
+    /// Returns the topic of a final pull request. The topic contains the release, and only Truing can write
+    /// the marker with the topic.
     fn topic(&self, version: &str) -> Topic {
         Topic::new(format!("sync/{}/final/{version}", self.subject.job))
     }
@@ -55,8 +57,8 @@ impl JobPullRequests<'_> {
         Topic::new(format!("sync/{}/blocked", self.subject.job))
     }
 
-    /// Reads the state. `reaches_release` is true for the version of the release to follow and for later
-    /// ones.
+    /// Reads the state of the job's branch and pull requests. `reaches_release` is true for the version of
+    /// the release to follow and for later ones.
     pub(super) async fn load_state(
         &self,
         reaches_release: impl Fn(&str) -> bool,
@@ -91,7 +93,7 @@ impl JobPullRequests<'_> {
         })
     }
 
-    /// Opens or rewrites the final pull request, whose branch is pushed.
+    /// Opens the final pull request or updates its text. Its branch must already be pushed.
     pub(super) async fn upsert_pull_request(
         &self,
         branch_state: &JobBranchState,
@@ -118,7 +120,7 @@ impl JobPullRequests<'_> {
                 open_pull(self.executor, draft).await?
             }
         };
-        // An existing pull request still has its previous text.
+        // A pull request that already existed still has its previous text.
         if pull.title != title || pull.body.trim() != body.trim() || pull.topic.as_ref() != Some(&topic) {
             let (number, body) = (pull.number, body.to_owned());
             self.executor.perform(&Effect::EditPull { number, topic, title, body }).await?;
@@ -133,7 +135,7 @@ impl JobPullRequests<'_> {
 
     /// Adds the missing labels to a pull request.
     pub(super) async fn add_missing_labels(&self, pull: &BranchPull) -> Result<(), SyncRunError> {
-        // A forge without labels gets none.
+        // A forge without labels gets no labels.
         if !self.server.capability().labels {
             return Ok(());
         }
@@ -158,7 +160,8 @@ impl JobPullRequests<'_> {
         Ok(())
     }
 
-    /// Comments on the pull request that a release waits for it: once, and as the last comment.
+    /// Comments on the pull request that a release waits for it. There is only one such comment, and it is
+    /// always the last comment.
     pub(super) async fn post_blocked_comment(
         &self,
         branch_state: &JobBranchState,
@@ -199,14 +202,15 @@ pub(super) fn read_pull_template(project: &Path) -> String {
     if text.len() > MAX_TEMPLATE { String::new() } else { text.trim().to_owned() }
 }
 
-/// The folders and names of a repository's template.
+/// The folders in which a repository's template may be, and its possible names.
 const FOLDERS: [&str; 3] = [".github/", "", "docs/"];
 const TEMPLATES: [&str; 3] =
     ["pull_request_template.md", "pull_request_template.txt", "pull_request_template"];
-/// The longest template that is used, in bytes: the description of the change needs room beside it.
+/// The maximum length of a template that is used, in bytes. The description of the change needs space in the
+/// same text.
 const MAX_TEMPLATE: usize = 16 << 10;
 
-/// True if this pull request is the end of a port, merged or ready to be merged.
+/// True if this pull request contains a finished port: it is merged or ready to be merged.
 fn is_finished_port(pull: &BranchPull) -> bool {
     match pull.state {
         PullState::Open | PullState::Merged => true,
@@ -215,8 +219,8 @@ fn is_finished_port(pull: &BranchPull) -> bool {
 }
 
 impl JobBranchState {
-    /// Returns the plan for a decision to relax or to bump. `same` is true if the branch already has its
-    /// intended base.
+    /// Returns the plan for a decision to relax or to bump. `has_current_base` is true if the branch already
+    /// has its intended base.
     pub(super) fn choose_plan(
         &self,
         verdict: SyncVerdict,

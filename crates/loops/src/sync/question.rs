@@ -1,5 +1,5 @@
-//! The single open question of a job, which is a notice. Its content is desired state: each run compares and
-//! corrects it.
+//! The single open question of a job. It is a notice whose content is desired state: each run compares the
+//! content and corrects it.
 
 use sha2::{Digest as _, Sha256};
 use truing_core::effect::Effect;
@@ -23,7 +23,7 @@ pub(super) struct QuestionDraft {
 }
 
 impl QuestionDraft {
-    /// Returns the question's identity: another text is another question.
+    /// Returns the identity of the question. A question with a different text has a different identity.
     fn id(&self) -> String {
         let digest = Sha256::digest(format!("{}\n{}", self.title, self.text).as_bytes());
         hex::encode(digest.get(..8).unwrap_or_default())
@@ -53,8 +53,8 @@ impl JobQuestions<'_> {
         Topic::new(format!("sync/{}/question", self.job))
     }
 
-    /// Returns people's answers since the question was asked, and since the last answer that made a run try
-    /// again.
+    /// Returns people's answers since the question was asked. Answers up to the last one that caused a retry
+    /// are excluded.
     pub(super) async fn load_answers(&self, job: &JobState) -> Result<QuestionAnswers, ForgeError> {
         let Some(JobQuestion { issue: number, after, version, .. }) = &job.question else {
             return Ok(QuestionAnswers::default());
@@ -62,7 +62,7 @@ impl JobQuestions<'_> {
         let after = newer_comment(job.breaker.last_answer(), after.as_ref());
         let replies = match self.notices.forge.replies(*number, after).await {
             Ok(replies) => replies,
-            // The issue was deleted: it has no answer, and the question is asked again.
+            // The issue was deleted, so there is no answer. The question is asked again.
             Err(ForgeError::NotFound { .. }) => return Ok(QuestionAnswers::default()),
             Err(error) => return Err(error),
         };
@@ -84,8 +84,8 @@ impl JobQuestions<'_> {
         })
     }
 
-    /// Leaves exactly one question open, this one. `job` stores it afterwards. None, if people have closed
-    /// the issue about this without an answer; then no question is asked.
+    /// Ensures that exactly this question is open, and records it in `job`. Returns None if people have
+    /// closed the issue about this release without an answer; in that case, no question is asked.
     pub(super) async fn ask_question(
         &self,
         job: &mut JobState,
@@ -115,12 +115,14 @@ impl JobQuestions<'_> {
         let same = job.question.as_ref().is_some_and(|question| question.id == id);
         let is_new = issue.title == wanted.title && issue.body.trim() == wanted.text.trim();
         if !same && !is_new {
-            // The notification comes first: a run that dies in between repeats it.
+            // The comment that notifies people is posted first. If the run is killed before the edit, the
+            // next run posts the comment again.
             self.repeat_question(issue.number, &wanted.text).await?;
             let text = (wanted.title.clone(), wanted.text.clone());
             self.notices.edit(issue.number, self.topic(), text.0, text.1).await?;
         }
-        // For an issue that was opened by a run that died, every later comment is an answer.
+        // If the issue was opened by a run that was killed, every comment after Truing's last one counts as
+        // an answer.
         let replies = self.notices.forge.replies(issue.number, None).await?;
         let last = replies.into_iter().rfind(|reply| reply.topic.is_some()).map(|reply| reply.id);
         let before = job.question.take().filter(|question| question.issue == issue.number && same);
@@ -139,9 +141,9 @@ impl JobQuestions<'_> {
         Ok(Some(issue.url))
     }
 
-    /// True if the issue about this very release and manifest is closed, and no other one is open. Truing
-    /// closes an issue only when there is no question, and then forgets it. Otherwise only maintainers of the
-    /// repository may close it.
+    /// True if the issue about exactly this release and manifest is closed, and no other issue is open.
+    /// Truing closes an issue only when no question is left, and then deletes the record of the question. In
+    /// all other cases, only maintainers of the repository can have closed the issue.
     fn was_declined(
         question: &JobQuestion,
         wanted: &QuestionDraft,
@@ -160,7 +162,7 @@ impl JobQuestions<'_> {
     }
 
     /// Repeats the question as the last comment, which notifies people, and deletes the previous repetition.
-    /// A run that ended right after it has already written it.
+    /// If an earlier run was stopped after posting this comment, nothing is posted.
     async fn repeat_question(&self, number: u64, text: &str) -> Result<(), SyncRunError> {
         let topic = self.topic();
         let replies = self.notices.forge.replies(number, None).await?;
@@ -180,13 +182,13 @@ impl JobQuestions<'_> {
 
     /// Closes every open question.
     pub(super) async fn close(&self, job: &mut JobState, reason: &str) -> Result<(), SyncRunError> {
-        // A run that died may have opened an issue that the job does not know.
+        // A run that was killed may have opened an issue that the job's state does not contain.
         if job.question.is_none() && !self.notices.may_have_been_opened(&self.topic()).await? {
             return Ok(());
         }
         let topic = Topic::new(format!("{}/settled", self.topic()));
         for issue in self.notices.list_notices(&self.topic()).await?.iter().filter(|issue| issue.open) {
-            // A run that ended right after it has already written the comment.
+            // If an earlier run was stopped after this comment, the comment already exists.
             let number = issue.number;
             let last = self.notices.forge.replies(number, None).await?.pop();
             if last.is_none_or(|last| last.topic.as_ref() != Some(&topic)) {
@@ -200,7 +202,8 @@ impl JobQuestions<'_> {
     }
 }
 
-/// Returns the later of two comments of one issue by their ids: the numbers grow at every forge.
+/// Returns the later one of two comments of one issue. The comparison uses the ids, because their numbers
+/// increase at every forge.
 fn newer_comment<'a>(a: Option<&'a CommentId>, b: Option<&'a CommentId>) -> Option<&'a CommentId> {
     let number = |id: &CommentId| {
         id.as_str()

@@ -1,6 +1,6 @@
-//! The part of a change that needs no model: range and digests (`change`), version and changelog (`news`),
-//! and the lock files that the project's own command updates. The command runs in the sandbox, on a copy.
-//! Changes to files other than lock files void the change.
+//! The part of a change that needs no model. It writes the range and digests (`change`) and the version and
+//! changelog (`news`). The project's own command then updates the lock files. The command runs in the
+//! sandbox, on a copy. If it changes a file other than a lock file, the whole change is rejected.
 
 use std::path::Path;
 
@@ -49,12 +49,12 @@ pub enum DeterministicChangeError {
     #[error("the lock command `{command}` failed: {end}{command_output}")]
     Failed {
         command: String,
-        /// The way it ended.
+        /// The reason why the command ended.
         end: CommandEndReason,
-        /// The last lines that it printed, and the hosts that it could not reach.
+        /// The last lines that the command printed, and the hosts that it could not reach.
         command_output: String,
     },
-    /// The command changed other files.
+    /// The command changed files that are not lock files.
     #[error(
         "the lock command changed files that it must not change: {0}; `relax.lock_files` lists the permitted \
          files"
@@ -73,15 +73,15 @@ pub(super) struct DeterministicChange<'a> {
     pub(super) mirror: &'a Mirror,
     /// The day of the change, such as `2026-11-21`.
     pub(super) date: String,
-    /// Runs lock commands; none if the job has none.
+    /// Runs the lock commands. None if the job has no lock commands.
     pub(super) locker: Option<&'a Verifier>,
 }
 
 impl DeterministicChange<'_> {
-    /// Makes the change in a clone of `on` in which no command has run. Returns the written files.
+    /// Makes the change in a clone of `on` in which no command has run yet. Returns the written files.
     ///
     /// # Errors
-    /// [`DeterministicChangeError`]; the written files remain.
+    /// [`DeterministicChangeError`]. Files that were already written stay in the folder.
     pub(super) async fn apply(
         &self,
         on: &Sha,
@@ -93,7 +93,7 @@ impl DeterministicChange<'_> {
             made.map_err(|error| RejectedFile::from_folder_error(folder, std::io::Error::from(error)))??;
         let Self { job, decided, mirror, date, .. } = self;
         let note = ReleaseNoteWriter { job, decided, mirror, date }.write(folder).await?;
-        // The version may be in the file of the range.
+        // The version may be in the same file as the range. In that case, only the later content counts.
         written.retain(|one| note.iter().all(|later| later.path != one.path));
         written.extend(note);
         written.extend(self.update_lock_files(on, folder, &written).await?);
@@ -120,8 +120,8 @@ impl DeterministicChange<'_> {
         Ok(locked)
     }
 
-    /// Returns the commands with the names and the release filled in. A word with the placeholder of all
-    /// packages is repeated for each.
+    /// Returns the commands with the names and the release filled in. A word with the placeholder for all
+    /// packages is repeated for each package.
     fn commands(&self) -> Vec<Vec<String>> {
         let JobConfig { package, companions, .. } = self.job;
         let version = self.decided.to.to_string();
@@ -138,7 +138,7 @@ impl DeterministicChange<'_> {
         self.job.lock.iter().map(|command| command.iter().flat_map(words).collect()).collect()
     }
 
-    /// Returns the lock files as the commands left them, if nothing else differs.
+    /// Returns the lock files as the commands wrote them, if the commands changed no other file.
     async fn changed_lock_files(
         &self,
         commit: &Sha,
@@ -154,7 +154,7 @@ impl DeterministicChange<'_> {
         };
         let refused = staged.paths.iter().filter(|found| !may(found)).map(|(path, _)| path);
         let mut refused: Vec<&RepoPath> = refused.chain(&staged.left_out).collect();
-        // Files that were written before must be unchanged.
+        // The commands must not have changed the files that were written before.
         let ours = written.iter().map(|change| (change.path.clone(), PathStatus::Modified)).collect();
         let kept = read_changes(&run.tree(), ours).await?;
         let changed = written.iter().zip(&kept).filter(|(ours, kept)| ours != kept);
@@ -167,8 +167,8 @@ impl DeterministicChange<'_> {
     }
 }
 
-/// Builds the error of a failed command: its end, the last lines that it printed, and the hosts that it could
-/// not reach.
+/// Builds the error of a failed command: the reason for its end, its last output lines, and the hosts that it
+/// could not reach.
 fn command_error(run: &CommandRun, host_accesses: &[HostAccess]) -> DeterministicChangeError {
     let text = if run.errors.trim().is_empty() { &run.output } else { &run.errors };
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();

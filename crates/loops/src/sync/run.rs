@@ -1,5 +1,5 @@
-//! One run of a job, from the newest release to a pull request or a question, as a list of steps. Each can be
-//! repeated: the next run finds the results of a run that died and continues from them.
+//! One run of a job, from the newest release to a pull request or a question, as a list of steps. Each step
+//! can be repeated: if a run was killed, the next run finds its results and continues from them.
 
 use std::path::Path;
 
@@ -45,7 +45,7 @@ pub struct SyncRun<'a> {
     pub run: &'a RunReference,
     /// Reads the forge's side of the repository.
     pub repository_client: &'a RepositoryClient,
-    /// The client of that forge.
+    /// The client of the forge.
     pub server: &'a AnyForgeServer,
     /// Store of the job's state and records.
     pub store: &'a dyn RecordStore,
@@ -69,8 +69,9 @@ struct BaseCheckout<'a> {
 }
 
 impl SyncRun<'_> {
-    /// Runs the job and saves the record, regardless of the outcome. The instant is the time of the next run,
-    /// if the forge may still show a write whose response was lost.
+    /// Runs the job and saves the record, regardless of the outcome. The returned time is that of the next
+    /// run. It is set if the forge may still show a write whose response was lost, or if the kill switch
+    /// stopped the run.
     ///
     /// # Errors
     /// [`StoreError`]: the state cannot be saved.
@@ -104,7 +105,8 @@ impl SyncRun<'_> {
             Err(Err(error)) if error.is_halt() || again.is_some() => {
                 SyncRunResult::new(Outcome::Held, error.to_string(), QuestionUpdate::Keep)
             }
-            // The breaker would not have admitted it.
+            // The run failed before the open circuit breaker was checked, and the breaker would not have
+            // admitted it.
             Err(Err(error))
                 if !self.job.dry_run && job.breaker.open_trip().is_some() && !job.breaker.is_running() =>
             {
@@ -126,7 +128,7 @@ impl SyncRun<'_> {
         };
         log.end_step();
         if is_halted {
-            // It continues when the switch is off, regardless of the job's schedule.
+            // The run continues when the kill switch is off, regardless of the job's schedule.
             again = again.max(Some(now));
         }
         again = again.max(asked.as_ref().err().and_then(SyncRunError::settle_time));
@@ -135,7 +137,7 @@ impl SyncRun<'_> {
             Ok(question) if self.job.dry_run => (question, self.dry_run_reason(&ended)),
             Ok(question) => (question, ended.reason),
             Err(Ok(error)) => return Err(error),
-            // The next run asks the question.
+            // The question could not be asked, so the next run asks it.
             Err(Err(error)) => {
                 if error.is_halt() {
                     outcome = Outcome::Held;
@@ -143,7 +145,7 @@ impl SyncRun<'_> {
                 (None, format!("{}; could not ask a person: {error}", ended.reason))
             }
         };
-        // A question after a failure is no step of the planned work.
+        // Asking a question after a failure does not count as a step of the planned work.
         let highest_step = if ended.outcome == Outcome::Asked { log.current_step() } else { reached };
         let carried = unreported_costs::take_unreported_cost(self.store, &mut job, &self.run.id).await?;
         let mut record = SyncRecord {
@@ -219,7 +221,7 @@ impl SyncRun<'_> {
         }
     }
 
-    /// Carries out the steps, up to the one that ends the run.
+    /// Carries out the steps until one of them ends the run.
     async fn run_steps(
         &self,
         job: &mut JobState,
@@ -237,7 +239,7 @@ impl SyncRun<'_> {
         let folder = PrivateFolder::new().map_err(SyncRunError::Folder)?;
         mirror.check_out_private_clone(&tip, &[], folder.path()).await?;
         let project = folder.path();
-        // From here on, the manifest is read by path, and so is the requirement.
+        // The manifest and the requirement are read by path after this check, so both must be plain files.
         let manifest = if self.job.config.has_manifest() {
             change::read_regular_file(project, &self.job.config.manifest)?.unwrap_or_default()
         } else {
@@ -254,11 +256,11 @@ impl SyncRun<'_> {
             to,
             now,
         };
-        // People's rulings also decide if there may be a port in progress.
+        // People's rulings are read first, because they also decide whether a port may be in progress.
         let answers = self.job_questions().load_answers(job).await?;
         job.apply_answers(answers.ruling, answers.trusted_comments);
         let mut saved = self.load_draft(job).await?;
-        // A begun release is finished first, even if there is a newer one.
+        // A port that was begun is finished first, even if there is a newer release.
         let begun = saved
             .draft
             .as_ref()
@@ -276,7 +278,8 @@ impl SyncRun<'_> {
             saved.draft = None;
             seen = super::find_releases(&question(named.clone()), self.job.sources.index).await;
         }
-        // A named release that cannot be followed is the caller's mistake, and the job has not failed.
+        // If a named release cannot be followed, the caller has made a mistake. This does not count as a
+        // failure of the job.
         if let (Some(named), Some(why)) = (&named, self.cannot_follow_reason(&seen)) {
             log.to_version = Some(named.to_string());
             return Ok(SyncRunResult::new(Outcome::Held, why, QuestionUpdate::Keep));
@@ -303,7 +306,8 @@ impl SyncRun<'_> {
             let now = self.effects.clock.now();
             unreported_costs::start_tracking(job, &self.run.id);
             let admission = job.breaker.admit(&target, answers.newest.as_ref(), self.job.config.breaker, now);
-            // Saved before any attempt: a run that dies after this point counts as failed.
+            // The state is saved before any attempt. If the run is killed after this point, it counts as
+            // failed.
             self.store.store_job(self.run, job).await?;
             if let RunAdmission::Skip(_) = admission {
                 return Ok(SyncRunResult::new(
@@ -361,7 +365,7 @@ impl SyncRun<'_> {
         }
     }
 
-    /// Returns the reason why a named release cannot be followed, if there is one.
+    /// Returns the reason why a release that the caller named cannot be followed, if there is one.
     fn cannot_follow_reason(
         &self,
         available: &Result<AvailableReleases, SyncDecisionError>,
@@ -425,7 +429,8 @@ impl SyncRun<'_> {
             return Err(SyncRunError::ForeignWork { branch: self.job.config.branch.clone(), url });
         }
         let verdict = decided.decision.verdict;
-        // A port is not made again only because the base has moved: people resolve that when they merge it.
+        // A port is not repeated only because the base has moved. People resolve conflicts when they merge
+        // the port.
         let same = verdict == SyncVerdict::Bump || self.is_branch_current(mirror, tip, &branch_state).await?;
         let draft = draft_state.and_then(|draft_state| draft_state.draft.as_ref());
         let course = branch_state.choose_plan(verdict, draft.is_some(), same);
@@ -473,7 +478,7 @@ impl SyncRun<'_> {
             ) => {}
         }
         if verdict == SyncVerdict::Bump {
-            // Without a person's ruling or a job that permits it, no model ports code.
+            // A model ports code only if a person has ruled so or the job permits it.
             let Some(draft_state) = draft_state else { return Ok(self.end_with_question(&version, decided)) };
             let ground =
                 BumpContext { mirror, tip, base, branch_state: &branch_state, draft_state, pulls: &pulls };
@@ -532,7 +537,7 @@ impl SyncRun<'_> {
             self.check_write_gate().await?;
             let expected = match branch_state.head() {
                 Some(head) => Some(head.clone()),
-                // The branch is left over from a closed pull request, or from a run that died before it
+                // The branch remains from a closed pull request, or from a run that was killed before it
                 // opened one.
                 None => mirror.branch_tip(&self.job.config.branch).await?,
             };
@@ -567,7 +572,7 @@ impl SyncRun<'_> {
     }
 }
 
-/// True if nothing is left to be done for the release that a port was begun for.
+/// True if no work is left for the release for which a port was begun.
 fn is_port_obsolete(
     port_version: Option<&PackageVersion>,
     available: &Result<AvailableReleases, SyncDecisionError>,

@@ -1,4 +1,4 @@
-//! The progress of a job's run and its end, from which its record is built.
+//! The progress and the end of a job's run. The run's record is built from them.
 
 use std::time::Instant;
 
@@ -41,7 +41,7 @@ impl SyncRunLog {
         }
     }
 
-    /// Returns the current step of the run, or its last one.
+    /// Returns the current step of the run. After the run's end, returns its last step.
     pub(super) fn current_step(&self) -> SyncStep {
         let at = self.current_step.map(|(step, _)| step);
         at.or_else(|| self.steps.last().map(|step| step.step)).unwrap_or(SyncStep::Detect)
@@ -59,7 +59,7 @@ impl SyncRunLog {
         }
     }
 
-    /// Sets the cost of the model in this step.
+    /// Sets the cost of the model in the current step.
     pub(super) fn set_spend(&mut self, spent: ModelSpend) {
         self.model_spend = spent;
     }
@@ -70,7 +70,7 @@ impl SyncRunLog {
     }
 }
 
-/// The end of a run, and its question.
+/// The end of a run, and the change of the job's question.
 pub(super) struct SyncRunResult {
     pub(super) outcome: Outcome,
     pub(super) reason: String,
@@ -92,7 +92,7 @@ impl SyncRunResult {
         Self { outcome, reason: reason.into(), question_update: asks }
     }
 
-    /// Returns the meaning of the end for the breaker.
+    /// Returns how the end of the run counts for the circuit breaker.
     pub(super) fn to_breaker_outcome(&self) -> BreakerOutcome {
         match self.outcome.run_outcome() {
             run::RunOutcome::Failed => BreakerOutcome::Failure(self.reason.clone()),

@@ -1,4 +1,5 @@
-//! Consequences of a shut gate: the kill switch holds the run, and a lost lease ends it without a report.
+//! Consequences of a shut gate: the kill switch holds the run, and a lost lease ends the run without a
+//! report.
 
 use truing_core::id::UnixMillis;
 use truing_core::port::{HaltReason, RunReference, StoreError};
@@ -6,18 +7,20 @@ use truing_core::port::{HaltReason, RunReference, StoreError};
 use super::error::SyncRunError;
 
 impl SyncRunError {
-    /// True if only the kill switch stops the run.
+    /// True if the run was stopped only by the kill switch.
     pub(super) fn is_halt(&self) -> bool {
         let Self::Halted(halt) = self else { return false };
         matches!(halt.reason, HaltReason::KillSwitch | HaltReason::NoAnswer)
     }
 
-    /// Returns the time by which the forge must show if a write was made, if the run waits for that.
+    /// Returns the time by which the forge must show whether a write was made, if the run waits for that
+    /// write.
     pub(super) fn settle_time(&self) -> Option<UnixMillis> {
         if let Self::Settling { until, .. } = self { Some(*until) } else { None }
     }
 
-    /// Returns the store's error, if it is one. A lost lease counts as [`StoreError::Fenced`].
+    /// Returns the store's error, if this is an error of the store. A lost lease counts as
+    /// [`StoreError::Fenced`].
     ///
     /// # Errors
     /// Any other error, unchanged.

@@ -1,5 +1,5 @@
-//! The communication of a run with people besides its pull request: its question, and the notice of its runs'
-//! results.
+//! The communication of a run with people outside of its pull request: the job's question, and the notice
+//! with the results of its runs.
 
 use truing_core::sync::job::JobState;
 use truing_core::sync::record::{SyncRecord, SyncStep};
@@ -40,7 +40,7 @@ impl SyncRun<'_> {
         self.job_notices(&self.job.config.outcome_label, "outcome")
     }
 
-    /// Reports the run in the job's notice, if it has one.
+    /// Reports the run in the job's notice, if the job has a notice.
     pub(super) async fn report_run(
         &self,
         job: &mut JobState,
@@ -60,7 +60,8 @@ impl SyncRun<'_> {
         tracking.report_run(job, record).await
     }
 
-    /// Opens the right question, and closes any other. Returns its page.
+    /// Opens the question that the run's end requires, and closes any other question. Returns the URL of the
+    /// open question.
     pub(super) async fn open_question(
         &self,
         job: &mut JobState,
@@ -73,7 +74,7 @@ impl SyncRun<'_> {
             let (title, text) = words::open_breaker_question(self.release_subject(version), &job.breaker);
             QuestionDraft { version: version.to_owned(), title, text }
         });
-        // Answers about an explicitly named release do not settle a question about another one.
+        // Answers about an explicitly named release do not settle a question about another release.
         let is_of_another = self.job.to.is_some()
             && job.question.as_ref().is_some_and(|question| question.version != version);
         match (open, &run_end.question_update) {
@@ -97,7 +98,8 @@ impl SyncRun<'_> {
         }
     }
 
-    /// Returns the page of the open question about the same release. A dry run asks nothing.
+    /// Returns the URL of the open question about the same release. It is used for a dry run, which asks no
+    /// question.
     pub(super) fn open_question_page(&self, job: &JobState, run_end: &SyncRunResult) -> Option<String> {
         let QuestionUpdate::Ask(wanted) = &run_end.question_update else { return None };
         let known = job.question.as_ref()?;
@@ -124,7 +126,7 @@ impl SyncRun<'_> {
     ) -> Result<Option<String>, SyncRunError> {
         self.check_write_gate().await?;
         let page = self.job_questions().ask_question(job, wanted).await?;
-        // A run that dies after this point has asked the question.
+        // The state is saved now. If the run is killed after this point, the question counts as asked.
         self.store.store_job(self.run, job).await?;
         Ok(page)
     }

@@ -1,6 +1,6 @@
-//! The notice that reports a job's last runs, if the job wants one: identified by its topic, and edited in
-//! place. There is only ever one. If people delete it or take it over, that is reported and no other one is
-//! opened.
+//! The notice that reports a job's last runs, if the job wants one. The notice is identified by its topic,
+//! and Truing edits the same notice after each run. Each job has at most one such notice. If people delete it
+//! or use it for something else, that is reported and no other notice is opened.
 
 use truing_core::id::{SlotKey, Topic};
 use truing_core::port::{ForgeError, RunStore};
@@ -30,7 +30,7 @@ impl TrackingNotice<'_> {
     /// Reports this run and the previous ones.
     ///
     /// # Errors
-    /// [`SyncRunError`], which does not fail the run: the records have the results.
+    /// [`SyncRunError`]. It does not fail the run, because the records contain the results.
     pub(super) async fn report_run(
         &self,
         job: &mut JobState,

@@ -1,5 +1,5 @@
-//! Tracks the cost of runs that never reported their end. The ledger has it, and the record of a later run
-//! reports it.
+//! Tracks the cost of runs that never reported their end. The ledger contains this cost, and the record of a
+//! later run reports it.
 
 use truing_core::id::RunId;
 use truing_core::ledger::{BudgetLevel, BudgetLevelKind};
@@ -7,15 +7,16 @@ use truing_core::money::MicroUsd;
 use truing_core::port::{Ledger, StoreError};
 use truing_core::sync::job::{JobState, UnreportedCost};
 
-/// Notes that a run begins, whose cost is unreported until its own record exists.
+/// Records that a run has begun. The run's cost counts as unreported until the run's own record exists.
 pub(super) fn start_tracking(job: &mut JobState, run: &RunId) {
     if job.untold.iter().all(|known| known.run != *run) {
         job.untold.push(UnreportedCost { run: run.clone(), told: MicroUsd(0) });
     }
 }
 
-/// Ends the tracking of this run, which reports itself. Returns the cost of earlier runs that no record has
-/// reported. The reserved cost of a call in flight is reported once the call is settled.
+/// Ends the tracking of this run, because the run's own record reports its cost. Returns the cost of earlier
+/// runs that no record has reported. The reserved cost of a call that is still in progress is reported after
+/// the call is settled.
 pub(super) async fn take_unreported_cost(
     store: &dyn Ledger,
     job: &mut JobState,

@@ -1,4 +1,4 @@
-//! Runs the project's own checks on a change: first on its base commit, then on the change. Checks that
+//! Runs the project's own checks on a change: first on the base commit, then with the change. Checks that
 //! already failed on the base do not count.
 
 use std::io;
@@ -13,9 +13,9 @@ use crate::files::{FileContentChange, RejectedFile, write_changes};
 /// The results of the checks.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct CheckResults {
-    /// Number of checks that ran; none if there are none.
+    /// Number of checks that ran. None if no checks are configured.
     pub(super) count: Option<usize>,
-    /// The commands that fail although they passed before.
+    /// The commands that fail with the change but passed before.
     pub(super) failing: Vec<String>,
 }
 
@@ -28,7 +28,7 @@ pub enum ProjectCheckError {
     /// A temporary folder could not be created.
     #[error("cannot create a folder for the checks: {0}")]
     Folder(#[from] io::Error),
-    /// A file of the change cannot be taken over.
+    /// A file of the change cannot be written.
     #[error("cannot check the change: {0}")]
     File(#[from] RejectedFile),
     /// The checks could not be run.
@@ -39,7 +39,7 @@ pub enum ProjectCheckError {
 /// The checks of a job's project.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ProjectChecks<'a> {
-    /// Runs the checks; none if none are configured.
+    /// Runs the checks. None if no checks are configured.
     pub(super) verifier: Option<&'a Verifier>,
     pub(super) mirror: &'a Mirror,
     /// The repository in the form `owner/name`.
@@ -47,8 +47,9 @@ pub(super) struct ProjectChecks<'a> {
 }
 
 impl ProjectChecks<'_> {
-    /// Runs the checks on a commit, and on the commit with these changes. Later changes override earlier
-    /// ones. `by` names the author of the changes: a set-up for one author is never used for another.
+    /// Runs the checks on a commit, and on the same commit with these changes. If `changes` contains a file
+    /// twice, the later content is used. `by` names the author of the changes: a set-up for one author is
+    /// never used for another.
     ///
     /// # Errors
     /// [`ProjectCheckError`]

@@ -17,7 +17,7 @@ use super::ReleaseDecision;
 use super::port::UncheckedMigration;
 use super::verify::CheckResults;
 
-/// Maximum number of rows of one table that are shown; the rest is counted.
+/// Maximum number of rows that are shown of one table. Further rows are only counted.
 const SHOWN: usize = 40;
 
 /// Maximum number of characters of the reason for a run's end.
@@ -61,8 +61,8 @@ pub(super) fn pull_title(subject: ReleaseSubject<'_>, verdict: SyncVerdict) -> S
     }
 }
 
-/// Returns the whole text of a final pull request: the repository's own template first, unless the operator's
-/// template differs.
+/// Returns the complete text of a final pull request. It begins with the repository's own template, unless
+/// the operator's template has another form.
 pub(super) fn pull_body(
     subject: ReleaseSubject<'_>,
     verdict: SyncVerdict,
@@ -91,7 +91,7 @@ pub(super) fn relax_text(
     common_pull_text(subject, decided, files) + &render_checks(checked)
 }
 
-/// Renders the text that every final pull request has.
+/// Renders the part of the text that all final pull requests have in common.
 fn common_pull_text(subject: ReleaseSubject<'_>, decided: &ReleaseDecision, files: &[String]) -> String {
     let ReleaseSubject { package, version, .. } = subject;
     let ReleaseDecision { from, spec_before, spec_after, decision, .. } = decided;
@@ -309,12 +309,13 @@ pub(super) fn release_question(subject: ReleaseSubject<'_>, decided: &ReleaseDec
     );
     text += &render_changes_table(decision);
     text += &render_classification(decided);
-    // People may correct a model's finding.
+    // If a model classified the release, people may correct its finding.
     text += &render_answer_options(decision.verdict == SyncVerdict::Bump && decided.classification.is_none());
     (question_title(job, version), text)
 }
 
-/// Returns a question about a release that seems to require only a wider range, although checks fail with it.
+/// Returns a question about a release for which the range could be widened, although the project's checks
+/// fail with it.
 pub(super) fn failing_question(
     subject: ReleaseSubject<'_>,
     decided: &ReleaseDecision,
@@ -408,7 +409,7 @@ pub(super) fn open_breaker_question(subject: ReleaseSubject<'_>, breaker: &JobBr
     (question_title(job, version), text)
 }
 
-/// Returns the comment on a pull request in use, about a release that has to wait for it.
+/// Returns the comment that a release has to wait, because a person is using the pull request.
 pub(super) fn blocked_comment(subject: ReleaseSubject<'_>, reason: &str) -> String {
     format!(
         "{} {} is out and needs changes of the code. It waits for this pull request, because {}.\n",
@@ -418,7 +419,7 @@ pub(super) fn blocked_comment(subject: ReleaseSubject<'_>, reason: &str) -> Stri
     )
 }
 
-/// Returns a title and a text on the results of a job's last runs, newest first.
+/// Returns a title and a text about the results of a job's last runs, newest first.
 pub(super) fn render_recent_runs(job: &str, records: &[SyncRecord]) -> (String, String) {
     let count = |kinds: &[RunOutcome]| {
         records.iter().filter(|one| kinds.contains(&one.detail.result.run_outcome())).count()

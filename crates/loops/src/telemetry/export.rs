@@ -1,5 +1,5 @@
-//! Exports traces: OTLP over HTTP, sent by this program's own client on its own runtime, in batches, from a
-//! queue that drops traces when it is full.
+//! Exports traces as OTLP over HTTP. This program's own HTTP client sends them in batches on this program's
+//! runtime. The traces come from a queue that drops traces when it is full.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -24,9 +24,9 @@ use truing_config::secret::SecretError;
 
 /// Time limit of one export.
 const EXPORT_TIME: Duration = Duration::from_secs(10);
-/// Time limit of the last export, for which the process waits at its end.
+/// Time limit of the last export. The process waits for this export before it exits.
 const LEAVE: Duration = Duration::from_secs(2);
-/// The path of traces below an endpoint, by the protocol.
+/// The path of traces below an endpoint, as the protocol defines it.
 const TRACES: &str = "/v1/traces";
 /// The path of traces below a Langfuse address.
 const LANGFUSE_TRACES: &str = "/api/public/otel/v1/traces";
@@ -35,11 +35,11 @@ const LANGFUSE: &str = "https://cloud.langfuse.com";
 /// Maximum number of bytes that are read of the endpoint's response, whose content is not used.
 const MAX_ANSWER_BYTES: usize = 64 << 10;
 
-/// True if traces may contain texts.
+/// True if traces may contain the texts of prompts, answers and tools.
 static CAPTURE: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
-    /// The id of the trace that is begun next on this thread.
+    /// The id for the next trace that begins on this thread.
     static NEXT: Cell<Option<TraceId>> = const { Cell::new(None) };
 }
 
@@ -57,7 +57,7 @@ pub enum TelemetryError {
     SetUp(String),
 }
 
-/// The export. Queued traces are sent when this is dropped, within a short time limit.
+/// The running export. When this value is dropped, the queued traces are sent, within a short time limit.
 pub struct TraceExport(SdkTracerProvider);
 
 impl Drop for TraceExport {
@@ -68,12 +68,12 @@ impl Drop for TraceExport {
     }
 }
 
-/// True if traces may contain texts.
+/// True if traces may contain the texts of prompts, answers and tools.
 pub(super) fn can_capture_texts() -> bool {
     CAPTURE.load(Ordering::Relaxed)
 }
 
-/// Gives the next trace on this thread this id.
+/// Sets the id of the next trace on this thread.
 pub(super) fn set_next_trace_id(id: TraceId) {
     NEXT.set(Some(id));
 }
@@ -91,7 +91,7 @@ pub fn start_trace_export(
     let set_up = |error: &dyn std::fmt::Display| TelemetryError::SetUp(error.to_string());
     let mut http =
         reqwest::Client::builder().timeout(EXPORT_TIME).redirect(reqwest::redirect::Policy::none());
-    // As for models: a proxy is for external hosts, and this machine is not one.
+    // As for models, no proxy is used for addresses of this machine, because proxies are for external hosts.
     let host = Url::parse(&endpoint).ok().and_then(|url| url.host_str().map(str::to_owned));
     if host.is_some_and(|host| matches!(host.as_str(), "localhost" | "127.0.0.1" | "[::1]")) {
         http = http.no_proxy();
@@ -117,10 +117,11 @@ pub fn start_trace_export(
     Ok(Some(TraceExport(provider)))
 }
 
-/// An address and the headers of its requests.
+/// The address of an endpoint, and the headers of requests to it.
 type ExportTarget = (String, HashMap<String, String>);
 
-/// Returns the address and the headers: as configured, else from the variables of other programs.
+/// Returns the address and the headers from the configuration, otherwise from the environment variables of
+/// OpenTelemetry and Langfuse.
 fn export_target(
     config: &TelemetryConfig,
     environment: &Environment,
@@ -159,7 +160,7 @@ fn export_target(
 fn parse_headers(text: &str) -> Option<HashMap<String, String>> {
     let pair = |pair: &str| {
         let (name, value) = pair.split_once('=')?;
-        // The decoding is that of an address's query, where a plus stands for a blank.
+        // The decoder is for query strings, where a plus sign means a blank, so plus signs are escaped first.
         let value = value.trim().replace('+', "%2B");
         let decoded = url::form_urlencoded::parse(value.as_bytes()).next();
         let value = decoded.map(|(value, _)| value.into_owned()).unwrap_or_default();
@@ -168,7 +169,7 @@ fn parse_headers(text: &str) -> Option<HashMap<String, String>> {
     text.split(',').filter(|part| !part.trim().is_empty()).map(pair).collect()
 }
 
-/// Derives the ids of traces from the ids of their runs.
+/// Uses trace ids that are derived from the ids of their runs.
 #[derive(Debug, Default)]
 struct TraceIdGenerator(RandomIdGenerator);
 
@@ -182,7 +183,7 @@ impl IdGenerator for TraceIdGenerator {
     }
 }
 
-/// Sends requests of the exporter's own thread on our runtime.
+/// Sends the requests of the exporter's thread on this program's runtime.
 #[derive(Debug)]
 struct RuntimeHttpSender {
     http: reqwest::Client,

@@ -21,7 +21,7 @@ const OUTPUT: TextAttributeKeys = TextAttributeKeys {
     digest: ["truing.model.output.sha256", "truing.model.output.bytes"],
 };
 
-/// A model; each of its calls, with all retries, is a span of the traced review.
+/// A traced model. Each call, with all of its retries, is one span of the current trace.
 pub struct TracedModel<'a>(pub Box<dyn LanguageModel + 'a>);
 
 #[async_trait]
@@ -57,7 +57,7 @@ fn request_attributes(request: &ModelRequest) -> Vec<KeyValue> {
         KeyValue::new("gen_ai.request.stream", true),
         KeyValue::new("langfuse.observation.type", "generation"),
     ];
-    // Earlier messages are in earlier spans.
+    // Only the last message is recorded, because earlier messages are in earlier spans.
     let last_message = request.messages.last().and_then(|message| serde_json::to_string(message).ok());
     attributes.extend(text_attributes(INPUT, &last_message.unwrap_or_default()));
     attributes
@@ -73,11 +73,11 @@ fn answer_attributes(answer: &ModelAnswer) -> Vec<KeyValue> {
     let usage = &answer.usage;
     let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
     let written = usage.cache_write_5m.saturating_add(usage.cache_write_1h);
-    // The conventions count cached tokens as input; the provider does not.
+    // The OpenTelemetry conventions count cached tokens as input, but the provider does not.
     let input = usage.input.saturating_add(usage.cache_read).saturating_add(written);
     let stop = serde_json::to_value(answer.stop).ok().and_then(|stop| stop.as_str().map(str::to_owned));
     let reasons: Vec<StringValue> = stop.into_iter().map(StringValue::from).collect();
-    // The counts are disjoint, which keeps them unambiguous.
+    // No token is counted twice here, so the counts can be added.
     let details = json!({
         "input": usage.input,
         "output": usage.output,

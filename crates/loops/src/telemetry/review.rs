@@ -28,7 +28,8 @@ pub fn record_event(name: &'static str, attributes: Vec<KeyValue>) {
     Context::current().span().add_event(name, attributes);
 }
 
-/// Logs and traces the MCP servers that a review could not use. Returns the number of failures of each.
+/// Logs and traces the MCP servers that a review could not use. Returns the number of failures of each
+/// server.
 pub fn record_server_failures(problems: &[ServerProblem]) -> BTreeMap<String, u32> {
     let mut failed = BTreeMap::new();
     for ServerProblem { server, description: what, server_output: said } in problems {
@@ -40,7 +41,7 @@ pub fn record_server_failures(problems: &[ServerProblem]) -> BTreeMap<String, u3
     failed
 }
 
-/// Records the end of the model's part, in the terms of the agent SDK if it has one.
+/// Records the end of the model's part. If the agent SDK has a term for this end, that term is used.
 pub fn record_model_end(end: &AgentRunEnd) {
     let (subtype, stop_reason) = match end {
         AgentRunEnd::Done => ("success", "end_turn"),
@@ -82,7 +83,7 @@ fn record_review_end(outcome: &ReviewOutcome, turns: u32, cost: MicroUsd, denial
         KeyValue::new(OUTCOME, outcome.kind.as_str()),
         KeyValue::new(COST, to_dollars(cost).to_string()),
     ]);
-    // With a model, the end of its part sets this attribute.
+    // For a review with a model, the end of the model's part sets this attribute.
     if outcome.runtime == ReviewRuntime::Rules {
         let subtype = match outcome.kind {
             ReviewOutcomeKind::Reviewed | ReviewOutcomeKind::Partial | ReviewOutcomeKind::Skipped => {

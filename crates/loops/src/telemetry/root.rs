@@ -19,9 +19,9 @@ use super::export::set_next_trace_id;
 use super::review::MAX_REASON_CHARS;
 use super::step::{CommonSpanAttributes, SCOPE, to_dollars};
 
-/// The attribute by which Langfuse filters traces by the end of their run.
+/// The attribute by which Langfuse filters traces by the outcome of the run.
 pub(super) const OUTCOME: &str = "langfuse.trace.metadata.outcome";
-/// The attribute by which Langfuse filters traces by their cost, in dollars.
+/// The attribute by which Langfuse filters traces by the cost of the run, in dollars.
 pub(super) const COST: &str = "langfuse.trace.metadata.cost_usd";
 /// The name of a review's span.
 const REVIEW: &str = "pr-review";
@@ -30,7 +30,8 @@ const CONVERGE: &str = "pr-converge";
 /// The name of the span of a run of a sync job.
 const SYNC: &str = "sync";
 
-/// Begins the trace of a review. Returns the context in which its future is to be polled and dropped.
+/// Begins the trace of a review. Returns the context. The future of the traced run must be polled and dropped
+/// in this context.
 pub fn start_review_trace(
     run: &RunId,
     key: &SlotKey,
@@ -42,8 +43,8 @@ pub fn start_review_trace(
     start_root_span(REVIEW, run, common, None)
 }
 
-/// Begins the trace of a run of a sync job. Returns the context in which its future is to be polled and
-/// dropped.
+/// Begins the trace of a run of a sync job. Returns the context. The future of the traced run must be polled
+/// and dropped in this context.
 pub fn start_sync_trace(run: &RunId, key: &SlotKey, repository: &str, job: &str, package: &str) -> Context {
     let common = [
         ("repo", repository),
@@ -58,8 +59,8 @@ pub fn start_sync_trace(run: &RunId, key: &SlotKey, repository: &str, job: &str,
     start_root_span(SYNC, run, common.map(|(name, value)| KeyValue::new(name, value.to_owned())).into(), None)
 }
 
-/// The span of one step of a converge run, or of a whole run that is one step. The steps of a run have one
-/// trace.
+/// The span of one step of a converge run, or of a whole run that has only one step. All steps of a run
+/// belong to one trace.
 #[derive(Debug)]
 pub struct ConvergeSpan {
     context: Context,
@@ -68,7 +69,8 @@ pub struct ConvergeSpan {
 }
 
 impl ConvergeSpan {
-    /// Begins the span of a step that continues this run since `began`. `number` is that of the pull request.
+    /// Begins the span of a step of this run. The span starts at `began`. `number` is the number of the pull
+    /// request.
     pub fn start(
         record: &Converged,
         repository: Option<&str>,
@@ -81,7 +83,7 @@ impl ConvergeSpan {
         Self { context, before: (record.cost(), record.turns()) }
     }
 
-    /// Wraps a step, whose own spans are then below this span.
+    /// Wraps a step. The spans of the step are then children of this span.
     pub fn wrap<F: Future>(&self, step: F) -> impl Future<Output = F::Output> {
         step.with_context(self.context.clone())
     }
@@ -91,10 +93,10 @@ impl ConvergeSpan {
         &self.context
     }
 
-    /// Records the state in which the step has left its run.
+    /// Records the state of the run after the step.
     pub fn record_state(&self, record: &Converged) {
         self.record_spend(record);
-        // A run that continues has no end yet.
+        // A run that will continue has no outcome yet.
         if let Some(end) = record.run_outcome() {
             record_run_end(&self.context, end, record.reason().unwrap_or_default(), self.turns(record));
         }
@@ -116,7 +118,8 @@ impl ConvergeSpan {
     }
 }
 
-/// Begins the span of a converge step that failed before its run was known. It is named after its lease.
+/// Begins the span of a converge step that failed before its run was known. The trace of this span is named
+/// after the lease of the step.
 pub fn start_unknown_converge(
     run: &RunId,
     key: &SlotKey,
@@ -145,7 +148,7 @@ pub fn record_failure(context: &Context, reason: &str) {
     context.span().set_status(Status::error(reason));
 }
 
-/// Records the consumption of a run: its cost, and the number of models' answers.
+/// Records the cost of a run and the number of model turns.
 fn record_spend(context: &Context, cost: MicroUsd, turns: u32) {
     let took = [KeyValue::new("cost_usd", to_dollars(cost)), KeyValue::new("num_turns", i64::from(turns))];
     context.span().set_attributes(took);
@@ -164,7 +167,7 @@ fn record_run_end(context: &Context, end: RunOutcome, reason: &str, turns: u32) 
         RunOutcome::Failed => return record_failure(context, reason),
         RunOutcome::Done | RunOutcome::Partial | RunOutcome::Skipped | RunOutcome::Deferred => {}
     }
-    // With a model, the end of its part sets this attribute.
+    // For a run with a model, the end of the model's part sets this attribute.
     if turns == 0 {
         span.set_attribute(KeyValue::new("subtype", "success"));
     }
@@ -172,8 +175,8 @@ fn record_run_end(context: &Context, end: RunOutcome, reason: &str, turns: u32) 
     span.set_attribute(KeyValue::new("truing.outcome.reason", reason));
 }
 
-/// Returns the attributes of a run and of its pull request. Langfuse filters traces by their metadata, which
-/// are texts.
+/// Returns the attributes of a run and of its pull request. Langfuse filters traces by their metadata, so the
+/// values are texts.
 fn pull_request_attributes(
     run: &RunId,
     key: &SlotKey,
@@ -200,7 +203,8 @@ fn pull_request_attributes(
     common
 }
 
-/// Begins a root span, at `began` if it began earlier. Every span below it inherits the common attributes.
+/// Begins a root span. If the work began earlier, `began` is the start of the span. Every span below it
+/// inherits the common attributes.
 fn start_root_span(
     name: &'static str,
     run: &RunId,

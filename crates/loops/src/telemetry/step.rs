@@ -1,4 +1,4 @@
-//! Spans below a root: a span begins if its run is traced, and ends when its value is dropped.
+//! Spans below a root. A span begins if the run is traced, and ends when its value is dropped.
 
 use std::sync::Arc;
 
@@ -60,7 +60,7 @@ impl StepSpan {
         }
     }
 
-    /// Marks the span as failed, with an error of this type.
+    /// Marks the span as failed. `kind` is the type of the error.
     pub fn record_failure(&self, kind: &'static str, reason: &str) {
         if let Some(context) = &self.0 {
             context.span().set_attribute(KeyValue::new("error.type", kind));
@@ -94,7 +94,7 @@ pub fn start_tool_span(name: &str, input: &Value) -> StepSpan {
     StepSpan::start(|| format!("execute_tool {name}"), SpanKind::Internal, attributes)
 }
 
-/// Makes writes to a forge, and traces them below the current span.
+/// Lets writes to a forge happen, and traces each write below the current span.
 pub static WRITES: WriteMonitor =
     WriteMonitor { dry_run: false, recording: None, begin_span: Some(start_write_span) };
 
@@ -117,7 +117,8 @@ fn start_write_span(action: &'static str, items: usize) -> Box<dyn WriteSpan> {
     Box::new(StepSpan::start(|| format!("forge {action}"), SpanKind::Client, attributes))
 }
 
-/// The attribute keys of a text: in the conventions, for Langfuse, and of its hash and size.
+/// The attribute keys of a text: the key in the OpenTelemetry conventions, the key for Langfuse, and the keys
+/// of the text's hash and size.
 pub(super) struct TextAttributeKeys {
     pub(super) convention: &'static str,
     pub(super) langfuse: &'static str,
@@ -136,7 +137,8 @@ pub(crate) const TOOL_OUTPUT: TextAttributeKeys = TextAttributeKeys {
     digest: ["truing.tool.result.sha256", "truing.tool.result.bytes"],
 };
 
-/// Returns a text without secrets, if texts may be traced; otherwise its hash and its size.
+/// Returns a text without secrets, if traces may contain texts; otherwise returns the hash and the size of
+/// the text.
 pub(super) fn text_attributes(keys: TextAttributeKeys, text: &str) -> Vec<KeyValue> {
     if can_capture_texts() {
         let shown = line::truncate_text(redact_secrets(text), MAX_TEXT_CHARS);

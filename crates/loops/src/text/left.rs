@@ -9,12 +9,12 @@ use truing_core::tier::{Tier, TierChoice};
 /// The longest name of a repository in a sentence, in characters.
 const MAX_NAME_CHARS: usize = 120;
 
-/// Returns the reason for a later head of a pull request that is reviewed once.
+/// Returns the reason why a later head is not reviewed, for a pull request that is reviewed only once.
 pub fn once_tier_reason(reviewed: &Sha) -> String {
     format!("not reviewed (once): commit {} was reviewed", reviewed.short_sha())
 }
 
-/// Returns the reason for a head whose tier is `off`.
+/// Returns the reason why a head with the tier `off` is not reviewed.
 pub fn off_tier_reason(choice: &TierChoice, pull: &PullRequest) -> String {
     let at = public_rule_place(&choice.at);
     let what = if choice.is_of_pull {
@@ -29,7 +29,7 @@ pub fn off_tier_reason(choice: &TierChoice, pull: &PullRequest) -> String {
     }
 }
 
-/// Returns the description of the head's status.
+/// Returns the description of the status of a head that is not reviewed.
 pub fn unreviewed_status(choice: &TierChoice) -> String {
     match choice.tier {
         Tier::Once => "not reviewed (once)".to_owned(),
@@ -37,18 +37,19 @@ pub fn unreviewed_status(choice: &TierChoice) -> String {
     }
 }
 
-/// Returns the text of the head's check.
+/// Returns the text of the check of a head that is not reviewed.
 pub fn not_reviewed_text(head: &Sha, reason: &str) -> String {
     let ask = "Comment `/review` for a review of this commit.";
     format!("## Truing: not reviewed\n\nCommit `{}`: {}.\n\n{ask}", head.short_sha(), escape_text(reason))
 }
 
-/// Returns a rule's place without the folder of its file, which no pull request shows.
+/// Returns a rule's place without the folder of the rule's file, because pull requests must not show that
+/// folder.
 fn public_rule_place(place: &str) -> &str {
     place.rsplit('/').next().unwrap_or(place)
 }
 
-/// Returns the reason for a review without the available model.
+/// Returns the reason why a review did not use the available model.
 pub fn rules_only_reason(choice: &TierChoice) -> String {
     let because = if choice.because.is_empty() { String::new() } else { format!(": {}", choice.because) };
     format!("rules alone by tier rules ({}{because})", public_rule_place(&choice.at))

@@ -1,4 +1,4 @@
-//! Remarks on a review: sentences about the model and the linters that are not findings.
+//! Remarks on a review: sentences about the model and the linters. They are not findings.
 
 use truing_core::line::{clean_line, format_count};
 use truing_core::outcome::{ModelMemory, ReviewRecord};
@@ -7,9 +7,9 @@ use super::MAX_TOOL_CHARS;
 
 /// Maximum number of denied tools that are listed.
 const MAX_DENIED: usize = 10;
-/// Maximum number of files that could not be passed to a linter and are named; the rest is counted.
+/// Maximum number of named files that could not be passed to a linter. Further files are only counted.
 const MAX_UNLINTED: usize = 10;
-/// Maximum number of characters of such a file's path.
+/// Maximum number of characters of the path of a file that could not be passed to a linter.
 const MAX_PATH_CHARS: usize = 200;
 
 /// Returns the remarks on a review. They cover the repository's own instructions that the model has read,
@@ -26,7 +26,7 @@ pub fn collect_remarks(record: &ReviewRecord) -> Vec<String> {
     });
     let kept_open = record.detail.tools.iter().filter_map(|tool| {
         let (name, reason) = (clean_line(&tool.name, MAX_TOOL_CHARS), tool.keeps_open.as_ref()?);
-        // A failed linter resolves nothing either, and the outcome gives the reason.
+        // A failed linter also resolves no findings, but then the outcome contains the reason.
         tool.failed.is_none().then(|| format!("earlier findings of {name} stay open: {reason}"))
     });
     let unlinted = record.detail.tools.iter().filter(|tool| !tool.unlinted.is_empty()).map(|tool| {

@@ -1,8 +1,10 @@
-//! Digests of files' states for a linter that inspects each file alone: equal states have equal findings.
+//! Digests of the states of files, for linters that inspect each file separately. If the state of a file is
+//! unchanged, its findings are unchanged.
 //!
-//! A state covers the file's bytes, the files that configure the linter for it, the files that these name,
-//! and the names of neighbouring files where they count. Bytes are compared and searched for file names,
-//! without parsing. No symbolic link is followed, and a file without a certain state is inspected again.
+//! A state covers the file's bytes, the files that configure the linter for it, and the files that the
+//! configuration names. For some linters, it also covers the names of neighbouring files. Bytes are compared
+//! and searched for file names, without parsing. Symbolic links are not followed. A file whose state is
+//! uncertain is always inspected again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -21,22 +23,22 @@ use truing_reader::{FileOpenError, FileTree, MAX_FILE_BYTES, open_regular};
 
 /// Maximum number of bytes of a configuration file.
 pub(super) const MAX_CONFIGURATION: usize = 1 << 20;
-/// Maximum number of words of a file that may be names of other files.
+/// Maximum number of words in a file that are treated as possible names of other files.
 const MAX_WORDS: usize = 20_000;
-/// Maximum number of bytes of such a word.
+/// Maximum number of bytes of a word that is treated as a possible file name.
 const MAX_WORD: usize = 300;
-/// Maximum number of files that a configuration names, directly or through these files.
+/// Maximum number of files that a configuration names, directly or through other named files.
 pub(super) const MAX_NAMED: usize = 500;
 /// Maximum number of names in a folder.
 const MAX_NAMES: usize = 20_000;
-/// Maximum number of bytes of an expression when it is compiled.
+/// Maximum number of bytes of a compiled regular expression.
 const MAX_EXPRESSION: usize = 1 << 20;
 /// Extensions of the files that are searched for names of other files.
 pub(super) const TEXTS: &[&str] = &["toml", "ini", "cfg", "conf", "yml", "yaml", "json", "jsonc", "rc"];
 
 /// A digest of a state; equal digests mean equal findings.
 pub(super) type StateDigest = [u8; 32];
-/// A value that is none if it is uncertain.
+/// A value, or None if the value is uncertain.
 type CertainOption<T> = Option<T>;
 
 /// A tree as a linter sees it.
@@ -54,8 +56,8 @@ pub(super) struct LinterTree<'a> {
 }
 
 impl<'a> LinterTree<'a> {
-    /// Creates the view of this linter with these options, from a folder of the tree. None, if the linter
-    /// inspects files together.
+    /// Creates the view that this linter has with these options, in a folder of the tree. Returns None if the
+    /// linter analyses several files together.
     pub(super) fn new(
         root: &'a Path,
         known_tool: &'a KnownTool,
@@ -110,7 +112,7 @@ impl<'a> LinterTree<'a> {
         Some(parts.into_state())
     }
 
-    /// Returns the state of a folder's files that configure the linter, and of those that they name.
+    /// Returns the state of a folder's files that configure the linter, and of the files that they name.
     fn configuration_state(&mut self, folder: &str) -> CertainOption<StateDigest> {
         if let Some(known) = self.configured.get(folder) {
             return *known;
@@ -135,7 +137,8 @@ impl<'a> LinterTree<'a> {
         Some(parts.into_state())
     }
 
-    /// Adds the files that a text names, from its folder or from the root, and those that these name.
+    /// Adds the files that a text names, relative to its folder or to the root. Also adds the files that
+    /// these files name.
     fn add_named(
         &self,
         text: &[u8],
@@ -177,7 +180,7 @@ impl<'a> LinterTree<'a> {
         Some(())
     }
 
-    /// Returns the state of the names in a folder, marking those that are folders.
+    /// Returns the state of the names in a folder. Names of folders are marked.
     fn folder_names_state(&mut self, folder: &str) -> CertainOption<StateDigest> {
         if let Some(known) = self.names.get(folder) {
             return *known;
@@ -250,8 +253,8 @@ fn read_content(file: File, max_bytes: u64) -> Option<PathContent> {
     (read as u64 <= max_bytes).then_some(PathContent::File { bytes, is_program })
 }
 
-/// Returns the words of a text that may be file names, each once: words in the letters of most names, and
-/// values of whole lines.
+/// Returns each word of a text that may be a file name. Candidates are the words of letters that are common
+/// in file names, and the values of whole lines.
 pub(super) fn candidate_names(text: &[u8]) -> BTreeSet<&str> {
     let plain = text.split(|byte| !byte.is_ascii_alphanumeric() && !b"_-./+@~".contains(byte));
     let lines = text.split(|byte| *byte == b'\n');
@@ -275,7 +278,7 @@ pub(super) fn join_name(folder: &str, name: &str) -> String {
     if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
 }
 
-/// Joins a path to a folder of the tree; none if the result is outside of the tree.
+/// Joins a path to a folder of the tree. None if the result would be outside of the tree.
 pub(super) fn join_inside_tree(folder: &str, word: &str) -> Option<String> {
     let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
     for part in word.split('/') {
@@ -301,7 +304,7 @@ pub(super) fn has_ending(name: &str, endings: &[&str]) -> bool {
     end.is_some_and(|end| endings.contains(&end))
 }
 
-/// A digest of several parts, each with its length.
+/// Builds a digest of several parts; the length of each part is included.
 #[derive(Default)]
 pub(super) struct DigestBuilder(Sha256);
 

@@ -1,10 +1,10 @@
-//! Lays out the base of a change for linters.
+//! Writes the base of a change into folders for linters.
 
 use truing_core::id::Sha;
 use truing_diff::RepoPath;
 use truing_git::{LocalRepository, Mirror, PrivateFolder};
 
-/// A commit, and the repository that has it.
+/// A commit, and the repository that contains it.
 #[derive(Clone, Copy, Debug)]
 pub enum BaseCommit<'a> {
     /// A working tree's repository.
@@ -14,7 +14,8 @@ pub enum BaseCommit<'a> {
 }
 
 impl BaseCommit<'_> {
-    /// Returns the commit's files in a temporary folder. None, if that fails: then no finding counts as old.
+    /// Returns the commit's files in a temporary folder. Returns None if that fails; in that case, no finding
+    /// counts as old.
     pub(super) async fn export_all(self) -> Option<PrivateFolder> {
         let exported = match self {
             Self::Repository(repository, commit) => repository.export_all(commit).await,
@@ -24,7 +25,7 @@ impl BaseCommit<'_> {
         exported.ok().map(|(folder, _)| folder)
     }
 
-    /// Returns the commit's files of these paths in a temporary folder.
+    /// Returns the commit's files with these paths, in a temporary folder.
     pub(super) async fn export_files(self, paths: &[RepoPath]) -> Result<PrivateFolder, String> {
         let folder = PrivateFolder::new().map_err(|error| error.to_string())?;
         let exported = match self {
@@ -36,7 +37,7 @@ impl BaseCommit<'_> {
         exported.map(|_| folder).map_err(|error| error.to_string())
     }
 
-    /// Returns the content of the commit's file of this path; none, if there is no plain file.
+    /// Returns the content of the file with this path in the commit. None if there is no plain file.
     pub(super) async fn read_file(self, path: &RepoPath) -> Result<Option<Vec<u8>>, String> {
         let read = match self {
             Self::Repository(repository, commit) => repository.read_file(commit, path).await,

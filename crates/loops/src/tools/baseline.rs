@@ -1,9 +1,9 @@
-//! Finds findings that are as old as the base: if a change moves, re-indents or renames code, earlier
-//! findings of linters are not reported again.
+//! Detects findings that already existed at the base. If a change moves, re-indents or renames code, a
+//! linter's earlier findings are therefore not reported again.
 //!
-//! The linters that found something also run on the base, at the lines that the change removes. A finding on
-//! an added line is old if its rule, message and code equal those of one on a removed line. Blanks do not
-//! count, nor do digits in the message.
+//! Linters with findings also run on the base, and their findings on the lines that the change removes are
+//! used. A finding on an added line is old if its rule, message and code equal those of a finding on a
+//! removed line. Blanks are ignored, and so are digits in the message.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,13 +14,14 @@ use truing_core::port::ChangedFile;
 use truing_diff::{FileDiff, FileStatus, removed_ranges};
 use truing_reader::CUT;
 
-/// Returns the files of the base from which a change removes lines, each with those lines, in the order of
-/// their paths.
+/// Returns the base's files from which a change removes lines. Each file is returned with its removed lines,
+/// sorted by path.
 pub(super) fn files_with_removed_lines(changes: &[FileDiff<'_>], everywhere: bool) -> Vec<ChangedFile> {
     let mut files: Vec<ChangedFile> = Vec::new();
     for file in changes {
         let removed = removed_ranges(file);
-        // An output that counts everywhere has its findings on any line.
+        // With `everywhere`, a linter may report findings on any line, so files without removed lines are
+        // included.
         if (removed.is_empty() && !everywhere) || file.status == FileStatus::Added || file.is_binary {
             continue;
         }
@@ -37,8 +38,8 @@ pub(super) fn reporting_linters(findings: &[PlacedFinding]) -> BTreeSet<String> 
     findings.iter().filter_map(|placed| placed.raw.tool()).map(str::to_owned).collect()
 }
 
-/// Removes the findings of linters that match one of the base's. Each of the base's findings counts once.
-/// Returns their fingerprints.
+/// Removes the linters' findings that match a finding of the base. Each finding of the base matches only one
+/// finding. Returns the fingerprints of the removed findings.
 pub(super) fn remove_base_findings(
     found: &mut Vec<PlacedFinding>,
     base: &[RawFinding],
@@ -49,7 +50,8 @@ pub(super) fn remove_base_findings(
         *old.entry(finding_identity(raw)).or_default() += 1;
     }
     found.retain(|placed| {
-        // A hidden secret looks like any other: a new one could not be distinguished.
+        // If a secret is hidden, two secrets look the same, so a new secret could not be distinguished from
+        // an old one.
         let is_hidden = placed.raw.snippet.trim().is_empty() || placed.raw.snippet.contains(CUT);
         if placed.raw.source != FindingSource::Tool || is_hidden {
             return true;
@@ -67,12 +69,12 @@ pub(super) fn remove_base_findings(
     taken
 }
 
-/// Two findings with equal values here are the same.
+/// Findings with equal values of this type count as the same finding.
 type FindingIdentity = (String, String, String);
 
 fn finding_identity(raw: &RawFinding) -> FindingIdentity {
     let without_blanks = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-    // Numbers of lines and columns in a message move with the code.
+    // Digits are ignored, because line and column numbers in a message change when code moves.
     let words = raw.title.chars().filter(|letter| !letter.is_ascii_digit()).collect();
     (raw.rule.clone(), words, without_blanks(&raw.snippet))
 }

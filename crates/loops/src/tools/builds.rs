@@ -1,8 +1,9 @@
-//! Folders of linters' builds, such as compiled dependencies, which let a later run build only the rest.
+//! Folders with the build output of linters, such as compiled dependencies. With such a folder, a later run
+//! only has to build the rest.
 //!
-//! A run may write anything there. A folder therefore belongs to one repository, one level of trust, one kind
-//! of tree, one tool and one version of its program, and its content is used only inside of the sandbox. One
-//! run uses it at a time; a second one builds everything.
+//! A run may write anything there. Each folder therefore belongs to one repository, one level of trust, one
+//! kind of tree, one tool and one version of its program. Its content is used only inside of the sandbox.
+//! Only one run uses a folder at a time; a second run that starts then builds everything.
 
 use std::fs::{DirBuilder, File, FileTimes, TryLockError};
 use std::io;
@@ -25,21 +26,21 @@ use super::select::SelectedLinter;
 
 /// Version of the folders' layout: raised when the use of the folders changes.
 const FORM: &str = "1";
-/// The folder that holds them all.
+/// The folder that contains all build folders.
 const BUILDS: &str = "builds";
 /// Maximum number of bytes of all folders.
 const BYTES: u64 = 2 << 30;
 /// The longest time for which an unused folder is kept.
 const AGE: Duration = Duration::from_secs(14 * 24 * 60 * 60);
-/// Number of free bytes that the disk needs for a run that uses a folder. The run may write [`BYTES`], and is
-/// ended if the disk is nearly full.
+/// Number of bytes that must be free on the disk before a run may use a folder. The run may write [`BYTES`],
+/// and is stopped if the disk is nearly full.
 const FREE: u64 = 3 << 30;
 /// The part of a folder that a run may write to.
 const BUILT: &str = "built";
-/// The file with the number of bytes in that part, if it is known.
+/// The file with the number of bytes in the writable part, if the number is known.
 const NOTED: &str = "bytes";
 
-/// The folders of all runs, in one folder.
+/// All build folders, which are in one parent folder.
 #[derive(Clone, Debug)]
 pub(super) struct BuildCache {
     folder: PathBuf,
@@ -47,7 +48,7 @@ pub(super) struct BuildCache {
     age: Duration,
 }
 
-/// A folder that a run uses. No other run uses or removes it.
+/// A folder that a run uses. No other run uses or removes the folder at the same time.
 #[derive(Debug)]
 pub(super) struct BuildFolderGuard {
     cache: BuildCache,
@@ -62,8 +63,8 @@ impl BuildFolderGuard {
         &self.builds
     }
 
-    /// Releases the folder after runs with these ends, and removes folders that are old or exceed the limit.
-    /// The builds of a run that was ended for writing too much are discarded.
+    /// Releases the folder after its runs. Then removes folders that are too old or exceed the limit. If a
+    /// run was stopped because it wrote too much, the builds are discarded.
     pub(super) async fn release(self, ends: Vec<CommandEndReason>) {
         let done = tokio::task::spawn_blocking(move || {
             let is_full =
@@ -79,7 +80,7 @@ impl BuildFolderGuard {
             cache.remove_expired();
             io::Result::Ok(())
         });
-        // The next run then builds everything.
+        // If this fails, the next run builds everything.
         if let Ok(Err(error)) = done.await {
             tracing::debug!(%error, "cannot cache the build output of a linter");
         }
@@ -87,17 +88,17 @@ impl BuildFolderGuard {
 }
 
 impl BuildCache {
-    /// Places the folders beside the kept findings.
+    /// Creates the cache of builds next to the cache of findings.
     fn from_tool_cache(findings: &ToolCache) -> Self {
         Self::new(findings.folder().join(BUILDS))
     }
 
-    /// Uses this folder, which is created with the first build.
+    /// Creates a cache in this folder, which is created with the first build.
     fn new(folder: PathBuf) -> Self {
         Self { folder, bytes: BYTES, age: AGE }
     }
 
-    /// Returns the folder of this name, if no other run uses it now and its disk has room.
+    /// Returns the folder with this name, if no other run uses it now and enough disk space is free.
     fn acquire(&self, name: &str, variables: &[String]) -> io::Result<Option<BuildFolderGuard>> {
         let folder = self.folder.join(name);
         DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
@@ -107,11 +108,11 @@ impl BuildCache {
         }
         let Some(lock) = try_lock_folder(&folder)? else { return Ok(None) };
         let built = folder.join(BUILT);
-        // A run that is ended for writing too much has failed: there must be room for its additions.
+        // A run that is stopped for writing too much fails, so enough space for new files must be left.
         if build_bytes(&folder) > self.bytes / 4 * 3 {
             truing_git::remove_folder(&built)?;
         }
-        // The file is written again when the run has ended.
+        // The file with the size is removed now, and written again after the run.
         match std::fs::remove_file(folder.join(NOTED)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
@@ -129,7 +130,7 @@ impl BuildCache {
         let places = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
         let mut all: Vec<(SystemTime, u64, PathBuf)> = Vec::new();
         for place in places {
-            // Each run creates or removes a file in the folder, which sets its time.
+            // Each run creates or removes a file in the folder, which updates the folder's modification time.
             let used = place.metadata().ok().filter(|found| found.is_dir()).and_then(|it| it.modified().ok());
             if let Some(used) = used {
                 all.push((used, build_bytes(&place.path()), place.path()));
@@ -150,14 +151,14 @@ impl BuildCache {
     }
 }
 
-/// Returns the number of bytes of a folder's builds, as recorded, else as measured.
+/// Returns the size of a folder's builds in bytes: the recorded size, otherwise the measured size.
 fn build_bytes(place: &Path) -> u64 {
     let noted = std::fs::read_to_string(place.join(NOTED)).ok().and_then(|text| text.parse().ok());
     noted.unwrap_or_else(|| BuildFolder::disk_bytes(&place.join(BUILT)))
 }
 
-/// Locks a folder that belongs to this user and is closed to others; none if another run holds it or has just
-/// removed it.
+/// Locks a folder that belongs to this user and that no other user can access. None if another run holds the
+/// lock or has just removed the folder.
 fn try_lock_folder(place: &Path) -> io::Result<Option<File>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let opened = File::from(rustix::fs::open(place, flags, Mode::empty())?);
@@ -182,8 +183,8 @@ struct BuildCacheKey<'a> {
     trust: &'a str,
     /// The folder of the repository's files.
     project: PathBuf,
-    /// The kind of tree: the working tree, a copy of a head, or one of a base. A head may be another
-    /// person's.
+    /// The kind of tree: the working tree, a copy of a head, or a copy of a base. A head may come from
+    /// another person.
     kind: &'a str,
     tool: &'a SelectedLinter,
     program: &'a ProgramIdentity,
@@ -206,8 +207,8 @@ impl BuildCacheKey<'_> {
 }
 
 impl LinterRunner {
-    /// Returns the folder with the builds of a tool's earlier runs, if the tool keeps its builds and no other
-    /// run uses the folder now.
+    /// Returns the folder with the builds of a tool's earlier runs. None if the tool keeps no builds, or if
+    /// another run uses the folder now.
     pub(super) async fn acquire_builds(
         &self,
         tool: &SelectedLinter,
@@ -249,8 +250,8 @@ impl LinterRunner {
     }
 }
 
-/// Sets the time of every file of a copy to now. Programs treat a file that is older than its build as
-/// unchanged, and a copy of another commit may have been made before that build.
+/// Sets the modification time of every file of a copy to the current time. Programs treat a file that is
+/// older than its build as unchanged. The copy may be older than a build of another commit.
 fn touch_all_files(tree: &Path) -> io::Result<()> {
     let now = FileTimes::new().set_modified(SystemTime::now());
     let mut folders = vec![tree.to_owned()];

@@ -1,9 +1,10 @@
-//! Findings of linters of earlier runs, cached in a folder of this machine.
+//! A cache of linters' findings from earlier runs, in a folder of this machine.
 //!
-//! An entry holds all findings on one file, before they are compared with a change, under a key of all
-//! inputs. It is written to a temporary file, renamed, and begins with a digest of the rest; an entry with a
-//! wrong digest is a miss. Several processes may therefore use the folder, and a damaged entry only costs a
-//! run. Entries that are unused for long or exceed the limit are removed.
+//! An entry contains all findings on one file, before they are compared with a change. Its key is derived
+//! from all inputs. An entry is written to a temporary file, which is then renamed. It begins with a digest
+//! of the rest; an entry with a wrong digest counts as a miss. Several processes can therefore share the
+//! folder, and a damaged entry only causes another run of the linter. Entries that are unused for long or
+//! exceed the limit are removed.
 
 use std::fs::{DirBuilder, File};
 use std::io::{self, Read as _, Write as _};
@@ -15,20 +16,20 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use truing_core::finding::RawFinding;
 
-/// Maximum number of bytes of an entry: a larger one is not kept.
+/// Maximum number of bytes of an entry. A larger entry is not stored.
 const MAX_ENTRY: u64 = 1 << 20;
 /// Minimum time between two updates of the file time of an entry that is used.
 const USED_AGAIN: Duration = Duration::from_secs(24 * 60 * 60);
 /// Time between two searches for old entries.
 const TIDY_EVERY: Duration = Duration::from_secs(60 * 60);
-/// The file whose time is that of the last search.
+/// The file whose modification time is the time of the last search for old entries.
 const TIDIED: &str = "tidied";
 /// Maximum number of bytes of all entries.
 const BYTES: u64 = 200 << 20;
 /// The longest time for which an unused entry is kept.
 const AGE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// A folder of findings.
+/// A folder with cached findings.
 #[derive(Clone, Debug)]
 pub struct ToolCache {
     folder: PathBuf,
@@ -36,7 +37,7 @@ pub struct ToolCache {
     age: Duration,
 }
 
-/// The name of an entry.
+/// The key of an entry, which is its file name.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct ToolCacheKey(String);
 
@@ -55,7 +56,7 @@ struct ToolCacheEntry {
 }
 
 impl ToolCache {
-    /// Uses this folder, which is created with the first entry.
+    /// Creates a cache in this folder, which is created with the first entry.
     pub fn new(folder: PathBuf) -> Self {
         Self { folder, bytes: BYTES, age: AGE }
     }
@@ -65,7 +66,7 @@ impl ToolCache {
         &self.folder
     }
 
-    /// Returns the findings on the file of this path, if they are kept under this key.
+    /// Returns the cached findings for the file with this path, if there is an entry with this key.
     pub(super) fn get(&self, key: &ToolCacheKey, path: &str) -> Option<Vec<RawFinding>> {
         let place = self.entry_path(key)?;
         let file = File::open(&place).ok()?;
@@ -108,8 +109,8 @@ impl ToolCache {
         Ok(())
     }
 
-    /// Removes entries that are unused for long or exceed the limit. Runs at most once an hour, across
-    /// processes.
+    /// Removes entries that were unused for too long or exceed the limit. This happens at most once an hour,
+    /// for all processes together.
     pub(super) fn remove_expired(&self) {
         let mark = self.folder.join(TIDIED);
         let since = mark.metadata().and_then(|found| found.modified()).ok();

@@ -1,6 +1,6 @@
-//! Configuration of linters in a served review, which the change must not influence. Configuration that is
-//! data is taken from the base, in a second folder with the head's other files. If the change touches
-//! configuration that is code, its linter does not run.
+//! Configuration of linters in reviews by the service. The change must not influence this configuration. If
+//! the configuration is data, the base's version is used, in a second folder with the head's other files. If
+//! the configuration is code and the change touches it, the linter does not run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -24,12 +24,12 @@ use super::names::inspected_files;
 use super::running::LinterFiles;
 use super::select::SelectedLinter;
 
-/// Tables and sections of shared files that belong to no linter. A setting of Python's oldest version also
-/// affects linters, in any table.
+/// Tables and sections of shared files that belong to no linter. The setting of the oldest supported Python
+/// version also affects linters, in every table.
 const SHARED: &[&str] = &["build-system", "dependency-groups", "project", "metadata", "options"];
-/// The key prefix of Python's oldest version in the project's own table.
+/// The prefix of the keys that set the oldest supported Python version in a project's table.
 const OLDEST_PYTHON: &str = "python";
-/// Quotes of strings in which a line may look like a table's header.
+/// Quotes that begin multi-line strings. In such a string, a line may look like a table's header.
 const LONG_QUOTES: [&str; 2] = ["\"\"\"", "'''"];
 
 /// Globs of files that configure a linter as data, besides those in the table of tools.
@@ -46,30 +46,32 @@ const MORE: &[(&str, &str)] = &[
 /// The files that configure linters, by the names of the linters.
 pub(crate) type BaseFilesByLinter = BTreeMap<String, BaseConfigFiles>;
 
-/// Configuration files of a linter that the change touches. The base's versions were used.
+/// Configuration files of a linter that the change touches. The linter used the base's versions of these
+/// files.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct BaseConfigFiles {
     /// All configuration files that the change touches.
     paths: BTreeSet<RepoPath>,
-    /// Those of them that the linter would also have inspected.
+    /// The touched configuration files that the linter would also have inspected.
     uninspected_paths: BTreeSet<RepoPath>,
 }
 
 impl BaseConfigFiles {
-    /// Adds the files of a folder in which a linter runs, if it would also inspect them.
+    /// Adds the files that a folder takes from the base. Those of `files` that the linter would also inspect
+    /// are recorded as not inspected.
     pub(super) fn add(&mut self, place: &BaseConfigFolder<'_>, files: &[&str]) {
         self.paths.extend(place.replaced.iter().copied().map(RepoPath::from));
         self.uninspected_paths
             .extend(files.iter().copied().filter(|path| place.is_from_base(path)).map(RepoPath::from));
     }
 
-    /// Creates the entry of a file that shows that a linter is used, or how.
+    /// Creates the entry for a file that shows that a linter is used, or with which options.
     fn for_indicator_file(path: &str) -> Self {
         Self { paths: [RepoPath::from(path)].into(), uninspected_paths: BTreeSet::new() }
     }
 
-    /// Records the files in the linters' runs. Earlier findings in a file that a linter has not inspected
-    /// stay open.
+    /// Records the files in the linters' runs. Earlier findings stay open for files that a linter could not
+    /// inspect.
     pub(crate) fn record_in_runs(base_files: BaseFilesByLinter, runs: &mut [ToolRunResult]) {
         for (name, Self { paths, uninspected_paths: unseen }) in base_files {
             // Findings of a linter that has not run stay open anyway.
@@ -82,7 +84,7 @@ impl BaseConfigFiles {
     }
 }
 
-/// A change that a service reviews, as far as it may configure linters.
+/// The part of a change that may configure linters, in a review by the service.
 #[derive(Debug)]
 pub(super) struct BaseConfigOverlay<'a> {
     base: BaseCommit<'a>,
@@ -90,25 +92,25 @@ pub(super) struct BaseConfigOverlay<'a> {
     /// Every path that the change names.
     touched: BTreeSet<&'a str>,
     changed: &'a [ChangedFile],
-    /// Folders in which linters run, with the paths whose content is the base's.
+    /// Folders in which linters run, each with the paths that are taken from the base.
     folders: Vec<(BTreeSet<&'a str>, PrivateFolder)>,
 }
 
-/// A folder with the head's files, except that a linter's configuration is the base's.
+/// A folder with the head's files, in which a linter's configuration is taken from the base.
 #[derive(Debug)]
 pub(super) struct BaseConfigFolder<'a> {
     tree: PathBuf,
-    /// The paths whose content is the base's.
+    /// The paths whose content is taken from the base.
     replaced: BTreeSet<&'a str>,
 }
 
 impl BaseConfigFolder<'_> {
-    /// Returns the folder with all of the files.
+    /// Returns the path of the folder with all of the files.
     pub(super) fn tree(&self) -> &Path {
         &self.tree
     }
 
-    /// True if the file of this path is the base's.
+    /// True if the file with this path is taken from the base.
     pub(super) fn is_from_base(&self, path: &str) -> bool {
         self.replaced.contains(path)
     }
@@ -119,8 +121,8 @@ impl BaseConfigFolder<'_> {
     }
 }
 
-/// Returns the place in which a linter runs; none for the head's folder. `signs` is an error if the base's
-/// configuration is unknown.
+/// Returns the folder in which a linter runs. None if it runs in the head's folder. `signs` is an error if
+/// the base's configuration is unknown.
 pub(super) async fn linter_folder<'a, T>(
     tool: &SelectedLinter,
     signs: &Result<T, String>,
@@ -151,7 +153,8 @@ impl<'a> BaseConfigOverlay<'a> {
         self.folders.into_iter().map(|(_, folder)| folder).collect()
     }
 
-    /// Returns the place in which a linter runs; none if the change leaves its configuration as it was.
+    /// Returns the folder in which a linter runs. None if the change does not affect the linter's
+    /// configuration.
     async fn folder_for_linter(
         &mut self,
         tool: &SelectedLinter,
@@ -173,8 +176,8 @@ impl<'a> BaseConfigOverlay<'a> {
         Ok(Some(BaseConfigFolder { tree, replaced }))
     }
 
-    /// Returns the head's files, with the base's versions of those that reveal and configure linters. None,
-    /// if the change touches none of them.
+    /// Returns a folder with the head's files, in which files that reveal or configure linters are taken from
+    /// the base. Returns None if the change touches no file of this kind.
     pub(super) async fn create_detection_folder(&self) -> Result<Option<PrivateFolder>, String> {
         let is_sign = |path: &&str| {
             let is_of = |tool: &KnownTool| may_reveal_tool(tool, path) || may_configure_as_data(tool, path);
@@ -184,7 +187,8 @@ impl<'a> BaseConfigOverlay<'a> {
         if signs.is_empty() { Ok(None) } else { self.create_folder(&signs).await.map(Some) }
     }
 
-    /// Returns the touched files that configure a linter as data, if its part differs from the base's.
+    /// Returns the touched files that configure a linter as data, if the linter's part of the file differs
+    /// from the base.
     async fn changed_config_files(&self, tool: &SelectedLinter) -> Result<BTreeSet<&'a str>, String> {
         let mut replaced = self.files_named_by_config(tool).await?;
         for path in self.touched.iter().copied() {
@@ -200,14 +204,15 @@ impl<'a> BaseConfigOverlay<'a> {
         Ok(replaced)
     }
 
-    /// Creates a folder with the head's files, except for these, which are the base's.
+    /// Creates a folder with the head's files, except that these files are taken from the base.
     async fn create_folder(&self, replaced: &BTreeSet<&str>) -> Result<PrivateFolder, String> {
         let paths: Vec<RepoPath> = replaced.iter().copied().map(RepoPath::from).collect();
         let of_base = self.base.export_files(&paths).await?;
         let replaced: BTreeSet<PathBuf> = replaced.iter().map(PathBuf::from).collect();
         let head = self.head.to_owned();
         let laid_out = tokio::task::spawn_blocking(move || {
-            // On the same file system, hard links replace copies.
+            // The folder is created next to the head's folder, because hard links are possible only on the
+            // same file system.
             let beside = head.parent().map(PrivateFolder::new_with_cleanup);
             let folder = beside.and_then(Result::ok).map_or_else(PrivateFolder::new, Ok)?;
             link_files(&head, folder.path(), &replaced)?;
@@ -258,7 +263,8 @@ impl<'a> BaseConfigOverlay<'a> {
         Ok(named)
     }
 
-    /// Returns the base's content of a file. The head's copy is read if the change does not touch it.
+    /// Returns the base's content of a file. If the change does not touch the file, the head's copy is read,
+    /// because its content is the same.
     async fn read_base_file(&self, path: &str) -> Result<Option<Vec<u8>>, String> {
         let inside = RepoPath::from(path);
         match self.touched.contains(path) {
@@ -279,14 +285,14 @@ impl<'a> BaseConfigOverlay<'a> {
 /// The differences between the linters that the base's and the head's files show.
 #[derive(Debug, Default)]
 pub(super) struct LinterDifferences {
-    /// Linters that only the change uses, each with the reason why it does not run.
+    /// Linters that the repository uses only since this change, each with the reason why they do not run.
     pub(super) new_linters: Vec<(String, String)>,
-    /// Linters that the base's files show, or whose options the base's hooks have.
+    /// Linters that were selected by the base's files, or that run with the options of the base's hooks.
     pub(super) base_files: BaseFilesByLinter,
 }
 
-/// Adds the linters that the head's files show, and that may run, to those of the folder with the base's
-/// configuration. Configuration by code is judged by the change.
+/// Adds linters that only the head's files show to those of the base, if they may run. If a linter's
+/// configuration is code, `run_method` checks later whether the change touches it.
 pub(super) fn merge_linters(
     base_linters: &mut Vec<SelectedLinter>,
     head_linters: Vec<SelectedLinter>,
@@ -335,7 +341,7 @@ fn glob_matches(glob: &str, path: &str) -> bool {
     sign::compile_glob(glob).is_some_and(|glob| glob.is_match(path) || glob.is_match(name))
 }
 
-/// True if the tool may be detected by a file of this path.
+/// True if a file with this path may show that the tool is used.
 fn may_reveal_tool(tool: &KnownTool, path: &str) -> bool {
     tool.recognised.iter().any(|sign| match sign {
         ToolSign::Folder(folder) => Path::new(path).starts_with(folder),
@@ -343,8 +349,8 @@ fn may_reveal_tool(tool: &KnownTool, path: &str) -> bool {
     })
 }
 
-/// True if a file of this path may configure the tool. Files that it inspects anyway do not count, nor do
-/// files that only mention it.
+/// True if a file of this path may configure the tool. Files that the tool inspects anyway are excluded, and
+/// so are files that only mention the tool.
 fn may_configure_as_data(tool: &KnownTool, path: &str) -> bool {
     let is_by_sign = tool.recognised.iter().chain(&tool.selects).any(|sign| match sign {
         ToolSign::Folder(folder) => Path::new(path).starts_with(folder),
@@ -360,7 +366,7 @@ fn may_configure_as_data(tool: &KnownTool, path: &str) -> bool {
     is_by_sign || names.map(String::as_str).chain(more).any(|glob| glob_matches(glob, path))
 }
 
-/// True if the tool shares the file with other tools.
+/// True if the tool and other tools share the file for their configuration.
 fn is_shared_by(tool: &KnownTool, path: &str) -> bool {
     let is_its = |glob: &str| glob_matches(glob, path);
     let is_own = tool.recognised.iter().any(|sign| matches!(sign, ToolSign::File(glob) if is_its(glob)));
@@ -369,18 +375,18 @@ fn is_shared_by(tool: &KnownTool, path: &str) -> bool {
         && tool.recognised.iter().any(|sign| matches!(sign, ToolSign::Within { file, .. } if is_its(file)))
 }
 
-/// Returns the lines of a TOML or INI file that may belong to a tool: all except those of tables known to
-/// belong to others. Fails with the whole content if that is uncertain.
+/// Returns the lines of a TOML or INI file that may belong to a tool. Only the tables that certainly belong
+/// to other tools are excluded. Returns the whole content as the error if the distinction is uncertain.
 fn tool_lines<'a>(tool: &KnownTool, bytes: &'a [u8]) -> Result<Vec<&'a str>, &'a [u8]> {
     let Ok(text) = std::str::from_utf8(bytes) else { return Err(bytes) };
-    // Python ends a line at a carriage return, too.
+    // Python also treats a carriage return as the end of a line.
     let has_other_lines = text.replace("\r\n", "").contains('\r');
     if has_other_lines || LONG_QUOTES.iter().any(|quotes| text.contains(quotes)) {
         return Err(bytes);
     }
     let mut is_of_others = false;
     let lines = text.lines().filter(|line| {
-        // After leading blanks, it is a header in TOML, and may be one in INI.
+        // A header with leading blanks is valid in TOML, and may be valid in INI.
         if line.trim_start().starts_with('[') {
             is_of_others = line.starts_with('[') && is_other_tool_header(tool, line);
         }

@@ -14,25 +14,26 @@ use super::{ConfiguredLinters, SelectedLinter, select_linters, used_tools};
 /// A linter, and the paths that the sandbox shows to it besides the files that it inspects.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LinterVisiblePaths {
-    /// The name of the linter, as its findings have it.
+    /// The name of the linter, as it appears in findings.
     pub tool: String,
-    /// Its program, and the folders and files that it may read; or the reason why it does not run.
+    /// The linter's program, and the folders and files that the linter may read; or the reason why it does
+    /// not run.
     pub visible_paths: Result<Vec<PathBuf>, String>,
 }
 
 /// A linter that could inspect a change.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AvailableTool {
-    /// The name, as a configuration writes it.
+    /// The name of the tool, as a configuration writes it.
     pub name: String,
-    /// The reason why it cannot run here.
+    /// The reason why the tool cannot run on this machine.
     pub missing_reason: Option<String>,
 }
 
 impl LinterRunner {
-    /// Returns the tools that a repository uses and that inspect files such as these, each with the reason if
-    /// it cannot run here. An unavailable tool that only its files show is left out, because the repository
-    /// need not use it.
+    /// Returns the tools that a repository uses and that inspect files such as these. If a tool cannot run on
+    /// this machine, the reason is included. An unavailable tool is left out if only the files that it
+    /// inspects show it, because the repository may not use it.
     ///
     /// # Errors
     /// [`ReaderError`]
@@ -56,7 +57,7 @@ impl LinterRunner {
         Ok(all.collect())
     }
 
-    /// Returns the folders and files that each linter for these files would be shown.
+    /// Returns the folders and files that the sandbox would show to each linter for these files.
     ///
     /// # Errors
     /// [`ReaderError`]
@@ -86,7 +87,8 @@ impl LinterRunner {
         Ok(exposures.collect())
     }
 
-    /// Returns a folder or file that a program needs and that contains a concealed file, with that file.
+    /// Returns a folder or file that a program needs and that overlaps with a hidden file, together with the
+    /// hidden file.
     pub(super) fn find_exposed_path<'i>(
         &'i self,
         installed: &'i InstalledProgram,
@@ -104,7 +106,7 @@ pub fn resolve_links(path: &Path) -> PathBuf {
     let resolved = parents.find_map(|parent| {
         let real = parent.canonicalize().ok()?;
         let rest = path.strip_prefix(parent).ok()?;
-        // `join` would add a separator to the path itself.
+        // If the rest is empty, `join` would add a separator at the end of the path.
         Some(if rest.as_os_str().is_empty() { real } else { real.join(rest) })
     });
     resolved.unwrap_or_else(|| path.to_owned())

@@ -1,4 +1,4 @@
-//! Findings of a linter that are kept from one run to the next, with all of their inputs (docs/adr/0097).
+//! Cached findings of a linter, which later runs can use, with all of their inputs (docs/adr/0097).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt as _;
@@ -22,7 +22,7 @@ const MAX_BYTES: usize = 32 << 20;
 /// The programs that ran, by the names of the linters.
 pub(crate) type ProgramsByLinter = BTreeMap<String, BTreeSet<ProgramIdentity>>;
 
-/// The identity of a program's file; a replaced file has another identity.
+/// The identity of a program's file. If the file is replaced, the identity changes.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct ProgramIdentity {
     file: PathBuf,
@@ -33,7 +33,7 @@ pub(crate) struct ProgramIdentity {
 }
 
 impl ProgramIdentity {
-    /// Returns the identity of the program at this path, following links.
+    /// Returns the identity of the program at this path. Symbolic links are followed.
     pub(super) fn from_path(file: &Path) -> Option<Self> {
         let file = file.canonicalize().ok()?;
         let found = file.metadata().ok()?;
@@ -41,7 +41,8 @@ impl ProgramIdentity {
         Some(Self { file, bytes, modified, number })
     }
 
-    /// Adds its path, size and time, which differ for every other program and for one that was replaced.
+    /// Adds the path, size and time of the program's file. They differ for every other program, and also
+    /// after the file was replaced.
     pub(super) fn add_to(&self, parts: &mut DigestBuilder) {
         let at = self.modified.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
         parts.add(self.file.as_os_str().as_encoded_bytes()).add(&self.bytes.to_le_bytes());
@@ -61,14 +62,14 @@ pub(super) struct FindingCacheContext {
     program: ProgramIdentity,
     /// The state of all inputs that are common to all files.
     all: StateDigest,
-    /// The scopes in which kept findings are searched; new ones go to the first.
+    /// The scopes in which cached findings are searched. New findings are stored in the first scope.
     scopes: Vec<String>,
 }
 
-/// Findings that are kept, and the state of each file of a run.
+/// Cached findings, and the state of each file of a run.
 #[derive(Debug, Default)]
 pub(super) struct CachedFindings {
-    /// Files whose findings are all known.
+    /// Files for which all findings are cached.
     pub(super) known_files: BTreeSet<String>,
     /// The findings of these files.
     pub(super) findings: Vec<RawFinding>,
@@ -76,7 +77,7 @@ pub(super) struct CachedFindings {
 }
 
 impl CachedFindings {
-    /// Returns the states of these files, as far as they are certain.
+    /// Returns the states of these files. Files without a certain state are left out.
     pub(super) fn states_for(&self, names: &[&str]) -> BTreeMap<String, StateDigest> {
         let state = |name: &&str| Some(((*name).to_owned(), *self.states.get(*name)?));
         names.iter().filter_map(state).collect()
@@ -84,8 +85,8 @@ impl CachedFindings {
 }
 
 impl FindingCacheContext {
-    /// Creates the context of a linter that inspects each file alone, from its row of the table, its program
-    /// and the output about its version.
+    /// Creates the context of a linter that inspects each file separately. Its inputs include the linter's
+    /// row of the table, its program and the version that the program prints.
     pub(super) fn new(
         cache: ToolCache,
         tool: &SelectedLinter,
@@ -111,7 +112,7 @@ impl FindingCacheContext {
         Self { cache, tree: tree.to_owned(), known_tool, options, folder, program, all, scopes }
     }
 
-    /// Returns the findings that are kept on these files in their current states.
+    /// Returns the cached findings for these files in their current states.
     pub(super) async fn load_findings(&self, names: &[&str]) -> CachedFindings {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let recipe = self.clone();
@@ -136,13 +137,14 @@ impl FindingCacheContext {
         CachedFindings { states, ..recalled }
     }
 
-    /// Keeps findings on files that are still in the states from before the run, if the program is unchanged.
+    /// Stores findings of files whose states have not changed since before the run, if the program is also
+    /// unchanged.
     pub(super) async fn store_findings(
         self,
         states: BTreeMap<String, StateDigest>,
         findings: Vec<RawFinding>,
     ) {
-        // If that fails, the next run inspects the files again.
+        // If storing fails, the next run inspects the files again.
         let _ = tokio::task::spawn_blocking(move || self.store_findings_blocking(&states, findings)).await;
     }
 
@@ -173,7 +175,7 @@ impl FindingCacheContext {
         self.cache.remove_expired();
     }
 
-    /// Returns the states of files, as far as they are certain.
+    /// Returns the states of files. Files without a certain state are left out.
     fn file_states<'a>(&self, names: impl Iterator<Item = &'a str>) -> BTreeMap<String, StateDigest> {
         let Some(mut alone) = LinterTree::new(&self.tree, self.known_tool, &self.options, &self.folder)
         else {

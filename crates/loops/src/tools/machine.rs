@@ -20,7 +20,7 @@ const VERSION_TIME: Duration = Duration::from_secs(20);
 /// The tree that a program of the machine inspects, and its time limit.
 #[derive(Clone, Debug)]
 pub(super) struct LinterRunSettings<'a> {
-    /// The tree that it inspects.
+    /// The tree that the program inspects.
     pub(super) tree: &'a Path,
     /// True if the program sees the tree at [`INSIDE`].
     pub(super) moves_tree: bool,
@@ -31,7 +31,7 @@ pub(super) struct LinterRunSettings<'a> {
 }
 
 impl LinterRunner {
-    /// Returns the output of a tool's program about its version; none if there is none.
+    /// Returns the output of a tool's program about its version. None if the program fails.
     pub(super) async fn version_output(
         &self,
         tool: &SelectedLinter,
@@ -46,8 +46,8 @@ impl LinterRunner {
         matches!(version.end, CommandEndReason::Exit { code: 0 }).then_some((program, version))
     }
 
-    /// True if a program may see the tree at [`INSIDE`]. A program in the tree itself would not be found
-    /// under its name, and one below [`INSIDE`] would be hidden.
+    /// True if the tree may be shown to a program at [`INSIDE`]. A program inside of the tree would no longer
+    /// be found at its path, and a program below [`INSIDE`] would be hidden.
     pub(super) fn can_move_tree(&self, method: &LinterRunMethod<'_>, tree: &Path) -> bool {
         match method {
             LinterRunMethod::Machine(installed) => {
@@ -88,7 +88,8 @@ impl LinterRunner {
     }
 }
 
-/// Runs a tool in the project's set-up: the version that the project has installed, else the system's.
+/// Runs a tool in the project's set-up. If the project has installed the tool, that version is used;
+/// otherwise the system's version is used.
 pub(super) async fn run_in_set_up(
     tool: &SelectedLinter,
     verifier: &Verifier,
@@ -99,7 +100,7 @@ pub(super) async fn run_in_set_up(
     let place = tool.install_places.iter().find(|place| set_up.has_file(Path::new(place)));
     let program = match place {
         Some(place) => format!("./{place}"),
-        // A path in the tree would be the change's program.
+        // The program at a path in the tree would come from the change.
         None if tool.program.contains('/') && !tool.program.starts_with('/') => {
             return Err(format!("`{}` is not installed by `verify.setup`", tool.program));
         }

@@ -1,4 +1,4 @@
-//! Node.js modules for linters: they are installed by a user, and no commit contains them.
+//! Node.js modules for linters. A user installs the modules, and commits do not contain them.
 
 use std::path::{Path, PathBuf};
 

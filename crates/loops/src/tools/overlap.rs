@@ -1,8 +1,8 @@
-//! Removes duplicate findings. Equal findings of two linters are reported once. Findings of a rule that a
-//! linter covers better are dropped in the files that the linter inspected.
+//! Removes duplicate findings. Equal findings of two linters are reported once. If a linter covers a rule
+//! better, the rule's findings are dropped in the files that the linter inspected.
 //!
-//! Two linters report the same defect of a line if the rule has one name in both, or if the table of tools
-//! maps the names.
+//! Two linters report the same defect of a line if both use the same name for the rule, or if the table of
+//! tools maps the names to each other.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,24 +15,25 @@ use truing_reader::output::{NO_RULE, tool_name};
 /// All findings that linters have reported so far.
 #[derive(Debug, Default)]
 pub(crate) struct ReportedFindings {
-    /// Maximum number of such findings in one output, by place, rule and message.
+    /// Maximum number of equal findings in one output, by place, rule and message.
     whole: BTreeMap<(CodeLocation, String, String), usize>,
-    /// Number of such findings in the current output.
+    /// Number of equal findings in the current output so far.
     of_output: BTreeMap<(CodeLocation, String, String), usize>,
-    /// The first linter that reported a defect of a line, and the rules of others that report it, too.
+    /// The first linter that reported a defect of a line, and the rules of other linters that also report
+    /// this defect.
     reporters: BTreeMap<(RepoPath, u32, String), (String, BTreeSet<String>)>,
 }
 
 impl ReportedFindings {
-    /// Begins with the findings of another output.
+    /// Starts counting the findings of the next output.
     pub(crate) fn begin_output(&mut self) {
         self.of_output.clear();
     }
 
-    /// True if the finding is new, both for this linter and for all.
+    /// True if neither this linter in another output nor another linter has reported the finding before.
     pub(crate) fn record_if_new(&mut self, raw: &RawFinding) -> bool {
-        // The same linter may have run, and its output may also be given. One output may report the same for
-        // two columns.
+        // A linter's findings may occur twice, if the linter runs and its output is also supplied. One output
+        // may contain the same finding several times, for different columns.
         let key = (raw.place.clone(), raw.rule.clone(), raw.title.clone());
         let count = self.of_output.entry(key.clone()).or_default();
         *count += 1;
@@ -50,7 +51,7 @@ impl ReportedFindings {
         is_first
     }
 
-    /// Names in each finding the rules of other linters that report the same defect.
+    /// Adds the names of other linters' rules to each finding, if they report the same defect.
     pub(crate) fn add_duplicate_rules(&self, findings: &mut [PlacedFinding]) {
         for raw in
             findings.iter_mut().map(|placed| &mut placed.raw).filter(|raw| raw.source == FindingSource::Tool)
@@ -66,18 +67,20 @@ impl ReportedFindings {
     }
 }
 
-/// Returns the linter of a finding, the line, and the meaning of its rule; none if the rule has no name.
+/// Returns the linter of a finding, the line, and the meaning of the linter's rule. None if the output does
+/// not name the rule.
 fn rule_meaning(raw: &RawFinding) -> Option<(&str, (RepoPath, u32, String))> {
     let (tool, rule) = raw.rule.split_once('/').filter(|(_, rule)| *rule != NO_RULE)?;
     let meaning = find_known_tool(tool).map_or_else(|| rule.to_owned(), |known| known.canonical_rule(rule));
     Some((tool, (raw.place.path.clone(), raw.place.start_line, meaning)))
 }
 
-/// The files that linters were given in runs that did not fail, by the linters' names in findings.
+/// The files that linters inspected in runs that did not fail. The keys are the linters' names in findings.
 pub(crate) type FilesByLinter = BTreeMap<String, BTreeSet<RepoPath>>;
 
-/// Removes the findings of rules that linters cover better, in the files that these have inspected. Returns
-/// the rules of the removed findings, each with the file, also by its name at the base.
+/// Removes the findings of rules that a linter covers better, in the files that this linter has inspected.
+/// Returns the rules of the removed findings, each with the file's path. If the file was renamed, its path at
+/// the base is also returned.
 pub(crate) fn remove_replaced(
     findings: &mut Vec<PlacedFinding>,
     inspected: &FilesByLinter,

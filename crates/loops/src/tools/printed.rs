@@ -16,7 +16,7 @@ use super::kept::FindingCacheContext;
 use super::select::SelectedLinter;
 use crate::said::{failure_cause, redact_given_values};
 
-/// The reason why a run has no dependencies.
+/// The reason why a run has no access to the project's dependencies.
 pub(super) const NOT_FETCHED: &str = "the project's dependencies, or its lock file, are not fetched";
 /// Maximum number of characters of a reason.
 const MAX_REASON: usize = 600;
@@ -24,11 +24,11 @@ const MAX_REASON: usize = 600;
 /// An output that the reader parses.
 #[derive(Clone, Debug)]
 pub struct LinterOutput {
-    /// The text of the linter and its metadata.
+    /// The text that the linter printed, and its metadata.
     pub output: ToolOutput,
-    /// The files that the run was given; none for an output that was given.
+    /// The files that the run received. Empty for an output that the caller supplied.
     pub(crate) inspected_paths: BTreeSet<RepoPath>,
-    /// Keeps the findings of files that are in these states.
+    /// Set if the findings are to be cached for files whose states are still these.
     keeping: Option<(FindingCacheContext, BTreeMap<String, StateDigest>)>,
 }
 
@@ -39,8 +39,8 @@ impl From<ToolOutput> for LinterOutput {
 }
 
 impl LinterOutput {
-    /// Creates the output of a run. `root` is the folder of the files, as the run saw it; `excluded_rules`
-    /// are rules whose findings are dropped.
+    /// Creates the output of a run. `root` is the folder of the files, as the run saw it. Findings of the
+    /// rules in `excluded_rules` are dropped.
     pub(super) fn from_printout(
         tool: &SelectedLinter,
         command_output: &CommandOutput,
@@ -82,7 +82,7 @@ impl LinterOutput {
             roots: vec![root.to_string_lossy().into_owned()],
             text: text.clone(),
             failed: failed.map(|reason| clean_line(&reason, MAX_REASON)),
-            // A linter with a distinct exit code for findings has found none.
+            // If a linter has a separate exit code for findings, the exit code 0 means that it found nothing.
             is_clean: matches!(end, CommandEndReason::Exit { code: 0 })
                 && tool.exit.iter().any(|code| *code != 0),
             unnamed: unnamed.map(|reason| clean_line(&reason, MAX_REASON)),
@@ -91,7 +91,7 @@ impl LinterOutput {
         })
     }
 
-    /// Creates an output from the findings of an earlier run.
+    /// Creates an output from the cached findings of earlier runs.
     pub(super) fn from_cached_findings(
         tool: &SelectedLinter,
         findings: Vec<RawFinding>,
@@ -100,7 +100,7 @@ impl LinterOutput {
         Self::from(ToolOutput { kept: Some(findings), without: excluded_rules.clone(), ..empty_output(tool) })
     }
 
-    /// True if the run ended without a finding, although it reports that it did not inspect the files.
+    /// True if the run failed, or if it printed nothing although its exit code says that there are findings.
     pub(super) fn failed_without_findings(&self) -> bool {
         let Self { output, .. } = self;
         output.failed.is_some() || output.unnamed.is_some() && output.text.trim().is_empty()
@@ -115,12 +115,12 @@ impl LinterOutput {
         })
     }
 
-    /// Sets the files that the run was given.
+    /// Sets the files that the run received.
     pub(super) fn with_inspected_files<'a>(self, files: impl IntoIterator<Item = &'a str>) -> Self {
         Self { inspected_paths: files.into_iter().map(RepoPath::from).collect(), ..self }
     }
 
-    /// Keeps the findings on files in these states after they are read.
+    /// Requests that the findings on files in these states are cached after they are read.
     pub(super) fn with_cache(
         self,
         cache_context: FindingCacheContext,
@@ -133,7 +133,8 @@ impl LinterOutput {
         Self { output: ToolOutput { keep, ..self.output }, keeping: Some((cache_context, states)), ..self }
     }
 
-    /// Reads the findings of the output, and keeps them if that was requested. Also returns the output.
+    /// Reads the findings of the output, and caches them if that was requested. Also returns the output
+    /// itself.
     ///
     /// # Errors
     /// [`ReaderError`]
@@ -153,7 +154,7 @@ impl LinterOutput {
         if let (Some((recipe, mut states)), Some(findings)) =
             (keeping, found.keep.take().filter(|_| is_whole))
         {
-            // Otherwise a later run would treat the file as inspected.
+            // Ignored files are removed, because a later run would otherwise treat them as inspected.
             states.retain(|path, _| !found.ignored.contains(&RepoPath::from(path.as_str())));
             recipe.store_findings(states, findings.into_iter().map(redact_given_values).collect()).await;
         }
@@ -161,8 +162,8 @@ impl LinterOutput {
     }
 }
 
-/// Replaces the paths in a program's messages by those in the project. `root` is the project's folder, as the
-/// program saw it.
+/// Replaces the paths in a program's messages by paths relative to the project. `root` is the project's
+/// folder, as the program saw it.
 fn to_project_paths(text: &str, root: &Path) -> String {
     let root = root.display();
     let inside = format!("{root}/");

@@ -1,4 +1,4 @@
-//! The machine that runs linters, the files that they inspect, and the ways to run one.
+//! The machine that runs linters, the files that the linters inspect, and the ways to run a linter.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,26 +12,26 @@ use truing_diff::RepoPath;
 use super::base::BaseCommit;
 use super::cache::ToolCache;
 
-/// The scope of kept findings on the user's own files.
+/// The scope of cached findings for the user's own files.
 pub(super) const OWN: &str = "own";
 
-/// The way in which linters are run.
+/// The settings with which linters are run.
 #[derive(Clone, Debug)]
 pub struct LinterRunner {
     /// Search paths of the machine's programs.
     pub machine: MachinePaths,
-    /// The strength of its sandbox.
+    /// The level of the machine's sandbox.
     pub level: SandboxLevel,
     /// The folders that variables name, see [`truing_reader::output::known::FetchedFolder::variable`].
     pub folders: BTreeMap<String, PathBuf>,
     /// The virtual environment of Python that is active.
     pub environment: Option<PathBuf>,
-    /// True if the files are another person's. Then no program in them runs, and no linter whose
-    /// configuration is code runs if the change touches that configuration.
+    /// True if the files come from another person. In that case, no program in the files is run. A linter
+    /// whose configuration is code is not run if the change touches that configuration.
     pub is_foreign_code: bool,
     /// Sets up the project's dependencies, for linters that need them.
     pub verifier: Option<Verifier>,
-    /// Findings of earlier runs; if none, each run inspects every file.
+    /// The cached findings of earlier runs. None if every run inspects every file.
     pub cache: Option<ToolCache>,
     /// Configured files and folders that are hidden from every linter.
     pub hidden_paths: Vec<PathBuf>,
@@ -40,9 +40,10 @@ pub struct LinterRunner {
 /// The files that linters inspect.
 #[derive(Clone, Copy, Debug)]
 pub struct LinterFiles<'a> {
-    /// The folder that holds them.
+    /// The folder that contains the files.
     pub tree: &'a Path,
-    /// The folder whose pinned program versions apply: the head's, also for the base.
+    /// The folder whose pinned program versions apply. It is the head's folder, even if the base is
+    /// inspected.
     pub pins: &'a Path,
     /// The folder in which the files' owner has installed programs for them; none if there is no such folder.
     pub project: Option<&'a Path>,
@@ -50,8 +51,8 @@ pub struct LinterFiles<'a> {
     pub changed: &'a [ChangedFile],
     /// Every path that the change names, including files that are not reviewed.
     pub changed_paths: &'a [RepoPath],
-    /// The base of the change, whose configuration applies in a served review; if none, that of the tree
-    /// applies.
+    /// The base of the change. In a review by the service, the base's configuration applies. If there is no
+    /// base, the tree's configuration applies.
     pub base: Option<BaseCommit<'a>>,
     /// The scope of set-ups that may be used.
     pub trust: Option<&'a Trust>,
@@ -59,9 +60,9 @@ pub struct LinterFiles<'a> {
 
 /// A way to run a linter.
 pub(super) enum LinterRunMethod<'a> {
-    /// Runs it as a program of the machine.
+    /// Runs the linter as a program of the machine.
     Machine(InstalledProgram),
-    /// Runs it as a program of the project's set-up or of the system, on a copy of the files with that
-    /// set-up.
+    /// Runs the linter as a program of the project's set-up or of the system. The linter gets a copy of the
+    /// files with that set-up.
     SetUp(&'a Verifier, &'a SetupResult),
 }

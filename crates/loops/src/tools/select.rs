@@ -1,5 +1,5 @@
-//! Selects the linters to run: known ones that the repository uses, and those that the configuration names;
-//! it may also change a known one.
+//! Selects the linters to run: known linters that the repository uses, and linters that the configuration
+//! names. The configuration may also change the settings of a known linter.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -23,41 +23,41 @@ const EXIT: [i32; 2] = [0, 1];
 #[derive(Clone, Debug)]
 pub struct SelectedLinter {
     pub name: String,
-    /// The folder of the tree that it runs in and whose files it inspects; empty for the root.
+    /// The folder of the tree in which the linter runs and whose files it inspects; empty for the root.
     pub folder: String,
-    /// Folders below that one in which it runs for their own files.
+    /// Folders below `folder` that are left out, because a separate run of the linter inspects their files.
     pub nested: Vec<String>,
-    /// Name or path of its program.
+    /// Name or path of the linter's program.
     pub program: String,
-    /// The places where a project installs it.
+    /// The places where a project may install the program.
     pub install_places: Vec<String>,
     /// The arguments, with placeholders for files.
     pub arguments: Vec<String>,
     /// Options of a pre-commit hook, which are put before the files.
     pub hook_options: Vec<String>,
-    /// The file or folder by which it was detected.
+    /// The file or folder that shows that the linter is used.
     pub sign: String,
-    /// The format of its output.
+    /// The format of the linter's output.
     pub format: String,
     /// The exit codes of a successful run.
     pub exit: Vec<i32>,
-    /// The reviews in which it runs.
+    /// The reviews in which the linter runs.
     pub condition: ToolCondition,
     /// Time limit of a run.
     pub time: Duration,
-    /// True if its findings count anywhere in changed files.
+    /// True if the linter's findings count on all lines of changed files.
     pub everywhere: bool,
-    /// True if only a file that it inspects shows its use.
+    /// True if the linter's use is shown only by a file that it inspects.
     pub is_guessed: bool,
-    /// True if the configuration names it.
+    /// True if the configuration names the linter.
     pub is_configured: bool,
-    /// The table's row of a known tool.
+    /// The row of the table of tools, if the linter is a known tool.
     known_tool: Option<&'static KnownTool>,
-    /// Patterns of the files that it inspects.
+    /// Patterns of the files that the linter inspects.
     paths: GlobSet,
-    /// Scripts that it also inspects, relative to its folder.
+    /// Scripts that the linter also inspects, relative to its folder.
     scripts: BTreeSet<String>,
-    /// Scripts that the hook or the configuration excludes, relative to its folder.
+    /// Scripts that the hook or the configuration excludes, relative to the linter's folder.
     left_out: BTreeSet<String>,
 }
 
@@ -72,55 +72,55 @@ impl SelectedLinter {
         self.known_tool.map_or(OutputStream::Stdout, |known| known.stream)
     }
 
-    /// True if its configuration is code.
+    /// True if the linter's configuration is code.
     pub fn is_configured_by_code(&self) -> bool {
         self.known_tool.is_some_and(|known| known.code_configuration)
     }
 
-    /// True if it needs the project's dependencies.
+    /// True if the linter needs the project's dependencies.
     pub fn needs_setup(&self) -> bool {
         self.known_tool.is_some_and(|known| known.needs_setup)
     }
 
-    /// Returns the programs that it starts if they exist.
+    /// Returns other programs that the linter starts if they are installed.
     pub fn started_programs(&self) -> &[String] {
         self.known_tool.map_or(&[], |known| known.starts.as_slice())
     }
 
-    /// Returns the folders with the files that were fetched for projects.
+    /// Returns the folders with files that the linter needs and that were fetched for projects.
     pub fn fetched_folders(&self) -> &[FetchedFolder] {
         self.known_tool.map_or(&[], |known| known.fetched.as_slice())
     }
 
-    /// Returns the command that fetches these files, for people.
+    /// Returns the command with which a person can fetch these files.
     pub fn fetch_command(&self) -> Option<&str> {
         self.known_tool?.fetch.as_deref()
     }
 
-    /// True if its errors report that the files fetched for the project are missing.
+    /// True if the linter's error output says that the files fetched for the project are missing.
     pub(super) fn is_unfetched(&self, errors: &str) -> bool {
         self.known_tool.is_some_and(|known| known.unfetched.iter().any(|words| errors.contains(words)))
     }
 
-    /// Returns the rules about permissions of files.
+    /// Returns the linter's rules about permissions of files.
     pub fn permission_rules(&self) -> BTreeSet<String> {
         self.known_tool.iter().flat_map(|known| known.of_permissions.iter().cloned()).collect()
     }
 
-    /// True if its configuration, and its dependencies, may be in a folder below while the root only shows
-    /// that it runs.
+    /// True if the linter's configuration and dependencies may be in a subfolder, because the root only shows
+    /// that the linter runs.
     fn has_nested_configuration(&self) -> bool {
         let is_run = hooks::FILES.contains(&self.sign.as_str()) || self.sign.starts_with(WORKFLOWS);
         is_run && self.needs_setup() && !self.is_configured
     }
 
-    /// True if it inspects this file.
+    /// True if the linter inspects this file.
     pub fn inspects(&self, path: &str) -> bool {
         let is_told = self.relative_path(path).is_some_and(|own| !self.left_out.contains(own));
         is_told && self.is_meant_for(Path::new(path))
     }
 
-    /// True if it is meant for files like this one.
+    /// True if the linter is meant for files with such a path.
     pub(super) fn is_meant_for(&self, path: &Path) -> bool {
         let is_nested = self.nested.iter().any(|folder| path.starts_with(folder));
         let is_script = |own: &Path| own.to_str().is_some_and(|own| self.scripts.contains(own));
@@ -128,12 +128,12 @@ impl SelectedLinter {
         !is_nested && path.strip_prefix(&self.folder).is_ok_and(is_own)
     }
 
-    /// Returns a path relative to its folder, if the file is in that folder.
+    /// Returns a path relative to the linter's folder. None if the file is not in that folder.
     pub(super) fn relative_path<'a>(&self, path: &'a str) -> Option<&'a str> {
         if self.folder.is_empty() { Some(path) } else { path.strip_prefix(&self.folder)?.strip_prefix('/') }
     }
 
-    /// Converts a path relative to its folder into one relative to the tree.
+    /// Converts a path relative to the linter's folder into a path relative to the tree.
     pub(super) fn to_tree_path(&self, path: &str) -> String {
         if self.folder.is_empty() { path.to_owned() } else { format!("{}/{path}", self.folder) }
     }
@@ -143,8 +143,8 @@ impl SelectedLinter {
         self.left_out.iter().map(|own| self.to_tree_path(own)).collect()
     }
 
-    /// True if a run covers the changed files that the linter is meant for. It either gets their names, or
-    /// runs over the project as the table says.
+    /// True if a run covers the changed files for which the linter is meant. The linter either receives their
+    /// names, or runs on the whole project with the table's command.
     pub(super) fn covers_changed_files(&self) -> bool {
         self.arguments.iter().any(|word| word == FILES)
             || self
@@ -152,8 +152,8 @@ impl SelectedLinter {
                 .is_some_and(|known| self.arguments == known.command && self.program == known.program)
     }
 
-    /// Returns the table's row of a tool whose findings may be kept, because it runs as the row says, on each
-    /// file alone.
+    /// Returns the table's row of a tool whose findings may be cached, because it runs with the table's
+    /// command and inspects each file separately.
     pub(super) fn cacheable_tool(&self) -> Option<&'static KnownTool> {
         let known = self.known_tool.filter(|known| !known.alone.is_empty() && !known.needs_setup)?;
         (self.arguments == known.command && self.program == known.program).then_some(known)
@@ -164,8 +164,8 @@ impl SelectedLinter {
         self.known_tool.filter(|known| !known.builds.is_empty() && self.program == known.program)
     }
 
-    /// True if a file of this path configures the tool: by its name in any folder, or because a hook names
-    /// it.
+    /// True if a file with this path configures the linter, by its name in any folder or because a hook's
+    /// option names it.
     pub fn is_configured_by(&self, path: &str) -> bool {
         let name = path.rsplit('/').next().unwrap_or(path);
         let fits = |glob: &str| {
@@ -186,14 +186,15 @@ impl SelectedLinter {
         self.hook_options.iter().any(names)
     }
 
-    /// Returns the table's row of a known tool.
+    /// Returns the table's row, if the linter is a known tool.
     pub(super) fn known_tool(&self) -> Option<&'static KnownTool> {
         self.known_tool
     }
 }
 
-/// Selects the linters to run, in the order of their names: those of `used` that the configuration does not
-/// disable, and those that it names. A known linter that it names need not be detected.
+/// Selects the linters to run, sorted by name. They are the linters of `used` that the configuration does not
+/// disable, and the linters that the configuration names. A known linter that the configuration names runs
+/// even if it is not detected.
 pub fn select_linters(used: &[DetectedTool], configured: &[ToolConfig]) -> Vec<SelectedLinter> {
     let named = |name: &str| configured.iter().find(|config| config.name == name);
     let recognised = used.iter().filter(|used| named(&used.name).is_none());
@@ -208,9 +209,10 @@ pub fn select_linters(used: &[DetectedTool], configured: &[ToolConfig]) -> Vec<S
     all
 }
 
-/// Selects the linters to run in folders below the root: those that a folder uses and that neither the root
-/// nor the configuration has. A file is inspected in the nearest folder. A linter that needs the project's
-/// dependencies, and that the root only runs by a hook or a CI job, is left to the folders that configure it.
+/// Selects the linters to run in folders below the root. These are linters that a folder uses and that
+/// neither the root nor the configuration selects. If several folders use a linter, a file is inspected in
+/// the nearest of them. Some linters need the project's dependencies, and the root runs them only by a hook
+/// or a CI job. Such a linter runs separately in each folder that configures it.
 pub(super) fn select_nested_linters(
     nested_tools: &[(String, Vec<DetectedTool>)],
     root: &mut [SelectedLinter],
@@ -239,8 +241,8 @@ pub(super) fn select_nested_linters(
     all
 }
 
-/// Combines the table's and the configuration's settings of a linter. None, if neither has a command and a
-/// format; the configuration was checked for that.
+/// Combines the settings of a linter from the table and from the configuration. Returns None if neither has a
+/// command and a format; the check of the configuration already excludes this case.
 fn build_linter(
     name: &str,
     used: Option<&DetectedTool>,
@@ -248,11 +250,11 @@ fn build_linter(
 ) -> Option<SelectedLinter> {
     let known_tool = known::find_tool(name);
     let command = config.and_then(|config| config.command.clone());
-    // A command of the operator has its own program and arguments.
+    // If the operator sets a command, the table's program and arguments are not used.
     let own = command.as_ref().and_then(|words| words.split_first());
     let (program, arguments, install_places) = match (own, known_tool) {
         (Some((program, arguments)), _) => {
-            // The program is a path in the tree, which a repository's own file may contain.
+            // The program is a path in the tree, which the repository's own file may set.
             let is_of_tree = program.contains('/') && !program.starts_with('/');
             let install_places = if is_of_tree { vec![program.clone()] } else { Vec::new() };
             (program.clone(), arguments.to_vec(), install_places)
@@ -267,7 +269,8 @@ fn build_linter(
     let format =
         config.and_then(|config| config.format.clone()).or_else(|| Some(known_tool?.format.clone()))?;
     let patterns = config.and_then(|config| config.paths.clone()).or_else(|| Some(known_tool?.paths.clone()));
-    // A hook does not apply to a command of the operator, nor to files that the operator selects.
+    // A hook's options do not apply if the operator sets the command. Its exclusions do not apply if the
+    // operator selects the files.
     let hook = used.filter(|_| command.is_none());
     let left_out = hook.filter(|_| config.is_none_or(|config| config.paths.is_none()));
     let scripts = used.filter(|_| config.is_none_or(|config| config.paths.is_none()));

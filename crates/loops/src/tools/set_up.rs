@@ -1,5 +1,5 @@
-//! Linters that belong to a project's dependencies: how they run if these are set up, and the command for
-//! people if they are not.
+//! Linters that belong to a project's dependencies: how they run if the dependencies are installed, and which
+//! command installs missing dependencies.
 
 use std::path::Path;
 
@@ -10,8 +10,8 @@ use super::printed::NOT_FETCHED;
 use super::running::{LinterFiles, LinterRunMethod, LinterRunner};
 use super::select::SelectedLinter;
 
-/// For programs in a folder: the file of the project that shows the command which installs them. The first
-/// existing file counts.
+/// For each folder of installed programs: a lock file of the project, and the command that installs the
+/// programs. The first existing file determines the command.
 const LOCKED: &[(&str, &str, &str)] = &[
     ("node_modules/", "package-lock.json", "npm ci"),
     ("node_modules/", "npm-shrinkwrap.json", "npm ci"),
@@ -24,21 +24,23 @@ const LOCKED: &[(&str, &str, &str)] = &[
     (".venv/", "pdm.lock", "pdm sync"),
     ("vendor/", "composer.lock", "composer install"),
 ];
-/// The entry for projects without a lock file: a folder above may have one.
+/// The entry for projects without a lock file. It is used only after all parent folders were searched for a
+/// lock file.
 const UNLOCKED: &[(&str, &str, &str)] = &[("node_modules/", "package.json", "npm install")];
-/// For Python without a lock file: the packages that pip installs for a project with this file, besides the
-/// linter.
+/// For Python projects without a lock file: the project's file, and the packages that pip must install
+/// besides the linter.
 const BY_PIP: &[(&str, &str)] =
     &[("requirements.txt", "-r requirements.txt "), ("pyproject.toml", "-e . "), ("setup.py", "-e . ")];
-/// The folder of programs of a virtual environment.
+/// The folder of a Python virtual environment that contains its programs.
 const ENVIRONMENT: &str = ".venv/bin/";
-/// The file that shows the use of uv, and the prefix of uv's install commands.
+/// The file that shows that a project uses uv, and the prefix of uv's install commands.
 const UV: (&str, &str) = ("uv.lock", "uv tool install ");
-/// The command that installs Rust with its manager, its package manager and its linter.
+/// The command that installs Rust with rustup, Cargo and Clippy.
 const RUST: &str = "curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh";
 
 impl LinterRunner {
-    /// Returns the code in a served change that configures a linter.
+    /// Returns the path of a changed code file that configures the linter, if the change is from other people
+    /// (in a service).
     pub(super) fn configuring_code<'a>(
         &self,
         tool: &SelectedLinter,
@@ -64,8 +66,8 @@ impl LinterRunner {
         !tool.is_guessed && self.configuring_code(tool, files).is_some() && would_look()
     }
 
-    /// Returns the missing part if a program failed because this machine lacks something, as if it were not
-    /// installed.
+    /// Describes the missing part if a program failed because this machine lacks a dependency or a recent
+    /// version. The caller then treats the linter as not installed.
     pub(super) async fn missing_part(
         &self,
         tool: &SelectedLinter,
@@ -73,7 +75,8 @@ impl LinterRunner {
         files: LinterFiles<'_>,
         command_output: &CommandOutput,
     ) -> Option<String> {
-        // In a service the change itself may name dependencies that do not exist.
+        // In a service, an unfetched dependency is not reported: the change itself may require dependencies
+        // that do not exist.
         if let Some(fetch) = tool.fetch_command()
             && !self.is_foreign_code
             && tool.is_unfetched(&command_output.errors)
@@ -101,14 +104,14 @@ fn find_version(text: &str) -> Option<&str> {
     text.split_whitespace().find(|word| word.starts_with(|digit: char| digit.is_ascii_digit()))
 }
 
-/// Returns the numbers of a version.
+/// Returns the numeric parts of a version.
 fn version_numbers(version: &str) -> Vec<u64> {
     version.split('.').map_while(|part| part.parse().ok()).collect()
 }
 
 /// Returns the reason why a linter of the project's dependencies did not run, with the command that installs
-/// them. `folder` is the folder that it runs in, below the project's; `places` are the possible paths of its
-/// program, relative to that folder.
+/// them. `folder` is the linter's working folder, relative to the project's. `places` are the possible paths
+/// of the linter's program, relative to `folder`.
 pub(super) fn not_installed_reason(project: &Path, folder: &str, places: &[String]) -> String {
     let folders: Vec<_> = Path::new(folder).ancestors().map(|folder| project.join(folder)).collect();
     let first = |installs: &'static [(&str, &str, &str)]| {
@@ -135,8 +138,8 @@ pub(super) fn not_installed_reason(project: &Path, folder: &str, places: &[Strin
     format!("it needs the project's dependencies, and is not installed with them (`{place}`){run}")
 }
 
-/// Returns the command with which a person installs a program. It uses uv only if the project does, and
-/// Rust's installer if there is no rustup.
+/// Returns the command with which a person installs a program. The command uses uv only if the project uses
+/// uv, and Rust's installer if rustup is not installed.
 pub(super) fn install_command(command: &str, project: &Path, has_rustup: bool) -> String {
     match command.strip_prefix(UV.1) {
         Some(package) if !project.join(UV.0).is_file() => format!("pipx install {package}"),

@@ -1,4 +1,4 @@
-//! Signs of known tools in a tree: selects the files in which the reader searches for them.
+//! Selects the files of a tree in which the reader searches for signs of known tools.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -11,19 +11,20 @@ use truing_core::port::{
 use truing_diff::RepoPath;
 use truing_reader::output::known::{self, ToolSign, hooks, sign};
 
-/// The folders that are searched for signs of tools, from the root.
+/// The folders that are searched for signs of tools, relative to the root.
 const FOLDERS: &[&str] = &["", ".github", ".github/workflows", ".semgrep"];
 /// Maximum number of files that may be signs.
 const MAX_SIGNS: usize = 5_000;
-/// Maximum number of folders below the root that are searched for signs. They hold changed files or lie above
-/// them.
+/// Maximum number of folders below the root that are searched for signs. Each of these folders contains
+/// changed files, directly or in a subfolder.
 const MAX_FOLDERS: usize = 500;
-/// Maximum number of these folders that are reported to have signs; the ones nearest to the root are kept.
+/// Maximum number of returned folders with signs. If there are more, the folders nearest to the root are
+/// returned.
 const MAX_BELOW: usize = 20;
-/// Folders of installed packages, whose files are not the project's.
+/// Folders of installed packages. Their files do not belong to the project.
 const INSTALLED: &[&str] = &["node_modules", "vendor", "venv"];
 
-/// Returns the known tools that a repository uses, with the details of their runs over these files.
+/// Returns the known tools that a repository uses, with the details of their runs over the changed files.
 pub(super) async fn used_tools(
     tree: &Path,
     files: impl Iterator<Item = &RepoPath>,
@@ -36,8 +37,9 @@ pub(super) async fn used_tools(
     reader.used_tools(&ToolDetectionRequest { tree: tree.to_owned(), paths, changed }).await
 }
 
-/// Returns the known tools that folders below the root use, if these hold changed files or lie above them.
-/// Signs and options of a folder's tools are relative to the folder.
+/// Returns the known tools that subfolders of the root use. Only folders that contain changed files, directly
+/// or in a subfolder, are searched. Paths in the signs and options of a folder's tools are relative to that
+/// folder.
 pub(super) async fn used_tools_in_subfolders(
     tree: &Path,
     files: &[ChangedFile],
@@ -62,7 +64,7 @@ pub(super) async fn used_tools_in_subfolders(
     Ok(used)
 }
 
-/// Returns the folders below the root that hold possible signs, with these files.
+/// Returns the folders below the root that contain possible signs, with the paths of these signs.
 pub(super) fn folders_with_signs(tree: &Path, names: &[String]) -> Vec<(String, Vec<String>)> {
     let is_own =
         |folder: &&str| folder.split('/').all(|part| !part.starts_with('.') && !INSTALLED.contains(&part));
@@ -78,7 +80,7 @@ pub(super) fn folders_with_signs(tree: &Path, names: &[String]) -> Vec<(String, 
     let Ok(root) = tree.canonicalize() else { return Vec::new() };
     let signs = folders.into_iter().take(MAX_FOLDERS).filter_map(|(_, folder)| {
         let place = root.join(&folder);
-        // No symbolic link may lead out of the tree, or to another part of it.
+        // A symbolic link must not lead out of the tree, or to another part of the tree.
         let is_plain = place.canonicalize().is_ok_and(|found| found == place);
         let mut signs = if is_plain { possible_signs_in(&place, "") } else { BTreeSet::new() };
         signs.retain(|name| !hooks::FILES.contains(&name.as_str()));
@@ -87,7 +89,7 @@ pub(super) fn folders_with_signs(tree: &Path, names: &[String]) -> Vec<(String, 
     signs.take(MAX_BELOW).collect()
 }
 
-/// Returns the paths of plain files that may show which tools are used, in order.
+/// Returns the sorted paths of plain files that may show which tools are used.
 pub(super) fn possible_sign_paths(tree: &Path) -> Vec<String> {
     let mut paths = BTreeSet::new();
     for folder in FOLDERS {
@@ -96,7 +98,7 @@ pub(super) fn possible_sign_paths(tree: &Path) -> Vec<String> {
     paths.into_iter().collect()
 }
 
-/// Returns the possible signs in one folder of this path.
+/// Returns the paths of the possible signs in one folder.
 fn possible_signs_in(root: &Path, folder: &str) -> BTreeSet<String> {
     let entries = std::fs::read_dir(root).into_iter().flatten().flatten();
     let files = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
@@ -105,7 +107,7 @@ fn possible_signs_in(root: &Path, folder: &str) -> BTreeSet<String> {
     all.filter(|path| may_be_sign(path)).take(MAX_SIGNS).collect()
 }
 
-/// True if the path may be a sign, lies in a folder that is one, or is a file of hooks.
+/// True if the path may be a sign, is in a folder that is a sign, or is a hook configuration file.
 fn may_be_sign(path: &str) -> bool {
     static GLOBS: LazyLock<(GlobSet, Vec<String>)> = LazyLock::new(|| {
         let (mut globs, mut folders) = (GlobSetBuilder::new(), Vec::new());

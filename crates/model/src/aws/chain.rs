@@ -1,5 +1,5 @@
-//! The keys of AWS's chain, cached while they are valid. One call at a time fetches new ones, early; if
-//! that fails, keys that are still valid remain in use.
+//! A cache of the credentials from AWS's default chain. One call at a time fetches new credentials before the
+//! old ones expire. If the fetch fails, credentials that are still valid remain in use.
 
 use std::fmt;
 use std::ops::Range;
@@ -13,25 +13,26 @@ use super::fault::AwsKeyError;
 use super::key_fetcher::{ExpiringKeys, KeyClock, KeyFetcher};
 use super::keys::AwsKeys;
 
-/// Time before their expiry at which keys are renewed. Metadata services offer the next ones by then.
+/// Time before their expiry at which credentials are renewed. Metadata services offer the next credentials at
+/// least this early.
 const EARLY: Duration = Duration::from_secs(5 * 60);
-/// Time after a failed fetch in which no other is made.
+/// Minimum time between a failed fetch and the next fetch.
 const PAUSE: Duration = Duration::from_secs(10);
-/// Time after a failure that may be temporary in which no other fetch is made.
+/// Minimum time between a fetch that failed for a possibly temporary reason and the next fetch.
 const SHORT_PAUSE: Duration = Duration::from_secs(1);
-/// Time in which no other fetch is made while there are keys that outlast it, or after keys were fetched
-/// that expire soon.
+/// Minimum time until the next fetch, if a fetch failed but the current credentials remain valid that long,
+/// or if the fetched credentials expire soon.
 const LONG_PAUSE: Duration = Duration::from_secs(60);
 
-/// Keys from AWS's own chain: variables, profiles, web identity, containers, an instance's metadata. Clones
-/// share their state.
+/// Credentials from AWS's default chain: variables, profiles, web identity, containers, an instance's
+/// metadata. Clones share their state.
 #[derive(Clone)]
 pub struct KeyChain(Arc<ChainState>);
 
 struct ChainState {
     source: KeyFetcher,
     held: Mutex<KeyState>,
-    /// Locked by the one call that fetches.
+    /// Locked by the call that fetches credentials, so that only one call does so at a time.
     fetch_lock: tokio::sync::Mutex<()>,
 }
 
@@ -39,24 +40,24 @@ struct ChainState {
 #[derive(Default)]
 struct KeyState {
     fetched: Option<ExpiringKeys>,
-    /// All fetched keys until they expire: they are removed from every text that is shown.
+    /// All fetched credentials that have not expired. They are removed from every text that is shown.
     issued_keys: Vec<ExpiringKeys>,
-    /// The reason of the last failed fetch.
+    /// The reason why the last fetch failed.
     fault: Option<AwsKeyError>,
-    /// Time range without fetches, while there are keys or a failure. A clock that is set back is outside
-    /// the range.
+    /// Time range in which no fetch is made. If the clock is set back, the time is outside the range, and a
+    /// fetch is possible.
     pause: Option<Range<SystemTime>>,
 }
 
-/// The way that a call gets its keys.
+/// How a call gets its credentials.
 enum KeyDecision {
-    /// Use these keys, which are valid long enough.
+    /// Use these credentials, which remain valid long enough.
     Use(AwsKeys),
-    /// Use these keys, and renew them.
+    /// Renew these credentials; use them if that fails or another call is already renewing them.
     Renew(AwsKeys),
-    /// Fetch keys, because there are none.
+    /// Fetch credentials, because there are none.
     Fetch,
-    /// Fail: there are no keys, and it is too early for another fetch.
+    /// Fail, because there are no credentials and it is too early for another fetch.
     Refuse(AwsKeyError),
 }
 
@@ -72,14 +73,14 @@ impl KeyState {
         }
     }
 
-    /// Stores a fetched lease, whose secrets are hidden from now on. Secrets of expired leases are no
-    /// longer hidden.
+    /// Stores fetched credentials and registers their secrets, which are then removed from shown texts.
+    /// Unregisters the secrets of expired credentials.
     fn accept_lease(&mut self, fetched: ExpiringKeys, now: SystemTime) {
         for old in self.issued_keys.extract_if(.., |old| !old.is_valid_at(now)) {
             old.keys.secrets().for_each(|secret| given_secrets::unregister_secret(secret.expose()));
         }
         self.record_lease(&fetched);
-        // Expired leases may share a secret with valid ones.
+        // Expired credentials may share a secret with valid ones.
         for secret in self.issued_keys.iter().flat_map(|lease| lease.keys.secrets()) {
             given_secrets::register_secret(secret.expose());
         }
@@ -88,7 +89,8 @@ impl KeyState {
         self.fetched = Some(fetched);
     }
 
-    /// Adds a lease to the given ones. Repeated keys are kept until the later expiry.
+    /// Adds fetched credentials to the issued ones. If the same credentials are fetched again, they are kept
+    /// until the later expiry.
     fn record_lease(&mut self, fetched: &ExpiringKeys) {
         match self.issued_keys.iter_mut().find(|old| old.keys == fetched.keys) {
             Some(old) => {
@@ -98,7 +100,7 @@ impl KeyState {
         }
     }
 
-    /// Drops the current keys and failure.
+    /// Drops the current credentials, the last failure and the pause.
     fn drop_keys(&mut self) {
         (self.fetched, self.fault, self.pause) = (None, None, None);
     }
@@ -115,8 +117,8 @@ impl KeyState {
 }
 
 impl KeyChain {
-    /// Returns the chain of these variables (all that begin with `AWS_`, and `HOME`). No request is made
-    /// yet. `region` is the region of STS if no variable sets one.
+    /// Returns a chain that uses these environment variables (all that begin with `AWS_`, and `HOME`). Does
+    /// not send a request. `region` is the region of STS if no variable sets one.
     ///
     /// # Errors
     /// [`reqwest::Error`] if TLS cannot be set up.
@@ -143,12 +145,12 @@ impl KeyChain {
             KeyDecision::Refuse(fault) => return Err(fault),
             KeyDecision::Renew(keys) => match self.0.fetch_lock.try_lock() {
                 Ok(flight) => flight,
-                // Another call renews them already.
+                // Another call is already renewing the credentials.
                 Err(_) => return Ok(keys),
             },
             KeyDecision::Fetch => self.0.fetch_lock.lock().await,
         };
-        // The call that held the lock before may have fetched keys, or failed.
+        // The previous holder of the lock may have fetched credentials, or failed.
         let way = self.lock_state().decide_keys(clock());
         match way {
             KeyDecision::Use(keys) => Ok(keys),
@@ -162,7 +164,8 @@ impl KeyChain {
         }
     }
 
-    /// Returns other keys, because the service reports these as expired; `None` if there are no others.
+    /// Returns other credentials, because the service reports the used ones as expired; `None` if there are
+    /// no others.
     ///
     /// # Errors
     /// The same as for [`Self::keys`].
@@ -186,7 +189,7 @@ impl KeyChain {
         self.0.source.name()
     }
 
-    /// Returns all secrets that were fetched and are not expired.
+    /// Returns the secrets of all fetched credentials that have not expired.
     pub(super) fn secrets(&self) -> Vec<SecretString> {
         let held = self.lock_state();
         held.issued_keys.iter().flat_map(|fetched| fetched.keys.secrets()).cloned().collect()

@@ -1,5 +1,5 @@
-//! Messages for people about AWS keys that could not be fetched: the sources that were tried, the requests
-//! that were made, and advice.
+//! Error messages about AWS credentials that could not be fetched. They list the sources that were tried and
+//! the requests that were sent, and give advice.
 
 use std::error::Error;
 use std::io;
@@ -14,12 +14,13 @@ use super::http::{ExchangeResult, HttpExchange, UNPROTECTED};
 use super::refusal::KeyRefusal;
 use super::variables::AwsVariables;
 
-/// Largest accepted difference of the clock: signatures are valid for five minutes.
+/// Largest accepted difference between the clocks of this machine and the service. AWS accepts signatures for
+/// five minutes.
 const MAX_SKEW: SignedDuration = SignedDuration::from_mins(4);
-/// Maximum number of characters of the library's messages.
+/// Maximum number of characters that are shown of a message of AWS's library.
 const MAX_WORDS: usize = 300;
 
-/// Codes of failures of STS itself: the same request may succeed a moment later.
+/// Error codes that report a failure of STS itself: the same request may succeed a moment later.
 const PASSING: [&str; 6] = [
     "IDPCommunicationError",
     "InternalFailure",
@@ -29,12 +30,12 @@ const PASSING: [&str; 6] = [
     "ThrottlingException",
 ];
 
-/// The reason that there are no keys.
+/// The reason why there are no credentials.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct AwsKeyError {
     /// Message about the failure, for people.
     pub(crate) message: String,
-    /// True if a service is unreachable or fails, and may give keys a moment later.
+    /// True if a service is unreachable or fails, and may return credentials a moment later.
     pub(crate) is_transient: bool,
 }
 
@@ -45,7 +46,7 @@ impl AwsKeyError {
     }
 }
 
-/// Describes the reason that there are no keys. `gave_before` is true if there were keys before.
+/// Describes why there are no credentials. `had_keys` is true if an earlier fetch succeeded.
 pub(super) fn key_error(
     error: &CredentialsError,
     exchanges: &[HttpExchange],
@@ -55,7 +56,8 @@ pub(super) fn key_error(
 ) -> AwsKeyError {
     let last = exchanges.last();
     if matches!(error, CredentialsError::CredentialsNotLoaded(_)) {
-        // A metadata service that never responded may not exist, because most machines are no instances.
+        // A metadata service that has never responded may not exist, because most machines are not EC2
+        // instances.
         let is_passing = last.is_some_and(|last| (had_keys || last.has_response()) && is_transient(last));
         return AwsKeyError {
             message: describe_missing_keys(error, exchanges, variables),
@@ -66,7 +68,7 @@ pub(super) fn key_error(
         Some(last) if last.has_failed() => {
             AwsKeyError { message: describe_exchange(last, variables, now), is_transient: is_transient(last) }
         }
-        // The request succeeded, but its response has no keys.
+        // The request succeeded, but its response contains no credentials.
         Some(last) => AwsKeyError::new_permanent(format!(
             "{} gives no keys: {}",
             describe_service(last),
@@ -76,7 +78,7 @@ pub(super) fn key_error(
     }
 }
 
-/// Returns true if a service is unreachable or fails, rather than refuses.
+/// Returns true if a service is unreachable or fails; false if it refuses the request.
 fn is_transient(exchange: &HttpExchange) -> bool {
     match &exchange.result {
         ExchangeResult::Response { status, refusal, .. } => {
@@ -113,7 +115,7 @@ pub(super) fn timeout_error(exchanges: &[HttpExchange], after: Duration) -> AwsK
     }
 }
 
-/// Describes keys that were expired on arrival.
+/// Describes credentials that were already expired when they arrived.
 pub(super) fn expired_keys_error(exchanges: &[HttpExchange], now: SystemTime) -> AwsKeyError {
     let by = exchanges.last().map_or_else(
         || "a profile of AWS gives".to_owned(),
@@ -127,8 +129,8 @@ pub(super) fn expired_keys_error(exchanges: &[HttpExchange], now: SystemTime) ->
     AwsKeyError::new_permanent(format!("{by} expired keys{clock}"))
 }
 
-/// Describes an error of this machine's clock, if a refusal says that the time of a request is wrong.
-/// `date` is the time of the service's own clock.
+/// Describes the error of this machine's clock if a refusal reports that the time of a request is wrong.
+/// `date` is the time of the service's clock.
 pub(crate) fn clock_skew_hint(
     code: &str,
     message: &str,
@@ -156,14 +158,15 @@ fn describe_clock_skew(date: Option<Timestamp>, now: SystemTime) -> Option<Strin
     }
     let by = match ahead.abs() {
         long if long >= SignedDuration::from_hours(2) => line::format_count(long.as_hours(), "hour"),
-        // Rounded to the nearest minute, because the date of a response has no fractions.
+        // The difference is rounded to the nearest minute, because the date of a response has no fractions of
+        // a second.
         short => line::format_count(short.saturating_add(SignedDuration::from_secs(30)).as_mins(), "minute"),
     };
     let way = if ahead.is_positive() { "ahead of" } else { "behind" };
     Some(format!("this machine's clock is {by} {way} that of AWS: set it"))
 }
 
-/// Describes the service that was asked.
+/// Describes the service that received the request.
 fn describe_service(exchange: &HttpExchange) -> String {
     let name = match (exchange.is_sts, exchange.request_line.contains("/latest/")) {
         (true, _) => "AWS STS",
@@ -221,7 +224,7 @@ fn describe_refusal(status: u16, KeyRefusal { code, message }: &KeyRefusal) -> S
     }
 }
 
-/// Describes a failure to find keys, with every source that was tried.
+/// Describes a failure to find credentials, with every source that was tried.
 fn describe_missing_keys(
     error: &CredentialsError,
     exchanges: &[HttpExchange],
@@ -308,7 +311,7 @@ mod tests {
                 Some("10 minutes ahead of"),
             ),
             ("RequestTimeTooSkewed", "", 30, Some("clock right?")),
-            // The code of a wrong key.
+            // The error code for a wrong secret key.
             ("SignatureDoesNotMatch", "The request signature we calculated", 30, None),
             ("AccessDenied", "", 3600, None),
         ] {

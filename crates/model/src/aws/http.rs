@@ -1,6 +1,6 @@
-//! The HTTP client for AWS's library. It is bounded in time and size, follows no redirect, and uses no
-//! proxy for addresses that only this machine reaches. It records its exchanges, for messages about
-//! failures.
+//! The HTTP client for AWS's library. The client limits the time and size of each response, follows no
+//! redirect, and uses no proxy for addresses that only this machine can reach. It records its exchanges for
+//! error messages.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,17 +25,17 @@ use url::{Host, Url, form_urlencoded};
 use super::refusal::{KeyRefusal, parse_refusal};
 use crate::text::{error_chain, parse_date};
 
-/// Timeout of a connection.
+/// Timeout for opening a connection.
 const CONNECT: Duration = Duration::from_secs(3);
 /// Timeout of a response, unless the library sets a shorter one.
 const ANSWER: Duration = Duration::from_secs(10);
 /// Maximum number of bytes of a response.
 const MAX_BYTES: usize = 1024 * 1024;
-/// Maximum number of failures of the same request, for any retries of the library.
+/// Maximum number of times that the same request may fail, however often the library retries.
 const MAX_FAILURES: usize = 2;
-/// Maximum number of characters that are repeated of other programs' messages.
+/// Maximum number of characters that are shown of another program's message.
 const MAX_WORDS: usize = 200;
-/// The reason that a request to an address is not sent.
+/// The reason why a request to an unprotected address is not sent.
 pub(super) const UNPROTECTED: &str =
     "it is neither https:// nor this machine, so others could read the traffic";
 
@@ -64,9 +64,9 @@ pub(super) enum ExchangeResult {
         /// Content of a refusal; empty for a success.
         refusal: KeyRefusal,
     },
-    /// No response, with the reason.
+    /// There was no response, for this reason.
     NoResponse(String),
-    /// Nothing was sent, because others could read it ([`UNPROTECTED`]).
+    /// The request was not sent, because others could read it ([`UNPROTECTED`]).
     Unprotected,
 }
 
@@ -86,7 +86,7 @@ impl HttpExchange {
     }
 }
 
-/// The client, with its exchanges since [`ChainClient::without_exchanges`].
+/// The client, with its exchanges since [`RecordingHttpClient::without_exchanges`].
 #[derive(Clone)]
 pub(super) struct RecordingHttpClient {
     proxied_client: reqwest::Client,
@@ -102,7 +102,7 @@ impl RecordingHttpClient {
                 .redirect(reqwest::redirect::Policy::none())
                 .retry(reqwest::retry::never())
                 .connect_timeout(CONNECT)
-                // Idle connections are of no use, because requests come once an hour.
+                // Idle connections are not kept, because requests are sent about once an hour.
                 .pool_max_idle_per_host(0)
         };
         let out = builder().build()?;
@@ -147,7 +147,7 @@ impl RecordingHttpClient {
         let status = StatusCode::try_from(head.status).map_err(|error| ConnectorError::user(error.into()))?;
         let mut response = HttpResponse::new(status, SdkBody::from(body));
         for (name, value) in &head.headers {
-            // The library reads only headers that are text.
+            // The library accepts only headers whose value is text.
             if let Ok(value) = value.to_str() {
                 let _ = response.headers_mut().try_append(name.as_str().to_owned(), value.to_owned());
             }
@@ -240,7 +240,7 @@ impl PendingExchange {
     }
 }
 
-/// Returns the client for an address; `None` if others could read the request.
+/// Returns the HTTP client for an address; `None` if others could read the request.
 fn select_client<'a>(url: &Url, http: &'a RecordingHttpClient) -> Option<&'a reqwest::Client> {
     let is_here = is_local_address(url);
     match url.scheme() {
@@ -251,13 +251,13 @@ fn select_client<'a>(url: &Url, http: &'a RecordingHttpClient) -> Option<&'a req
     }
 }
 
-/// Returns true if only this machine reaches an address: its own, and those where AWS serves metadata to an
-/// instance or container.
+/// Returns true if only this machine can reach an address: a loopback address, or an address where AWS serves
+/// metadata to an instance or container.
 fn is_local_address(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => is_loopback(name),
         Some(Host::Ipv4(address)) => address.is_loopback() || address.is_link_local(),
-        // AWS's addresses of metadata: fd00:ec2::/32.
+        // The range of AWS's metadata addresses: fd00:ec2::/32.
         Some(Host::Ipv6(address)) => {
             IpAddr::V6(address).is_loopback() || address.segments().starts_with(&[0xfd00, 0x0ec2])
         }

@@ -1,5 +1,5 @@
-//! One pass through AWS's chain of credentials, by AWS's library over our own HTTP client. Files are read
-//! at each request, and nothing is cached.
+//! Searches AWS's default credential chain once, with AWS's library and our own HTTP client. Each search
+//! reads the files again, and nothing is cached.
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
@@ -16,30 +16,30 @@ use super::http::RecordingHttpClient;
 use super::keys::AwsKeys;
 use super::variables::AwsVariables;
 
-/// Timeout of a pass, long enough for chained roles and a program that asks for a password.
+/// Timeout of one search. It is long enough for chained roles and for a program that prompts for a password.
 const MAX_TIME: Duration = Duration::from_secs(30);
 /// Maximum number of requests to a failing service.
 const MAX_ATTEMPTS: u32 = 2;
 
-/// A clock: the time is read again after each wait.
+/// A function that returns the current time. It is called again after each wait.
 pub(super) type KeyClock<'a> = &'a (dyn Fn() -> SystemTime + Sync);
 
-/// Keys, and the time of their expiry.
+/// Credentials with their expiry.
 #[derive(Clone)]
 pub(super) struct ExpiringKeys {
     pub(super) keys: AwsKeys,
-    /// Time of expiry; `None` if the keys do not expire.
+    /// Time of expiry; `None` if the credentials do not expire.
     pub(super) expires_at: Option<SystemTime>,
 }
 
 impl ExpiringKeys {
-    /// Returns true if the keys are still valid at this time.
+    /// Returns true if the credentials are still valid at this time.
     pub(super) fn is_valid_at(&self, at: SystemTime) -> bool {
         self.expires_at.is_none_or(|ends| ends > at)
     }
 }
 
-/// Fetches keys through AWS's chain.
+/// Fetches credentials through AWS's default chain.
 pub(super) struct KeyFetcher {
     variables: AwsVariables,
     region: String,
@@ -53,8 +53,8 @@ impl KeyFetcher {
         Ok(Self { variables, region, http: RecordingHttpClient::new()? })
     }
 
-    /// Fetches keys, or returns the reason that there are none. `gave_before` is true if there were keys
-    /// before.
+    /// Fetches credentials, or returns the reason why there are none. `had_keys` is true if an earlier fetch
+    /// succeeded.
     pub(super) async fn fetch(
         &self,
         had_keys: bool,

@@ -1,11 +1,11 @@
-//! Parses refusals of STS, of a container's agent and of an instance's metadata service.
+//! Parses error responses of STS, of a container's credentials agent and of an instance's metadata service.
 
 use serde::Deserialize;
 use truing_core::line;
 
-/// Maximum number of bytes that are parsed; the rest of a longer refusal has no use.
+/// Maximum number of bytes that are parsed. The rest of a longer refusal is ignored.
 const MAX_BYTES: usize = 64 * 1024;
-/// Maximum number of characters that are repeated of a text that is neither XML nor JSON.
+/// Maximum number of characters that are shown of a text that is neither XML nor JSON.
 const MAX_TEXT: usize = 100;
 
 /// The content of a refusal.
@@ -39,7 +39,7 @@ pub(super) fn parse_refusal(body: &[u8]) -> KeyRefusal {
     }
 }
 
-/// Returns the text of the first element of this name in an error of STS. These elements have no
+/// Returns the text of the first element with this name in an STS error. Elements of STS errors have no
 /// attributes.
 fn xml_element_text(text: &str, name: &str) -> Option<String> {
     let (_, rest) = text.split_once(&format!("<{name}>"))?;

@@ -1,19 +1,19 @@
-//! The variables by which AWS's programs find credentials.
+//! The environment variables that AWS's programs use to find credentials.
 
 use std::collections::HashMap;
 use std::path::Path;
 
-/// The variables that name the files of profiles.
+/// The variables that contain the paths of the profile files.
 const FILES: [&str; 2] = ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"];
-/// A file without a profile.
+/// An empty file, used where a variable does not set an absolute path.
 const NO_FILE: &str = "/dev/null";
 
 /// Variables of AWS, by name.
 pub(super) struct AwsVariables(HashMap<String, String>);
 
 impl From<HashMap<String, String>> for AwsVariables {
-    /// Removes empty variables. Files of profiles, which may name programs, get an absolute path: otherwise
-    /// the library would look for them in the current folder, which may be another person's repository.
+    /// Removes empty variables. A relative path of a profile file is replaced by `/dev/null`: the current
+    /// folder may be another person's repository, and a profile may name programs that the library runs.
     fn from(mut all: HashMap<String, String>) -> Self {
         all.retain(|_, value| !value.trim().is_empty());
         let has_home = all.get("HOME").is_some_and(|home| Path::new(home).is_absolute());
@@ -49,7 +49,7 @@ impl AwsVariables {
         self.get("AWS_PROFILE").unwrap_or("default")
     }
 
-    /// Returns the two files of profiles.
+    /// Returns the paths of the two profile files.
     pub(super) fn profile_files(&self) -> [&str; 2] {
         [
             self.get("AWS_CONFIG_FILE").unwrap_or("~/.aws/config"),

@@ -10,10 +10,10 @@ use crate::messages::ModelRequest;
 
 /// Maximum number of bytes of a cassette.
 pub const MAX_CASSETTE_BYTES: u64 = 256 * 1024 * 1024;
-/// Maximum number of characters of a difference that are shown.
+/// Maximum number of characters that are shown of a difference.
 const MAX_DIFF: usize = 4000;
 
-/// The reason that a cassette cannot be used.
+/// The reason why a cassette cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CassetteError {
     /// The file cannot be opened, read or created.
@@ -48,7 +48,7 @@ pub enum CassetteError {
 pub(super) struct CassetteEntry {
     pub(super) run: String,
     pub(super) agent: String,
-    /// Position of the request, from 0.
+    /// Position of the request among the agent's requests, from 0.
     pub(super) sequence: u64,
     /// Hash of the whole request in its canonical form.
     pub(super) hash: String,
@@ -65,7 +65,7 @@ pub(super) struct RequestDelta {
     pub(super) head: Option<Value>,
     /// Number of unchanged messages at the beginning.
     pub(super) same: usize,
-    /// Messages after the unchanged ones.
+    /// The messages that follow the unchanged ones.
     pub(super) messages: Vec<Value>,
 }
 
@@ -82,7 +82,7 @@ impl RecordedOutcome {
     pub(super) fn redact(self, hide: &SecretRedactor) -> Self {
         let kept =
             serde_json::to_value(&self).and_then(|value| serde_json::from_value(hide.redact_value(value)));
-        // Secrets are hidden within texts, therefore the form stays the same.
+        // Only the contents of texts change when secrets are hidden, so the value can still be parsed.
         kept.unwrap_or_else(|error| Self::Refused(ModelError::Nonsense { what: error.to_string() }))
     }
 }
@@ -129,14 +129,15 @@ impl CanonicalRequest {
         }
     }
 
-    /// Returns the request after this one, from its new part; `None` if the part does not fit this request.
+    /// Returns the next request, built from this request and the next request's new part; `None` if the part
+    /// does not fit this request.
     pub(super) fn apply_delta(&self, new: &RequestDelta) -> Option<Self> {
         let mut messages = self.messages.get(..new.same)?.to_vec();
         messages.extend(new.messages.iter().cloned().map(sort_keys));
         Some(Self { head: new.head.clone().map_or_else(|| self.head.clone(), sort_keys), messages })
     }
 
-    /// Returns the difference of another request from this one, line by line.
+    /// Returns the line-by-line difference between this request and another one.
     pub(super) fn difference(&self, other: &Self) -> String {
         let (recorded, asked) = (self.render_lines(), other.render_lines());
         let patch = diffy::create_patch(&recorded, &asked).to_string();
@@ -145,8 +146,8 @@ impl CanonicalRequest {
 
     fn render_lines(&self) -> String {
         let parts = std::iter::once(&self.head).chain(&self.messages);
-        // A value is always valid JSON. Multi-line texts are shown with real line breaks, because only
-        // little of one long line could be shown.
+        // Serialization of a value cannot fail. Texts are shown with real line breaks, because a difference
+        // in one long line would be cut off.
         let pretty =
             |part| serde_json::to_string_pretty(part).unwrap_or_default().replace("\\n", "\n") + "\n";
         parts.map(pretty).collect()

@@ -1,5 +1,5 @@
-//! Hides secrets that must not be on a cassette. They are hidden in recorded and in compared requests
-//! alike; a request with a secret therefore still matches its recording.
+//! Hides secrets that must not be on a cassette. Secrets are hidden both in recorded requests and in the
+//! requests that are compared with them. A request with a secret therefore still matches its recording.
 
 use serde_json::Value;
 use truing_core::secret::SecretString;
@@ -21,7 +21,7 @@ impl Default for SecretRedactor {
 }
 
 impl SecretRedactor {
-    /// Returns a value with secrets hidden in all its texts, names of fields too.
+    /// Returns a value with secrets hidden in all its texts, including the names of fields.
     pub(super) fn redact_value(&self, value: Value) -> Value {
         match value {
             Value::String(text) => Value::String(self.redact_text(&text)),

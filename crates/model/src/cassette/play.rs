@@ -29,8 +29,8 @@ struct RecordedExchange {
     result: RecordedOutcome,
 }
 
-/// One agent's model, played from a cassette. It needs no key and no network. Each response has its
-/// recorded cost.
+/// One agent's model, played from a cassette. The playback needs no API key and no network. Each response
+/// contains its recorded cost.
 #[derive(Debug)]
 pub struct CassettePlayer {
     cassette: Arc<Cassette>,
@@ -40,15 +40,16 @@ pub struct CassettePlayer {
 }
 
 impl Cassette {
-    /// Reads a cassette. Requests are compared in the form that `hide` leaves, in which they were recorded.
+    /// Reads a cassette. `hide` removes secrets from each request before the request is compared with the
+    /// recorded ones, as at recording.
     ///
     /// # Errors
-    /// [`CassetteError`], with the line.
+    /// [`CassetteError`]; if a line cannot be parsed, the error contains its number.
     pub fn read(path: &Path, hide: SecretRedactor) -> Result<Arc<Self>, CassetteError> {
         let name = path.display().to_string();
         let fail = |error| CassetteError::File { path: name.clone(), error };
         let metadata = std::fs::metadata(path).map_err(fail)?;
-        // Other kinds of files could block without end (a FIFO), or have no end (a device).
+        // Other kinds of files could block forever (a FIFO) or be endless (a device).
         if !metadata.is_file() {
             return Err(fail(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")));
         }

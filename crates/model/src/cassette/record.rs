@@ -34,11 +34,11 @@ pub struct CassetteRecorder<'a> {
 }
 
 impl CassetteRecording {
-    /// Starts a cassette in a new file that only its owner can read, because it holds the reviewed text, as
-    /// `hide` leaves it.
+    /// Creates the file of a new cassette. Only the owner can read the file, because it contains the reviewed
+    /// text, without the secrets that `hide` removes.
     ///
     /// # Errors
-    /// [`CassetteError::File`] if the file already exists, or cannot be created.
+    /// [`CassetteError::File`] if the file already exists or cannot be created.
     #[truing_core::boxed_future]
     pub async fn create(path: &Path, hide: SecretRedactor) -> Result<Arc<Self>, CassetteError> {
         let mut options = tokio::fs::OpenOptions::new();
@@ -52,8 +52,8 @@ impl CassetteRecording {
         Ok(Arc::new(Self { path: path_text, file, hide, is_damaged }))
     }
 
-    /// Returns an agent's model that is recorded. `run` must describe the task in words that will be the
-    /// same when it is played.
+    /// Returns an agent's model whose responses are recorded. `run` must describe the task, in exactly the
+    /// same words at recording and at playback.
     pub fn recorder<'a>(
         self: &Arc<Self>,
         model: Box<dyn LanguageModel + 'a>,
@@ -64,7 +64,7 @@ impl CassetteRecording {
         CassetteRecorder { model, recording: self.clone(), run, agent, last: Mutex::default() }
     }
 
-    /// Returns true if every response until now is recorded.
+    /// Returns true if every response so far was recorded.
     pub fn is_complete(&self) -> bool {
         !self.is_damaged.load(Ordering::Relaxed)
     }
@@ -102,7 +102,7 @@ impl LanguageModel for CassetteRecorder<'_> {
             .redact(hide),
         };
         *last = (last.0 + 1, canonical);
-        // The response is paid for, and is returned even if it cannot be recorded.
+        // The response is already paid for, so it is returned even if it cannot be recorded.
         if let Err(error) = self.recording.write(&entry).await {
             self.recording.is_damaged.store(true, Ordering::Relaxed);
             tracing::warn!(cassette = self.recording.path, %error, "an answer of a model is not recorded");

@@ -1,4 +1,4 @@
-//! Results of a call to a model: a complete response, or the reason that there is none.
+//! Results of a call to a model: a complete response, or the reason why there is none.
 
 use serde::{Deserialize, Serialize};
 use truing_core::id::UnixMillis;
@@ -11,9 +11,9 @@ use crate::messages::{ModelMessage, StopReason};
 /// A complete response of a model.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct ModelAnswer {
-    /// The model's message with its blocks in order, which goes back unchanged in the next request.
+    /// The model's message with its blocks in order. The next request must contain the message unchanged.
     pub message: ModelMessage,
-    /// The reason that the model stopped.
+    /// The reason why the model stopped.
     pub stop: StopReason,
     /// Tokens that the provider reported.
     pub usage: TokenUsage,
@@ -24,7 +24,7 @@ pub struct ModelAnswer {
     /// Name of the fallback that answered; `None` if the requested model did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub served_by: Option<String>,
-    /// The provider's id for the exchange, for its support; empty if it sent none.
+    /// The provider's id for the exchange, which its support can look up; empty if the provider sent no id.
     pub request_id: String,
 }
 
@@ -38,24 +38,24 @@ impl ModelAnswer {
     }
 }
 
-/// The reasons that there is no response.
+/// The reasons why there is no response.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "snake_case")]
 pub enum ModelError {
-    /// A level of the ledger has too little money left; nothing was sent.
+    /// A budget level of the ledger has too little money left; no request was sent.
     #[error("the budget is used up ({level:?})")]
     Budget {
         /// The level with the least money.
         level: BudgetLevel,
     },
-    /// The kill switch is on; nothing was sent.
+    /// The kill switch is on, so the request or its retry was not sent.
     #[error(transparent)]
     Halted(HaltReason),
-    /// The run may not use this model, or its price is not known; nothing was sent.
+    /// The run may not use this model, or the model's price is unknown; no request was sent.
     #[error("{0}")]
     NotAllowed(String),
-    /// The provider's own spending cap, or another limit of similar duration, is reached. The circuit is
-    /// now open.
+    /// The provider's own spending cap, or another limit that lasts as long, is reached. The provider's
+    /// circuit breaker is now open.
     #[error("the provider's spending cap, or a rate limit that lasts, is reached: {what}")]
     SpendCap {
         /// The provider's message, cleaned and bounded.
@@ -64,7 +64,7 @@ pub enum ModelError {
     /// The key is missing, invalid, or lacks a permission.
     #[error("no access to the provider: {what}")]
     Unauthorized {
-        /// The provider's message, cleaned and bounded, or the reason that there is no key.
+        /// The provider's message, cleaned and bounded, or the reason why there is no key.
         what: String,
     },
     /// The provider rejects the request as invalid; a retry would not help.
@@ -79,7 +79,8 @@ pub enum ModelError {
         /// The provider's message, cleaned and bounded.
         what: String,
     },
-    /// The provider is down, overloaded, rate limited, cut off or stalled, after all allowed retries.
+    /// After all allowed retries, the provider is still down, overloaded or rate limited, or its response
+    /// broke off or stalled.
     #[error("the provider is not available: {what}")]
     Unavailable {
         /// Description of the last failure.
@@ -87,16 +88,16 @@ pub enum ModelError {
         /// Earliest time of the next attempt.
         until: Option<UnixMillis>,
     },
-    /// The provider's response is invalid in the Messages API.
+    /// The provider's response is not valid in the Messages API.
     #[error("the provider's answer is invalid: {what}")]
     Nonsense {
-        /// Description of the error in it.
+        /// Description of the error in the response.
         what: String,
     },
-    /// The ledger is unreachable; nothing was sent.
+    /// The ledger is unreachable; no request was sent.
     #[error("cannot read the ledger: {0}")]
     Ledger(String),
-    /// A cassette has no response to this request, because it differs from the recorded one.
+    /// The cassette has no response to this request, because the request differs from the recorded one.
     #[error("the cassette has no answer to this request: {what}")]
     Drift {
         /// Difference between the two requests.

@@ -1,5 +1,5 @@
-//! Upper bounds of a prompt's tokens, computed without a request: the provider's last count of its
-//! beginning, and one token for every new byte.
+//! Upper bounds of a prompt's tokens, computed without a request. A bound is the provider's last count for
+//! the prompt's beginning, plus one token for every new byte.
 
 use std::hash::{DefaultHasher, Hasher};
 use std::io::{self, Write};
@@ -8,21 +8,22 @@ use serde::Serialize;
 
 use crate::messages::{KnownBlock, MessageBlock, ModelMessage, ModelRequest};
 
-/// Tokens of a prompt besides its text: the provider's own text about tools, and the frame.
+/// Tokens of a prompt in addition to its text: the provider's own text about tools, and the frame around the
+/// prompt.
 const FRAME: u64 = 1024;
 /// Tokens of the frame around each message.
 const MESSAGE_FRAME: u64 = 16;
-/// Bytes per token in an estimate that is meant to be close.
+/// Typical number of bytes per token, for estimates that are close instead of safe.
 const LIKELY_BYTES: u64 = 3;
 
 /// The size of a prompt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct PromptSize {
-    /// Maximum number of tokens that it can have.
+    /// Upper bound of the prompt's tokens.
     pub(super) max_tokens: u64,
     /// Estimated number of tokens.
     pub(super) estimated_tokens: u64,
-    /// True if the provider has counted a part of it before.
+    /// True if the provider has already counted a part of the prompt.
     pub(super) is_counted: bool,
 }
 
@@ -32,7 +33,7 @@ pub(super) struct TokenHistory {
     head: u64,
     /// Hash of each message in the last request.
     messages: Vec<u64>,
-    /// Tokens of the prompt that ends after this many of those messages, ascending.
+    /// Pairs of a number of messages and the tokens of the prompt that consists of them, in ascending order.
     counted: Vec<(usize, u64)>,
 }
 
@@ -43,7 +44,7 @@ pub(super) struct PromptMeasure {
     messages: Vec<(u64, u64)>,
 }
 
-/// Measures a prompt. Cache marks are left out, because they move from request to request.
+/// Measures a prompt. Cache marks are ignored, because they are at other positions in each request.
 pub(super) fn measure_prompt(request: &ModelRequest) -> PromptMeasure {
     let ModelRequest { model, max_tokens: _, system, messages, tools, tool_choice, thinking, output_config } =
         request;
@@ -89,7 +90,7 @@ impl TokenHistory {
         self.messages = prompt.messages.iter().map(|(identity, _)| *identity).collect();
     }
 
-    /// Returns the number of messages at the beginning that are unchanged.
+    /// Returns the number of unchanged messages at the beginning of the prompt.
     fn count_matching(&self, prompt: &PromptMeasure) -> usize {
         let pairs = self.messages.iter().zip(&prompt.messages);
         pairs.take_while(|(known, (identity, _))| *known == identity).count()
@@ -121,7 +122,8 @@ impl CountingHasher {
     }
 
     fn add(&mut self, part: &impl Serialize) {
-        // This writer cannot fail; a value that cannot be serialized is not sent either.
+        // The writer cannot fail. If a value cannot be serialized, the request fails later, before it is
+        // sent.
         let _ = serde_json::to_writer(&mut *self, part);
     }
 

@@ -1,4 +1,5 @@
-//! One call of a run to one provider: priced, paid for, retried according to the table, and settled.
+//! One call of a run to one provider. The call is priced, paid from a reservation, retried according to the
+//! retry table, and settled.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,25 +22,28 @@ use crate::messages::ModelRequest;
 use crate::price::ModelPrice;
 use crate::retry::{self, FailedAttempt, RetryDecision};
 
-/// Minimum number of tokens that a response must be allowed to have; otherwise the call is not made.
+/// Smallest useful `max_tokens` of a response. The call is not made if the remaining money does not pay for
+/// this many tokens.
 pub const LEAST_TOKENS: u32 = 1024;
-/// Margin for the provider's count, which is an estimate: a twentieth, and the provider's own tokens.
+/// Margins that are added to the provider's count, which is an estimate: a twentieth of the count, and a
+/// fixed number for the provider's own tokens.
 const COUNT_MARGIN: u64 = 20;
 const COUNT_FRAME: u64 = 64;
-/// Time by which a reservation outlasts its call.
+/// How long a reservation remains valid after the latest end of its call.
 const GRACE: Duration = Duration::from_secs(60);
 
 /// A call of a run to one provider.
 pub(super) struct GatewayCall<'a> {
     /// The budget that pays for the call.
     pub(super) budget: &'a RunBudget,
-    /// Kill switch of the run.
+    /// The run's kill switch.
     pub(super) gate: &'a dyn WriteGate,
     /// Total cost of the run's calls.
     pub(super) spend: &'a SessionSpend,
     /// Shared parts of the gateway to the provider.
     pub(super) gateway: &'a Arc<GatewayState>,
-    /// The provider's counts for the run's conversation, which need not be repeated.
+    /// The provider's token counts for the run's conversation, which are stored so that they need not be
+    /// requested again.
     pub(super) history: &'a Mutex<TokenHistory>,
 }
 
@@ -52,7 +56,7 @@ enum AttemptError {
 }
 
 impl GatewayCall<'_> {
-    /// Requests one response, or returns the reason that there is none.
+    /// Requests one response, or returns the reason why there is none.
     pub(super) async fn request_answer(&self, request: &ModelRequest) -> Result<ModelAnswer, ModelError> {
         let price = self.price(&request.model)?;
         let prompt = measure_prompt(request);
@@ -71,7 +75,7 @@ impl GatewayCall<'_> {
         })
     }
 
-    /// Repeats attempts until there is a response, or the table or a limit ends the call.
+    /// Makes attempts until there is a response, or until the retry table or a limit ends the call.
     async fn run_attempts(
         &self,
         request: &ModelRequest,
@@ -111,7 +115,7 @@ impl GatewayCall<'_> {
             }
             self.gateway.retries.fetch_add(1, Ordering::Relaxed);
             if tries == 1 {
-                // Logged once for each call, to explain the delay.
+                // Each call logs only its first retry, to explain the delay.
                 let (most, time) = (timeouts.tries, timeouts.begin.as_secs());
                 let what = &failure.message;
                 tracing::warn!(
@@ -133,7 +137,8 @@ impl GatewayCall<'_> {
         let mut bound = self.lock_history().prompt_size(prompt);
         let mut reserved = self.reserve(request, bound, price).await;
         if matches!(reserved, Err(ModelError::Budget { .. })) && !bound.is_counted {
-            // One token for every byte is far too high. A count by the provider costs only time.
+            // The bound of one token per byte is far too high. A count by the provider is much closer, and
+            // costs only time.
             if let Some(counted) = self.count_prompt(request, prompt, begin_deadline).await {
                 bound = counted;
                 reserved = self.reserve(request, bound, price).await;
@@ -164,8 +169,8 @@ impl GatewayCall<'_> {
                 let model = if is_named { answer.model } else { request.model.clone() };
                 let answer = ModelAnswer { model, ..answer };
                 match over {
-                    // The response is paid but is the last one, because a provider that exceeds one limit
-                    // may exceed any.
+                    // The response is paid for, but the call returns an error that is not retried: a provider
+                    // that exceeds one limit may exceed any limit.
                     Some(what) => Err(AttemptError::Fatal(ModelError::Nonsense { what })),
                     None => Ok(answer),
                 }
@@ -190,7 +195,8 @@ impl GatewayCall<'_> {
         }
     }
 
-    /// Requests the provider's count of a prompt; `None` if it gives none, and the first bound stays.
+    /// Requests the provider's count of a prompt. Returns `None` if the provider does not count; the caller
+    /// then keeps its first bound.
     async fn count_prompt(
         &self,
         request: &ModelRequest,
@@ -204,8 +210,8 @@ impl GatewayCall<'_> {
         Some(self.lock_history().prompt_size(prompt))
     }
 
-    /// Reserves money, in a separate task: if the caller is cancelled, the task still completes, and
-    /// releases its reservation.
+    /// Reserves money in a separate task. If the caller is cancelled, the task still completes, and releases
+    /// its reservation.
     async fn reserve(
         &self,
         request: &ModelRequest,
@@ -284,7 +290,7 @@ impl GatewayCall<'_> {
         }
     }
 
-    /// Returns the error of a call that is not retried.
+    /// Returns the error for a call that is not retried.
     async fn final_error(&self, verdict: RetryDecision, what: String) -> ModelError {
         match verdict {
             RetryDecision::Retry(after) | RetryDecision::Unavailable(after) => {
@@ -316,12 +322,12 @@ impl GatewayCall<'_> {
     }
 }
 
-/// Reports the result of a call to the circuit, if the result says anything about the provider.
+/// Reports the result of a call to the circuit breaker, if the result shows the provider's state.
 async fn report_outcome(admitted: AdmittedCall, result: &Result<ModelAnswer, ModelError>) {
     match result {
         Ok(_) => admitted.record_success().await,
         Err(ModelError::Unavailable { .. } | ModelError::Nonsense { .. }) => admitted.record_failure().await,
-        // The spending cap has already opened the circuit.
+        // The circuit is already open because of the spending cap.
         Err(ModelError::SpendCap { .. }) => admitted.record_trip(),
         Err(
             ModelError::Budget { .. }
@@ -348,14 +354,14 @@ fn open_circuit_error(open: OpenCircuit) -> ModelError {
     }
 }
 
-/// Returns the fewest useful tokens of a response: the minimum, and the tokens for thinking.
+/// Returns the smallest useful `max_tokens` for a response: the general minimum plus the tokens for thinking.
 fn min_response_tokens(request: &ModelRequest) -> u32 {
     let thinking = request.thinking.as_ref().and_then(|thinking| thinking.get("budget_tokens")?.as_u64());
     let thinking = u32::try_from(thinking.unwrap_or(0)).unwrap_or(u32::MAX);
     LEAST_TOKENS.saturating_add(thinking).min(request.max_tokens)
 }
 
-/// Returns all tokens of a prompt, with those in caches.
+/// Returns the number of all tokens of a prompt, including those that were read from or written to caches.
 fn prompt_tokens(usage: &TokenUsage) -> u64 {
     [usage.input, usage.cache_read, usage.cache_write_5m, usage.cache_write_1h]
         .into_iter()

@@ -1,5 +1,5 @@
-//! The provider's circuit: shared by all processes that share state, else that of this process. The core
-//! makes the decisions; this module applies them.
+//! The provider's circuit breaker. All processes with shared state use the same breaker; without shared
+//! state, each process has its own. The core makes the decisions; this module applies them.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,7 +10,7 @@ use truing_core::port::{Clock, SharedStateStore, StateUpdate, update_state};
 
 use super::settling::{PendingCallCount, PendingCallGuard, SessionSpend};
 
-/// Lifetime of the shared state after its last change: longer than the circuit is ever open.
+/// Lifetime of the shared state after its last change. The circuit is never open this long.
 const KEEP: TimeSpan = TimeSpan::minutes(120);
 
 /// A circuit breaker of a provider. Clones share their state.
@@ -19,22 +19,22 @@ pub(super) struct ProviderCircuit(Arc<CircuitInner>);
 
 struct CircuitInner {
     clock: Arc<dyn Clock>,
-    /// This process's copy of the circuit, by its own clock. It is used alone while the shared state is
-    /// unreachable.
+    /// This process's copy of the circuit breaker, with times of this process's clock. Only the copy is used
+    /// while the shared state is unreachable.
     local: Mutex<CircuitBreaker>,
-    /// The shared state, and the provider's key in it.
+    /// The shared state, and the key under which it stores the provider's circuit breaker.
     common: Option<(Arc<dyn SharedStateStore>, String)>,
     settling: PendingCallCount,
 }
 
-/// A call that was admitted. It reports its result, if that says anything about the provider.
+/// A call that was admitted. The call reports its result, if the result shows the provider's state.
 pub(super) struct AdmittedCall {
     circuit: ProviderCircuit,
     is_trial: bool,
 }
 
 impl ProviderCircuit {
-    /// Returns a closed circuit. Pending reports are counted in `settling`.
+    /// Returns a closed circuit. `settling` counts the reports that are not yet written.
     pub(super) fn new(
         clock: Arc<dyn Clock>,
         common: Option<(Arc<dyn SharedStateStore>, String)>,
@@ -43,27 +43,27 @@ impl ProviderCircuit {
         Self(Arc::new(CircuitInner { clock, local: Mutex::default(), common, settling }))
     }
 
-    /// Admits a call. The error has the time until which the circuit is open, by this process's clock.
+    /// Admits a call. The error contains the time until which the circuit is open, by this process's clock.
     pub(super) async fn admit(&self) -> Result<AdmittedCall, OpenCircuit> {
         let pass = self.decide(|breaker, now| breaker.admit(now).map_err(|open| (open, now))).await;
         let pass = pass.map_err(|open| self.to_local_clock(open.0, open.1))?;
         Ok(AdmittedCall { circuit: self.clone(), is_trial: pass == CallAdmission::Trial })
     }
 
-    /// Returns the time until which the circuit is open, by this process's clock, if another call has
-    /// opened it. For admitted calls that want to retry.
+    /// Returns the time until which the circuit is open, by this process's clock, if another call has opened
+    /// the circuit. Admitted calls check this before each attempt.
     pub(super) async fn open_state(&self) -> Option<OpenCircuit> {
         let open = self.decide(|breaker, now| breaker.open_state(now).map(|open| (open, now))).await;
         open.map(|open| self.to_local_clock(open.0, open.1))
     }
 
-    /// Opens the circuit because a cap is reached: no call is admitted for this time, or the default if it
-    /// is unknown.
+    /// Opens the circuit because a spending cap is reached. No call is admitted for the time `span`, or for
+    /// the default time if `span` is `None`.
     pub(super) async fn trip(&self, span: Option<TimeSpan>) {
         self.decide(|breaker, now| breaker.trip(now, span)).await;
     }
 
-    /// Applies a decision to the shared and the own state.
+    /// Applies a decision to the shared state and to this process's copy.
     async fn decide<T>(&self, decide: impl Fn(&mut CircuitBreaker, UnixMillis) -> T) -> T {
         let CircuitInner { clock, common, .. } = &*self.0;
         if let Some((common, name)) = common {
@@ -97,19 +97,19 @@ impl AdmittedCall {
         self.is_trial = false;
     }
 
-    /// Reports a failure that would affect other calls, too.
+    /// Reports a failure that would also affect other calls.
     pub(super) async fn record_failure(mut self) {
         self.circuit.decide(CircuitBreaker::record_failure).await;
         self.is_trial = false;
     }
 
-    /// Reports that a cap was reached ([`ProviderCircuit::trip`]).
+    /// Ends a call that reached a spending cap, after [`ProviderCircuit::trip`] has opened the circuit.
     pub(super) fn record_trip(mut self) {
         self.is_trial = false;
     }
 }
 
-/// Gives up a trial call that says nothing about the provider.
+/// Abandons a trial call whose result does not show the provider's state.
 impl Drop for AdmittedCall {
     fn drop(&mut self) {
         if !self.is_trial {
@@ -117,7 +117,8 @@ impl Drop for AdmittedCall {
         }
         let CircuitInner { clock, common, settling, .. } = &*self.circuit.0;
         self.circuit.lock_local().abandon_trial(clock.now());
-        // Otherwise other processes would wait for a trial that no caller makes.
+        // The shared state is updated too; otherwise other processes would wait for a trial call that was
+        // abandoned.
         if let (Some(_), Ok(runtime)) = (common, Handle::try_current()) {
             let under_way = PendingCallGuard::new(&SessionSpend::default(), settling);
             let circuit = self.circuit.clone();

@@ -1,4 +1,5 @@
-//! One run's access to its models: those that it may use, and the choice between two providers.
+//! One run's access to models. Limits the run to its allowed models, and selects the provider or its
+//! fallback.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,7 +19,8 @@ use super::signed_blocks::{ProviderChoice, ProviderHistory};
 use super::{FallbackProvider, LanguageModel, ModelGateway};
 use crate::messages::ModelRequest;
 
-/// The model of one run. After a switch to its fallback, a run stays there while the fallback answers.
+/// The model of one run. After a switch to the fallback, the run keeps using the fallback as long as the
+/// fallback answers.
 pub struct ModelSession {
     gateway: ModelGateway,
     budget: RunBudget,
@@ -27,7 +29,8 @@ pub struct ModelSession {
     account: SessionSpend,
     first_history: Mutex<TokenHistory>,
     fallback_history: Mutex<TokenHistory>,
-    /// The provider that answers, and the provider of each thinking block in the conversation.
+    /// The provider that answered last, and the thinking blocks of the conversation that the fallback has
+    /// signed.
     signed: Mutex<ProviderHistory>,
 }
 
@@ -72,7 +75,7 @@ impl ModelSession {
         Ok(ModelAnswer { served_by, ..answer })
     }
 
-    /// Returns a call to one provider, which the run pays for.
+    /// Returns a call to one provider, paid from the run's budget.
     fn gateway_call<'a>(
         &'a self,
         shared: &'a Arc<GatewayState>,
@@ -126,7 +129,7 @@ impl LanguageModel for ModelSession {
     }
 }
 
-/// Returns true if another provider may answer where this one does not.
+/// Returns true if another provider may answer a request for which this provider returned an error.
 fn may_fall_back(refused: &ModelError) -> bool {
     match refused {
         ModelError::Unavailable { .. } | ModelError::SpendCap { .. } => true,
@@ -142,8 +145,8 @@ fn may_fall_back(refused: &ModelError) -> bool {
     }
 }
 
-/// Returns the error of two providers that do not answer: both reasons, and the earliest time of the next
-/// attempt.
+/// Combines the errors of two providers that do not answer. The result contains both reasons and the earliest
+/// time of the next attempt.
 fn combine_errors(one: ModelError, other: ModelError) -> ModelError {
     if !may_fall_back(&other) {
         return other;

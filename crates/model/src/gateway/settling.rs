@@ -1,5 +1,5 @@
-//! Counts the calls with reserved money. A process can then end, and a run report its cost, after the
-//! ledger has settled them.
+//! Counts the calls whose reservations are not settled. A process waits for the count to reach zero before it
+//! exits, and a run waits before it reports its cost.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -10,13 +10,13 @@ use truing_core::money::MicroUsd;
 /// Pending calls of every gateway of this process.
 static PROCESS: LazyLock<PendingCallCount> = LazyLock::new(PendingCallCount::default);
 
-/// Waits until no gateway of this process has a reservation left.
+/// Waits until all gateways of this process have settled their reservations.
 #[truing_core::boxed_future]
 pub async fn wait_until_settled() {
     PROCESS.wait_until_zero().await;
 }
 
-/// The number of calls in progress.
+/// The number of calls whose reservations are not settled.
 #[derive(Clone, Debug)]
 pub(super) struct PendingCallCount(Arc<watch::Sender<usize>>);
 
@@ -35,9 +35,9 @@ impl PendingCallCount {
         self.0.send_modify(|count| *count = count.saturating_sub(1));
     }
 
-    /// Waits until no call is left.
+    /// Waits until the number of calls is zero.
     pub(super) async fn wait_until_zero(&self) {
-        // The error cannot occur: this value holds the sender.
+        // No error can occur, because this value keeps the channel's sender alive.
         let _ = self.0.subscribe().wait_for(|count| *count == 0).await;
     }
 }
@@ -63,11 +63,11 @@ impl SessionSpend {
     }
 }
 
-/// A guard of a call with reserved money; counted as settled when dropped.
+/// A guard of a call with reserved money. When the guard is dropped, the call counts as settled.
 pub(super) struct PendingCallGuard([PendingCallCount; 3]);
 
 impl PendingCallGuard {
-    /// Counts a call for its session, its gateway and the process.
+    /// Counts a call in its session, in its gateway and in the process.
     pub(super) fn new(account: &SessionSpend, gateway: &PendingCallCount) -> Self {
         let counts = [account.settling.clone(), gateway.clone(), PROCESS.clone()];
         counts.iter().for_each(PendingCallCount::increment);

@@ -1,4 +1,4 @@
-//! Parts that all sessions of a gateway use: its connections, its circuit, the ledger.
+//! The parts of a gateway that all its sessions share: connections, circuit breaker, ledger.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;

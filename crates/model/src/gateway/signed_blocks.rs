@@ -1,5 +1,5 @@
-//! Blocks of thinking in a conversation, which one provider has signed and another would reject. They are
-//! left out of requests to the other provider.
+//! Thinking blocks in a conversation. A provider rejects thinking blocks that another provider has signed, so
+//! requests to the other provider omit them.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -28,7 +28,8 @@ impl ProviderChoice {
     }
 }
 
-/// The provider that answers a run, and the blocks of its conversation that the fallback has signed.
+/// The provider that answered a run last, and the blocks of the run's conversation that the fallback has
+/// signed.
 #[derive(Debug, Default)]
 pub(super) struct ProviderHistory {
     side: ProviderChoice,
@@ -49,7 +50,7 @@ impl ProviderHistory {
         }
     }
 
-    /// Returns the request for this provider: without blocks that the other one has signed.
+    /// Returns the request for this provider, without the blocks that the other provider has signed.
     pub(super) fn prepare_request<'a>(
         &self,
         side: ProviderChoice,
@@ -66,8 +67,8 @@ impl ProviderHistory {
         }
         let mut carried = request.clone();
         let last = request.messages.iter().rfind(|message| message.role == MessageRole::Assistant);
-        // A provider with thinking enabled requires the thinking before the calls whose results it
-        // receives.
+        // With thinking enabled, a provider requires the thinking block before each tool call whose result
+        // the request contains. Without this block, thinking must be off.
         let is_enabled = |thinking: &Value| thinking["type"] == "enabled";
         if last.is_some_and(has_foreign) && carried.thinking.as_ref().is_some_and(is_enabled) {
             carried.thinking = None;
@@ -80,7 +81,7 @@ impl ProviderHistory {
     }
 }
 
-/// Returns the hash of a thinking block's signature; `None` for another block.
+/// Returns the hash of a thinking block's signature; `None` for other kinds of blocks.
 fn signature_hash(block: &MessageBlock) -> Option<u64> {
     let MessageBlock::Other(value) = block else { return None };
     let signed = match value["type"].as_str()? {

@@ -1,6 +1,6 @@
-//! A reservation of money for one attempt, which is settled at every kind of end: by the provider's count,
-//! or by an estimate, also after its caller was cancelled. If even that fails, the reservation expires and
-//! is settled in full.
+//! A reservation of money for one attempt. It is always settled, even if the caller is cancelled: with the
+//! provider's token count, or with an estimate. If settling fails, the reservation expires and counts in
+//! full.
 
 use std::sync::Arc;
 
@@ -15,10 +15,10 @@ use crate::client::CallProgress;
 use crate::price::ModelPrice;
 use crate::stream::UsageMeter;
 
-/// The highest speed of a model's output, in tokens per second.
+/// Upper bound of the speed of a model's output, in tokens per second.
 const MAX_TOKENS_PER_SECOND: u64 = 300;
-/// The longest time in seconds for which a provider may generate without a visible sign: a stream begins
-/// before its response does.
+/// The longest time in seconds for which a provider may generate tokens before the stream's first event. A
+/// stream begins before the first token is generated.
 const MAX_UNSEEN_SECONDS: u64 = 5;
 
 /// Maximum number of tokens of any model's prompt.
@@ -27,9 +27,9 @@ const MAX_PROMPT_TOKENS: u64 = 20_000_000;
 /// Maximum number of tokens of any model's response.
 const MAX_ANSWER_TOKENS: u64 = 1_000_000;
 
-/// Limits a provider's count to possible values. A possible count is billed, even above the requested limit
-/// ([`describe_overrun`]). A count beyond any model's capacity is the provider's error, and must not use up
-/// the whole budget.
+/// Limits a provider's token counts to possible values. A possible count is billed, even above the requested
+/// limit ([`describe_overrun`]). A count beyond any model's capacity is the provider's error. Limiting it
+/// prevents such an error from using up the whole budget.
 pub(super) fn clamp_usage(usage: TokenUsage) -> TokenUsage {
     let TokenUsage { input, output, cache_read, cache_write_5m, cache_write_1h } = usage;
     let [input, cache_read, cache_write_5m, cache_write_1h] =
@@ -42,8 +42,8 @@ pub(super) fn clamp_usage(usage: TokenUsage) -> TokenUsage {
     bounded
 }
 
-/// Returns an error message if a provider counts more tokens of a response than were requested. The
-/// reservation for the run's next response would be exceeded as well.
+/// Returns an error message if a provider counts more tokens of a response than were requested. Such a
+/// provider would also exceed the reservation for the run's next response.
 pub(super) fn describe_overrun(usage: &TokenUsage, max_tokens: u32) -> Option<String> {
     let is_over = usage.output > u64::from(max_tokens);
     is_over.then(|| format!("it counts {} tokens of an answer of at most {max_tokens}", usage.output))
@@ -62,17 +62,17 @@ pub(super) struct AttemptReservation {
     /// Time at which the request was sent; `None` if nothing was sent.
     sent: Option<Instant>,
     meter: UsageMeter,
-    /// Amount to settle, once it is known.
+    /// The amount to settle, once the amount is known.
     settlement: Option<(MicroUsd, CostBasis)>,
     is_settled: bool,
     account: SessionSpend,
-    /// Guard of the pending call; `None` only while dropping.
+    /// Guard of the pending call; `None` only while the reservation is dropped.
     call_guard: Option<PendingCallGuard>,
 }
 
 impl AttemptReservation {
-    /// Returns the reservation that the ledger granted, with the session that its cost is added to. The
-    /// pending call was counted before the ledger was asked.
+    /// Returns the reservation that the ledger granted. Its cost is added to the session `account`. The
+    /// caller counts the pending call before it requests the reservation.
     pub(super) fn new(
         shared: Arc<GatewayState>,
         id: ReservationId,
@@ -123,8 +123,8 @@ impl AttemptReservation {
         cost
     }
 
-    /// Estimates the cost from the stream: the whole prompt once the first event arrived, and the response
-    /// until now. At most the reserved amount.
+    /// Estimates the cost from the progress of the call: the whole prompt, and the response so far. An
+    /// estimate is at most the reserved amount.
     fn estimate(&self) -> (MicroUsd, CostBasis) {
         let Some(sent) = self.sent else { return (MicroUsd(0), CostBasis::Metered) };
         if let (true, Some(usage)) = (self.meter.is_final, self.meter.usage) {
@@ -132,8 +132,8 @@ impl AttemptReservation {
         }
         let most = u64::from(self.max_tokens);
         let cost = match self.meter.usage {
-            // Tokens in flight are generated in less than a second. A token has at least one byte, and most
-            // have more, which covers the tokens in flight of a long response as well.
+            // Tokens that are generated but have not arrived yet are the output of less than a second.
+            // Counting a token per byte is an overestimate, which also covers such tokens of a long response.
             Some(usage) => {
                 let written = usage.output.saturating_add(MAX_TOKENS_PER_SECOND);
                 let output = written.max(self.meter.content_bytes).min(most);
@@ -144,7 +144,7 @@ impl AttemptReservation {
                 let is_seen = self.shared.client.wire().streams_progress();
                 let seconds = if is_seen { seconds.min(MAX_UNSEEN_SECONDS) } else { seconds };
                 let unseen = seconds.saturating_mul(MAX_TOKENS_PER_SECOND);
-                // Some providers report no count before the end.
+                // Some providers report token counts only at the end of the stream.
                 self.price.max_cost(self.estimated_tokens, unseen.max(self.meter.content_bytes).min(most))
             }
         };
@@ -167,7 +167,7 @@ impl Drop for AttemptReservation {
         let (cost, known) = self.settlement.unwrap_or_else(|| self.estimate());
         let (shared, reserved) = (self.shared.clone(), (self.id, self.amount));
         let (account, under_way) = (self.account.clone(), self.call_guard.take());
-        // Without a runtime the process is ending, and the reservation will expire.
+        // If there is no runtime, the process is exiting. The reservation is then not settled, and expires.
         if let Ok(runtime) = Handle::try_current() {
             runtime.spawn(async move {
                 account.add(settle_reservation(&shared, reserved.0, reserved.1, cost, known).await);
@@ -177,7 +177,7 @@ impl Drop for AttemptReservation {
     }
 }
 
-/// Returns the cost of the call in the ledger.
+/// Settles a reservation and returns the cost that the ledger records for the call.
 async fn settle_reservation(
     shared: &GatewayState,
     id: ReservationId,

@@ -1,8 +1,8 @@
-//! Parses prices in the format of LiteLLM's `model_prices_and_context_window.json`: an object by model, in
-//! dollars per token.
+//! Parses prices in the format of LiteLLM's `model_prices_and_context_window.json`: an object with one entry
+//! per model, and rates in dollars per token.
 //!
-//! Models with text responses and prices per token are imported. Other entries (embeddings, images, prices
-//! per second) are left out and counted. An invalid number is an error that names its entry, because a
+//! Imports the models that return text and have prices per token. Other entries (embeddings, images, prices
+//! per second) are skipped and counted. An invalid number is an error that names its entry, because a
 //! silently omitted price would look like an unknown model.
 
 use std::collections::BTreeMap;
@@ -12,16 +12,16 @@ use truing_core::price::{DeclaredPrice, TokenRate};
 
 use super::{ModelPrice, ModelPrices, PriceError, TokenRates};
 
-/// Maximum number of bytes of a file: LiteLLM's own has about 2 MB.
+/// Maximum number of bytes of a file. LiteLLM's own file has about 2 MB.
 pub const MAX_LITELLM_BYTES: u64 = 32 * 1024 * 1024;
 
-/// Name of the entry that explains the format.
+/// Name of the entry that documents the format and is not a model.
 const SAMPLE: &str = "sample_spec";
 
-/// The modes of models that can do a review.
+/// The values of `mode` for models that return text, as a review requires.
 const MODES: &[&str] = &["chat", "completion", "responses"];
 
-/// Fees besides those for tokens: a model with one of them cannot be priced by its tokens.
+/// Fees that do not depend on tokens. A model with one of these fees cannot be priced by its tokens alone.
 const OTHER_FEES: &[&str] = &[
     "input_cost_per_request",
     "input_cost_per_query",
@@ -41,10 +41,11 @@ pub struct LitellmImport {
 }
 
 impl ModelPrices {
-    /// Parses a file in LiteLLM's format; `source_name` is its name in messages.
+    /// Parses a file in LiteLLM's format; `source_name` is the file's name in error messages.
     ///
     /// # Errors
-    /// [`PriceError`] if it is not a JSON object, has an invalid number, or has no usable model.
+    /// [`PriceError`] if the file is not a JSON object, contains an invalid number, or contains no usable
+    /// model.
     pub fn from_litellm(text: &str, source_name: &str) -> Result<LitellmImport, PriceError> {
         let file = |message: String| PriceError::File { source_name: source_name.to_owned(), message };
         let entries: BTreeMap<String, Value> =
@@ -68,7 +69,7 @@ impl ModelPrices {
     }
 }
 
-/// Returns the price of one entry; `None` if it is not priced by text tokens alone.
+/// Returns the price of one entry; `None` if the model is not priced by text tokens alone.
 fn read_price(value: &Value) -> Result<Option<ModelPrice>, String> {
     let entry = LitellmEntry(value.as_object().ok_or("it is not an object")?);
     if !entry.answers_in_text()? || OTHER_FEES.iter().any(|fee| entry.has_fee(fee)) {
@@ -101,12 +102,13 @@ impl LitellmEntry<'_> {
         }
     }
 
-    /// Returns true if there is a nonzero fee of this name.
+    /// Returns true if the entry has a nonzero fee with this name.
     fn has_fee(&self, name: &str) -> bool {
         self.0.get(name).is_some_and(|fee| !fee.is_null() && fee.as_f64() != Some(0.0))
     }
 
-    /// Returns these rates, replaced by those of the entry for a tier (`""`, or `_above_200k_tokens`).
+    /// Returns the entry's rates for a tier (`""`, or `_above_200k_tokens`). Missing rates are taken from
+    /// `or`.
     fn rates(&self, tier: &str, or: DeclaredPrice) -> Result<DeclaredPrice, String> {
         Ok(DeclaredPrice {
             input: self.rate("input_cost_per_token", tier)?.unwrap_or(or.input),
@@ -119,8 +121,8 @@ impl LitellmEntry<'_> {
         })
     }
 
-    /// Returns the rate of a response token: the higher of text and thinking, because both are counted as
-    /// one.
+    /// Returns the rate of a response token. This is the higher one of the rates for text and thinking,
+    /// because providers report one count for both.
     fn output_rate(&self, tier: &str) -> Result<Option<TokenRate>, String> {
         let text = self.rate("output_cost_per_token", tier)?;
         Ok(text.max(self.rate("output_cost_per_reasoning_token", tier)?))
@@ -137,7 +139,8 @@ impl LitellmEntry<'_> {
         }
     }
 
-    /// Returns the prompt lengths with other prices: the suffix of the field's name, and the tokens.
+    /// Returns the prompt lengths above which other rates apply: the suffix of the field names for each tier,
+    /// and the number of tokens.
     fn tiers(&self) -> Result<BTreeMap<String, u64>, String> {
         let mut tiers = BTreeMap::new();
         for name in self.0.keys() {

@@ -1,4 +1,4 @@
-//! The file format of price tables, and of the prices that an operator declares.
+//! The file format of price tables and of the prices that an operator declares.
 
 use serde::Deserialize;
 use truing_core::price::{DeclaredPrice, TokenRate};
@@ -62,7 +62,7 @@ struct TierEntry {
     cache_write_1h: TokenRate,
 }
 
-/// Parses a table. It must give every rate of every tier.
+/// Parses a table. The table must contain every rate of every tier.
 pub(super) fn parse(text: &str, source_name: &str) -> Result<DatedPrices, PriceError> {
     let file: PriceFile = toml::from_str(text).map_err(|error| PriceError::File {
         source_name: source_name.to_owned(),

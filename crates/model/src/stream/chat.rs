@@ -1,6 +1,6 @@
 //! Converts the chunks of a streamed chat completion to events of the Messages API. Servers differ: a tool
-//! call may lack its index or id, an id may occur twice, and arguments may arrive in pieces or as an
-//! object. Usage may be in any chunk or in none, and the stop reason may not mention tool calls.
+//! call may lack its index or id, an id may occur twice, and arguments may arrive in pieces or as an object.
+//! Usage may be in any chunk or in none. A server may report tool calls with an ordinary stop reason.
 
 #[cfg(test)]
 mod tests;
@@ -14,7 +14,7 @@ use super::event::{BlockDelta, ErrorEvent, MessageStart, RawUsage, StopDelta, St
 use super::sse::SseSplitter;
 use crate::chat_error::{ChatError, read_error};
 
-/// The data of the last event.
+/// The data of the event that ends the stream.
 const DONE: &[u8] = b"[DONE]";
 
 /// The reasons that a chunk is invalid.
@@ -22,7 +22,7 @@ const DONE: &[u8] = b"[DONE]";
 pub(super) enum ChunkError {
     /// The chunk exceeds the size of an event.
     TooLong,
-    /// The chunk is not valid JSON of this form.
+    /// The chunk is not a valid JSON chat completion chunk.
     Json(serde_json::Error),
     /// The chunk calls a tool without a name.
     Nameless,
@@ -36,11 +36,11 @@ pub(super) struct ChatChunks {
     /// Index of the text block, while it is open.
     text: Option<usize>,
     calls: Vec<PartialToolCall>,
-    /// Number of blocks until now.
+    /// Number of blocks so far.
     blocks: usize,
     stop: Option<String>,
     has_refused: bool,
-    /// The last complete usage, which includes all earlier ones.
+    /// The last complete usage that was reported. Each usage includes all earlier ones.
     usage: Option<ChatUsage>,
     is_over: bool,
 }
@@ -83,7 +83,8 @@ struct ChatDelta {
     content: Option<String>,
     #[serde(default)]
     refusal: Option<String>,
-    /// Thoughts of the model. Some servers send them, a few under both names; none takes them back.
+    /// Thinking text of the model. Some servers send it, a few of them in both fields. No server accepts the
+    /// text in a later request.
     #[serde(default)]
     reasoning_content: Value,
     #[serde(default)]
@@ -113,7 +114,7 @@ struct FunctionCall {
 /// Token counts of a server.
 #[derive(Clone, Copy, Debug)]
 struct ChatUsage {
-    /// Tokens of the prompt, with those in caches.
+    /// Tokens of the prompt, including those that were read from or written to caches.
     prompt: u64,
     output: u64,
     /// Tokens that were read from a cache.
@@ -132,7 +133,7 @@ impl ChatChunks {
                 break;
             }
             if data.trim_ascii() == DONE {
-                // Without a stop reason the response was cut off before.
+                // Without a stop reason, the message does not end here, because the response was cut off.
                 events.extend(self.close().into_iter().map(Ok));
                 self.is_over = true;
                 continue;
@@ -149,8 +150,8 @@ impl ChatChunks {
         events
     }
 
-    /// Returns the events that end the message, if it has a stop reason: some servers close without a last
-    /// event.
+    /// Returns the events that end the message, if the server sent a stop reason. Some servers close the
+    /// connection without a last event.
     pub(super) fn close(&mut self) -> Vec<StreamEvent> {
         if self.stop.is_some() && !self.is_over { self.end_message() } else { Vec::new() }
     }
@@ -169,7 +170,7 @@ impl ChatChunks {
                 }
             }),
         };
-        // A response with content cannot have zero tokens.
+        // A usage of zero output tokens is ignored if the response has content, because it must be wrong.
         let usage = self.usage.filter(|usage| usage.output > 0 || self.blocks == 0);
         events.push(StreamEvent::MessageDelta { delta, usage: usage.map(ChatUsage::to_raw_usage) });
         events.push(StreamEvent::MessageStop);
@@ -188,10 +189,11 @@ impl ChatChunks {
             return Ok(());
         }
         self.usage = ChatUsage::read(&usage).or(self.usage);
-        // No request asks for more than one choice.
+        // No request asks for more than one choice, so others are ignored.
         let choices = choices.unwrap_or_default().into_iter().filter(|choice| choice.index == 0);
         for ChatChoice { index: _, delta, finish_reason } in choices {
-            // Azure's first chunk has neither a choice nor a model.
+            // The message starts with the first chunk that has a choice, because Azure's first chunk has
+            // neither a choice nor a model.
             if !std::mem::replace(&mut self.has_begun, true) {
                 let message = MessageStart { model: model.clone().unwrap_or_default(), usage: None };
                 events.push(Ok(StreamEvent::MessageStart { message }));
@@ -234,8 +236,8 @@ impl ChatChunks {
         Ok(())
     }
 
-    /// Adds to a tool call: to the one with the same index, else to the one with the same id, else to the
-    /// last.
+    /// Adds a part to a tool call: to the call with the same index, otherwise to the call with the same id,
+    /// otherwise to the last call.
     fn take_call(
         &mut self,
         call: ToolCall,
@@ -253,10 +255,10 @@ impl ChatChunks {
             (None, None) => None,
         };
         let block = match known {
-            // A call's name is sent once: another name at a known index is another call, because some
-            // servers give every call the first index.
+            // A call's name is sent once. Another name and id at a known index are therefore a new call; some
+            // servers send the same index for every call.
             Some(call) if name.is_none() || id.is_none() || call.id == id => call.block,
-            // Some servers announce a call before they name it.
+            // Some servers announce a call in a chunk without its name; this chunk is ignored.
             None if name.is_none() && arguments.is_none() => return Ok(()),
             Some(_) | None => {
                 let name = name.ok_or(ChunkError::Nameless)?;
@@ -312,7 +314,8 @@ impl ChatChunks {
     }
 }
 
-/// Converts a stop reason to the Messages API's name. Some servers send `stop` with tool calls.
+/// Converts a stop reason to the Messages API's name. Some servers send `stop` although the response has tool
+/// calls.
 fn stop_reason(reason: String, has_calls: bool) -> String {
     match reason.as_str() {
         "stop" | "eos" | "tool_calls" | "function_call" if has_calls => "tool_use".to_owned(),
@@ -333,20 +336,20 @@ impl ChatUsage {
             |key: &str, of: u64| token_count(&usage["prompt_tokens_details"][key]).unwrap_or(0).min(of);
         let cached = part("cached_tokens", prompt);
         let written = part("cache_write_tokens", prompt - cached);
-        // Some servers count thinking only in the total.
+        // Some servers include thinking tokens only in the total.
         let total = token_count(&usage["total_tokens"]).unwrap_or(0);
         Some(Self { prompt, output: completion.max(total.saturating_sub(prompt)), cached, written })
     }
 
-    /// Converts to the counts of the Messages API, whose input excludes tokens read from or written to a
-    /// cache.
+    /// Converts the counts to those of the Messages API. The API's input count excludes tokens that were read
+    /// from or written to a cache.
     fn to_raw_usage(self) -> RawUsage {
         let Self { prompt, output, cached, written } = self;
         RawUsage::from_counts(prompt - cached - written, output, (cached, written))
     }
 }
 
-/// Parses a count of tokens. Some servers send it with a decimal point.
+/// Parses a token count. Some servers send a number with a decimal point.
 fn token_count(value: &Value) -> Option<u64> {
     let rounded = || format!("{:.0}", value.as_f64().filter(|count| *count >= 0.0)?.ceil()).parse().ok();
     value.as_u64().or_else(rounded)

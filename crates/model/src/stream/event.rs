@@ -1,4 +1,4 @@
-//! The events of a stream in the API's format, and their token counts.
+//! The events of a stream in the Messages API's format, and their token counts.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -33,7 +33,8 @@ pub(super) enum StreamEvent {
     Error {
         error: ErrorEvent,
     },
-    /// Content that is paid for but not kept. The API has no such event; decoders of other formats make it.
+    /// Content that is billed but not kept. Only decoders of other formats create this event; the Messages
+    /// API does not send it.
     #[serde(skip)]
     Hidden {
         bytes: usize,
@@ -75,7 +76,7 @@ pub(super) enum BlockDelta {
 }
 
 impl BlockDelta {
-    /// Returns the bytes of content.
+    /// Returns the number of bytes of content.
     pub(super) fn size(&self) -> usize {
         match self {
             Self::TextDelta { text } => text.len(),
@@ -104,7 +105,8 @@ pub(super) struct ErrorEvent {
     pub(super) message: String,
 }
 
-/// Token counts of an event. Any field may be missing or null; the count of an earlier event then stays.
+/// Token counts of an event. A field may be missing or null; the count of an earlier event then remains
+/// valid.
 #[derive(Deserialize, Default)]
 pub(super) struct RawUsage {
     #[serde(default)]
@@ -120,7 +122,8 @@ pub(super) struct RawUsage {
 }
 
 impl RawUsage {
-    /// Returns the counts of a whole response; `cache` has the tokens read from and written to caches.
+    /// Returns the counts of a whole response. `cache` contains the number of tokens read from caches, and
+    /// the number written to them.
     pub(super) fn from_counts(input: u64, output: u64, cache: (u64, u64)) -> Self {
         Self {
             input_tokens: Some(input),
@@ -141,13 +144,13 @@ struct CacheCreationTokens {
     ephemeral_1h_input_tokens: Option<u64>,
 }
 
-/// The counts until now. Counts are cumulative: a later one replaces an earlier one.
+/// The counts so far. Counts are cumulative: a later count replaces an earlier one.
 #[derive(Debug, Default)]
 pub(super) struct CountedUsage {
     input: Option<u64>,
     output: Option<u64>,
     cache_read: u64,
-    /// Tokens of both kinds of writes together.
+    /// Total number of tokens written to caches, for any lifetime.
     cache_write: u64,
     cache_write_1h: u64,
 }
@@ -168,19 +171,19 @@ impl CountedUsage {
             raw.cache_creation_input_tokens.unwrap_or(self.cache_write).max(self.cache_write_1h);
     }
 
-    /// Returns the known usage; `None` before the prompt is counted.
+    /// Returns the usage that is known so far; `None` before the provider has reported the prompt's tokens.
     pub(super) fn known_usage(&self) -> Option<TokenUsage> {
         Some(TokenUsage {
             input: self.input?,
             output: self.output.unwrap_or(0),
             cache_read: self.cache_read,
-            // Writes without a given lifetime last five minutes, the default.
+            // Writes without a reported lifetime have the default lifetime of five minutes.
             cache_write_5m: self.cache_write.saturating_sub(self.cache_write_1h),
             cache_write_1h: self.cache_write_1h,
         })
     }
 
-    /// Returns the final usage; `None` if the provider reports none.
+    /// Returns the final usage; `None` if the provider reports no usage.
     pub(super) fn total(&self) -> Option<TokenUsage> {
         self.output?;
         self.known_usage()

@@ -1,6 +1,6 @@
-//! Decodes frames of `application/vnd.amazon.eventstream`, in which Amazon Bedrock sends a response:
-//! lengths, headers, payload and two checksums each. A frame of a response holds one event of the Messages
-//! API; an exception has its own frame.
+//! Decodes frames of `application/vnd.amazon.eventstream`, the format of Amazon Bedrock's streamed responses.
+//! Each frame contains two lengths, headers, a payload and two checksums. The payload is one event of the
+//! Messages API, or an exception.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -10,13 +10,13 @@ use super::event::{ErrorEvent, StreamEvent};
 use super::source::parse_event;
 use super::{MAX_EVENT_BYTES, StreamError};
 
-/// Maximum number of bytes of a frame: an event in Base64, and its envelope.
+/// Maximum number of bytes of a frame, which contains an event in Base64 and an envelope.
 const MAX_FRAME_BYTES: usize = MAX_EVENT_BYTES / 3 * 4 + 64 * 1024;
-/// Bytes of the two lengths and their checksum.
+/// Number of bytes of the two lengths and their checksum.
 const PRELUDE: usize = 12;
-/// Bytes of the checksum at the end.
+/// Number of bytes of the checksum at the end of a frame.
 const CHECKSUM: usize = 4;
-/// The type of event that holds a part of the response.
+/// The event type of frames that contain a part of the response.
 const CHUNK: &str = "chunk";
 
 /// The bytes of an incomplete frame.
@@ -35,14 +35,14 @@ struct FrameHeaders {
     error_message: String,
 }
 
-/// The payload of a part of the response.
+/// The payload of a frame that contains a part of the response.
 #[derive(Deserialize)]
 struct ChunkPayload {
     #[serde(default)]
     bytes: Option<String>,
 }
 
-/// The payload of an exception.
+/// The payload of a frame that contains an exception.
 #[derive(Deserialize, Default)]
 struct ExceptionPayload {
     #[serde(default, alias = "Message")]
@@ -110,7 +110,7 @@ fn decode_event(kind: FrameHeaders, payload: &[u8]) -> Result<StreamEvent, Strea
         ("event", CHUNK) => {
             let chunk: ChunkPayload =
                 serde_json::from_slice(payload).map_err(|error| super::bad_event(&error))?;
-            // Some servers send parts without content to keep a connection open.
+            // Some servers send frames without content to keep the connection open.
             let Some(bytes) = chunk.bytes else { return Ok(StreamEvent::Other) };
             let bytes =
                 BASE64_STANDARD.decode(bytes).map_err(|_| frame_error("its content is not Base64"))?;
@@ -135,7 +135,7 @@ fn parse_headers(mut bytes: &[u8]) -> Option<FrameHeaders> {
             .and_then(|length| take_bytes(&mut bytes, usize::from(*length.first()?)))?;
         let form = *take_bytes(&mut bytes, 1)?.first()?;
         let length = match form {
-            // Boolean values, which have no bytes.
+            // Types 0 and 1: boolean values, which have no bytes of their own.
             0 | 1 => 0,
             // Integers of one, two and four bytes.
             2 => 1,
@@ -143,7 +143,7 @@ fn parse_headers(mut bytes: &[u8]) -> Option<FrameHeaders> {
             4 => 4,
             // An integer of eight bytes, or a timestamp.
             5 | 8 => 8,
-            // Byte arrays and strings, with their length first.
+            // Byte arrays and strings, which begin with their length.
             6 | 7 => usize::from(u16::from_be_bytes(take_bytes(&mut bytes, 2)?.try_into().ok()?)),
             // A UUID, which has 16 bytes.
             9 => 16,

@@ -1,6 +1,5 @@
-//! Converts the bytes of a response to events of the Messages API, with one decoder for each framing and
-//! format of providers. [`super::AnswerAccumulator`] checks the limits, the order of events and the blocks
-//! of all formats.
+//! Converts the bytes of a response to events of the Messages API, with one decoder per provider format. For
+//! all formats, [`super::AnswerAccumulator`] checks the limits, the order of events and the blocks.
 
 use super::StreamError;
 use super::chat::{ChatChunks, ChunkError};
@@ -12,12 +11,13 @@ use super::sse::{EventOverflow, SseSplitter};
 /// The format in which a provider sends a response.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum StreamFormat {
-    /// Server-sent events; the data of each is an event of the Messages API.
+    /// Server-sent events. The data of each event is an event of the Messages API.
     Messages,
-    /// Frames of `application/vnd.amazon.eventstream`; each holds an event of the Messages API in Base64.
+    /// Frames of `application/vnd.amazon.eventstream`. Each frame contains an event of the Messages API in
+    /// Base64.
     #[cfg(feature = "aws")]
     EventStream,
-    /// Server-sent events; the data of each is a chunk of a chat completion.
+    /// Server-sent events. The data of each event is a chunk of a chat completion.
     Chat,
 }
 
@@ -40,8 +40,8 @@ impl EventDecoder {
         }
     }
 
-    /// Adds more bytes, and returns every event that they complete, in order. After an error the rest of
-    /// the stream is of no use.
+    /// Adds more bytes, and returns every event that they complete, in order. After an error, the rest of the
+    /// stream cannot be decoded.
     pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<Result<StreamEvent, StreamError>> {
         match self {
             Self::Messages(framing) => match framing.push(bytes) {

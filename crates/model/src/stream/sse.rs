@@ -1,7 +1,8 @@
-//! Splits bytes into server-sent events: only the framing, for any division of the stream into chunks.
-//! <https://html.spec.whatwg.org/multipage/server-sent-events.html>
+//! Splits a stream of bytes into server-sent events, however the stream is divided into chunks. Does not
+//! interpret the events' data. <https://html.spec.whatwg.org/multipage/server-sent-events.html>
 
-/// Maximum number of bytes of an event. Blocks arrive in small parts, but some kinds arrive whole.
+/// Maximum number of bytes of an event. Most blocks are split into many small events, but some kinds of
+/// blocks are in one event.
 pub const MAX_EVENT_BYTES: usize = 4 * 1024 * 1024;
 
 /// An event exceeds [`MAX_EVENT_BYTES`].
@@ -13,11 +14,12 @@ pub(super) struct EventOverflow;
 pub(super) struct SseSplitter {
     line: Vec<u8>,
     data: Vec<u8>,
-    /// True if the event has any line of data.
+    /// True if the current event has at least one line of data.
     has_data: bool,
-    /// True if the last byte was a carriage return: a line feed right after it does not end another line.
+    /// True if the last byte was a carriage return. A line feed directly after a carriage return does not end
+    /// another line.
     after_return: bool,
-    /// True after the first line, which alone may have a byte order mark.
+    /// True after the first line. Only the first line may begin with a byte order mark.
     begun: bool,
 }
 
@@ -47,8 +49,8 @@ impl SseSplitter {
         Ok(events)
     }
 
-    /// Ends a line; a blank line ends the event. Only the field `data` is used, because it contains the
-    /// event's type as well.
+    /// Ends a line; a blank line ends the event. Only the field `data` is used, because the data also
+    /// contains the event's type.
     fn finish_line(&mut self) -> Option<Vec<u8>> {
         let line = std::mem::take(&mut self.line);
         let is_first = !std::mem::replace(&mut self.begun, true);

@@ -1,5 +1,6 @@
-//! The wire format of Amazon Bedrock: the address contains Bedrock's own id of the model. Version and body
-//! are those of the Messages API, without fields that Bedrock rejects. A header names the type of an error.
+//! The wire format of Amazon Bedrock: the address contains Bedrock's own id of the model. The body is that of
+//! the Messages API and includes the API's version, but omits fields that Bedrock rejects. A header names the
+//! type of an error.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,20 +19,21 @@ use super::{ProviderCall, ProviderErrorDetail, RequestEncodeError};
 use crate::messages::ModelRequest;
 use crate::retry::ProviderErrorKind;
 
-/// The version of the Messages API, in Bedrock's form, in the body.
+/// The version of the Messages API, in the form that Bedrock requires in the body.
 const VERSION: &str = "bedrock-2023-05-31";
 /// The header with the type of an error; a URL may follow the type.
 const ERROR_TYPE: &str = "x-amzn-errortype";
-/// The media types of responses.
+/// The media type of streamed responses.
 const EVENT_STREAM: &str = "application/vnd.amazon.eventstream";
 const JSON: &str = "application/json";
 
 /// The domain of Bedrock's addresses.
 const DOMAIN: &str = "amazonaws.com";
-/// Domains of separate partitions, by the beginning of a region's name.
+/// Domains of separate AWS partitions, by the beginning of the region's name.
 const DOMAINS: &[(&str, &str)] = &[("cn-", "amazonaws.com.cn"), ("eusc-", "amazonaws.eu")];
 
-/// Bedrock's errors, of refusals and of streams, in lower case; for others the status decides.
+/// Bedrock's errors in refusals and in streams, in lower case. For other errors, the decision depends on the
+/// status.
 const ERRORS: &[(&str, ProviderErrorKind)] = &[
     ("throttlingexception", ProviderErrorKind::RateLimit),
     ("modelnotreadyexception", ProviderErrorKind::Temporary),
@@ -49,9 +51,9 @@ const ERRORS: &[(&str, ProviderErrorKind)] = &[
     ("validationexception", ProviderErrorKind::Request),
     ("resourcenotfoundexception", ProviderErrorKind::Request),
 ];
-/// Messages of an input error that show that the input is too long.
+/// Beginnings of messages of an input error that mean that the input is too long.
 const TOO_LONG: [&str; 2] = ["input is too long", "prompt is too long"];
-/// Message of a throttled request whose limit lasts: a retry in a minute is of no use.
+/// Part of the message for a daily rate limit. A retry after a minute would fail again.
 const LASTS: &str = "tokens per day";
 
 /// The access to the models of one region.
@@ -62,17 +64,17 @@ pub struct BedrockWire(Arc<BedrockModels>);
 struct BedrockModels {
     /// Models by the name that requests use.
     by_name: BTreeMap<String, BedrockModel>,
-    /// True once a warning about omitted fields was logged.
+    /// True after a warning about omitted fields was logged.
     has_warned: AtomicBool,
 }
 
 /// A model of Bedrock in this region.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct BedrockModel {
-    /// Bedrock's id, with its prefix.
+    /// Bedrock's model id, with its prefix.
     id: String,
-    /// The id without a prefix, used to count tokens; `None` if the model does not count, or has an id of
-    /// the operator's.
+    /// The id without its prefix, used to count tokens. `None` if the model does not support counting, or if
+    /// the operator has set the model's id.
     base: Option<String>,
     without: Vec<OptionalField>,
 }
@@ -116,8 +118,8 @@ struct BedrockEntry {
 }
 
 impl BedrockWire {
-    /// Returns the models of this region from the built-in table; the operator's own ids, by name, take
-    /// precedence.
+    /// Returns the models of this region from the built-in table. The ids that the operator has set, by model
+    /// name, take precedence.
     ///
     /// # Errors
     /// [`BedrockTableError`]
@@ -220,8 +222,8 @@ fn build_call(id: &str, action: &str, accept: &'static str, body: Bytes) -> Prov
     ProviderCall { path: format!("/model/{id}/{action}"), headers, body }
 }
 
-/// Parses a refusal: its type is in a header or in the body, and a URL may stand before or after the type's
-/// name.
+/// Parses a refusal. The type is in a header or in the body. A namespace may precede the type's name, and a
+/// URL may follow it.
 pub(super) fn parse_refusal(headers: &HeaderMap, body: &[u8]) -> ProviderErrorDetail {
     #[derive(Deserialize, Default)]
     struct BedrockErrorBody {
@@ -239,7 +241,7 @@ pub(super) fn parse_refusal(headers: &HeaderMap, body: &[u8]) -> ProviderErrorDe
     ProviderErrorDetail { kind: name, message }
 }
 
-/// Classifies an error of Bedrock; `None` if it is not one of Bedrock's own.
+/// Classifies an error of Bedrock. Returns `None` if the error is not one of Bedrock's own.
 pub(super) fn error_kind(name: &str, words: &str) -> Option<ProviderErrorKind> {
     let (name, words) = (name.to_ascii_lowercase(), words.to_ascii_lowercase());
     let (_, kind) = ERRORS.iter().find(|(known, _)| *known == name)?;
@@ -290,10 +292,10 @@ mod tests {
             ("ap-south-1", "claude-opus-5-5", None),
             ("ap-southeast-1", "claude-opus-5-5", Some("global.anthropic.claude-opus-5-5")),
             ("sa-east-1", "claude-sonnet-5-5", Some("global.anthropic.claude-sonnet-5-5")),
-            // By default no request leaves its geography.
+            // By default, no model id is used that sends requests to another geography.
             ("eu-central-1", "claude-mythos-5-1", None),
             ("eu-central-1", "claude-unknown", None),
-            // Separate partitions have no profile of another geography.
+            // Separate partitions cannot use an inference profile of another geography.
             ("cn-north-1", "claude-sonnet-5-5", None),
             ("eusc-de-east-1", "claude-sonnet-5-5", None),
         ] {

@@ -8,16 +8,16 @@ use serde_json::Value;
 
 use crate::messages::{MessageBlock, ModelMessage, ModelRequest, ToolDefinition};
 
-/// A request of `/v1/messages`, which borrows all its texts.
+/// The body of a request to `/v1/messages`. It borrows all its texts.
 #[derive(Serialize)]
 struct MessagesBody<'a> {
-    /// Model of the request; `None` if the address names it.
+    /// Model of the request; `None` if the address contains the model.
     #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<&'a str>,
-    /// Version of the API; `None` if a header names it.
+    /// Version of the API; `None` if a header contains the version.
     #[serde(skip_serializing_if = "Option::is_none")]
     anthropic_version: Option<&'static str>,
-    /// Options of the response; `None` if only tokens are counted.
+    /// Options of the response; `None` if the request only counts tokens.
     #[serde(flatten)]
     answer: Option<AnswerOptions>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -44,7 +44,7 @@ pub(super) enum OptionalField {
 
 #[cfg(feature = "aws")]
 impl OptionalField {
-    /// Returns its name in a request.
+    /// Returns the field's name in a request.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Thinking => "thinking",
@@ -60,8 +60,8 @@ struct AnswerOptions {
     stream: bool,
 }
 
-/// Returns the body that requests a streamed response of at most `max_tokens`, or, without a limit, the
-/// number of tokens.
+/// Returns a request body. With `max_tokens`, the body requests a streamed response of at most that length;
+/// without it, the body requests a token count.
 pub(super) fn messages_body(
     request: &ModelRequest,
     max_tokens: Option<u32>,
@@ -70,8 +70,8 @@ pub(super) fn messages_body(
     encode_body(&MessagesBody { model: Some(&request.model), answer, ..build_body(request) })
 }
 
-/// Returns the body for Amazon Bedrock, where the address names the model and requests the stream, without
-/// some fields.
+/// Returns the body for Amazon Bedrock without the given fields. The address, not the body, names the model
+/// and requests a stream.
 #[cfg(feature = "aws")]
 pub(super) fn body_without_model(
     request: &ModelRequest,
@@ -88,7 +88,7 @@ pub(super) fn body_without_model(
 
 /// Returns the fields of a request that all variants of the body share.
 fn build_body(request: &ModelRequest) -> MessagesBody<'_> {
-    // Every field is named: the compiler then reports a new one that is not handled.
+    // The pattern names every field. If a new field is not handled, the compiler reports an error.
     let ModelRequest {
         model: _,
         max_tokens: _,

@@ -1,6 +1,6 @@
-//! The wire format Chat Completions of OpenAI's API and many other servers. Requests are translated from
-//! the Messages API; features without an equivalent (cache marks, thinking, effort) are left out.
-//! Differences between servers are data. <https://platform.openai.com/docs/api-reference/chat>
+//! The wire format Chat Completions of OpenAI's API and many other servers. Requests are converted from the
+//! Messages API; features without an equivalent (cache marks, thinking, effort) are omitted. A table
+//! describes the differences between servers. <https://platform.openai.com/docs/api-reference/chat>
 
 use std::sync::Arc;
 
@@ -16,19 +16,20 @@ use crate::chat_error::{ChatError, ERRORS, read_error};
 use crate::messages::{KnownBlock, MessageBlock, MessageRole, ModelMessage, ModelRequest, ToolDefinition};
 use crate::retry::ProviderErrorKind;
 
-/// Path of a call below the address, which ends with `/v1` for most servers.
+/// Path of a call, appended to the provider's address. The address of most servers ends with `/v1`.
 const PATH: &str = "/chat/completions";
-/// Text of a message that would otherwise be empty.
+/// Placeholder text for a message that would otherwise be empty.
 const EMPTY: &str = "(nothing)";
 
-/// Messages of an input error that show that the input is too long.
+/// Parts of the messages by which servers report that the input is too long.
 const TOO_LONG: [&str; 4] = [
     "maximum context length",
     "context length exceeded",
     "exceeds the available context",
     "prompt is too long",
 ];
-/// Messages of a server or a model without tool support, each with a hint that is shown before it.
+/// Parts of the messages by which servers report that tool calls are not supported. Each has a hint that is
+/// shown before the message.
 const NO_TOOLS: [(&str, &str); 6] = [
     (
         "function tools with reasoning_effort",
@@ -46,7 +47,7 @@ const TOOLLESS: &str = "this model, or its server, does not support tool calls, 
 #[derive(Clone, Debug)]
 pub struct ChatWire {
     server: Arc<ChatServer>,
-    /// Azure's version of its API.
+    /// API version that Azure requires.
     api_version: Option<String>,
     /// Effort that the operator has configured for the model.
     effort: Option<String>,
@@ -66,7 +67,7 @@ pub struct ChatServer {
     /// The header that holds the key.
     #[serde(default)]
     pub key: KeyHeader,
-    /// True for OpenAI's own server, the only one that receives its key.
+    /// True for OpenAI's own server. Only this server receives an OpenAI key.
     #[serde(default)]
     pub is_openai: bool,
 }
@@ -95,7 +96,7 @@ fn max_tokens() -> String {
 }
 
 impl ChatWire {
-    /// Returns the server at this host, from the built-in table.
+    /// Returns the wire format for the server at this host, with the differences from the built-in table.
     ///
     /// # Errors
     /// [`toml::de::Error`] if the table cannot be parsed.
@@ -115,7 +116,7 @@ impl ChatWire {
         self.is_local
     }
 
-    /// Returns the differences of this server.
+    /// Returns the table entry with the differences of this server.
     pub fn server(&self) -> &ChatServer {
         &self.server
     }
@@ -144,9 +145,9 @@ impl ChatWire {
     }
 }
 
-/// Returns the body of a request, without its limit of tokens.
+/// Returns the body of a request, without the limit of response tokens.
 fn request_body(request: &ModelRequest) -> Map<String, Value> {
-    // Every field is named: the compiler then reports a new one that is not handled.
+    // The pattern names every field. If a new field is not handled, the compiler reports an error.
     let ModelRequest {
         model,
         max_tokens: _,
@@ -190,7 +191,7 @@ fn function_tool(tool: &ToolDefinition) -> Value {
         "function": {"name": name, "description": description, "parameters": input_schema}})
 }
 
-/// Returns the fields that choose the tools that may be called.
+/// Returns the fields that state which tools the model may or must call.
 fn choice_fields(choice: &Value) -> Vec<(String, Value)> {
     let wanted = match choice["type"].as_str() {
         Some("any") => json!("required"),
@@ -203,9 +204,9 @@ fn choice_fields(choice: &Value) -> Vec<(String, Value)> {
     std::iter::once(("tool_choice".to_owned(), wanted)).chain(single).collect()
 }
 
-/// The ids of calls in one request. A server may give one id to several calls, or use characters that
-/// another rejects. Each call therefore gets its number as id, in nine letters and digits, as the strictest
-/// server requires.
+/// The ids of tool calls in one request. A server may use one id for several calls, or characters that
+/// another server rejects. Each call therefore gets a new id from its number: nine letters and digits, the
+/// strictest server's format.
 #[derive(Default)]
 struct ToolCallIds {
     count: usize,
@@ -227,12 +228,13 @@ impl ToolCallIds {
     }
 }
 
-/// Converts a message to one or more messages: results of tools are separate messages, and come first.
+/// Converts a message to one or more messages. Tool results are separate messages and precede the text.
 fn push_message(message: &ModelMessage, names: &mut ToolCallIds, messages: &mut Vec<Value>) {
     let ModelMessage { role, content } = message;
     let text = joined_text(content);
     match role {
-        // Many templates accept one system message only, at the beginning.
+        // Many chat templates accept only one system message, at the beginning. Later ones are therefore sent
+        // as user messages.
         MessageRole::System => messages.push(json!({"role": "user", "content": text})),
         MessageRole::User => {
             let before = messages.len();
@@ -267,7 +269,7 @@ fn tool_result(block: &MessageBlock) -> Option<(String, String)> {
         MessageBlock::Known(KnownBlock::ToolResult { tool_use_id, content, is_error, cache_control: _ }) => {
             (tool_use_id.clone(), content.clone(), *is_error)
         }
-        // The `claude` program writes the content as blocks.
+        // The `claude` program sends the content of a tool result as blocks.
         MessageBlock::Other(other) if other["type"] == "tool_result" => {
             let words = |block: &Value| block["text"].as_str().map(str::to_owned);
             let parts = other["content"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -292,7 +294,8 @@ fn function_call(block: &MessageBlock, names: &mut ToolCallIds) -> Option<Value>
     }
 }
 
-/// Joins the texts of blocks. A block of another kind has its text in `text`, or none for the model.
+/// Joins the texts of blocks. For a block of another kind, uses its field `text`; a block without this field
+/// contains no text for the model.
 fn joined_text(blocks: &[MessageBlock]) -> String {
     let words = |block: &MessageBlock| match block {
         MessageBlock::Known(KnownBlock::Text { text, cache_control: _ }) => Some(text.clone()),
@@ -302,7 +305,8 @@ fn joined_text(blocks: &[MessageBlock]) -> String {
     blocks.iter().filter_map(words).collect::<Vec<_>>().join("\n\n")
 }
 
-/// Parses a refusal. Servers differ: the error is an object, a text, or the whole body.
+/// Parses a refusal. In the responses of different servers, the error is an object, a text, or the whole
+/// body.
 pub(super) fn parse_refusal(body: &[u8]) -> ProviderErrorDetail {
     let Ok(body) = serde_json::from_slice::<Value>(body) else { return ProviderErrorDetail::default() };
     let error = body.get("error").unwrap_or(&body);
@@ -313,13 +317,13 @@ pub(super) fn parse_refusal(body: &[u8]) -> ProviderErrorDetail {
     ProviderErrorDetail { kind: Some(name).filter(|name| !name.is_empty()), message: words }
 }
 
-/// Classifies an error; `None` if it is not one of these.
+/// Classifies an error; `None` if the error is unknown.
 pub(super) fn error_kind(name: &str, words: &str) -> Option<ProviderErrorKind> {
     let (name, words) = (name.to_ascii_lowercase(), words.to_ascii_lowercase());
     if TOO_LONG.iter().any(|long| words.contains(long)) {
         return Some(ProviderErrorKind::TooLong);
     }
-    // Some servers report this with a misleading status.
+    // Some servers report missing tool support with a misleading status.
     if NO_TOOLS.iter().any(|(_, hint)| words.starts_with(&hint.to_ascii_lowercase())) {
         return Some(ProviderErrorKind::Request);
     }
@@ -411,7 +415,7 @@ mod tests {
             let called = KnownBlock::ToolUse { id: id.into(), name: "read".into(), input: json!({}) };
             ModelMessage { role: MessageRole::Assistant, content: vec![MessageBlock::Known(called)] }
         };
-        // The form in which the `claude` program sends it.
+        // A tool result in the form that the `claude` program sends.
         let result = |id: &str, words: &str| {
             let content = json!([{"type": "text", "text": words}, {"type": "image"}]);
             let block = json!({"type": "tool_result", "tool_use_id": id, "content": content});

@@ -1,5 +1,5 @@
-//! Finds coroutines that are never awaited: those of clients, of values that clients return, and of this
-//! file's methods and helpers.
+//! Finds coroutines that are never awaited: coroutines of clients, of values that clients return, and of
+//! methods and functions in the same file.
 
 use tree_sitter::Node;
 
@@ -9,7 +9,7 @@ use super::things::is_loaded_on_access;
 use super::value::{FlowValue, FlowValues, LibraryObject, callee_name, outermost_equal_value};
 use crate::fix::ByteReplacement;
 
-/// Functions that use an argument at once as a plain value, even if it is a coroutine.
+/// Functions that use an argument directly as a plain value and do not await it.
 const PLAIN: &[&str] = &[
     "abs",
     "all",
@@ -47,7 +47,7 @@ const PLAIN: &[&str] = &[
     "BytesIO",
     "StringIO",
 ];
-/// Functions and methods that await the coroutines they are given.
+/// Functions and methods that await the coroutines in their arguments.
 const GATHERS: &[&str] = &[
     "gather",
     "wait",
@@ -66,13 +66,13 @@ const GATHERS: &[&str] = &[
     "create_task_group",
     "amap",
 ];
-/// Parts of the names of values that are meant to be awaited later.
+/// Words in the names of values that are meant to be awaited later.
 const LATER: &[&str] = &[
     "coro", "task", "fut", "job", "await", "pending", "promise", "todo", "call", "work", "later", "op",
     "send",
 ];
 
-/// Finds each coroutine that is lost.
+/// Finds each coroutine that is never awaited.
 pub(super) fn find_lost_coroutines(values: &FlowValues<'_, '_>) -> Vec<FlowMatch> {
     let model = values.model;
     let look = AwaitFinder { values, model };
@@ -124,7 +124,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         functions.is_empty() || functions.into_iter().all(|it| self.is_checked_function(callee, it))
     }
 
-    /// Returns true if the attribute of a resource is loaded from the service when it is accessed.
+    /// Returns true if a resource's attribute is loaded from the service when code accesses it.
     fn is_lazy_attribute(&self, attribute: Node<'t>) -> bool {
         let parent = self.model.parent(attribute);
         let is_called = parent.is_some_and(|it| is_field(it, "function", attribute));
@@ -146,7 +146,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         callee.is_some_and(|it| self.values.may_have_value(it, gathers))
     }
 
-    /// Returns true if a client operation is run in a thread, where it only creates a coroutine.
+    /// Returns true if a client operation is passed to a thread, where calling it only creates a coroutine.
     fn runs_in_thread(&self, call: Node<'t>) -> bool {
         let Some(callee) = call.child_by_field_name("function") else { return false };
         let index = match callee_name(self.model, callee) {
@@ -162,8 +162,8 @@ impl<'t> AwaitFinder<'_, '_, 't> {
             .is_some_and(|it| it.kind() == "attribute" && self.values.may_have_value(*it, is_operation))
     }
 
-    /// Returns true if a coroutine of a known client is dropped in a plain function. Elsewhere the caller may
-    /// await it.
+    /// Returns true if a coroutine of a known client is dropped in a plain function. In other cases, the
+    /// caller may await the coroutine.
     fn is_certainly_dropped(&self, call: Node<'t>, callee: Node<'t>) -> bool {
         let is_statement = self.model.parent(call).is_some_and(|it| it.kind() == "expression_statement");
         let of_client = |value: &FlowValue<'t>| matches!(value, FlowValue::Method(LibraryObject::Client, _));
@@ -172,7 +172,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
     }
 
     /// Returns true for a call on `self` in a class whose name marks it as an override. The rule
-    /// `missing-await` covers those.
+    /// `missing-await` covers such calls.
     fn is_override_self_call(&self, callee: Node<'t>) -> bool {
         let object = callee.child_by_field_name("object").map(|it| self.model.text(it));
         object == Some("self") && self.is_in_override(callee)
@@ -184,7 +184,8 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         ["Aio", "AIO", "Anyio", "Async", "Httpx"].iter().any(|it| class.starts_with(it))
     }
 
-    /// Returns true if a callback of the event loop creates a coroutine, which the loop drops.
+    /// Returns true if the call is in a callback of the event loop and creates a coroutine. The loop drops
+    /// this coroutine.
     fn is_in_loop_callback(&self, call: Node<'t>) -> bool {
         let lambda = self.model.parent(call).filter(|it| it.kind() == "lambda");
         let list = lambda.and_then(|it| self.model.parent(it)).filter(|it| it.kind() == "argument_list");
@@ -202,8 +203,8 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         self.values.node_values(callee).into_iter().filter_map(function).collect()
     }
 
-    /// Returns true for a function of this file that the rule `missing-await` does not cover and that nothing
-    /// replaces.
+    /// Returns true for a function of this file that no decorator replaces and that the rule `missing-await`
+    /// does not cover.
     fn is_checked_function(&self, callee: Node<'t>, function: Node<'t>) -> bool {
         let is_async = function.kind() == "function_definition" && self.model.is_async(function);
         let plain = ["staticmethod", "classmethod", "abstractmethod", "override", "with_current_context"];
@@ -217,7 +218,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         let in_aio_class = self.is_in_override(callee);
         let is_own = self.model.text(callee).starts_with("self.");
         let call = self.model.parent(callee);
-        // The rule `missing-await` does not cover values of dictionaries.
+        // The rule `missing-await` does not cover calls that are values of a dictionary.
         let in_pair = call.and_then(|it| self.model.parent(it)).is_some_and(|it| it.kind() == "pair");
         !(is_async && !in_pair && (callee.kind() == "identifier" || in_aio_class && is_own))
     }
@@ -228,8 +229,8 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         self.is_never_awaited_at(node, node, 3)
     }
 
-    /// Returns true if the coroutine, or the collection of coroutines, at `node` is lost. `expression` is the
-    /// whole expression that creates it.
+    /// Returns true if the coroutine, or the collection of coroutines, at `node` is never awaited.
+    /// `expression` is the whole expression that creates the coroutine.
     fn is_never_awaited_at(&self, node: Node<'t>, expression: Node<'t>, hops: u32) -> bool {
         let Some(hops) = hops.checked_sub(1).filter(|_| self.model.spend_step()) else { return false };
         let node = outermost_equal_value(self.model, node);
@@ -289,7 +290,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         }
     }
 
-    /// Returns true for `return one, other` with a coroutine in the list.
+    /// Returns true if the coroutine is an item of a returned tuple (`return one, other`).
     fn is_returned_in_tuple(&self, list: Node<'t>, expression: Node<'t>) -> bool {
         let statement = self.model.parent(list).filter(|it| it.kind() == "return_statement");
         statement.is_some_and(|it| self.model.is_in_coroutine(it))
@@ -298,8 +299,8 @@ impl<'t> AwaitFinder<'_, '_, 't> {
             && !self.has_double_await()
     }
 
-    /// Returns true if the file awaits the result of another `await`. A coroutine may then return a
-    /// coroutine.
+    /// Returns true if the file awaits the result of another `await`. In such a file, a coroutine may return
+    /// a coroutine.
     fn has_double_await(&self) -> bool {
         self.model.nodes_of_kinds(&["await"]).into_iter().any(|it| {
             let Some(awaited) = it.named_child(0) else { return false };
@@ -335,15 +336,15 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         }
     }
 
-    /// Returns true if the value is certainly a coroutine and not an asynchronous iterator known by its name
-    /// alone.
+    /// Returns true if the value is certainly a coroutine. An asynchronous iterator that is identified only
+    /// by its name is not certain.
     fn is_certainly_coroutine(&self, expression: Node<'t>) -> bool {
         let callee = expression.child_by_field_name("function");
         callee
             .is_some_and(|it| self.values.may_have_value(it, |value| matches!(value, FlowValue::Method(..))))
     }
 
-    /// Returns true if a part of a dictionary of responses is lost.
+    /// Returns true if a coroutine in a dictionary of responses is never awaited.
     fn is_dictionary_part_unawaited(&self, dictionary: Node<'t>, expression: Node<'t>) -> bool {
         let parent = self.model.parent(dictionary);
         let is_end = parent.is_some_and(|it| matches!(it.kind(), "return_statement" | "assignment"));
@@ -363,7 +364,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         }
     }
 
-    /// Returns true if the enclosing function gathers coroutines anywhere.
+    /// Returns true if the enclosing function calls any function that awaits its arguments.
     fn is_in_gathering_function(&self, node: Node<'t>) -> bool {
         let function = self.model.enclosing_function(node);
         let calls = self.model.nodes_within(function, &["call"]);
@@ -371,7 +372,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         names.any(|callee| {
             let name = callee_name(self.model, callee);
             let object = callee.child_by_field_name("object").map(|it| self.model.text(it));
-            // A waiter's `wait` waits for something else.
+            // The `wait` of a client's waiter does not await coroutines.
             let is_other = matches!(name, "wait" | "run") && object.is_some_and(|it| it != "asyncio");
             GATHERS.contains(&name) && !is_other
         })
@@ -387,7 +388,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         !is_many && (logs || PLAIN.contains(&name))
     }
 
-    /// Returns true if a coroutine is stored where nothing awaits it.
+    /// Returns true if a coroutine is stored and never awaited.
     fn is_stored_unawaited(
         &self,
         target: Node<'t>,
@@ -433,8 +434,8 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         let whole: Vec<Node<'t>> = whole.collect();
         let is_meant = LATER.iter().any(|word| name.to_ascii_lowercase().contains(word))
             && !self.is_certainly_coroutine(expression);
-        // The caller awaits this coroutine and uses its result as a value. A coroutine returned as the result
-        // is therefore lost, even if it is also stored.
+        // The caller awaits the enclosing coroutine and uses its result as a value. If this result is a
+        // coroutine, it is never awaited, even if it is also stored.
         let is_answer = !is_many && !is_meant && whole.iter().any(|used| self.is_returned(*used));
         let is_kept = |used: Node<'t>| {
             self.model.parent(used).is_some_and(|it| it.kind() == "assignment" && is_field(it, "right", used))
@@ -464,7 +465,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         later.into_iter().find(binds).map_or(usize::MAX, |it| it.end_byte())
     }
 
-    /// Returns true if this use may await a coroutine or a collection of coroutines.
+    /// Returns true if this use of a name may await the coroutine, or the collection of coroutines, in it.
     fn may_await(&self, used: Node<'t>, is_many: bool, is_meant: bool) -> bool {
         let used = outermost_equal_value(self.model, used);
         let Some(parent) = self.model.parent(used) else { return false };
@@ -520,7 +521,8 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         })
     }
 
-    /// Returns a fix that inserts `await` in place, if the result is visibly used at once or not at all.
+    /// Returns a fix that inserts `await` before the call. There is a fix only if the file shows that the
+    /// result is used directly or not at all.
     fn await_fix(&self, call: Node<'t>) -> Option<ByteReplacement> {
         if !self.model.is_in_coroutine(call) || self.runs_in_thread(call) {
             return None;
@@ -540,7 +542,8 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         Some(ByteReplacement { range: call.byte_range(), replacement: awaited })
     }
 
-    /// Returns true if attributes or items of the assigned value are accessed. A coroutine has none.
+    /// Returns true if attributes or items of the assigned value are accessed. A coroutine has no such
+    /// attributes or items.
     fn has_member_access(&self, assignment: Node<'t>) -> bool {
         let Some(left) = assignment.child_by_field_name("left").filter(|it| it.kind() == "identifier") else {
             return false;

@@ -1,7 +1,7 @@
-//! Meaning of names that nothing else in the file determines. It is assumed in files that use aiobotocore and
-//! do not use boto3.
+//! Assumed meanings of names whose value the file does not determine. These meanings are assumed only in
+//! files that use aiobotocore and do not use boto3.
 
-/// Names of clients, after the services that they belong to.
+/// Names of AWS services, which are common names of clients.
 const SERVICES: &[&str] = &[
     "athena",
     "aws",
@@ -40,7 +40,7 @@ const SERVICES: &[&str] = &[
     "textract",
 ];
 
-/// The first words of operations' names.
+/// First words of the names of operations.
 const VERBS: &[&str] = &[
     "abort_",
     "assume_",
@@ -70,25 +70,26 @@ const VERBS: &[&str] = &[
     "upload_file",
     "upload_part",
 ];
-/// Whole names of operations that take no second word.
+/// Names of operations that consist of one word.
 const OPERATIONS: &[&str] = &["close", "decrypt", "encrypt", "invoke", "publish", "query", "scan"];
-/// Methods of a client that return no coroutine.
+/// Methods of an asynchronous client that do not return a coroutine.
 const PLAIN: &[&str] = &["can_paginate", "get_paginator", "get_waiter"];
 
-/// Returns true if an object's name, as written, is that of a client.
+/// Returns true if the expression `object` ends with a common name of a client.
 pub(super) fn is_client_name(object: &str) -> bool {
     let last = object.rsplit('.').next().unwrap_or(object).trim_start_matches('_');
     let service = last.strip_suffix("_client").or_else(|| last.strip_prefix("client_")).unwrap_or(last);
     last == "client" || SERVICES.contains(&service)
 }
 
-/// Returns true if a client method's name is that of an operation.
+/// Returns true if the name of a client's method is the name of an operation.
 pub(super) fn is_operation_name(name: &str) -> bool {
     let begins = VERBS.iter().any(|verb| name.starts_with(verb));
     (begins || OPERATIONS.contains(&name)) && !PLAIN.contains(&name)
 }
 
-/// Returns true for an operation name that only AWS clients have. It is assumed for every client.
+/// Returns true for an operation name that only AWS clients have. A method with this name is treated as an
+/// operation, for every client.
 pub(super) fn is_aws_only_operation(name: &str) -> bool {
     matches!(name, "generate_presigned_url" | "generate_presigned_post")
 }
@@ -140,7 +141,7 @@ pub(super) fn is_operation_argument(name: &str) -> bool {
     begins && letters.next().is_some_and(|c| c.is_ascii_lowercase())
 }
 
-/// Returns true if the key is that of a stream in an operation's response.
+/// Returns true if the expression ends with the key of a stream in an operation's response.
 pub(super) fn is_stream_key(object: &str) -> bool {
     let keys = ["'Body'", "\"Body\"", "'AudioStream'", "\"AudioStream\"", "'Payload'", "\"Payload\""];
     keys.iter().any(|key| object.strip_suffix(']').is_some_and(|it| it.ends_with(key)))

@@ -1,5 +1,5 @@
-//! Finds calls in coroutines that block the event loop: calls of libraries, of synchronous clients, and of
-//! functions of this file that block.
+//! Finds calls in coroutines that block the event loop: calls of blocking functions of libraries, of
+//! synchronous clients, and of blocking functions in the same file.
 
 use tree_sitter::Node;
 
@@ -9,7 +9,7 @@ use super::model::{FileModel, FlowBinding};
 use super::uses::name_uses_after;
 use super::value::{FlowValue, FlowValues, LibraryObject, callee_name};
 
-/// Most functions of the file through which a call is followed.
+/// Maximum number of nested functions of the file through which a call is followed.
 const MAX_CALLS: u32 = 3;
 
 /// Full names of the functions that block.
@@ -114,8 +114,8 @@ impl<'t> BlockingFinder<'_, '_, 't> {
         })
     }
 
-    /// Returns true if a client is created by a call in the same coroutine. That call is then the first that
-    /// blocks.
+    /// Returns true if a client is created by a call in the same coroutine. In this case, that call is the
+    /// first blocking one, and is reported instead.
     fn is_created_in_coroutine(&self, object: Node<'t>, hops: u32) -> bool {
         let Some(hops) = hops.checked_sub(1) else { return false };
         let mut root = object;
@@ -155,8 +155,8 @@ impl<'t> BlockingFinder<'_, '_, 't> {
         })
     }
 
-    /// Returns true if the call is awaited or entered by `async with`. The client is then the wrong one,
-    /// which another rule reports.
+    /// Returns true if the call is awaited or entered by `async with`. The defect is then the synchronous
+    /// client, which another rule reports.
     fn is_used_as_async(&self, call: Node<'t>) -> bool {
         let mut above = self.model.ancestors(call);
         above.next().is_some_and(|it| {
@@ -193,7 +193,7 @@ impl<'t> BlockingFinder<'_, '_, 't> {
     }
 
     /// Returns true if the call waits for something outside the process. Creating a client does not count,
-    /// because the calls on it are reported.
+    /// because the calls of the client are reported.
     fn waits_for_io(&self, call: Node<'t>) -> bool {
         let Some(callee) = call.child_by_field_name("function") else { return false };
         let makes = |value: &FlowValue<'t>| {
@@ -211,7 +211,7 @@ impl<'t> BlockingFinder<'_, '_, 't> {
         self.is_directly_blocking(call) && !self.values.may_have_value(callee, makes)
     }
 
-    /// Returns true if a whole file is read that a client operation then sends.
+    /// Returns true if the call reads a whole file whose content a client operation then sends.
     fn reads_file_to_send(&self, call: Node<'t>) -> bool {
         let Some(callee) = call.child_by_field_name("function") else { return false };
         let reads = self.values.may_have_value(callee, |value| {

@@ -1,10 +1,11 @@
-//! Reads the written types of callbacks: their result is a coroutine, a plain value, or either.
+//! Parses the declared types of callbacks. A type states whether a callback returns a coroutine, a plain
+//! value, or either.
 
 use tree_sitter::Node;
 
 use super::model::{FileModel, FlowBinding};
 
-/// Longest type that is examined, in bytes.
+/// Maximum length of a type that is parsed, in bytes.
 const MAX_BYTES: usize = 2_000;
 
 /// Types whose values are awaited.
@@ -20,7 +21,7 @@ pub(super) enum CallbackResultKind {
     Mixed,
 }
 
-/// Returns a type without blanks and with the file's aliases expanded.
+/// Returns the text of a type without blanks and with the file's type aliases expanded.
 pub(super) fn expand_type(model: &FileModel<'_>, node: Node<'_>, max_alias_depth: u32) -> String {
     let text = model.text(node);
     let mut out = String::new();
@@ -44,7 +45,8 @@ pub(super) fn expand_type(model: &FileModel<'_>, node: Node<'_>, max_alias_depth
     out
 }
 
-/// Returns the type that a name is an alias of in this file: another type, or a protocol with a `__call__`.
+/// Returns the type for which a name is an alias in this file. The type may be a protocol with a `__call__`
+/// method.
 fn resolve_alias(model: &FileModel<'_>, name: &str, names: u32) -> Option<String> {
     let root = model.root();
     let (bound, _) = model.find_bindings(name, root)?;
@@ -79,7 +81,7 @@ fn resolve_alias(model: &FileModel<'_>, name: &str, names: u32) -> Option<String
     None
 }
 
-/// Returns the kind of result of the callbacks in a type, or `None` if it contains no callback.
+/// Returns the kind of result of the callbacks in a type, or `None` if the type contains no callback.
 pub(super) fn callback_result(type_text: &str) -> Option<CallbackResultKind> {
     let mut found: Option<CallbackResultKind> = None;
     for (at, _) in type_text.match_indices("Callable[") {

@@ -1,4 +1,4 @@
-//! Finds callbacks that may be sync or async but are called as one of the two.
+//! Finds calls of callbacks that may be sync or async, if the call is correct for only one of these kinds.
 
 use tree_sitter::Node;
 
@@ -7,7 +7,7 @@ use super::callback_types;
 use super::model::{FileModel, FlowBinding, is_field, named_children};
 use super::value::{FlowValues, callee_name, outermost_equal_value};
 
-/// Functions that accept a result that may be a coroutine, or that pass the callback on.
+/// Functions that accept a result that may be a coroutine, or that forward the callback.
 const RESOLVERS: &[&str] = &[
     "async_any",
     "create_task",
@@ -19,22 +19,22 @@ const RESOLVERS: &[&str] = &[
     "partial",
     "resolve_awaitable",
 ];
-/// Functions that test for a value to be awaited.
+/// Functions that test whether a value must be awaited.
 const TESTS: &[&str] = &["isawaitable", "iscoroutine", "iscoroutinefunction"];
-/// First words of the methods that only manage a callback.
+/// First words of the names of methods that only manage a callback.
 const DOES: &[&str] =
     &["add", "build", "create", "get", "make", "max_attempts", "new", "register", "set", "unregister"];
 /// Names of callbacks that users and botocore register and that may be plain functions.
 const MIXED: &[&str] = &["handler", "hook", "checker"];
-/// Names of callbacks that may always be coroutines. They are correct where they are awaited.
+/// Names of callbacks that may always be coroutines. A call of such a callback is correct if it is awaited.
 const LOST: &[&str] = &["callback", "cb", "refresh_using"];
 /// Names of collections of callbacks.
 const MANY: &[&str] = &["handlers", "hooks", "checkers", "callbacks"];
 
-/// Most names through which a callback is followed.
+/// Maximum number of names through which a callback is followed.
 const MAX_NAMES: u32 = 4;
 
-/// Finds each such call. `in_package` is true for a file of aiobotocore itself.
+/// Finds each wrong call of a callback. `in_package` is true for a file of aiobotocore itself.
 pub(super) fn find_wrong_callback_calls(values: &FlowValues<'_, '_>, in_package: bool) -> Vec<FlowMatch> {
     let model = values.model;
     let look =
@@ -56,12 +56,13 @@ fn imports_botocore(model: &FileModel<'_>) -> bool {
     })
 }
 
-/// Ways in which a callback may behave when it is called.
+/// The possible results of calling a callback.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum CallbackKind {
-    /// The callback may return a coroutine or not; neither `await` nor a plain call is correct.
+    /// The callback may return either a coroutine or a plain value, so neither `await` nor a plain call is
+    /// correct.
     Mixed,
-    /// A plain call of the callback loses a coroutine.
+    /// The callback returns a coroutine, which a plain call never awaits.
     LostCoroutine,
 }
 
@@ -123,12 +124,13 @@ impl<'t> CallbackFinder<'_, '_, 't> {
         {
             return Some(CallbackKind::Mixed);
         }
-        // Outside aiobotocore, the user decides if a callback is plain.
+        // Outside aiobotocore, users decide whether their callbacks are plain functions.
         let is_ours = self.in_package || self.is_in_aio_class(callee);
         (is_ours && (is_variable || is_own(text)) && ends(LOST)).then_some(CallbackKind::LostCoroutine)
     }
 
-    /// Returns true if the file defines the called function, which makes it known.
+    /// Returns true if the file defines or imports the called function. Such a function is known and needs no
+    /// guess by its name.
     fn is_defined_in_file(&self, callee: Node<'t>) -> bool {
         let is_function =
             |bound: &FlowBinding<'t>| matches!(bound, FlowBinding::Definition(_) | FlowBinding::Import(..));
@@ -169,11 +171,11 @@ impl<'t> CallbackFinder<'_, '_, 't> {
         names.iter().any(|it| name.ends_with(it))
     }
 
-    /// Returns true for a method of a checker such as `checker.is_retryable`.
+    /// Returns true for a method of a checker, such as `checker.is_retryable`.
     fn is_checker_method(&self, callee: Node<'t>) -> bool {
         let Some(object) = callee.child_by_field_name("object") else { return false };
         let name = callee_name(self.model, object);
-        // Of botocore's checkers, the attempt counter is correctly called as it is.
+        // A plain call of the attempt counter, which is one of botocore's checkers, is correct.
         let is_counter = name.contains("max_attempts");
         let is_named = !is_counter && (name.ends_with("checker") || name.ends_with("checkers"));
         let bound = self
@@ -209,7 +211,7 @@ impl<'t> CallbackFinder<'_, '_, 't> {
         class.is_some_and(|it| self.model.text(it).ends_with("Credentials"))
     }
 
-    /// Returns true if the function tests the callback or its result for being awaitable.
+    /// Returns true if the enclosing function tests whether the callback or its result is awaitable.
     fn is_tested_for_awaitable(&self, call: Node<'t>) -> bool {
         let callee = call.child_by_field_name("function").map(|it| self.model.text(it));
         let kept = self.model.ancestors(call).find_map(|it| match it.kind() {
@@ -244,7 +246,8 @@ impl<'t> CallbackFinder<'_, '_, 't> {
                 | "list_splat" => node = parent,
                 "lambda" => return true,
                 "argument_list" => return self.are_resolver_arguments(parent),
-                // `any(c.check() for c in …)` builds no list of its own.
+                // In `any(c.check() for c in …)`, the generator expression takes the place of the argument
+                // list.
                 "call" => return self.are_resolver_arguments(node),
                 "assignment" => {
                     let left = parent.child_by_field_name("left").filter(|it| it.kind() == "identifier");
@@ -268,7 +271,8 @@ impl<'t> CallbackFinder<'_, '_, 't> {
         let callee = self.model.parent(list).and_then(|it| it.child_by_field_name("function"));
         let Some(callee) = callee else { return false };
         match callee_name(self.model, callee) {
-            // The result is collected for a function that resolves all results.
+            // The result is added to a list, and the function passes a list to a function that resolves all
+            // results.
             "append" => {
                 let calls = self.model.nodes_within(self.model.enclosing_function(list), &["call"]);
                 let mut callees = calls.into_iter().filter_map(|it| it.child_by_field_name("function"));
@@ -321,8 +325,8 @@ impl<'t> CallbackFinder<'_, '_, 't> {
     }
 }
 
-/// Returns the inner expression of one that takes a part of it or passes it on: `hooks[name]`,
-/// `hooks.values()`, `list(hooks)`, `hook or other`.
+/// Returns the inner expression (`hooks` or `hook`) of `hooks[name]`, `hooks.values()`, `list(hooks)` or
+/// `hook or other`.
 fn inner_expression<'t>(node: Node<'t>, model: &FileModel<'t>) -> Option<Node<'t>> {
     match node.kind() {
         "subscript" => node.child_by_field_name("value"),

@@ -1,5 +1,5 @@
-//! Finds coroutines that swallow their own cancellation: by a handler, by `suppress()`, or by leaving from a
-//! `finally`.
+//! Finds coroutines that swallow their own cancellation: in a handler, with `suppress()`, or by a `return`,
+//! `break` or `continue` in a `finally` block.
 
 use tree_sitter::Node;
 
@@ -7,7 +7,7 @@ use super::FlowMatch;
 use super::model::{FileModel, FlowBinding, is_field, named_children};
 use super::value::{FlowValue, FlowValues, callee_name};
 
-/// Exception classes that include a cancellation.
+/// Exception classes that a cancellation is an instance of.
 const CANCELLATIONS: &[&str] = &[
     "BaseException",
     "asyncio.CancelledError",
@@ -18,7 +18,7 @@ const CANCELLATIONS: &[&str] = &[
     "builtins.BaseException",
 ];
 
-/// Most steps through names and tuples in which a handler's exceptions are followed.
+/// Maximum number of steps through names and tuples in which a handler's exceptions are followed.
 const MAX_NAMES: u32 = 8;
 
 /// Finds each place that swallows a cancellation.
@@ -59,7 +59,7 @@ struct CancellationFinder<'v, 'm, 't> {
 }
 
 impl<'t> CancellationFinder<'_, '_, 't> {
-    /// Returns true if the block itself awaits something.
+    /// Returns true if the block itself, not a nested function, awaits something.
     fn contains_await(&self, block: Node<'t>) -> bool {
         let function = self.model.enclosing_function(block).id();
         let mut nodes = self
@@ -72,7 +72,8 @@ impl<'t> CancellationFinder<'_, '_, 't> {
         })
     }
 
-    /// Returns true if the block awaits only a task whose cancellation is requested or checked here.
+    /// Returns true if the function requests or checks a task's cancellation. Also returns true if the block
+    /// awaits only values with names and the file cancels a task anywhere.
     fn awaits_only_cancelled_task(&self, block: Node<'t>) -> bool {
         let asks = |name: &str, within: Node<'t>| {
             let of = self.model.identifier_nodes(name).iter();
@@ -85,7 +86,7 @@ impl<'t> CancellationFinder<'_, '_, 't> {
         if ways.iter().any(|way| asks(way, function)) {
             return true;
         }
-        // Another method has cancelled the task.
+        // Another method may have cancelled the awaited task.
         let awaits = self.model.nodes_within(block, &["await"]);
         let only_names = awaits.iter().all(|it| {
             let awaited = it.named_child(0);
@@ -94,7 +95,7 @@ impl<'t> CancellationFinder<'_, '_, 't> {
         only_names && !awaits.is_empty() && asks("cancel", self.model.root())
     }
 
-    /// Returns the first handler that catches the cancellation and does not raise it.
+    /// Returns the first handler that catches the cancellation, unless the handler raises it again.
     fn find_handler(&self, statement: Node<'t>, body: Node<'t>) -> Option<Node<'t>> {
         for clause in named_children(statement)
             .into_iter()
@@ -105,14 +106,14 @@ impl<'t> CancellationFinder<'_, '_, 't> {
             if !caught.is_none_or(|caught| self.includes_cancellation(caught)) {
                 continue;
             }
-            // Later handlers never see a cancellation that this one catches.
+            // A cancellation that this handler catches never reaches later handlers.
             let goes_on = self.reraises(clause, block) || self.reraises_later(clause, block);
             return (!goes_on && !self.awaits_only_cancelled_task(body)).then_some(clause);
         }
         None
     }
 
-    /// Returns true if a cancellation is among the exceptions of a handler.
+    /// Returns true if a handler catches a cancellation.
     fn includes_cancellation(&self, caught: Node<'t>) -> bool {
         self.includes_cancellation_within(caught, MAX_NAMES)
     }
@@ -154,7 +155,7 @@ impl<'t> CancellationFinder<'_, '_, 't> {
         )
     }
 
-    /// Returns true if a handler raises the cancellation, or ends the process or the test.
+    /// Returns true if a handler raises the cancellation again, or exits the process or the test.
     fn reraises(&self, clause: Node<'t>, block: Node<'t>) -> bool {
         let function = self.model.enclosing_function(block).id();
         let is_own = |node: &Node<'t>| self.model.enclosing_function(*node).id() == function;
@@ -170,7 +171,8 @@ impl<'t> CancellationFinder<'_, '_, 't> {
         raises || self.model.nodes_within(block, &["call"]).iter().any(ends)
     }
 
-    /// Returns true if a handler stores the exception in a name that the function raises after it.
+    /// Returns true if a handler stores the exception in a name, and the function raises this name after the
+    /// handler.
     fn reraises_later(&self, clause: Node<'t>, block: Node<'t>) -> bool {
         let pattern = named_children(clause).into_iter().find(|it| it.kind() == "as_pattern");
         let Some(alias) = pattern.and_then(|it| it.child_by_field_name("alias")) else { return false };
@@ -198,7 +200,7 @@ impl<'t> CancellationFinder<'_, '_, 't> {
                         return false;
                     }
                 }
-                // In `else` and `elif`, the conditions before must be false.
+                // In `else` and `elif`, all earlier conditions must be false.
                 "if_statement" => {
                     let mut before = vec![outer];
                     before.extend(
@@ -214,7 +216,7 @@ impl<'t> CancellationFinder<'_, '_, 't> {
             }
             inner = outer;
         }
-        // An earlier statement may leave the handler first.
+        // An earlier statement may leave the handler before the `raise`.
         let earlier = named_children(block).into_iter().take_while(|it| it.end_byte() <= raised.start_byte());
         let leaves = |statement: Node<'t>| {
             let ends = ["return_statement", "continue_statement", "break_statement"];
@@ -226,7 +228,7 @@ impl<'t> CancellationFinder<'_, '_, 't> {
         !earlier.into_iter().any(leaves)
     }
 
-    /// Returns the outcome of an `if` condition for a cancellation, or `None` if it is unknown.
+    /// Returns the value of an `if` condition for a cancellation, or `None` if the value is unknown.
     fn evaluate_if(&self, statement: Node<'t>, clause: Node<'t>) -> Option<bool> {
         self.evaluate_condition(statement.child_by_field_name("condition")?, clause, MAX_NAMES)
     }
@@ -248,11 +250,11 @@ impl<'t> CancellationFinder<'_, '_, 't> {
                 }
             }
             "call" => self.evaluate_isinstance(condition, clause),
-            // With an attempt counter, a cancellation is swallowed up to that number of times.
+            // With an attempt counter, cancellations are swallowed until the counter reaches its limit.
             "comparison_operator" if self.catches_all(clause) && self.counts_attempts(condition) => {
                 Some(false)
             }
-            // In the other modes the cancellation is swallowed.
+            // In modes for which the comparison is false, the cancellation is swallowed.
             "comparison_operator"
                 if self.catches_all(clause) && self.compares_mode_flag(condition, clause) =>
             {
@@ -278,7 +280,7 @@ impl<'t> CancellationFinder<'_, '_, 't> {
         self.excludes_cancellation(*classes, MAX_NAMES).then_some(false)
     }
 
-    /// Returns true if the exceptions certainly do not include a cancellation.
+    /// Returns true if a cancellation is certainly not an instance of these exception classes.
     fn excludes_cancellation(&self, class: Node<'t>, names: u32) -> bool {
         let Some(names) = names.checked_sub(1) else { return false };
         match class.kind() {
@@ -314,14 +316,14 @@ impl<'t> CancellationFinder<'_, '_, 't> {
         }
     }
 
-    /// Returns true if the exception's name is that of an unrelated exception.
+    /// Returns true if the exception class has the typical name of an unrelated exception.
     fn has_unrelated_name(&self, class: Node<'t>) -> bool {
         let name = callee_name(self.model, class);
         let ends = ["Error", "Exception", "Exit", "Interrupt", "Timeout", "Warning", "Iteration"];
         ends.iter().any(|end| name.ends_with(end)) && !name.contains("Cancel") && name != "BaseException"
     }
 
-    /// Returns true if a handler catches all exceptions and does not name the cancellation.
+    /// Returns true if a handler catches all exceptions: without a class, or with `BaseException`.
     fn catches_all(&self, clause: Node<'t>) -> bool {
         named_children(clause).into_iter().find(|it| it.kind() != "block").is_none_or(|it| {
             self.model
@@ -342,7 +344,8 @@ impl<'t> CancellationFinder<'_, '_, 't> {
         names.iter().any(is_count) && self.model.nodes_within(comparison, &["string", "none"]).is_empty()
     }
 
-    /// Returns true if a comparison checks the value of a word that is unrelated to the raised exception.
+    /// Returns true if a comparison checks for a text value (a mode) in a name that is unrelated to the
+    /// raised exception.
     fn compares_mode_flag(&self, comparison: Node<'t>, clause: Node<'t>) -> bool {
         let sides = named_children(comparison);
         let [left, right] = sides.as_slice() else { return false };
@@ -360,8 +363,7 @@ impl<'t> CancellationFinder<'_, '_, 't> {
             && !is_of_raised
     }
 
-    /// Returns true for a `return True` of an `__aexit__` that applies to every exception or to a
-    /// cancellation.
+    /// Returns true if a `return` statement of an `__aexit__` swallows every exception, or a cancellation.
     fn swallows_in_aexit(&self, statement: Node<'t>) -> bool {
         let function = self.model.enclosing_function(statement);
         let name = function.child_by_field_name("name").map(|it| self.model.text(it));
@@ -369,15 +371,15 @@ impl<'t> CancellationFinder<'_, '_, 't> {
         let Some(given) = statement.named_child(0).filter(|_| is_exit) else { return false };
         let block = self.model.parent(statement);
         let is_last = block.and_then(|it| self.model.parent(it)).is_some_and(|it| it.id() == function.id());
-        // An earlier return may handle the cases separately.
+        // An earlier `return` statement may handle cancellations separately.
         let is_only = is_last && self.model.returned_values(function).len() == 1;
         let text = self.model.text(given);
         let is_something = text.ends_with(" is not None") && given.kind() == "comparison_operator";
         is_only && (given.kind() == "true" || is_something) || self.tests_for_cancellation(given)
     }
 
-    /// Returns true if an expression is true for a cancellation, as `issubclass(exc_type, CancelledError)` or
-    /// `exc_type is CancelledError`.
+    /// Returns true if an expression tests for a cancellation, such as `issubclass(exc_type, CancelledError)`
+    /// or `exc_type is CancelledError`.
     fn tests_for_cancellation(&self, expression: Node<'t>) -> bool {
         let text = self.model.text(expression);
         let is_test =
@@ -387,7 +389,8 @@ impl<'t> CancellationFinder<'_, '_, 't> {
         is_test && !is_denied && named.into_iter().any(|it| self.includes_cancellation(it))
     }
 
-    /// Returns the statement of `finally: return …` that drops any raised exception.
+    /// Returns the statement in a `finally` block that leaves the block and so drops any raised exception
+    /// (`finally: return …`).
     fn find_exit_in_finally(&self, statement: Node<'t>) -> Option<Node<'t>> {
         let clause = named_children(statement).into_iter().find(|it| it.kind() == "finally_clause")?;
         let function = self.model.enclosing_function(statement).id();

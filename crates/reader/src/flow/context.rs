@@ -1,4 +1,4 @@
-//! Finds clients and HTTP sessions that are opened outside of `async with`.
+//! Finds clients and HTTP sessions that are created but not entered by `async with`.
 
 use tree_sitter::Node;
 
@@ -7,10 +7,10 @@ use super::model::is_field;
 use super::uses::{ContextTracker, ContextUses, name_uses_after};
 use super::value::{FlowValue, FlowValues, LibraryObject};
 
-/// Words in a name that mark its value as a context, which other code enters.
+/// Words in the names of contexts that other code enters.
 const CONTEXT_WORDS: [&str; 7] = ["context", "ctx", "cm", "manager", "creator", "factory", "opener"];
 
-/// Finds each place that opens one.
+/// Finds each place that creates such a client or session, and the uses of closed clients.
 pub(super) fn find_misused_contexts(values: &FlowValues<'_, '_>) -> Vec<FlowMatch> {
     let model = values.model;
     let mut found = Vec::new();
@@ -32,7 +32,8 @@ pub(super) fn find_misused_contexts(values: &FlowValues<'_, '_>) -> Vec<FlowMatc
     found
 }
 
-/// Finds each place where a client is returned out of the block that closes it, or is used after that block.
+/// Finds each place where a client is returned from the `async with` block that closes it, or is used after
+/// this block.
 fn find_closed_clients<'t>(values: &FlowValues<'_, 't>) -> Vec<FlowMatch> {
     let model = values.model;
     let mut found = Vec::new();
@@ -76,8 +77,8 @@ fn find_closed_clients<'t>(values: &FlowValues<'_, 't>) -> Vec<FlowMatch> {
     found
 }
 
-/// Returns the place where a value outlives the block that closes its client. Either a value that calls the
-/// service later is returned, or the block's last statement stores the client in an attribute or an item.
+/// Returns the place where a value outlives the block that closes its client. Either the block returns a
+/// value that calls the service later, or its last statement stores the client in an attribute or an item.
 fn find_outliving_node<'t>(
     values: &FlowValues<'_, 't>,
     used: Node<'t>,
@@ -113,7 +114,7 @@ enum OpenedContext {
     Session,
 }
 
-/// Returns the context if an expression creates a new one: by a call, or by an await of one.
+/// Returns the kind of context if an expression creates a new context, by a call or by awaiting a call.
 fn opened_context<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> Option<OpenedContext> {
     let is_context = |value: &FlowValue<'_>| {
         matches!(value, FlowValue::KnownObject(LibraryObject::ClientContext | LibraryObject::ResourceContext))
@@ -148,7 +149,7 @@ fn opened_context<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> Option<Ope
     is_made.then_some(OpenedContext::Session)
 }
 
-/// Returns true if a call returns an existing value: an item of a collection, or its own argument.
+/// Returns true if a call returns an existing value: an item of a collection, or an argument of the call.
 fn returns_existing_value<'t>(values: &FlowValues<'_, 't>, callee: Node<'t>) -> bool {
     let gives = |value: &FlowValue<'_>| match value {
         FlowValue::Path(path) => matches!(
@@ -198,13 +199,13 @@ fn is_misused_context<'t>(values: &FlowValues<'_, 't>, node: Node<'t>, fate: Con
     if fate.passed {
         return true;
     }
-    // The context is stored and never entered in this file. Other code may enter it if the name marks it as a
-    // context.
+    // The context is stored, and this file never enters it. If the name contains a word for contexts, other
+    // code may enter the context.
     let name = storing_target_name(values, node).unwrap_or_default().to_ascii_lowercase();
     !name.split('_').any(|word| CONTEXT_WORDS.iter().any(|known| word.ends_with(known)))
 }
 
-/// Returns the name of the target that stores the value of an expression.
+/// Returns the target of the assignment that stores the value of an expression.
 fn storing_target_name<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> Option<&'t str> {
     let assignment = values.model.ancestors(node).find(|it| it.kind() == "assignment")?;
     assignment.child_by_field_name("left").map(|it| values.model.text(it))

@@ -1,15 +1,15 @@
-//! Places that a rule of this kind finds.
+//! Matches of flow rules.
 
 use std::ops::Range;
 
 use crate::fix::ByteReplacement;
 
-/// Place that a rule finds, with its fix.
+/// A match of a flow rule, with its fix.
 pub(crate) struct FlowMatch {
     pub(crate) range: Range<usize>,
     pub(crate) fix: Option<ByteReplacement>,
-    /// Imports that the finding depends on. If a change adds one of them and not the place itself, the
-    /// finding is placed on the import.
+    /// Imports that the finding depends on. If a change adds one of these imports but not the matched code,
+    /// the finding is reported on the import.
     pub(crate) imports: Vec<Range<usize>>,
 }
 

@@ -1,4 +1,4 @@
-//! Values of calls that are known by their names alone, in files that use aiobotocore.
+//! Assumes the values of calls by their names, in files that use aiobotocore.
 
 use tree_sitter::Node;
 
@@ -8,7 +8,7 @@ use super::things::operation_response;
 use super::value::{FlowValue, FlowValues, LibraryObject};
 
 impl<'t> FlowValues<'_, 't> {
-    /// Returns the values of a call that is known by its name alone, in files that use aiobotocore.
+    /// Returns the assumed values of a call whose name identifies it, in files that use aiobotocore.
     pub(super) fn guess_values(
         &self,
         callee: Node<'t>,
@@ -75,7 +75,7 @@ impl<'t> FlowValues<'_, 't> {
         names.any(|name| believe::is_operation_argument(self.model.text(name)))
     }
 
-    /// Returns true if the callee is a function of a module.
+    /// Returns true if the called function belongs to an imported module.
     fn is_module_function(&self, callee: Node<'t>) -> bool {
         let object = callee.child_by_field_name("object").filter(|it| it.kind() == "identifier");
         let Some(name) = object.map(|it| self.model.text(it)) else { return false };
@@ -88,8 +88,8 @@ impl<'t> FlowValues<'_, 't> {
         })
     }
 
-    /// Returns true if the call requests a service from a session. Other objects have a `client()` method,
-    /// too.
+    /// Returns true if the call requests a service from a session. Objects of other types may also have a
+    /// `client()` method.
     fn is_service_request(&self, object: &str, arguments: &[Node<'t>]) -> bool {
         let first = arguments.first().is_some_and(|it| it.kind() == "string");
         let object = object.trim_end_matches("()").to_ascii_lowercase();

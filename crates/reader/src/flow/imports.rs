@@ -1,5 +1,5 @@
-//! Finds the imports that a place depends on: those of the called name, or of the value that it was created
-//! by.
+//! Finds the imports that a finding depends on: the imports of the called name, or of the function that
+//! created its value.
 
 use std::ops::Range;
 
@@ -7,10 +7,10 @@ use tree_sitter::Node;
 
 use super::model::{FileModel, FlowBinding};
 
-/// Most names that are followed to an import.
+/// Maximum number of names through which an import is searched.
 const MAX_NAMES: u32 = 3;
 
-/// Returns the imports of the name that is called or used at a place.
+/// Returns the imports that the name which is called or used at a place depends on.
 pub(super) fn find_imports(model: &FileModel<'_>, place: &Range<usize>) -> Vec<Range<usize>> {
     let node = model.root().descendant_for_byte_range(place.start, place.end);
     node.map(|node| collect_imports(model, node, MAX_NAMES)).unwrap_or_default()

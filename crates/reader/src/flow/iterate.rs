@@ -1,4 +1,5 @@
-//! Finds asynchronous values in a plain `for` loop or a plain `with` statement.
+//! Finds values that are iterated, awaited or entered in the wrong way, such as asynchronous values in a
+//! plain `for` loop or `with` statement.
 
 use tree_sitter::Node;
 
@@ -6,7 +7,7 @@ use super::FlowMatch;
 use super::model::named_children;
 use super::value::{FlowValue, FlowValues, LibraryObject};
 
-/// Finds each such place in a coroutine.
+/// Finds each such place.
 pub(super) fn find_wrong_iterations(values: &FlowValues<'_, '_>) -> Vec<FlowMatch> {
     let model = values.model;
     let mut found = Vec::new();
@@ -20,7 +21,7 @@ pub(super) fn find_wrong_iterations(values: &FlowValues<'_, '_>) -> Vec<FlowMatc
             found.push(FlowMatch::from_range(node.start_byte()..end));
         }
     }
-    // Values that are awaited but are not coroutines.
+    // Finds values that are awaited but are not awaitable.
     for node in model.nodes_of_kinds(&["await"]) {
         let awaited = node.named_child(0).filter(|it| it.kind() == "call");
         let things = [
@@ -41,7 +42,8 @@ pub(super) fn find_wrong_iterations(values: &FlowValues<'_, '_>) -> Vec<FlowMatc
             found.push(FlowMatch::from_node(call));
         }
     }
-    // Values that are neither an asynchronous iterator nor a context.
+    // Finds values in `async for` that are not asynchronous iterators, and asynchronous contexts in a plain
+    // `with`.
     for node in model.nodes_of_kinds(&["for_statement", "for_in_clause"]) {
         let right = node.child_by_field_name("right").filter(|_| model.is_async(node));
         if let Some(right) = right.filter(|it| is_not_async_iterable(values, *it)) {
@@ -71,7 +73,7 @@ pub(super) fn find_wrong_iterations(values: &FlowValues<'_, '_>) -> Vec<FlowMatc
     found
 }
 
-/// Returns true if a plain function iterates over a value that needs `async for`.
+/// Returns true if the called function is synchronous and iterates over a value that requires `async for`.
 fn iterates_synchronously<'t>(values: &FlowValues<'_, 't>, call: Node<'t>) -> bool {
     let Some(callee) = call.child_by_field_name("function").filter(|it| it.kind() == "identifier") else {
         return false;
@@ -84,8 +86,8 @@ fn iterates_synchronously<'t>(values: &FlowValues<'_, 't>, call: Node<'t>) -> bo
         && arguments.into_iter().any(|it| values.may_be_object(it, &things))
 }
 
-/// Returns true if `async for` can certainly not iterate over the value: a coroutine, a paginator, or a list
-/// in a response.
+/// Returns true if `async for` certainly cannot iterate over the value. Such values are coroutines,
+/// paginators and lists in a response.
 fn is_not_async_iterable<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> bool {
     let found = values.node_values(node);
     let of_client = |value: &FlowValue<'t>| {
@@ -110,7 +112,7 @@ fn needs_async_iteration<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> boo
     if values.may_be_object(node, &[LibraryObject::Pages, LibraryObject::Collection, LibraryObject::Events]) {
         return true;
     }
-    // The `Body` of a response of another operation may be a text.
+    // If the operation is not known to return a stream, the `Body` of its response may be a text.
     let answer = node.child_by_field_name("value").filter(|_| node.kind() == "subscript");
     let is_streamed =
         |value: &FlowValue<'t>| matches!(value, FlowValue::KnownObject(LibraryObject::Streamed(_)));

@@ -1,4 +1,4 @@
-//! Name resolution of a Python file: its scopes, the bindings of each name and attribute, and their uses.
+//! Name resolution for a Python file: its scopes, the bindings of names and attributes, and their uses.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
@@ -7,7 +7,7 @@ use tree_sitter::{Node, Tree};
 
 use crate::syntax::MAX_DEPTH;
 
-/// Most steps of all queries about one file together. Later queries get no result.
+/// Maximum number of steps for all queries about one file. Queries after this limit return no result.
 const MAX_STEPS: usize = 20_000_000;
 /// Number of steps between two checks of the time limit.
 const STEPS_PER_LOOK: usize = 10_000;
@@ -17,7 +17,7 @@ const FUNCTION: &str = "function_definition";
 const LAMBDA: &str = "lambda";
 const CLASS: &str = "class_definition";
 
-/// Binding of a name or an attribute, at one of the places that bind it.
+/// One binding of a name or an attribute. A name may have several bindings.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum FlowBinding<'t> {
     /// The value of an expression is bound.
@@ -30,7 +30,7 @@ pub(super) enum FlowBinding<'t> {
     Parameter(Node<'t>),
     /// A function or a class.
     Definition(Node<'t>),
-    /// Something imported: the node of its dotted name, and what follows `from`.
+    /// An imported name: the node of its dotted name, and the module after `from`, if any.
     Import(Node<'t>, Option<Node<'t>>, bool),
     /// A value that cannot be determined.
     Unknown,
@@ -51,7 +51,7 @@ pub(super) struct FlowScope<'t> {
     attributes: BTreeMap<&'t str, Vec<FlowBinding<'t>>>,
 }
 
-/// Names of one file, with their bindings and uses.
+/// The names of one file, with their bindings and uses.
 pub(super) struct FileModel<'t> {
     text: &'t str,
     root: Node<'t>,
@@ -59,14 +59,14 @@ pub(super) struct FileModel<'t> {
     parents: HashMap<usize, Node<'t>>,
     /// Nodes by kind, in the order of the text.
     by_kind: HashMap<&'t str, Vec<Node<'t>>>,
-    /// Uses of names, and of attributes by their last part.
+    /// Uses of names, and of attributes. The key of an attribute is its last part.
     uses: HashMap<&'t str, Vec<Node<'t>>>,
     steps: Cell<usize>,
     has_time: &'t dyn Fn() -> bool,
 }
 
 impl<'t> FileModel<'t> {
-    /// Builds the model. Returns `None` if the tree is too deep.
+    /// Builds the model of a file. Returns `None` if the syntax tree is too deep.
     pub(super) fn from_tree(tree: &'t Tree, text: &'t str, has_time: &'t dyn Fn() -> bool) -> Option<Self> {
         let root = tree.root_node();
         let mut model = Self {
@@ -153,7 +153,7 @@ impl<'t> FileModel<'t> {
                 let (left, right) = (node.child_by_field_name("left"), node.child_by_field_name("right"));
                 match (left, right) {
                     (Some(left), Some(right)) => self.bind_target(left, FlowBinding::Value(right)),
-                    // The name is only declared; its annotation gives the type.
+                    // The name is declared without a value; its annotation states the type.
                     (Some(left), None) => self.bind_target(left, FlowBinding::Parameter(node)),
                     (None, _) => {}
                 }
@@ -274,7 +274,8 @@ impl<'t> FileModel<'t> {
         }
     }
 
-    /// Binds each target of `a, b = …` to its own part, where the parts are written out.
+    /// Binds each target of `a, b = …` to the corresponding part of the value, if the value is a list of as
+    /// many parts.
     fn bind_unpacked_targets(&mut self, target: Node<'t>, bound: FlowBinding<'t>) {
         let targets = named_children(target);
         let values = match bound {
@@ -313,12 +314,12 @@ impl<'t> FileModel<'t> {
         }
     }
 
-    /// Counts a step, and returns true while the limits allow another.
+    /// Counts a step. Returns true while the limits allow another step.
     pub(super) fn spend_step(&self) -> bool {
         self.spend_steps(1)
     }
 
-    /// Returns true if a limit was reached. Results are then incomplete.
+    /// Returns true if a limit was reached, and results are therefore incomplete.
     pub(super) fn is_exhausted(&self) -> bool {
         self.steps.get() == 0
     }
@@ -372,14 +373,14 @@ impl<'t> FileModel<'t> {
         found
     }
 
-    /// Returns every place of an identifier, as a name or as the last part of an attribute.
+    /// Returns all nodes of an identifier, both names and last parts of attributes.
     pub(super) fn identifier_nodes(&self, name: &str) -> &[Node<'t>] {
         let all = self.uses.get(name).map(Vec::as_slice).unwrap_or_default();
         if self.spend_steps(all.len()) { all } else { &[] }
     }
 
-    /// Returns the innermost scope of a node. A function's defaults, decorators and annotations are outside
-    /// its scope.
+    /// Returns the innermost scope that contains a node. A function's defaults, decorators and annotations
+    /// are outside the function's scope.
     pub(super) fn enclosing_scope(&self, node: Node<'t>) -> Node<'t> {
         let mut inner = node;
         for outer in self.ancestors(node) {
@@ -408,12 +409,13 @@ impl<'t> FileModel<'t> {
         scope
     }
 
-    /// Returns the class whose method contains a node, also within functions nested in the method.
+    /// Returns the class whose method contains a node. The node may be in a function that is nested in the
+    /// method.
     pub(super) fn enclosing_class(&self, node: Node<'t>) -> Option<Node<'t>> {
         self.ancestors(node).find(|it| it.kind() == CLASS)
     }
 
-    /// Returns the class that `self` or `cls` refers to, if the node is one of these.
+    /// Returns the class that `self` or `cls` refers to, if the node is one of these names.
     pub(super) fn class_of_self(&self, object: Node<'t>) -> Option<Node<'t>> {
         let is_self = object.kind() == "identifier" && matches!(self.text(object), "self" | "cls");
         if is_self { self.enclosing_class(object) } else { None }
@@ -438,7 +440,7 @@ impl<'t> FileModel<'t> {
         }
     }
 
-    /// Returns the bindings of a name in a class: in its body and in its methods.
+    /// Returns the bindings of a name in the body and in the methods of a class.
     pub(super) fn member_bindings(
         &self,
         class: Node<'t>,
@@ -455,7 +457,7 @@ impl<'t> FileModel<'t> {
         node.child(0).is_some_and(|first| first.kind() == "async")
     }
 
-    /// Returns true if a node runs as part of a coroutine, and not in a function or lambda nested in it.
+    /// Returns true if a node runs as part of a coroutine. A node in a nested function or lambda does not.
     pub(super) fn is_in_coroutine(&self, node: Node<'t>) -> bool {
         let function = self.enclosing_function(node);
         function.kind() == FUNCTION && self.is_async(function)
@@ -486,8 +488,8 @@ impl<'t> FileModel<'t> {
         all.into_iter().filter(|it| it.kind() == "decorator").collect()
     }
 
-    /// Returns the values that a function returns, or the value of a lambda. Returns of nested functions are
-    /// left out.
+    /// Returns the values that a function returns, or the value of a lambda. Values that nested functions
+    /// return are not included.
     pub(super) fn returned_values(&self, function: Node<'t>) -> Vec<Node<'t>> {
         if function.kind() == LAMBDA {
             return function.child_by_field_name("body").into_iter().collect();
@@ -509,7 +511,7 @@ pub(super) fn named_children(node: Node<'_>) -> Vec<Node<'_>> {
     node.named_children(&mut node.walk()).filter(|it| it.kind() != "comment").collect()
 }
 
-/// Returns true if the node is that field of the parent.
+/// Returns true if the node is the parent's field with this name.
 pub(super) fn is_field(parent: Node<'_>, field: &str, node: Node<'_>) -> bool {
     parent.child_by_field_name(field).is_some_and(|it| it.id() == node.id())
 }

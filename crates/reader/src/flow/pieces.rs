@@ -8,9 +8,10 @@ use super::table::{BotocoreItem, PIECES};
 use super::uses::name_uses_after;
 use super::value::{FlowValue, FlowValues, LibraryObject, callee_name, outermost_equal_value};
 
-/// Classes that often only hold values.
+/// Classes that are often used only as containers of values.
 const HOLDS_VALUES: &[&str] = &["botocore.credentials.Credentials", "botocore.hooks.HierarchicalEmitter"];
-/// Session classes. The rule `blocking-call` reports a session that is created in a coroutine.
+/// Session classes. They are not reported in coroutines, because there the rule `blocking-call` reports the
+/// creation of a session.
 const SESSIONS: &[&str] = &[
     "boto3.Session",
     "boto3.client",
@@ -19,7 +20,7 @@ const SESSIONS: &[&str] = &[
     "botocore.session.Session",
     "botocore.session.get_session",
 ];
-/// Lock types of botocore's own classes. aiobotocore uses the types of `asyncio` instead.
+/// Lock types that botocore's classes use. aiobotocore uses the lock types of `asyncio` instead.
 const THREADS: &[&str] = &[
     "threading.BoundedSemaphore",
     "threading.Condition",
@@ -28,13 +29,14 @@ const THREADS: &[&str] = &[
     "threading.RLock",
     "threading.Semaphore",
 ];
-/// Arguments that only aiobotocore's configuration accepts.
+/// Arguments that only aiobotocore's configuration class accepts.
 const OPTIONS: &[&str] = &["connector_args", "http_session_cls"];
 
-/// Most steps in which base classes are followed.
+/// Maximum number of levels through which base classes are followed.
 const MAX_BASES: u32 = 5;
 
-/// Finds each such use. `in_package` is true for a file of aiobotocore itself.
+/// Finds each wrong use of a botocore class or function. `in_package` is true for a file of aiobotocore
+/// itself.
 pub(super) fn find_botocore_uses(values: &FlowValues<'_, '_>, in_package: bool) -> Vec<FlowMatch> {
     let model = values.model;
     let look = BotocoreItemFinder { values, model, in_package };
@@ -52,7 +54,8 @@ struct BotocoreItemFinder<'v, 'm, 't> {
 }
 
 impl<'t> BotocoreItemFinder<'_, '_, 't> {
-    /// Returns the entry of the table for a class or function, or for the class of a class method.
+    /// Returns the table's entry for a class or a function. For a method of a class, returns the entry of the
+    /// class.
     fn find_piece(&self, node: Node<'t>) -> Option<(&'static str, &'static BotocoreItem)> {
         let known = |value: &FlowValue<'t>| {
             let FlowValue::Path(path) = value else { return None };
@@ -71,7 +74,8 @@ impl<'t> BotocoreItemFinder<'_, '_, 't> {
         let of_threads =
             |value: &FlowValue<'t>| value.qualified_name().is_some_and(|path| THREADS.contains(&path));
         if self.values.may_have_value(callee, of_threads) {
-            // The rule `blocking-call` reports a session that is stored in the coroutine.
+            // Only a returned lock counts here. The rule `blocking-call` reports a stored lock where a
+            // coroutine holds the lock.
             let is_given = self.model.parent(call).is_some_and(|it| it.kind() == "return_statement");
             return is_given && self.values.is_aio && (self.in_package || self.is_in_aio_class(call));
         }
@@ -91,7 +95,8 @@ impl<'t> BotocoreItemFinder<'_, '_, 't> {
         in_aio_class || in_coroutine || self.is_used_by_aio(call, 3)
     }
 
-    /// Returns true if botocore's configuration is given an option that only aiobotocore's accepts.
+    /// Returns true if the call passes an option to botocore's configuration class that only aiobotocore's
+    /// class accepts.
     fn is_wrong_config(&self, call: Node<'t>, callee: Node<'t>) -> bool {
         let is_config = |value: &FlowValue<'t>| {
             matches!(value,
@@ -103,7 +108,7 @@ impl<'t> BotocoreItemFinder<'_, '_, 't> {
             && self.values.may_have_value(callee, is_config)
     }
 
-    /// Returns true if the class or function is passed on without a call: stored in an attribute or an item,
+    /// Returns true if the class or function is used without calling it: stored in an attribute or an item,
     /// used as a default, passed as an argument, or returned.
     fn is_passed_uncalled(&self, node: Node<'t>) -> bool {
         let Some(parent) = self.model.parent(node) else { return false };
@@ -145,19 +150,19 @@ impl<'t> BotocoreItemFinder<'_, '_, 't> {
         !HOLDS_VALUES.contains(&name) && (to_aio || in_class)
     }
 
-    /// Returns true if the name in the file is the original one or aiobotocore's. An override uses other
-    /// names to reach the class that it replaces.
+    /// Returns true if the file uses botocore's or aiobotocore's name for the class or function. An override
+    /// refers to the class that it replaces by another name.
     fn has_original_name(&self, node: Node<'t>, name: &str) -> bool {
         let text = self.model.text(node);
         text.ends_with(name.rsplit('.').next().unwrap_or(name)) || text.starts_with("Aio")
     }
 
-    /// Returns true for the class or function itself, not one of its methods.
+    /// Returns true if the node is the class or function itself, and not a method of the class.
     fn is_piece_itself(&self, node: Node<'t>, name: &str) -> bool {
         self.values.may_have_value(node, |value| value.qualified_name() == Some(name))
     }
 
-    /// Returns true for the arguments of a call, not the bases of a class.
+    /// Returns true if the list is the arguments of a call, and not the bases of a class.
     fn is_argument_list(&self, list: Node<'t>) -> bool {
         self.model.parent(list).is_some_and(|it| it.kind() == "call")
     }
@@ -188,7 +193,7 @@ impl<'t> BotocoreItemFinder<'_, '_, 't> {
         })
     }
 
-    /// Returns true if the node is in a class with a base of aiobotocore.
+    /// Returns true if the node is in a class that derives from a class of aiobotocore.
     fn is_in_aio_class(&self, node: Node<'t>) -> bool {
         self.model.enclosing_class(node).is_some_and(|class| self.is_aio_class(class))
     }
@@ -207,7 +212,8 @@ impl<'t> BotocoreItemFinder<'_, '_, 't> {
         })
     }
 
-    /// Returns true if a value is used as only an asynchronous one can be, or is passed to aiobotocore.
+    /// Returns true if a value is used in a way that requires an asynchronous value, or is passed to
+    /// aiobotocore.
     fn is_used_by_aio(&self, node: Node<'t>, hops: u32) -> bool {
         let Some(hops) = hops.checked_sub(1).filter(|_| self.model.spend_step()) else { return false };
         let node = outermost_equal_value(self.model, node);
@@ -282,7 +288,7 @@ impl<'t> BotocoreItemFinder<'_, '_, 't> {
         }
     }
 
-    /// Returns true if the call with these arguments goes to aiobotocore.
+    /// Returns true if the arguments are those of a call to aiobotocore.
     fn is_aio_call_argument(&self, list: Node<'t>) -> bool {
         let call = self.model.parent(list).filter(|it| it.kind() == "call");
         let Some(callee) = call.and_then(|it| it.child_by_field_name("function")) else { return false };

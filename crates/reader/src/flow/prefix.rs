@@ -1,5 +1,5 @@
-//! Checks the names of overrides: a class derived from a botocore class has the same name with `Aio` before
-//! it.
+//! Checks the names of overrides. A class that derives from a botocore class must have the base's name with
+//! the prefix `Aio`.
 
 use tree_sitter::Node;
 
@@ -7,9 +7,9 @@ use super::FlowMatch;
 use super::table;
 use super::value::{FlowValue, FlowValues};
 
-/// Prefixes of the names of overrides of botocore's classes.
+/// Prefixes for the names of classes that override botocore's classes.
 const OF_BOTOCORE: &[&str] = &["Aio", "AIO", "Anyio"];
-/// Prefixes of the names of overrides of aiobotocore's classes, which use another library.
+/// Prefixes for the names of classes that override aiobotocore's classes and use another library.
 const OF_OVERRIDES: &[&str] = &["Aio", "AIO", "Anyio", "Httpx"];
 
 /// Finds the names of classes that break this convention.
@@ -24,7 +24,7 @@ fn find_wrong_name<'t>(values: &FlowValues<'_, 't>, class: Node<'t>) -> Option<N
     let begins = |ways: &[&str]| ways.iter().any(|it| written.trim_start_matches('_').starts_with(it));
     let mut bases = values.base_classes(class).into_iter();
     let is_wrong = bases.any(|base| {
-        // A class that is not exported and that aiobotocore does not override is a helper.
+        // A private class is only a helper if its base class has no override in aiobotocore.
         let is_of_botocore = values.may_have_value(base, |value| {
             is_botocore_class(value)
                 && (!written.starts_with('_') || value.qualified_name().is_some_and(table::has_aio_version))
@@ -44,7 +44,7 @@ fn is_botocore_class(value: &FlowValue<'_>) -> bool {
     of_package && is_class && !is_exception
 }
 
-/// Returns true if the name is that of an override.
+/// Returns true if the class name is the name of an override.
 fn is_override_name<'t>(values: &FlowValues<'_, 't>, base: Node<'t>) -> bool {
     let name = values.model.text(base);
     let name = name.rsplit('.').next().unwrap_or(name);

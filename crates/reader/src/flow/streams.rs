@@ -1,6 +1,6 @@
 //! Streams in the responses of operations, from a table extracted from botocore's service models.
 
-/// Table of streams; the head of the file describes it.
+/// Table of streams. The comment at the beginning of the file describes the table.
 const TABLE: &str = include_str!("streams.csv");
 
 /// The kinds of streams.
@@ -8,7 +8,7 @@ const TABLE: &str = include_str!("streams.csv");
 pub(super) enum StreamKind {
     /// Stream of events, iterated by `async for`.
     Events,
-    /// Stream of a body in bytes.
+    /// Stream of bytes, such as a body.
     Body,
 }
 
@@ -20,12 +20,12 @@ fn stream_table_rows() -> impl Iterator<Item = (&'static str, &'static str, Stre
     })
 }
 
-/// Returns the operation of this name if its response has a stream.
+/// Returns the operation with this name, if its response contains a stream.
 pub(super) fn streaming_operation(name: &str) -> Option<&'static str> {
     stream_table_rows().map(|(operation, ..)| operation).find(|it| *it == name)
 }
 
-/// Returns the kind of stream of a member of an operation's response.
+/// Returns the kind of stream that a member of an operation's response is, if any.
 pub(super) fn stream_kind(operation: &str, member: &str) -> Option<StreamKind> {
     stream_table_rows().find(|row| (row.0, row.1) == (operation, member)).map(|(.., stream)| stream)
 }

@@ -1,14 +1,14 @@
-//! Table of the botocore classes and functions that aiobotocore has its own version of.
+//! Table of the botocore classes and functions for which aiobotocore has its own version.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-/// Table of these classes and functions; the head of the file describes it.
+/// Table of these classes and functions. The comment at the beginning of the file describes the table.
 const TABLE: &str = include_str!("pieces.csv");
 
-/// Class or function of botocore.
+/// A class or function of botocore.
 pub(super) struct BotocoreItem {
-    /// True if the asynchronous version has coroutines or is one.
+    /// True if aiobotocore's version is a coroutine or has methods that are coroutines.
     pub(super) is_async: bool,
 }
 
@@ -27,7 +27,7 @@ pub(super) fn has_aio_version(path: &str) -> bool {
     PIECES.contains_key(path)
 }
 
-/// Returns true if the aiobotocore class of this last name has a coroutine of this name.
+/// Returns true if the aiobotocore class named `class` (without its module) has a coroutine with this name.
 pub(super) fn has_coroutine(class: &str, name: &str) -> bool {
     let is_of = |row: &&str| {
         let own = row.split(',').nth(1).and_then(|it| it.rsplit('.').next());

@@ -4,7 +4,7 @@ use super::model::WithKind;
 use super::streams::{self, StreamKind};
 use super::value::FlowValue;
 
-/// Objects of libraries, by their abilities.
+/// Kinds of library objects, distinguished by their methods.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum LibraryObject {
     /// A session of aiobotocore.
@@ -13,15 +13,15 @@ pub(super) enum LibraryObject {
     Aio3Session,
     /// A session of botocore or boto3.
     Session,
-    /// Result of aiobotocore's `create_client()`, which must be entered.
+    /// Result of aiobotocore's `create_client()`: a context that must be entered.
     ClientContext,
-    /// Result of aioboto3's `resource()`, which must be entered.
+    /// Result of aioboto3's `resource()`: a context that must be entered.
     ResourceContext,
     /// Asynchronous client of a service.
     Client,
-    /// Asynchronous resource, or one of its parts.
+    /// Asynchronous resource, or a part of a resource.
     Resource,
-    /// Collection of all parts of one kind of a resource.
+    /// Collection of all parts of a resource that have the same kind.
     Collection,
     Paginator,
     Pages,
@@ -87,7 +87,7 @@ pub(super) fn is_resource_collection(name: &str) -> bool {
     )
 }
 
-/// Returns true if the part of a resource is loaded from the service on access, which makes it a coroutine.
+/// Returns true if the part of a resource is loaded from the service on access. Such a part is a coroutine.
 /// Identifiers of the resource, such as its name or key, are not loaded.
 pub(super) fn is_loaded_on_access(name: &str) -> bool {
     matches!(
@@ -146,11 +146,11 @@ pub(super) fn operation_response(operation: &str) -> LibraryObject {
     streams::streaming_operation(operation).map_or(LibraryObject::Answer, LibraryObject::Streamed)
 }
 
-/// Returns the values that awaiting these values gives.
+/// Returns the results of awaiting these values.
 pub(super) fn await_values(values: Vec<FlowValue<'_>>) -> Vec<FlowValue<'_>> {
     let one = |value| match value {
         FlowValue::Coroutine(given) => given,
-        // Awaiting this context fails, but the intended value is known.
+        // Awaiting this context is an error, but the intended result is known.
         FlowValue::KnownObject(LibraryObject::ClientContext) => {
             vec![FlowValue::KnownObject(LibraryObject::Client)]
         }
@@ -170,7 +170,7 @@ pub(super) fn await_values(values: Vec<FlowValue<'_>>) -> Vec<FlowValue<'_>> {
     values.into_iter().flat_map(one).collect()
 }
 
-/// Returns the values that entering these values gives.
+/// Returns the results of entering these values by `with` or `async with`.
 pub(super) fn enter_values(values: Vec<FlowValue<'_>>, how: WithKind) -> Vec<FlowValue<'_>> {
     let one = |value| match (value, how) {
         (FlowValue::Context(given), _) => given,
@@ -195,7 +195,7 @@ pub(super) fn enter_values(values: Vec<FlowValue<'_>>, how: WithKind) -> Vec<Flo
     values.into_iter().flat_map(one).collect()
 }
 
-/// Returns the parts of a value that is unpacked.
+/// Returns the items of a value that is unpacked.
 pub(super) fn unpack_value(value: FlowValue<'_>) -> Vec<FlowValue<'_>> {
     match value {
         FlowValue::ManyValues(given) => given,
@@ -218,7 +218,7 @@ pub(super) fn unpack_value(value: FlowValue<'_>) -> Vec<FlowValue<'_>> {
     }
 }
 
-/// The values of `value[key]`.
+/// Returns the possible values of `value[key]`.
 pub(super) fn item_values<'t>(value: FlowValue<'t>, key: &str) -> Vec<FlowValue<'t>> {
     let key = key.trim_matches(['"', '\'']);
     if let FlowValue::KnownObject(LibraryObject::Streamed(operation)) = value {
@@ -235,7 +235,7 @@ pub(super) fn item_values<'t>(value: FlowValue<'t>, key: &str) -> Vec<FlowValue<
     unpack_value(value)
 }
 
-/// Returns the values of `clients.values()`; `name` is the method's name.
+/// Returns the values of a method of a collection, such as `clients.values()`. `name` is the method's name.
 pub(super) fn collection_method_values<'t>(name: &str, inner: Vec<FlowValue<'t>>) -> Vec<FlowValue<'t>> {
     match name {
         "values" | "items" | "copy" => vec![FlowValue::Factory(vec![FlowValue::ManyValues(inner)])],
@@ -244,7 +244,7 @@ pub(super) fn collection_method_values<'t>(name: &str, inner: Vec<FlowValue<'t>>
     }
 }
 
-/// Returns the object that a type's instances are.
+/// Returns the kind of library object that instances of this type are.
 pub(super) fn object_of_type(path: &str) -> Option<LibraryObject> {
     let last = path.rsplit('.').next().unwrap_or(path);
     let of_types = path.starts_with("types_aiobotocore") || path.starts_with("types_aioboto3");
@@ -270,7 +270,7 @@ pub(super) fn object_of_type(path: &str) -> Option<LibraryObject> {
     })
 }
 
-/// Returns the values that a call of an imported name gives.
+/// Returns the results of calling an imported name.
 pub(super) fn import_call_values<'t>(path: &str) -> Vec<FlowValue<'t>> {
     let one = |thing| vec![FlowValue::KnownObject(thing)];
     match path {
@@ -330,7 +330,7 @@ pub(super) fn import_call_values<'t>(path: &str) -> Vec<FlowValue<'t>> {
     }
 }
 
-/// Returns the values that a call of a method gives.
+/// Returns the results of calling a method of a library object.
 pub(super) fn method_call_values<'t>(thing: LibraryObject, name: &str) -> Vec<FlowValue<'t>> {
     let one = |thing| vec![FlowValue::KnownObject(thing)];
     let later = |thing| vec![FlowValue::Coroutine(vec![FlowValue::KnownObject(thing)])];
@@ -339,7 +339,7 @@ pub(super) fn method_call_values<'t>(thing: LibraryObject, name: &str) -> Vec<Fl
         (LibraryObject::AioSession, "create_client") | (LibraryObject::Aio3Session, "client") => {
             one(LibraryObject::ClientContext)
         }
-        // `create_client()` makes a context of this coroutine.
+        // `create_client()` wraps this coroutine in a context.
         (LibraryObject::AioSession, "_create_client") => later(LibraryObject::ClientContext),
         (LibraryObject::Aio3Session, "resource") => one(LibraryObject::ResourceContext),
         (LibraryObject::AioSession | LibraryObject::Aio3Session, "get_credentials") => {

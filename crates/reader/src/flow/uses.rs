@@ -1,5 +1,5 @@
-//! Follows a context through the file: it is entered, used as if it had been entered, or passed to code that
-//! may enter it.
+//! Follows a context through the file. A context may be entered, used as if it had been entered, or passed to
+//! code that may enter it.
 
 use std::collections::BTreeSet;
 
@@ -8,17 +8,17 @@ use tree_sitter::Node;
 use super::model::{FileModel, FlowBinding, is_field, named_children};
 use super::value::{FlowValue, FlowValues, callee_name, outermost_equal_value};
 
-/// Most names through which a context is followed.
+/// Maximum number of names through which a context is followed.
 const MAX_HOPS: u32 = 6;
 
-/// Uses of a context at all places together.
+/// All uses of a context, combined.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub(super) struct ContextUses {
-    /// True if the context is entered: by `async with`, by an exit stack, or by hand in code that also leaves
-    /// it.
+    /// True if the context is entered: by `async with`, by an exit stack, or by calling `__aenter__` in code
+    /// that also exits the context.
     pub(super) entered: bool,
-    /// True if the context is used like the value that entering gives: awaited, called, or entered by hand
-    /// and never left.
+    /// True if the context is used like the value that entering it returns: awaited, called, or entered by
+    /// `__aenter__` and never exited.
     pub(super) used: bool,
     /// True if the context is returned to a caller.
     pub(super) returned: bool,
@@ -26,9 +26,9 @@ pub(super) struct ContextUses {
     pub(super) passed: bool,
     /// True if the context is stored in an attribute, an item or a module-level name.
     pub(super) stored: bool,
-    /// True if the context is closed by hand.
+    /// True if `close()` or `aclose()` of the context is called.
     pub(super) closed: bool,
-    /// True if the place that creates the context does nothing with it.
+    /// True if the created context is not used at all.
     pub(super) dropped: bool,
 }
 
@@ -67,7 +67,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
         if !self.visited.insert(node.id()) {
             return fate;
         }
-        // The name is bound by an assignment expression.
+        // An assignment expression may bind the value to a name.
         for named in self.model.ancestors(node).take_while(|it| it.end_byte() == node.end_byte()) {
             if named.kind() == "named_expression"
                 && let Some(name) = named.child_by_field_name("name")
@@ -112,7 +112,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
                     fate.merge(self.uses_of_name(self.model.text(name), scope, hops));
                 }
             }
-            // The value is part of a list or tuple, which is then followed.
+            // If the value is part of a list or tuple, the list or tuple is followed.
             "expression_list" => fate.merge(self.uses_of_part(parent, node, hops)),
             "list" | "tuple" | "set" | "dictionary" => fate.merge(self.uses_at(parent, hops)),
             "pair" => {
@@ -140,7 +140,8 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
         fate
     }
 
-    /// Follows one part of `a, b = one, two` in its own name. Elsewhere the list is a tuple.
+    /// Follows one part of `a, b = one, two` to the corresponding name. In other statements, the list is
+    /// followed as a tuple.
     fn uses_of_part(&mut self, list: Node<'t>, node: Node<'t>, hops: u32) -> ContextUses {
         let left = self.model.parent(list).filter(|it| it.kind() == "assignment");
         let left = left.and_then(|it| it.child_by_field_name("left"));
@@ -158,8 +159,8 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
         ContextUses { entered: is_async, used: !is_async, ..ContextUses::default() }
     }
 
-    /// Follows a returned value. A fixture's value is used as it is returned, and a property's value as an
-    /// attribute.
+    /// Follows a returned value. Tests use a fixture's value without entering it, and other code uses a
+    /// property's value as an attribute.
     fn uses_in_return(&mut self, statement: Node<'t>, hops: u32) -> ContextUses {
         let mut fate = ContextUses::default();
         let function = self.model.enclosing_function(statement);
@@ -183,7 +184,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
     fn uses_in_yield(&self, node: Node<'t>) -> ContextUses {
         let function = self.model.enclosing_function(node);
         let is_generator = self.model.is_async(function) && !self.values.is_context_manager(function);
-        // A fixture's client is used before it could be entered.
+        // A client that a fixture yields is used without entering it.
         ContextUses { returned: !is_generator, stored: is_generator, ..ContextUses::default() }
     }
 
@@ -209,14 +210,14 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
                 Some(call) if name == "get" || name == "pop" => self.uses_at(call, hops),
                 _ => ContextUses { used: true, ..fate },
             },
-            // The value is then followed as part of the list.
+            // The arguments of these methods are followed separately, as items of the list.
             "append" | "extend" | "add" => fate,
             _ => ContextUses { used: true, ..fate },
         }
     }
 
-    /// Returns true if the context is left by hand: in the class if it is entered in one, otherwise in the
-    /// file.
+    /// Returns true if code exits the context explicitly. If a class enters the context, only this class is
+    /// searched, otherwise the whole file.
     fn is_exited_explicitly(&self, entered: Node<'t>) -> bool {
         let around = self.model.enclosing_class(entered).unwrap_or(self.model.root());
         let within = |node: &&Node<'t>| (around.start_byte()..around.end_byte()).contains(&node.start_byte());
@@ -262,7 +263,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
             return ContextUses { entered: true, ..fate };
         }
         match called {
-            // These functions enter synchronous contexts.
+            // These functions do not enter asynchronous contexts.
             "enter_context" | "closing" | "aclosing" => return ContextUses { used: true, ..fate },
             "gather" | "wait" | "wait_for" | "create_task" | "ensure_future" | "shield" => {
                 return ContextUses { used: true, ..fate };
@@ -304,7 +305,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
         fate
     }
 
-    /// Returns true if the call binds the method's first parameter to its object.
+    /// Returns true if the call passes its object as the method's first parameter (`self` or `cls`).
     fn binds_first_parameter(&self, callee: Node<'t>, function: Node<'t>) -> bool {
         let first = self.model.parameters(function).first().and_then(|it| self.model.parameter_name(*it));
         callee.kind() == "attribute" && matches!(first, Some("self" | "cls"))
@@ -341,14 +342,14 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
         if let Some(left) = assignment.child_by_field_name("left") {
             fate.merge(self.uses_of_target(left, hops));
         }
-        // This is the inner assignment of `a = b = …`.
+        // In `a = b = …`, the inner assignment is followed by an outer one.
         if let Some(outer) = self.model.parent(assignment).filter(|it| it.kind() == "assignment") {
             fate.merge(self.uses_in_assignment(outer, hops));
         }
         fate
     }
 
-    /// Returns the uses of the value that a target stores.
+    /// Returns the uses of the value that is stored in an assignment target.
     fn uses_of_target(&mut self, target: Node<'t>, hops: u32) -> ContextUses {
         match target.kind() {
             "identifier" => {
@@ -410,7 +411,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
                 is_field(it, "attribute", used)
                     || it.kind() == "keyword_argument" && is_field(it, "name", used)
             });
-            // A name in a class body is used as `self.CLIENT`.
+            // A name that is bound in a class body is also used as an attribute (`self.CLIENT`).
             let node = match self.model.parent(used) {
                 Some(attribute) if is_part && scope.kind() == "class_definition" => attribute,
                 _ if is_part => continue,
@@ -428,7 +429,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
         fate
     }
 
-    /// Returns true if the node binds a name and does not use it.
+    /// Returns true if the node is an assignment target, and not a use of a name.
     fn is_binding_target(&self, node: Node<'t>) -> bool {
         let mut at = node;
         for parent in self.model.ancestors(node) {
@@ -455,7 +456,7 @@ fn is_first_child(parent: Node<'_>, node: Node<'_>) -> bool {
     parent.named_child(0).is_some_and(|it| it.id() == node.id())
 }
 
-/// Returns the places of a name within a function, after the place where it is bound.
+/// Returns the uses of a name within a function, after the place where the name is bound.
 pub(super) fn name_uses_after<'t>(
     model: &FileModel<'t>,
     name: Node<'t>,

@@ -1,5 +1,5 @@
-//! Resolves the possible values of an expression as far as the file determines them. It follows imports,
-//! calls, and the results of calling, awaiting and entering. An unknown expression has no values.
+//! Resolves the possible values of an expression, as far as the file determines them. Follows imports, and
+//! the results of calling, awaiting and entering values. An unknown expression has no values.
 
 // long: one evaluator of expressions, with a function for each kind of node.
 
@@ -17,9 +17,9 @@ use super::things::{
     item_values, method_call_values, object_of_type, unpack_value,
 };
 
-/// Most names and calls through which one value is followed.
+/// Maximum number of names and calls through which one value is followed.
 const MAX_DEPTH: u32 = 14;
-/// Most values of one expression.
+/// Maximum number of values of one expression.
 const MAX_VALUES: usize = 12;
 
 /// Possible value of an expression.
@@ -38,9 +38,9 @@ pub(super) enum FlowValue<'t> {
     Method(LibraryObject, &'t str),
     /// Coroutine that returns these values.
     Coroutine(Vec<FlowValue<'t>>),
-    /// Context that gives these values when it is entered.
+    /// Context that returns these values when code enters it.
     Context(Vec<FlowValue<'t>>),
-    /// Function that returns these values when it is called.
+    /// Function that returns these values when code calls it.
     Factory(Vec<FlowValue<'t>>),
     /// Collection of these values.
     ManyValues(Vec<FlowValue<'t>>),
@@ -52,12 +52,12 @@ impl<'t> FlowValue<'t> {
         if let Self::Path(path) = self { Some(path) } else { None }
     }
 
-    /// Returns the node of a class of this file.
+    /// Returns the node of the class, if the value is a class of this file.
     pub(super) fn class(&self) -> Option<Node<'t>> {
         if let Self::Class(class) = self { Some(*class) } else { None }
     }
 
-    /// Returns a known object and the method's name.
+    /// Returns the library object and the name of its method, if the value is a method.
     pub(super) fn method(&self) -> Option<(LibraryObject, &'t str)> {
         if let Self::Method(thing, name) = self { Some((*thing, *name)) } else { None }
     }
@@ -70,14 +70,14 @@ pub(super) struct FlowValues<'m, 't> {
     pub(super) is_aio: bool,
     /// True if the file imports boto3 or botocore's session.
     pub(super) is_sync: bool,
-    /// Cached values by node, with the depth at which they were found.
+    /// Cached values by node, with the depth that was available when they were resolved.
     cache: RefCell<HashMap<usize, (u32, Vec<FlowValue<'t>>)>>,
     /// Nodes whose values are being resolved.
     active: RefCell<HashSet<usize>>,
 }
 
 impl<'m, 't> FlowValues<'m, 't> {
-    /// Creates the values of a file. `in_package` is true for a file of aiobotocore.
+    /// Creates a resolver for the values of a file. `in_package` is true for a file of aiobotocore.
     pub(super) fn new(model: &'m FileModel<'t>, in_package: bool) -> Self {
         let (mut is_aio, mut is_sync) = (in_package, false);
         for node in model.nodes_of_kinds(&["import_statement", "import_from_statement"]) {
@@ -107,7 +107,7 @@ impl<'m, 't> FlowValues<'m, 't> {
         self.resolve_values(node, MAX_DEPTH)
     }
 
-    /// Returns true if an expression may have a value that matches.
+    /// Returns true if an expression may have a value for which `wanted` returns true.
     pub(super) fn may_have_value(&self, node: Node<'t>, wanted: impl Fn(&FlowValue<'t>) -> bool) -> bool {
         self.node_values(node).iter().any(wanted)
     }
@@ -126,7 +126,7 @@ impl<'m, 't> FlowValues<'m, 't> {
         {
             return values.clone();
         }
-        // A value that depends on itself adds nothing.
+        // If a value depends on itself, the recursion adds no values.
         if !self.active.borrow_mut().insert(node.id()) {
             return Vec::new();
         }
@@ -301,7 +301,7 @@ impl<'m, 't> FlowValues<'m, 't> {
                 }
             }
         }
-        // The type is written as a string.
+        // The annotation may contain the type as a string.
         for text in self.model.nodes_within(annotation, &["string_content"]) {
             for name in
                 self.model.text(text).split(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '.')))
@@ -356,7 +356,7 @@ impl<'m, 't> FlowValues<'m, 't> {
         found
     }
 
-    /// Returns true if the names identify an asynchronous client.
+    /// Returns true if the name of the object, by convention, identifies an asynchronous client.
     fn is_client_by_name(&self, object: Node<'t>) -> bool {
         let is_plain = matches!(object.kind(), "identifier" | "attribute");
         is_plain && !self.is_sync && believe::is_client_name(self.model.text(object))
@@ -410,7 +410,7 @@ impl<'m, 't> FlowValues<'m, 't> {
         found
     }
 
-    /// Returns the base classes as written.
+    /// Returns the nodes of a class's base classes.
     pub(super) fn base_classes(&self, class: Node<'t>) -> Vec<Node<'t>> {
         let all = class.child_by_field_name("superclasses").map(named_children).unwrap_or_default();
         all.into_iter().filter(|it| it.kind() != "keyword_argument").collect()
@@ -425,17 +425,18 @@ impl<'m, 't> FlowValues<'m, 't> {
         self.model.decorators(function).iter().any(ends_so)
     }
 
-    /// Returns true if a method is accessed like an attribute.
+    /// Returns true if a method is a property, which is accessed like an attribute.
     pub(super) fn is_property(&self, method: Node<'t>) -> bool {
         self.is_decorated(method, &["property", "cached_property"])
     }
 
-    /// Returns true if a function makes a context of the value that it yields.
+    /// Returns true if a function is decorated as a context manager, which returns the yielded value when
+    /// entered.
     pub(super) fn is_context_manager(&self, function: Node<'t>) -> bool {
         self.is_decorated(function, &["contextmanager", "asynccontextmanager"])
     }
 
-    /// Returns the values that a call of a function of this file gives.
+    /// Returns the results of calling a function of this file.
     fn function_return_values(&self, function: Node<'t>, depth: u32) -> Vec<FlowValue<'t>> {
         let yields = self.model.yielded_values(function);
         if !yields.is_empty() {
@@ -541,7 +542,7 @@ impl<'m, 't> FlowValues<'m, 't> {
         many.into_iter().flat_map(unpack_value).collect()
     }
 
-    /// Returns true if a base class of aiobotocore has a coroutine of this name.
+    /// Returns true if one of the class's bases is an aiobotocore class that has a coroutine with this name.
     pub(super) fn inherits_coroutine(&self, class: Node<'t>, name: &str) -> bool {
         self.base_classes(class).into_iter().any(|base| {
             let base = self.model.text(base);
@@ -549,8 +550,8 @@ impl<'m, 't> FlowValues<'m, 't> {
         })
     }
 
-    /// Returns true for a method of the enclosing class that it inherits from aiobotocore and does not
-    /// define.
+    /// Returns true if the called method is a coroutine that the enclosing class inherits from aiobotocore
+    /// and does not override.
     fn is_inherited_from_aio(&self, callee: Node<'t>, name: &str) -> bool {
         let object = callee.child_by_field_name("object").filter(|_| callee.kind() == "attribute");
         let Some(object) = object.map(|it| self.model.text(it)) else { return false };
@@ -559,7 +560,7 @@ impl<'m, 't> FlowValues<'m, 't> {
         (is_own || object == "super()") && self.inherits_coroutine(class, name)
     }
 
-    /// Returns the values that a call of a value gives.
+    /// Returns the results of calling a value.
     fn call_values(&self, value: FlowValue<'t>, depth: u32) -> Vec<FlowValue<'t>> {
         match value {
             FlowValue::Path(path) => import_call_values(&path),
@@ -576,7 +577,7 @@ impl<'m, 't> FlowValues<'m, 't> {
     }
 }
 
-/// Returns a text with the file's lifetime that equals the name.
+/// Returns a text that equals the name and has the lifetime of the file's text.
 fn intern_name<'t>(name: &str, model: &FileModel<'t>) -> &'t str {
     model.identifier_nodes(name).first().map(|it| model.text(*it)).unwrap_or_default()
 }
@@ -590,8 +591,8 @@ pub(super) fn callee_name<'t>(model: &FileModel<'t>, callee: Node<'t>) -> &'t st
     }
 }
 
-/// Returns the outermost node that has the same value as this one. It goes through parentheses, `or`, `if …
-/// else` and an assignment expression.
+/// Returns the outermost node that has the same value as this node. Parentheses, `or`, `if … else` and
+/// assignment expressions around the node are included.
 pub(super) fn outermost_equal_value<'t>(model: &FileModel<'t>, node: Node<'t>) -> Node<'t> {
     let mut at = node;
     while let Some(parent) = model.parent(at) {

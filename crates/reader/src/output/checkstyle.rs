@@ -1,7 +1,8 @@
-//! Checkstyle's XML, which many linters print: `file` elements by name, and in each its `error` elements.
+//! Checkstyle's XML format, which many linters print. Each `file` element has a name and contains the `error`
+//! elements of the file.
 //!
-//! Lines and columns count from 1; a column is a place without an end. The format is only described by
-//! Checkstyle's source (`XMLLogger`).
+//! Lines and columns count from 1; a place with a column has no end. Only Checkstyle's source (`XMLLogger`)
+//! describes the format.
 
 use crate::output::decode;
 use crate::output::diagnostic::{Diagnostic, DiagnosticLevel};
@@ -11,7 +12,8 @@ use crate::output::range::{ColumnUnit, DiagnosticRange};
 use crate::output::report::{DiagnosticCollector, DiagnosticReport, ProblemKind};
 use crate::output::xml::{XmlElement, XmlPart, XmlParts};
 
-/// Prefixes of rule names without meaning: Checkstyle's own packages, which other tools copied.
+/// Prefixes that are removed from rule names because they have no meaning: Checkstyle's own packages, which
+/// other tools copied.
 const PREFIXES: [&str; 2] = ["com.puppycrawl.tools.checkstyle.", "eslint.rules."];
 
 /// Reads a report. It does not panic on any bytes.
@@ -31,7 +33,7 @@ pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport 
                 "exception" => is_crash = true,
                 _ => {}
             },
-            // Checkstyle prints a stack trace of its own failure on a file.
+            // If Checkstyle itself fails on a file, it prints a stack trace.
             Ok(Some(XmlPart::Text(text))) if is_crash => {
                 let text = text.trim().lines().next().unwrap_or_default();
                 collected.add_problem(
@@ -68,7 +70,7 @@ fn read_error(
     input: &OutputContext<'_>,
     collected: &mut DiagnosticCollector,
 ) {
-    // Checkstyle marks a disabled rule in this way.
+    // Checkstyle reports results of a disabled rule with the severity `ignore`.
     if element.get("severity") == Some("ignore") {
         return;
     }

@@ -7,14 +7,14 @@ use crate::output::read::read_output;
 use crate::output::recognize::recognize_format;
 use crate::output::report::DiagnosticReport;
 
-/// Most bytes of a text by which its format is recognised.
+/// Maximum number of bytes of a text that are used to recognise its format.
 const MAX_SAMPLE_BYTES: usize = 256 << 10;
-/// Line formats that are too similar to be recognised by content.
+/// Line formats that are too similar to other formats to be recognised by content.
 const ALIKE: [&str; 4] = ["gcc", "unix", "phpstan", "govet"];
 
-/// Returns the format of an output. The name may be that of a format, or that of a tool, which allows all
-/// formats that the tool prints. Without a name the content decides. Returns `None` for an unknown name or
-/// content.
+/// Returns the format of an output. The name is the name of a format or of a tool; a tool's name allows all
+/// formats that the tool prints. Without a name, the content determines the format. Returns `None` if the
+/// name or the content is unknown.
 pub fn choose_format(name: Option<&str>, bytes: &[u8]) -> Option<OutputFormat> {
     let Some(name) = name else { return recognize_format(bytes).or_else(|| detect_line_format(bytes)) };
     let named = OutputFormat::parse(name);
@@ -22,7 +22,7 @@ pub fn choose_format(name: Option<&str>, bytes: &[u8]) -> Option<OutputFormat> {
     let tool = named.map_or_else(|| Some(name), |format| format.tool()).filter(|tool| is_tool(tool));
     let Some(tool) = tool else { return named };
     match found {
-        // Any tool may print a format that is shared by all tools.
+        // Any tool may print a format that does not belong to one tool.
         Some(found) if found.tool().is_none_or(|of| of.eq_ignore_ascii_case(tool)) => Some(found),
         Some(_) | None => named
             .filter(|named| !named.is_line_based())
@@ -36,7 +36,7 @@ pub fn choose_format(name: Option<&str>, bytes: &[u8]) -> Option<OutputFormat> {
     }
 }
 
-/// Returns true if the name is that of a tool with known formats.
+/// Returns true if the name is the name of a tool with known formats.
 pub fn is_tool(name: &str) -> bool {
     OutputFormat::all_formats().any(|format| is_format_of_tool(format, name))
         || known::find_tool(name).is_some()
@@ -50,7 +50,7 @@ fn line_formats() -> impl Iterator<Item = OutputFormat> {
     OutputFormat::all_formats().filter(|format| format.is_line_based())
 }
 
-/// Returns the format of a text of lines, if exactly one format understands all of it.
+/// Returns the format of a line-based text, if exactly one format can parse the whole text.
 fn detect_line_format(bytes: &[u8]) -> Option<OutputFormat> {
     let sample = bytes.get(..MAX_SAMPLE_BYTES).unwrap_or(bytes);
     let end = if sample.len() < bytes.len() { memchr::memrchr(b'\n', sample)? } else { sample.len() };
@@ -64,7 +64,7 @@ fn detect_line_format(bytes: &[u8]) -> Option<OutputFormat> {
     whole.next().filter(|_| whole.next().is_none())
 }
 
-/// Returns the shared format in which this tool prints lines.
+/// Returns the line format, shared with other tools, that this tool prints.
 fn tool_line_format(tool: &str) -> Option<OutputFormat> {
     OutputFormat::parse(&known::find_tool(tool)?.lines)
 }
@@ -85,7 +85,7 @@ fn detect_document_format(tool: &str, bytes: &[u8]) -> Option<OutputFormat> {
     documents.find(|format| read_output(*format, bytes, &OutputContext::default()).problems.is_empty())
 }
 
-/// Returns the format that understands the most lines; the first of several.
+/// Returns the format that parses the most lines. Of several such formats, returns the first.
 fn best_format(formats: impl Iterator<Item = OutputFormat>, bytes: &[u8]) -> Option<OutputFormat> {
     let understood = |format: &OutputFormat| {
         let report = read_output(*format, bytes, &OutputContext::default());

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use crate::content::DecodedContent;
 use crate::output::report::{DiagnosticCollector, MAX_INPUT_BYTES, ProblemKind};
 
-/// Returns the text of a JSON or XML document. Returns `None`, with a problem, if it has more than
-/// [`MAX_INPUT_BYTES`], because a cut document is another document.
+/// Returns the text of a JSON or XML document. If the document has more than [`MAX_INPUT_BYTES`], records a
+/// problem and returns `None`, because a cut document has another meaning.
 pub(crate) fn decode_document<'a>(
     bytes: &'a [u8],
     collected: &mut DiagnosticCollector,
@@ -22,8 +22,8 @@ pub(crate) fn decode_document<'a>(
     Some(decode_text(bytes))
 }
 
-/// Returns the text of an output whose lines are independent: the whole lines of the first
-/// [`MAX_INPUT_BYTES`], with a problem if there are more.
+/// Returns the text of an output whose lines are independent. If the output has more than
+/// [`MAX_INPUT_BYTES`], records a problem and returns only the whole lines within the limit.
 pub(crate) fn decode_lines<'a>(bytes: &'a [u8], collected: &mut DiagnosticCollector) -> Cow<'a, str> {
     let Some(kept) = bytes.get(..MAX_INPUT_BYTES).filter(|kept| kept.len() < bytes.len()) else {
         return decode_text(bytes);
@@ -33,8 +33,8 @@ pub(crate) fn decode_lines<'a>(bytes: &'a [u8], collected: &mut DiagnosticCollec
         ProblemKind::Bound,
         &format!("the output has {size} bytes: only the lines of the first {most} are read"),
     );
-    // In UTF-16 of either order a line feed has this byte too. At most one character is cut, which becomes
-    // U+FFFD.
+    // A line feed in UTF-16, in either byte order, also contains this byte. The cut may split one character,
+    // which U+FFFD then replaces.
     let end = memchr::memrchr(b'\n', kept).map_or(0, |at| at + 1);
     decode_text(kept.get(..end).unwrap_or_default())
 }

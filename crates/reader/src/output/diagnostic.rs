@@ -1,26 +1,26 @@
-//! Diagnostics of tools, in one form for all tools.
+//! Diagnostics of tools, in the same form for all tools.
 
 use truing_diff::RepoPath;
 
 use crate::output::range::DiagnosticRange;
 
-/// The most characters of a message.
+/// Maximum number of characters of a message.
 pub const MAX_MESSAGE_CHARS: usize = 1000;
-/// The most characters of a title.
+/// Maximum number of characters of a title.
 pub const MAX_TITLE_CHARS: usize = 200;
-/// The most bytes of a help text.
+/// Maximum number of bytes of a help text.
 pub const MAX_HELP_BYTES: usize = 8 << 10;
-/// The most characters of the name of a tool, a rule, a tag or a fingerprint.
+/// Maximum number of characters of the name of a tool or a rule, of a tag, or of a fingerprint.
 pub const MAX_NAME_CHARS: usize = 120;
-/// The most bytes of the address of a rule's page.
+/// Maximum number of bytes of the URL of a rule's page.
 pub const MAX_PAGE_BYTES: usize = 500;
-/// The most tags of a diagnostic.
+/// Maximum number of tags of a diagnostic.
 pub const MAX_TAGS: usize = 20;
-/// The most fixes of a diagnostic.
+/// Maximum number of fixes of a diagnostic.
 pub const MAX_FIXES: usize = 10;
-/// The most edits of a fix.
+/// Maximum number of edits of a fix.
 pub const MAX_EDITS: usize = 200;
-/// The most bytes that the edits of one fix insert.
+/// Maximum number of bytes that the edits of one fix insert.
 pub const MAX_NEW_TEXT_BYTES: usize = 64 << 10;
 
 /// Severity that the tool assigns to a diagnostic.
@@ -34,11 +34,11 @@ pub enum DiagnosticLevel {
     Note,
 }
 
-/// Report of a tool about a place in the tree.
+/// A diagnostic that a tool reports for a place in the tree.
 ///
-/// A reader of a format fills it with the texts as they come.
-/// [`DiagnosticCollector::push`](crate::output::report::DiagnosticCollector::push) makes every text visible
-/// and bounds it.
+/// The reader of a format stores the texts unchanged.
+/// [`DiagnosticCollector::push`](crate::output::report::DiagnosticCollector::push) replaces invisible
+/// characters in every text and limits its length.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Diagnostic {
     pub tool: String,
@@ -51,28 +51,28 @@ pub struct Diagnostic {
     /// Path of the file in the tree.
     pub path: RepoPath,
     pub range: DiagnosticRange,
-    /// Fingerprint by which the tool recognises the diagnostic after a change.
+    /// Fingerprint by which the tool recognises the same diagnostic after the code has changed.
     pub fingerprint: Option<String>,
-    /// Page about the rule; its address begins with `https://`.
+    /// URL of the page about the rule. The URL begins with `https://`.
     pub rule_page: Option<String>,
     /// Short description of the rule, on one line.
     pub title: Option<String>,
-    /// Description of the rule, in Markdown. Nothing in it is neutralised: `truing_core::markdown` does that
-    /// before it is posted.
+    /// Description of the rule, in Markdown. The Markdown is not neutralised yet; `truing_core::markdown`
+    /// does this before the text is posted.
     pub help: Option<String>,
-    /// Words of the tool for the kind of defect, in lower case (`security`, `external/cwe/cwe-89`).
+    /// The tool's tags for the kind of defect, in lower case (`security`, `external/cwe/cwe-89`).
     pub tags: Vec<String>,
     /// Alternative fixes, each complete by itself.
     pub fixes: Vec<ToolFix>,
-    /// True if the tool proposes a fix that it does not call safe or never applies by default. Such a fix is
-    /// not in `fixes`.
+    /// True if the tool proposes a fix that it does not mark as safe, or that it does not apply by default.
+    /// Such a fix is not in `fixes`.
     pub has_unsafe_fix: bool,
     /// True if the tool reports that the diagnostic is suppressed.
     pub suppressed: bool,
 }
 
 impl Diagnostic {
-    /// Creates a warning with only a message and a place.
+    /// Creates a diagnostic with the level warning that contains only a message and a place.
     pub fn new(
         tool: impl Into<String>,
         path: RepoPath,
@@ -98,12 +98,12 @@ impl Diagnostic {
     }
 }
 
-/// Change that a tool proposes, with all of its edits together.
+/// A change that a tool proposes. All edits of the change must be applied together.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ToolFix {
     /// Description of the fix, on one line.
     pub message: Option<String>,
-    /// Edits of the fix. Their ranges refer to the file before any of them.
+    /// Edits of the fix. The ranges refer to the file before any edit is applied.
     pub edits: Vec<ToolEdit>,
 }
 
@@ -114,6 +114,6 @@ pub struct ToolEdit {
     pub path: RepoPath,
     /// Range that is replaced; empty for an insertion.
     pub range: DiagnosticRange,
-    /// Replacement text, exactly as the tool gave it.
+    /// Replacement text, exactly as the tool printed it.
     pub new_text: String,
 }

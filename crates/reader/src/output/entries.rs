@@ -1,8 +1,8 @@
-//! Reads JSON entry by entry: malformed entries are left out, and reading continues.
+//! Parses JSON entry by entry. Malformed entries are skipped, and parsing continues.
 //!
-//! The end of an entry is found by its brackets before it is parsed, without recursion and without memory for
-//! its content. A malformed entry therefore affects only itself, and an array of millions of entries uses
-//! memory only for those that are kept.
+//! Before an entry is parsed, its end is found by its brackets, without recursion and without memory for its
+//! content. A malformed entry therefore does not affect other entries. An array of millions of entries uses
+//! memory only for the entries that are kept.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -16,19 +16,19 @@ use serde_json::value::RawValue;
 
 use crate::output::report::DiagnosticCollector;
 
-/// Lines that golangci-lint 2 prints after each document on standard output: the number of its findings in
-/// total and by linter.
+/// Lines that golangci-lint 2 prints after each document on standard output: the number of findings in total
+/// and by linter.
 static TOTALS: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"^(?:(?P<total>\d+) issues?[.:]|\* [\w-]+: \d+)$").ok());
 
-/// Reads a whole document. Lines of text after it are recorded as not understood
-/// ([`DiagnosticReport::other_lines`]), except for totals.
+/// Reads a whole document. Lines of text after the document, except totals, are recorded as not understood
+/// ([`DiagnosticReport::other_lines`]).
 ///
 /// [`DiagnosticReport::other_lines`]: crate::output::report::DiagnosticReport::other_lines
 ///
 /// # Errors
 ///
-/// The document is not JSON, or not of this form.
+/// Returns an error if the document is not JSON or does not have this form.
 pub(crate) fn parse_document<'de, T: Deserialize<'de>>(
     text: &'de str,
     collected: &mut DiagnosticCollector,
@@ -50,12 +50,11 @@ pub(crate) fn parse_document<'de, T: Deserialize<'de>>(
     Ok(document)
 }
 
-/// Passes the entries of an array to `take`, one after another with their indices, until `take` breaks or the
-/// array ends.
+/// Passes each entry of an array and its index to `take`, until `take` returns `Break` or the array ends.
 ///
 /// # Errors
 ///
-/// The text is not an array, or is damaged after the last entry that was passed.
+/// Returns an error if the text is not an array, or is damaged after the last entry that was passed.
 pub(crate) fn for_each_entry<'de>(
     text: &'de str,
     take: impl FnMut(usize, &'de RawValue) -> ControlFlow<()>,
@@ -90,8 +89,8 @@ impl<'de, F: FnMut(usize, &'de RawValue) -> ControlFlow<()>> Visitor<'de> for &m
     }
 }
 
-/// At most `MOST` entries of an array, at their indices; `None` for a malformed one. `null` is read as an
-/// empty array.
+/// At most `MOST` entries of an array, at their original indices. A malformed entry is `None`. `null` is
+/// parsed as an empty array.
 #[derive(Debug)]
 pub(crate) struct BoundedList<T, const MOST: usize>(pub(crate) Vec<Option<T>>);
 
@@ -102,7 +101,7 @@ impl<T, const MOST: usize> Default for BoundedList<T, MOST> {
 }
 
 impl<T, const MOST: usize> BoundedList<T, MOST> {
-    /// Returns the entry at this index, or `None` for a negative one, which SARIF uses for "not set".
+    /// Returns the entry at this index. Returns `None` for a negative index, which means "not set" in SARIF.
     pub(crate) fn get(&self, index: i64) -> Option<&T> {
         self.0.get(usize::try_from(index).ok()?)?.as_ref()
     }
@@ -143,7 +142,8 @@ impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for ListVisitor<T
     }
 }
 
-/// At most `MOST` fields of an object, in order, without malformed ones. `null` is read as an empty object.
+/// At most `MOST` fields of an object, in order. Malformed fields are left out. `null` is parsed as an empty
+/// object.
 #[derive(Debug)]
 pub(crate) struct BoundedFields<T, const MOST: usize>(pub(crate) Vec<(String, T)>);
 
@@ -154,7 +154,7 @@ impl<T, const MOST: usize> Default for BoundedFields<T, MOST> {
 }
 
 impl<T, const MOST: usize> BoundedFields<T, MOST> {
-    /// Returns the field of this name.
+    /// Returns the field with this name.
     pub(crate) fn get(&self, name: &str) -> Option<&T> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value)
     }
@@ -194,19 +194,19 @@ impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for FieldVisitor<
     }
 }
 
-/// Whole number. It may be written as a number without fraction, or as text, as the JSON of protocol buffers
-/// writes some.
+/// Whole number. The JSON may contain a number without a fraction, or a text. Protocol buffers write some
+/// numbers as text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct WholeNumber(pub(crate) i64);
 
 impl WholeNumber {
-    /// Returns the number as a line or a column: 0 for a negative one, and the largest `u32` for a larger
-    /// one.
+    /// Returns the number as a line or a column. Returns 0 for a negative number, and the largest `u32` for a
+    /// number that exceeds it.
     pub(crate) fn to_count(self) -> u32 {
         u32::try_from(self.0.max(0)).unwrap_or(u32::MAX)
     }
 
-    /// Returns the number as an offset or a length, or `None` for a negative one.
+    /// Returns the number as an offset or a length, or `None` if the number is negative.
     pub(crate) fn to_offset(self) -> Option<u64> {
         u64::try_from(self.0).ok()
     }
@@ -236,7 +236,7 @@ impl Visitor<'_> for WholeNumberVisitor {
     }
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<WholeNumber, E> {
-        // This limit is far beyond any file and exact in a float.
+        // This limit exceeds the size of any file, and a float represents all whole numbers up to it exactly.
         const MOST: f64 = 9_007_199_254_740_992.0;
         if number.fract() == 0.0 && number.abs() <= MOST {
             #[expect(clippy::cast_possible_truncation, reason = "a whole number within the bounds")]

@@ -1,4 +1,4 @@
-//! Looks up the files of a tree by the ends of their paths.
+//! Finds files of a tree by the ends of their paths.
 
 use std::collections::HashMap;
 
@@ -26,7 +26,8 @@ impl<'a> FileNames<'a> {
         self.by_name.is_empty()
     }
 
-    /// Returns the file that matches the longest end of a path, or `None` if no file or several files match.
+    /// Returns the file whose path ends with the longest possible end of `path`. Returns `None` if no file
+    /// matches, or if the match is ambiguous.
     pub(crate) fn match_longest_suffix(&self, path: &RepoPath) -> Option<RepoPath> {
         let mut rest = path.as_bytes();
         loop {
@@ -34,7 +35,8 @@ impl<'a> FileNames<'a> {
             match named.as_slice() {
                 [one] => return Some((*one).clone()),
                 [] => rest = rest.split_at_checked(memchr::memchr(b'/', rest)? + 1)?.1,
-                // The path itself is one of the matches, or the match is ambiguous.
+                // Several files match. If one of them has exactly this path, it is returned; otherwise the
+                // match is ambiguous.
                 _ => {
                     return named
                         .into_iter()
@@ -45,12 +47,12 @@ impl<'a> FileNames<'a> {
         }
     }
 
-    /// Works as [`Self::match_longest_suffix`], for a path as text.
+    /// Does the same as [`Self::match_longest_suffix`] for a path that is given as text.
     pub(crate) fn match_longest_text_suffix(&self, path: &str) -> Option<RepoPath> {
         self.match_longest_suffix(&RepoPath::from_text(path.trim_start_matches('/')))
     }
 
-    /// Returns the only file whose path ends with this whole path.
+    /// Returns the file whose path ends with this whole path, if there is exactly one such file.
     pub(crate) fn match_whole_suffix(&self, path: &str) -> Option<RepoPath> {
         match self.files_with_suffix(path.as_bytes()).as_slice() {
             [one] => Some((*one).clone()),

@@ -15,13 +15,13 @@ use crate::output::text;
 use crate::redact::QuotedSecrets;
 use crate::snippet::{SecretRanges, render_snippet};
 
-/// Most bytes of a suggestion.
+/// Maximum number of bytes of a suggestion.
 const MAX_SUGGESTION_BYTES: usize = 8 << 10;
-/// Most edits of a fix that is suggested.
+/// Maximum number of edits of a fix that becomes a suggestion.
 const MAX_SUGGESTED_EDITS: usize = 20;
-/// Most bytes of a title. It is below the limit of the protocol between processes.
+/// Maximum number of bytes of a title. This is below the limit of the reader protocol.
 const MAX_TITLE_BYTES: usize = 480;
-/// Most bytes of a tool's name, and of a rule's name, in the rule name of a finding.
+/// Maximum number of bytes of the tool's part, and of the rule's part, in the rule name of a finding.
 const MAX_PART_BYTES: usize = 90;
 /// Prefix added to a tool name that is also the name of a pack.
 const TOOL_PREFIX: &str = "tool-";
@@ -36,9 +36,9 @@ pub struct DiagnosticMapping {
     /// Severity of the findings of a rule or a tool, for every level. The key is `tool/rule` as [`rule_name`]
     /// returns it, or `tool`.
     pub severities: BTreeMap<String, Severity>,
-    /// Defect category by `tool/rule`, by a tag of the tool, or by `tool`, in this order of precedence.
+    /// Defect categories. The key is `tool/rule`, a tag of the tool, or `tool`, in this order of precedence.
     pub categories: BTreeMap<String, DefectCategory>,
-    /// Names that no tool may have, because packs have them. A tool named `core` becomes `tool-core`.
+    /// Names of packs, which no tool may have. A tool named `core` becomes `tool-core`.
     pub reserved: Vec<String>,
 }
 
@@ -59,8 +59,9 @@ impl Default for LevelSeverities {
 }
 
 impl Default for DiagnosticMapping {
-    /// Maps errors to P1 and the rest to P2, except where the table of known tools differs. Security defects
-    /// are recognised by the tools' own tags; everything else that the table does not list is a code rule.
+    /// Maps errors to P1 and other levels to P2, unless the table of known tools contains another severity.
+    /// The tools' own tags identify security defects. Other diagnostics are in the category for code rules,
+    /// unless the table contains another category.
     fn default() -> Self {
         let categories = [
             ("security", DefectCategory::H),
@@ -78,7 +79,7 @@ impl Default for DiagnosticMapping {
     }
 }
 
-/// File with the data that all of its findings need.
+/// A file, with the data that the conversion of all its diagnostics needs.
 pub struct FindingMapper<'a> {
     file: &'a FileText<'a>,
     quoted: QuotedSecrets,
@@ -86,18 +87,18 @@ pub struct FindingMapper<'a> {
 }
 
 impl<'a> FindingMapper<'a> {
-    /// Searches the file for secrets, once.
+    /// Creates a mapper for a file. The file is searched for secrets only once, for all diagnostics.
     pub fn new(file: &'a FileText<'a>, mapping: &'a DiagnosticMapping) -> Self {
         Self { file, quoted: QuotedSecrets::from_text(&String::from_utf8_lossy(file.bytes())), mapping }
     }
 
-    /// Converts a diagnostic of this file to a finding. No text of it contains a secret of the file, or one
-    /// of a known form. The finding has a suggestion if the first applicable fix changes nothing outside of
-    /// its lines. The file with the fix is not parsed for validation.
+    /// Converts a diagnostic of this file to a finding. The texts of the finding contain no secret of the
+    /// file and no secret with a known format. The finding has a suggestion if one of the fixes is applicable
+    /// and changes nothing outside the finding's lines. The fixed file is not parsed to validate the fix.
     ///
     /// # Errors
     ///
-    /// The place is not in the file.
+    /// Returns an error if the place is not in the file.
     pub fn map_diagnostic(&self, diagnostic: &Diagnostic) -> Result<RawFinding, RangeError> {
         let (first, last) = self.file.range_lines(&diagnostic.range)?;
         let rule = rule_name(&diagnostic.tool, diagnostic.rule.as_deref(), &self.mapping.reserved);
@@ -109,7 +110,8 @@ impl<'a> FindingMapper<'a> {
             (self.hide_secrets(&suggestion) == suggestion).then_some(SuggestedFix { replacement: suggestion })
         });
         let snippet = self.snippet(&diagnostic.range, first, last);
-        // A fingerprint of lines would allow a reader to guess the text that is cut from them.
+        // The tool's fingerprint may depend on the lines. A person could then use it to guess the secret that
+        // is removed from the snippet.
         let fingerprint = diagnostic.fingerprint.as_deref().filter(|_| !snippet.contains(CUT));
         let code = CodeDigests {
             tool_fingerprint: fingerprint.map(CodeDigests::digest_tool_fingerprint),
@@ -138,7 +140,7 @@ impl<'a> FindingMapper<'a> {
         self.quoted.hide_secrets(text)
     }
 
-    /// Returns the lines of a range, or an empty text for the whole file.
+    /// Returns the lines of a range. For the whole file, returns an empty text.
     fn snippet(&self, range: &DiagnosticRange, first: u32, last: u32) -> String {
         if *range == DiagnosticRange::File {
             return String::new();
@@ -158,7 +160,7 @@ impl<'a> FindingMapper<'a> {
 ///
 /// # Errors
 ///
-/// The place is not in the file.
+/// Returns an error if the place is not in the file.
 pub fn map_diagnostic(
     diagnostic: &Diagnostic,
     file: &FileText<'_>,
@@ -202,9 +204,9 @@ fn tool_in_rule_name(rule: &str) -> &str {
     rule.split_once('/').map_or(rule, |(tool, _)| tool)
 }
 
-/// Returns the rule name of a finding, `tool/rule`. It consists of ASCII letters, digits, `-`, `_` and `.`,
-/// as in the rule names of packs. The tool's name is in lower case. A separator in the rule's own name (`/`,
-/// `:`) becomes a dot: `eslint/typescript-eslint.no-shadow` for `@typescript-eslint/no-shadow`,
+/// Returns the rule name of a finding, `tool/rule`. Both parts consist of ASCII letters, digits, `-`, `_` and
+/// `.`, as in the rule names of packs. The tool's part is in lower case. A separator in the rule's own name
+/// (`/`, `:`) becomes a dot: `eslint/typescript-eslint.no-shadow` for `@typescript-eslint/no-shadow`,
 /// `clippy/clippy.unwrap_used` for `clippy::unwrap_used`.
 pub fn rule_name(tool: &str, rule: Option<&str>, reserved: &[String]) -> String {
     let tool = known::find_tool(tool).map_or(tool, |known| known.name.as_str());
@@ -224,7 +226,8 @@ fn sanitize_word(text: &str) -> String {
             _ => '-',
         };
         let is_mark = |letter: char| matches!(letter, '-' | '.');
-        // Consecutive separators become one, except those that the tool wrote.
+        // A replaced character after another separator is left out. Separators that the tool itself wrote are
+        // kept.
         if is_mark(letter) && !text.contains(letter) && word.ends_with(is_mark) {
             continue;
         }
@@ -236,7 +239,7 @@ fn sanitize_word(text: &str) -> String {
     word.trim_matches(['-', '.']).to_owned()
 }
 
-/// Returns a message as a title.
+/// Returns the title for a message.
 fn finding_title(message: &str) -> String {
     let mut title = text::strip_line_escapes(message, MAX_TITLE_CHARS);
     if title.len() > MAX_TITLE_BYTES {
@@ -246,8 +249,8 @@ fn finding_title(message: &str) -> String {
     title
 }
 
-/// Returns the body of a finding: the whole message if the title is too short for it, the rule's description,
-/// and its page.
+/// Returns the body of a finding: the whole message, if the title does not contain all of it; the rule's
+/// description; and the URL of the rule's page.
 fn finding_body(diagnostic: &Diagnostic, tool: Option<&KnownTool>) -> String {
     let mut parts = Vec::new();
     if diagnostic.message != finding_title(&diagnostic.message) {
@@ -265,9 +268,9 @@ fn finding_body(diagnostic: &Diagnostic, tool: Option<&KnownTool>) -> String {
     parts.join("\n\n")
 }
 
-/// Returns the lines after the edits, without the last line end; empty if the lines are deleted. Returns
-/// `None` if an edit is outside of the lines or removes their last line end. Also returns `None` if only
-/// blanks remain, which a suggestion cannot express.
+/// Returns the lines after the edits, without the last line end. The result is empty if the lines are
+/// deleted. Returns `None` if an edit is outside the lines or removes the last line end. Also returns `None`
+/// if only blanks remain, because a suggestion cannot contain only blanks.
 fn edited_lines(file: &FileText<'_>, first: u32, last: u32, edits: &[ByteEdit]) -> Option<String> {
     let start = if first == 1 { file.bom_length() } else { file.line_index().line_range(first).start };
     let (content_end, end) = (file.line_index().line_range(last).end, file.line_break_end_offset(last));
@@ -277,7 +280,7 @@ fn edited_lines(file: &FileText<'_>, first: u32, last: u32, edits: &[ByteEdit]) 
         if edit.range.start < start || edit.range.end > end {
             return None;
         }
-        // Text after the last line's end belongs to the next line.
+        // Text that is inserted after the last line end belongs to the next line.
         if edit.range.start == end && end > content_end {
             return None;
         }

@@ -1,4 +1,5 @@
-//! Formats in which tools print diagnostics, and the context that a reader gets beside the bytes.
+//! Formats in which tools print diagnostics, and the context that a format's reader gets in addition to the
+//! bytes.
 
 use truing_diff::RepoPath;
 
@@ -6,11 +7,11 @@ use crate::output::report::DiagnosticReport;
 
 /// Format of diagnostics.
 ///
-/// [`OutputFormat::parse`] finds one by its name and
-/// [`recognize_format`](crate::output::recognize::recognize_format) by the content.
+/// [`OutputFormat::parse`] finds a format by its name, and
+/// [`recognize_format`](crate::output::recognize::recognize_format) finds it by the content of an output.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum OutputFormat {
-    /// SARIF 2.1.0, of OASIS.
+    /// SARIF 2.1.0, a standard of OASIS.
     Sarif,
     /// Reviewdog's JSON: a `DiagnosticResult`.
     Rdjson,
@@ -28,8 +29,8 @@ pub enum OutputFormat {
 
 /// Format of one tool, as an entry of a table.
 ///
-/// The table is `output::known::NAMED`, and only `output::known` contains it. An entry consists of functions,
-/// therefore [`OutputFormat`] does not depend on patterns or on the JSON of tools:
+/// The table is `output::known::NAMED`, and only `output::known` contains it. An entry consists of functions.
+/// [`OutputFormat`] therefore does not depend on patterns or on the JSON of tools:
 ///
 /// * `output::parse` looks a name up in the table after the formats that have a variant of their own.
 /// * `output::read` calls `read`.
@@ -37,24 +38,25 @@ pub enum OutputFormat {
 ///   own.
 #[derive(Debug)]
 pub struct NamedFormat {
-    /// Name in a configuration: ASCII lower case, digits and `-`. It is unique and differs from the names in
-    /// [`OutputFormat::OWN`].
+    /// Name in a configuration: ASCII lower case, digits and `-`. The name is unique and differs from the
+    /// names of the formats in [`OutputFormat::OWN`].
     pub name: &'static str,
-    /// Name of the tool, if the format belongs to one tool. It is used for diagnostics where
+    /// Name of the tool, if the format belongs to one tool. The name is used for diagnostics if
     /// [`OutputContext::tool`] is empty.
     pub tool: &'static str,
-    /// True if the format is lines of text that a pattern reads.
+    /// True if the format consists of text lines that a pattern parses.
     pub is_lines: bool,
-    /// Function that reads diagnostics. It does not panic on any bytes, and collects through
-    /// [`DiagnosticCollector`](crate::output::report::DiagnosticCollector), which enforces the bounds.
+    /// Function that parses diagnostics. The function must not panic on any bytes. It collects diagnostics
+    /// with [`DiagnosticCollector`](crate::output::report::DiagnosticCollector), which enforces the bounds.
     pub parse: fn(&[u8], &OutputContext<'_>) -> DiagnosticReport,
-    /// Function that returns true for content of the format. It examines only the beginning of the bytes, or
-    /// reads them in linear time. A format that cannot be distinguished from others returns false.
+    /// Function that returns true for content of the format. The function examines only the beginning of the
+    /// bytes, or needs linear time. The function of a format that cannot be distinguished from others always
+    /// returns false.
     pub matches: fn(&[u8]) -> bool,
 }
 
 impl PartialEq for NamedFormat {
-    /// Compares the names, which are unique.
+    /// Compares only the names, because they are unique.
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name
     }
@@ -84,27 +86,30 @@ impl OutputFormat {
 /// Facts about an output that its bytes do not contain.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OutputContext<'a> {
-    /// Absolute roots of the tree on the machine where the tool ran, as that machine writes them. Of nested
-    /// roots, the inner one applies.
+    /// Absolute paths of the tree's roots on the machine where the tool ran, in the form that this machine
+    /// uses. If roots are nested, the inner root applies.
     pub roots: &'a [String],
-    /// Folder of the tree in which the tool ran, if it is not the root. Relative paths begin there.
+    /// Folder of the tree in which the tool ran, if this is not the root. Relative paths in the output begin
+    /// at this folder.
     pub folder: Option<&'a RepoPath>,
-    /// Name of the tool where the output names none. If it is empty, the format's own name is used.
+    /// Name of the tool, used if the output contains no tool name. If this field is empty, the format's own
+    /// name is used.
     pub tool: &'a str,
-    /// Files of the tree, for formats that name files without their folders. It is empty if they are not
-    /// known.
+    /// Files of the tree, for formats that name files without their folders. The list is empty if the files
+    /// are unknown.
     pub files: &'a [RepoPath],
-    /// Files of the tree whose names look like another form of a path ([`unusual_names`]). The same text, or
-    /// the same bytes in an address, refers to the file.
+    /// Files of the tree whose names look like another form of a path ([`unusual_names`]). If the output
+    /// contains the same text, or the same bytes in a URL, this refers to the file.
     ///
     /// [`unusual_names`]: crate::output::path::unusual_names
     pub unusual: &'a [RepoPath],
-    /// True if the tool may have run on another machine. A root that the output names is then accepted, too.
+    /// True if the tool may have run on another machine. In this case, a root that the output itself names is
+    /// also accepted.
     pub is_foreign: bool,
 }
 
 impl<'a> OutputContext<'a> {
-    /// Returns the name of the tool, or `format` where none is known.
+    /// Returns the name of the tool, or `format` if the name is unknown.
     pub fn tool_or(&self, format: &'a str) -> &'a str {
         if self.tool.trim().is_empty() { format } else { self.tool }
     }

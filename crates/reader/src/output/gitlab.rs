@@ -1,6 +1,7 @@
-//! GitLab's code quality report: the subset of Code Climate's issues that GitLab reads, as one JSON array.
+//! GitLab's code quality report: one JSON array with the subset of Code Climate's issue format that GitLab
+//! supports.
 //!
-//! Only the lines of a place are read, because the format does not specify the unit of columns.
+//! Columns are ignored, because the format does not specify their unit.
 
 use std::ops::ControlFlow;
 
@@ -14,12 +15,13 @@ use crate::output::path::{PathError, PathResolver};
 use crate::output::range::DiagnosticRange;
 use crate::output::report::{DiagnosticCollector, DiagnosticReport, ProblemKind};
 
-/// Most categories of an entry that are examined.
+/// Maximum number of categories of an entry that are examined.
 const MAX_CATEGORIES: usize = 20;
 
 #[derive(Deserialize)]
 struct GitlabIssue {
-    /// Code Climate's type: `issue`, or a value for an entry that is not a finding.
+    /// The entry's type in Code Climate's format: `issue` for a finding, or another value for an entry that
+    /// is not a finding.
     #[serde(rename = "type")]
     kind: Option<String>,
     description: Option<String>,

@@ -1,9 +1,9 @@
-//! JSON formats of single tools. They contain more than the shared formats: ends, fixes, and pages about
-//! rules.
+//! JSON formats that belong to one tool. They contain more than the shared formats: ends of places, fixes,
+//! and pages about rules.
 //!
-//! Each reader is a function of the form that [`NamedFormat`](crate::output::format::NamedFormat) holds. The
-//! unit of columns, and the inclusion of an end in the place, follow the tool's documentation and its output
-//! for lines with letters beyond ASCII.
+//! Each reader is a function with the signature that [`NamedFormat`](crate::output::format::NamedFormat)
+//! requires. The unit of columns, and whether ends are exclusive, were determined from the tool's
+//! documentation and from its output for lines with non-ASCII characters.
 
 pub(crate) mod cargo;
 pub(crate) mod go;

@@ -1,10 +1,11 @@
-//! JUnit's XML, as Ant, Maven, pytest and others write it: the failures and errors of test cases that have a
-//! place.
+//! Reads JUnit's XML, as Ant, Maven, pytest and other tools write it. Each failure or error of a test case
+//! that has a location becomes a diagnostic.
 //!
-//! The format has no official definition. A place is in the attributes `file` and `line` of a failure, of its
-//! test case or of the suites around it. It may also be in the text of the failure (`tests/test_a.py:12:
-//! AssertionError`, `File "a.py", line 3`). If the text names a file without its folder, the class of the
-//! test or of the frame gives the folder. Linters name the file as a suite, and write `line 2, col 7`.
+//! The format has no official definition. The location of a failure is in the attributes `file` and `line` of
+//! the failure, of its test case, or of an enclosing suite. The location may also be in the text of the
+//! failure (`tests/test_a.py:12: AssertionError`, `File "a.py", line 3`). If the text contains a file name
+//! without a folder, the folder is derived from the class of the test or of the stack frame. Linters use the
+//! file's name as the name of the suite, and write `line 2, col 7`.
 
 use std::sync::LazyLock;
 
@@ -22,13 +23,14 @@ use crate::output::report::{DiagnosticCollector, DiagnosticReport, ProblemKind};
 use crate::output::text;
 use crate::output::xml::{MAX_TEXT_BYTES, XmlElement, XmlPart, XmlParts};
 
-/// Most places in the text of a failure that are examined.
+/// Maximum number of locations that are examined in the text of a failure.
 const MAX_PLACES: usize = 200;
-/// Most bytes of a failure's text that are shown.
+/// Maximum number of bytes of a failure's text that are shown.
 const MAX_SHOWN_BYTES: usize = 4 << 10;
 
-/// A path and a line in text: at the beginning of a line, with a separator in it, or as Python writes it. A
-/// name alone within a line does not match, because Java names a file without its folder.
+/// Pattern for a path and a line number in text. The path is at the beginning of a line, contains a
+/// separator, or has Python's form. A file name without a folder does not match within a line, because Java
+/// prints files without their folders.
 static PLACE: LazyLock<Regex> = LazyLock::new(|| {
     let place = concat!(
         r#"(?m)^[ \t>]*(?P<a>[^\s:"'()<>|*?]+\.\w+):(?P<b>\d{1,9})\b|File "(?P<c>[^"\n]+)", line "#,
@@ -39,7 +41,7 @@ static PLACE: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(place).expect("the pattern of places")
 });
 
-/// Stack frame of the Java machine: the class, and the file without its folder.
+/// Pattern for a stack frame of the JVM: the class, and the file without its folder.
 static FRAME: LazyLock<Regex> = LazyLock::new(|| {
     let frame = concat!(
         r"\bat (?:[\w.-]+@?[\w.-]*/)*(?P<class>(?:\w+\.)*[\w$]+)\.[\w$<>]+\((?P<file>\w+\.(?:java|kt",
@@ -49,16 +51,17 @@ static FRAME: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(frame).expect("the pattern of frames")
 });
 
-/// Line number, as linters write it after their message or before it.
+/// Pattern for a line number, as linters write it before or after the message.
 static LINE: LazyLock<Regex> = LazyLock::new(|| {
     #[expect(clippy::expect_used, reason = "a constant, which every test of this format compiles")]
     Regex::new(r"\b(?i:line) (?P<line>\d{1,9})(?:, (?i:col(?:umn)?) \d{1,9})?\b")
         .expect("the pattern of lines")
 });
 
-/// Endings of test files of the Java machine.
+/// Endings of test files in languages that run on the JVM.
 const CLASS_ENDINGS: [&str; 4] = ["java", "kt", "groovy", "scala"];
-/// Prefix of ESLint's packages, which other tools copied. It identifies no tool.
+/// Prefix of the package names that ESLint writes. Other tools copied this prefix, therefore it does not
+/// identify a tool.
 const COPIED: &str = "eslint";
 
 #[derive(Default)]
@@ -92,7 +95,7 @@ struct JunitSuite {
     is_zero_based: bool,
 }
 
-/// Reads a report. It does not panic on any bytes.
+/// Reads a report. Never panics, for any input bytes.
 pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut collected = DiagnosticCollector::new();
     let Some(text) = decode::decode_document(bytes, &mut collected) else { return collected.finish() };
@@ -192,7 +195,7 @@ struct FailurePlaces<'a> {
     files: FileNames<'a>,
 }
 
-/// Place of a failure, or the reason for which there is none.
+/// Location of a failure, or the reason why the failure has no location.
 type FailurePlace = Result<(RepoPath, u32), PathError>;
 
 fn report_failure(
@@ -239,8 +242,8 @@ fn report_failure(
     collected.push(diagnostic);
 }
 
-/// Returns the rule of a linter's failure: the name of the test case after its package, or the failure's
-/// type.
+/// Returns the rule of a linter's failure: the part of the test case's name after the package, or else the
+/// type of the failure.
 fn failure_rule(case: &JunitCase, failure: &JunitFailure) -> String {
     let of_case = case.name.strip_prefix("org.").and_then(|name| name.split_once('.')).map(|(_, rule)| rule);
     let of_kind = Some(failure.kind.as_str()).filter(|kind| !kind.is_empty());
@@ -248,7 +251,8 @@ fn failure_rule(case: &JunitCase, failure: &JunitFailure) -> String {
 }
 
 impl FailurePlaces<'_> {
-    /// Returns the place of a linter's failure, whose suite is a file, or `None` if it is not a linter's.
+    /// Returns the location of a linter's failure. Returns `None` if the failure is not from a linter. The
+    /// suite of a linter's failure has a file's name.
     fn linter_place(&self, case: &JunitCase, failure: &JunitFailure) -> Option<FailurePlace> {
         if case.file.is_some() || failure.file.is_some() || !is_file_name(&case.suite) {
             return None;
@@ -260,8 +264,9 @@ impl FailurePlaces<'_> {
         Some(self.paths.resolve(&case.suite).map(|path| (path, line)))
     }
 
-    /// Returns the place of a test's failure. In order of preference: its own, the last one in its text that
-    /// is in the test's own file, the test's, or the first one in its text that is in the tree.
+    /// Returns the place of a test's failure. A location in the failure's own attributes takes precedence.
+    /// Next is the last location in the failure's text that is in the test's own file, then the location of
+    /// the test. If the test has no file, the first location in the text that is in the tree is used.
     fn test_place(&self, case: &JunitCase, failure: &JunitFailure) -> FailurePlace {
         let mut wrong = PathError::Missing;
         let mut known = |file: &Option<String>| match self.paths.resolve(file.as_deref()?) {
@@ -286,7 +291,8 @@ impl FailurePlaces<'_> {
         in_text.into_iter().next().ok_or(wrong)
     }
 
-    /// Returns the places in a text, in its order: those with a path, and frames of the Java machine.
+    /// Returns the locations in a text, in the order of the text: paths with a line number, and stack frames
+    /// of the JVM.
     fn places_in_text(&self, text: &str, class: &str) -> Vec<(RepoPath, u32)> {
         let mut found: Vec<(usize, RepoPath, u32)> = Vec::new();
         for place in PLACE.captures_iter(text).take(MAX_PLACES) {
@@ -312,8 +318,8 @@ impl FailurePlaces<'_> {
         found.into_iter().map(|(_, path, line)| (path, line)).collect()
     }
 
-    /// Returns the file that a text names. Without a folder, it is a file of the package that the class names
-    /// (`example.com/shop/pkg/cart`).
+    /// Returns the file that a text names. A file name without a folder is searched for in the package that
+    /// the class names (`example.com/shop/pkg/cart`).
     fn find_file(&self, file: &str, class: &str) -> Option<RepoPath> {
         let has_folder = file.contains(['/', '\\']);
         if !has_folder && class.contains('/') && !self.files.is_empty() {
@@ -323,7 +329,7 @@ impl FailurePlaces<'_> {
         Some(self.files.match_longest_suffix(&path).unwrap_or(path))
     }
 
-    /// Returns the file of a class of the Java machine (`com.acme.CartTest$Inner`).
+    /// Returns the file that contains a class of the JVM (`com.acme.CartTest$Inner`).
     fn find_class_file(&self, class: &str) -> Option<RepoPath> {
         let outer = class.split('$').next().filter(|outer| outer.contains('.'))?.replace('.', "/");
         CLASS_ENDINGS.iter().find_map(|ending| self.files.match_whole_suffix(&format!("{outer}.{ending}")))

@@ -1,5 +1,6 @@
 //! Known tools. [`NAMED`] lists the formats of single tools. [`KnownTool`] describes the signs of a tool in a
-//! repository, the way to run it, and the severity of its diagnostics. The tools are data: `tools.toml`.
+//! repository, the way to run it, and the severity of its diagnostics. The tools are listed in a data file,
+//! `tools.toml`.
 
 use std::sync::LazyLock;
 
@@ -25,8 +26,8 @@ pub use tool::{
 /// Table of the tools.
 const TOOLS: &str = include_str!("../../tools.toml");
 
-/// Creates an entry that reads lines by a pattern. Lines of text are too similar for a format to be
-/// recognised by them.
+/// Creates the entry of a format whose lines are read by a pattern. The format is never recognised by its
+/// content, because lines of different formats are too similar.
 macro_rules! lines {
     ($name:literal, $tool:literal, $row:ident) => {
         NamedFormat {
@@ -41,8 +42,8 @@ macro_rules! lines {
     };
 }
 
-/// Creates an entry that reads JSON and is recognised by its first bracket and by names within its first
-/// bytes.
+/// Creates the entry of a JSON format. The format is recognised by the first bracket of the output and by
+/// names within its first bytes.
 macro_rules! json {
     ($name:literal, $tool:literal, $read:path, $bracket:literal, [$($mark:literal),*]) => {
         NamedFormat { name: $name, tool: $tool, parse: $read,
@@ -155,7 +156,7 @@ pub fn known_tools() -> &'static [KnownTool] {
     &ALL
 }
 
-/// Finds a tool by its name in any case, or by a name that its outputs use.
+/// Finds a tool by its name in upper or lower case, or by a name that its outputs use.
 pub fn find_tool(name: &str) -> Option<&'static KnownTool> {
     let is_it = |known: &String| known.eq_ignore_ascii_case(name.trim());
     known_tools().iter().find(|tool| is_it(&tool.name) || tool.aliases.iter().any(is_it))

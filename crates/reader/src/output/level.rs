@@ -40,13 +40,13 @@ const WORDS: &[(&str, DiagnosticLevel)] = &[
     ("warning", DiagnosticLevel::Warning),
 ];
 
-/// Returns the level that a word names, in any case, or `None` for an unknown word.
+/// Returns the level that a word names, in upper or lower case. Returns `None` for an unknown word.
 pub(crate) fn parse_level(word: &str) -> Option<DiagnosticLevel> {
     let word = word.trim();
     WORDS.iter().find(|(known, _)| known.eq_ignore_ascii_case(word)).map(|(_, level)| *level)
 }
 
-/// Returns the level that a word names, or a warning for an unknown word or none.
+/// Returns the level that a word names. The level is a warning if the word is unknown or missing.
 pub(crate) fn level_or_warning(word: Option<&str>) -> DiagnosticLevel {
     word.and_then(parse_level).unwrap_or(DiagnosticLevel::Warning)
 }

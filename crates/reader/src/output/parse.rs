@@ -29,7 +29,7 @@ impl OutputFormat {
         }
     }
 
-    /// Returns every format: those with a variant of their own, then those of the table.
+    /// Returns every format: first the formats with a variant of this enum, then the formats of the table.
     pub fn all_formats() -> impl Iterator<Item = Self> {
         Self::OWN.into_iter().chain(NAMED.iter().map(Self::Named))
     }

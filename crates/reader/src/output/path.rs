@@ -1,7 +1,7 @@
 //! Converts paths in tool output to paths in the tree.
 //!
 //! A tool writes a path relative to its working folder, absolute on its own machine, as a `file://` address,
-//! or in Windows form. The result is always a path in the tree outside of any git folder, or an error that
+//! or in Windows form. The result is either a path in the tree that is not in a git folder, or an error that
 //! names the path.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,10 +10,10 @@ use truing_diff::RepoPath;
 
 use crate::output::format::OutputContext;
 
-/// Most bytes of a path.
+/// Maximum length of a path, in bytes.
 pub const MAX_PATH_BYTES: usize = 4096;
 
-/// Most parts of a path that is compared with the files of the tree.
+/// Maximum number of parts of a path that is compared with the files of the tree.
 const MAX_PARTS: usize = 100;
 
 /// Reasons for which a path is not in the tree.
@@ -28,7 +28,7 @@ pub enum PathError {
     /// The path is an address with another scheme than `file`.
     #[error("{0} is no path of a file")]
     Address(String),
-    /// The path is outside of every known root, or climbs out of the tree.
+    /// The path is outside of every known root, or leads out of the tree.
     #[error("{0} is outside of the tree")]
     Outside(String),
     /// The path is absolute, and no root is known.
@@ -71,15 +71,15 @@ impl PathResolver {
         Self { roots, folder: folder.unwrap_or_default(), unusual, is_foreign: input.is_foreign }
     }
 
-    /// Adds a root that the output itself names, unless another one is known for certain or it is the root of
-    /// a file system.
+    /// Adds a root that the output itself names. The root is ignored if it is the root of a file system, or
+    /// if another root is known for certain.
     pub fn add_root(&mut self, root: AbsolutePath) {
         if (self.roots.is_empty() || self.is_foreign) && !root.parts.is_empty() {
             self.roots.push(root);
         }
     }
 
-    /// Resolves a path that a tool wrote as text. A `file:` address is decoded, and nothing else is.
+    /// Resolves a path that a tool wrote as text. Only a `file:` address is decoded.
     ///
     /// # Errors
     ///
@@ -94,8 +94,8 @@ impl PathResolver {
         if is_file_uri(text) { self.resolve_uri(text) } else { self.resolve_bytes(text.as_bytes(), text) }
     }
 
-    /// Returns the file with this unusual name, from the folder or the root. Separators, drives and schemes
-    /// in it are part of the name.
+    /// Returns the file with this unusual name, relative to the folder or to the root. Separators, drives and
+    /// schemes are read as plain parts of the name.
     pub fn find_unusual_name(&self, name: &[u8]) -> Option<RepoPath> {
         let below = [self.folder.join(&b'/').as_slice(), b"/", name].concat();
         let find = |name: &[u8]| self.unusual.get(&RepoPath::from_bytes(name)).cloned();
@@ -120,7 +120,8 @@ impl PathResolver {
         self.resolve_bytes(&path, uri)
     }
 
-    /// Resolves an absolute path and `relative` below it, both decoded; `written` names it in errors.
+    /// Resolves the path `relative` below the absolute path `base`. Both are decoded already. Errors contain
+    /// the path as `written`.
     ///
     /// # Errors
     ///
@@ -136,8 +137,8 @@ impl PathResolver {
         self.path_in_tree(AbsolutePath { volume: base.volume.clone(), parts }, written)
     }
 
-    /// Resolves `relative` below `base`, a folder that is relative itself, both decoded; `written` names it
-    /// in errors.
+    /// Resolves the path `relative` below the folder `base`, which is itself relative. Both are decoded
+    /// already. Errors contain the path as `written`.
     ///
     /// # Errors
     ///
@@ -178,8 +179,8 @@ impl PathResolver {
 }
 
 impl AbsolutePath {
-    /// Parses an absolute path written as text: with one separator at its beginning, with a drive, or with a
-    /// host. Returns `None` for a relative path, or one that climbs above the root.
+    /// Parses an absolute path written as text. The path begins with one separator, with a drive, or with a
+    /// host. Returns `None` for a relative path, and for a path that leads above the root.
     fn from_text(path: &[u8]) -> Option<Self> {
         let is_separator = |byte: &u8| matches!(byte, b'/' | b'\\');
         // This prefix is the Windows form for long paths.
@@ -210,12 +211,13 @@ impl AbsolutePath {
         Self::from_text(&path)
     }
 
-    /// Appends a decoded relative path. Returns `None` if the result climbs above the root.
+    /// Appends a decoded relative path. Returns `None` if the result would be above the root.
     pub fn join(&self, relative: &[u8]) -> Option<Self> {
         Some(Self { volume: self.volume.clone(), parts: join_parts(self.parts.clone(), relative)? })
     }
 
-    /// Returns the parts that both paths begin with, or `None` on two volumes.
+    /// Returns the longest common beginning of both paths. Returns `None` if the paths are on different
+    /// volumes.
     pub fn common_prefix(&self, other: &Self) -> Option<Self> {
         let both = self.parts.iter().zip(&other.parts).take_while(|(one, two)| self.is_same_name(one, two));
         let parts = both.map(|(part, _)| part.clone()).collect();
@@ -248,9 +250,10 @@ pub fn unusual_names<'a>(files: impl Iterator<Item = &'a RepoPath>) -> Vec<RepoP
     files.filter(|path| path.is_safe_to_write() && !is_usual(path)).cloned().collect()
 }
 
-/// Guesses the root of the tree on the machine where a tool ran from paths outside of every known root. The
-/// result is the folder below which most of them name a file of the tree; of each path the longest matching
-/// end counts. Returns `None` without a match, or if two folders match equally often.
+/// Guesses the root of the tree on the tool's machine, from paths that are outside of every known root. In
+/// each path, the longest end that is a file of the tree is searched for; the folder above it is a candidate.
+/// The result is the candidate with the most paths. Returns `None` if no path matches, or if two candidates
+/// have equally many paths.
 pub fn guess_root(outside: &[String], is_file: impl Fn(&RepoPath) -> bool) -> Option<String> {
     let mut files: BTreeMap<AbsolutePath, usize> = BTreeMap::new();
     let paths: BTreeSet<&String> = outside.iter().collect();
@@ -279,8 +282,8 @@ fn is_file_uri(text: &str) -> bool {
     text.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("file:"))
 }
 
-/// Returns the decoded path of a `file:` address (RFC 8089). It may have no host, the local host, the host of
-/// a share, or a drive as its host, as some tools write it.
+/// Returns the decoded path of a `file:` address (RFC 8089). The host of the address may be missing, the
+/// local host, or the host of a share. Some tools write a drive in place of the host.
 fn decode_file_uri(uri: &str) -> Vec<u8> {
     let rest = uri.get(5..).unwrap_or_default();
     let Some(after) = rest.strip_prefix("//") else {
@@ -319,7 +322,7 @@ fn has_scheme(path: &[u8]) -> bool {
     })
 }
 
-/// Joins the parts of a folder and of a path below it. Returns `None` if the result climbs above the first
+/// Joins the parts of a folder and of a path below it. Returns `None` if the result would be above the first
 /// part.
 fn join_parts(mut parts: Vec<Vec<u8>>, path: &[u8]) -> Option<Vec<Vec<u8>>> {
     for part in path.split(|byte| matches!(byte, b'/' | b'\\')) {

@@ -1,9 +1,9 @@
 //! Reads diagnostics from lines of text, as compilers print them: a path, a line, mostly a column, and a
 //! message.
 //!
-//! A [`LinePattern`] is a row of [`table`]: regular expressions with named groups, and the units of their
-//! numbers. A line that no expression matches is not an error, because tools print headings, quoted source
-//! and summaries between their diagnostics.
+//! A [`LinePattern`] is a row of [`table`]. It contains regular expressions with named groups, and the units
+//! of the numbers in these groups. A line that no expression matches is not an error, because tools print
+//! headings, quoted source and summaries between their diagnostics.
 
 use regex::{Captures, Regex};
 
@@ -18,14 +18,15 @@ use crate::output::text::strip_escapes;
 
 pub mod table;
 
-/// Most characters of a line that are examined.
+/// Maximum number of characters of a line that are examined.
 const MAX_LINE_CHARS: usize = 8 << 10;
 
 /// Pattern for lines of one form.
 ///
-/// Groups of an expression: `path` and `message` must match. `line` is from 1; without it the diagnostic is
-/// about the file. `column` is from 1 and `column0` from 0; `end_line` and `end_column` are from 1. `level`
-/// is a word that the module `level` knows; `rule` and `title` are names.
+/// An expression has the following groups. `path` and `message` must match. `line` counts from 1; without
+/// `line`, the diagnostic is about the whole file. `column` counts from 1, and `column0` counts from 0;
+/// `end_line` and `end_column` count from 1. `level` is a word in the table of the module `level`; `rule` and
+/// `title` are names.
 #[derive(Debug)]
 pub struct LinePattern {
     /// Name of the format in a configuration.
@@ -34,30 +35,31 @@ pub struct LinePattern {
     pub tool: &'static str,
     /// Expressions for a whole line; the first that matches applies.
     pub line_expressions: &'static [&'static str],
-    /// Expression for a line with which the tool reports its own failure; empty if it prints none.
+    /// Expression for a line with which the tool reports its own failure; empty if the tool prints no such
+    /// line.
     pub failure: &'static str,
-    /// Expressions for lines that the tool prints beside diagnostics, such as headings and totals. The group
-    /// `total` is the number of diagnostics; the group `none` matches if there are none.
+    /// Expressions for lines that the tool prints in addition to diagnostics, such as headings and totals.
+    /// The group `total` is the number of diagnostics; the group `none` matches if there are no diagnostics.
     pub summary_expressions: &'static [&'static str],
     /// Expressions for lines after a diagnostic that show its code or explain it.
     pub excerpt_expressions: &'static [&'static str],
     pub unit: ColumnUnit,
-    /// Other units, by the beginning of the rule's name.
+    /// Units of rules that differ from the pattern's unit, by the beginning of the rule's name.
     pub units_by_rule_prefix: &'static [(&'static str, ColumnUnit)],
     /// True if the end column is inclusive.
     pub end_is_inclusive: bool,
-    /// Level of a line without a word for it.
+    /// Level of a diagnostic whose line contains no word for the level.
     pub default_level: DiagnosticLevel,
     /// True if the first letter of the rule's name is the level.
     pub level_in_rule: bool,
-    /// True if notes without a rule belong to the diagnostic before them and are not diagnostics themselves.
+    /// True if a note without a rule is a part of the previous diagnostic, not a separate diagnostic.
     pub notes_are_context: bool,
 }
 
 /// Line that points at a part of the line above, as compilers print it.
 const MARKER: &str = r"^[\s|\d]*[\^~][\s^~|-]*$";
 
-/// Compiles expressions. A malformed one is left out, which a test of the table detects.
+/// Compiles expressions. A malformed expression is left out; a test of the table detects this.
 fn compile_expressions(expressions: &[&str]) -> Vec<Regex> {
     expressions.iter().filter_map(|expression| Regex::new(expression).ok()).collect()
 }
@@ -67,9 +69,9 @@ fn compile_expressions(expressions: &[&str]) -> Vec<Regex> {
 struct LineCounts {
     /// Number of lines that are understood, with any meaning.
     parsed: u64,
-    /// Number of notes that belong to a diagnostic and are not diagnostics themselves.
+    /// Number of notes that are parts of a diagnostic, not separate diagnostics.
     notes: u64,
-    /// Largest number of diagnostics that the tool reports.
+    /// Largest total of diagnostics that a line of the output states.
     total: Option<u64>,
 }
 
@@ -84,8 +86,9 @@ impl LinePattern {
         (!self.failure.is_empty()).then(|| Regex::new(self.failure).ok()).flatten()
     }
 
-    /// Reads an output. It adds a problem if no line is understood, or if the tool reports more diagnostics
-    /// than are understood. Other lines are listed in [`DiagnosticReport::other_lines`].
+    /// Reads an output. The report contains a problem if no line is understood, or if the tool reports more
+    /// diagnostics than are understood. Lines that are not understood are listed in
+    /// [`DiagnosticReport::other_lines`].
     pub fn read(&self, bytes: &[u8], context: &OutputContext<'_>) -> DiagnosticReport {
         let mut collected = DiagnosticCollector::new();
         let text = decode::decode_lines(bytes, &mut collected);
@@ -128,7 +131,7 @@ impl LinePattern {
         collected.finish()
     }
 
-    /// Collects the diagnostic of a line. Returns false for a note that belongs to the diagnostic before it.
+    /// Collects the diagnostic of a line. Returns false for a note that is a part of the previous diagnostic.
     fn collect_line(
         &self,
         groups: &Captures<'_>,
@@ -161,7 +164,7 @@ impl LinePattern {
         true
     }
 
-    /// Returns the place that the groups of a line name. A number that is too large is ignored.
+    /// Returns the range that the groups of a line describe. A number that is too large is ignored.
     fn range<'a>(&self, group: &impl Fn(&str) -> Option<&'a str>, rule: Option<&str>) -> DiagnosticRange {
         let number = |name: &str| group(name).and_then(|digits| digits.parse::<u32>().ok());
         let Some(line) = number("line") else { return DiagnosticRange::File };
@@ -177,7 +180,8 @@ impl LinePattern {
                 let end = end.saturating_add(u32::from(self.end_is_inclusive));
                 DiagnosticRange::from_positions((line, column), (line, end), unit)
             }
-            // An end on another line is that of a whole definition, whose first line alone is meant.
+            // An end on another line is the end of a whole definition. Only the first line of such a
+            // definition is reported.
             (_, _) => DiagnosticRange::from_position(line, column, unit),
         }
     }
@@ -191,7 +195,8 @@ impl LineCounts {
             (None, Some(_)) => Some(0),
             (None, None) => None,
         };
-        // A line with the tool's total is understood; a heading may occur in any text.
+        // A line with the tool's total counts as understood. A heading does not, because it may occur in any
+        // text.
         self.parsed += u64::from(of_line.is_some());
         self.total = self.total.max(of_line);
     }

@@ -1,7 +1,7 @@
-//! Place in a file as a tool gives it: lines, columns in the tool's unit, or offsets.
+//! Range in a file as a tool reports it: lines, columns in the tool's unit, or offsets.
 //!
-//! A range does not depend on the file's content. [`FileText`](crate::output::resolve::FileText) finds its
-//! bytes in a file.
+//! A range does not depend on the file's content. [`FileText`](crate::output::resolve::FileText) finds the
+//! bytes of a range in a file.
 
 /// Unit in which a tool counts columns and offsets.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -19,14 +19,14 @@ pub enum ColumnUnit {
 pub enum DiagnosticRange {
     /// The whole file, without a line.
     File,
-    /// Lines, with columns in them if the tool gave columns.
+    /// Lines, with columns if the tool reported columns.
     Text(LineSpan),
     /// Offsets from the file's beginning.
     Offsets(OffsetSpan),
 }
 
-/// Position in a line. Without a column it is the line's beginning where a span starts, and its end (before
-/// the line break) where a span ends.
+/// Position in a line. Without a column, the start of a span is the beginning of its line. Without a column,
+/// the end of a span is the end of its line, before the line break.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LinePosition {
     line: u32,
@@ -50,8 +50,8 @@ pub struct OffsetSpan {
 }
 
 impl LinePosition {
-    /// Creates a position from a line and a column, both from 1. Returns `None` for the line 0. A column 0
-    /// means no column: many tools print it where they know only the line.
+    /// Creates a position from a line and a column, both from 1. Returns `None` for the line 0. Column 0
+    /// means that there is no column, because many tools print 0 if they know only the line.
     pub fn new(line: u32, column: Option<u32>) -> Option<Self> {
         (line > 0).then_some(Self { line, column: column.filter(|column| *column > 0) })
     }
@@ -112,8 +112,8 @@ impl OffsetSpan {
 }
 
 impl DiagnosticRange {
-    /// Creates a range of whole lines, both from 1 and both inclusive. It accepts any numbers that a tool
-    /// prints: the line 0 is the file, and a last line before the first one is ignored.
+    /// Creates a range of whole lines, both from 1 and both inclusive. Any numbers that a tool prints are
+    /// accepted: line 0 means the whole file, and a last line before the first line is ignored.
     pub fn from_lines(first: u32, last: u32) -> Self {
         let start = LinePosition { line: first, column: None };
         let end = LinePosition { line: last.max(first), column: None };
@@ -121,8 +121,8 @@ impl DiagnosticRange {
         if first == 0 { Self::File } else { Self::Text(LineSpan { start, end, unit: ColumnUnit::Byte }) }
     }
 
-    /// Creates a range at one place of a line, both numbers from 1, for a diagnostic. The line 0 is the file,
-    /// and the column 0 is the whole line.
+    /// Creates the range of a diagnostic at one position of a line. Lines and columns count from 1. Line 0
+    /// means the whole file, and column 0 means the whole line.
     pub fn from_position(line: u32, column: u32, unit: ColumnUnit) -> Self {
         if column == 0 {
             Self::from_lines(line, line)
@@ -131,8 +131,8 @@ impl DiagnosticRange {
         }
     }
 
-    /// Creates a range from a line and a column up to another one, which is exclusive, for a diagnostic. It
-    /// accepts any numbers that a tool prints: the line 0 is the file, and an end before the start is
+    /// Creates the range of a diagnostic from a start and an exclusive end, each a line and a column. Any
+    /// numbers that a tool prints are accepted: line 0 means the whole file, and an end before the start is
     /// ignored. [`DiagnosticRange::from_exact`] creates the range of an edit.
     pub fn from_positions(start: (u32, u32), end: (u32, u32), unit: ColumnUnit) -> Self {
         if start.1 == 0 && end.1 == 0 {
@@ -144,7 +144,7 @@ impl DiagnosticRange {
         Self::Text(LineSpan::new(start, end, unit).unwrap_or(LineSpan { start, end: start, unit }))
     }
 
-    /// Creates a range from a line and a column up to another one, which is exclusive, for an edit. Returns
+    /// Creates the range of an edit from a start and an exclusive end, each a line and a column. Returns
     /// `None` if a line or a column is 0, or if the end is before the start, because the place of an edit
     /// must not be guessed.
     pub fn from_exact(start: (u32, u32), end: (u32, u32), unit: ColumnUnit) -> Option<Self> {
@@ -160,7 +160,7 @@ impl DiagnosticRange {
         OffsetSpan::new(start, end, unit).map(Self::Offsets)
     }
 
-    /// Returns the column at which the range starts, in the tool's unit, or the offset. Returns `None` for
+    /// Returns the column or the offset at which the range starts, in the tool's unit. Returns `None` for
     /// whole lines.
     pub fn first_column(&self) -> Option<u64> {
         match self {

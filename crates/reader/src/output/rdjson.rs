@@ -20,7 +20,7 @@ use crate::output::range::{ColumnUnit, DiagnosticRange};
 use crate::output::report::{DiagnosticCollector, DiagnosticReport, ProblemKind};
 use crate::output::text::text_start;
 
-/// Most suggestions of a diagnostic that are examined.
+/// Maximum number of suggestions of a diagnostic that are examined.
 const MAX_SUGGESTIONS: usize = 100;
 
 /// Object `DiagnosticResult` of the format.
@@ -89,7 +89,7 @@ enum RdjsonSeverity {
     Number(i64),
 }
 
-/// Reads a result. It does not panic on any bytes.
+/// Reads a result. Never panics, for any input bytes.
 pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut collected = DiagnosticCollector::new();
     let Some(text) = decode::decode_document(bytes, &mut collected) else { return collected.finish() };
@@ -128,7 +128,7 @@ pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport 
     collected.finish()
 }
 
-/// Reads diagnostics, one on each line. It does not panic on any bytes.
+/// Reads diagnostics, one on each line. Never panics, for any input bytes.
 pub(crate) fn read_lines(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut collected = DiagnosticCollector::new();
     let text = decode::decode_lines(bytes, &mut collected);
@@ -207,7 +207,7 @@ fn exact_range(span: &RdjsonRange) -> Option<DiagnosticRange> {
     let (first, last) = (given(start.line), given(end.line));
     match (given(start.column), given(end.column)) {
         (0, 0) => (first > 0 && first <= last).then(|| DiagnosticRange::from_lines(first, last)),
-        // The range covers the line's beginning up to a column.
+        // Without a start column, the range begins at the start of the first line.
         (0, column) => DiagnosticRange::from_exact((first, 1), (last, column), ColumnUnit::Byte),
         (_, 0) => None,
         (start, end) => DiagnosticRange::from_exact((first, start), (last, end), ColumnUnit::Byte),

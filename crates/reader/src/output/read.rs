@@ -4,8 +4,8 @@ use crate::output::format::{OutputContext, OutputFormat};
 use crate::output::report::DiagnosticReport;
 use crate::output::{checkstyle, gitlab, junit, rdjson, sarif};
 
-/// Reads the output of a tool. It does not panic on any bytes and uses bounded memory: see
-/// [`report`](crate::output::report) for the bounds. Parts that are left out are counted and named.
+/// Reads the output of a tool. Never panics, for any input bytes, and uses bounded memory; see
+/// [`report`](crate::output::report) for the bounds. The report counts and names the parts that are left out.
 pub fn read_output(format: OutputFormat, bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     match format {
         OutputFormat::Sarif => sarif::read(bytes, input),

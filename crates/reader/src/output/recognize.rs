@@ -12,15 +12,15 @@ use crate::output::known::NAMED;
 use crate::output::report::MAX_INPUT_BYTES;
 use crate::output::xml::{XmlPart, XmlParts};
 
-/// Most fields of a document that are examined.
+/// Maximum number of fields of a document that are examined.
 const MAX_FIELDS: usize = 100;
-/// Most elements of an XML document that are examined; the first decides.
+/// Maximum number of parts of an XML document that are examined. The first element determines the format.
 const MAX_PARTS: usize = 100;
 
 type FieldNames = BoundedFields<IgnoredAny, MAX_FIELDS>;
 
-/// Returns the format of an output without a named format. Returns `None` if it is empty, too large, or of no
-/// known format. A bare `[]` is valid in many formats and gives `None`.
+/// Returns the format of an output for which no format was specified. Returns `None` if the output is empty,
+/// too large, or in no known format. A bare `[]` also returns `None`, because it is valid in many formats.
 pub fn recognize_format(bytes: &[u8]) -> Option<OutputFormat> {
     if bytes.len() > MAX_INPUT_BYTES {
         return None;
@@ -46,7 +46,8 @@ fn recognize_object(text: &str) -> Option<OutputFormat> {
     let starts = |name: &str, with: char| fields.get(name).is_some_and(|value| value.get().starts_with(with));
     let schema = fields.get("$schema").is_some_and(|schema| schema.get().contains("sarif"));
     let is_versioned = fields.get("version").is_some_and(|version| {
-        // Earlier versions are recognised, too, and rejected by their names.
+        // Earlier versions are also recognised as SARIF. The SARIF reader then rejects them with an error
+        // that names the version.
         ["\"1.0", "\"2."].iter().any(|begins| version.get().starts_with(begins))
     });
     if starts("runs", '[') && (schema || is_versioned) {

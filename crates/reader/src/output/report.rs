@@ -9,23 +9,23 @@ use crate::output::diagnostic::{Diagnostic, MAX_NAME_CHARS};
 use crate::output::path::PathError;
 use crate::output::text;
 
-/// Most bytes of one output that are read.
+/// Maximum number of bytes that are read from one output.
 pub const MAX_INPUT_BYTES: usize = 64 << 20;
-/// The most diagnostics of one output.
+/// Maximum number of diagnostics of one output.
 pub const MAX_DIAGNOSTICS: usize = 100_000;
-/// The most bytes of text that the diagnostics of one output hold together.
+/// Maximum number of bytes of text in all diagnostics of one output together.
 pub const MAX_TEXT_BYTES: usize = 128 << 20;
-/// The most tools that an output names.
+/// Maximum number of tools that are recorded for one output.
 pub const MAX_TOOLS: usize = 100;
-/// The most problems of one output that are named.
+/// Maximum number of problems that are recorded for one output; further problems are counted.
 pub const MAX_PROBLEMS: usize = 20;
-/// Most lines of an output that are listed as not understood.
+/// Maximum number of lines that are listed as not understood.
 pub const MAX_OTHER_LINES: usize = 3;
-/// The most paths outside of the tree that are kept.
+/// Maximum number of paths outside of the tree that are kept.
 pub const MAX_OUTSIDE: usize = 1000;
-/// Most files that are listed as not examined by the tool.
+/// Maximum number of files that are listed as not examined by the tool.
 pub const MAX_IGNORED: usize = 10_000;
-/// The most characters of a problem.
+/// Maximum length of a problem's text, in characters.
 pub const MAX_PROBLEM_CHARS: usize = 300;
 
 /// Diagnostics that could be read from an output, and the problems with the rest.
@@ -39,9 +39,9 @@ pub struct DiagnosticReport {
     pub problems: Vec<ReportProblem>,
     /// Number of further problems.
     pub more_problems: u64,
-    /// Number of entries that are not among the diagnostics: malformed ones, those without a place in the
-    /// tree, and those beyond a bound. An entry that cannot be separated from the rest of a damaged output is
-    /// not counted.
+    /// Number of entries that are left out of the diagnostics: malformed entries, entries without a location
+    /// in the tree, and entries beyond a bound. An entry that cannot be separated from the rest of a damaged
+    /// output is not counted.
     pub left_out: u64,
     /// Lines of text that are not understood: the first [`MAX_OTHER_LINES`].
     pub other_lines: Vec<String>,
@@ -64,7 +64,7 @@ pub struct ReportProblem {
 /// Kinds of problems with an output.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum ProblemKind {
-    /// The output, or the rest of it after some place, could not be read.
+    /// The output could not be read, or could be read only up to some position.
     Unreadable,
     /// No line of a text was understood.
     NoLine,
@@ -80,7 +80,7 @@ pub enum ProblemKind {
     Tool,
 }
 
-/// Report under construction. It bounds and cleans everything that is added.
+/// Report under construction. Everything that is added to the report is bounded and cleaned.
 #[derive(Debug, Default)]
 pub struct DiagnosticCollector {
     report: DiagnosticReport,
@@ -96,8 +96,8 @@ impl DiagnosticCollector {
         Self::default()
     }
 
-    /// Adds a diagnostic, with its texts cleaned and bounded. One without a message, or with a path outside
-    /// of the tree, is left out and named.
+    /// Adds a diagnostic, with its texts cleaned and bounded. A diagnostic without a message, or with a path
+    /// outside of the tree, is left out and reported as a problem.
     pub fn push(&mut self, diagnostic: Diagnostic) {
         if self.is_full() {
             return self.count_beyond_limit();
@@ -130,7 +130,7 @@ impl DiagnosticCollector {
         self.excess_count += 1;
     }
 
-    /// Adds a problem that does not leave out an entry.
+    /// Adds a problem that does not concern a left-out entry.
     pub fn add_problem(&mut self, kind: ProblemKind, text: &str) {
         if self.report.problems.len() == MAX_PROBLEMS {
             self.report.more_problems += 1;
@@ -182,7 +182,7 @@ impl DiagnosticCollector {
         self.expected = self.expected.max(total);
     }
 
-    /// Adds a problem if there are lines and none is understood.
+    /// Adds a problem if the output has lines, but no line is understood.
     pub fn report_unparsed_output(&mut self) {
         if self.report.other_lines.is_empty() {
             return;
@@ -201,7 +201,7 @@ impl DiagnosticCollector {
         self.report.diagnostics.len() as u64 + self.report.left_out + self.excess_count
     }
 
-    /// Returns true if the bound is reached. Further diagnostics are only counted.
+    /// Returns true if a bound of diagnostics is reached. Further diagnostics are only counted.
     pub fn is_full(&self) -> bool {
         self.report.diagnostics.len() >= MAX_DIAGNOSTICS || self.text_bytes >= MAX_TEXT_BYTES
     }
@@ -224,7 +224,8 @@ impl DiagnosticCollector {
         if self.excess_count > 0 {
             let (beyond, kept) =
                 (format_count(self.excess_count, "diagnostic"), self.report.diagnostics.len());
-            // This problem replaces another one if there is no room, because it matters most.
+            // If the list of problems is full, this problem replaces the last one, because exceeding the
+            // bound is the most important problem.
             if self.report.problems.len() == MAX_PROBLEMS {
                 self.report.problems.pop();
                 self.report.more_problems += 1;

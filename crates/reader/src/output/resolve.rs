@@ -10,8 +10,8 @@ use crate::lines::LineIndex;
 use crate::output::diagnostic::{MAX_EDITS, ToolFix};
 use crate::output::range::{ColumnUnit, DiagnosticRange, LinePosition, LineSpan, OffsetSpan};
 
-/// Distance in bytes between two places with known character counts. At most this many bytes are counted to
-/// find a place.
+/// Distance in bytes between two offsets with known character counts. To find a position, the characters of
+/// at most this many bytes are counted.
 const STRIDE: usize = 4 << 10;
 
 /// File as it was when the tool examined it.
@@ -27,7 +27,7 @@ pub struct FileText<'a> {
 /// Reasons for which a range is not in the file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum RangeError {
-    /// The line is after the file's last one.
+    /// The line is after the file's last line.
     #[error("line {line} is beyond the end of the file, which has {count}")]
     Line {
         /// Line number, from 1.
@@ -100,8 +100,8 @@ impl<'a> FileText<'a> {
         self.lines.text()
     }
 
-    /// Returns the number of lines. A line ends with LF, and a line end at the end of the file begins no
-    /// further line.
+    /// Returns the number of lines. A line ends with LF. A line end at the end of the file does not begin
+    /// another line.
     pub fn line_count(&self) -> u32 {
         self.lines.line_count()
     }
@@ -116,14 +116,14 @@ impl<'a> FileText<'a> {
     }
 
     /// Returns the first and the last line of a range, from 1, for a diagnostic. A column beyond the line's
-    /// end is accepted. If a range ends at the beginning of a line, the line before is its last one. The
-    /// place directly after the last line is on the last line. The first line exists also in a file without
-    /// any, and the whole file is its first line.
+    /// end is accepted. If a range ends at the beginning of a line, the last line of the range is the line
+    /// before. The position directly after the last line of the file counts as on the last line. A file
+    /// without lines is treated as if it had one line. A range of the whole file is reported as line 1.
     ///
     /// # Errors
     ///
-    /// The first line or an offset is not in the file. A last line beyond the end is replaced by the file's
-    /// last one.
+    /// The first line or an offset is not in the file. A last line beyond the end of the file is not an
+    /// error; it is replaced by the file's last line.
     pub fn range_lines(&self, range: &DiagnosticRange) -> Result<(u32, u32), RangeError> {
         let count = self.line_count().max(1);
         match range {
@@ -167,8 +167,8 @@ impl<'a> FileText<'a> {
         Ok(start..end.max(start))
     }
 
-    /// Returns the offset of a position. Columns do not count a byte order mark, and may count the line's own
-    /// line break. SARIF writes the place after the last character of a file in this way.
+    /// Returns the offset of a position. A column does not count a byte order mark. A column may be after the
+    /// line's line break, because SARIF writes the position after the last character of a file in this way.
     fn position_offset(
         &self,
         position: LinePosition,
@@ -226,8 +226,8 @@ impl<'a> FileText<'a> {
         Ok(start..self.byte_offset(offsets.end(), offsets.unit())?)
     }
 
-    /// Converts an offset in the tool's unit to bytes. Offsets in bytes count a byte order mark; those in
-    /// characters do not, because they count in the text.
+    /// Converts an offset in the tool's unit to bytes. Offsets in bytes include a byte order mark. Offsets in
+    /// characters do not, because they refer to the decoded text.
     fn byte_offset(&self, offset: u64, unit: ColumnUnit) -> Result<usize, RangeError> {
         let text = self.bytes();
         let wrong = RangeError::Offset(offset);
@@ -268,11 +268,11 @@ fn is_boundary(text: &[u8], at: usize) -> bool {
     text.get(at).is_none_or(|byte| !(0x80..0xC0).contains(byte)) && at <= text.len()
 }
 
-/// Character counts before some places of a text, which avoids counting from the beginning.
+/// Character counts before some offsets of a text, so characters need not be counted from the beginning.
 #[derive(Debug)]
 struct CharacterIndex {
-    /// Offsets about every [`STRIDE`] bytes, with the UTF-16 code units and the code points before them; the
-    /// first is 0.
+    /// Offsets about every [`STRIDE`] bytes, each with the numbers of UTF-16 code units and of code points
+    /// before the offset. The first offset is 0.
     offsets: Vec<(usize, u64, u64)>,
 }
 
@@ -325,7 +325,8 @@ impl CharacterIndex {
             self.offsets.partition_point(|known| Self::indexed_units(known, unit) <= units).saturating_sub(1);
         let known = self.offsets.get(index)?;
         let (mut at, mut seen) = (known.0, Self::indexed_units(known, unit));
-        // The place is at most one stride away, therefore only the text up to the next known place is read.
+        // The position is at most one stride away. Therefore only the text up to the next known offset is
+        // examined.
         let end = self.offsets.get(index + 1).map_or(text.len(), |next| next.0);
         let mut letters = std::str::from_utf8(text.get(at..end)?).ok()?.chars();
         while seen < units {
@@ -337,8 +338,8 @@ impl CharacterIndex {
     }
 }
 
-/// Resolves the edits of a fix to bytes of one file: in order, without those that change nothing. If all
-/// lines of the file end with CRLF, the edits' line breaks become CRLF.
+/// Resolves the edits of a fix to byte edits of one file. The result is in order and omits edits that change
+/// nothing. If all lines of the file end with CRLF, the edits' line breaks become CRLF.
 ///
 /// # Errors
 ///

@@ -1,8 +1,9 @@
 //! SARIF 2.1.0: the static analysis results interchange format of OASIS.
 //!
-//! The results of every run are read: the texts of the rule, its defaults and its messages, the place, and
-//! the fixes. Results that are not findings are skipped: those of the kinds `pass`, `notApplicable` and
-//! `informational`, and those that only the baseline had. A failure that an invocation reports is a problem.
+//! The results of every run are read. Each result has the rule's texts, defaults and messages, a location,
+//! and fixes. Results that are not findings are skipped: results of the kinds `pass`, `notApplicable` and
+//! `informational`, and results that exist only in the baseline. A failure that an invocation reports is
+//! added to the report as a problem.
 
 mod location;
 mod log;
@@ -30,12 +31,12 @@ use crate::output::path::PathError;
 use crate::output::report::{DiagnosticCollector, DiagnosticReport, ProblemKind};
 use crate::output::text::text_start;
 
-/// Beginning of the versions that are read; drafts of 2.1.0 are similar enough.
+/// Beginning of the versions that are read. Drafts of 2.1.0 are also read, because they are similar enough.
 const VERSION: &str = "2.1";
 /// Partial fingerprint that most tools write, and by which GitHub recognises results.
 const PRIMARY: &str = "primaryLocationLineHash";
 
-/// Reads a log. It does not panic on any bytes.
+/// Reads a log. Never panics, for any input bytes.
 pub(crate) fn read(bytes: &[u8], context: &OutputContext<'_>) -> DiagnosticReport {
     let mut collected = DiagnosticCollector::new();
     let Some(text) = decode::decode_document(bytes, &mut collected) else { return collected.finish() };
@@ -82,7 +83,7 @@ fn read_run(run: &RawValue, input: &OutputContext<'_>, number: usize, collected:
         report_failures(reader.tool, invocation, collected);
     }
     let Some(results) = run.results else {
-        // In section 3.14.23 this means that the tool did not begin its analysis.
+        // According to section 3.14.23, missing results mean that the tool did not begin its analysis.
         return collected.add_problem(ProblemKind::Tool, &format!("{} gives no results", reader.tool));
     };
     if results.get() == "null" {
@@ -139,7 +140,8 @@ impl SarifReader<'_> {
                 return collected.add_skipped_entry(ProblemKind::Entry, &format!("result {index}: {error}"));
             }
         };
-        // Section 3.27.9: these are not findings. Section 3.27.25: this one was in the baseline and is gone.
+        // Results of these kinds are not findings (section 3.27.9). An `absent` result was in the baseline
+        // and no longer exists (section 3.27.25).
         let is_no_finding =
             matches!(result.kind.as_deref(), Some("pass" | "notApplicable" | "informational"));
         if is_no_finding || result.baseline_state.as_deref() == Some("absent") {
@@ -182,8 +184,9 @@ impl SarifReader<'_> {
         collected.push(diagnostic);
     }
 
-    /// Returns the message (section 3.11.7): its own text, or the text with its id. Some tools write only
-    /// Markdown, which 3.11.9 does not allow.
+    /// Returns the message of a result (section 3.11.7): the result's own text, or the text that the rule or
+    /// the tool has for the message's id. The Markdown is used if there is no text, because some tools write
+    /// only Markdown, although 3.11.9 forbids this.
     fn message(&self, result: &SarifResult<'_>, rule: &SarifRule<'_>) -> Option<String> {
         let message = result.message.as_ref()?;
         let written = [&message.text, &message.markdown].into_iter().flatten().map(String::as_str);
@@ -192,8 +195,8 @@ impl SarifReader<'_> {
         Some(message::replace_links(&message::substitute_arguments(text, &message.arguments.0)))
     }
 
-    /// Returns the level (section 3.27.10): the result's own, the one that an invocation sets for its rule,
-    /// the rule's, or a warning.
+    /// Returns the level of a result (section 3.27.10). The result's own level takes precedence, then the
+    /// level that an invocation sets for the rule, then the rule's own level. The default is a warning.
     fn level(&self, result: &SarifResult<'_>, rule: &SarifRule<'_>) -> DiagnosticLevel {
         let kind = result.kind.as_deref().unwrap_or("fail");
         if let Some(level) = result.level.as_deref().and_then(parse_level) {
@@ -216,8 +219,8 @@ impl SarifReader<'_> {
         set().and_then(of).or_else(|| default().and_then(of)).unwrap_or(DiagnosticLevel::Warning)
     }
 
-    /// Returns the fixes of a result. One that cannot be read, or that changes a file outside of the tree, is
-    /// left out and named.
+    /// Returns the fixes of a result. A fix that cannot be read, or that changes a file outside of the tree,
+    /// is left out and reported as a problem.
     fn read_fixes(
         &self,
         fixes: &RawValue,
@@ -266,7 +269,8 @@ impl SarifReader<'_> {
     }
 }
 
-/// Returns the level of this name. `none` means no level, which a finding cannot have; it becomes a note.
+/// Returns the level of this name. `none` means that there is no level. A finding must have a level,
+/// therefore `none` becomes a note.
 fn parse_level(name: &str) -> Option<DiagnosticLevel> {
     match name {
         "error" => Some(DiagnosticLevel::Error),
@@ -276,8 +280,8 @@ fn parse_level(name: &str) -> Option<DiagnosticLevel> {
     }
 }
 
-/// Returns true for a suppressed result (section 3.27.23) with no suppression that is under review or
-/// rejected.
+/// Returns true if a result is suppressed (section 3.27.23). If a suppression is under review or rejected,
+/// the result is not suppressed.
 fn is_suppressed(result: &SarifResult<'_>) -> bool {
     let mut entries = result.suppressions.0.iter();
     let stands = |status: Option<&str>| !matches!(status, Some("underReview" | "rejected"));
@@ -285,8 +289,9 @@ fn is_suppressed(result: &SarifResult<'_>) -> bool {
         && entries.all(|entry| entry.as_ref().is_some_and(|entry| stands(entry.status.as_deref())))
 }
 
-/// Returns the fingerprint of a result (3.27.16 and 3.27.17): the whole fingerprint of the highest version,
-/// the partial one that most tools write, the only one, or a digest of all.
+/// Returns the fingerprint of a result (3.27.16 and 3.27.17). The whole fingerprint of the highest version
+/// takes precedence, then the partial fingerprint that most tools write. Otherwise the result is the only
+/// partial fingerprint, or a digest of all partial fingerprints.
 fn fingerprint<const A: usize, const B: usize>(
     whole: &BoundedFields<String, A>,
     partial: &BoundedFields<String, B>,

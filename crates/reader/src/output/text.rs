@@ -8,8 +8,8 @@ use crate::output::diagnostic::{
     MAX_PAGE_BYTES, MAX_TAGS, MAX_TITLE_CHARS, ToolFix,
 };
 
-/// Longest terminal escape that is removed as one, in characters. No program writes longer ones, and an
-/// escape that is never closed must not hide the rest of a text.
+/// Maximum length of a terminal escape that is removed as a whole, in characters. No program writes longer
+/// escapes. The limit prevents an escape without an end from hiding the rest of a text.
 const MAX_ESCAPE_CHARS: usize = 4096;
 
 /// Returns a diagnostic whose texts are visible, bounded, and on one line where required.
@@ -71,8 +71,8 @@ pub(crate) fn count_text_bytes(diagnostic: &Diagnostic) -> usize {
     tool.len() + message.len() + path.as_bytes().len() + optional + tags + fixes
 }
 
-/// Returns the part of a text that is examined to keep `max_chars` characters of it. A caller that copies a
-/// text shared by many entries copies no more than this.
+/// Returns the beginning of a text that must be examined to keep `max_chars` characters of the text. If many
+/// entries share a text, the caller copies only this beginning.
 pub(crate) fn text_start(text: &str, max_chars: usize) -> &str {
     let bytes = max_chars.saturating_mul(4).saturating_add(MAX_ESCAPE_CHARS).saturating_mul(2);
     text.get(..text.floor_char_boundary(bytes)).unwrap_or(text)
@@ -120,7 +120,7 @@ fn is_displayable_url(page: &str) -> bool {
 
 /// Returns a text without terminal escapes (ECMA-48). These are `ESC [` with its parameters up to the final
 /// byte, and the strings that `ESC ]`, `ESC P`, `ESC X`, `ESC ^` and `ESC _` open. Other escapes of two or
-/// three characters are removed too, and the one-character forms U+0080 to U+009F. Text far beyond
+/// three characters are also removed, and so are the one-character forms U+0080 to U+009F. Text far beyond
 /// `max_chars` characters is not examined.
 pub(crate) fn strip_escapes(text: &str, max_chars: usize) -> String {
     let room = max_chars.saturating_mul(4).saturating_add(MAX_ESCAPE_CHARS);
@@ -138,7 +138,7 @@ pub(crate) fn strip_escapes(text: &str, max_chars: usize) -> String {
                 match rest.next() {
                     Some('[') => skip_control_sequence(&mut rest),
                     Some(']' | 'P' | 'X' | '^' | '_') => skip_control_string(&mut rest, &mut kept),
-                    // The escape has intermediate bytes, then one more.
+                    // The escape consists of intermediate bytes and one final byte.
                     Some(' '..='/') => {
                         let mut intermediate = rest.clone();
                         while let Some(' '..='/') = intermediate.next() {
@@ -177,9 +177,9 @@ fn skip_control_sequence(rest: &mut std::str::Chars<'_>) {
     }
 }
 
-/// Skips a string up to its end: BEL, `ESC \` or U+009C. If there is no end on its line within
-/// [`MAX_ESCAPE_CHARS`], only the opening is removed and the rest is text. Every character is therefore
-/// examined once.
+/// Skips a string up to its end: BEL, `ESC \` or U+009C. If the string has no end on its line within
+/// [`MAX_ESCAPE_CHARS`] characters, only its opening is removed, and the rest remains as text. Every
+/// character is therefore examined once.
 fn skip_control_string(rest: &mut std::str::Chars<'_>, output: &mut String) {
     let text = rest.as_str();
     for _ in 0..MAX_ESCAPE_CHARS {

@@ -8,9 +8,9 @@ use quick_xml::events::{BytesStart, Event};
 
 /// Deepest nesting of elements.
 pub(crate) const MAX_DEPTH: usize = 128;
-/// Most bytes of text that are kept of one element.
+/// Maximum number of bytes that are kept of one element's text.
 pub(crate) const MAX_TEXT_BYTES: usize = 32 << 10;
-/// Most attributes of an element that are examined.
+/// Maximum number of attributes of an element that are examined.
 const MAX_ATTRIBUTES: usize = 100;
 
 /// Part of a document.
@@ -18,10 +18,10 @@ const MAX_ATTRIBUTES: usize = 100;
 pub(crate) enum XmlPart {
     /// An element begins, with its attributes.
     Start(XmlElement),
-    /// An element of this name ends. Every element ends, also one without content.
+    /// An element of this name ends. This part is also returned for an element without content.
     End(String),
-    /// Text within an element, with its references replaced. Text without elements in between may come in
-    /// pieces.
+    /// Text within an element, with its references replaced. The text between two elements may be returned in
+    /// several pieces.
     Text(String),
 }
 
@@ -40,8 +40,8 @@ impl XmlElement {
         found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
     }
 
-    /// Returns an attribute as a whole number: 0 if it is not a number, and the largest `u32` for a larger
-    /// one.
+    /// Returns an attribute as a whole number. Returns 0 if the attribute is not a number, and the largest
+    /// `u32` if the number is larger.
     pub(crate) fn numeric_attribute(&self, name: &str) -> u32 {
         let number = self.get(name).and_then(|value| value.trim().parse::<i64>().ok()).unwrap_or(0);
         u32::try_from(number.max(0)).unwrap_or(u32::MAX)
@@ -111,7 +111,7 @@ impl<'a> XmlParts<'a> {
 
 fn to_element(start: &BytesStart<'_>) -> XmlElement {
     let mut attributes = start.attributes();
-    // Of two attributes with one name the first applies, therefore they are not compared with each other.
+    // Attributes are not checked for duplicate names, because only the first attribute of a name applies.
     let attributes = attributes.with_checks(false).flatten().take(MAX_ATTRIBUTES).map(|attribute| {
         let name = attribute.key.local_name().as_ref().to_owned();
         (name, resolve_references(&truncate_text(&attribute.value)))

@@ -21,7 +21,7 @@ pub enum PackError {
     Unreadable {
         /// Path of the file or folder.
         path: String,
-        /// Reason that the system gives.
+        /// Reason that the operating system reports.
         message: String,
     },
     /// A rule's text is invalid: its form, a field, or a pattern.
@@ -30,9 +30,9 @@ pub enum PackError {
         file: String,
         /// Line at which the invalid part begins, from 1.
         line: usize,
-        /// Column at which it begins, from 1, in characters.
+        /// Column at which the invalid part begins, from 1, in characters.
         column: usize,
-        /// Description of the error; for patterns with the position within the pattern.
+        /// Description of the error. For a pattern, the description contains the position within the pattern.
         message: String,
     },
     /// No thread could be started to parse the rules.

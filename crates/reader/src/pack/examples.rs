@@ -59,15 +59,16 @@ pub struct ExampleResults {
     pub rules: usize,
     /// Number of examples that were run.
     pub examples: usize,
-    /// One line for each `valid` example with a finding, for each `invalid` one without, and for each one
-    /// with other suggestions than expected.
+    /// One line for each example that fails: a `valid` example with a finding, an `invalid` example without a
+    /// finding, or an example with unexpected suggestions.
     pub failing: Vec<String>,
     /// Rules without an example, whose findings are therefore untested.
     pub untested: Vec<String>,
 }
 
-/// Applies a rule to an example. Returns true if it finds something, and the changed file after its
-/// suggestions, if it has any. A file of the example that cannot be read is an error.
+/// Applies a rule to an example. Returns true if the rule finds something. Also returns the changed file
+/// after the rule's suggestions are applied, if there are suggestions. If a file of the example cannot be
+/// read, the result is an error.
 pub(super) fn run_example(
     alone: &RuleSet<'_>,
     example: &RuleExample,

@@ -17,7 +17,7 @@ pub(super) fn read_packs(folder: &Path) -> Result<Vec<(String, String)>, PackErr
     Ok(files)
 }
 
-/// Returns the rule files of one pack, which has the name of its folder.
+/// Returns the rule files of one pack. The folder's name is the pack's name.
 pub(super) fn read_pack(folder: &Path) -> Result<Vec<(String, String)>, PackError> {
     let absolute = folder.canonicalize().map_err(|error| unreadable_error(folder, &error))?;
     let name = absolute.file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -32,7 +32,7 @@ pub(super) fn read_pack(folder: &Path) -> Result<Vec<(String, String)>, PackErro
     for file in sorted_entries(&folder.join("rules"))? {
         let text = read_rule_file(&file)?;
         let file_name = file.file_name().unwrap_or_default().to_string_lossy();
-        // Editors and systems leave hidden files behind.
+        // Hidden files are ignored, because editors and operating systems create them.
         if !file_name.starts_with('.') {
             files.push((format!("{name}/rules/{file_name}"), text));
         }

@@ -7,7 +7,7 @@ use truing_core::port::ReaderError;
 
 use super::error::PackError;
 
-/// Regular expression that is known to be well-formed and is compiled at first use.
+/// Regular expression that has been checked for correct syntax. The expression is compiled at first use.
 #[derive(Debug)]
 pub(crate) struct RulePattern {
     text: String,
@@ -15,8 +15,8 @@ pub(crate) struct RulePattern {
 }
 
 impl RulePattern {
-    /// Checks the form, with the options that it will be compiled with. The error contains the position in
-    /// the pattern.
+    /// Checks the pattern's syntax, with the options that are later used to compile the pattern. The error
+    /// contains the position in the pattern.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let mut parser = regex_syntax::ParserBuilder::new();
         let parsed = parser.unicode(false).utf8(false).multi_line(true).crlf(true).build().parse(text);

@@ -29,15 +29,15 @@ pub(crate) struct PackRule {
     pub(crate) title: String,
     pub(crate) body: String,
     pub(crate) check: RuleCheck,
-    /// Globs of the paths that the rule applies to: those that match one of the former (all if there are
-    /// none) and none of the latter.
+    /// Globs of paths. The rule applies to a path that matches `paths` (to every path if `paths` is `None`)
+    /// and does not match `not_paths`.
     pub(crate) paths: Option<GlobSet>,
     pub(crate) not_paths: GlobSet,
-    /// Severities in parts of a repository; elsewhere `severity` applies.
+    /// Severities in parts of a repository. In parts without an entry, `severity` applies.
     pub(crate) parts: BTreeMap<RepositoryPart, PartSeverity>,
     pub(crate) enabled: bool,
-    /// Rule of the same pack that reports whole definitions. Within a definition that it reports, this rule
-    /// reports nothing.
+    /// Rule of the same pack that reports whole definitions. If that rule reports a definition, this rule
+    /// reports nothing within the definition.
     pub(crate) yields_to: Option<String>,
     /// Equivalent rules of linters, such as `eslint/no-debugger`. A comment that disables one of them
     /// disables this rule, too.
@@ -61,8 +61,8 @@ impl PackRule {
         self.paths.as_ref().is_none_or(|paths| paths.is_match(path)) && !self.not_paths.is_match(path)
     }
 
-    /// Returns the severity in a part of a repository, where `None` is the product. Returns `None` if the
-    /// rule is off there.
+    /// Returns the severity in a part of a repository; the part `None` is the product. Returns `None` if the
+    /// rule is off in this part.
     pub(crate) fn severity_in(&self, part: Option<RepositoryPart>) -> Option<Severity> {
         let there = part.and_then(|part| match (self.parts.get(&part), part) {
             (None, RepositoryPart::Fixture) => self.parts.get(&RepositoryPart::Test),
@@ -79,9 +79,9 @@ impl PackRule {
 /// Check of a rule, by its kind.
 #[derive(Debug)]
 pub(crate) enum RuleCheck {
-    /// Text, which is shown as it is.
+    /// Text, which is shown unchanged.
     Text(TextCheck),
-    /// Secret. Only its first characters are shown, in this and every other finding.
+    /// Secret. Every finding shows only the first characters of the secret, even a finding of another rule.
     Secret(TextCheck),
     /// Syntax that ast-grep's rules match.
     Syntax(SyntaxCheck),
@@ -114,7 +114,7 @@ impl RuleCheck {
         }
     }
 
-    /// Returns true if the added lines make a match on these lines a finding.
+    /// Returns true if a match on these lines is a finding, according to the added lines.
     pub(crate) fn is_on_added_lines(&self, added: &[(u32, u32)], first: u32, last: u32) -> bool {
         match self {
             Self::Text(check) | Self::Secret(check) if check.both_ends => {
@@ -157,7 +157,8 @@ impl RuleCheck {
     }
 }
 
-/// Most bytes of an example on a rule's page. A longer one is made to reach a limit and explains nothing.
+/// Maximum length of an example on a rule's page, in bytes. Longer examples only test a limit and explain
+/// nothing.
 const MOST_SHOWN: usize = 1500;
 
 /// Changes in which a rule must find nothing, and changes in which it must find something.
@@ -167,7 +168,7 @@ pub(crate) struct RuleExamples {
     pub(crate) invalid: Vec<RuleExample>,
 }
 
-/// Example: a change and the files around it.
+/// Example: a change, and files that did not change.
 #[derive(Debug)]
 pub(crate) struct RuleExample {
     /// Text that identifies the example in a failure.
@@ -176,17 +177,17 @@ pub(crate) struct RuleExample {
     pub(crate) changed: Vec<(RepoPath, Vec<u8>)>,
     /// Files that did not change, with their text if it matters.
     pub(crate) unchanged: Vec<(RepoPath, Option<Vec<u8>>)>,
-    /// Changed file after the suggestions; `None` if nothing may be suggested.
+    /// Text of the changed file after the suggestions are applied; `None` if the rule must suggest nothing.
     pub(crate) fixed: Option<String>,
 }
 
-/// Whole file, as rule files write it.
+/// Whole file, in the form that rule files use.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum TextExample {
-    /// File for which nothing may be suggested.
+    /// File for which the rule must suggest nothing.
     Text(String),
-    /// File, and its text after the suggestions.
+    /// File, and its text after the suggestions are applied.
     WithFixed { text: String, fixed: String },
 }
 

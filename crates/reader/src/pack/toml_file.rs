@@ -20,9 +20,11 @@ use crate::rules::companion::CompanionCheck;
 use crate::rules::size::SizeCheck;
 use crate::rules::text::{TextCheck, TextFix};
 
-/// Length of the shortest keyword, in bytes. Shorter ones occur everywhere and save nothing.
+/// Length of the shortest keyword, in bytes. Shorter keywords occur in almost every file, so they would
+/// exclude no files.
 const MIN_KEYWORD_BYTES: usize = 3;
-/// Largest example of a size rule, in bytes or lines, because `rules test` creates it.
+/// Maximum size of a size rule's example, in bytes or lines. The size is limited because `rules test` creates
+/// the example.
 const MAX_SIZE_EXAMPLE: u32 = 32 << 20;
 
 /// Part of a rule file that contains the rule's kind.
@@ -42,8 +44,8 @@ enum TomlRuleKind {
     Size,
 }
 
-/// Declares a rule file of one kind: the fields of all rules, and its own. Serde's flattening is not used,
-/// because it would lose the positions.
+/// Declares a rule file of one kind, with the common fields of all rules and the fields of this kind. Serde's
+/// flattening is not used, because the positions of fields would be lost.
 macro_rules! rule_file {
     ($(#[$doc:meta])* $name:ident of $example:ty { $($(#[$attribute:meta])* $field:ident: $type:ty,)* }) => {
         $(#[$doc])*
@@ -74,7 +76,7 @@ macro_rules! rule_file {
         }
 
         impl $name {
-            /// Builds the rule with this check. `example` converts each example.
+            /// Builds the rule with this check. The function `example` converts each example.
             fn rule(
                 self,
                 source: &RuleFileSource<'_>,
@@ -195,7 +197,7 @@ rule_file! {
     }
 }
 
-/// Example of a change: new files with their text, and files beside them.
+/// Example of a change: new files with their text, and files that did not change.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CompanionExample {
@@ -283,7 +285,7 @@ impl RuleFileSource<'_> {
     }
 }
 
-/// Parses the rule `name` in a file; its `id` must be this one.
+/// Parses the rule `name` in a file. The `id` in the file must be equal to `id`.
 pub(super) fn parse(file: &str, text: &str, id: &str, name: &str) -> Result<PackRule, PackError> {
     let source = RuleFileSource { file, text, id, name };
     match source.deserialize::<RuleHead>()?.kind {

@@ -15,7 +15,7 @@ use super::rule::{PackRule, RuleCheck, RuleExamples, TextExample};
 use crate::part::{PartSeverity, RepositoryPart};
 use crate::syntax::{RuleSyntaxError, SourceLanguage, SyntaxCheck, from_yaml};
 
-/// Part of a rule file that ast-grep does not read, or that Truing reads too. ast-grep checks the other keys.
+/// Keys of a rule file that Truing reads, alone or in addition to ast-grep. ast-grep checks the other keys.
 #[derive(Deserialize)]
 struct YamlRuleFile {
     id: Option<Spanned<String>>,
@@ -72,7 +72,7 @@ struct TruingMetadata {
     invalid: Vec<TextExample>,
 }
 
-/// Parses the rule `name` in a file; its `id`, if present, must be this one.
+/// Parses the rule `name` in a file. If the file has an `id`, the value must be equal to `id`.
 pub(super) fn parse(file: &str, text: &str, file_stem: &str, name: &str) -> Result<PackRule, PackError> {
     let at = |wrong: RuleSyntaxError| PackError::Invalid {
         file: file.to_owned(),

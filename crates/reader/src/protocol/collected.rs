@@ -10,7 +10,8 @@ use super::{
 };
 use crate::bounds::count_text_bytes;
 
-/// Collected reports on the files of a request. At any time it holds at most twice the size of a response.
+/// Collected reports on the files of a request. The collector never holds more than twice the size of a
+/// response.
 #[derive(Debug, Default)]
 pub struct ReportCollector {
     report: ReadReport,
@@ -38,7 +39,8 @@ impl ReportCollector {
         self.report.not_reviewed.extend(not_reviewed.into_iter().take(1));
         let room = MAX_SUPPRESSIONS.saturating_sub(self.report.suppressed.len());
         if suppressed.len() > room {
-            // A finding that is missing here would look fixed.
+            // A file with missing findings must not count as reviewed, because a missing finding would look
+            // fixed.
             self.record_skipped(path, SkipReason::TooLarge);
         }
         self.report.suppressed.extend(suppressed.into_iter().take(room));
@@ -54,7 +56,7 @@ impl ReportCollector {
         Ok(())
     }
 
-    /// Records that a file is not reviewed.
+    /// Records that a file was not reviewed.
     pub fn record_skipped(&mut self, path: &RepoPath, reason: SkipReason) {
         let gaps = &mut self.report.not_reviewed;
         if gaps.last().is_none_or(|last| last.path != *path) {
@@ -101,7 +103,7 @@ mod tests {
         for path in ["a.py", "b.py"] {
             collected.add(&path.into(), many(path)).unwrap();
         }
-        // A third report exceeds the bound at once.
+        // The third report exceeds the bound.
         collected.add(&"b.py".into(), many("b.py")).unwrap();
         assert_eq!(collected.report.findings.len(), MAX_FINDINGS);
         let checked = collected.into_checked(&request, vec![]).unwrap();

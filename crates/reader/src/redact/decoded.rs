@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-/// Fewest bytes of a word that is decoded. A shorter word contains no secret of a known form.
+/// Minimum length of a word that is decoded, in bytes. A shorter word contains no secret of a known form.
 const MIN_WORD_BYTES: usize = 24;
 
 /// Decoded texts of the base64 words in a text.
@@ -10,7 +10,7 @@ const MIN_WORD_BYTES: usize = 24;
 pub(super) struct DecodedWords {
     /// Decoded texts, each on a line of its own.
     pub(super) text: String,
-    /// End of each decoded word in this text, and its range in the original text.
+    /// For each decoded word, its end in the decoded text and its range in the original text.
     words: Vec<(usize, Range<usize>)>,
 }
 
@@ -32,7 +32,7 @@ impl DecodedWords {
     /// Returns the original ranges of the words that contain a part of this range of the decoded text.
     pub(super) fn word_ranges(&self, range: &Range<usize>) -> impl Iterator<Item = Range<usize>> {
         let first = self.words.partition_point(|(end, _)| *end <= range.start);
-        // The word with the last byte is the first one that does not end before it.
+        // The word that contains the range's last byte is the first word that does not end before that byte.
         let last = self.words.partition_point(|(end, _)| *end < range.end);
         self.words.iter().take(last + 1).skip(first).map(|(_, place)| place.clone())
     }
@@ -42,8 +42,8 @@ fn is_base64_digit(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"+/-_".contains(&byte)
 }
 
-/// Decodes a word by either alphabet of RFC 4648. Returns `None` if the bytes are not text, which most
-/// other words show by their first letters.
+/// Decodes a word in either base64 alphabet of RFC 4648. Returns `None` if the decoded bytes are not text.
+/// For most words that are not base64, the first letters already show this.
 fn decode_word(word: &[u8]) -> Option<String> {
     let value = |byte: &u8| match byte {
         b'A'..=b'Z' => byte - b'A',
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn words_of_text_in_base64_are_decoded_and_others_are_not() {
-        // These words were made with coreutils' base64 and basenc --base64url.
+        // These words are output of coreutils' base64 and basenc --base64url.
         let text = "é c29tZSB3b3JkcyBvZiBhIHRleHQ= or Pz8_Pj4-YW5kIG1vcmUgd29yZHM, d29yZHM= \
              crates/reader/src/redact/decoded";
         let decoded = DecodedWords::from_text(text);

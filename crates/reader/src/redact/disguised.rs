@@ -1,17 +1,18 @@
-//! Other readings of a text that may reveal a known secret: decoded escapes, lists of numbers, numbered
-//! lines, dumps of bytes.
+//! Creates alternative readings of a text that may reveal a known secret, by decoding escapes, lists of
+//! numbers, numbered lines and dumps of bytes.
 
 use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// Fewest numbers in a row that count as text.
+/// Minimum number of consecutive numbers that count as text.
 const MIN_NUMBERS: usize = 16;
-/// Most bytes of a text that are read in other ways. Findings and responses are shorter.
+/// Maximum length of a text for which alternative readings are created, in bytes. Findings and responses are
+/// shorter.
 const MAX_BYTES: usize = 1 << 20;
 
-/// Escapes of one character: `\u0074`, `\u{74}`, `\x74`, `%74`, `&#x74;`, `&#116;`, `\164`; and names such as
-/// `&sol;`, which represent separators of letters.
+/// Pattern for an escape of one character: `\u0074`, `\u{74}`, `\x74`, `%74`, `&#x74;`, `&#116;`, `\164`.
+/// Names such as `&sol;` also match; they represent separators between letters.
 static ESCAPE: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let (hex, decimal, octal) = (
         r"\\u\{?0*([0-9a-fA-F]{2})\}?|\\x([0-9a-fA-F]{2})|%([0-9a-fA-F]{2})|&#[xX]0*([0-9a-fA-F]{2});?",
@@ -29,7 +30,7 @@ static DUMP: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"(?m)^[ \t]*[0-9a-fA-F]{4,}:?[ \t]+((?:[0-9a-fA-F]{2,4}[ ]{1,2})+)[^\n]*$").ok()
 });
 
-/// Returns the other readings of a text, if it has any.
+/// Returns the alternative readings of a text, if there are any.
 pub(super) fn decode_alternatives(text: &str) -> Vec<String> {
     if text.len() > MAX_BYTES {
         return Vec::new();
@@ -63,7 +64,8 @@ fn decode_escapes(text: &str) -> Option<String> {
             };
             u32::from_str_radix(digits, base).ok()
         });
-        // Of the names, only the one that begins another escape is decoded.
+        // The only name that is decoded is `&amp;`, because `&` may begin another escape. Other names are
+        // removed.
         let name = || if captures.get(0).is_some_and(|all| all.as_str() == "&amp;") { "&" } else { "" };
         number.and_then(char::from_u32).map_or_else(|| name().to_owned(), String::from)
     };
@@ -122,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_dump_is_read_by_its_bytes() {
-        // These dumps were made with xxd and hexdump -C.
+        // These dumps are output of xxd and hexdump -C.
         for text in [
             "00000000: 7472 2d43 616e 6172 795f 7730 7264 2f31  tr-Canary_w0rd/1\n00000010: 372b 7879 \
              7a                             7+xyz\n",

@@ -1,19 +1,20 @@
-//! Searches for a known secret in another form: base64, base32, hex, reversed, in other letters, or with
-//! other characters in between (split over lines, spaced out).
+//! Searches for a known secret in another form: base64, base32, hex, reversed or ROT13. Other characters may
+//! separate the letters, for example line breaks or spaces.
 
 use std::ops::Range;
 
 use aho_corasick::AhoCorasick;
 use unicode_normalization::UnicodeNormalization as _;
 
-/// Fewest bytes of a long secret. A shorter one is searched for only in hex and base64, and as a whole,
-/// because common words could match a part of it.
+/// Minimum length of a long secret, in bytes. A shorter secret is searched for only in hex and base64. It
+/// must match as a whole, because common words could match a part of a short secret.
 const MIN_LONG_BYTES: usize = 16;
-/// Fewest letters of a part of a form that is recognised by itself.
+/// Minimum number of letters of a partial form that is recognised.
 const MIN_LETTERS: usize = 15;
-/// Most letters that the search begins with. The others are compared where these are found.
+/// Maximum number of letters that the search looks for first. Where these letters are found, the remaining
+/// letters are compared.
 const MAX_NEEDLE_LETTERS: usize = 64;
-/// Fewest letters of a form that is searched for.
+/// Minimum number of letters of a form that is searched for.
 const MIN_FORM_LETTERS: usize = 8;
 
 /// Alphabet whose letters encode bytes, in groups.
@@ -25,7 +26,7 @@ struct ByteAlphabet {
     group: usize,
 }
 
-/// Alphabet of section 4 of RFC 4648. The two that are not letters or digits are not compared.
+/// Alphabet of section 4 of RFC 4648. The two characters that are not letters or digits are not compared.
 const BASE64: ByteAlphabet = ByteAlphabet {
     letters: b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/",
     bits: 6,
@@ -35,8 +36,9 @@ const BASE64: ByteAlphabet = ByteAlphabet {
 const BASE32: ByteAlphabet = ByteAlphabet { letters: b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", bits: 5, group: 5 };
 
 impl ByteAlphabet {
-    /// Returns the letters of these bytes at any position of a longer text. For each position that they can
-    /// have in a group, these are the letters that depend on them alone.
+    /// Returns the letters that encode these bytes, wherever the bytes are in a longer text. There is one
+    /// result for each position of the bytes in a group. It contains the letters that depend only on these
+    /// bytes.
     fn encode(&self, bytes: &[u8]) -> Vec<String> {
         let at_place = |before: usize| {
             let bit = |at: usize| {
@@ -53,16 +55,15 @@ impl ByteAlphabet {
     }
 }
 
-/// A text without the separators of letters and digits, with the position of each letter in the original.
-/// Letters of other forms (full width, mathematical) are replaced by the plain letters that they are
-/// compatible with.
+/// The letters and digits of a text, with the position of each letter in the original text. Full-width,
+/// mathematical and similar letters are replaced by the corresponding plain letters (Unicode compatibility).
 struct NormalizedLetters {
     letters: String,
     positions: Vec<usize>,
 }
 
 impl NormalizedLetters {
-    /// Extracts the letters. `leaves_out` returns true for two characters that are left out together.
+    /// Extracts the letters. `leaves_out` returns true for two consecutive characters that are both omitted.
     fn from_text(text: &str, leaves_out: impl Fn(char, char) -> bool) -> Self {
         let mut plain =
             Self { letters: String::with_capacity(text.len()), positions: Vec::with_capacity(text.len()) };
@@ -91,7 +92,7 @@ impl NormalizedLetters {
 /// Letters and digits of a secret in one encoding.
 struct EncodedSecret {
     letters: String,
-    /// Number of letters, from the first on, that are enough for a match.
+    /// Number of letters from the beginning that are sufficient for a match.
     min_letters: usize,
     is_long: bool,
 }
@@ -116,7 +117,7 @@ impl EncodedSecretSearch {
         Some(Self { forms, needles })
     }
 
-    /// Returns the ranges of the original text that match a form, or the beginning of one.
+    /// Returns the ranges of the original text that match a form, or a sufficient beginning of a form.
     fn find_matches<'a>(
         &'a self,
         text: &'a NormalizedLetters,
@@ -144,7 +145,7 @@ impl EncodedSecrets {
         let (mut letters, mut hex) = (Vec::new(), Vec::new());
         for secret in secrets {
             let is_long = secret.len() >= MIN_LONG_BYTES;
-            // Addresses often have the same beginning.
+            // Parts of an address are not searched for, because addresses often have the same beginning.
             let has_parts = is_long && !secret.contains("://");
             let form = |letters: String| {
                 let all = letters.len();
@@ -183,8 +184,8 @@ impl EncodedSecrets {
     }
 
     fn find_forms(&self, text: &str, is_wanted: impl Fn(&EncodedSecret) -> bool) -> Vec<Range<usize>> {
-        // An escaped line end is not one of the letters, nor is a prefix that programs write before a byte in
-        // hex.
+        // Escaped line ends are omitted from the letters. Prefixes that programs write before a byte in hex
+        // are omitted, too.
         let letters = NormalizedLetters::from_text(text, |one, next| one == '\\' && next == 'n');
         let hex =
             NormalizedLetters::from_text(text, |one, next| matches!((one, next), ('\\' | '0', 'x' | 'X')));
@@ -227,7 +228,8 @@ mod tests {
 
     #[test]
     fn base64_is_found_at_each_place_of_a_group_in_both_alphabets_and_over_lines() {
-        // The encoded texts were made with coreutils' base64 of `x`, `xy` and nothing before the secret.
+        // The encoded texts are output of coreutils' base64 for the secret alone, and for the secret after
+        // `x` and after `xy`.
         for text in [
             "dHItQ2FuYXJ5X3cwcmQvMTcreHl6",
             "eHRyLUNhbmFyeV93MHJkLzE3K3h5eg==",
@@ -314,7 +316,7 @@ mod tests {
 
     #[test]
     fn base32_is_found_at_each_place_of_a_group() {
-        // These texts were made with coreutils' base32 of zero to four letters `x` before the secret.
+        // These texts are output of coreutils' base32 for the secret after zero to four letters `x`.
         for text in [
             "ORZC2Q3BNZQXE6K7O4YHEZBPGE3SW6DZPI======",
             "PB2HELKDMFXGC4TZL53TA4TEF4YTOK3YPF5A====",
@@ -360,7 +362,7 @@ mod tests {
         };
         let (one, many) = (cost(1), cost(50));
         assert!(many < one + 4096, "{one} {many}");
-        // Each byte costs two for the letter and eight for its position.
+        // Each byte of the text needs two bytes for the letter and eight bytes for its position.
         assert!(many < 19 * text.len() as u64, "{many}");
     }
 }

@@ -13,7 +13,7 @@ use crate::pack::RulePattern;
 use crate::rules::overrides;
 use crate::rules::scanner::{MANIFESTS, declares_scanner};
 
-/// Most files in one folder that are searched for a counterpart.
+/// Maximum number of files in one folder that are searched for a counterpart.
 const MAX_BESIDE: usize = 100;
 
 /// Files that must change with the files that a rule applies to.
@@ -22,29 +22,31 @@ pub(crate) struct CompanionCheck {
     /// Pattern that an added line must match to require a companion.
     pub(crate) added: Option<RulePattern>,
     /// Pattern for the line that opens the block of an added line: the nearest line above that ends with `{`.
-    /// Its beginning must match, otherwise the added line is ignored.
+    /// If the pattern does not match this opening line, the added line is ignored.
     pub(crate) block_pattern: Option<RulePattern>,
-    /// Paths; at least one must change: from the root with a leading `/`, otherwise in the file's folder or
-    /// one above.
+    /// Paths of companions; at least one companion must change. A path with a leading `/` begins at the root;
+    /// other paths are in the file's folder or in a folder above.
     pub(crate) companions: Vec<String>,
     /// Pattern that an added line of the companion must match.
     pub(crate) companion_added: Option<RulePattern>,
-    /// Texts with `$1` or `${name}` for a group of `added`. A line requires no change of a companion that
-    /// contains one of them.
+    /// Texts with `$1` or `${name}` for a group of `added`. A line does not require a change if a companion
+    /// contains one of these texts.
     pub(crate) companion_holds: Vec<String>,
     /// Texts with `${folder}` for the file's folder relative to the companion's. A companion in a folder
-    /// above counts only if it contains one of them. Without texts, all count.
+    /// above counts only if it contains one of these texts. If the list is empty, every companion counts.
     pub(crate) required_above: Vec<String>,
-    /// Texts as in `companion_holds`. A line requires nothing if its own file contains one of them.
+    /// Texts as in `companion_holds`. A line does not require a change if the line's own file contains one of
+    /// these texts.
     pub(crate) exempting_texts: Vec<String>,
-    /// True if a companion that does not exist is reported, too.
+    /// True if the rule also applies if no companion exists.
     pub(crate) reports_missing: bool,
-    /// True if the companion is a table with an entry for each overridden method or function, which must
+    /// True if the companion is a table with an entry for each overridden method or function. The entry must
     /// change with the override.
     pub(crate) is_override_table: bool,
-    /// Methods, as `Class.method`. An added head of an override of one requires a companion, too.
+    /// Methods, as `Class.method`. If the head of an override of such a method is added, a companion is
+    /// required, too.
     pub(crate) methods: Vec<String>,
-    /// True if the companion must name each function with an added head that requires it.
+    /// True if the companion must contain the name of each function whose added head requires the companion.
     pub(crate) named: bool,
 }
 
@@ -53,7 +55,7 @@ pub(crate) struct ChangeContext<'a> {
     changed_lines: BTreeMap<&'a RepoPath, &'a [(u32, u32)]>,
     other_paths: BTreeSet<&'a RepoPath>,
     head: &'a (dyn HeadFiles + Sync),
-    /// True if the repository contains a secret scanner. It is determined at first use.
+    /// True if the repository contains a secret scanner. The value is determined at first use.
     has_scanner: OnceCell<bool>,
 }
 
@@ -76,7 +78,7 @@ impl<'a> ChangeContext<'a> {
         also: &'a [RepoPath],
         head: &'a (dyn HeadFiles + Sync),
     ) -> Self {
-        // A renamed file changed under its old name, too.
+        // For a renamed file, the old path counts as changed, too.
         let old_names = files.iter().filter_map(|file| file.old_path.as_ref());
         Self {
             changed_lines: files.iter().map(|file| (&file.path, file.added.as_slice())).collect(),
@@ -86,7 +88,7 @@ impl<'a> ChangeContext<'a> {
         }
     }
 
-    /// Returns true if the repository is that of a secret scanner.
+    /// Returns true if the repository belongs to a secret scanner.
     pub(crate) fn is_secret_scanner(&self) -> bool {
         let declares = |path: &str| {
             self.head.read_file(&RepoPath::from(path)).is_some_and(|text| declares_scanner(path, &text))
@@ -94,8 +96,8 @@ impl<'a> ChangeContext<'a> {
         *self.has_scanner.get_or_init(|| MANIFESTS.into_iter().any(declares))
     }
 
-    /// Returns true if a changed file in the folder of this one matches. A file that cannot be read does not
-    /// match.
+    /// Returns true if another changed file in the folder of `path` matches `pattern`. A file that cannot be
+    /// read does not match.
     pub(crate) fn has_changed_sibling(&self, path: &RepoPath, pattern: &Regex) -> bool {
         let own = parent_folder(path);
         let beside = self.changed_lines.keys().filter(|other| parent_folder(other) == own && **other != path);
@@ -110,7 +112,8 @@ impl<'a> ChangeContext<'a> {
 }
 
 impl CompanionCheck {
-    /// Returns the line to report: the first one that requires a companion without a change of it.
+    /// Returns the line to report: the first line that requires a change of a companion, if no companion has
+    /// such a change.
     pub(crate) fn violation_line(
         &self,
         rule: &str,
@@ -167,8 +170,8 @@ impl CompanionCheck {
         Ok(None)
     }
 
-    /// Returns true if a companion belongs to the file. One in the same folder does, and one that cannot be
-    /// read.
+    /// Returns true if a companion belongs to the file. A companion in the same folder belongs to the file,
+    /// and so does a companion that cannot be read.
     fn is_companion_for(&self, file: &RepoPath, companion: &RepoPath, change: &ChangeContext<'_>) -> bool {
         let (own, its) = (parent_folder(file), parent_folder(companion));
         let Some(below) = own.strip_prefix(its).filter(|below| !below.is_empty()) else { return true };
@@ -184,7 +187,7 @@ impl CompanionCheck {
         self.required_above.iter().any(holds)
     }
 
-    /// Returns true if one of the texts contains a text that the templates give for a line.
+    /// Returns true if one of the texts contains the result of a template for this line.
     fn any_text_contains<T: AsRef<[u8]>>(
         &self,
         rule: &str,
@@ -273,7 +276,7 @@ impl CompanionCheck {
     }
 }
 
-/// Returns the line that opens the block around a line: the nearest above that ends with `{`.
+/// Returns the line that opens the block around a line: the nearest line above that ends with `{`.
 fn block_opening_line<'text>(lines: &LineIndex<'text>, line: u32) -> Option<&'text [u8]> {
     let above = (1..line).rev().map(|number| lines.bytes(lines.line_range(number)));
     above.map(<[u8]>::trim_ascii_end).find(|text| text.ends_with(b"{"))

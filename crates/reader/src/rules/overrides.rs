@@ -1,20 +1,20 @@
-//! Finds the methods and functions of a Python file that a change is in, and their entries in a table of
-//! overrides.
+//! Finds the methods and functions of a Python file that a change affects, and the entries for them in a
+//! table of overrides.
 //!
-//! Files are read line by line, by indentation. An author who hides a change from this check only misleads
-//! themselves.
+//! Files are read line by line, by indentation. The check does not resist deliberate evasion, because authors
+//! would only harm themselves.
 
 use crate::lines::LineIndex;
 
-/// Prefixes of classes that override another one, with or without a leading `_`.
+/// Prefixes in the names of classes that override another class. The name may have a leading `_`.
 const PREFIXES: [&str; 4] = ["Aio", "AIO", "Anyio", "Async"];
 
-/// Most lines in the head of a class.
+/// Maximum number of lines in the head of a class.
 const MAX_HEAD_LINES: u32 = 12;
 
-/// Returns the added code lines in methods and functions, each with the possible names of its entry. For a
-/// method these are `Base.method` for each base, and its own class's name without the prefix; for a function,
-/// its own name.
+/// Returns the added code lines in methods and functions, each with the possible names of the table entry.
+/// For a method, the possible class names are each base and the method's own class, without the prefix of an
+/// override. For a function, the only possible name is the function's own name.
 pub(super) fn changed_entries(lines: &LineIndex<'_>, added: &[(u32, u32)]) -> Vec<(u32, Vec<String>)> {
     let code = mark_code_lines(lines);
     let is_code = |number: &u32| code.get(*number as usize - 1) == Some(&true);
@@ -27,8 +27,8 @@ pub(super) fn changed_entries(lines: &LineIndex<'_>, added: &[(u32, u32)]) -> Ve
     named.collect()
 }
 
-/// Returns the first of these lines whose method or function has an entry in the table, but no added line in
-/// it that `is_new` accepts.
+/// Returns the first of these lines whose method or function has an entry in the table, if no added line of
+/// this entry satisfies `is_new`.
 pub(super) fn find_missing_entry(
     changed: &[(u32, Vec<String>)],
     table: &LineIndex<'_>,
@@ -65,9 +65,8 @@ pub(super) fn override_heads(lines: &LineIndex<'_>, added: &[(u32, u32)], pieces
     heads.map(|(number, _)| number).collect()
 }
 
-/// Returns the first of these heads whose name is not in the table before a comma or a colon. In a class
-/// whose head is added too, an existing entry must belong to one of its bases; an entry of another class does
-/// not count.
+/// Returns the first of these heads whose name does not occur in the table before a comma or a colon. If the
+/// class's head is also added, an existing entry counts only if it belongs to a base of this class.
 pub(super) fn find_missing_name(
     lines: &LineIndex<'_>,
     added: &[(u32, u32)],
@@ -111,12 +110,13 @@ fn class_line(lines: &LineIndex<'_>, method: u32) -> Option<u32> {
     (1..method).rev().find(is_class)
 }
 
-/// Returns true if this entry, whose name may have modules in front, is for this name.
+/// Returns true if this entry is for this name. The entry's name may begin with the names of modules.
 fn entry_matches_name(entry: &str, piece: &str) -> bool {
     entry.strip_suffix(piece).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
-/// Returns the entries of a table of tuples that begin with a name: the name, the first line and the last.
+/// Returns the entries of a table of tuples that begin with a name. For each entry, returns the name, the
+/// first line and the last line.
 fn table_entries<'a>(table: &LineIndex<'a>) -> Vec<(&'a str, u32, u32)> {
     let mut entries: Vec<(&str, u32, u32)> = Vec::new();
     for number in 1..=table.line_count() {
@@ -165,7 +165,8 @@ fn mark_code_lines(lines: &LineIndex<'_>) -> Vec<bool> {
     (1..=lines.line_count()).map(of_line).collect()
 }
 
-/// Returns the possible entry names for a line; none if it is not in a method or function that overrides one.
+/// Returns the possible entry names for a line. The list is empty if the line is not in a method or function
+/// that overrides another one.
 fn entry_names(lines: &LineIndex<'_>, code: &[bool], number: u32) -> Vec<String> {
     let line = line_text(lines, number);
     let mut piece = function_name(line);
@@ -228,7 +229,7 @@ fn function_name(line: &str) -> Option<&str> {
     rest.split('(').next().map(str::trim).filter(|name| !name.is_empty())
 }
 
-/// Returns true if the line begins with a closing bracket, which ends an expression above it.
+/// Returns true if the line begins with a closing bracket, that is, ends an expression from a line above.
 fn is_closing_bracket_line(line: &str) -> bool {
     line.trim_start().starts_with([')', ']', '}'])
 }

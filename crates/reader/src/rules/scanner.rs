@@ -1,4 +1,4 @@
-//! Recognises the files of a secret scanner: its rules and its tests. The keys in them are examples.
+//! Recognises the files of a secret scanner: its rules and its tests. Keys in such files are only examples.
 
 use std::sync::LazyLock;
 
@@ -7,10 +7,10 @@ use truing_diff::RepoPath;
 
 use crate::part::RepositoryPart;
 
-/// Number of kinds of keys in one file from which its words are checked. Programs that use keys have few
-/// kinds of them in one place.
+/// Minimum number of kinds of keys in a file for which the words of the file are checked. Programs that use
+/// keys have only a few kinds of keys in one file.
 const MANY_KINDS: usize = 4;
-/// Fewest distinct words that a file with many kinds of keys must have.
+/// Minimum number of distinct words in a file with many kinds of keys that identify a scanner.
 const MIN_WORDS: usize = 2;
 
 /// Fields by which rules are declared, each at the beginning of a line: `id = `, `"regex": `, `Keywords: `.
@@ -35,16 +35,16 @@ static WORDS: LazyLock<[Regex; 5]> = LazyLock::new(|| {
     ]
 });
 
-/// Names of scanners in their tests.
+/// Names of scanners that their tests contain.
 static TESTED: LazyLock<Regex> = LazyLock::new(|| {
-    // `gitleaks:allow` is a comment on one key, not a word about the file.
+    // `gitleaks:allow` must not match, because it is a comment on one key and says nothing about the file.
     compile_pattern(concat!(
         r"(?i)(?:gitleaks|trufflehog)(?:[^:\w]|_\w|\z)|detect[_-]?secrets|secret[ _-]?(?:scan",
         r"|detect)|keydetector"
     ))
 });
 
-/// Rule of a Rego policy that compares with a regular expression.
+/// Pattern for a rule of a Rego policy that compares a value with a regular expression.
 static POLICY: LazyLock<Regex> =
     LazyLock::new(|| compile_pattern(r"\bregex\.(?:match|is_valid|find_n|find_all_string_submatch_n)\("));
 
@@ -64,8 +64,8 @@ pub(crate) const MANIFESTS: [&str; 8] = [
 const SCANNERS: &str = "gitleaks|trufflehog|detect[_-]secrets|secrets?[_-](?:scan|detect)(?:ner|or|ion)?\
      |keydetector|ripsecrets|noseyparker|ggshield";
 
-/// Line of a manifest that gives a project such a name: in Go, in formats with a field `name`, and in the
-/// hooks that a project offers to others.
+/// Patterns for the line of a manifest that gives a project one of these names. There is a pattern for Go,
+/// for formats with a field `name`, and for hooks that a project offers to others.
 static DECLARED: LazyLock<[Regex; 3]> = LazyLock::new(|| {
     [
         compile_pattern(&format!(r"(?im)^module[ \t]+(?:\S*/)?(?:{SCANNERS})(?:/v\d+)?[ \t\r]*$")),
@@ -91,9 +91,9 @@ fn compile_pattern(pattern: &str) -> Regex {
     Regex::new(pattern).expect("a pattern of files about secrets")
 }
 
-/// Returns true if a file with this many kinds of keys belongs to a secret scanner. It declares rules with a
-/// name, a regular expression, and keywords or an entropy. Or it is a Rego policy, a test that names a
-/// scanner, or a file with many kinds of keys and words about finding them.
+/// Returns true if a file with this many kinds of keys belongs to a secret scanner. Such a file declares
+/// rules with a name, a regular expression, and keywords or an entropy. A Rego policy, a test that names a
+/// scanner, and a file with many kinds of keys and words about finding keys also belong to a scanner.
 pub(crate) fn is_scanner_file(
     path: &RepoPath,
     part: Option<RepositoryPart>,

@@ -12,23 +12,23 @@ use crate::fix::ByteReplacement;
 use crate::hit::RuleMatch;
 use crate::pack::{PackRule, RuleCheck, RulePattern};
 
-/// Regular expression that is tried on files with one of its keywords.
+/// Regular expression that is tried only on files that contain one of the keywords.
 #[derive(Debug)]
 pub(crate) struct TextCheck {
     pub(crate) keywords: Vec<String>,
     pub(crate) pattern: RulePattern,
     /// Second expression, whose matches also count within a match of the first.
     pub(crate) second_pattern: Option<RulePattern>,
-    /// Least entropy of a match, in bits per byte.
+    /// Minimum entropy of a match, in bits per byte.
     pub(crate) entropy: Option<f64>,
     /// Patterns of known placeholders.
     pub(crate) allow: Vec<RulePattern>,
     /// True if the first and the last line of a match must both be added. Otherwise one added line is enough.
     pub(crate) both_ends: bool,
-    /// Pattern of a counterpart. A match together with one, in its file or a changed one beside it, is a test
-    /// value and not reported.
+    /// Pattern of a counterpart. If a match's file, or a changed file in the same folder, contains a
+    /// counterpart, the match is a test value and is not reported.
     pub(crate) counterpart: Option<RulePattern>,
-    /// Kind of node that must begin where the group `code` does.
+    /// Kind of syntax node that must begin where the group `code` begins.
     pub(crate) node: Option<String>,
     /// Pattern for the full name that the group `name` must resolve to.
     pub(crate) names: Option<RulePattern>,
@@ -36,7 +36,7 @@ pub(crate) struct TextCheck {
     pub(crate) fix: Option<TextFix>,
 }
 
-/// Replacement of the first match on the lines of a finding, or of its group `part`.
+/// Replacement of the first match on the lines of a finding, or of the match's group `part`.
 #[derive(Debug)]
 pub(crate) struct TextFix {
     pub(crate) pattern: RulePattern,
@@ -82,8 +82,8 @@ impl<'packs> TextRules<'packs> {
         self.find_rule_matches(self.candidate_rules(Some(path), bytes), bytes, form)
     }
 
-    /// Returns the ranges of secrets in a text that is not a file. Rules that are limited to some paths are
-    /// applied, too.
+    /// Returns the ranges of secrets in a text that is not a file. Rules that are limited to certain paths
+    /// are also applied.
     pub(crate) fn find_secrets(&self, bytes: &[u8]) -> Result<Vec<Range<usize>>, ReaderError> {
         let hits = self.find_rule_matches(self.candidate_rules(None, bytes), bytes, ContentKind::Binary)?;
         Ok(hits.into_iter().filter_map(|hit| hit.secret).collect())
@@ -110,7 +110,8 @@ impl<'packs> TextRules<'packs> {
         Ok(hits)
     }
 
-    /// Returns the rules that apply to this path, or to any path, and have a keyword in the file.
+    /// Returns the rules with a keyword in the file that apply to this path; without a path, the rules for
+    /// all paths.
     fn candidate_rules(&self, path: Option<&RepoPath>, bytes: &[u8]) -> Vec<&'packs PackRule> {
         let mut waiting: Vec<bool> =
             self.rules.iter().map(|rule| path.is_none_or(|path| rule.applies_to(path))).collect();
@@ -135,7 +136,7 @@ impl<'packs> TextRules<'packs> {
     }
 }
 
-/// Returns a rule's check if it is a text or secret rule, and true for a secret rule.
+/// Returns the check of a text or secret rule, with true for a secret rule. Returns `None` for other rules.
 fn text_check(rule: &PackRule) -> Option<(&TextCheck, bool)> {
     match &rule.check {
         RuleCheck::Text(check) => Some((check, false)),
@@ -145,7 +146,7 @@ fn text_check(rule: &PackRule) -> Option<(&TextCheck, bool)> {
 }
 
 impl TextCheck {
-    /// Returns the hit for a match, unless a placeholder pattern allows it.
+    /// Returns the hit for a match, unless the match is a known placeholder.
     fn check_match<'packs>(
         &self,
         rule: &'packs PackRule,
@@ -177,7 +178,7 @@ impl TextCheck {
         Ok(false)
     }
 
-    /// Returns the replacement for a match, if the fix matches on its lines.
+    /// Returns the replacement for a match, if the fix's pattern matches on the lines of the match.
     fn match_fix(
         &self,
         rule: &str,
@@ -202,7 +203,7 @@ impl TextCheck {
 }
 
 /// Returns the Shannon entropy of the bytes, in bits per byte: 0 for one repeated byte, about 4.7 for 40
-/// random base64 ones.
+/// random base64 characters.
 fn entropy(bytes: &[u8]) -> f64 {
     let mut counts = [0_u32; 256];
     for byte in bytes {

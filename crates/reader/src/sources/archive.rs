@@ -1,6 +1,7 @@
-//! Reads the source files of a release's archive. A wheel (zip) has files named as they are installed
-//! (`wheel`); a source archive (tar with gzip) packs them in one folder. Paths that lead out of the archive,
-//! links under a source's name, and exceeded limits are errors, because an honest release has none of them.
+//! Reads the source files of a release's archive. The files of a wheel (zip) have the names under which they
+//! are installed (`wheel`). The files of a source archive (tar with gzip) are all in one folder. An honest
+//! release has no paths that lead out of the archive, no links under a source's name, and stays within the
+//! limits. Any violation is an error.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -14,9 +15,10 @@ use super::directory;
 use super::wheel::{WheelFailure, WheelTree};
 use crate::syntax::MAX_SOURCE_BYTES;
 
-/// Most entries of an archive.
+/// Maximum number of entries of an archive.
 const MAX_ENTRIES: usize = 100_000;
-/// Most bytes of sources that are kept, and most bytes in total of a compressed stream.
+/// Maximum number of bytes of sources that are kept, and maximum total number of decompressed bytes of a
+/// stream.
 const MAX_KEPT: u64 = 64 << 20;
 const MAX_STREAM: u64 = 2 << 30;
 
@@ -56,7 +58,7 @@ pub enum ArchiveError {
         path: PathBuf,
         /// Name of the entry.
         entry: String,
-        /// Reason for which it is refused.
+        /// Reason why the entry is refused.
         why: String,
     },
     /// The archive exceeds a limit.
@@ -69,19 +71,19 @@ pub enum ArchiveError {
     },
 }
 
-/// Parts of an archive that are kept. Paths are those of the installed tree, or begin below the packed
-/// folder.
+/// Parts of an archive that are kept. Paths are relative to the installed tree, or to the top folder of a
+/// source archive.
 #[derive(Default)]
 pub(super) struct ArchiveContent {
     /// Content of the requested files by path.
     pub(super) files: BTreeMap<String, Vec<u8>>,
     /// Paths of all files, requested or not.
     pub(super) paths: BTreeSet<String>,
-    /// Paths that several entries have.
+    /// Paths that more than one entry has.
     pub(super) duplicate_paths: BTreeSet<String>,
 }
 
-/// Reads the requested files. Of the rest of a release only the names are read.
+/// Reads the requested files. Only the names of other files are read.
 pub(super) fn read_sources(
     path: &Path,
     format: ArchiveFormat,
@@ -98,7 +100,7 @@ pub(super) fn read_sources(
     Ok(taken.content)
 }
 
-/// Content that is collected so far.
+/// Content that has been collected so far.
 struct ArchiveCollector<'a> {
     archive: &'a Path,
     wanted: &'a dyn Fn(&str) -> bool,
@@ -143,7 +145,7 @@ impl ArchiveCollector<'_> {
         (self.wanted)(path)
     }
 
-    /// Reads the bytes of an entry, up to one more than the limit of a source.
+    /// Reads the bytes of an entry, but at most one byte more than the limit of a source.
     fn read_bytes(&self, name: &str, content: impl Read) -> Result<Vec<u8>, ArchiveError> {
         let mut bytes = Vec::new();
         let read = content.take(MAX_SOURCE_BYTES as u64 + 1).read_to_end(&mut bytes);
@@ -151,7 +153,7 @@ impl ArchiveCollector<'_> {
         Ok(bytes)
     }
 
-    /// Keeps a source. One that is too long to be parsed is kept until that is detected.
+    /// Keeps a source. A source that is too long to be parsed is kept until a later step detects its length.
     fn add_source(&mut self, name: &str, path: &str, content: impl Read) -> Result<(), ArchiveError> {
         let bytes = self.read_bytes(name, content)?;
         self.kept = self.kept.saturating_add(bytes.len() as u64);
@@ -177,7 +179,7 @@ fn read_zip(mut file: File, collector: &mut ArchiveCollector<'_>) -> Result<(), 
     let names = directory::read_entry_names(&mut file, &found, MAX_ENTRIES)
         .map_err(|reason| collector.broken_error(reason))?;
     names.iter().try_for_each(|name| collector.check_entry(name))?;
-    // The unpacker keeps one entry of each name, and uses the count at the end of the directory.
+    // The zip library keeps one entry for each name, and uses the count at the end of the directory.
     if names.iter().collect::<BTreeSet<_>>().len() != archive.len() {
         return Err(collector.broken_error("its directory is not as long as it says"));
     }
@@ -210,7 +212,7 @@ fn read_tar(
 ) -> Result<(), ArchiveError> {
     let mut stream = GzDecoder::new(file).take(max_bytes);
     let read = read_entries(&mut stream, collector);
-    // A stream cut at the limit would look like a complete archive.
+    // A stream that was cut at the limit would look like a complete archive.
     if stream.limit() == 0 {
         return Err(collector.too_large_error(format!("{} MiB", max_bytes >> 20)));
     }
@@ -263,7 +265,8 @@ mod tests {
                 ArchiveCollector { archive: Path::new("x"), wanted: &wanted, content, kept: 0, entries: 0 };
             read_tar(bytes.as_slice(), most, &mut taken).map(|()| taken.content.files.len())
         };
-        // Each file takes a header and a block of content: the first limit is the end of the first file.
+        // Each file consists of a header and one block of content. The first limit is therefore the end of
+        // the first file.
         assert!(matches!(read(1024), Err(ArchiveError::TooLarge { .. })));
         assert_eq!(read(MAX_STREAM), Ok(2));
     }

@@ -1,5 +1,5 @@
-//! Queries to a reader of sources, one per process, and the validation of its responses, because the process
-//! may have been taken over by hostile content.
+//! Defines the queries to a reader of sources, one query per process. Responses are validated, because
+//! hostile content may have taken over the process.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -19,24 +19,24 @@ use crate::proposals::prove_replacements;
 use crate::tool_findings::{check_findings, tool_findings};
 use crate::used_tools::{check_used, find_used_tools};
 
-/// Longest name or reason, in bytes.
+/// Maximum length of a name or a reason, in bytes.
 const MAX_NAME: usize = 16 << 10;
 
 /// Query for files of a release.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct FilesRequest {
-    /// Path of the archive as it was downloaded.
+    /// Path of the downloaded archive.
     pub archive: PathBuf,
     /// Format of the archive.
     pub format: ArchiveFormat,
-    /// Paths of the files, below the folder that the archive packs.
+    /// Paths of the files, without the top folder of the archive.
     pub files: Vec<String>,
 }
 
 /// Query for the format of an output.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct FormatRequest {
-    /// Folder that the process may access; nothing in it is read.
+    /// Folder that the process may access, although this query reads no file in the folder.
     pub folder: PathBuf,
     /// Text of the output.
     pub text: String,
@@ -48,9 +48,9 @@ pub struct FormatRequest {
 pub enum SourcesQuery {
     /// Content of a release.
     Release(ReleaseSourcesRequest),
-    /// Digests that a project's Python hash test pins; the path of its file.
+    /// Digests that a project's Python hash test pins; the value is the path of the test file.
     Pins(PathBuf),
-    /// Definitions that a project takes from the packages that it follows.
+    /// Definitions that a project takes from the packages that the project follows.
     Project(ProjectRequest),
     /// Files of a release.
     Files(FilesRequest),
@@ -80,14 +80,14 @@ pub enum SourcesAnswer {
     Tool(ToolFindings),
     /// Known tools that a repository uses.
     UsedTools(DetectedTools),
-    /// Name of an output's format; `None` if none is recognised.
+    /// Name of an output's format; `None` if the format is not recognised.
     Format(Option<String>),
     /// For each replacement, true if it is valid.
     Proofs(Vec<bool>),
 }
 
 impl SourcesQuery {
-    /// Returns the folder that the query is about; no other path has to be readable.
+    /// Returns the folder that the query is about. No other path has to be readable.
     pub fn folder(&self) -> &Path {
         match self {
             Self::Release(request) => request.archive.parent().unwrap_or(Path::new("/")),

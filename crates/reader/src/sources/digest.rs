@@ -1,7 +1,8 @@
-//! Computes two digests of a definition. The first is the SHA-1 of its lines, which Python hash tests use.
-//! The second is the SHA-256 of its syntax tree, which comments, docstrings, quotes, parentheses without
-//! effect, trailing commas and layout do not change. `python` reads Python's trees and `text` its literals;
-//! `former` is the form in older manifests.
+//! Computes two digests of a definition. The first digest is the SHA-1 of the definition's lines, which
+//! Python hash tests use. The second digest is the SHA-256 of its syntax tree. Comments, docstrings, quotes,
+//! parentheses without effect, trailing commas and layout do not change the second digest. `python` computes
+//! the digests of Python's trees, and `text` the values of Python's literals. `former` computes the digest
+//! that older manifests contain.
 
 mod former;
 pub(super) mod python;
@@ -30,7 +31,8 @@ pub(super) fn digest_definition(
     })
 }
 
-/// Combines the digests of several definitions of one name, which count as one.
+/// Combines the digests of two definitions with the same name, because all definitions of a name count as one
+/// definition.
 pub(super) fn join_digests(first: &DefinitionDigests, second: &DefinitionDigests) -> DefinitionDigests {
     let both = |first: &str, second: &str| format!("{first}\n{second}");
     DefinitionDigests {
@@ -40,9 +42,9 @@ pub(super) fn join_digests(first: &DefinitionDigests, second: &DefinitionDigests
     }
 }
 
-/// Computes the digests of a definition in another language than Python: of its lines, and of its nodes
-/// without comments and layout. All other text between the nodes is included, therefore text that the grammar
-/// does not cover counts as written.
+/// Computes the digests of a definition in a language other than Python. One digest is of the definition's
+/// lines, the other is of its nodes without comments and layout. All other text between the nodes is
+/// included. Therefore text that the grammar does not cover affects the digest exactly as it is written.
 pub(super) fn digest_nodes(
     lines: &str,
     nodes: &[Node<'_>],
@@ -57,7 +59,7 @@ pub(super) fn digest_nodes(
     Ok(DefinitionDigests { raw, tree: hex::encode(tree.hash.finalize()), former: None })
 }
 
-/// Computes the digest of a tree in another language than Python without these nodes.
+/// Computes the digest of a tree without these nodes, in a language other than Python.
 pub(super) fn digest_remaining_nodes(
     root: Node<'_>,
     left_out: &BTreeSet<usize>,
@@ -68,8 +70,8 @@ pub(super) fn digest_remaining_nodes(
     Ok(hex::encode(tree.hash.finalize()))
 }
 
-/// Computes the digests of a file: of its bytes, and of its tree if there is one. Without a tree, only line
-/// ends are normalised, because any blank may have a meaning in text of an unknown form.
+/// Computes the digests of a file: one of its bytes, and one of its tree if it has a tree. Without a tree,
+/// only line ends are normalised, because any blank may have a meaning in text of an unknown form.
 pub(super) fn digest_bytes(bytes: &[u8], tree: Option<String>) -> DefinitionDigests {
     let tree = tree.unwrap_or_else(|| {
         let mut hash = Sha256::new();
@@ -82,8 +84,8 @@ pub(super) fn digest_bytes(bytes: &[u8], tree: Option<String>) -> DefinitionDige
     DefinitionDigests { raw: hex::encode(Sha1::digest(bytes)), tree, former: None }
 }
 
-/// Returns true if a token is only layout: a comma before a closing bracket, or the end of a statement that
-/// is a node by itself.
+/// Returns true if a token is only layout. Such a token is a comma before a closing bracket, or a semicolon
+/// at the end of a statement.
 fn is_layout_token(parent: &str, token: &str, rest: &[Node<'_>]) -> bool {
     let next = rest.iter().find(|next| !next.is_extra());
     match token {
@@ -100,10 +102,11 @@ fn is_layout_token(parent: &str, token: &str, rest: &[Node<'_>]) -> bool {
 const COMMA_COUNTS: [&str; 6] =
     ["tuple_expression", "tuple_type", "tuple_pattern", "array", "array_pattern", "token_tree"];
 
-/// Parts of the names of nodes whose text counts as it is, including blanks.
+/// Parts of the names of node kinds whose text is included unchanged, even its blanks.
 const TEXTS: [&str; 5] = ["string", "regex", "char_literal", "jsx_text", "shebang"];
 
-/// Hasher of a tree. Every piece is preceded by its length, therefore no two trees give the same input.
+/// Hasher of a tree. Every piece is preceded by its length, therefore two different trees never have the same
+/// hash input.
 struct TreeHasher<'a> {
     hash: Sha256,
     text: &'a str,
@@ -135,7 +138,7 @@ impl<'a> TreeHasher<'a> {
         if node.child_count() == 0 || is_text {
             let text = self.text_of(node);
             let inner = text.trim_matches(['"', '\'']);
-            // The kind of quotes of a plain string does not count.
+            // The kind of quotes of a plain string does not affect the digest.
             let is_plain =
                 kind == "string" && inner.len() + 2 == text.len() && !inner.contains(['\\', '"', '\'']);
             self.add_piece(if is_plain { inner } else { text });

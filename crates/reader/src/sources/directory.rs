@@ -1,11 +1,11 @@
 //! Reads the directory of a zip file strictly: the names of its entries in order, with duplicates. Content
-//! that programs read in different ways is an error: two directories, names that are not UTF-8, or an entry
-//! with another name before its bytes than in the directory.
+//! that different programs could read in different ways is an error. Examples are two directories, names that
+//! are not UTF-8, and an entry whose name before its bytes differs from its name in the directory.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 
-/// Signatures of records, and their fixed lengths.
+/// Signature of each kind of record, and the length of the record's fixed part.
 const ENTRY: (&[u8], usize) = (b"PK\x01\x02", 46);
 const LOCAL: (&[u8], usize) = (b"PK\x03\x04", 30);
 const END: (&[u8], usize) = (b"PK\x05\x06", 22);
@@ -14,7 +14,7 @@ const LONG_END: &[u8] = b"PK\x06\x06";
 /// Flag of a name in UTF-8.
 const IS_UTF8: u16 = 1 << 11;
 
-/// End of a zip file, as its reader found it.
+/// End of a zip file, as the zip library found it.
 pub(super) struct ZipDirectoryEnd<'a> {
     /// Offset of the directory in bytes.
     pub(super) start: u64,
@@ -24,7 +24,7 @@ pub(super) struct ZipDirectoryEnd<'a> {
     pub(super) comment: &'a [u8],
 }
 
-/// Returns the names of the entries, at most one more than `max_entries`.
+/// Returns the names of the entries. At most `max_entries` + 1 names are returned.
 pub(super) fn read_entry_names(
     file: &mut File,
     end_record: &ZipDirectoryEnd<'_>,
@@ -64,10 +64,10 @@ pub(super) fn read_entry_names(
 /// Entry in the directory.
 struct ZipEntry {
     is_utf8: bool,
-    /// Length of its name, and of all fields after the name.
+    /// Length of the entry's name (`name`), and of all fields after the name (`rest`).
     name: usize,
     rest: usize,
-    /// Offset of its bytes.
+    /// Offset of the entry's bytes.
     local: u64,
 }
 

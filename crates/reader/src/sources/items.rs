@@ -1,6 +1,7 @@
-//! Definitions in files of languages whose modules are files (Rust, JavaScript, TypeScript), by the path of
-//! the file and the item: `src/a.rs:Type.method`. Re-exports of other files are followed. `rust` and `script`
-//! know the definitions of each language and its references to other files.
+//! Finds definitions in languages whose modules are files (Rust, JavaScript, TypeScript). A definition is
+//! identified by the path of the file and the item: `src/a.rs:Type.method`. Re-exports from other files are
+//! followed. `rust` and `script` contain the rules of each language for definitions and for references to
+//! other files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,7 +16,8 @@ use super::digest::{digest_bytes, digest_nodes, digest_remaining_nodes, join_dig
 use super::{rust, script};
 use crate::syntax::{ComplexityError, MAX_DEPTH, MAX_SOURCE_BYTES, ParserPool, SourceLanguage};
 
-/// Most files that are examined for one symbol, because re-exports may form a cycle.
+/// Maximum number of files that are examined for one symbol. The number is limited because re-exports may
+/// form a cycle.
 const MAX_LOOKUPS: u32 = 300;
 
 /// Files of a release.
@@ -37,16 +39,16 @@ pub(super) struct FileItems {
 
 struct FileItem {
     definition: SymbolDefinition,
-    /// True if the definition contains others, which are reported one by one.
+    /// True if the definition contains other definitions, which are reported separately.
     holds_others: bool,
 }
 
-/// Name that refers to one in another file.
+/// Name that refers to a name in another file.
 #[derive(Debug)]
 pub(super) struct ItemLink {
     /// Name in this file; `None` for every name of the other file.
     pub(super) name: Option<String>,
-    /// Other module, as the language writes it; empty for this file.
+    /// Other module, in the notation of the language; empty for this file.
     pub(super) module: String,
     /// Name in the other module; `None` for the module itself.
     pub(super) target_name: Option<String>,
@@ -60,7 +62,8 @@ pub(super) enum LanguageFamily {
 }
 
 impl LanguageFamily {
-    /// Returns the family of a file, if its definitions are reported by item.
+    /// Returns the language family of a file. Returns `None` if the definitions of the file are not reported
+    /// by item.
     pub(super) fn from_path(path: &str) -> Option<Self> {
         match SourceLanguage::from_path(path.as_bytes())?.name() {
             "rust" => Some(Self::Rust),
@@ -80,7 +83,7 @@ impl<'a> ReleaseFiles<'a> {
         }
     }
 
-    /// Returns the state of a whole file with any content.
+    /// Returns the state of a whole file, whose content may have any form.
     pub(super) fn whole_file_state(&mut self, path: &str) -> SymbolState {
         let Some(bytes) = self.files.get(path) else { return SymbolState::Gone };
         let tree =
@@ -94,8 +97,8 @@ impl<'a> ReleaseFiles<'a> {
         })
     }
 
-    /// Returns the digest of a whole tree. Python's layout is part of its tree. There is none for a file with
-    /// syntax errors.
+    /// Returns the digest of a whole tree. Python's layout is part of its tree. Returns `None` for a file
+    /// with syntax errors.
     fn tree_digest(&mut self, language: &'static SourceLanguage, bytes: &[u8]) -> Option<String> {
         let text = std::str::from_utf8(bytes).ok().filter(|text| text.len() <= MAX_SOURCE_BYTES)?;
         let parsers = &mut self.parsers;
@@ -111,7 +114,7 @@ impl<'a> ReleaseFiles<'a> {
         .unwrap_or_default()
     }
 
-    /// Returns the state of an item of a file, or of one that the file re-exports.
+    /// Returns the state of an item that a file defines or re-exports.
     pub(super) fn symbol_state(&mut self, path: &str, item: &str) -> SymbolState {
         let names: Vec<&str> = item.split('.').collect();
         let mut left = MAX_LOOKUPS;
@@ -138,7 +141,7 @@ impl<'a> ReleaseFiles<'a> {
                 None => names.to_vec(),
             };
             if link.module.is_empty() {
-                // The name is an alias of another one in this file.
+                // The name is an alias of another name in this file.
                 if there != Some(*head) {
                     match self.find_item(path, &names, remaining_steps) {
                         SymbolState::Gone => {}
@@ -155,7 +158,8 @@ impl<'a> ReleaseFiles<'a> {
                 }
             };
             let Some((path, within)) = other else {
-                // A re-export of every name of another package may or may not include this one.
+                // If every name of another package is re-exported, it is unknown whether this name is
+                // included.
                 if link.name.is_some() {
                     nothing = SymbolState::Elsewhere;
                 }
@@ -170,7 +174,8 @@ impl<'a> ReleaseFiles<'a> {
         nothing
     }
 
-    /// Returns every innermost definition of a file, by name. A file in another language is one definition.
+    /// Returns every innermost definition of a file, by name. A file in any other language counts as one
+    /// definition.
     pub(super) fn all_definitions(&mut self, path: &str) -> BTreeMap<String, DefinitionDigests> {
         if LanguageFamily::from_path(path).is_none() {
             let whole = self.whole_file_state(path);
@@ -181,8 +186,8 @@ impl<'a> ReleaseFiles<'a> {
         single.map(|(name, item)| (name.clone(), item.definition.digests.clone())).collect()
     }
 
-    /// Returns the code outside of these definitions, or `None` for a file in another language, which is
-    /// reported whole.
+    /// Returns the code outside of all innermost definitions. Returns `None` for a file in any other
+    /// language, because such a file is reported whole.
     pub(super) fn outside_code(&mut self, path: &str) -> Option<NonFunctionCode> {
         LanguageFamily::from_path(path)?;
         let tree = self.load_items(path)?.rest.clone();
@@ -194,7 +199,7 @@ impl<'a> ReleaseFiles<'a> {
         if !self.parsed_files.contains_key(path) {
             let bytes = self.files.get(path)?;
             let parsers = &mut self.parsers;
-            // A bug in a grammar must affect only one file, not the reader.
+            // A panic in a grammar must affect only one file, not the whole reader.
             let parsed = catch_unwind(AssertUnwindSafe(|| parse_items(path, bytes, parsers)));
             let items = match parsed.unwrap_or_else(|_| Err("its parser failed".to_owned())) {
                 Ok(items) => Some(Rc::new(items)),
@@ -261,8 +266,8 @@ impl<'a> ItemCollector<'a> {
         self.items.links.push(ItemLink { name, module, target_name: original_name });
     }
 
-    /// Adds a definition, from its first node (an attribute, a decorator) to its last. Several of one name
-    /// count as one.
+    /// Adds a definition, from its first node (such as an attribute or a decorator) to its last node. Several
+    /// definitions with the same name count as one definition.
     pub(super) fn define(
         &mut self,
         name: String,
@@ -293,12 +298,12 @@ impl<'a> ItemCollector<'a> {
     }
 }
 
-/// Returns a name within another one.
+/// Returns the qualified name of a definition within another definition.
 pub(super) fn qualified_name(prefix: &str, name: &str) -> String {
     if prefix.is_empty() { name.to_owned() } else { format!("{prefix}.{name}") }
 }
 
-/// Returns the next nesting depth, if it is allowed.
+/// Returns the next nesting depth, or an error if that depth exceeds the limit.
 pub(super) fn next_depth(depth: usize) -> Result<usize, ComplexityError> {
     if depth >= MAX_DEPTH { Err(ComplexityError::OverLimit) } else { Ok(depth + 1) }
 }

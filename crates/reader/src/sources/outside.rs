@@ -1,6 +1,6 @@
 //! Collects the code of a Python file outside of its functions, in named pieces: assigned values, classes
 //! with their bases, decorators and attributes, imports, conditions of definitions, and other code that runs
-//! on import. All code of a file with an effect is in a piece or in a function.
+//! on import. All code of the file that has an effect is in a piece or in a function.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,13 +11,14 @@ use super::digest::python::{digest_tree, docstring_id};
 use super::python::absolute_module;
 use crate::syntax::{ComplexityError, MAX_DEPTH};
 
-/// Most letters of a statement that are used as its name.
+/// Maximum number of letters of a statement that are used as its name.
 const MAX_NAME: usize = 80;
 
-/// Name of a module's version attribute. It differs in each release, which reports its version itself.
+/// Name of a module's version attribute. The attribute is ignored, because it differs in each release, and
+/// the release reports its version itself.
 const VERSION: &str = "__version__";
 
-/// Pieces of a file, and all modules that it imports.
+/// Pieces of a file, and all modules that the file imports.
 #[derive(Default)]
 pub(super) struct NonFunctionPieces {
     pub(super) pieces: Vec<NonFunctionCode>,
@@ -25,7 +26,7 @@ pub(super) struct NonFunctionPieces {
 }
 
 impl NonFunctionPieces {
-    /// Collects the pieces of a whole file. `package` is the package that its relative imports begin in.
+    /// Collects the pieces of a whole file. Relative imports in the file are resolved from `package`.
     pub(super) fn from_root(root: Node<'_>, text: &str, package: &str) -> Result<Self, ComplexityError> {
         let mut file = PieceCollector { text, package, outside: Self::default() };
         file.collect_modules(root, 0)?;
@@ -36,7 +37,7 @@ impl NonFunctionPieces {
     }
 }
 
-/// Returns the modules that a file imports, in functions too, by their absolute names.
+/// Returns the absolute names of the modules that a file imports, including imports in functions.
 pub(super) fn imported_modules(
     root: Node<'_>,
     text: &str,
@@ -58,9 +59,11 @@ struct PieceCollector<'a> {
 struct StatementScope {
     /// Name of the class in the file; empty for the module.
     name: String,
-    /// Digests of the conditions for running the statement: `if`, `try`, `with`, and the branch of each.
+    /// Digests of the conditions under which the statement runs: each enclosing `if`, `try` or `with`, and
+    /// its branch.
     conditions: Vec<String>,
-    /// Number of functions and classes of each name so far; a later one replaces an earlier one.
+    /// Number of functions and classes that were defined under each name so far. A later definition replaces
+    /// an earlier definition.
     defined: BTreeMap<String, usize>,
 }
 
@@ -122,7 +125,7 @@ impl<'a> PieceCollector<'a> {
                 Some(inner) if matches!(inner.kind(), "assignment" | "augmented_assignment") => {
                     self.visit_assignment(node, inner, scope)
                 }
-                // The value is not used.
+                // The statement has no effect, because its value is not used.
                 Some(inner)
                     if matches!(inner.kind(), "string" | "ellipsis") && node.named_child_count() == 1 =>
                 {
@@ -176,7 +179,8 @@ impl<'a> PieceCollector<'a> {
         self.visit_statements(body, &mut inside, depth + 1)
     }
 
-    /// Adds `a = 1`, `a, b = f()`, `a: int`, `a['b'] = 1` and `a.b = c`, under the names that they change.
+    /// Adds an assignment under the names that it changes: `a = 1`, `a, b = f()`, `a: int`, `a['b'] = 1` and
+    /// `a.b = c`.
     fn visit_assignment(
         &mut self,
         node: Node<'_>,
@@ -197,14 +201,14 @@ impl<'a> PieceCollector<'a> {
         if scope.name.is_empty() && names == [VERSION] && is_text {
             return Ok(());
         }
-        // An assignment replaces a function of the same name before it, but not one after it.
+        // An assignment replaces an earlier function of the same name, but not a later function.
         let last = |name: &&str| name.rsplit('.').next().unwrap_or_default().to_owned();
         let before = names.iter().map(|name| scope.defined.get(&last(name)).copied().unwrap_or_default());
         let before = before.map(|count| count.to_string()).collect::<Vec<_>>().join(",");
         self.add_piece(scope, ReleasePartKind::Value, &names.join(", "), &[&before], &[node])
     }
 
-    /// Adds each imported name with its origin. The statement that imports it does not count.
+    /// Adds each imported name with its origin. The grouping of names into import statements does not matter.
     fn visit_import(&mut self, node: Node<'_>, scope: &StatementScope) -> Result<(), ComplexityError> {
         let from = match node.kind() {
             "future_import_statement" => Some("__future__".to_owned()),
@@ -236,8 +240,9 @@ impl<'a> PieceCollector<'a> {
         self.text_of(node).chars().filter(|letter| !letter.is_whitespace() && *letter != '\\').collect()
     }
 
-    /// Adds `if`, `try` and the like. Statements in their branches are reported separately with their
-    /// conditions. A branch without such statements is reported as a whole.
+    /// Adds an `if`, a `try` or a similar statement. The statements in its branches are reported separately,
+    /// with their conditions. If no statement in any branch is reported, the compound statement is reported
+    /// as a whole.
     fn visit_compound(
         &mut self,
         node: Node<'_>,
@@ -263,7 +268,7 @@ impl<'a> PieceCollector<'a> {
             }
         }
         for (block, head) in branches {
-            // The conditions and `try` blocks before a branch are conditions of it, too.
+            // The conditions and `try` blocks before a branch are also conditions of that branch.
             scope.conditions.push(digest_tree(&[], &head, self.text)?);
             self.visit_statements(block, scope, depth + 1)?;
         }
@@ -271,7 +276,7 @@ impl<'a> PieceCollector<'a> {
         if self.outside.pieces.len() == known { self.visit_other(node, scope) } else { Ok(()) }
     }
 
-    /// Collects every module that is imported, in functions too.
+    /// Collects every module that is imported, including imports in functions.
     fn collect_modules(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
         if depth > MAX_DEPTH {
             return Err(ComplexityError::OverLimit);
@@ -283,7 +288,7 @@ impl<'a> PieceCollector<'a> {
             for imported in node.children_by_field_name("name", &mut cursor) {
                 let name = self.dotted_name(imported.child_by_field_name("name").unwrap_or(imported));
                 let module = match &from {
-                    // The name may be a module of that package.
+                    // The imported name may be a module of the package `from`.
                     Some(from) if from.is_empty() => name,
                     Some(from) => format!("{from}.{name}"),
                     None => name,

@@ -1,6 +1,6 @@
-//! Reads the digests in a project's own hash test: a Python file with a dictionary or a list of pairs of
-//! objects of other packages and the accepted SHA-1 digests of their source. It is parsed, never run; the
-//! file's imports determine the full name of an object.
+//! Reads the digests in a project's own hash test. The test is a Python file with a dictionary, or with a
+//! list of pairs. Each entry is an object of another package with the accepted SHA-1 digests of the object's
+//! source. The file is parsed but never run. Its imports determine the full name of an object.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,15 +28,15 @@ pub struct SkippedPin {
     pub line: u32,
     /// Text of the row's object.
     pub text: String,
-    /// Reason for which it is left out.
+    /// Reason why the row is left out.
     #[serde(rename = "why")]
     pub reason: String,
 }
 
-/// Longest text of a row that is repeated, in characters.
+/// Maximum length of a row's text that is shown, in characters.
 const MAX_TEXT: usize = 120;
 
-/// Reads a test. The error is the reason for which it cannot be read as Python.
+/// Reads a test. The error is the reason why the test cannot be read as Python.
 pub(super) fn parse_hash_test(bytes: &[u8]) -> Result<HashPins, String> {
     if bytes.len() > MAX_SOURCE_BYTES {
         return Err(format!("it is longer than {} KiB", MAX_SOURCE_BYTES >> 10));
@@ -56,7 +56,7 @@ pub(super) fn parse_hash_test(bytes: &[u8]) -> Result<HashPins, String> {
 /// Collects the pins of a test.
 struct PinCollector<'a> {
     text: &'a str,
-    /// Origin of the imported names: a module, or a name in one.
+    /// Origin of each imported name: a module, or a name in a module.
     imports: BTreeMap<String, (String, Option<String>)>,
     pins: HashPins,
 }
@@ -66,7 +66,8 @@ impl<'a> PinCollector<'a> {
         self.text.get(node.byte_range()).unwrap_or_default()
     }
 
-    /// Collects the imports at the top of the file, in branches too, because a test may import by version.
+    /// Collects the imports at the top level of the file. Branches are included, because the imports of a
+    /// test may depend on a version.
     fn collect_imports(&mut self, node: Node<'_>) {
         let mut cursor = node.walk();
         for statement in node.named_children(&mut cursor) {
@@ -122,7 +123,7 @@ impl<'a> PinCollector<'a> {
         children.into_iter().try_for_each(|child| self.collect_rows(child, depth + 1))
     }
 
-    /// Returns the digests of a set, or of another literal that contains nothing else, or a single digest.
+    /// Returns the digests in a set, list or tuple that contains only digests, or a single digest.
     fn parse_digests(&self, node: Node<'_>) -> Option<BTreeSet<String>> {
         match node.kind() {
             "string" => self.parse_digest(node).map(|digest| BTreeSet::from([digest])),
@@ -144,8 +145,8 @@ impl<'a> PinCollector<'a> {
         (is_one && content.next().is_none() && node.kind() == "string").then_some(digest)
     }
 
-    /// Adds a row. In a dictionary the last of equal keys applies. A list checks each row, and a digest of no
-    /// release fails.
+    /// Adds a row. If several rows have the same object, the last row applies. In a dictionary, Python also
+    /// uses the last of equal keys. A list checks each row, so a row whose digest matches no release fails.
     fn add_row(&mut self, object: Node<'_>, digests: BTreeSet<String>) {
         match self.symbol_name(object) {
             Ok(name) => drop(self.pins.accepted_digests.insert(name, digests)),

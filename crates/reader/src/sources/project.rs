@@ -1,5 +1,6 @@
-//! Reads a Python project for the definitions that it takes from the packages that it follows: the methods by
-//! which its classes override theirs, and the functions of its files. Its source is never run.
+//! Reads a Python project, and finds the definitions that the project takes from the packages that it
+//! follows. These are methods that override methods of the packages' classes, and the functions in the
+//! project's files. The project's source is never run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -14,11 +15,11 @@ use super::{SourcesError, read_source_bytes};
 use crate::stack::on_large_stack;
 use crate::syntax::{MAX_SOURCE_BYTES, ParserPool, SourceLanguage};
 
-/// Most files of a project that are read.
+/// Maximum number of files of a project that are read.
 const MAX_FILES: usize = 20_000;
-/// Most classes that are examined from one to its base classes.
+/// Maximum number of classes that are examined to find all base classes of a class.
 const MAX_BASES: usize = 100;
-/// Methods that Python calls in asynchronous code, and the synchronous ones that they replace.
+/// Methods that Python calls in asynchronous code, each with the synchronous method that it replaces.
 const ASYNC: [(&str, &str); 4] = [
     ("__aiter__", "__iter__"),
     ("__anext__", "__next__"),
@@ -38,15 +39,16 @@ pub struct ProjectRequest {
 /// Definitions that a project takes from the packages.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct ProjectFacts {
-    /// Overrides by the `module:Class.method` of the package: each with the project's own definition, by file
-    /// and name.
+    /// Overrides. The key is the package's method, as `module:Class.method`; the value is the project's own
+    /// definition, by file and name.
     pub overrides: BTreeMap<String, String>,
-    /// Possible overrides, if the package has the method. These are methods that a class of the project has
-    /// from another of its classes, aliases of its methods, and classes that only change attributes.
+    /// Definitions that are overrides if the package has the method. These are methods that a class inherits
+    /// from another class of the project, aliases of methods, and classes that only change attributes.
     #[serde(default)]
     pub candidates: BTreeMap<String, String>,
-    /// Classes at the top level of the files, by file and name; each may be a copy. Classes that inherit from
-    /// the packages have their methods listed; of the others the whole class is meant.
+    /// Classes at the top level of the files, by file and name; each may be a copy. For a class that inherits
+    /// from the packages, the methods are listed. For any other class, the list is empty, which means the
+    /// whole class.
     #[serde(default)]
     pub classes: BTreeMap<String, BTreeMap<String, BTreeSet<String>>>,
     /// Base classes of the packages that the project's classes inherit from, as `module:ProjectClass`.
@@ -54,7 +56,7 @@ pub struct ProjectFacts {
     pub inherited: BTreeSet<String>,
     /// Functions at the top level of the files, by file.
     pub functions: BTreeMap<String, BTreeSet<String>>,
-    /// First names of all modules that the project imports: `a` of `a.b`.
+    /// First part of the name of each module that the project imports, such as `a` of `a.b`.
     #[serde(default)]
     pub imports: BTreeSet<String>,
     /// Files that cannot be read, with the reason.
@@ -128,8 +130,8 @@ fn read_project(request: &ProjectRequest) -> Result<ProjectFacts, SourcesError> 
     Ok(project)
 }
 
-/// Returns the classes of the packages that a class inherits from, and the project's own classes between
-/// them.
+/// Returns the classes of the packages that a class inherits from, and the project's own classes through
+/// which it inherits.
 fn package_ancestors<'a>(
     class: &'a ProjectClass,
     classes: &'a BTreeMap<String, ProjectClass>,
@@ -159,12 +161,12 @@ struct ProjectClass {
     bases: Vec<String>,
     /// Methods of the class; for a property also `name.fset` and `name.fdel`.
     methods: BTreeSet<String>,
-    /// Other names that the class gives to something.
+    /// Other names that the class assigns, such as aliases of methods.
     aliases: BTreeSet<String>,
 }
 
 impl ProjectClass {
-    /// Returns the project's name of a member of the class.
+    /// Returns the name of a member of the class in the project's terms: file, class and member.
     fn member_name(&self, name: &str) -> String {
         format!("{}:{}.{name}", self.file, self.name)
     }
@@ -176,7 +178,7 @@ struct ProjectModule<'a> {
     path: &'a str,
     /// Name under which the file is imported.
     module: String,
-    /// Package that relative imports begin in.
+    /// Package from which relative imports are resolved.
     package: String,
     imports: BTreeMap<String, (String, Option<String>)>,
 }
@@ -216,7 +218,7 @@ impl ProjectModule<'_> {
         self.text.get(node.byte_range()).unwrap_or_default()
     }
 
-    /// Collects the statements at the top level, in branches too.
+    /// Collects the statements at the top level, including those in branches.
     fn visit_statements(&mut self, body: Node<'_>, facts: &mut ModuleFacts) {
         let mut cursor = body.walk();
         for node in body.named_children(&mut cursor) {
@@ -268,7 +270,8 @@ impl ProjectModule<'_> {
         facts.classes.push((format!("{}:{name}", self.module), class));
     }
 
-    /// Returns the suffix for the part of a property that a method is, by its decorators.
+    /// Returns the suffix for a method that is the setter or the deleter of a property, according to its
+    /// decorators.
     fn accessor_suffix(&self, member: Node<'_>) -> &'static str {
         let mut cursor = member.walk();
         let mut decorators = member.children(&mut cursor).filter(|child| child.kind() == "decorator");
@@ -280,7 +283,7 @@ impl ProjectModule<'_> {
         found.unwrap_or_default()
     }
 
-    /// Returns the name in `name = method`, `name = wrapped(method)` and `name = lambda …`.
+    /// Returns the assigned name in `name = method`, `name = wrapped(method)` and `name = lambda …`.
     fn alias_target(&self, member: Node<'_>) -> Option<String> {
         let assignment = member.named_child(0).filter(|inner| inner.kind() == "assignment")?;
         let (left, right) =
@@ -332,7 +335,7 @@ impl ProjectModule<'_> {
     }
 }
 
-/// Returns the number of nodes around a node, up to the limit.
+/// Returns the number of nodes that contain a node, up to the limit.
 fn nesting_depth(node: Node<'_>) -> usize {
     std::iter::successors(node.parent(), |node| node.parent()).take(MAX_BASES).count()
 }

@@ -1,7 +1,7 @@
-//! Finds Python definitions as `import` would find them, without importing: by dotted name through classes
-//! and their bases, aliases, re-exports and submodules. The lines of a definition are those that Python's own
-//! tools print. Decorators of functions are included and those of classes are not; comments after the
-//! definition are included if they are indented as its body.
+//! Finds Python definitions in the same way as `import`, but without importing. A dotted name is resolved
+//! through classes and their bases, aliases, re-exports and submodules. The lines of a definition are the
+//! lines that Python's own tools print. Decorators of functions are included; decorators of classes are not.
+//! Comments after the definition are included if they are indented like its body.
 
 mod scope;
 
@@ -18,12 +18,13 @@ use super::outside::NonFunctionPieces;
 use crate::syntax::{ComplexityError, MAX_SOURCE_BYTES, ParserPool, SourceLanguage};
 use scope::{BindingTarget, PropertyRole, PythonClass, PythonScope, StatementBranch};
 
-/// Most names that are looked up for one symbol, because aliases may form a cycle.
+/// Maximum number of names that are looked up for one symbol. The number is limited because aliases may form
+/// a cycle.
 const MAX_LOOKUPS: u32 = 300;
-/// Folders that import paths may begin in, for a source archive and an installed tree.
+/// Folders in which import paths may begin: `ROOTS` for a source archive, `ROOT` for an installed tree.
 const ROOTS: &[&str] = &["", "src/"];
 const ROOT: &[&str] = &[""];
-/// Attributes that select a function of a decorated name beside the getter.
+/// Attributes after a decorated name that select a function of that name, such as the setter of a property.
 const ACCESSORS: [&str; 5] = ["fget", "fset", "fdel", "__wrapped__", "__func__"];
 
 /// Modules of a release, each parsed at first use.
@@ -73,7 +74,7 @@ impl<'a> PythonPackage<'a> {
         self.modules.keys().cloned()
     }
 
-    /// Returns the possible paths of a module. Python takes the package where both exist.
+    /// Returns the possible paths of a module. If both a package and a file exist, Python uses the package.
     pub(super) fn candidate_paths(&self, module: &str) -> impl Iterator<Item = String> + use<> {
         let path = module.replace('.', "/");
         self.roots
@@ -106,8 +107,8 @@ impl<'a> PythonPackage<'a> {
         }
     }
 
-    /// Returns all definitions of a name in a file, in the order of the text; none in a file that is not
-    /// Python.
+    /// Returns all definitions of a name in a file, in the order of the text. The list is empty for a file
+    /// that is not Python.
     pub(super) fn same_name_definitions(&self, file: &str, name: &str) -> Vec<NamesakeDefinition> {
         let mut found = Vec::new();
         if let Some(Some(module)) = self.modules.get(file) {
@@ -187,7 +188,7 @@ impl<'a> PythonPackage<'a> {
         search.remaining_lookups = left;
         let Some((head, rest)) = names.split_first() else { return NameLookupResult::NotFound };
         match class.scope.get(head, search.role) {
-            // A class's own names take precedence over the module's.
+            // The class's own names take precedence over the names of the module.
             Some(BindingTarget::Alias(alias))
                 if alias.first().is_some_and(|first| first != head && class.scope.has_name(first)) =>
             {
@@ -231,12 +232,12 @@ impl<'a> PythonPackage<'a> {
         self.load_file(&self.module_path(name)?)
     }
 
-    /// Returns the module in a file, or `None` if it is not a readable source.
+    /// Returns the module in a file, or `None` if the file is not a readable source.
     pub(super) fn load_file(&mut self, path: &str) -> Option<Rc<PythonModule>> {
         if !self.modules.contains_key(path) {
             let bytes = self.files.get(path)?;
             let (parsers, roots) = (&mut self.parsers, self.roots);
-            // A bug in a grammar must affect only one file, not the reader.
+            // A panic in a grammar must affect only one file, not the whole reader.
             let parsed = catch_unwind(AssertUnwindSafe(|| PythonModule::parse(path, roots, bytes, parsers)));
             let module = match parsed.unwrap_or_else(|_| Err("its parser failed".to_owned())) {
                 Ok(module) => Some(Rc::new(module)),
@@ -276,7 +277,7 @@ impl PythonModule {
         Ok(Self { name, scope, outside })
     }
 
-    /// Returns the functions and the classes' methods, by qualified name.
+    /// Returns the digests of the functions and of the classes' methods, by qualified name.
     pub(super) fn function_digests(&self) -> BTreeMap<String, DefinitionDigests> {
         let mut functions = BTreeMap::new();
         self.scope.collect_functions(&mut functions);
@@ -287,7 +288,7 @@ impl PythonModule {
 /// Collects the names of a file.
 struct ScopeCollector<'a> {
     path: &'a str,
-    /// Package that relative imports begin in.
+    /// Package from which relative imports are resolved.
     package: &'a str,
     text: &'a str,
     lines: Vec<&'a str>,
@@ -367,7 +368,7 @@ impl<'a> ScopeCollector<'a> {
         }
     }
 
-    /// Adds the blocks of a statement, or the statement itself if it has none.
+    /// Adds the blocks of a statement, or the statement itself if the statement has no blocks.
     fn visit_block(
         &self,
         node: Node<'_>,
@@ -434,8 +435,8 @@ impl<'a> ScopeCollector<'a> {
         bases.named_children(&mut cursor).filter_map(|base| self.dotted_parts(base)).collect()
     }
 
-    /// Returns the last line of a definition: of its code, or of a comment after it that is indented as its
-    /// body (the rule of Python's `inspect`).
+    /// Returns the last line of a definition. This is the last line of the definition's code, or of a
+    /// following comment that is indented at least like the body. Python's `inspect` has the same rule.
     fn last_row(&self, definition: Node<'_>, body: Option<Node<'_>>) -> usize {
         let mut leaf = definition;
         while let Some(child) = last_code_node(leaf) {
@@ -489,7 +490,7 @@ impl<'a> ScopeCollector<'a> {
         else {
             return;
         };
-        // The value of `a = b = c` is the last one.
+        // In `a = b = c`, the value is the last expression.
         while right.kind() == "assignment" {
             self.visit_assignment(right, branch, scope);
             let Some(further) = right.child_by_field_name("right") else { return };
@@ -518,7 +519,7 @@ impl<'a> ScopeCollector<'a> {
     }
 }
 
-/// Returns a module's absolute name: `..a` begins in the package above.
+/// Returns a module's absolute name. A relative name `..a` begins in the parent package.
 pub(super) fn absolute_module(package: &str, name: &str) -> String {
     let relative = name.trim_start_matches('.');
     let dots = name.len() - relative.len();
@@ -549,7 +550,8 @@ fn last_code_node(node: Node<'_>) -> Option<Node<'_>> {
     node.children(&mut cursor).filter(|child| child.kind() != "comment").last()
 }
 
-/// Returns the column of a body's first statement, or `None` if it begins on the line of its head.
+/// Returns the column of a body's first statement. Returns `None` if this statement is on the line of the
+/// definition's head.
 fn first_column(definition: Node<'_>, body: Node<'_>) -> Option<usize> {
     let mut cursor = definition.walk();
     let colon = definition.children(&mut cursor).filter(|child| child.kind() == ":").last()?;

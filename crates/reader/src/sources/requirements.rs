@@ -13,8 +13,9 @@ const CARGO: &str = "Cargo.toml";
 /// First version of a source archive's metadata that lists all requirements (PEP 643).
 const WHOLE_METADATA: (u32, u32) = (2, 2);
 
-/// Returns the name under which an archive entry with requirements is known. The metadata of a Python
-/// distribution is in a folder named after the release.
+/// Returns the common name of an archive entry with requirements. Returns `None` for an entry without
+/// requirements. For a Python distribution, the common name is needed because the folder with the metadata is
+/// named after the release.
 pub(super) fn requirements_file_name(path: &str) -> Option<&'static str> {
     let of_wheel = path
         .split_once('/')
@@ -28,7 +29,7 @@ pub(super) fn requirements_file_name(path: &str) -> Option<&'static str> {
     }
 }
 
-/// Returns the files with requirements among these.
+/// Returns the paths of those files that contain requirements.
 pub(super) fn requirements_files(files: &BTreeMap<String, Vec<u8>>) -> impl Iterator<Item = String> {
     files.keys().filter(|path| requirements_file_name(path).is_some()).cloned()
 }
@@ -58,7 +59,7 @@ type FoundRequirements = BTreeMap<String, BTreeSet<String>>;
 fn python_requirements(text: &str, is_source: bool) -> Option<FoundRequirements> {
     let mut found = FoundRequirements::new();
     let (mut version, mut is_dynamic) = ((0, 0), false);
-    // The fields end where the description begins.
+    // The fields end at the first blank line, where the description begins.
     for line in text.lines().take_while(|line| !line.trim().is_empty()) {
         let Some((field, value)) = line.split_once(':') else { continue };
         let value = value.trim();
@@ -82,7 +83,7 @@ fn python_requirements(text: &str, is_source: bool) -> Option<FoundRequirements>
     (says_all || found.keys().any(|name| name != "Python")).then_some(found)
 }
 
-/// Returns a requirement's name, and all of it in a normalised spelling.
+/// Returns a requirement's name, and the whole requirement, both in a normalised spelling.
 fn parse_requirement(text: &str) -> (String, String) {
     let (head, marker) = text.split_once(';').unwrap_or((text, ""));
     let is_name = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');

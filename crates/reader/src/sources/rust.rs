@@ -1,5 +1,5 @@
-//! Collects the definitions of a Rust file: items, the members of its traits, modules and `impl` blocks
-//! (under the type's name), and its `pub use` re-exports.
+//! Collects the definitions of a Rust file: its items, the members of its traits and modules, and the members
+//! of `impl` blocks, under the type's name. Also collects the file's `pub use` re-exports.
 
 use tree_sitter::Node;
 
@@ -126,7 +126,8 @@ fn visit_use(
     Ok(())
 }
 
-/// Returns the file of a module that another file names, and the modules within it.
+/// Resolves a module path in another file. Returns the module's file, and the names of modules within that
+/// file.
 pub(super) fn resolve_module(
     from: &str,
     module: &str,
@@ -139,7 +140,8 @@ pub(super) fn resolve_module(
         Some(at) => from.get(..at + "src".len())?,
         None => folder,
     };
-    // Modules in this file's folder are its children or its siblings.
+    // A child module is in the same folder if this file is a root or `mod.rs`. Otherwise, it is in a folder
+    // with this file's name.
     let mut at = if is_root || stem == "mod" { folder.to_owned() } else { join_folder(folder, stem) };
     let mut names = module.split("::").peekable();
     let mut is_anchored = false;
@@ -154,7 +156,7 @@ pub(super) fn resolve_module(
         names.next();
     }
     let names: Vec<&str> = names.collect();
-    // The longest prefix that is a file is used; the rest are modules within it.
+    // The longest prefix that is a file is used. The remaining names are modules within that file.
     for count in (0..=names.len()).rev() {
         let (file, rest) = names.split_at(count);
         let folder = file.iter().fold(at.clone(), |folder, name| join_folder(&folder, name));
@@ -162,7 +164,7 @@ pub(super) fn resolve_module(
         let roots = ["lib.rs", "main.rs"].map(|root| join_folder(&folder, root));
         let found =
             candidates.into_iter().chain(roots.into_iter().filter(|_| count == 0)).find(|path| has(path));
-        // Without `crate`, `self` or `super`, a path may begin with another crate's name.
+        // A path without `crate`, `self` or `super` may begin with another crate's name.
         if let Some(found) = found.filter(|_| count > 0 || is_anchored) {
             return Some((found, rest.iter().map(|name| (*name).to_owned()).collect()));
         }

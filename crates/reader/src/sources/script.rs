@@ -1,6 +1,6 @@
 //! Collects the definitions of a JavaScript or TypeScript file: functions, classes and their members, types,
-//! variables, and assignments to `exports`, `module.exports` or a prototype. It also collects re-exports by
-//! `export … from`, an exported import, or `module.exports = require(…)`.
+//! variables, and assignments to `exports`, `module.exports` or a prototype. Also collects re-exports by
+//! `export … from`, by an exported import, or by `module.exports = require(…)`.
 
 use tree_sitter::Node;
 
@@ -19,7 +19,7 @@ const NAMED: [&str; 9] = [
     "enum_declaration",
     "internal_module",
 ];
-/// Kinds of members of classes and interfaces, and the field with the name.
+/// Kinds of members of classes and interfaces, each with the field that contains the member's name.
 const MEMBERS: [(&str, &str); 6] = [
     ("method_definition", "name"),
     ("method_signature", "name"),
@@ -28,7 +28,7 @@ const MEMBERS: [(&str, &str); 6] = [
     ("public_field_definition", "name"),
     ("field_definition", "property"),
 ];
-/// Endings that may follow a module specifier, in the order that compilers try them.
+/// Endings that may follow a module specifier, in the order in which compilers try them.
 const ENDINGS: [&str; 14] = [
     "",
     ".ts",
@@ -209,7 +209,7 @@ fn is_default_export(node: Node<'_>) -> bool {
     node.children(&mut cursor).any(|child| child.kind() == "default")
 }
 
-/// Adds the names that an import binds, because they may be exported.
+/// Adds the names that an import binds, because the file may export these names.
 fn visit_import(node: Node<'_>, source: &mut ItemCollector<'_>) {
     let Some(module) = source.field(node, "source").map(|text| strip_quotes(text).to_owned()) else { return };
     let mut cursor = node.walk();
@@ -304,7 +304,7 @@ pub(super) fn resolve_module(from: &str, module: &str, has: &dyn Fn(&str) -> boo
         }
     }
     let path = parts.join("/");
-    // TypeScript refers to a file by its compiled name.
+    // In TypeScript, a specifier may be the compiled name of a file.
     let compiled = [".js", ".mjs", ".cjs", ".jsx"].into_iter().find_map(|end| path.strip_suffix(end));
     let named = compiled.filter(|_| !has(&path)).unwrap_or(&path);
     ENDINGS.iter().map(|ending| format!("{named}{ending}")).find(|path| has(path))

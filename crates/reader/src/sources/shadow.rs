@@ -1,6 +1,7 @@
-//! Finds files of a release that Python may run in place of the compared ones, which makes an equal text
-//! meaningless. These are native modules and bytecode beside a source, a package beside a module of its name,
-//! a second entry for one path (also in another case), and code that runs at every start of Python.
+//! Finds files of a release that Python may run in place of the compared files. With such files, equal texts
+//! do not prove equal behaviour. They are native modules and bytecode next to a source, and packages next to
+//! a module of the same name. A second entry for one path also counts, even if it differs in case, and so
+//! does code that runs at every start of Python.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,15 +9,16 @@ use unicode_normalization::UnicodeNormalization as _;
 
 use super::archive::{ArchiveContent, ArchiveFormat};
 
-/// Endings of native modules: of Linux and macOS, of Windows, of iOS.
+/// Endings of native modules: on Linux and macOS, on Windows, and on iOS.
 const NATIVE: [&str; 3] = [".so", ".pyd", ".fwork"];
-/// Name of a package's own file.
+/// Name of the file with a package's own code.
 const INIT: &str = "__init__";
 /// Modules that Python imports at every start, if they exist.
 const AT_START: [&str; 2] = ["sitecustomize", "usercustomize"];
 /// Files at the root of the import path whose lines run at every start of Python.
 const START_FILES: [&str; 2] = [".pth", ".start"];
-/// Folders on the import path. A file that the scheme `data` places in one may replace another scheme's file.
+/// Folders on the import path. A file that the scheme `data` installs in such a folder may replace a file of
+/// another scheme.
 const IMPORT_PATHS: [&str; 2] = ["site-packages", "dist-packages"];
 
 /// Form of a module.
@@ -24,7 +26,7 @@ const IMPORT_PATHS: [&str; 2] = ["site-packages", "dist-packages"];
 enum ModuleForm {
     Source,
     Native,
-    /// Bytecode file, which is a module if it has no source beside it.
+    /// Bytecode file, which is a module if there is no source in the same folder.
     Bytecode,
     /// File in `__pycache__`, which may run in place of the source.
     Cache,
@@ -35,7 +37,8 @@ struct ModuleFile<'a> {
     path: &'a str,
 }
 
-/// Returns the native module of a file, without the platform in its name.
+/// Returns the path of a native module, without the platform in the name. Returns `None` if the file is not a
+/// native module.
 pub(super) fn native_module(path: &str) -> Option<String> {
     let (base, form) = parse_module_path(path)?;
     (form == ModuleForm::Native).then(|| format!("{base}.so"))
@@ -116,8 +119,8 @@ impl<'a> WheelFiles<'a> {
     }
 }
 
-/// Returns such files for a comparison of these paths. A path that does not exist here may exist in the other
-/// release.
+/// Returns the files that Python may run in place of the files at the compared paths. A compared path that
+/// does not exist in this release may exist in the other release.
 pub(super) fn find_shadows(
     content: &ArchiveContent,
     format: ArchiveFormat,
@@ -153,7 +156,7 @@ pub(super) fn find_shadows(
     found.into_iter().map(str::to_owned).collect()
 }
 
-/// Returns true if this file of a wheel runs, or is on the import path, for every place of installation.
+/// Returns true if this file of a wheel runs, or is on the import path, wherever the wheel is installed.
 fn runs_in_every_install(path: &str) -> bool {
     let folded = fold_path(path);
     let is_at_root = !folded.contains('/');
@@ -212,7 +215,7 @@ mod tests {
         ] {
             assert_eq!(find_shadows_of(&[other], "p/m.py"), [""; 0], "{other}");
         }
-        // A package with its own file takes precedence over modules of its name.
+        // A package with its own file takes precedence over modules with the same name.
         assert_eq!(find_shadows_of(&["p/__init__.py", "p.abi3.so", "p.py"], "p/m.py"), [""; 0]);
     }
 }

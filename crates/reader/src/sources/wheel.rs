@@ -1,9 +1,9 @@
-//! Computes the tree that pip installs from a wheel, by the names of its entries and its `.dist-info` folder
-//! (PEP 427, "Binary distribution format"). Nothing is installed.
+//! Computes the tree that pip installs from a wheel, from the names of the wheel's entries and from its
+//! `.dist-info` folder (PEP 427, "Binary distribution format"). Nothing is installed.
 //!
-//! `Root-Is-Purelib` selects one of two folders, which are the same almost everywhere; otherwise both are on
-//! the import path. It is therefore ignored, and two entries for one place in either folder count as
-//! duplicates.
+//! `Root-Is-Purelib` selects one of two folders. On almost every system, both are the same folder; on other
+//! systems, both are on the import path. The field is therefore ignored, and two entries for the same path
+//! count as duplicates, even in different folders.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,24 +13,25 @@ const INFO: &str = ".dist-info";
 const DATA: &str = ".data";
 /// Schemes that are installed on the import path.
 const LIBRARIES: [&str; 2] = ["purelib", "platlib"];
-/// Other schemes. Their files are named `.data/SCHEME/PATH` here, which is not possible on the import path.
+/// Other schemes. In the computed tree, the paths of their files are `.data/SCHEME/PATH`. No file on the
+/// import path can have such a path.
 const OTHERS: [&str; 3] = ["scripts", "headers", "data"];
 const SCRIPTS: &str = "scripts";
-/// Supported major version of the format, which pip supports too.
+/// Highest major version of the format that this module and pip support.
 const MAJOR: u32 = 1;
-/// Longest name of a file on the systems that wheels are installed on.
+/// Maximum length of a file's name on the systems where wheels are installed.
 const MAX_NAME: usize = 255;
 
 /// Files of an installed wheel.
 pub(super) struct WheelTree {
     /// Entry that is installed at each path below the import path.
     pub(super) entries: BTreeMap<String, String>,
-    /// Paths at which several entries are installed. pip uses the last one; other installers refuse the
-    /// wheel.
+    /// Paths at which several entries are installed. pip uses the last entry at such a path; other installers
+    /// refuse the wheel.
     pub(super) duplicate_paths: BTreeSet<String>,
 }
 
-/// Reason for which pip, or this program, refuses a wheel.
+/// Reason why pip or Truing refuses a wheel.
 pub(super) struct WheelFault {
     /// Name of the entry.
     pub(super) entry: String,
@@ -77,7 +78,7 @@ impl WheelTree {
             let bytes = read(&name).map_err(WheelFailure::Read)?;
             match std::str::from_utf8(&bytes) {
                 Ok(text) => Ok(text.to_owned()),
-                // Only the beginning of a long file is read, which may end within a letter.
+                // Only the beginning of a long file is read, and this beginning may end within a letter.
                 Err(error) if error.error_len().is_none() => {
                     Ok(String::from_utf8_lossy(bytes.get(..error.valid_up_to()).unwrap_or_default())
                         .into_owned())
@@ -121,7 +122,7 @@ fn top_folder(name: &str) -> &str {
 /// Returns a distribution's name in normalised form (PEP 503).
 fn canonical_name(name: &str) -> String {
     let words = name.split(['-', '_', '.']);
-    // A sign at an end is kept as one sign, because pip compares it, too.
+    // Separators at the beginning or the end become one `-`, because pip compares them, too.
     let mut text = String::new();
     for (at, word) in words.enumerate() {
         if at > 0 && !text.ends_with('-') {
@@ -132,7 +133,7 @@ fn canonical_name(name: &str) -> String {
     text
 }
 
-/// Returns the first field of this name among the headers of a text.
+/// Returns the value of the first header field with this name.
 fn header_field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let lines = text.lines().take_while(|line| !line.is_empty());
     let fields = lines.filter(|line| !line.starts_with([' ', '\t'])).map_while(|line| line.split_once(':'));
@@ -162,8 +163,8 @@ fn is_generated_script(path: &str, generated: &BTreeSet<&str>) -> bool {
     generated.contains(stem)
 }
 
-/// Places every file in the order of pip: first the root, then `.data`, with scripts last. The last file at a
-/// path is the one that pip leaves there.
+/// Places every file in the order in which pip writes the files: first the root, then `.data`, and last the
+/// scripts. If several files have the same path, pip keeps the last file.
 fn place_files(names: &[String], info: &str, generated: &BTreeSet<&str>) -> Result<WheelTree, WheelFault> {
     let mut files = Vec::new();
     for name in names.iter().filter(|name| !name.ends_with('/')) {
@@ -201,7 +202,8 @@ struct InstalledEntryPath {
     write_order: WriteOrder,
 }
 
-/// Returns the place of an entry. Empty and dot components of its path are ignored.
+/// Returns the path at which an entry is installed. Empty components and `.` components of the entry's name
+/// are ignored.
 fn place_entry(name: &str, info: &str) -> Result<InstalledEntryPath, &'static str> {
     let parts: Vec<&str> = name.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
     if parts.iter().any(|part| part.len() > MAX_NAME) {

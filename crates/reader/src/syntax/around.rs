@@ -1,5 +1,5 @@
-//! Surroundings of a place in a file: a string or a comment, a test, a definition. A file is parsed at the
-//! first query.
+//! Describes the surroundings of a place in a file: whether the place is in a string, a comment, a test or a
+//! definition. A file is parsed at the first query.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -19,14 +19,14 @@ const CODE_IN_TEXT: &[&str] = &["interpolation", "template_substitution", "jsx_e
 const IMPL: &str = "impl_item";
 /// Number of bytes in the digest of a definition's name.
 const DEFINITION_BYTES: usize = 16;
-/// Fewest letters of a fence.
+/// Smallest number of letters in a fence.
 const FENCE_LETTERS: usize = 3;
 /// Endings of Markdown files.
 const MARKDOWN: &[&[u8]] = &[b".md", b".mdx", b".markdown"];
 
 /// File whose places are queried.
 pub(crate) struct ParsedFile<'a> {
-    /// Bytes of the file; for a component only its scripts, at their offsets.
+    /// Bytes of the file. For a component, only its scripts, at their offsets in the file.
     bytes: Cow<'a, [u8]>,
     language: Option<&'static SourceLanguage>,
     is_markdown: bool,
@@ -49,8 +49,8 @@ impl<'a> ParsedFile<'a> {
         Self { bytes, language, is_markdown, is_component, tree, bindings }
     }
 
-    /// Returns true if this byte is within a string or a comment, between the fences of a document, or
-    /// outside of a component's scripts. Returns false if the language is not known or the file cannot be
+    /// Returns true if this byte is within a string or a comment, between the fences of a Markdown document,
+    /// or outside of a component's scripts. Returns false if the language is not known or the file cannot be
     /// parsed.
     pub(crate) fn is_outside_code(&self, at: usize, parsers: &mut ParserPool) -> bool {
         if self.is_markdown {
@@ -71,8 +71,8 @@ impl<'a> ParsedFile<'a> {
         false
     }
 
-    /// Returns true if this byte is within a string, or between the fences of a document, where code is
-    /// quoted. Returns false if the language is not known or the file cannot be parsed.
+    /// Returns true if this byte is within a string, or between the fences of a Markdown document, where code
+    /// is quoted. Returns false if the language is not known or the file cannot be parsed.
     pub(crate) fn is_in_quoted_code(&self, at: usize, parsers: &mut ParserPool) -> bool {
         if self.is_markdown {
             return ends_in_fence(self.bytes.get(..at).unwrap_or_default());
@@ -91,9 +91,9 @@ impl<'a> ParsedFile<'a> {
         self.language.is_none() || self.nodes_around(at, parsers).is_some_and(begins)
     }
 
-    /// Returns the meanings of a dotted name at this byte: names of imports, the name itself if the file does
-    /// not bind it, or nothing if the file defines it. Returns the name itself if the language is not known
-    /// or the file cannot be parsed.
+    /// Returns the meanings of a dotted name at this byte. An imported name returns the full names of its
+    /// imports. A name that the file does not bind returns the name itself. A name that the file defines
+    /// returns nothing. Returns the name itself if the language is not known or the file cannot be parsed.
     pub(crate) fn name_meanings(&self, name: &str, at: usize, parsers: &mut ParserPool) -> Vec<String> {
         let Some(around) = self.nodes_around(at, parsers) else { return vec![name.to_owned()] };
         let bindings = self.bindings.get_or_init(|| {
@@ -103,8 +103,7 @@ impl<'a> ParsedFile<'a> {
         bindings.as_ref().map_or_else(|| vec![name.to_owned()], |it| it.name_meanings(name, at, &around))
     }
 
-    /// Returns true if this byte is within a Rust item that is only for tests: one after `#[cfg(test)]` or
-    /// `#[test]`.
+    /// Returns true if this byte is within a Rust item that follows `#[cfg(test)]` or `#[test]`.
     pub(crate) fn is_in_test_item(&self, at: usize, parsers: &mut ParserPool) -> bool {
         if self.language != SourceLanguage::from_name("rust") {
             return false;
@@ -122,7 +121,8 @@ impl<'a> ParsedFile<'a> {
         false
     }
 
-    /// Returns true if a Rust attribute around this byte allows a lint, by its name (`clippy::dbg_macro`).
+    /// Returns true if a Rust attribute around this byte allows a lint, which is named as in
+    /// `clippy::dbg_macro`.
     pub(crate) fn is_lint_allowed(&self, at: usize, lint: &str, parsers: &mut ParserPool) -> bool {
         if self.language != SourceLanguage::from_name("rust") {
             return false;
@@ -149,7 +149,7 @@ impl<'a> ParsedFile<'a> {
 
     /// Returns the digest of the names of the definitions around this byte, in hexadecimal digits. Returns
     /// `None` if the language is not known, the file cannot be parsed, or more than [`MAX_DEPTH`] nodes are
-    /// around it.
+    /// around the byte.
     ///
     /// A name may contain a secret; its digest does not reveal it.
     pub(crate) fn definition_digest(&self, at: usize, parsers: &mut ParserPool) -> Option<String> {
@@ -160,7 +160,7 @@ impl<'a> ParsedFile<'a> {
             in_function |= is_function(&within);
             let kind =
                 language.definitions.iter().find(|kind| within.is_named() && kind.node == within.kind());
-            // A variable counts as a definition around its lines only if its value is a function.
+            // A variable counts as a definition only if its value contains a function around the byte.
             let kind = kind.filter(|kind| in_function || !kind.is_variable);
             let field = kind.map(|kind| kind.name).or_else(|| (within.kind() == IMPL).then_some("type"));
             if let Some(name) = field.and_then(|field| within.child_by_field_name(field)) {
@@ -178,7 +178,7 @@ impl<'a> ParsedFile<'a> {
             let language = self.language.filter(|_| self.bytes.len() <= MAX_SOURCE_BYTES)?;
             parsers.parse_in_time(language, &decode_keeping_offsets(&self.bytes))
         };
-        // The walk begins at the root, because finding a node's parent begins there, too.
+        // The walk begins at the root, because a search for a node's parent begins at the root, too.
         let mut cursor = self.tree.get_or_init(parse).as_ref()?.walk();
         let mut nodes = vec![cursor.node()];
         while cursor.goto_first_child_for_byte(at).is_some() && cursor.node().start_byte() <= at {
@@ -192,8 +192,8 @@ impl<'a> ParsedFile<'a> {
     }
 }
 
-/// Returns true if Markdown with this beginning ends within a fenced block. A fence is closed by one of the
-/// same letters.
+/// Returns true if Markdown with this beginning ends within a fenced block. A fence is closed by a fence of
+/// the same letter.
 fn ends_in_fence(before: &[u8]) -> bool {
     let mut open: Option<u8> = None;
     for line in before.split(|byte| *byte == b'\n') {

@@ -1,4 +1,5 @@
-//! Finds the names that a file binds, and their meaning at a place: an import, or a definition of the file.
+//! Finds the names that a file binds. At a place in the file, a name means either an import or a definition
+//! of the file.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -31,12 +32,12 @@ const SCOPES: &[&str] = &[
     "for_statement",
     "for_in_statement",
 ];
-/// Python class; its names are not visible in its methods.
+/// Python class. Names that a class binds are not visible in its methods.
 const CLASS: &str = "class_definition";
 /// Nodes that are names.
 const NAMES: &[&str] = &["identifier", "shorthand_property_identifier_pattern"];
 
-/// Binding of a name at one place.
+/// Binding of a name, made at one place in the file.
 #[derive(Debug)]
 struct NameBinding {
     /// Byte range in which the binding applies.
@@ -93,7 +94,7 @@ impl NameBindings {
     }
 
     fn add(&mut self, name: &NameNode<'_, '_>, bound: BoundOrigin) {
-        // A definition's own name is visible around it.
+        // The name of a definition is visible around the definition, not only inside.
         let outside = name.ancestors.len().saturating_sub(usize::from(bound.is_outside));
         let around = name.ancestors.get(..outside).unwrap_or_default();
         let scope = around.iter().rev().find(|node| SCOPES.contains(&node.kind()));
@@ -106,9 +107,9 @@ impl NameBindings {
         self.bindings.entry(text.to_vec()).or_default().push(binding);
     }
 
-    /// Returns the meanings of a dotted name at a place with these nodes around it, the smallest first. These
-    /// are the names of its imports, the name itself if the file does not bind it, or nothing if the file
-    /// defines it.
+    /// Returns the meanings of a dotted name at a place. `around` contains the nodes around the place, the
+    /// smallest first. An imported name returns the full names of its imports. A name that the file does not
+    /// bind returns the name itself. A name that the file defines returns nothing.
     pub(super) fn name_meanings(&self, name: &str, at: usize, around: &[Node<'_>]) -> Vec<String> {
         let (first, rest) = name.split_once('.').map_or((name, None), |(first, rest)| (first, Some(rest)));
         let class = around.iter().find(|node| SCOPES.contains(&node.kind())).map(Node::byte_range);
@@ -117,7 +118,7 @@ impl NameBindings {
         };
         let seen: Vec<_> =
             self.bindings.get(first.as_bytes()).into_iter().flatten().filter(is_seen).collect();
-        // The innermost scope that binds the name hides the others.
+        // The innermost scope that binds the name hides the outer scopes.
         let Some(innermost) = seen.iter().map(|binding| binding.scope.len()).min() else {
             return vec![name.to_owned()];
         };
@@ -130,7 +131,7 @@ impl NameBindings {
 /// Origin that a name is bound to.
 struct BoundOrigin {
     origin: Option<String>,
-    /// True if the node directly above the name is not a scope for it.
+    /// True if the name is bound outside of its parent node, like the name of a function.
     is_outside: bool,
 }
 
@@ -144,7 +145,7 @@ impl BoundOrigin {
     }
 }
 
-/// Name in its tree.
+/// Node of a name, with the nodes around it.
 struct NameNode<'a, 'tree> {
     node: Node<'tree>,
     /// Nodes around the name, the largest first.
@@ -176,7 +177,7 @@ impl<'tree> NameNode<'_, 'tree> {
         self.field(parent, field).trim_matches(['"', '\'', '`']).to_owned()
     }
 
-    /// Returns the origin if the name is bound here in Python.
+    /// Returns the origin of the name if Python code binds the name at this node.
     fn python_origin(&self) -> Option<BoundOrigin> {
         let (parent, above) = (self.ancestor(1)?, self.ancestor(2));
         match parent.kind() {
@@ -230,7 +231,7 @@ impl<'tree> NameNode<'_, 'tree> {
         }
     }
 
-    /// Returns the origin if the name is bound here in JavaScript or TypeScript.
+    /// Returns the origin of the name if JavaScript or TypeScript code binds the name at this node.
     fn script_origin(&self) -> Option<BoundOrigin> {
         let parent = self.ancestor(1)?;
         match parent.kind() {

@@ -9,7 +9,7 @@ use super::kinds::DefinitionKind;
 use super::scan::{MAX_DEPTH, MAX_SOURCE_BYTES, node_lines};
 use super::{ComplexityError, ParserPool, SourceLanguage};
 
-/// Words in the names of node kinds that are functions.
+/// Words that mark a node kind as a function if its name contains them.
 const FUNCTIONS: [&str; 6] = ["function", "method", "constructor", "lambda", "closure", "func_literal"];
 
 /// Place where a name is defined.
@@ -23,7 +23,8 @@ pub(crate) struct DefinitionPlace {
     pub(crate) last: u32,
 }
 
-/// Returns the definitions of `name` in a text, in order, that are found before the time `end`.
+/// Returns the definitions of `name` in a text, in their order. Returns an error if the text is not parsed
+/// before the time `end`.
 pub(crate) fn find_definitions(
     language: &'static SourceLanguage,
     text: &str,
@@ -51,7 +52,7 @@ fn collect_definitions(
 ) -> Result<Vec<DefinitionPlace>, ComplexityError> {
     let mut found = Vec::new();
     let mut cursor = root.walk();
-    // This list has, for each node from the root to this one, true for a function.
+    // For each node from the root to the current node, the list contains true if the node is a function.
     let mut functions = Vec::new();
     loop {
         let node = cursor.node();
@@ -83,7 +84,7 @@ pub(super) fn is_function(node: &Node<'_>) -> bool {
     FUNCTIONS.iter().any(|word| node.kind().contains(word))
 }
 
-/// Returns true if a node gives this name to something. A declaration may have several names.
+/// Returns true if a node of this kind defines this name. A declaration may have several names.
 fn defines_name(node: &Node<'_>, kind: &DefinitionKind, text: &str, name: &str) -> bool {
     let mut cursor = node.walk();
     node.children_by_field_name(kind.name, &mut cursor)

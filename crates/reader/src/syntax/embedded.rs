@@ -1,4 +1,4 @@
-//! Components of user interfaces (`.vue`, `.svelte`); only their scripts are code.
+//! Handles components of user interfaces (`.vue`, `.svelte`). Only the scripts of a component count as code.
 
 use std::sync::LazyLock;
 
@@ -20,7 +20,8 @@ pub(super) fn is_component_file(path: &[u8]) -> bool {
     COMPONENTS.iter().any(|ending| path.ends_with(ending))
 }
 
-/// Returns the scripts of a component at their offsets, with blanks for everything else, and their language.
+/// Returns the text of a component with blanks for everything outside its scripts, and the language of the
+/// scripts.
 pub(super) fn extract_scripts(text: &[u8]) -> (Vec<u8>, &'static SourceLanguage) {
     let mut scripts: Vec<u8> =
         text.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { *byte } else { b' ' }).collect();

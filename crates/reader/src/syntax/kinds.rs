@@ -1,13 +1,13 @@
-//! Kinds of nodes that name something, by language.
+//! Lists, for each language, the kinds of nodes that define a name.
 
-/// Kind of node that names something.
+/// Kind of node that defines a name.
 #[derive(Debug)]
 pub(crate) struct DefinitionKind {
     /// Name of the kind in the grammar.
     pub(super) node: &'static str,
-    /// Name of the field with the name.
+    /// Field of the node that contains the defined name.
     pub(super) name: &'static str,
-    /// True if definitions of this kind within a function are ignored, as those of variables are.
+    /// True for variables, whose definitions within a function are ignored.
     pub(super) is_variable: bool,
 }
 
@@ -25,7 +25,8 @@ pub(super) const PYTHON: &[DefinitionKind] = &[
     variable_kind("assignment", "left"),
 ];
 
-/// Kinds of JavaScript, TypeScript and both with markup. A grammar without some of these has no such nodes.
+/// Kinds of JavaScript, TypeScript, JSX and TSX. Kinds that a grammar does not contain are never found in its
+/// trees.
 pub(super) const SCRIPT: &[DefinitionKind] = &[
     definition_kind("function_declaration"),
     definition_kind("generator_function_declaration"),

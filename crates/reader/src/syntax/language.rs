@@ -7,16 +7,17 @@ use super::kinds;
 /// Language whose grammar is compiled in.
 #[derive(Debug)]
 pub(crate) struct SourceLanguage {
-    /// Names that rules may use for the language, in lower case; the first is the one shown.
+    /// Names that rules may use for the language, in lower case. Errors and lists show the first name.
     pub(super) names: &'static [&'static str],
-    /// Endings of file names, after the dot; the first is for examples.
+    /// Endings of file names, without the dot. Examples use the first ending.
     pub(super) extensions: &'static [&'static str],
     pub(super) grammar: SupportLang,
     /// Nodes that define names.
     pub(super) definitions: &'static [kinds::DefinitionKind],
 }
 
-/// All languages. ast-grep knows more names, but panics for one whose grammar is not compiled in.
+/// All languages. ast-grep accepts the names of more languages, but panics if their grammar is not compiled
+/// in.
 pub(crate) const LANGUAGES: &[SourceLanguage] = &[
     SourceLanguage {
         names: &["python", "py"],
@@ -63,7 +64,7 @@ pub(crate) const LANGUAGES: &[SourceLanguage] = &[
 ];
 
 impl SourceLanguage {
-    /// Finds a language by a name in a rule, in any case.
+    /// Finds a language by a name in a rule; upper and lower case are equal.
     pub(crate) fn from_name(name: &str) -> Option<&'static Self> {
         LANGUAGES.iter().find(|language| language.names.iter().any(|known| known.eq_ignore_ascii_case(name)))
     }
@@ -83,7 +84,7 @@ impl SourceLanguage {
         self.names.first().copied().unwrap_or_default()
     }
 
-    /// Returns the path of an example's file.
+    /// Returns the path of a file for an example in this language.
     pub(crate) fn example_path(&self) -> String {
         format!("file.{}", self.extensions.first().copied().unwrap_or_default())
     }

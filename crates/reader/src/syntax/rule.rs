@@ -10,7 +10,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::SourceLanguage;
 
-/// Fewest bytes of a word that is searched for. Shorter words are in nearly every file.
+/// Smallest number of bytes of a word that is searched for. Shorter words are in nearly every file.
 const MIN_WORD_BYTES: usize = 3;
 
 /// Error in a rule's YAML.
@@ -25,7 +25,7 @@ pub(crate) struct RuleSyntaxError {
 
 /// Rule, compiled for each of its languages.
 pub(crate) struct SyntaxCheck {
-    /// True if a pattern has a `$$$`, which is tried against every child of a node in turn.
+    /// True if the rule contains `$$$`, which is tried against every child of a node in turn.
     pub(crate) has_ellipsis: bool,
     /// Word that every matching file contains.
     required_word: Option<Finder<'static>>,
@@ -39,11 +39,12 @@ impl fmt::Debug for SyntaxCheck {
 }
 
 impl SyntaxCheck {
-    /// Compiles a rule for these languages. The caller has checked that the file's own `language` is
-    /// supported.
+    /// Compiles a rule for these languages. The caller must have checked that the language in the rule's file
+    /// is supported.
     pub(crate) fn parse(text: &str, languages: &[&'static SourceLanguage]) -> Result<Self, RuleSyntaxError> {
         let written: SerializableRuleConfig<SupportLang> = from_yaml(text).map_err(|mut wrong| {
-            // Unknown top-level keys are noticed after all keys have been read.
+            // The parser reports an unknown top-level key only after it has read all keys, so its position is
+            // wrong.
             if let Some(key) =
                 wrong.message.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next())
                 && let Some((line, column)) = find_section(text, key)
@@ -66,12 +67,13 @@ impl SyntaxCheck {
         Ok(Self { has_ellipsis: text.contains("$$$"), required_word: word, compiled })
     }
 
-    /// Returns true if the rule can match in a file with this text, by a search for its word.
+    /// Returns true if the text contains the rule's required word, or if the rule has no required word.
+    /// Otherwise the rule cannot match.
     pub(crate) fn may_match(&self, text: &[u8]) -> bool {
         self.required_word.as_ref().is_none_or(|word| word.find(text).is_some())
     }
 
-    /// Returns the rule compiled for this language, if it applies to it.
+    /// Returns the rule compiled for this language, if the rule applies to the language.
     pub(crate) fn compiled_for(&self, language: &SourceLanguage) -> Option<&RuleConfig<SupportLang>> {
         self.compiled.iter().find(|(known, _)| *known == language).map(|(_, config)| config)
     }
@@ -87,20 +89,20 @@ impl SyntaxCheck {
     }
 }
 
-/// Part of a rule from which its word is taken.
+/// Part of a rule's file that contains the required word.
 #[derive(Deserialize)]
 struct RuleFile {
     rule: TopRulePart,
 }
 
-/// Top part of a rule. Its pattern must match, independently of the other parts.
+/// Top level of a rule. A match of the rule always matches the pattern at this level.
 #[derive(Deserialize)]
 struct TopRulePart {
     #[serde(default)]
     pattern: Option<PatternText>,
 }
 
-/// Pattern: code, or an object that may relax the matching.
+/// Pattern of a rule: either code, or an object whose options may relax the matching.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum PatternText {
@@ -109,8 +111,8 @@ enum PatternText {
 }
 
 impl PatternText {
-    /// Returns the longest name in the code that is not a metavariable, because every match contains it. Code
-    /// with quotes or comments has none, because its letters may differ in a match.
+    /// Returns the longest name in the code that is not a metavariable, because every match contains it.
+    /// Returns `None` for code with quotes or comments, because a match may contain different letters there.
     fn required_word(&self) -> Option<&str> {
         let Self::Code(code) = self else { return None };
         if code.contains(['"', '\'', '`', '#', '/', '\\']) {
@@ -128,7 +130,8 @@ pub(crate) fn from_yaml<T: DeserializeOwned>(text: &str) -> Result<T, RuleSyntax
         let at = error.location();
         let line = at.map_or(1, |at| at.line());
         let column = at.map_or(1, |at| at.column());
-        // The error's text contains the position and an excerpt; the position is reported separately.
+        // The excerpt and the position are removed from the error's text, because the position is reported
+        // separately.
         let message = error.without_snippet().to_string();
         let message = message.lines().next().unwrap_or_default();
         let message = message.strip_prefix("error: ").unwrap_or(message);
@@ -142,7 +145,8 @@ fn to_usize(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-/// Converts ast-grep's error to one line, at the best known place, because it contains no position.
+/// Converts an error of ast-grep to a message of one line. The error contains no position, so the position is
+/// estimated.
 fn rule_error(text: &str, error: &dyn std::error::Error, language: &SourceLanguage) -> RuleSyntaxError {
     let mut causes = vec![error.to_string()];
     let mut cause = error.source();
@@ -160,7 +164,8 @@ fn rule_error(text: &str, error: &dyn std::error::Error, language: &SourceLangua
     }
 }
 
-/// Returns the position of the last section or value that the error quotes, otherwise of `rule:`.
+/// Returns the position of the last section or value that the error quotes. If the error quotes none, returns
+/// the position of `rule:`.
 fn error_position(text: &str, causes: &[String]) -> (usize, usize) {
     let quoted = causes.iter().rev().flat_map(|cause| {
         let words: Vec<&str> = cause.split('`').collect();
@@ -179,7 +184,7 @@ fn find_section(text: &str, key: &str) -> Option<(usize, usize)> {
     text.lines().position(begins).map(|line| (line + 1, 1))
 }
 
-/// Returns the position of the first value of a key that begins with a word.
+/// Returns the position of the first value that begins with this word.
 fn find_value(text: &str, word: &str) -> Option<(usize, usize)> {
     let begins = format!(": {word}");
     text.lines().enumerate().find_map(|(number, line)| {

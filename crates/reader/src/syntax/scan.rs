@@ -1,9 +1,9 @@
-//! Matches many rules on one file: it is parsed and walked once, and each rule is tried on its kinds of
-//! nodes.
+//! Matches many rules on one file. The file is parsed and walked once, and each rule is tried only on nodes
+//! of the kinds that it can match.
 //!
 //! Source code is hostile. Parsing and matching have a time limit. The depth of a tree is limited because
-//! matching recurses along it, and the number of children because rules try them in turn. Exceeding a limit
-//! is an error, never a partial result.
+//! matching recurses along the tree. The number of children of a node is limited because rules try the
+//! children in turn. Exceeding a limit is an error, never a partial result.
 
 use std::ops::{ControlFlow, Range};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -24,15 +24,16 @@ use crate::fix::ByteReplacement;
 /// Greatest depth of a syntax tree, in nodes.
 pub(crate) const MAX_DEPTH: usize = 4_000;
 
-/// Most children of a node that a rule with `$$$` examines. It tries them in turn, and copies its bindings
-/// each time.
+/// Largest number of children of a node that a rule with `$$$` examines. The rule tries the children in turn,
+/// and copies its bindings each time.
 const MAX_CHILDREN: usize = 10_000;
 
-/// Most bytes of source that are parsed. A tree takes tens of times as much memory.
+/// Largest size in bytes of a source text that is parsed. A tree takes tens of times as much memory as its
+/// text.
 pub(crate) const MAX_SOURCE_BYTES: usize = 2 * 1024 * 1024;
 
-/// Processor time for one file: parsing, matching and validating. The limit must be shorter than the
-/// server's, which ends a reader process some time after it.
+/// Processor time for one file: parsing, matching and validating. The limit must be shorter than the time
+/// after which the server kills a reader process.
 pub(crate) const MAX_TIME: Duration = Duration::from_millis(1_500);
 
 /// Reasons for which the syntax rules did not examine a file.
@@ -66,7 +67,8 @@ pub(crate) struct ParserPool {
 }
 
 impl ParserPool {
-    /// Begins a file: everything parsed from now on shares this time. With no time, nothing is parsed.
+    /// Begins a file. All texts that are parsed from now on share this time. If the time is zero, nothing is
+    /// parsed.
     pub(crate) fn begin_file(&mut self, time: Duration) {
         self.until = Some(thread_cpu_time() + time);
     }
@@ -76,7 +78,8 @@ impl ParserPool {
         self.until.unwrap_or_else(|| thread_cpu_time() + MAX_TIME)
     }
 
-    /// Returns a function that is true while there is time left for the file, also for work on its trees.
+    /// Returns a function that returns true while the file has time left. Work on the trees of the file uses
+    /// the function, too.
     pub(crate) fn time_check(&self) -> impl Fn() -> bool + use<> {
         let until = self.deadline();
         move || thread_cpu_time() < until
@@ -98,7 +101,7 @@ impl ParserPool {
             self.parsers.push((language, parser));
         }
         let (_, parser) = self.parsers.iter_mut().find(|(known, _)| *known == language)?;
-        // The state of an interrupted parse must not be used for this text.
+        // The state of an earlier, interrupted parse must not be used for this text.
         parser.reset();
         let mut in_time =
             |_: &ParseState| if is_time() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
@@ -114,27 +117,27 @@ impl ParserPool {
     }
 }
 
-/// Returns the processor time that this thread has used. A busy machine therefore does not make a file too
-/// complex.
+/// Returns the processor time that this thread has used. A limit on processor time does not reject files
+/// merely because the machine is busy.
 fn thread_cpu_time() -> Duration {
     let cpu_time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(u64::try_from(cpu_time.tv_sec).unwrap_or(0), u32::try_from(cpu_time.tv_nsec).unwrap_or(0))
 }
 
-/// Shape of a tree around some bytes of its text.
+/// Shape of a syntax tree outside of some byte ranges of its text.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct TreeShape {
-    /// Number of ERROR and missing nodes, also in those bytes.
+    /// Number of ERROR and missing nodes in the whole tree, including the byte ranges.
     pub(crate) errors: usize,
     /// True if a range begins or ends within a token, such as a string or a comment.
     pub(crate) cuts: bool,
     /// All nodes outside of the ranges, in the order of the text: kind, depth, and true for a node without
-    /// children. The last is needed because the Python grammar accepts a block without a statement.
+    /// children. The boolean is needed because the Python grammar accepts a block without a statement.
     pub(crate) outer_nodes: Vec<(u16, u32, bool)>,
 }
 
 impl TreeShape {
-    /// Computes the shape of a tree around some bytes of its text.
+    /// Computes the shape of a tree outside of these byte ranges.
     pub(crate) fn from_tree(tree: &Tree, changed: &[Range<usize>]) -> Self {
         let mut shape = TreeShape::default();
         let mut cursor = tree.walk();
@@ -167,21 +170,21 @@ impl TreeShape {
 pub(crate) struct SyntaxScan<'rules> {
     language: &'static SourceLanguage,
     rules: Vec<ScanRule<'rules>>,
-    /// For each kind of node, the indices in `rules` of those that may match it.
+    /// For each kind of node, the indices in `rules` of the rules that may match it.
     by_kind: Vec<Vec<usize>>,
 }
 
 /// Rule for one language.
 struct ScanRule<'rules> {
-    /// Index that is returned with its matches.
+    /// Index that is returned with the rule's matches.
     index: usize,
     config: &'rules RuleConfig<SupportLang>,
     has_ellipsis: bool,
 }
 
 impl<'rules> SyntaxScan<'rules> {
-    /// Creates one scan for each language of some rule from (index, rule) pairs. The index is returned with
-    /// matches.
+    /// Creates scans from pairs of an index and a rule: one scan for each language that has a rule. The index
+    /// is returned with the rule's matches.
     pub(crate) fn build_per_language(rules: &[(usize, &'rules SyntaxCheck)]) -> Vec<Self> {
         let of = |language: &'static SourceLanguage| {
             let compiled = rules.iter().filter_map(|(index, rule)| {
@@ -213,8 +216,9 @@ impl<'rules> SyntaxScan<'rules> {
         self.language
     }
 
-    /// Returns every match of the rules for which `wanted` is true on the `wanted_lines` (1-based, first and
-    /// last of the match). The whole text is parsed, because the context of a node affects a match.
+    /// Returns the matches of the rules for which `wanted` returns true. `wanted_lines` receives the first
+    /// and last line of a match, 1-based, and returns true if the match is wanted. The whole text is parsed,
+    /// because the context of a node affects a match.
     pub(crate) fn find_matches(
         &self,
         text: String,
@@ -270,7 +274,7 @@ impl<'rules> SyntaxScan<'rules> {
         Ok(matches)
     }
 
-    /// Returns the nodes on wanted lines that some rule may match, in the order of the text.
+    /// Returns the nodes on wanted lines that at least one rule may match, in the order of the text.
     fn candidate_nodes<'tree>(
         &self,
         root: Node<'tree>,
@@ -307,14 +311,15 @@ impl<'rules> SyntaxScan<'rules> {
     }
 }
 
-/// Returns true if a node, or one of its children (a call's arguments), has more children than `$$$` may be
-/// tried against.
+/// Returns true if a node or one of its children, such as a call's arguments, has more than `MAX_CHILDREN`
+/// children.
 fn has_many_children(node: &Node<'_>) -> bool {
     let wide = |node: &Node<'_>| node.child_count() as usize > MAX_CHILDREN;
     wide(node) || node.children(&mut node.walk()).any(|child| wide(&child))
 }
 
-/// Returns the 1-based lines of a node. A line end at its end belongs to the line that it ends.
+/// Returns the 1-based lines of a node. If a node ends with a line end, its last line is the line before that
+/// line end.
 pub(super) fn node_lines(node: &Node<'_>) -> (u32, u32) {
     let (start, end) = (node.start_position(), node.end_position());
     let first = u32::try_from(start.row).unwrap_or(u32::MAX).saturating_add(1);
@@ -322,8 +327,8 @@ pub(super) fn node_lines(node: &Node<'_>) -> (u32, u32) {
     (first, if end.column == 0 && end.row > start.row { last } else { last.saturating_add(1) })
 }
 
-/// Returns the text of a file with unchanged offsets. Each byte that is not UTF-8 becomes `?`, and NUL, which
-/// lexers treat as the end, becomes a space.
+/// Decodes the bytes of a file without changing any offset. Each byte that is not UTF-8 becomes `?`. NUL
+/// becomes a space, because lexers treat NUL as the end of the text.
 pub(crate) fn decode_keeping_offsets(bytes: &[u8]) -> String {
     if memchr::memchr(0, bytes).is_none()
         && let Ok(text) = str::from_utf8(bytes)

@@ -13,9 +13,9 @@ use crate::mask::{mask_bytes, mask_lines};
 /// Name that the model uses.
 pub const DIFF: &str = "diff";
 
-/// Most lines of one response.
+/// Largest number of lines in one response.
 const MAX_LINES: usize = 800;
-/// Most characters of one line that are shown.
+/// Largest number of characters that are shown of one line.
 const MAX_LINE_CHARS: usize = 500;
 
 #[derive(Deserialize)]
@@ -70,7 +70,7 @@ fn render_diff(change: &[u8], input: DiffToolInput) -> Result<String, ToolCallEr
     page.finish(&heading, "lines")
 }
 
-/// Returns true if a file is at this path, in this folder, or was at it before a rename.
+/// Returns true if the old or the new path of a file is this path or is in this folder.
 fn matches_path(file: &FileDiff<'_>, wanted: &[u8]) -> bool {
     let at =
         |path: &[u8]| path.strip_prefix(wanted).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"));
@@ -101,8 +101,8 @@ fn hunk_heading(hunk: &Hunk<'_>) -> String {
     format!("{}\n", text.trim_end())
 }
 
-/// Returns the texts of a file's lines in all its hunks, with masks for secrets. The file before and after
-/// the change is searched as a whole.
+/// Returns the texts of the lines in all hunks of a file, with secrets masked. The search for secrets reads
+/// all old lines together, and all new lines together.
 fn masked_lines(file: &FileDiff<'_>) -> Vec<String> {
     let lines: Vec<HunkLine<'_>> = file.hunks.iter().flat_map(Hunk::lines).collect();
     let text = |line: &HunkLine<'_>| {

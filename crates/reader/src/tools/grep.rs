@@ -1,4 +1,4 @@
-//! Tool `grep`: lines by a regular expression, with ripgrep's engine.
+//! Tool `grep`: finds lines by a regular expression, with the engine of ripgrep.
 
 use std::borrow::Cow;
 use std::io::{self, Read};
@@ -17,19 +17,20 @@ use super::page::{ReplyPage, reply_line, visible_text};
 use super::{ToolCallError, read};
 use crate::file::FileTree;
 
-/// Most matching lines of one response.
+/// Largest number of matching lines in one response.
 const MAX_MATCHES: usize = 200;
-/// Most characters of one line that are shown.
+/// Largest number of characters that are shown of one line.
 const MAX_LINE_CHARS: usize = 300;
-/// Most lines of context before and after a match.
+/// Largest number of context lines before and after a match.
 const MAX_CONTEXT: usize = 10;
 /// Longest regular expression, in bytes.
 const MAX_PATTERN_BYTES: usize = 1_000;
-/// Most memory of a compiled expression, and of its cache during a search, in bytes.
+/// Memory limit of a compiled expression, and of its cache during a search, in bytes.
 const MAX_REGEX_BYTES: usize = 1 << 20;
 /// Greatest nesting depth of an expression.
 const MAX_NESTING: u32 = 50;
-/// Most memory of a search for lines, in bytes. Files with longer lines are not searched.
+/// Memory limit of the buffer in which a search collects lines, in bytes. Files with longer lines are not
+/// searched.
 const MAX_HEAP_BYTES: usize = 1 << 20;
 /// Number of bytes of a file that are searched between two checks of the clock.
 const PART_BYTES: usize = 16 << 10;
@@ -76,8 +77,8 @@ pub(super) fn grep_files(
             gaps.unreadable += 1;
             continue;
         };
-        // Masking takes time, and most files contain no match. The result is from the second search, in the
-        // masked text.
+        // The first search uses the unmasked text, because masking takes time and most files contain no
+        // match. The reported matches are from the second search, in the masked text.
         let (text, mut matches) = (to_unix_lines(content.bytes()), false);
         let first = Bytes(|_, _| {
             matches = true;
@@ -123,13 +124,14 @@ fn build_matcher(input: &GrepInput) -> Result<RegexMatcher, ToolCallError> {
     let hint = "It is a regular expression of ripgrep, matched against single lines, without look-around and \
                 back-references; with \"literal\": true it is plain text";
     builder.build(&input.pattern).map_err(|error| {
-        // The words before it show the pattern in wrapped form.
+        // The text before `error: ` repeats the pattern in wrapped form.
         let reason = error.to_string().rsplit("error: ").next().unwrap_or_default().to_owned();
         ToolCallError::Pattern { why: reason, hint }
     })
 }
 
-/// Returns a text whose lines end with LF only, because `$` matches before LF. The lines stay the same.
+/// Replaces CRLF by LF, because `$` matches only before LF. The number of lines and their texts stay the
+/// same.
 fn to_unix_lines(text: &[u8]) -> Cow<'_, [u8]> {
     if memmem::find(text, b"\r\n").is_none() {
         return text.into();
@@ -144,7 +146,7 @@ fn to_unix_lines(text: &[u8]) -> Cow<'_, [u8]> {
     unix.into()
 }
 
-/// Files that were not searched.
+/// Numbers of files that were not searched, or not to their end.
 #[derive(Default)]
 struct UnsearchedFileCounts {
     /// Number of files that are binary, too large, or cannot be opened.
@@ -175,7 +177,7 @@ impl UnsearchedFileCounts {
     }
 }
 
-/// Text of a file in parts, until the time limit.
+/// Reader that returns the text of a file in parts, and fails after the time limit.
 struct TimeLimitedText<'text> {
     rest: &'text [u8],
     end: Instant,
@@ -196,9 +198,9 @@ struct GrepSink {
     page: ReplyPage,
     /// Heading of the file that is being searched; empty after it is shown.
     heading: String,
-    /// Context lines before the next match, which are left out if the match is.
+    /// Context lines before the next match. They are left out if the match is left out.
     before: String,
-    /// True if the last match was shown; the lines after it are then shown, too.
+    /// True if the last match was shown. In that case, the context lines after the match are shown, too.
     is_shown: bool,
     is_full: bool,
 }

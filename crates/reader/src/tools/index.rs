@@ -10,12 +10,12 @@ use truing_diff::RepoPath;
 use super::ToolCallError;
 use super::page::visible_text;
 
-/// Most files of a tree that are listed; an export has no more.
+/// Largest number of files of a tree that are listed. An export contains no more files.
 const MAX_FILES: usize = 200_000;
-/// Most files of the same name that are suggested for a path that does not exist.
+/// Largest number of files with the same name that are suggested for a path that does not exist.
 const MAX_NEAR: usize = 5;
 
-/// Regular files below the root without git's own, by path.
+/// Regular files below the root, except the files of git itself, sorted by path.
 pub(super) struct FileIndex {
     files: Vec<RepoPath>,
     is_truncated: bool,
@@ -23,13 +23,13 @@ pub(super) struct FileIndex {
 
 /// Kind of a requested path.
 pub(super) enum PathKind {
-    /// Folder with the files below it; the root has all.
+    /// Folder with files below it. The root contains all files.
     Folder,
     /// Single file at this path.
     File,
 }
 
-/// Returns the regular files below a folder, without git's own.
+/// Returns the regular files below a folder, except the files of git itself.
 fn walk_files(root: &Path) -> Vec<RepoPath> {
     let mut walk = WalkBuilder::new(root);
     walk.standard_filters(false).follow_links(false);
@@ -129,7 +129,7 @@ impl FileIndex {
         }
     }
 
-    /// Returns a note if there are more files than are listed.
+    /// Returns a note if the tree contains more than `MAX_FILES` files.
     pub(super) fn truncation_note(&self) -> &'static str {
         if self.is_truncated {
             " (this tree has more files than can be listed: some are left out)"

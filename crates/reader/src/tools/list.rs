@@ -1,4 +1,4 @@
-//! Tools `list` and `glob`: the files of the tree.
+//! Tools `list` and `glob`: list the files of the tree.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -13,7 +13,7 @@ use super::index::{FileIndex, PathKind};
 use super::page::{ReplyPage, visible_text};
 use crate::file::FileTree;
 
-/// Most entries of one response.
+/// Largest number of entries in one response.
 const MAX_ENTRIES: usize = 500;
 
 #[derive(Deserialize)]
@@ -58,7 +58,7 @@ pub(super) fn list_folder(
 /// Entry of a folder.
 enum FolderEntry<'a> {
     File(&'a RepoPath),
-    /// Folder with a number of files below it.
+    /// Folder, with the number of files below it.
     Folder(usize),
 }
 
@@ -104,7 +104,7 @@ pub(super) fn glob_files(index: &FileIndex, input: GlobInput) -> Result<String, 
     }
 }
 
-/// Pattern of paths. One without `/` matches names in any folder.
+/// Pattern of paths. A pattern without `/` matches names in any folder.
 pub(super) struct PathPattern {
     glob: GlobMatcher,
     matches_name_only: bool,

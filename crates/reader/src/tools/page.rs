@@ -1,4 +1,5 @@
-//! Bounded text: one page of a response, whose lines contain nothing invisible.
+//! Builds one page of a response. The length of a page is limited, and its lines contain no invisible
+//! characters.
 
 use std::fmt::Write as _;
 
@@ -6,14 +7,14 @@ use truing_core::line::is_invisible_char;
 
 use super::ToolCallError;
 
-/// Most bytes of the lines of one page, without notes.
+/// Largest size in bytes of the lines of one page, without notes.
 const MAX_PAGE_BYTES: usize = 32 << 10;
-/// End of a text that is too long for a page.
+/// Text that marks the end of an item that was cut because it is too long for a page.
 const CUT: &str = "\n[… cut: too long to be shown]\n";
 /// Longest single note or refusal, in characters.
 const MAX_NOTE_CHARS: usize = 1_000;
 
-/// Page under construction. Items before `skip` and those that do not fit are left out.
+/// Page under construction. The first `skip` items and the items that do not fit are left out.
 pub(super) struct ReplyPage {
     text: String,
     skip: usize,
@@ -29,8 +30,9 @@ impl ReplyPage {
         Self { text: String::new(), skip: skip.unwrap_or(0), max_items, visited: 0, shown: 0, is_full: false }
     }
 
-    /// Adds the next item: its lines, each with its end. `lines` is only called if the item is to be shown.
-    /// Returns false once the page is full; later items are counted and not shown.
+    /// Adds the next item. `lines` returns the lines of the item, each with its line end. `lines` is called
+    /// only if the item may be shown. Returns false once the page is full; later items are counted and not
+    /// shown.
     pub(super) fn add_item(&mut self, lines: impl FnOnce() -> String) -> bool {
         self.visited += 1;
         if self.visited <= self.skip || self.is_full {
@@ -38,7 +40,8 @@ impl ReplyPage {
         }
         let mut lines = if self.shown < self.max_items { lines() } else { String::new() };
         if self.shown == 0 && lines.len() > MAX_PAGE_BYTES {
-            // If the item were left out, no later page could get past it.
+            // The first item of a page is cut, not left out: otherwise every later call would stop at the
+            // same item.
             lines.truncate(lines.floor_char_boundary(MAX_PAGE_BYTES - CUT.len()));
             lines.push_str(CUT);
         }
@@ -63,7 +66,7 @@ impl ReplyPage {
         self.visited < self.skip
     }
 
-    /// Returns the number of items so far.
+    /// Returns the number of items that were added so far, including items that are not shown.
     pub(super) fn item_count(&self) -> usize {
         self.visited
     }
@@ -73,8 +76,8 @@ impl ReplyPage {
         format!("{heading}\n{}", self.text)
     }
 
-    /// Returns the page under its heading, with a note on how to request the next one. `items` names them in
-    /// the plural.
+    /// Returns the page under its heading, with a note on how to request the next one. `items` is the plural
+    /// noun for the items.
     pub(super) fn finish(self, heading: &str, items: &str) -> Result<String, ToolCallError> {
         let Self { skip, visited, shown, is_full, .. } = self;
         if skip > 0 && skip >= visited {
@@ -92,8 +95,8 @@ impl ReplyPage {
     }
 }
 
-/// Returns a line of a file: at most `max_chars` characters from the `column`th (1-based) on, with invisible
-/// characters escaped, and with a mark where it was cut.
+/// Returns at most `max_chars` characters of a line, beginning with the character at `column` (1-based).
+/// Invisible characters are escaped, and a mark shows where the line was cut.
 pub(super) fn reply_line(bytes: &[u8], column: usize, max_chars: usize) -> String {
     let text = String::from_utf8_lossy(bytes);
     let mut rest = text.chars().skip(column - 1);
@@ -110,7 +113,8 @@ pub(super) fn reply_line(bytes: &[u8], column: usize, max_chars: usize) -> Strin
     shown
 }
 
-/// Returns words of a file or of the model with invisible characters escaped, for use within a line of ours.
+/// Escapes invisible characters in a text from a file or from the model, so the text can be inserted into a
+/// line of the response.
 pub(super) fn visible_text(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for letter in text.chars() {
@@ -119,8 +123,8 @@ pub(super) fn visible_text(text: &str) -> String {
     shown
 }
 
-/// Appends a letter; an invisible one is escaped. Text that a person does not see must not reach a model
-/// either.
+/// Appends a character. An invisible character is escaped. Text that a person does not see must not reach a
+/// model either.
 fn push_visible(text: &mut String, letter: char) {
     if is_invisible_char(letter) && letter != '\t' {
         let _ = write!(text, "{}", letter.escape_unicode());
@@ -129,7 +133,7 @@ fn push_visible(text: &mut String, letter: char) {
     }
 }
 
-/// Returns a note or a refusal as one visible line of bounded length.
+/// Returns a note or a refusal as one line of limited length without invisible characters.
 pub(super) fn truncate_note(text: &str) -> String {
     reply_line(text.replace('\n', " ").as_bytes(), 1, MAX_NOTE_CHARS)
 }

@@ -15,12 +15,12 @@ use crate::file::FileTree;
 use crate::lines::LineIndex;
 use crate::mask::mask_bytes;
 
-/// Most lines of one response.
+/// Largest number of lines in one response.
 const MAX_LINES: usize = 800;
-/// Most characters of one line that are shown.
+/// Largest number of characters that are shown of one line.
 pub(super) const MAX_LINE_CHARS: usize = 1_000;
 
-/// Largest possible column of a line, because no larger file is read.
+/// Largest possible column of a line. Larger files are not read.
 const MAX_COLUMN: usize = 5 << 20;
 
 #[derive(Deserialize)]
@@ -65,7 +65,8 @@ pub(super) fn read_file(
         if !page.add_item(text) {
             break;
         }
-        // This check is cheap for nearly every line, because a character has at least one byte.
+        // The number of bytes is checked first because counting characters is slow. A line cannot have more
+        // characters than bytes.
         is_cut |= bytes.len() >= MAX_LINE_CHARS + column
             && String::from_utf8_lossy(bytes).chars().nth(MAX_LINE_CHARS + column - 1).is_some();
         reached = number;
@@ -112,7 +113,7 @@ pub(super) fn read_text(tree: &FileTree, path: &RepoPath) -> Result<DecodedConte
     }
 }
 
-/// Returns a content with masks for secrets.
+/// Masks the secrets in a content.
 pub(super) fn mask_content(content: DecodedContent) -> DecodedContent {
     match mask_bytes(content.bytes()) {
         Cow::Borrowed(_) => content,

@@ -1,4 +1,4 @@
-//! Tool `symbol`: the definitions of a name, by syntax.
+//! Tool `symbol`: finds the definitions of a name, by syntax.
 
 use std::time::Instant;
 
@@ -14,9 +14,9 @@ use crate::file::FileTree;
 use crate::lines::LineIndex;
 use crate::syntax::{DefinitionPlace, ParserPool, SourceLanguage, decode_keeping_offsets, find_definitions};
 
-/// Most definitions of one response.
+/// Largest number of definitions in one response.
 const MAX_DEFINITIONS: usize = 20;
-/// Most lines of a definition that are shown.
+/// Largest number of lines that are shown of a definition.
 const MAX_LINES: u32 = 25;
 /// Longest name in bytes.
 const MAX_NAME_BYTES: usize = 200;
@@ -54,7 +54,8 @@ pub(super) fn find_symbol(
         if wanted.find(content.bytes()).is_none() {
             continue;
         }
-        // A response about a name inside a secret would reveal the secret letter by letter.
+        // The search uses the masked text. Otherwise a model could find out a secret letter by letter, by
+        // searching for names inside the secret.
         let content = read::mask_content(content);
         if wanted.find(content.bytes()).is_none() {
             continue;

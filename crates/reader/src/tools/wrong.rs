@@ -2,7 +2,7 @@
 
 use truing_diff::RepoPath;
 
-/// Reason for which a call is refused, in words for the model.
+/// Reason why a call is refused, in words for the model.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ToolCallError {
     #[error("the input of `{tool}` is wrong: {source}")]

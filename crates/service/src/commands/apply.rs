@@ -27,7 +27,7 @@ pub(super) fn decide_transition(
     now: UnixMillis,
 ) -> Result<SlotTransition, SlotRefusal> {
     let command = match asked {
-        // A requested review looks at everything, including parts that were reviewed before.
+        // A requested review covers the whole change, including parts that were reviewed before.
         UserCommand::Review | UserCommand::Full | UserCommand::Rerun | UserCommand::Spend => {
             SlotCommand::Request(LoopKind::Review)
         }
@@ -36,7 +36,7 @@ pub(super) fn decide_transition(
         UserCommand::Audit => SlotCommand::Audit,
         UserCommand::Pause => SlotCommand::Pause,
         UserCommand::Resume => SlotCommand::Resume,
-        // A dismissal counts as an ordinary event: the comments change when the slot is due.
+        // A dismissal counts as an ordinary event. The comments are updated when the slot is due.
         UserCommand::Dismiss { .. } | UserCommand::Undismiss { .. } | UserCommand::Help => {
             return Ok(slot.apply_event(LoopKind::Review, limits, now));
         }
@@ -44,7 +44,7 @@ pub(super) fn decide_transition(
     slot.step(command, limits, now)
 }
 
-/// Returns the reason for which a dismissal does not show at the forge yet, if there is one.
+/// Returns the reason why a dismissal is not visible at the forge yet, if there is one.
 pub(super) fn hidden_dismissal_reason(slot: &Slot) -> Option<&'static str> {
     match slot.state {
         SlotState::Held { reason: HoldReason::Cancelled } => {
@@ -61,7 +61,8 @@ pub(super) fn hidden_dismissal_reason(slot: &Slot) -> Option<&'static str> {
     }
 }
 
-/// Returns the budget level that `/spend` raises; none if this server asks for no approval of spending.
+/// Returns the budget level that `/spend` raises; `None` if this server does not ask for approval of
+/// spending.
 pub(super) fn raisable_level(
     context: &ServiceContext,
     user_request: &UserRequest,
@@ -70,7 +71,8 @@ pub(super) fn raisable_level(
     context.agent.as_ref()?.budgets.raisable_level(&user_request.pr.key(), repo)
 }
 
-/// Returns the level that `/spend` raises by its initial limit, or the reason for a refusal.
+/// Returns the budget level that `/spend` raises, or the reason for a refusal. The level is raised by its
+/// initial limit.
 ///
 /// # Errors
 /// [`StoreError`] if the ledger or the effects cannot be read.
@@ -91,10 +93,12 @@ pub(super) async fn check_budget_raise(
         let limit = all.level.limit;
         return Ok(Err(format!("`budget.pr_usd` ({limit}) still limits this pull request")));
     }
-    // Each limit is asked about once, so a second answer to one question allows no further money.
+    // The server asks about each limit once. A second `/spend` in answer to the same question allows no
+    // further money.
     let writer = EffectOwner { key, producer: CommentProducer::Review, token: None };
     let asked = context.store.effects(&writer, &[question_topic(ask.level.limit)]).await?;
-    // For a converge run that has ended no comment asks, and questions are deleted with their runs.
+    // `/spend` is also accepted without a question if half of the limit is spent. After the end of a converge
+    // run no comment asks, and questions are deleted together with their runs.
     let is_nearly_spent = ask.available_amount().0 <= level.limit.0 / 2;
     Ok(if is_nearly_spent || asked.iter().any(Option::is_some) {
         Ok(level)
@@ -103,8 +107,8 @@ pub(super) async fn check_budget_raise(
     })
 }
 
-/// Returns the dismissal that a comment asks to record, or the reason for a refusal. `thread` is the finding
-/// whose thread contains the comment.
+/// Returns the dismissal that a comment requests, or the reason for a refusal. `thread` is the finding whose
+/// thread contains the comment.
 ///
 /// # Errors
 /// [`StoreError`] if the findings cannot be read.
@@ -158,8 +162,8 @@ pub(super) async fn build_withdrawal(
     }))
 }
 
-/// Reads the findings of a pull request: of its reviews, and of its last converge run. Where both have the
-/// same finding, the review's state of it counts.
+/// Reads the findings of a pull request: of its reviews, and of its last converge run. If both have the same
+/// finding, the finding of the review is used.
 async fn known_findings(
     store: &dyn RecordStore,
     user_request: &UserRequest,

@@ -2,14 +2,14 @@
 
 use truing_core::dismissal;
 
-/// A command that a user gives.
+/// A command of a user.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum UserCommand {
     /// Requests a review now.
     Review,
-    /// Requests a full review now, without regard to earlier ones.
+    /// Requests a full review now, regardless of earlier reviews.
     Full,
-    /// Requests a review now, by the button of a check; no comment line stands for it.
+    /// Requests a review now, by the button of a check. No comment can contain this command.
     Rerun,
     /// Starts or resumes a converge run.
     Converge,
@@ -25,7 +25,8 @@ pub enum UserCommand {
     Resume,
     /// Dismisses one finding until its code changes.
     Dismiss {
-        /// The finding's id or a prefix of it, if the line names one; otherwise the thread decides.
+        /// The finding's id or a prefix of the id. If the line contains no id, the command refers to the
+        /// finding of the comment's thread.
         finding: Option<String>,
         /// The reason for the dismissal; empty if the line has none.
         reason: String,
@@ -40,7 +41,7 @@ pub enum UserCommand {
 }
 
 impl UserCommand {
-    /// Parses the command on a comment's first line, if it is one.
+    /// Parses the first line of a comment. Returns `None` if the line is not a command.
     pub fn parse(body: &str) -> Option<Self> {
         let line = body.split(['\r', '\n']).next().unwrap_or_default();
         if !line.starts_with('/') {
@@ -69,7 +70,7 @@ impl UserCommand {
         }
     }
 
-    /// Returns true if the command means the finding whose thread contains the comment.
+    /// Returns true if the command refers to the finding whose thread contains the comment.
     pub fn is_of_its_thread(&self) -> bool {
         match self {
             Self::Dismiss { finding, .. } | Self::Undismiss { finding } => finding.is_none(),

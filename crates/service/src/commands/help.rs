@@ -1,5 +1,5 @@
-//! The answer to `/help`: one comment with the commands that a pull request serves, for an author who may
-//! write there.
+//! Renders the answer to `/help`: one comment with the commands that are available on a pull request. Only an
+//! author with write access gets the answer.
 
 use truing_core::effect::Effect;
 use truing_core::id::Topic;
@@ -24,8 +24,9 @@ const CONVERGE: [(&str, &str); 3] = [
     ("/audit", "audits the head once and posts a review; fixes nothing"),
 ];
 
-/// Returns the answer: one comment for each account or login. `why_not` is the reason for which converge runs
-/// are not served. `asks` is true if the server asks for approval of spending.
+/// Returns the answer: one comment for each account, or for each login if the account is unknown. `why_not`
+/// is the reason why converge runs are not served. `asks` is true if the server asks for approval of
+/// spending.
 pub(super) fn help_comment(account: &str, login: &str, why_not: Option<&str>, asks: bool) -> Effect {
     Effect::Comment {
         topic: Topic::new(format!("help/{account}")),

@@ -1,4 +1,5 @@
-//! Decides whether a command acts: reads its text, its author and the author's permission at the forge.
+//! Decides whether a command is carried out. Reads the command's text, its author and the author's permission
+//! from the forge.
 
 use truing_core::id::{AccountId, CommentId, FindingId, Topic};
 use truing_core::port::{
@@ -17,7 +18,8 @@ pub(super) enum CommandVerdict {
     Accept(CommandRequest),
     /// The command is ignored, for this reason.
     Ignore(String),
-    /// It does not, though its author may write to the repository: the reason is one for the history.
+    /// The command is not carried out, although its author may write to the repository. The reason is
+    /// recorded in the history.
     Refuse(CommandRequest, String),
 }
 
@@ -31,7 +33,7 @@ pub(super) struct CommandRequest {
     pub(super) thread: Option<FindingId>,
 }
 
-/// An account at the forge that gives a command.
+/// The account at the forge that issued a command.
 pub(super) struct CommandAuthor {
     pub(super) login: String,
     /// The id that survives renames, if the forge reports it.
@@ -64,7 +66,8 @@ pub(super) async fn judge_request(
     }
 }
 
-/// Decides on a label that is still set, by the account that the forge names as its setter.
+/// Decides on a command by label. The label must still be set, and the decision depends on the account that
+/// set the label, as reported by the forge.
 async fn judge_label(
     context: &ServiceContext,
     server: &AnyForgeServer,
@@ -90,8 +93,8 @@ async fn judge_label(
     Ok(if is_asker { CommandVerdict::Accept(request) } else { decline_asker(request) })
 }
 
-/// Returns true if an account that may write may also start converge runs. Where none is served, all pass
-/// here, and the later answer gives that reason.
+/// Returns true if an account with write access may also start converge runs. If converge runs are not
+/// served, every account passes this check, and the command is refused later with the reason.
 fn may_converge(context: &ServiceContext, is_called: impl Fn(&String) -> bool) -> bool {
     let askers = context.converging.as_ref().map_or(&[][..], |converging| &converging.config().askers);
     askers.is_empty() || askers.iter().any(is_called)
@@ -102,7 +105,7 @@ fn decline_asker(request: CommandRequest) -> CommandVerdict {
     CommandVerdict::Refuse(request, reason)
 }
 
-/// Decides on the button of a check; the signed webhook names the account that pressed it.
+/// Decides on the button of a check. The signed webhook names the account that pressed the button.
 async fn judge_button(
     server: &AnyForgeServer,
     user_request: &UserRequest,
@@ -142,8 +145,8 @@ async fn open_pull(
     }
 }
 
-/// Reads the pull request. If the repository's name leads elsewhere by now, it is found by the repository's
-/// id.
+/// Reads the pull request. If the name now belongs to another repository or to none, the repository is found
+/// by its id.
 async fn find_pull(
     server: &AnyForgeServer,
     user_request: &UserRequest,
@@ -158,7 +161,7 @@ async fn find_pull(
     pull(&repository.name).pull_request().await
 }
 
-/// Decides on a comment with its present text.
+/// Decides on a command in a comment, by the comment's present text.
 async fn judge_comment(
     context: &ServiceContext,
     server: &AnyForgeServer,
@@ -205,7 +208,7 @@ async fn judge_comment(
     Ok(CommandVerdict::Accept(CommandRequest { command, author: author.into(), url: comment.url, thread }))
 }
 
-/// Returns the finding whose thread a comment of ours on the diff began.
+/// Returns the finding whose thread begins with the comment `first`, which Truing posted on the diff.
 async fn thread_of(
     server: &AnyForgeServer,
     user_request: &UserRequest,
@@ -219,7 +222,7 @@ async fn thread_of(
         Ok(Some(CommentSubject::Summary) | None) | Err(ForgeError::NotFound { .. }) => {}
         Err(error) => return Err(error),
     }
-    // The finding may be one of a converge run.
+    // The finding may be from a converge run.
     let client = server.client(&user_request.pr, &repository.name, CommentProducer::Converge);
     match client.comment_topic(&first).await {
         Ok(topic) => {
@@ -230,7 +233,8 @@ async fn thread_of(
     }
 }
 
-/// Reads the comment. If the repository's name leads elsewhere by now, it is found by the repository's id.
+/// Reads the comment. If the name now belongs to another repository or to none, the repository is found by
+/// its id.
 async fn find_comment(
     server: &AnyForgeServer,
     user_request: &UserRequest,

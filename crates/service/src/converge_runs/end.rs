@@ -1,5 +1,5 @@
-//! The ends of a run on a pull request outside its steps: a run that is given up, and a report whose delivery
-//! is uncertain.
+//! Handles two ends of a run outside of its steps: the run is given up, or the delivery of its report is
+//! uncertain.
 
 use truing_core::converge::record::ConvergeRecord;
 use truing_core::converge::{ConvergeExit, ConvergeExitCode, ConvergeExitKind};
@@ -22,7 +22,7 @@ const REPORT: &str = "converge/report";
 /// The topic of the comment that reports a run as given up.
 const GIVEN_UP: &str = "converge/given-up";
 
-/// Returns the stop reason for a step that keeps its run from continuing.
+/// Returns the stop reason of a step whose run exited and cannot continue.
 pub(super) fn step_stop_reason(exit: &ConvergeExit) -> StepStopReason {
     if exit.code == ConvergeExitCode::Interrupted {
         return StepStopReason::Halted;
@@ -30,7 +30,8 @@ pub(super) fn step_stop_reason(exit: &ConvergeExit) -> StepStopReason {
     StepStopReason::Failed { class: CONVERGE_CLASS, message: exit.reason.clone(), not_before: None }
 }
 
-/// Records that a run is given up, even if nothing was known of the branch yet (ADR 56). Returns its end.
+/// Records that a run is given up, even if the run knew nothing about the branch yet (ADR 56). Returns the
+/// end of the run.
 ///
 /// # Errors
 /// [`StoreError`] if the end cannot be recorded.
@@ -42,7 +43,8 @@ pub(crate) async fn record_abandonment(
 ) -> Result<ConvergeRunEnd, StoreError> {
     let (exit, now) = (ConvergeExit::new(ConvergeExitCode::Infrastructure, what), SystemClock.now());
     let record = match store.last_converge(&lease.key).await?.filter(ConvergeRecord::is_unfinished) {
-        // A head that our audit found clean stays clean.
+        // A run that has another end keeps it. If our audit found the head clean, `record_exit` below keeps
+        // that result.
         Some(last)
             if last
                 .detail
@@ -70,13 +72,14 @@ pub(crate) async fn record_abandonment(
     store.store_converge(lease.token, &record).await.map(|()| ConvergeRunEnd::from_failed_record(&record))
 }
 
-/// Returns the comment with the report of a served run: one for each pull request.
+/// Returns the comment with the report of a served run. A pull request has one such comment.
 pub(super) fn report_comment(body: String) -> Effect {
     Effect::Comment { topic: Topic::new(REPORT), body }
 }
 
-/// Reports on the pull request that a run is given up. It rewrites the run's report, or posts a separate
-/// comment if a report written just now may not be visible yet. No later step of the run would report it.
+/// Reports on the pull request that a run is given up. Replaces the run's report. If a report was written
+/// just now and may not be visible yet, posts a separate comment instead, because no later step of the run
+/// could report the end.
 pub(super) async fn report_abandoned_run(effects: &EffectExecutor<'_>, body: String) {
     let mut performed = effects.perform(&report_comment(body.clone())).await;
     if matches!(performed, Err(EffectError::Settling { .. })) {

@@ -1,5 +1,6 @@
-//! Handles `/converge stop` for a run by hand. A served run receives it through its slot. For a run by hand
-//! no server may be listening, so this module asks the forge for comments itself.
+//! Handles `/converge stop` for a run that a person started by a command. A served run receives the stop
+//! request through its slot. While a command runs, there may be no server that receives webhooks, so this
+//! module lists the comments at the forge itself.
 
 use std::collections::HashSet;
 
@@ -15,12 +16,13 @@ use truing_loops::machine::SystemClock;
 
 use crate::commands::UserCommand;
 
-/// Largest assumed lag of the forge's clock: comments are listed from this time before the run on.
+/// Largest assumed lag of the forge's clock. The list of comments begins at the start of the run minus this
+/// time.
 const LEAD: TimeSpan = TimeSpan::minutes(10);
-/// Forge calls of one check; answers that nothing has changed are not counted.
+/// Largest number of forge calls in one check. Responses that report no change are not counted.
 const CALLS: u64 = 20;
 
-/// Listens for comments on a pull request that are new since the run was begun or resumed.
+/// Finds comments on a pull request that were written after the run was begun or resumed.
 #[derive(Debug)]
 pub(super) struct StopListener<'a> {
     server: &'a AnyForgeServer,
@@ -33,7 +35,7 @@ pub(super) struct StopListener<'a> {
 #[derive(Default, Debug)]
 struct ReceivedComments {
     lists: [CachedListing<PullComment>; 2],
-    /// Comments that do not affect this run: older ones, and those of people without permission.
+    /// Comments that do not affect this run: older comments, and comments of people without write access.
     passed: HashSet<(CommentKind, u64)>,
 }
 
@@ -62,8 +64,8 @@ impl<'a> StopListener<'a> {
         self.server.refresh_comments_since(of, self.since, lists, &mut { CALLS }).await
     }
 
-    /// Returns the author of the newest command on the run by an account that may write, if that command is
-    /// to stop.
+    /// Finds the newest `/converge` or `/converge stop` of a person with write access. Returns its author if
+    /// the command is `/converge stop`.
     async fn find_stop_request(&self) -> Result<Option<String>, ForgeError> {
         let mut heard = self.received.lock().await;
         self.listen(&mut heard.lists).await?;

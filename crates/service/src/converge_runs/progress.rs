@@ -1,5 +1,5 @@
-//! Messages for people about a run on a pull request: line by line during the run, and in a comment at its
-//! end.
+//! Renders messages for people about a run on a pull request: line by line during the run, and as a comment
+//! at the end.
 
 use async_trait::async_trait;
 use truing_core::converge::record::ConvergeRecord;
@@ -12,18 +12,18 @@ use truing_git::{GitError, Mirror};
 use truing_loops::converge::{RunObserver, words};
 use truing_loops::machine::SystemClock;
 
-/// The end of a run as counted by metrics.
+/// The end of a run, as metrics count it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ConvergeRunEnd {
     pub end: RunOutcome,
-    /// The part of its cost that was paid since the run was last resumed.
+    /// The cost of the run since it was last resumed.
     pub cost: MicroUsd,
-    /// Calls of tools that were denied since then.
+    /// Number of tool calls that were denied since the run was last resumed.
     pub denied: u32,
 }
 
 impl ConvergeRunEnd {
-    /// Returns the recorded end; a run without one counts as deferred.
+    /// Returns the recorded end. A run without a recorded end counts as deferred.
     pub(super) fn from_record(record: &ConvergeRecord) -> Self {
         Self { end: record.run_outcome().unwrap_or(RunOutcome::Deferred), ..Self::from_failed_record(record) }
     }
@@ -74,7 +74,7 @@ impl RunObserver for RunTimeline<'_> {
     }
 
     async fn on_log_update(&self, record: &ConvergeRecord, before: usize) {
-        // An action that cannot be reported is done all the same.
+        // An error in rendering the report of an action does not stop the run.
         let lines = words::render_progress(self.mirror, record, before).await.unwrap_or_default();
         let events: Vec<HistoryEvent> =
             lines.iter().map(|line| run_event(record, format!("converge: {line}"))).collect();
@@ -102,7 +102,8 @@ pub(super) async fn record_end_event(
     store.append_history(&[run_event(record, what)]).await
 }
 
-/// Renders the report of a run as a comment. Text by models and people in it is quoted as data.
+/// Renders the report of a run as a comment. The report is in a code block, because it contains text of
+/// models and people.
 pub(super) async fn render_report(mirror: &Mirror, record: &ConvergeRecord) -> Result<String, GitError> {
     let exit = record.detail.state.exit.as_ref();
     let kind = exit.map_or("unfinished", |exit| exit.kind().as_str());

@@ -37,7 +37,8 @@ const STOPPED: &str = "stopped by `/converge stop`: `/converge` resumes it";
 
 impl ConvergeRunContext<'_> {
     /// Does one step: resumes the existing run, or begins one. Returns the time at which the slot is due
-    /// again, and the end of the run if it has ended. If the run was given up, a comment gives the reason.
+    /// again, and the end of the run if the run has ended. If the run was given up, posts a comment with the
+    /// reason.
     ///
     /// # Errors
     /// [`StepStopReason`] if the step cannot be completed.
@@ -53,7 +54,7 @@ impl ConvergeRunContext<'_> {
         let client = self.forge.1.client(id, self.repo, CommentProducer::Converge);
         let stepped = Box::pin(self.perform_step(store, lease, run, id, &client, &gate)).await;
         match stepped {
-            // The slot is freed so that reviews do not wait; the requester may ask again.
+            // The slot is freed, so reviews do not wait. The requester may write `/converge` again.
             Err(StepStopReason::Failed { class, message, .. }) if lease.last_attempt => {
                 tracing::warn!(class, "given up: {message}");
                 let ended = record_abandonment(store, lease, self.display_name(), &message).await?;
@@ -104,7 +105,7 @@ impl ConvergeRunContext<'_> {
                 return Err(stopped);
             }
         };
-        // The span ends together with everything that runs inside it, child processes included.
+        // The span ends when all work inside the span has ended, including child processes.
         let span = self.span(&record, began);
         let workspace = self.workspace(client, effects(), &ground);
         let mut runner = self.runner(&ground, &workspace, gate, record, ConvergeRunMode::Step);
@@ -120,7 +121,7 @@ impl ConvergeRunContext<'_> {
         ended
     }
 
-    /// Fetches the commits that a step works on, and returns its run: the existing one, or a new one.
+    /// Fetches the commits that a step works on, and returns the record of the existing run or of a new run.
     async fn prepare_step(
         &self,
         store: &dyn RecordStore,
@@ -134,7 +135,7 @@ impl ConvergeRunContext<'_> {
         let now = client.pull_details().await.map_err(of)?;
         let ground = self.fetch_checkout(id, now).await.map_err(|error| error.into_stop_reason(settle))?;
         let record = match last {
-            // A run that has ended is reported before another one begins.
+            // If the last run has ended, its report is posted before another run begins.
             Some(last) if !last.detail.is_told && !last.is_unfinished() => last,
             last if lease.converge_request == Some(ConvergeRequest::Audit) => {
                 self.resume_or_new_audit(last, &lease.key, &ground).await?
@@ -148,7 +149,7 @@ impl ConvergeRunContext<'_> {
         Ok((ground, record))
     }
 
-    /// Continues the run by one step. At the end of the run its report is posted on the pull request.
+    /// Continues the run by one step. At the end of the run, its report is posted on the pull request.
     async fn advance_run(
         &self,
         store: &dyn RecordStore,
@@ -184,15 +185,15 @@ impl ConvergeRunContext<'_> {
         let is_failed = |exit: &&ConvergeExit| {
             matches!(exit.code, ConvergeExitCode::Interrupted | ConvergeExitCode::Infrastructure)
         };
-        // Auditors without a valid answer were asked again already.
+        // A degraded audit is not retried, because auditors without a valid answer were asked again already.
         if let Some(exit) = exit.filter(is_failed)
             && !record.detail.state.is_degraded_audit()
         {
             return Err(step_stop_reason(exit));
         }
         record_end_event(store, record).await?;
-        // The review of an audit contains its result. For a closed pull request, `truing why` and `truing
-        // report` show it.
+        // The review of an audit contains its result. For a closed pull request no report is posted; `truing
+        // why` and `truing report` show the end of the run.
         let has_review = |exit: &ConvergeExit| {
             matches!(exit.kind(), ConvergeExitKind::Converged | ConvergeExitKind::CapReached)
         };
@@ -208,7 +209,7 @@ impl ConvergeRunContext<'_> {
         Ok(StepOutcome::Idle)
     }
 
-    /// Ends a run that a person has stopped, and reports that on the pull request. The run can be resumed.
+    /// Ends a run that a person has stopped, and reports the end on the pull request. The run can be resumed.
     async fn end_stopped_run(
         &self,
         store: &dyn RecordStore,
@@ -220,7 +221,7 @@ impl ConvergeRunContext<'_> {
             return Ok(StepOutcome::Idle);
         };
         let exit = ConvergeExit::new(ConvergeExitCode::Interrupted, STOPPED);
-        // A head that our audit found clean stays clean.
+        // If our audit found the head clean, `record_exit` keeps that result.
         record.record_exit(exit.clone());
         record.ended = SystemClock.now();
         let body = format!("## /converge: {}\n\n{STOPPED}.", exit.kind().as_str());

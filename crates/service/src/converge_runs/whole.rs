@@ -1,4 +1,4 @@
-//! Runs on a pull request by hand: a whole run, a dry run, and one audit.
+//! Does converge runs that a person starts by a command: a whole run, a dry run, and one audit.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -53,7 +53,8 @@ impl ConvergeRunContext<'_> {
         store.store_descriptions(&[(key.clone(), described)]).await?;
         let slots = store.load_slots(std::slice::from_ref(&key)).await?;
         let is_served = slots.first().is_some_and(|slot| slot.active_loop == Some(LoopKind::Converge));
-        // The lease may be a review's; then no converge run is active, though one may wait to continue.
+        // If a review holds the lease, no converge run is active, although a converge run may wait to
+        // continue.
         let of = slots.first().map(|slot| &slot.state);
         let is_run = matches!(of, Some(SlotState::Leased { loop_kind: LoopKind::Converge, .. }));
         let lease = match by_hand::lease_slot(&**store, &key, LoopKind::Converge, self.limits).await {
@@ -77,15 +78,16 @@ impl ConvergeRunContext<'_> {
             give_back: give_back_request,
             report_progress,
         };
-        // A server resumes an unfinished run that was its own.
+        // If the unfinished run is a run of the server, the server resumes it.
         let heir = if is_served { LeaseSuccessor::Server } else { LeaseSuccessor::Nobody };
         let driver = LeaseDriver { store, clock: &SystemClock, limits: self.limits };
-        // The run handles a stop request itself, and ends in order.
+        // The driver gets no stop request, because the run itself handles a stop request and ends cleanly.
         let ended = driver.drive(&lease, heir, heartbeat, std::future::pending(), &whole).await?;
         ended.unwrap_or_else(|stopped| Err(RunFailure::Stopped(stopped)))
     }
 
-    /// Returns the record that a run would begin with. It leases, stores and reports nothing.
+    /// Returns the record that a run would begin with. Does not lease a slot, store a record or report
+    /// anything.
     ///
     /// # Errors
     /// [`RunFailure`] if the run cannot be prepared.
@@ -100,12 +102,12 @@ impl ConvergeRunContext<'_> {
         Ok((record, ground.mirror))
     }
 
-    /// Audits the head once, without any report at the forge, until a stop is requested. If the pull request
-    /// is free, the audit is stored as a run's record, so a later run continues from its findings. Otherwise
-    /// it is stored apart from the runs, for its cost.
+    /// Audits the head once, without any report at the forge, until a stop is requested. If no other work is
+    /// on the pull request, the audit is stored as the record of a run, and a later run continues from its
+    /// findings. Otherwise the audit is stored apart from the runs, to keep its cost.
     ///
     /// # Errors
-    /// [`RunFailure`] if the audit gives no record.
+    /// [`RunFailure`] if the audit has no record.
     #[truing_core::boxed_future]
     pub async fn audit_once(
         &self,
@@ -162,8 +164,8 @@ impl ConvergeRunContext<'_> {
                     .await?;
                     return Ok(runner.record);
                 }
-                // The run that holds the slot does its own audits; a switch that was turned on meanwhile
-                // prevents further runs.
+                // If a run holds the slot, that run does its own audits. If a kill switch was turned on
+                // during the audit, no further run begins.
                 Err(LeaseError::Leased(_) | LeaseError::OtherLoop | LeaseError::SwitchedOff) => {}
                 Err(error @ LeaseError::Step(_)) => return Err(error.into()),
             }
@@ -193,7 +195,7 @@ impl LeasedConvergeRun<'_> {
     async fn run_whole(&self) -> Result<(ConvergeRecord, Mirror), RunFailure> {
         let Self { context: pull, lease, id, client, pull_details: now, gate, report_progress, .. } = self;
         let (store, give_back) = (self.store, self.give_back.clone());
-        // Comments that arrive while the commits are fetched count.
+        // The listener is opened first, so stop requests that arrive while the commits are fetched are found.
         let listener = StopListener::open(pull.forge.1, pull.repo, pull.number).await?;
         let ground = pull.fetch_checkout(id, (*now).clone()).await?;
         let last = store.last_converge(&lease.key).await?;
@@ -248,7 +250,8 @@ impl LeasedConvergeRun<'_> {
         record.detail.is_told = true;
         store.store_converge(lease.token, &record).await?;
         if left.is_some() {
-            // A head that our audit found clean stays clean; the caller gets this end all the same.
+            // If our audit found the head clean, the stored record keeps that result. The caller gets this
+            // exit in any case.
             record.detail.state.exit = left;
         }
         span.record_state(&record);
@@ -271,7 +274,7 @@ impl LeasedStep for LeasedConvergeRun<'_> {
         Ok((after, ended))
     }
 
-    /// Records nothing: the run is stored after each act, and reports its own end.
+    /// Records nothing, because the run is stored after each action and reports its own end.
     async fn record_stop(&self, _why: &StepStopReason) -> Result<(), StoreError> {
         Ok(())
     }

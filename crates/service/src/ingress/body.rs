@@ -1,5 +1,5 @@
-//! Reads a delivery's body. Its size, its time and the memory of all bodies together are bounded, and it is
-//! checked while it arrives, so that an error is found as early as possible.
+//! Reads a delivery's body. The size of the body, the time for reading and the memory of all bodies together
+//! are limited. The body is checked while its parts arrive, to find an error as early as possible.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,7 +12,8 @@ use truing_forge::webhook::SignatureCheck;
 use super::bounds::{ConnectionLimits, MAX_BODY};
 use super::refusal::DeliveryRefusal;
 
-/// Bytes allocated at once for a body that announces its length; the buffer grows as more arrive.
+/// Largest number of bytes that are first allocated for a body that announces its length. The buffer grows
+/// when more bytes arrive.
 const FIRST_BYTES: usize = 64 * 1024;
 
 /// A complete body, and its share of the memory limit.
@@ -22,7 +23,7 @@ pub(super) struct RequestBody {
 }
 
 /// Reads a body and checks its signature. `memory` has a permit for each byte that all bodies may hold. Bytes
-/// are counted when they arrive, so the announcement of a large body blocks no other.
+/// are counted when they arrive. The announcement of a large body therefore does not block other bodies.
 pub(super) async fn read_verified_body(
     mut body: Body,
     mut check: SignatureCheck,

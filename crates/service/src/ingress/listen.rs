@@ -1,5 +1,5 @@
-//! Connections: their number, their duration, and how they end. Only HTTP/1 is served; a proxy in front
-//! speaks HTTP/2 or TLS.
+//! Accepts connections, limits their number and duration, and closes them. Only HTTP/1 is supported; HTTP/2
+//! and TLS need a proxy in front of the server.
 //!
 //! | A client that | gets |
 //! |---|---|
@@ -49,21 +49,21 @@ pub const MAX_HEADER_BYTES: usize = 16 * 1024;
 const BUFFER: usize = 64 * 1024;
 /// Delay after accepting failed for lack of a resource, such as descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
-/// Connections at once on a listener for the metrics alone.
+/// Largest number of open connections on a listener that serves only the metrics.
 const METRICS_CONNECTIONS: usize = 64;
-/// Bytes that are read and dropped from a client that still sends after its response.
+/// Largest number of bytes that are read and discarded from a client that still sends after the response.
 const LINGER_BYTES: usize = 1024 * 1024;
 
 /// The address of a connection's other end.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PeerAddress(pub(super) IpAddr);
 
-/// Serves on a thread of its own until a stop is requested, or the returned receiver is dropped. `apart` is
-/// the listener of the metrics, if they have their own.
+/// Serves on a separate thread until a stop is requested, or the returned receiver is dropped. `apart` is the
+/// listener for the metrics, if the metrics have their own listener.
 ///
-/// All connections share one thread, because waking a second thread for a request costs more than answering
-/// it. The thread serves nothing else, because the workers must not delay an acknowledgement. `routes` is
-/// called on it, so tasks that it starts run there as well.
+/// All connections share one thread, because waking a second thread for a request takes longer than the
+/// response. The workers run on other threads, because they must not delay an acknowledgement. `routes` is
+/// called on the server's thread, so tasks that `routes` starts run on that thread as well.
 ///
 /// # Errors
 /// [`io::Error`] if the runtime or the thread cannot be started.
@@ -109,8 +109,8 @@ pub(crate) fn start(
     Ok(ended)
 }
 
-/// Serves until a stop is requested. Then it accepts no more connections, lets each finish its current
-/// request, and returns when the last one is closed.
+/// Serves until a stop is requested. After that, accepts no more connections, lets each open connection
+/// finish its current request, and returns when the last connection is closed.
 async fn serve(
     listener: TcpListener,
     router: Router,
@@ -126,7 +126,7 @@ async fn serve(
             _ = stop.wait_for(|stop| *stop) => break,
             accepted = accept(&listener, &room) => accepted,
         };
-        // The semaphore is never closed.
+        // `accept` returns `None` only if the semaphore is closed, which never happens.
         let Some((stream, place)) = accepted else { break };
         open.spawn(serve_connection(stream, place, router.clone(), bounds.clone(), stop.clone()));
         while open.try_join_next().is_some() {}
@@ -138,14 +138,14 @@ async fn serve(
 /// The quota of connections, overall and per source.
 struct ConnectionQuota {
     all: Arc<Semaphore>,
-    /// Most connections of one source network.
+    /// Largest number of connections of one source network.
     per_network: usize,
-    /// The operator's proxies; these stand for many clients and have no quota.
+    /// The operator's proxies. Proxies have no quota, because each proxy represents many clients.
     trusted: Vec<IpNet>,
     used: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
 
-/// One connection's share of the quota, which is returned when this is dropped.
+/// One connection's share of the quota. Dropping the permit returns the share.
 struct ConnectionPermit {
     peer: IpAddr,
     used: Arc<Mutex<HashMap<IpAddr, usize>>>,
@@ -158,8 +158,8 @@ impl ConnectionQuota {
         Self { all, per_network: (connections / 2).max(1), trusted, used: Arc::default() }
     }
 
-    /// Takes a place for a connection from this source. Returns the permit as an error if the source has too
-    /// many places already.
+    /// Reserves a place for a connection from this source. Returns the permit as an error if the source
+    /// already has too many connections.
     fn try_reserve(
         &self,
         peer: IpAddr,
@@ -198,7 +198,7 @@ async fn accept(listener: &TcpListener, room: &ConnectionQuota) -> Option<(TcpSt
                     permit = unused;
                 }
             },
-            // A connection that is gone already does not affect the next one.
+            // The client has closed this connection already; the next connection is not affected.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
                 tracing::error!(%error, "cannot accept connections: raise the limit of open files");
@@ -216,7 +216,7 @@ async fn serve_connection(
     mut stop: watch::Receiver<bool>,
 ) {
     let peer = place.peer;
-    // A response is one small write, which should be sent without delay.
+    // A response is one small write and should be sent without delay.
     let _ = stream.set_nodelay(true);
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
@@ -242,7 +242,8 @@ async fn serve_connection(
         None => {
             Pin::new(&mut connection).graceful_shutdown();
             let rest = std::future::poll_fn(|context| connection.poll_without_shutdown(context));
-            // The current request has limits of its own, except for a client that does not read its response.
+            // The header and the body of the current request have their own time limits. This timeout is for
+            // a client that does not read its response.
             match tokio::time::timeout(bounds.header + bounds.body, rest).await {
                 Ok(served) => served,
                 Err(_) => return,
@@ -255,8 +256,8 @@ async fn serve_connection(
     }
 }
 
-/// Shuts down the sending half and reads the rest of the request. An immediate close would discard the
-/// response at a client that is still sending.
+/// Shuts down the sending half and reads the rest of the request. If the connection were closed immediately,
+/// a client that is still sending would lose the response.
 async fn drain_connection(mut stream: TcpStream, time: Duration) {
     let rest = async {
         stream.shutdown().await?;

@@ -1,13 +1,14 @@
-//! Limits the deliveries of each source by a token bucket that fills with time.
+//! Limits the deliveries of each source by a token bucket.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Time whose deliveries a full bucket allows at once: forges send in bursts.
+/// Size of a bucket, as the time in which it fills. A full bucket allows a burst of deliveries, because
+/// forges send in bursts.
 const BURST: Duration = Duration::from_secs(2);
-/// Sources with a bucket of their own; all further sources share one.
+/// Largest number of sources with their own bucket. All other sources share one bucket.
 const SOURCES: usize = 16_384;
 /// Shortest time between two removals of full buckets, and between two log entries about one limited source.
 const EVERY: Duration = Duration::from_secs(1);
@@ -17,7 +18,7 @@ const OTHERS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 /// The buckets of all sources.
 #[derive(Debug)]
 pub(super) struct RateLimiter {
-    /// Time between two deliveries of a steady source; none: unlimited.
+    /// Time between two deliveries at the limit; `None`: unlimited.
     interval: Option<Duration>,
     table: Mutex<BucketTable>,
 }
@@ -41,7 +42,7 @@ struct RateBucket {
 pub(super) struct RateLimitExceeded {
     /// Time until one more delivery is allowed.
     pub(super) wait: Duration,
-    /// True if the log should report it: once a second for each source.
+    /// True if the log should report this error. The log reports each source at most once a second.
     pub(super) should_log: bool,
 }
 
@@ -82,7 +83,7 @@ impl BucketTable {
         self.buckets.entry(key).or_insert(RateBucket { full_at: now, last_logged: None })
     }
 
-    /// Removes full buckets: a new bucket is full as well.
+    /// Removes full buckets. A source whose bucket was removed gets a new bucket, which is full as well.
     fn remove_full_buckets(&mut self, now: Instant) {
         if self.swept.is_none_or(|swept| now.duration_since(swept) >= EVERY) {
             self.swept = Some(now);
@@ -91,8 +92,8 @@ impl BucketTable {
     }
 }
 
-/// Returns the key of a source. A client with one IPv6 address usually has the whole /64 network, so that
-/// counts as one source.
+/// Returns the key of a source. A client with one IPv6 address usually has the whole /64 network, so the
+/// whole network counts as one source.
 pub(super) fn source_network(source: IpAddr) -> IpAddr {
     match source {
         IpAddr::V4(_) => source,

@@ -1,5 +1,6 @@
-//! The reasons for refusing a delivery, with the forge's response and the log's text. Neither repeats a
-//! signature, a secret, or more of the body than a field's name and type.
+//! The reasons for refusing a delivery, with the response to the forge and the text of the log. The response
+//! and the log contain no signature and no secret. From the body they contain at most the name and type of a
+//! field.
 
 use axum::http::StatusCode;
 use axum::http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER};
@@ -10,7 +11,7 @@ use truing_forge::webhook::{DeliveryError, SignatureError};
 use super::bounds::MAX_BODY;
 use crate::marks::MarkError;
 
-/// Seconds after which a forge may retry a delivery that could not be accepted now.
+/// Seconds after which a forge may retry a delivery that was refused because the service is busy.
 const RETRY_SECONDS: u64 = 5;
 
 /// The reason for which a delivery is refused.
@@ -52,7 +53,7 @@ pub(super) enum DeliveryRefusal {
 }
 
 impl DeliveryRefusal {
-    /// Returns the status, the word in the response, and the seconds after which to retry.
+    /// Returns the status, the word in the response, and the seconds after which the forge may retry.
     fn response_parts(&self) -> (StatusCode, &'static str, Option<u64>) {
         let later = Some(RETRY_SECONDS);
         match self {
@@ -75,7 +76,7 @@ impl DeliveryRefusal {
         }
     }
 
-    /// Returns true if part of the body stays unread, so that the connection has to be closed.
+    /// Returns true if part of the body was not read. In that case the connection has to be closed.
     fn leaves_body_unread(&self) -> bool {
         match self {
             Self::RateLimited { .. }
@@ -109,14 +110,15 @@ impl DeliveryRefusal {
         }
     }
 
-    /// Returns true if the store could not take the delivery. A forge that disables a failing webhook then
-    /// gets 202: the sweep makes up for this delivery, instead of for hours without any.
+    /// Returns true if the store could not record the delivery. A forge that disables failing webhooks gets
+    /// the response 202 in that case, and the sweep finds the change. Otherwise the forge would disable the
+    /// webhook for hours.
     pub(super) fn is_of_the_store(&self) -> bool {
         matches!(self, Self::NotMarked(MarkError::StoreTimeout | MarkError::Store(_)))
     }
 
-    /// Makes the response. It names the fields of a delivery that cannot be parsed, because the sender has a
-    /// valid signature.
+    /// Makes the response. If a delivery cannot be parsed, the response names its invalid fields. This is
+    /// safe because the signature is valid.
     pub(super) fn to_response(&self) -> Response {
         let (status, word, retry) = self.response_parts();
         let body = match self {

@@ -1,11 +1,11 @@
-//! Limits the log entries about refusals to a few of each kind in a span of time, so that thousands of forged
-//! deliveries do not fill the disk. The metrics count them all.
+//! Limits the number of log entries about each kind of refusal in a span of time. Otherwise thousands of
+//! forged deliveries could fill the disk. The metrics count all refusals.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Refusals of a kind that are logged within [`SPAN`].
+/// Largest number of refusals of one kind that are logged within [`SPAN`].
 const MOST: u32 = 20;
 /// The span after which counting begins again.
 const SPAN: Duration = Duration::from_secs(10);
@@ -22,8 +22,8 @@ struct RefusalSample {
 }
 
 impl RefusalSampler {
-    /// Returns `Some` if this refusal is to be logged, with the number of its kind that were left out before
-    /// it.
+    /// Returns `Some` if this refusal is to be logged. The value is the number of earlier refusals of this
+    /// kind that were not logged.
     pub(super) fn sample_refusal(&self, kind: &'static str, now: Instant) -> Option<u64> {
         let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known = kinds.entry(kind).or_insert(RefusalSample { since: now, logged_count: 0, left_out: 0 });

@@ -1,5 +1,5 @@
-//! Determines a delivery's source: the connection's peer or, behind the operator's proxies, the client that
-//! the outermost of them names. Other entries in the forwarding headers are not trusted.
+//! Determines a delivery's source. The source is the connection's peer or, behind the operator's proxies, the
+//! client that the outermost proxy names. Other entries in the forwarding headers are not trusted.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -9,10 +9,10 @@ use ipnet::IpNet;
 const FORWARDED_FOR: &str = "x-forwarded-for";
 const FORWARDED: &str = "forwarded";
 
-/// Returns the address that a request counts for: the last hop that is no trusted proxy.
+/// Returns the address to which a request is attributed: the last hop that is not a trusted proxy.
 ///
-/// A request with both headers counts for the proxy itself. A proxy maintains only one of them, and the
-/// client may have written the other.
+/// A request with both headers is attributed to the proxy itself. A proxy maintains only one of the two
+/// headers, and the client may have written the other header.
 pub(super) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let is_trusted = |address: IpAddr| trusted.iter().any(|net| net.contains(&address));
     let mut source = peer.to_canonical();
@@ -25,7 +25,7 @@ pub(super) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet
         (true, true) | (false, false) => Vec::new(),
     };
     for hop in hops.into_iter().rev() {
-        // The hop is hidden or malformed, so the hops before it cannot be trusted.
+        // If a hop is hidden or malformed, the earlier hops cannot be trusted.
         let Some(address) = hop else { break };
         source = address;
         if !is_trusted(address) {
@@ -35,7 +35,8 @@ pub(super) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet
     source
 }
 
-/// Returns the hops that a header names, the client first; none in place of a hop that is no address.
+/// Returns the hops that a header names, the client first. The value is `None` for a hop that is not an
+/// address.
 fn forwarded_hops(headers: &HeaderMap, name: &str, of: fn(&str) -> Option<&str>) -> Vec<Option<IpAddr>> {
     let values = headers.get_all(name).iter();
     let lists = values.map(|value: &HeaderValue| value.to_str().unwrap_or_default());

@@ -1,4 +1,5 @@
-//! The reading tools of a forge inside our own reviews, limited to the repository of the review.
+//! Provides the reading tools of a forge to the model of a review. The tools are limited to the repository of
+//! the review.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,14 +16,14 @@ use super::{ForgeTools, ForgeToolsParts, LocalClone};
 /// The input field that names the repository.
 const REPOSITORY: &str = "repository";
 
-/// A `[mcp.NAME]` server with our own tools, before its review is known.
+/// A `[mcp.NAME]` server with our own tools, not yet limited to a review.
 #[derive(Clone)]
 pub struct OwnToolServer {
-    /// Its name, its tools and its limits.
+    /// The name, the tools and the limits of the server.
     pub server: McpServer,
     /// Name of the forge, the `NAME` of `[forge.NAME]`.
     pub forge: String,
-    /// The client of that forge.
+    /// The client of the forge.
     pub forge_client: truing_forge::AnyForgeServer,
     /// Folder of the mirrors.
     pub mirrors: PathBuf,
@@ -32,8 +33,8 @@ pub struct OwnToolServer {
 }
 
 impl OwnToolServer {
-    /// Returns the server for a review of this repository (`owner/name`) at this forge; none if the tools are
-    /// of another forge. Calls to the forge carry `review` as their id.
+    /// Returns the server for a review of this repository (`owner/name`) at this forge. Returns `None` if the
+    /// tools are for another forge. Calls to the forge contain `review` as their id.
     pub fn server_for_review(&self, forge: &str, repository: &str, review: &str) -> Option<McpServer> {
         let (own, repository, review) = (self.clone(), repository.to_owned(), review.to_owned());
         let make = move || Self::build_tools(own.clone(), repository.clone(), review.clone());

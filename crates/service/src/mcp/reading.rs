@@ -16,9 +16,9 @@ use truing_loops::reading::ReviewedChange;
 
 use super::{ForgeTools, PullRequestTarget, ToolError, parse_input};
 
-/// Most bytes of a diff in one answer.
+/// Largest size of a diff in one answer, in bytes.
 const MAX_DIFF: usize = 400_000;
-/// Default and largest number of pull requests in a list.
+/// Default number and largest number of pull requests in a list.
 const LISTED: usize = 50;
 const MAX_LISTED: usize = 300;
 
@@ -120,7 +120,7 @@ impl ForgeTools {
 }
 
 impl ForgeTools {
-    /// Computes the change of a pull request, from the commit where its branch left the base.
+    /// Computes the change of a pull request, beginning at the commit where its branch forked from the base.
     pub(super) async fn load_change(
         &self,
         (id, name): &(PrId, String),
@@ -136,8 +136,8 @@ impl ForgeTools {
     }
 }
 
-/// Returns as many whole files of a diff as fit into one answer, or one file alone, and the names of the
-/// others.
+/// Returns the part of a diff that fits into one answer, as whole files, and the names of the files that do
+/// not fit. With `path`, returns only this file.
 fn diff_excerpt(diff: &[u8], path: Option<&str>) -> Result<(String, Vec<String>), ToolError> {
     let (mut text, mut left_out, mut is_there) = (String::new(), Vec::new(), false);
     for section in split_diff_sections(diff) {
@@ -162,7 +162,8 @@ fn diff_excerpt(diff: &[u8], path: Option<&str>) -> Result<(String, Vec<String>)
     }
 }
 
-/// Splits git's diff into one part for each file. A content line never begins like the first line of a part.
+/// Splits git's diff into one part for each file. A line of content never begins with `diff --git`, because
+/// its first character is a mark.
 fn split_diff_sections(diff: &[u8]) -> Vec<&[u8]> {
     let mut sections = Vec::new();
     let (mut begun, mut at) = (0, 0);

@@ -1,4 +1,4 @@
-//! The tools by name, with their inputs, outputs and effects. The names begin with the kind of forge.
+//! Defines the tools: their names, inputs, outputs and effects. Each name begins with the kind of the forge.
 
 use serde_json::{Value, json};
 use truing_agent::mcp::{McpTool, ToolHints};
@@ -20,11 +20,12 @@ pub(super) enum ForgeTool {
 /// Hints of a tool that changes nothing.
 const READS: ToolHints =
     ToolHints { read_only: true, destructive: false, idempotent: true, open_world: true };
-/// Hints of a tool that adds a comment or rewrites its own; repeated calls have no further effect.
+/// Hints of a tool that adds a comment or rewrites a comment of its own. Repeated calls have no further
+/// effect.
 const COMMENTS: ToolHints =
     ToolHints { read_only: false, destructive: false, idempotent: true, open_world: true };
 
-/// Addition to the description at forges where the text distinguishes comments on lines.
+/// Addition to the description, for forges where comments on the same lines are distinguished by their text.
 const BY_TEXT: &str = " Without a `key` the same text, white space apart, is there once on the same lines, \
      and another text is another comment.";
 
@@ -225,7 +226,7 @@ fn object_schema(properties: Value, required: &[&str]) -> Value {
     json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
 }
 
-/// Returns the schema of a comment that may be on lines.
+/// Returns the input schema of a comment, including the fields for lines of the diff.
 fn line_comment_schema(required: &[&str]) -> Value {
     object_schema(
         json!({

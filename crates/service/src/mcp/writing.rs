@@ -1,8 +1,8 @@
 //! The tools that write comments, one for each topic.
 //!
-//! A comment is an effect: its marker is searched before it is posted. While the forge's lists may not show a
-//! posted comment yet, the answer comes from the record of effects. After a lost response, a repeated call
-//! waits until the lists are sure to show the comment.
+//! A comment is an effect: before it is posted, the existing comments are searched for its marker. The
+//! forge's lists may show a posted comment late; until then, the answer is read from the record of effects.
+//! After a lost response, a repeated call waits until the lists certainly show the comment.
 
 use std::time::Duration;
 
@@ -25,15 +25,16 @@ use truing_loops::machine::SystemClock;
 use truing_loops::redact_secrets;
 use truing_loops::telemetry;
 
-/// Number of times that one call waits until the forge is sure to show an earlier write.
+/// Number of times that one call waits until the forge certainly shows an earlier write.
 const WAITS: usize = 2;
 
-/// Most characters of a comment: people read it, and parsing a much longer text takes long.
+/// Largest number of characters of a comment. People read comments, and parsing a much longer text takes
+/// long.
 pub(super) const MAX_BODY: usize = 10_000;
-/// Most characters of a comment's key.
+/// Largest number of characters of a comment's key.
 const MAX_KEY: usize = 100;
 
-/// One comment that should exist.
+/// A comment that should exist on the pull request.
 struct PendingComment {
     pull: (PrId, String),
     topic: Topic,
@@ -81,7 +82,7 @@ struct LineTarget {
 
 /// The property that distinguishes several comments on the same lines.
 enum CommentDistinction {
-    /// A key; the empty key allows one comment.
+    /// A key. With an empty key, the lines can have one comment.
     Key(String),
     /// The text of the comment.
     Text,
@@ -142,7 +143,7 @@ impl ForgeTools {
         self.ensure_line_comment(&PullRequestTarget { repository, number }, on, body, apart).await
     }
 
-    /// Ensures that a comment is on these lines of the present head, once.
+    /// Posts a comment on these lines of the present head, unless the comment exists.
     async fn ensure_line_comment(
         &self,
         wanted: &PullRequestTarget,
@@ -172,7 +173,7 @@ impl ForgeTools {
         self.post_comment(PendingComment { pull, topic, body, lines: Some((head, place)) }).await
     }
 
-    /// Ensures that a comment exists, once.
+    /// Posts a comment, unless the comment exists.
     async fn post_comment(&self, wish: PendingComment) -> Result<Value, ToolError> {
         let gate = self.gate(&wish.pull);
         let client = self.client(&wish.pull);
@@ -194,8 +195,8 @@ impl ForgeTools {
         // This process makes one write at a time, so two calls about one comment run one after the other.
         let _alone = self.forge.writing.lock().await;
         let mut performed = effects.perform(&effect).await;
-        // If another process was writing the comment, the waiting time begins again with the response to that
-        // write.
+        // If another process writes the comment at the same time, the time to wait begins again when the
+        // forge responds to that process.
         for _ in 0..WAITS {
             let Err(EffectError::Settling { until, .. }) = &performed else { break };
             let wait = (*until - SystemClock.now()).0.clamp(0, client.publish_limits().settle_delay.0);
@@ -231,7 +232,8 @@ fn uncertain_error(reason: &str) -> ToolError {
     ))
 }
 
-/// Cleans the text of a comment: secrets are redacted, and its Markdown has no effects.
+/// Cleans the text of a comment. Secrets are redacted. Links, images, mentions and commands are shown as text
+/// and have no effect.
 fn sanitize_body(body: &str) -> Result<String, ToolError> {
     let long = body.chars().count();
     if long > MAX_BODY {
@@ -241,7 +243,7 @@ fn sanitize_body(body: &str) -> Result<String, ToolError> {
     if text.trim().is_empty() { Err(ToolError("`body` is empty: write a text".to_owned())) } else { Ok(text) }
 }
 
-/// Normalises white space, so that texts which differ in it alone are equal.
+/// Normalises white space. Texts that differ only in white space become equal.
 fn normalize_whitespace(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -255,7 +257,7 @@ fn validate_key(key: Option<&str>) -> Result<Option<&str>, ToolError> {
     }
 }
 
-/// Returns the topic of a comment: a digest of bounded length over the parts.
+/// Returns the topic of a comment: a digest of the parts, of fixed length.
 fn comment_topic(kind: &str, parts: &[&str]) -> Topic {
     let mut digest = Sha256::new();
     for part in parts {
@@ -267,7 +269,8 @@ fn comment_topic(kind: &str, parts: &[&str]) -> Topic {
     Topic::new(format!("mcp/{kind}/{digest}"))
 }
 
-/// Finds the lines in the diff. The forge would not give its reason for refusing others.
+/// Finds the lines in the diff. Lines outside of the diff are refused here, because the forge would refuse
+/// them without a reason.
 fn locate_lines(
     diff: &[u8],
     path: &str,

@@ -1,5 +1,5 @@
-//! Gathers the state for a scrape. Each part is bounded in time and in what it reads, and a part that fails
-//! does not hide the others.
+//! Gathers the state for a scrape. Each part reads a limited amount in a limited time. If one part fails, the
+//! other parts are still reported.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,19 +15,19 @@ use super::ServiceMetrics;
 use crate::context::ServiceContext;
 use crate::sweep::{ForgeHealth, RepositorySweep};
 
-/// Timeout of the store in a scrape: Prometheus gives up after ten seconds.
+/// Timeout of the store in a scrape. Prometheus gives up a scrape after ten seconds.
 const STORE_TIME: Duration = Duration::from_secs(2);
 
 /// Label values of a slot's state.
 const STATES: [&str; 4] = ["idle", "waiting", "leased", "held"];
 
 impl ServiceContext {
-    /// Responds to a scrape. `looked` is the time of the scheduler's last look.
+    /// Responds to a scrape. `looked` is the time at which the scheduler last read the slots.
     #[truing_core::boxed_future]
     pub async fn scrape(&self, looked: UnixMillis) -> String {
         let (metrics, now) = (&self.metrics, self.clock.now());
         let switch = tokio::time::timeout(STORE_TIME, self.kill_switches()).await;
-        // Without an answer in time the switch may be on.
+        // If the store does not answer in time, the switch is reported as on, because it may be on.
         let on = switch.map_or(true, |switches| switches.all.engagement().is_some());
         metrics.0.kill_switch.set(i64::from(on));
         metrics.update_store_metrics().await;
@@ -59,14 +59,14 @@ impl ServiceMetrics {
 
     pub(super) fn record_census(&self, census: StoreStatistics) {
         let StoreStatistics { slots, oldest_due, untold, budgets, unreadable, bytes } = census;
-        // The reset removes states that no slot is in any more.
+        // The reset removes the series of states that no slot has any more.
         self.0.slots.reset();
         let mut parked = 0;
         for (state, why, count) in slots {
             if state == "held" && why == "parked" {
                 parked = count;
             }
-            // An unreadable row may have any words, which must not become labels.
+            // An unreadable row may contain arbitrary words, which must not become labels.
             let known = STATES.contains(&state.as_str());
             let words = if known { [state.as_str(), why.as_str()] } else { ["unreadable", ""] };
             self.0.slots.with_label_values(&words).add(saturating_i64(count));
@@ -99,7 +99,8 @@ impl ServiceMetrics {
         }
     }
 
-    /// Reports one figure for each forge, because there may be thousands of repositories.
+    /// Reports one figure for each forge, not for each repository, because there may be thousands of
+    /// repositories.
     pub(super) fn record_sweeps(&self, swept: &[RepositorySweep], now: UnixMillis) {
         let mut oldest: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
         for RepositorySweep { forge, at, .. } in swept {
@@ -124,7 +125,7 @@ impl ServiceMetrics {
         let cpu = clock_gettime(ClockId::ProcessCPUTime);
         #[expect(clippy::cast_precision_loss, reason = "a counter of seconds")]
         let cpu = cpu.tv_sec as f64 + cpu.tv_nsec as f64 / 1e9;
-        // The counter follows the processor clock of the process, and never decreases.
+        // The counter is set to the processor time of the process, and never decreases.
         self.0.cpu.inc_by((cpu - self.0.cpu.get()).max(0.0));
         let pages = std::fs::read_to_string("/proc/self/statm");
         let resident = pages.ok().and_then(|text| text.split(' ').nth(1)?.parse::<i64>().ok());
@@ -134,8 +135,8 @@ impl ServiceMetrics {
     }
 }
 
-/// Converts milliseconds to seconds. After the clock was set back, the last event seems to be in the future;
-/// its age counts as the absolute difference until the next event.
+/// Converts milliseconds to seconds. After the clock was set back, the last event seems to be in the future.
+/// Until the next event, the absolute difference counts as the event's age.
 fn to_seconds(ms: i64) -> f64 {
     Duration::from_millis(ms.unsigned_abs()).as_secs_f64()
 }

@@ -1,10 +1,11 @@
-//! The metrics as data: names, kinds, labels and descriptions. docs/reference/metrics.md is generated from
-//! here.
+//! Defines the metrics as data: names, kinds, labels and descriptions. docs/reference/metrics.md is generated
+//! from this table.
 
 /// The definition of a metric.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct MetricDefinition {
-    /// Its name. The last word before a `_total` is the unit, if there is one.
+    /// Its name. If the metric has a unit, the unit is the last word of the name, or the last word before
+    /// `_total`.
     pub name: &'static str,
     pub kind: MetricKind,
     /// Names of its labels.
@@ -16,16 +17,16 @@ pub struct MetricDefinition {
 /// The kinds of metrics.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum MetricKind {
-    /// Only grows, from zero at the start of the process.
+    /// A value that only grows, from zero at the start of the process.
     Counter,
-    /// Can grow and shrink.
+    /// A value that can grow and shrink.
     Gauge,
-    /// Counts observations in buckets.
+    /// Numbers of observations, by buckets.
     Histogram,
 }
 
 impl MetricKind {
-    /// Returns the word of the text format.
+    /// Returns the name of the kind in the text format.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Counter => "counter",

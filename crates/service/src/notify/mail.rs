@@ -1,4 +1,4 @@
-//! Sends notices by SMTP, with TLS wherever the mail leaves the machine.
+//! Sends notices by SMTP. TLS is required unless the mail server is on this machine.
 
 use std::time::Duration;
 
@@ -86,7 +86,7 @@ impl MailSink {
     }
 }
 
-/// Returns a user name that is an address, decoded from its form in a URL; none if it is no address.
+/// Decodes the user name of a URL. Returns `None` if the user name is not a mail address.
 fn address_from_user(user: &str) -> Option<String> {
     let plain = user.replace("%40", "@");
     plain.contains('@').then_some(plain)

@@ -8,7 +8,7 @@ use truing_loops::text::format_instant;
 
 use super::SinkError;
 
-/// A webhook. Its URL is enough to post with, so it is shown nowhere.
+/// A webhook. Anyone who knows the URL can post, so the URL is never shown.
 #[derive(Debug)]
 pub struct WebhookSink {
     client: Client,
@@ -53,8 +53,8 @@ impl WebhookSink {
     }
 }
 
-/// Escapes the three characters with a meaning in such texts, so that a pull request's name cannot notify a
-/// whole channel.
+/// Escapes `&`, `<` and `>`, which have a meaning in such texts. Otherwise the name of a pull request could
+/// notify a whole channel.
 fn escape_markup(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

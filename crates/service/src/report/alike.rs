@@ -1,6 +1,7 @@
-//! Compares two reasons without the parts that are new each time, such as the id of a request.
+//! Normalises reasons for comparison: parts that differ in each run, such as the id of a request, are
+//! replaced.
 
-/// Least length of a run of letters and digits that may be an id.
+/// Smallest length of a sequence of letters and digits that may be an id.
 const ID_CHARS: usize = 7;
 
 /// Replaces ids, digests, instants and long numbers in a reason by `#`.
@@ -27,7 +28,8 @@ fn without_ids(word: &str) -> String {
     text
 }
 
-/// Returns true for a long part with a digit: neither a word nor a short number.
+/// Returns true for a part of at least `ID_CHARS` characters that contains a digit. Words and short numbers
+/// are not ids.
 fn is_id(part: &str) -> bool {
     part.len() >= ID_CHARS && part.contains(|letter: char| letter.is_ascii_digit())
 }

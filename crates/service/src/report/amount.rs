@@ -5,12 +5,12 @@ pub fn format_percent(thousandths: u64) -> String {
     format!("{}.{} %", thousandths / 10, thousandths % 10)
 }
 
-/// Formats the share of `count` in `of`.
+/// Formats the share of `count` in the total `of`.
 pub fn format_share(count: u64, of: u64) -> String {
     format_percent((count.saturating_mul(1000) + of / 2) / of.max(1))
 }
 
-/// Formats a share in thousandths, or `-` if there is none.
+/// Formats a share in thousandths; returns `-` for `None`.
 pub fn format_success_rate(thousandths: Option<u64>) -> String {
     thousandths.map_or_else(|| "-".to_owned(), format_percent)
 }
@@ -36,12 +36,12 @@ pub fn format_dollars(micro: u64) -> String {
     }
 }
 
-/// Returns the mean for each run; 0 without a run.
+/// Returns the mean per run; 0 if there is no run.
 pub fn mean_per_run(sum: u64, runs: u64) -> u64 {
     sum.checked_div(runs).unwrap_or(0)
 }
 
-/// Formats the mean for each run with one digit after the point.
+/// Formats the mean per run with one digit after the point.
 pub fn format_mean(sum: u64, runs: u64) -> String {
     let tenths = (sum.saturating_mul(10).saturating_add(runs / 2)).checked_div(runs).unwrap_or(0);
     format!("{}.{}", tenths / 10, tenths % 10)

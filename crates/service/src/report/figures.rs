@@ -1,5 +1,5 @@
-//! Figures over many runs of one loop: shares, steps, trend, and a comparison before and after a change of
-//! prompt.
+//! Computes figures over the runs of one loop: shares, steps, trend, and a comparison of the runs before and
+//! after a change of prompt.
 
 use std::collections::BTreeMap;
 
@@ -14,13 +14,13 @@ use super::amount::mean_per_run;
 use super::loops::{self, format_day, utc_day};
 use super::run::ReportedRun;
 
-/// Largest number of days that are reported day by day; longer times are reported by week.
+/// Largest number of days that are reported day by day. A longer time is reported by week.
 const MOST_DAYS: i64 = 21;
 /// Days of a week.
 const WEEK: i64 = 7;
 /// Days from a Monday to 1970-01-01, which was a Thursday.
 const THURSDAY: i64 = 3;
-/// Largest number of periods in a report; the last ones are kept.
+/// Largest number of periods in a report. If there are more, only the last periods are reported.
 const MOST_PERIODS: i64 = 104;
 
 /// The figures of the runs of one loop.
@@ -39,17 +39,17 @@ pub struct LoopFigures {
     pub results: Vec<LabelCount>,
     /// The reasons for the runs' ends, the most frequent first.
     pub reasons: Vec<EndReason>,
-    /// Runs by the update that the release asked for.
+    /// Runs by the kind of update that the release required.
     pub update_types: Vec<LabelCount>,
-    /// Runs by the furthest step that was begun.
+    /// Runs by the last step that the run began.
     pub highest_steps: Vec<LabelCount>,
     /// The figures of each step.
     pub steps: Vec<StepFigures>,
-    /// Days of a period: 1, or 7 from Monday on.
+    /// Number of days in a period: 1, or 7, beginning on Monday.
     pub period_days: i64,
     /// All periods in order, including those without a run.
     pub periods: Vec<PeriodFigures>,
-    /// The prompts, in the order of the first run with each.
+    /// The prompts, in the order of their first runs.
     pub prompts: Vec<PromptFigures>,
 }
 
@@ -57,11 +57,11 @@ pub struct LoopFigures {
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct RunEndTally([u64; RunOutcome::ALL.len()]);
 
-/// A word, and the number of runs that it applies to.
+/// A word, and the number of runs to which the word applies.
 #[derive(Serialize, PartialEq, Eq, Debug)]
 pub struct LabelCount {
     pub id: String,
-    /// Number of runs that it applies to.
+    /// Number of runs to which the word applies.
     pub runs: u64,
 }
 
@@ -75,16 +75,16 @@ pub struct EndReason {
     pub runs: u64,
 }
 
-/// The figures of one step, over all runs that had it.
+/// The figures of one step, over all runs that did the step.
 #[derive(Serialize, Debug)]
 pub struct StepFigures {
     /// Name of the step.
     pub id: &'static str,
-    /// Number of runs that had it.
+    /// Number of runs that did the step.
     pub runs: u64,
     /// Answers of models in this step.
     pub turns: u64,
-    /// Tokens of those answers.
+    /// Tokens of the models' answers in this step.
     pub tokens: u64,
     /// Total cost in micro-dollars.
     pub cost_micro_usd: u64,
@@ -98,7 +98,7 @@ pub struct PeriodFigures {
     /// First UTC day of the period, in days since 1970.
     #[serde(serialize_with = "serialize_date")]
     pub from: i64,
-    /// The number of its runs by their end.
+    /// The number of runs by their end.
     #[serde(flatten)]
     pub tally: RunEndTally,
     /// Answers of models in this period.
@@ -112,13 +112,13 @@ pub struct PeriodFigures {
 pub struct PromptFigures {
     /// Digest of the prompt.
     pub hash: String,
-    /// End of the first run with it.
+    /// End of the first run with this prompt.
     #[serde(serialize_with = "serialize_instant")]
     pub first: UnixMillis,
-    /// End of the last run with it.
+    /// End of the last run with this prompt.
     #[serde(serialize_with = "serialize_instant")]
     pub last: UnixMillis,
-    /// The number of its runs by their end.
+    /// The number of runs by their end.
     #[serde(flatten)]
     pub tally: RunEndTally,
     /// Answers of models in these runs.
@@ -172,19 +172,21 @@ impl RunEndTally {
         self.0.iter().sum()
     }
 
-    /// Returns the number of runs that had something to do and were allowed to: done, partial and failed
-    /// ones.
+    /// Returns the number of runs that had work to do and were allowed to do the work. These are the runs
+    /// that ended as done, partial or failed.
     pub fn attempts(&self) -> u64 {
         self.get(RunOutcome::Done) + self.get(RunOutcome::Partial) + self.get(RunOutcome::Failed)
     }
 
-    /// Returns the part of [`Self::attempts`] that ended as done, in thousandths; none without an attempt.
+    /// Returns the share of [`Self::attempts`] that ended as done, in thousandths. Returns `None` if there
+    /// was no attempt.
     pub fn success_rate(&self) -> Option<u64> {
         (self.get(RunOutcome::Done) * 1000 + self.attempts() / 2).checked_div(self.attempts())
     }
 }
 
-/// Writes `runs`, `kinds`, `attempts`, and `success` as a number from 0 to 1 or null.
+/// Serializes `runs`, `kinds`, `attempts` and `success`. The value of `success` is a number from 0 to 1, or
+/// null.
 impl Serialize for RunEndTally {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
@@ -202,7 +204,8 @@ impl Serialize for RunEndTally {
 }
 
 impl LoopFigures {
-    /// Computes the figures of these runs of one loop, which come newest first; `now` ends the last period.
+    /// Computes the figures of these runs of one loop. The runs are sorted with the newest first. The last
+    /// period ends at `now`.
     pub fn from_runs(of: LoopKind, runs: &[ReportedRun], now: UnixMillis) -> Self {
         let order = loops::loop_steps(of);
         let place = |step: &str| order.iter().position(|id| *id == step);
@@ -228,7 +231,7 @@ impl LoopFigures {
     }
 }
 
-/// Counts how frequent each word is; the most frequent comes first.
+/// Counts how often each word occurs. The most frequent word is first.
 fn count_words<'a>(words: impl Iterator<Item = &'a str>) -> Vec<LabelCount> {
     let mut by_word = BTreeMap::<&str, u64>::new();
     words.for_each(|word| *by_word.entry(word).or_default() += 1);
@@ -239,7 +242,7 @@ fn count_words<'a>(words: impl Iterator<Item = &'a str>) -> Vec<LabelCount> {
 }
 
 fn count_end_reasons(runs: &[ReportedRun]) -> Vec<EndReason> {
-    // Of reasons that differ in ids and times alone, the newest is shown.
+    // If reasons differ only in ids and times, the newest reason is shown.
     let mut by_words = BTreeMap::<(&str, String), EndReason>::new();
     for run in runs {
         let why = run.reason_line();
@@ -276,7 +279,7 @@ fn compute_step_figures(runs: &[ReportedRun]) -> Vec<StepFigures> {
     steps
 }
 
-/// Splits the time from the first run to now into days, or into weeks where days would be too many.
+/// Splits the time from the first run to now into days, or into weeks if there would be too many days.
 fn compute_period_figures(runs: &[ReportedRun], now: UnixMillis) -> (i64, Vec<PeriodFigures>) {
     let last = runs.iter().map(|run| utc_day(run.ended)).fold(utc_day(now), i64::max);
     let first = runs.iter().map(|run| utc_day(run.ended)).min().unwrap_or(last);

@@ -1,5 +1,5 @@
-//! The outcome of the findings of reviews, overall and by rule, tool, model and repository, and the time to
-//! the first comment.
+//! Reports the outcome of the findings of reviews: overall, and by rule, tool, model and repository. Also
+//! reports the time to the first comment.
 
 use std::collections::BTreeMap;
 
@@ -10,17 +10,17 @@ use truing_store::FindingCount;
 
 use super::amount::format_duration;
 
-/// Rows of each table for people, the greatest first.
+/// Number of rows in each table for people. The rows with the most findings are shown.
 const TOP: usize = 10;
 
-/// All recorded findings of pull requests that were reviewed in the reported time, including older findings,
-/// with their present status.
+/// The recorded findings of all pull requests that were reviewed in the reported time, with their present
+/// status. Older findings of these pull requests are included.
 #[derive(Serialize, Clone, Default, Debug)]
 pub struct FindingReport {
     /// The counts over all findings.
     #[serde(flatten)]
     pub all: FindingCounts,
-    /// The counts by rule, the most findings first.
+    /// The counts by rule. The rule with the most findings is first.
     pub by_rule: Vec<FindingGroup>,
     /// The counts of findings by the team's tools, by tool.
     pub by_tool: Vec<FindingGroup>,
@@ -28,20 +28,21 @@ pub struct FindingReport {
     pub by_model: Vec<FindingGroup>,
     /// The counts of all findings, by repository.
     pub by_repository: Vec<FindingGroup>,
-    /// The time to the first comment, over heads whose first review began in the reported time; none if no
-    /// such head has a comment.
+    /// The time to the first comment, over all heads whose first review began in the reported time. `None` if
+    /// no such head has a comment.
     pub first_comment: Option<FirstComment>,
 }
 
-/// The numbers of findings by outcome. All but `posted` add up to `found`.
+/// The numbers of findings by outcome. The sum of the numbers from `open` to `outside` is `found`.
 #[derive(Serialize, Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct FindingCounts {
-    /// All findings that count.
+    /// Number of all findings.
     pub found: u64,
-    /// Findings with a comment of their own, even if it was resolved or deleted since. Other findings are in
-    /// the summary alone, or nowhere. A comment that an operator retracted does not count.
+    /// Findings with a separate comment, even if the comment was resolved or deleted later. Other findings
+    /// are only in the summary, or are not posted. A finding whose comment an operator retracted does not
+    /// count.
     pub posted: u64,
-    /// Findings that are still open, as far as is known.
+    /// Findings that are still open, as far as the records show.
     pub open: u64,
     /// Findings that a later review found to be fixed.
     pub fixed: u64,
@@ -58,7 +59,7 @@ pub struct FindingCounts {
 pub struct FindingGroup {
     /// Name of the rule, the tool, the model or the repository.
     pub id: String,
-    /// The counts of its findings.
+    /// The counts of the group's findings.
     #[serde(flatten)]
     pub counts: FindingCounts,
 }
@@ -68,7 +69,7 @@ pub struct FindingGroup {
 pub struct FirstComment {
     /// Number of heads that were counted.
     pub heads: u64,
-    /// Median in milliseconds: half of the heads took no longer.
+    /// Median time in milliseconds.
     pub median_ms: u64,
     /// 90th percentile in milliseconds.
     pub p90_ms: u64,
@@ -119,9 +120,9 @@ impl FirstComment {
     }
 }
 
-/// One table for people: its title, its rows, and the number of rows that are left out.
+/// One table for people, with its title, its rows, and the number of rows that are left out.
 pub struct GroupTable<'a> {
-    /// Title of its first column.
+    /// Title of the table's first column.
     pub title: &'static str,
     /// The groups with the most findings.
     pub groups: &'a [FindingGroup],
@@ -172,7 +173,7 @@ impl FindingReport {
     }
 }
 
-/// Groups rows by a name, the most findings first; rows without a name are left out.
+/// Groups rows by a name. The group with the most findings is first. Rows without a name are left out.
 fn group_findings(
     rows: &[FindingCount],
     name: impl Fn(&FindingCount) -> Option<String>,

@@ -11,10 +11,11 @@ use truing_loops::text::format_instant;
 /// A day, in milliseconds.
 pub const DAY: i64 = 86_400_000;
 
-/// The most runs of a loop that are read one by one, so that a report stays within memory.
+/// Largest number of runs of a loop that are read one by one. The limit bounds the memory of a report.
 const MOST: usize = 20_000;
 
-/// The limit for converge runs, whose records are larger: each holds all findings.
+/// Largest number of converge runs that are read one by one. The limit is lower because each record contains
+/// all findings of its run.
 const MOST_CONVERGES: usize = 2000;
 
 /// Returns the name of a loop for people.

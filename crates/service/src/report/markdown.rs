@@ -1,5 +1,5 @@
-//! Renders the report as Markdown, for an issue, a comment or a job summary. Foreign text is escaped or shown
-//! as code.
+//! Renders the report as Markdown, for an issue, a comment or a job summary. Text from other sources is
+//! escaped or shown as code.
 
 use std::fmt::Write as _;
 
@@ -18,11 +18,11 @@ use super::loops::format_day;
 use super::run::{ReportedRun, outcome_word, parse_web_url, to_plain_words};
 use super::section::{LoopSection, RunReport};
 
-/// Number of reasons that are shown, the most frequent ones.
+/// Number of reasons that are shown. The most frequent reasons are shown.
 const REASONS: usize = 10;
-/// Number of runs that are shown, the last ones.
+/// Number of runs that are shown. The last runs are shown.
 const RUNS: usize = 20;
-/// Number of periods that are shown, the last ones.
+/// Number of periods that are shown. The last periods are shown.
 const PERIODS: usize = 31;
 /// Largest number of characters of a reason.
 const REASON_CHARS: usize = 300;
@@ -230,7 +230,7 @@ fn truncate_reason(reason: &str) -> String {
     escape_text(&line::truncate_text(reason.to_owned(), REASON_CHARS))
 }
 
-/// Renders a table, or nothing without rows. Cells are Markdown of one line.
+/// Renders a table. Returns an empty text if there are no rows. Each cell is Markdown on one line.
 fn render_table(heads: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
     let rows: String = rows.into_iter().map(line).collect();

@@ -1,4 +1,5 @@
-//! Totals and days of ended runs, and outcome records of reviews and converge runs, for programs.
+//! Computes the totals of ended runs, overall and by day, and renders outcome records of reviews and converge
+//! runs. Both are for programs.
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -20,11 +21,11 @@ use super::loops::format_day;
 pub struct OutcomeTotals {
     /// Number of runs that have ended.
     pub runs: u64,
-    /// Number of runs by the word of their end.
+    /// Number of runs by their end. The keys are the words for the ends.
     pub kinds: Map<String, Value>,
     /// Cost in micro-dollars, including runs without a record.
     pub cost_micro_usd: u64,
-    /// The part of the cost that is of runs without a record.
+    /// The part of the cost that was spent by runs without a record.
     pub unrecorded_micro_usd: u64,
     /// Mean duration of a run, in milliseconds.
     pub mean_ms: u64,
@@ -35,7 +36,7 @@ pub struct OutcomeTotals {
 /// A reason for the end of runs.
 #[derive(Serialize, Clone)]
 pub struct OutcomeReason {
-    /// The word of the end.
+    /// The word for the end of these runs.
     pub kind: String,
     /// The reason in words.
     pub reason: String,
@@ -50,7 +51,7 @@ pub struct DayTotals {
     pub day: String,
     /// Number of runs that have ended.
     pub runs: u64,
-    /// Number of runs by the word of their end.
+    /// Number of runs by their end. The keys are the words for the ends.
     pub kinds: Map<String, Value>,
     /// Total cost in micro-dollars.
     pub cost_micro_usd: u64,
@@ -58,8 +59,8 @@ pub struct DayTotals {
     pub mean_ms: u64,
 }
 
-/// Returns the words of all ends that are reported, including ends that did not occur, so that a script need
-/// not check for their presence.
+/// Returns the words for all ends that are reported. Ends that did not occur are included, so scripts do not
+/// have to check whether a key exists.
 fn outcome_words(has_others: bool) -> impl Iterator<Item = &'static str> + Clone {
     let others = has_others.then_some(RunOutcome::Done.as_str());
     ReviewOutcomeKind::ALL.into_iter().map(ReviewOutcomeKind::as_str).chain(others)
@@ -70,7 +71,8 @@ fn count_kinds(ended: &[RunEndCount], has_others: bool) -> Map<String, Value> {
     outcome_words(has_others).map(|kind| (kind.to_owned(), count(kind).into())).collect()
 }
 
-/// Computes the totals of all rows; `has_others` adds the words of the loops other than review.
+/// Computes the totals of all rows. If `has_others` is true, the words of the loops other than review are
+/// included.
 pub fn compute_totals(ended: &[RunEndCount], has_others: bool) -> OutcomeTotals {
     let sum = |of: fn(&RunEndCount) -> u64| ended.iter().map(of).sum::<u64>();
     let runs = sum(|row| row.runs);
@@ -94,7 +96,7 @@ impl OutcomeTotals {
     }
 }
 
-/// Returns the reasons, the most frequent first. Reasons that differ in ids and times alone are combined.
+/// Returns the reasons, the most frequent first. Reasons that differ only in ids and times are combined.
 fn count_reasons(ended: &[RunEndCount]) -> Vec<OutcomeReason> {
     let mut by_words = std::collections::BTreeMap::<(&str, String), (&str, u64)>::new();
     for row in ended.iter().filter(|row| !row.reason.is_empty()) {
@@ -112,7 +114,7 @@ fn count_reasons(ended: &[RunEndCount]) -> Vec<OutcomeReason> {
     reasons
 }
 
-/// Computes the totals of each UTC day; the rows are in order of days.
+/// Computes the totals of each UTC day. The rows must be sorted by day.
 pub fn compute_day_totals(ended: &[RunEndCount], has_others: bool) -> Vec<DayTotals> {
     ended
         .chunk_by(|a, b| a.day == b.day)
@@ -124,7 +126,7 @@ pub fn compute_day_totals(ended: &[RunEndCount], has_others: bool) -> Vec<DayTot
         .collect()
 }
 
-/// Returns the first object with the fields of the second, which take precedence.
+/// Merges two JSON objects. If both have a field, the field of `more` is used.
 pub fn merge_objects(mut all: Value, more: Value) -> Value {
     if let (Value::Object(all), Value::Object(more)) = (&mut all, more) {
         all.extend(more);
@@ -132,7 +134,8 @@ pub fn merge_objects(mut all: Value, more: Value) -> Value {
     all
 }
 
-/// Returns a run as `truing.outcome/1`: the common fields, with the fields in `own` added or in their place.
+/// Returns a run as `truing.outcome/1`: the common fields and the fields in `own`. If both have a field, the
+/// field in `own` is used.
 pub fn outcome_json<D: RunDetail>(record: &RunRecord<D>, own: Value) -> Value {
     let step = record.furthest_step();
     let common = json!({
@@ -157,8 +160,8 @@ pub fn outcome_json<D: RunDetail>(record: &RunRecord<D>, own: Value) -> Value {
     merge_objects(common, own)
 }
 
-/// Returns a review as an outcome record. A review by rules has no prompt and calls no model. The record adds
-/// `review_id`, `name`, `url`, `head`, `base` and `open` to the key.
+/// Returns a review as an outcome record. A review by rules has no prompt and calls no model. The record
+/// contains the key and also `review_id`, `name`, `url`, `head`, `base` and `open`.
 pub fn review_outcome_json(record: &ReviewRecord, known: Option<&SlotDescription>) -> Value {
     let detail = &record.detail;
     let modelled = detail.model_review.as_ref();
@@ -184,7 +187,8 @@ pub fn review_outcome_json(record: &ReviewRecord, known: Option<&SlotDescription
     outcome_json(record, own)
 }
 
-/// Returns a converge run as an outcome record. Its evidence is the audits' findings and the pushed commits.
+/// Returns a converge run as an outcome record. The evidence consists of the audits' findings and the pushed
+/// commits.
 pub fn converge_outcome_json(record: &ConvergeRecord, known: Option<&SlotDescription>) -> Value {
     let (detail, state) = (&record.detail, &record.detail.state);
     let is_final = record.run_outcome() == Some(RunOutcome::Done) && !state.audits_only;

@@ -1,5 +1,6 @@
-//! Renders the report as one page of HTML. It loads nothing, runs nothing, and escapes all foreign text. It
-//! follows the reader's light or dark setting, fits a phone, and can be printed.
+//! Renders the report as one page of HTML. The page loads no resource, runs no script, and escapes all text
+//! from other sources. The page uses the reader's light or dark setting, is readable on a phone, and can be
+//! printed.
 
 mod markup;
 mod plot;
@@ -20,9 +21,9 @@ use super::run::{ReportedRun, outcome_word, to_plain_words};
 use super::section::{JobStatus, LoopSection, RunReport};
 use markup::{HtmlMarkup, element, link, style, text, void};
 
-/// Number of runs that are listed one by one, the last ones.
+/// Number of runs that are listed one by one. The last runs are listed.
 const RUNS: usize = 100;
-/// Number of reasons that are listed, the most frequent ones.
+/// Number of reasons that are listed. The most frequent reasons are listed.
 const REASONS: usize = 12;
 /// Largest number of characters of a reason.
 const REASON_CHARS: usize = 400;
@@ -223,7 +224,8 @@ fn render_steps(figures: &LoopFigures) -> Vec<HtmlMarkup> {
     ]
 }
 
-/// Renders a table. A head that begins with `#` is of a column of numbers, with `~` of a column of long text.
+/// Renders a table. The head of a column of numbers begins with `#`. The head of a column of long text begins
+/// with `~`.
 fn render_table(heads: &[&str], rows: impl IntoIterator<Item = Vec<HtmlMarkup>>) -> HtmlMarkup {
     let class = |head: &str| match head.chars().next() {
         Some('#') => "n",

@@ -1,5 +1,5 @@
-//! Reviews of one origin: of served pull requests, or local ones. Every format of the report takes its
-//! numbers from here.
+//! Computes the totals of the reviews of one origin: reviews by the service, or local reviews. All formats of
+//! the report use these numbers.
 
 use serde::Serialize;
 use truing_core::money::MicroUsd;
@@ -17,27 +17,27 @@ use super::run::outcome_word;
 pub struct ReviewTotals {
     /// True for reviews on a user's machine, false for reviews by the service.
     pub is_local: bool,
-    /// All of these reviews, counted by day, kind and reason.
+    /// The numbers of these reviews by day, kind and reason.
     pub end_counts: Vec<RunEndCount>,
-    /// The cost of reviews of this origin that no record holds.
+    /// The cost of reviews of this origin that no record contains.
     pub unrecorded_cost: MicroUsd,
-    /// The outcome of their findings.
+    /// The outcome of the reviews' findings.
     pub findings: FindingReport,
 }
 
 /// The totals of reviews in the form for programs.
 #[derive(Serialize)]
 pub struct ReviewTotalsJson {
-    /// Reviews by their end. `success` is the part of `attempts` that ended as `reviewed`.
+    /// Reviews by their end. `success` is the share of `attempts` that ended as `reviewed`.
     #[serde(flatten)]
     tally: RunEndTally,
-    /// The cost of all of them in micro-dollars, including runs without a record.
+    /// The cost of all reviews in micro-dollars, including runs without a record.
     cost_micro_usd: u64,
-    /// The part of the cost that is of runs without a record.
+    /// The part of the cost that was spent by runs without a record.
     unrecorded_micro_usd: u64,
     /// Mean duration of a review, in milliseconds.
     mean_ms: u64,
-    /// The outcome of their findings.
+    /// The outcome of the reviews' findings.
     findings: FindingReport,
 }
 
@@ -55,7 +55,7 @@ impl ReviewTotals {
         RunEndTally::from_counts(self.end_counts.iter().filter_map(|row| Some((end(row)?, row.runs))))
     }
 
-    /// Returns their cost in micro-dollars, including the part that no record holds.
+    /// Returns the cost of the reviews in micro-dollars, including the part that no record contains.
     pub fn cost(&self) -> u64 {
         self.end_counts.iter().map(|row| row.cost).fold(self.unrecorded_cost.0, u64::saturating_add)
     }

@@ -17,17 +17,18 @@ pub struct ReportedRun {
     pub loop_kind: LoopKind,
     /// Id of the run.
     pub id: String,
-    /// Key of its slot.
+    /// Key of the run's slot.
     pub key: String,
-    /// Name for people of its subject: a job, a pull request, or a branch.
+    /// Name of the run's subject for people. The subject is a job, a pull request or a branch.
     pub name: String,
     /// The end of the run.
     pub outcome: RunOutcome,
-    /// The result in a word; reviews have none.
+    /// The result in a word; `None` for reviews.
     pub result: Option<String>,
-    /// The reason for its end, in words; it may be empty, may have many lines, and may contain foreign text.
+    /// The reason for the run's end, in words. The text may be empty, may have many lines, and may contain
+    /// text from other sources.
     pub reason: String,
-    /// The update that the release asked for, for a sync run.
+    /// For a sync run, the kind of update that the release required.
     pub verdict: Option<&'static str>,
     /// The package that a sync run followed.
     pub package: Option<String>,
@@ -35,17 +36,17 @@ pub struct ReportedRun {
     pub from: Option<String>,
     /// The release that was tried.
     pub to: Option<String>,
-    /// The furthest step that was begun.
+    /// The last step that the run began.
     pub furthest_step: &'static str,
     /// Cost and duration of each step.
     pub steps: Vec<ReportedStep>,
     /// The cost of earlier runs that never reported their end.
     pub carried_cost: MicroUsd,
-    /// The model that was asked.
+    /// The model that was called.
     pub model: Option<String>,
-    /// The digest of its prompt.
+    /// The digest of the model's prompt.
     pub prompt_hash: Option<String>,
-    /// Kind of the pull request: `wip`, `final`, or none.
+    /// Kind of the pull request: `wip` or `final`; `None` without a pull request.
     pub pull_kind: Option<&'static str>,
     /// Address of the pull request.
     pub pull_url: Option<String>,
@@ -112,26 +113,27 @@ impl ReportedRun {
         }
     }
 
-    /// Makes the entry of a review, with the name of its pull request if that is known.
+    /// Makes the entry of a review, with the name of its pull request if the name is known.
     pub fn from_review(record: &ReviewRecord, slot_description: Option<&SlotDescription>) -> Self {
         let name = slot_description.map_or(record.key.as_str(), |slot_description| &slot_description.name);
         let url = slot_description.map(|slot_description| slot_description.url.clone());
         Self { pull_url: url, ..Self::from_record(LoopKind::Review, record, name) }
     }
 
-    /// Makes the entry of a converge run, with the address of its pull request if that is known.
+    /// Makes the entry of a converge run, with the address of its pull request if the address is known.
     pub fn from_converge(record: &converge::record::ConvergeRecord, known: Option<&SlotDescription>) -> Self {
         let url = known.map(|known| known.url.clone());
         Self { pull_url: url, ..Self::from_record(LoopKind::Converge, record, &record.detail.name) }
     }
 
-    /// Returns the origin of a review: `served`, or `local` on a user's machine; none for other loops.
+    /// Returns the origin of a review: `served` for a review by the service, `local` for a review on a user's
+    /// machine. Returns `None` for other loops.
     pub fn origin(&self) -> Option<&'static str> {
         let origin = if self.key.starts_with(SlotKey::LOCAL) { "local" } else { "served" };
         (self.loop_kind == LoopKind::Review).then_some(origin)
     }
 
-    /// Returns the end of the run in its loop's word.
+    /// Returns the word that the run's loop uses for the run's end.
     pub fn outcome_word(&self) -> &'static str {
         outcome_word(self.loop_kind, self.outcome)
     }
@@ -146,7 +148,7 @@ impl ReportedRun {
         self.steps.iter().map(|part| u64::from(part.turns)).sum()
     }
 
-    /// Returns the tokens in and out.
+    /// Returns the number of input and output tokens.
     pub fn tokens(&self) -> u64 {
         self.steps.iter().map(|part| part.tokens).fold(0, u64::saturating_add)
     }
@@ -175,14 +177,14 @@ fn reported_step<S: truing_core::run::LoopStep>(step: &StepCost<S>) -> ReportedS
     }
 }
 
-/// Returns the first line of a reason that is not empty, without control characters, which could steer a
-/// terminal.
+/// Returns the first line of a reason that is not empty. Control characters are replaced by spaces, because
+/// they could change the state of a terminal.
 pub fn first_visible_line(reason: &str) -> String {
     let line = reason.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
     line.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }
 
-/// Returns the word of a loop for an end.
+/// Returns the word that a loop uses for an end.
 pub fn outcome_word(loop_kind: LoopKind, outcome: RunOutcome) -> &'static str {
     match (loop_kind, outcome) {
         (LoopKind::Review, RunOutcome::Done) => ReviewOutcomeKind::Reviewed.as_str(),

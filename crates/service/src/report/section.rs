@@ -16,7 +16,7 @@ use super::run::ReportedRun;
 
 /// The report over one or all loops.
 pub struct RunReport {
-    /// Name of the machine on which the report is made; none if it is not known.
+    /// Name of the machine on which the report is made; `None` if the name is not known.
     pub host: Option<String>,
     /// Beginning of the reported time.
     pub since: UnixMillis,
@@ -34,13 +34,14 @@ pub struct LoopSection {
     pub runs: Vec<ReportedRun>,
     /// True if there are more runs than were read.
     pub is_truncated: bool,
-    /// The figures; their sum of costs includes `unrecorded`.
+    /// The figures. Their sum of costs includes the unrecorded cost.
     pub figures: LoopFigures,
-    /// Cost of this loop's runs that no record contains.
+    /// Cost of runs of this loop that no record contains.
     pub unrecorded_cost: MicroUsd,
     /// The jobs, in a section of the sync loop.
     pub jobs: Vec<JobStatus>,
-    /// In a section of reviews, all reviews of this origin, including those that are not read one by one.
+    /// In a section of reviews, the totals of all reviews of this origin, including reviews that are not read
+    /// one by one.
     pub reviews: Option<ReviewTotals>,
 }
 
@@ -53,12 +54,12 @@ impl RunReport {
 }
 
 impl LoopSection {
-    /// Returns true if reviews of its origin have ended, even if none of them was read one by one.
+    /// Returns true if reviews of the section's origin have ended, even if no review was read one by one.
     pub fn has_reviews(&self) -> bool {
         self.reviews.as_ref().is_some_and(|reviews| !reviews.end_counts.is_empty())
     }
 
-    /// Adds the cost of its runs that no record contains.
+    /// Adds the cost of runs of this loop that no record contains.
     #[must_use]
     pub fn with_unrecorded_cost(mut self, unrecorded: MicroUsd) -> Self {
         self.figures.cost_micro_usd = self.figures.cost_micro_usd.saturating_add(unrecorded.0);
@@ -66,8 +67,8 @@ impl LoopSection {
         self
     }
 
-    /// Takes the ends, costs and times from all reviews of its origin, including those that are not read one
-    /// by one.
+    /// Sets the ends, costs and times to the totals of all reviews of the section's origin, including reviews
+    /// that are not read one by one.
     #[must_use]
     pub fn with_review_totals(mut self, reviews: ReviewTotals) -> Self {
         let figures = &mut self.figures;
@@ -87,15 +88,15 @@ impl LoopSection {
         if self.is_local() { "Local reviews" } else { loops::loop_title(self.loop_kind) }
     }
 
-    /// Returns a sentence about the runs that were not read; none if all were.
+    /// Returns a sentence about the runs that were not read; `None` if all runs were read.
     pub fn truncation_note(&self) -> Option<String> {
         let last = format_count(self.runs.len(), "run");
         let what = if self.reviews.is_some() { "Steps, periods and prompts are of" } else { "Only" };
         self.is_truncated.then(|| format!("{what} the last {last}: there are more."))
     }
 
-    /// Returns a sentence about the part of the sum that is in none of its runs; none if there is no such
-    /// part.
+    /// Returns a sentence about the part of the cost that no run of the section contains; `None` if there is
+    /// no such part.
     pub fn unrecorded_note(&self) -> Option<String> {
         let MicroUsd(cost) = self.unrecorded_cost;
         (cost > 0).then(|| {
@@ -108,10 +109,10 @@ impl LoopSection {
 #[derive(Serialize)]
 pub struct JobStatus {
     pub name: String,
-    /// The state of its circuit breaker, in a word.
+    /// The state of the job's circuit breaker, in a word.
     #[serde(rename = "breaker")]
     pub breaker_state: &'static str,
-    /// Time at which its circuit breaker opened, if it is open.
+    /// Time at which the job's circuit breaker opened, if the circuit breaker is open.
     #[serde(serialize_with = "serialize_optional_instant")]
     pub open_since: Option<UnixMillis>,
     /// Number of failures with the same release.
@@ -120,13 +121,13 @@ pub struct JobStatus {
     /// Number of failures in a row.
     #[serde(rename = "streak")]
     pub consecutive_failures: u32,
-    /// Address of the question to people, while one is open.
+    /// Address of the question to people, while a question is open.
     #[serde(rename = "question")]
     pub question_url: Option<String>,
-    /// Cost of runs that have not reported it; the record of the next run includes it.
+    /// Cost of runs that did not report their cost. The record of the next run includes this cost.
     #[serde(rename = "untold_micro_usd")]
     pub unreported_micro_usd: MicroUsd,
-    /// The number of its runs by their end.
+    /// The number of the job's runs by their end.
     #[serde(flatten)]
     pub tally: RunEndTally,
 }
@@ -136,7 +137,8 @@ fn serialize_optional_instant<S: Serializer>(at: &Option<UnixMillis>, to: S) -> 
 }
 
 impl JobStatus {
-    /// Makes the state of a job from its row, the cost of its runs without a record, and its runs.
+    /// Makes the state of a job from the job's row, the cost of the job's runs without a record, and the
+    /// job's runs.
     pub fn new(key: &SlotKey, job: &JobState, untold_micro_usd: MicroUsd, runs: &[ReportedRun]) -> Self {
         let (failures, streak) = job.breaker.failure_counts();
         Self {
@@ -151,12 +153,12 @@ impl JobStatus {
         }
     }
 
-    /// Returns true if a person is needed before the job continues.
+    /// Returns true if the circuit breaker is open. The job continues only after a person has acted.
     pub fn is_breaker_open(&self) -> bool {
         self.open_since.is_some()
     }
 
-    /// Describes its circuit breaker in words.
+    /// Describes the state of the job's circuit breaker in words.
     pub fn breaker_text(&self) -> String {
         let mut text = format!("breaker {}", self.breaker_state);
         if let Some(since) = self.open_since {

@@ -1,5 +1,5 @@
-//! Renders runs as CSV (RFC 4180): a header, and one row for each run, newest first. The costs add up to the
-//! same sum as in the other formats: cost that is in no run has a row of its own.
+//! Renders runs as CSV (RFC 4180): a header, and one row for each run, newest first. The sum of the costs is
+//! the same as in the other formats, because cost that belongs to no run has a separate row.
 
 use std::error::Error;
 
@@ -42,7 +42,8 @@ const COLUMNS: [&str; 25] = [
 /// Renders the sections as one table.
 ///
 /// # Errors
-/// An error of the CSV writer, which does not occur: it writes to memory, and any text is valid.
+/// An error of the CSV writer. Such an error does not occur, because the writer writes to memory and accepts
+/// any text.
 pub fn render_csv(sections: &[LoopSection]) -> Result<String, Box<dyn Error + Send + Sync>> {
     let mut table = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
     table.write_record(COLUMNS)?;
@@ -88,7 +89,7 @@ fn render_row(run: &ReportedRun) -> [String; COLUMNS.len()] {
     ]
 }
 
-/// Makes the row for the cost of a loop that is in none of its runs.
+/// Makes the row for the cost of a loop that no run contains.
 fn unrecorded_row(section: &LoopSection) -> [String; COLUMNS.len()] {
     COLUMNS.map(|column| match column {
         "loop" => section.loop_kind.as_str().to_owned(),
@@ -102,7 +103,7 @@ fn unrecorded_row(section: &LoopSection) -> [String; COLUMNS.len()] {
     })
 }
 
-/// Formats the steps as `step:turns:cost:ms`, with a space between steps, which is easy to parse.
+/// Formats the steps as `step:turns:cost:ms`, with a space between steps. This form is easy to parse.
 fn render_steps_cell(run: &ReportedRun) -> String {
     let each = |part: &super::run::ReportedStep| {
         format!("{}:{}:{}:{}", part.step, part.turns, part.cost_micro_usd.0, part.duration_ms)
@@ -110,8 +111,8 @@ fn render_steps_cell(run: &ReportedRun) -> String {
     run.steps.iter().map(each).collect::<Vec<_>>().join(" ")
 }
 
-/// Prevents spreadsheets from reading foreign text as a formula: an apostrophe is put before a leading
-/// character that would begin one.
+/// Prevents spreadsheets from interpreting text from other sources as a formula. If the first character would
+/// begin a formula, an apostrophe is inserted before it.
 fn escape_formula(text: &str) -> String {
     if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
 }

@@ -1,5 +1,5 @@
-//! A preview of a start: the repositories and open pull requests that a sweep would find, and those that it
-//! would mark. It reads from the forges and the records, and writes nothing.
+//! Previews the start of a server: the repositories and open pull requests that the sweep would find, and the
+//! pull requests that it would mark. The preview reads from the forges and the records, and writes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use super::turn::{self, SlotMarkAction};
 use super::{ForgeHealth, is_the_forges};
 use crate::context::ServiceContext;
 
-/// The most calls of one forge, in addition to the limit of the sweep's share of its rate limit.
+/// Largest number of calls to one forge. The sweep's share of the forge's rate limit applies as well.
 const MOST_CALLS: u64 = 500;
 
 /// The preview of one forge.
@@ -26,17 +26,17 @@ pub struct ForgePreview {
     pub name: String,
     /// A word of [`ForgeHealth`].
     pub state: &'static str,
-    /// The forge's error. For a forge that is up, the reason why the repositories of its token are not
+    /// The error of the forge. For a forge that is up, the reason why the repositories of the token cannot be
     /// listed.
     pub problem: Option<String>,
-    /// False if not everything was read, because of the limit of calls.
+    /// False if the limit of calls was reached or the forge failed before everything was read.
     pub is_complete: bool,
-    /// Number of repositories that the token sees and `repositories` does not admit.
+    /// Number of repositories that the token can see but the setting `repositories` does not admit.
     pub not_admitted: usize,
-    /// The pull requests of all repositories.
+    /// The numbers of pull requests, over all repositories.
     #[serde(flatten)]
     pub pulls: PullCounts,
-    /// The repositories that would be swept, in the forge's order.
+    /// The repositories that the sweep would read, in the forge's order.
     pub repositories: Vec<RepositoryPreview>,
 }
 
@@ -45,24 +45,25 @@ pub struct ForgePreview {
 pub struct RepositoryPreview {
     /// Name of the repository, `owner/name`.
     pub name: String,
-    /// The reason for which its pull requests cannot be listed.
+    /// The reason why the repository's pull requests cannot be listed.
     pub problem: Option<String>,
-    /// The numbers of its pull requests.
+    /// The numbers of the repository's pull requests.
     #[serde(flatten)]
     pub pulls: PullCounts,
 }
 
-/// Open pull requests, by the action that a start would take. Each counts in the total and in one other
-/// number.
+/// Numbers of open pull requests, by the action that a start would take. Each pull request counts in the
+/// total and in one other number.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Debug, Default)]
 pub struct PullCounts {
     /// Number of all open pull requests.
     pub open_pull_requests: usize,
-    /// Number of those that would be reviewed.
+    /// Number of pull requests that would be reviewed.
     pub will_be_reviewed: usize,
-    /// Number of those that were open before the first contact, and are left until they change.
+    /// Number of pull requests that were open before the first contact and are skipped until they change.
     pub left_until_changed: usize,
-    /// Number of those whose present state is in the records: reviewed, left or held before.
+    /// Number of pull requests whose present state is in the records, because they were reviewed, skipped or
+    /// held before.
     pub already_known: usize,
     /// Number of drafts, which are reviewed when they are ready.
     pub drafts: usize,
@@ -78,14 +79,14 @@ impl PullCounts {
     }
 }
 
-/// A repository to look at.
+/// A repository to preview.
 struct ListedRepository {
     id: String,
     name: String,
     onboarded: bool,
 }
 
-/// The calls that are left for one forge.
+/// The calls to one forge that may still be made.
 struct CallBudget {
     remaining: u64,
     share: CallUsage,
@@ -105,8 +106,8 @@ impl CallBudget {
 }
 
 impl ServiceContext {
-    /// Returns the preview of each forge. `records` are the existing records; none: nothing is known. `every`
-    /// is the interval of the sweep, which limits the calls of a forge whose rate limit is not known.
+    /// Returns the preview of each forge. `records` are the existing records; `None` if there are none.
+    /// `every` is the interval of the sweep, which limits the calls of a forge whose rate limit is not known.
     ///
     /// # Errors
     /// [`StoreError`] if the records cannot be read.
@@ -174,8 +175,8 @@ impl PreviewRun<'_> {
         Ok(())
     }
 
-    /// Returns the repositories that a sweep would look at: those of the token's list, then others in the
-    /// records.
+    /// Returns the repositories that a sweep would read: first the repositories in the token's list, then the
+    /// other repositories in the records.
     async fn admitted_repositories(
         &mut self,
         list: &RepositoryListing,
@@ -213,7 +214,7 @@ impl PreviewRun<'_> {
         admitted
     }
 
-    /// Looks at one repository. Returns false if no other repository can be previewed.
+    /// Previews one repository. Returns false if no other repository can be previewed.
     async fn preview_repository(&mut self, of: &ListedRepository) -> Result<bool, StoreError> {
         let mut calls = self.calls.allowed_calls(self.context, self.server);
         if calls == 0 {

@@ -1,13 +1,14 @@
-//! The sweep's share of a forge's rate limit: a tenth, and nothing while reviews are short of calls
-//! themselves. If the forge does not report the remaining calls, the share is half of its known limit, spread
-//! over the hour.
+//! Computes the sweep's share of a forge's rate limit. The share is a tenth, but the sweep makes no calls
+//! while only a tenth of the calls is left for reviews. If the forge does not report the remaining calls, the
+//! share is half of the forge's known limit, spread over the hour.
 
 use truing_core::id::{TimeSpan, UnixMillis};
 use truing_forge::RateQuota;
 
 /// Divisor for the sweep's share of the limit; the same number of calls is always left for reviews.
 const SHARE: u64 = 10;
-/// Two windows that end within this time count as the same, because forges round.
+/// Two reports of a window whose ends differ by less than this are about the same window, because forges
+/// round the time.
 const SAME_WINDOW: TimeSpan = TimeSpan::minutes(1);
 /// Divisor for the share if the forge does not report the remaining calls.
 const UNTOLD_SHARE: u64 = 2;
@@ -16,8 +17,8 @@ const LEAST_WINDOW: TimeSpan = TimeSpan::minutes(1);
 /// The window of a forge's known limit.
 const HOUR: TimeSpan = TimeSpan::minutes(60);
 
-/// The calls of the sweep in each assumed window, at a forge with a limit whose remaining calls it does not
-/// report.
+/// The calls of the sweep in each assumed window, for a forge that has a limit but does not report the
+/// remaining calls.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct AssumedQuota {
     calls: u64,
@@ -25,8 +26,9 @@ pub(super) struct AssumedQuota {
 }
 
 impl AssumedQuota {
-    /// Computes the quota for a forge that allows this many calls an hour and rounds at this interval: the
-    /// rounds of an hour take at most half. Returns none for a forge without such a limit (0).
+    /// Computes the quota for a forge that allows `calls_an_hour` calls an hour, if a round begins at the
+    /// interval `every`. The rounds of an hour use at most half of the calls. Returns `None` for a forge
+    /// without a known limit (0).
     pub(super) fn from_hourly_rate(calls_an_hour: u64, every: TimeSpan) -> Option<Self> {
         let window = every.clamp(LEAST_WINDOW, HOUR);
         let windows = HOUR.0.unsigned_abs().div_ceil(window.0.unsigned_abs());
@@ -37,14 +39,14 @@ impl AssumedQuota {
 /// The calls that were used in the current window.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct CallUsage {
-    /// End of the window; none before the forge reported one or an assumed one began.
+    /// End of the window; `None` until the forge reports a window or an assumed window begins.
     reset: Option<UnixMillis>,
     used: u64,
 }
 
 impl CallUsage {
-    /// Returns the number of calls that may be made now. Without a reported limit the assumed quota applies;
-    /// without either the number is unlimited.
+    /// Returns the number of calls that may be made now. Without a reported limit, the assumed quota applies.
+    /// Without an assumed quota, the number is unlimited.
     pub(super) fn allowed_calls(
         &mut self,
         quota: Option<RateQuota>,
@@ -58,7 +60,7 @@ impl CallUsage {
         };
         let share = quota.limit / SHARE;
         if quota.reset <= now {
-            // The reported window is over. The first response reports the new one.
+            // The reported window is over. The first response in the new window will report the new limit.
             if self.reset.is_some() {
                 *self = Self::default();
             }
@@ -77,7 +79,8 @@ impl CallUsage {
 
     /// Returns the calls that are left in the assumed window.
     fn remaining_calls(&mut self, untold: AssumedQuota, now: UnixMillis) -> u64 {
-        // A window that ends later than possible began before the clock was set back.
+        // If the window ends later than one window length from now, the clock was set back and a new window
+        // begins.
         let lasts = self.reset.is_some_and(|reset| reset > now && reset - now <= untold.window);
         if !lasts {
             *self = Self { reset: Some(now + untold.window), used: 0 };
@@ -150,7 +153,8 @@ mod tests {
         assert_eq!(AssumedQuota::from_hourly_rate(0, TimeSpan::minutes(5)), None);
         let of = |every: TimeSpan| AssumedQuota::from_hourly_rate(1_000, every).unwrap();
         assert_eq!(of(TimeSpan::minutes(5)), AssumedQuota { calls: 41, window: TimeSpan::minutes(5) });
-        // A shorter interval has windows of a minute, a longer one of an hour.
+        // For an interval of less than a minute the window is a minute. For an interval of more than an hour
+        // the window is an hour.
         assert_eq!(of(TimeSpan(10)), AssumedQuota { calls: 8, window: TimeSpan::minutes(1) });
         assert_eq!(
             of(TimeSpan::minutes(24 * 60)),

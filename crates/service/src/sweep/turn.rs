@@ -1,5 +1,5 @@
-//! The turn of one repository: find it, list its open pull requests and new comments, and mark the changes
-//! that no webhook reported.
+//! Does the turn of one repository: finds the repository, lists its open pull requests and new comments, and
+//! marks the changes that no webhook reported.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -17,11 +17,11 @@ use super::{RepositorySnapshot, SweepError, SweepTask};
 use crate::commands::UserCommand;
 use crate::context::ServiceContext;
 
-/// Overlap with the comments of the turn before: a list that is requested at once may miss some.
+/// Overlap with the comments of the previous turn, because a list may not contain the newest comments yet.
 const OVERLAP: TimeSpan = TimeSpan::minutes(2);
-/// Age at which a comment must have been in an earlier list.
+/// Age of a comment at which an earlier list must have contained the comment.
 const LATE: TimeSpan = TimeSpan::minutes(24 * 60);
-/// Marks in one transaction.
+/// Largest number of marks in one transaction.
 const BATCH: usize = 256;
 
 /// The reason recorded for a head that existed before the first contact with its repository.
@@ -29,10 +29,11 @@ const FIRST_CONTACT: &str =
     "open before the first contact with its repository: left until it changes or a review is requested";
 
 impl RepositorySnapshot {
-    /// Sweeps the repository with at most `calls` calls, which are counted down, besides those that find it.
+    /// Sweeps the repository with at most `calls` calls. `calls` is reduced by the number of calls. The calls
+    /// that find the repository are made even if `calls` is too small.
     ///
     /// # Errors
-    /// [`SweepError`]; marks that were made before stay.
+    /// [`SweepError`]. Marks that were made before the error stay.
     pub(super) async fn sweep_repository(
         &mut self,
         context: &ServiceContext,
@@ -67,7 +68,7 @@ impl RepositorySnapshot {
                 *calls = calls.saturating_sub(1);
                 match server.repository(&task.repository.name).await {
                     Ok(seen) if seen.id == id => Ok(seen),
-                    // The name leads elsewhere, or to another repository.
+                    // The name no longer exists, redirects, or belongs to another repository.
                     Ok(_) | Err(ForgeError::NotFound { .. } | ForgeError::Moved { .. }) => {
                         *calls = calls.saturating_sub(1);
                         server.repository_by_id(&id).await
@@ -98,12 +99,14 @@ impl RepositorySnapshot {
         }
         (repository.name, repository.missing_since, self.missing_checked_at) = (seen.name, None, None);
         context.store.store_repositories(std::slice::from_ref(repository)).await?;
-        // An archived repository accepts no comments, and the filter may not admit a new name.
+        // An archived repository is skipped because it accepts no comments. After a rename, the filter may
+        // not admit the new name.
         Ok(!seen.archived && context.repositories.has(&repository.forge, &repository.name))
     }
 
-    /// Ends the first contact. Unless the operator wants them reviewed, the existing heads are left, except
-    /// those that an event has named. Returns false if not all of them are listed yet.
+    /// Ends the first contact with a repository. If the operator configured that existing pull requests are
+    /// skipped, records their heads as skipped, except heads that an event has named. Returns false if not
+    /// all open pull requests are listed yet.
     async fn finish_onboarding(
         &self,
         context: &ServiceContext,
@@ -140,8 +143,8 @@ impl RepositorySnapshot {
         Ok(true)
     }
 
-    /// Marks open pull requests whose present state was not reviewed, and resting slots whose pull request is
-    /// no longer open.
+    /// Marks open pull requests whose present state was not reviewed. Also marks resting slots whose pull
+    /// request is no longer open.
     async fn mark_pulls(
         &mut self,
         context: &ServiceContext,
@@ -200,7 +203,7 @@ impl RepositorySnapshot {
         Ok(())
     }
 
-    /// Records the commands in comments since the last turn.
+    /// Records the commands in comments that were written since the last turn.
     async fn store_commands(
         &mut self,
         context: &ServiceContext,
@@ -214,9 +217,10 @@ impl RepositorySnapshot {
         let mut requests = Vec::new();
         let at = context.store.now().await?;
         for comment in self.comments.iter().flat_map(CachedListing::items) {
-            // A comment that was edited just now was processed when it was new. An older comment without an
-            // edit may have been missing from the list, but only for a short time; served ones are forgotten
-            // later.
+            // An older comment that was edited since the last turn is ignored, because it was processed when
+            // it was new. An older comment without an edit may have been missing from the last list, so it is
+            // recorded again. This is limited to recent comments, because the records of served comments are
+            // deleted later.
             let late = comment.created >= since && comment.updated == comment.created;
             let late = late && at - comment.created < LATE;
             let new = comment.created > repository.cursor || late;
@@ -239,8 +243,8 @@ impl RepositorySnapshot {
 /// A pull request in the store: its slot, and the progress of its reviews.
 pub(super) type KnownPullRequest = (Slot, ReviewProgress);
 
-/// Reads the state of each pull request, in order; none where a row is unreadable, which does not affect the
-/// others.
+/// Reads the state of each pull request, in order. A pull request with an unreadable row is `None`, and does
+/// not affect the other pull requests.
 pub(super) async fn load_known_pulls(
     store: &dyn RecordStore,
     keys: &[SlotKey],
@@ -273,34 +277,35 @@ async fn read_known_pulls(
     store: &dyn RecordStore,
     keys: &[SlotKey],
 ) -> Result<Vec<KnownPullRequest>, StoreError> {
-    // Slots are read first: a run settles its revision before its slot is idle.
+    // Slots are read before reviews, because a run records its revision as settled before its slot becomes
+    // idle.
     let (slots, reviews) = (store.load_slots(keys).await?, store.last_reviews(keys).await?);
     Ok(slots.into_iter().zip(reviews).collect())
 }
 
-/// Returns the time up to which all comments were read: the newest change, but no later than the point where
-/// a list was cut.
+/// Returns the time up to which all comments were read. This is the time of the newest change, but not later
+/// than the last comment of an incomplete list.
 fn comments_read_until(lists: &[CachedListing<PullComment>]) -> Option<UnixMillis> {
     let newest = |list: &CachedListing<PullComment>| list.items().map(|comment| comment.updated).max();
     let reached = |list: &CachedListing<PullComment>| if list.is_in_order() { newest(list) } else { None };
     let cut = lists.iter().filter(|list| !list.is_complete()).map(reached).min();
-    // A list that was cut before its first comment, or that is in no order, was read up to no time.
+    // If an incomplete list is empty or not sorted, there is no such time.
     cut.unwrap_or_else(|| lists.iter().filter_map(newest).max())
 }
 
-/// The action for a slot, according to the forge's list.
+/// The action for a slot, decided by the forge's list of pull requests.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum SlotMarkAction {
     /// The slot is to be marked.
     Mark,
-    /// The slot is to be marked once for each revision: it rests because its attempts were used up.
+    /// The slot is to be marked once for each revision, because it rests after all its attempts failed.
     OncePerRevision,
     /// No mark is needed: the state was reviewed, a step is due, or the slot must rest.
     NoMark,
 }
 
-/// Records that a resting slot is woken for this revision (none: it is closed). Returns false if it was woken
-/// for it before.
+/// Records that a resting slot is woken for this revision (`None`: the pull request is closed). Returns false
+/// if the slot was woken for this revision before.
 fn insert_roused(
     roused: &mut HashMap<SlotKey, Option<PullRevision>>,
     key: &SlotKey,
@@ -310,9 +315,9 @@ fn insert_roused(
     before != Some(revision.cloned())
 }
 
-/// Decides the mark of an open pull request. A slot without work whose revision no run has settled was lost
-/// midway, and is marked again, even if it was parked before. A parked slot stays parked for the revision
-/// that was attempted.
+/// Decides the mark of an open pull request. If a slot is idle although no run has settled the revision, the
+/// work was lost, and the slot is marked again. This applies even if the slot was parked before. A parked
+/// slot stays parked for the revision that was attempted.
 pub(super) fn pull_mark(slot: &Slot, pull: &OpenPull, reviews: &ReviewProgress) -> SlotMarkAction {
     let is_unsettled = match &reviews.last_settled {
         Some(left) if reviews.is_skipped => left.head != pull.revision.head,
@@ -323,7 +328,7 @@ pub(super) fn pull_mark(slot: &Slot, pull: &OpenPull, reviews: &ReviewProgress) 
         SlotState::Waiting { .. } | SlotState::Leased { .. } => SlotMarkAction::NoMark,
         SlotState::Idle if is_unsettled => SlotMarkAction::Mark,
         SlotState::Held { reason: HoldReason::Parked } if is_new => SlotMarkAction::OncePerRevision,
-        // A pause keeps pending events; one mark is enough to remember that there is one.
+        // A paused slot keeps a pending event. The slot is marked only if it has no pending event yet.
         SlotState::Held { reason: HoldReason::Paused }
             if is_unsettled && !pull.draft && slot.pending.review.is_none() =>
         {
@@ -339,12 +344,13 @@ pub(super) fn pull_mark(slot: &Slot, pull: &OpenPull, reviews: &ReviewProgress) 
     }
 }
 
-/// Returns true if the slot rests in a state that only an event ends, and that a closed pull request should
-/// not be in.
+/// Returns true if the slot rests in a state that only an event ends and that is wrong for a closed pull
+/// request.
 fn is_waiting_for_event(slot: &Slot) -> bool {
     match slot.state {
         SlotState::Held { reason: HoldReason::Parked | HoldReason::Draft } => true,
-        // A pause was requested by a person, and outlasts a closed pull request that may be reopened.
+        // A person requested a pause, so a pause stays even if the pull request is closed. The pull request
+        // may be reopened.
         SlotState::Held { reason: HoldReason::Paused | HoldReason::Cancelled }
         | SlotState::Idle
         | SlotState::Waiting { .. }

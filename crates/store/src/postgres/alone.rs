@@ -1,5 +1,5 @@
-//! The right to fill a database, which one of several copying processes has at a time. It is an advisory lock
-//! on a session, so it ends with its holder in any way.
+//! The right to fill a database, which one of several copying processes has at a time. The right is an
+//! advisory lock on a session, so PostgreSQL releases it when the session of its holder ends.
 
 use std::time::Duration;
 
@@ -8,24 +8,25 @@ use truing_core::port::StoreError;
 
 use super::{PATIENCE, PostgresDatabase, fault};
 
-/// The key of the lock. Any constant will do that differs from the migrations' lock.
+/// The key of the lock. The key may be any constant that differs from the key of the migration lock.
 const LOCK: i64 = 0x5472_7566;
-/// Number of attempts: the server may take a moment to notice that the last holder is gone.
+/// Number of attempts to take the lock. The server may notice with a delay that the previous holder has
+/// disconnected.
 const TRIES: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The right to fill the database. It ends when this is dropped or the process dies.
+/// The right to fill the database. The right ends when this value is dropped or the process exits.
 pub(crate) struct AdvisoryLock(Option<Object>);
 
 impl Drop for AdvisoryLock {
     fn drop(&mut self) {
-        // The session does not return to the pool, because it would keep the lock.
+        // The session does not return to the pool, because a pooled session would keep the lock.
         drop(self.0.take().map(Object::take));
     }
 }
 
 impl PostgresDatabase {
-    /// Takes the right to fill the database; none if another process has it.
+    /// Takes the right to fill the database. Returns none if another process has the right.
     pub(crate) async fn try_acquire_lock(&self) -> Result<Option<AdvisoryLock>, StoreError> {
         let client =
             self.pool.get().await.map_err(|error| fault::missing_session_error(&self.name, &error))?;

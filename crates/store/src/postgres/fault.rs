@@ -1,4 +1,4 @@
-//! Messages for people about errors of PostgreSQL, with the server and the next step.
+//! Messages for users about errors of PostgreSQL. Each message names the server and the next step.
 
 use std::error::Error as _;
 use std::sync::Arc;
@@ -158,12 +158,12 @@ pub(super) fn connect_error(name: &Arc<str>, error: &tokio_postgres::Error) -> P
     PostgresConnectError::Other { name: Arc::clone(name), message: error_text(error) }
 }
 
-/// Makes the error for a first session that cannot be had.
+/// Makes the error for a first session that cannot be opened.
 pub(super) fn first_session_error(name: &Arc<str>, error: &PoolError) -> PostgresConnectError {
     PostgresConnectError::Other { name: Arc::clone(name), message: pool_error_text(error) }
 }
 
-/// Makes the error for a unit of work without a session.
+/// Makes the error for a unit of work that got no session from the pool.
 pub(super) fn missing_session_error(name: &str, error: &PoolError) -> StoreError {
     StoreError::Unavailable(format!("{name}: {}", pool_error_text(error)))
 }

@@ -1,6 +1,6 @@
-//! The schema of the database, and the migration of an older one while servers of the previous version still
-//! use it. A migration that the previous version cannot work with is split over two versions: the first adds,
-//! and both versions can read that; the next one removes.
+//! The schema of the database, and the migration of an older schema while servers of the previous version
+//! still use the database. If the previous version could not use the result, the migration is split over two
+//! versions. The first version only adds, so both versions can read the database. The second version removes.
 
 use std::sync::Arc;
 
@@ -24,20 +24,20 @@ const MIGRATIONS: [SchemaMigration; 5] = [
 
 struct SchemaMigration {
     sql: &'static str,
-    /// The schema version of the oldest program that can use the database after it.
+    /// The schema version of the oldest program that can use the database after this migration.
     oldest: i64,
 }
 
 /// The schema version that this program reads and writes.
 const FORM: i64 = MIGRATIONS.len() as i64;
 
-/// The key of the lock for migrations, an arbitrary constant. Of two servers that migrate at once, the second
-/// one waits, and finds nothing to do.
+/// The key of the lock for migrations, an arbitrary constant. If two servers migrate at the same time, the
+/// second server waits and then finds nothing to do.
 const LOCK: i64 = 0x5472_7565;
 
 impl PostgresDatabase {
     /// Migrates the database to this version's schema, in one transaction. A database with an unfinished copy
-    /// of another store is refused, unless it is opened to be filled. A database that is only inspected does
+    /// of another store is refused, unless `purpose` is a transfer. A database that is only inspected does
     /// not change.
     pub(super) async fn migrate(&self, purpose: StoreOpenPurpose) -> Result<(), PostgresConnectError> {
         let mut client =

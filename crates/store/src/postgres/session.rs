@@ -17,8 +17,8 @@ use crate::sql::{
     column_names,
 };
 
-/// The longest time of a statement, as [`PREPARE`] sets it. The server ends a statement that takes longer; a
-/// server that does not answer is given up a little later.
+/// The longest time of a statement, as [`PREPARE`] sets it. The server cancels a statement that takes longer.
+/// If the server does not answer, the client stops waiting a little later.
 const STATEMENT_SECONDS: u64 = 30;
 
 /// Settings of a new session: our own schema, so that no other program's tables are used, and timeouts that
@@ -27,10 +27,11 @@ pub(super) const PREPARE: &str =
     "SET search_path = truing; SET statement_timeout = '30s'; SET lock_timeout = '10s';
      SET idle_in_transaction_session_timeout = '60s'; SET client_encoding = 'UTF8'";
 
-/// Returns the statement that begins a transaction. A serializable transaction locks what it reads, and a
-/// scan of a whole table counts as reading all of it, so small tables are read through their indexes as well
-/// (<https://www.postgresql.org/docs/current/transaction-iso.html#XACT-SERIALIZABLE>). A transaction by turns
-/// locks a table first, which takes no snapshot: it then reads the result of the turn before.
+/// Returns the statement that begins a transaction. A serializable transaction locks the rows that it reads.
+/// A scan of a whole table locks the whole table, so small tables are read through their indexes as well
+/// (<https://www.postgresql.org/docs/current/transaction-iso.html#XACT-SERIALIZABLE>). A `SerialWrite`
+/// transaction locks a table first. The lock takes no snapshot, so the transaction then reads the result of
+/// the previous holder of the lock.
 pub(super) fn begin_statement(mode: TransactionMode) -> &'static str {
     match mode {
         TransactionMode::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
@@ -47,7 +48,7 @@ pub(super) fn begin_statement(mode: TransactionMode) -> &'static str {
 pub(super) struct PostgresSession {
     client: Object,
     runtime: Handle,
-    /// True if the session's state is unknown: it is not reused.
+    /// True if the session's state is unknown. Such a session is not reused.
     is_lost: Cell<bool>,
 }
 

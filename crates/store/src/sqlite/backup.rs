@@ -20,7 +20,7 @@ pub enum BackupError {
         /// Path of the target.
         path: PathBuf,
     },
-    /// Another process makes the same copy now, or did not finish it.
+    /// Another process is making the same copy, or stopped before the copy was complete.
     #[error("{} exists already: a copy is being made, or was interrupted; if no copy is in progress, remove \
          the file",
         path.display())]
@@ -45,9 +45,9 @@ pub enum BackupError {
 }
 
 impl Store {
-    /// Writes a copy of the whole store at one instant to a file that must not exist; the copy is durable
-    /// when this returns. Others can read and write meanwhile. The copy is made under another name beside the
-    /// file first, so that a file with the final name is always complete.
+    /// Writes a copy of the whole store at one instant to a new file; the copy is durable when this returns.
+    /// Other processes can read and write during the copy. The copy is first made under another name in the
+    /// same folder, so a file with the final name is always complete.
     ///
     /// # Errors
     /// [`BackupError`]; then no file has the name.
@@ -72,7 +72,7 @@ fn copy(from: &DatabaseFile, to: &Path) -> Result<(), BackupError> {
     if to.symlink_metadata().is_ok() {
         return Err(BackupError::Exists { path: to.to_owned() });
     }
-    // The file is created here with its mode; SQLite fills an empty file.
+    // This code creates the empty file with its mode, and SQLite then fills the file.
     let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial);
     drop(made.map_err(|error| {
         let exists = error.kind() == io::ErrorKind::AlreadyExists;
@@ -80,13 +80,13 @@ fn copy(from: &DatabaseFile, to: &Path) -> Result<(), BackupError> {
     })?);
     let copied = vacuum_into(from, &partial).and_then(|()| {
         File::open(&partial).and_then(|file| file.sync_all()).map_err(failed(&partial))?;
-        // Unlike a rename, a hard link fails if a file has the name by now.
+        // Unlike a rename, a hard link fails if another process has created a file with the name.
         std::fs::hard_link(&partial, to).map_err(|error| {
             let exists = error.kind() == io::ErrorKind::AlreadyExists;
             if exists { BackupError::Exists { path: to.to_owned() } } else { failed(to)(error) }
         })
     });
-    // The content has its final name by now, or is of no use.
+    // The copy already has its final name, or has failed and is useless.
     let _ = std::fs::remove_file(&partial);
     copied?;
     let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -1,4 +1,4 @@
-//! Messages for people about errors of SQLite, with the file and the next step.
+//! Messages for users about errors of SQLite. Each message names the file and the next step.
 
 use std::path::Path;
 

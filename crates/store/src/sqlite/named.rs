@@ -1,6 +1,6 @@
-//! Checks the name by which a database is opened. SQLite keeps its log beside that name. A file that a server
-//! has open by another name, such as that of a mount, would get a second log, and the content of one of them
-//! would be lost. A file that replaced a server's file would be ignored by that server.
+//! Checks the name by which a database is opened. SQLite keeps its log beside that name. If a server has the
+//! file open by another name, such as the path of a mount, the file would get a second log. The content of
+//! one of the two logs would then be lost. A server ignores a file that has replaced its own file.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -26,7 +26,8 @@ impl OpenFileGuard {
         let Some(id) = file else { return Ok(Self(None)) };
         let mut open = lock_open_counts();
         let count = open.entry(id).or_default();
-        // The check opens and closes the file, which ends all of SQLite's locks on it in this process.
+        // The check opens and closes the file, which releases all locks of SQLite on the file in this
+        // process. So the file is checked only while no other store of this process has it open.
         let state = if *count == 0 { lock_state(path) } else { ServeLockState::NoConflict };
         match state {
             ServeLockState::NoConflict => *count += 1,

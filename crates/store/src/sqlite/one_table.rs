@@ -1,6 +1,6 @@
-//! Version 11 of the file: converts the records of runs, which had a table and a form for each loop, to the
-//! common form. An unreadable record stays as it is: it hides no other, and is left out and reported as
-//! before.
+//! Version 11 of the file: converts the records of runs to the common form. Earlier versions had a table and
+//! a form for each loop. An unreadable record is not converted. Commands skip and report it as before, and
+//! still find every other record.
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, params};
@@ -71,7 +71,7 @@ fn text_value(value: ValueRef<'_>) -> Option<String> {
     value.as_str().ok().map(str::to_owned)
 }
 
-/// Writes a record and the columns about its end. The time of the end stays that of the row.
+/// Writes a record and the columns about its end. The end time of the row stays unchanged, if there is one.
 fn update_record<D: RunDetail>(
     connection: &Connection,
     row: i64,
@@ -113,7 +113,7 @@ fn step(id: &str, turns: &Value, tokens: u64, cost: &Value, ms: u64) -> Value {
     json!({ "id": id, "turns": turns, "tokens": tokens, "cost_micro_usd": cost, "ms": ms })
 }
 
-/// Converts a review: the time without a model is one step, the model's part another.
+/// Converts a review: the time without a model becomes one step, and the model's part becomes another step.
 fn convert_review(json: &str, stage: &str) -> Option<RunRecord<ReviewDetail>> {
     let mut all = parse_object(json)?;
     let time = |name: &str| all.get(name).and_then(Value::as_i64);
@@ -137,7 +137,7 @@ fn convert_review(json: &str, stage: &str) -> Option<RunRecord<ReviewDetail>> {
     convert_record(Value::Object(all), steps)
 }
 
-/// Converts a converge run, whose acts were an object by name.
+/// Converts a converge run, whose acts were stored as an object with one field for each name.
 fn convert_converge(json: &str) -> Option<RunRecord<ConvergeDetail>> {
     let all = parse_object(json)?;
     let mut steps = Vec::new();

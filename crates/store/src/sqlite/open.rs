@@ -20,11 +20,11 @@ use crate::sql::StoreOpenPurpose;
 /// Seconds that a connection waits for another process's lock.
 pub(super) const BUSY_SECONDS: u64 = 5;
 
-/// Number of statements that a connection keeps prepared; the crate has fewer.
+/// Number of statements that a connection keeps prepared. The default of the crate is smaller.
 const STATEMENTS: usize = 128;
 
-/// Attempts at turning on the write-ahead log while other processes do the same; after the first success
-/// nothing is left to do.
+/// Number of attempts to turn on the write-ahead log while other processes try the same. Once one process has
+/// succeeded, the others have nothing left to do.
 const WAL_TRIES: u32 = 8;
 
 /// Marks a database as Truing's (`PRAGMA application_id`): the bytes `True`.
@@ -112,7 +112,7 @@ pub enum SqliteOpenError {
         /// Path of the file.
         path: PathBuf,
         form: i64,
-        /// The process that serves it.
+        /// The process that serves the file.
         server: ServeLockHolder,
     },
     /// The file has several names.
@@ -137,7 +137,7 @@ pub enum SqliteOpenError {
     Deleted {
         /// Path of the file.
         path: PathBuf,
-        /// The process that serves it.
+        /// The process that serves the file.
         server: ServeLockHolder,
     },
     /// The file replaced one that a server still has open.
@@ -198,8 +198,8 @@ pub enum SqliteOpenError {
 
 /// Returns the absolute path of the file, which is created if it was missing. The database is not opened.
 pub(super) fn prepare_path(path: &Path) -> Result<Arc<Path>, SqliteOpenError> {
-    // The path is absolute also because SQLite gives some relative names, such as `:memory:`, another
-    // meaning.
+    // An absolute path also avoids the relative names to which SQLite gives a special meaning, such as
+    // `:memory:`.
     let path =
         std::path::absolute(path).map_err(|source| SqliteOpenError::File { path: path.into(), source })?;
     create_folder(&path)?;
@@ -207,20 +207,20 @@ pub(super) fn prepare_path(path: &Path) -> Result<Arc<Path>, SqliteOpenError> {
     Ok(path.into())
 }
 
-/// Opens one more connection to an open file, for reading. Another file at its path is refused: if that file
-/// is empty, SQLite deletes the log beside it, with data that exists nowhere else.
+/// Opens one more connection to an open file, for reading. Refuses another file at the same path. If that
+/// file were empty, SQLite would delete the log beside it, whose data exists nowhere else.
 pub(super) fn open_reader(opened: &DatabaseFile) -> Result<Connection, StoreFault> {
     opened.check_in_place()?;
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(opened.path(), flags)?;
-    // SQLite reads the log with the first statement: a file that replaced ours meanwhile is closed before
-    // that.
+    // SQLite reads the log with the first statement. This check, before any statement, closes a file that has
+    // replaced the opened file.
     opened.check_in_place()?;
     configure_connection(&connection)?;
     Ok(connection)
 }
 
-/// Copies the file to one that must not exist; returns its schema version. The file and its folder are not
+/// Copies the file to a new file; returns the schema version. The original file and its folder are not
 /// changed.
 pub(super) fn copy_database(path: &Path, to: &Path) -> Result<i64, SqliteOpenError> {
     let to_open_error = |error: rusqlite::Error| SqliteOpenError::Sqlite(sqlite_error_message(path, &error));
@@ -232,8 +232,8 @@ pub(super) fn copy_database(path: &Path, to: &Path) -> Result<i64, SqliteOpenErr
     Ok(form)
 }
 
-/// Opens a connection that only reads. A file without a log beside it is in use by no process. It is opened
-/// as immutable, because otherwise SQLite would create a log and an index, and leave them.
+/// Opens a connection that only reads. A file without a log beside it is in use by no process. Such a file is
+/// opened as immutable, because otherwise SQLite would create a log and an index and leave both behind.
 fn open_read_only(path: &Path) -> rusqlite::Result<Connection> {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
@@ -262,15 +262,15 @@ fn create_folder(path: &Path) -> Result<(), SqliteOpenError> {
         .map_err(|source| SqliteOpenError::Folder { path: folder.into(), source })
 }
 
-/// Creates the file with its mode before SQLite would create it with a wider one.
+/// Creates the file with its mode, because SQLite would create the file with a wider mode.
 fn create_file(path: &Path) -> Result<(), SqliteOpenError> {
-    // Closing any descriptor of a file drops all of the process's POSIX locks on it, including SQLite's. Only
-    // the open that creates the file has such a descriptor, and the mutex keeps other threads out until it is
-    // closed.
+    // Closing any descriptor of a file drops all of the process's POSIX locks on it, including SQLite's. This
+    // function opens a descriptor only when it creates the file, and the mutex blocks other threads until
+    // that descriptor is closed.
     static MAKING: Mutex<()> = Mutex::new(());
     let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
     let to_open_error = |source: io::Error| SqliteOpenError::File { path: path.into(), source };
-    // A new file would not be used: the server has the old one open.
+    // The server would not use a new file, because it has the deleted file open.
     if let Some(server) = serving_process(path).filter(|_| !path.exists()) {
         return Err(SqliteOpenError::Deleted { path: path.into(), server });
     }
@@ -286,8 +286,8 @@ fn create_file(path: &Path) -> Result<(), SqliteOpenError> {
     if metadata.is_dir() {
         return Err(SqliteOpenError::IsAFolder { path: path.into() });
     }
-    // SQLite takes an empty file for a new database. A process that is just creating one has no lock yet, or
-    // serves.
+    // SQLite treats an empty file as a new database. A process that is creating the database has either not
+    // locked it yet or already serves it.
     if metadata.len() == 0 && serving_process(path).is_none() && was_locked(path) {
         return Err(SqliteOpenError::Emptied { path: path.into() });
     }
@@ -295,7 +295,8 @@ fn create_file(path: &Path) -> Result<(), SqliteOpenError> {
     if metadata.nlink() > 1 {
         return Err(SqliteOpenError::Linked { path: path.into(), names: metadata.nlink() });
     }
-    // The permission counts even if the user could write in spite of it: its removal was intended.
+    // A read-only file is refused even if this user could write to it, because the write permission was
+    // removed on purpose.
     if metadata.permissions().readonly() {
         return Err(SqliteOpenError::ReadOnly { path: path.into() });
     }
@@ -308,7 +309,7 @@ pub(super) fn connect(path: &Path, purpose: StoreOpenPurpose) -> Result<Connecti
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(to_open_error)?;
     configure_connection(&connection).map_err(to_open_error)?;
-    // SQLite falls back to reading when it may not write.
+    // SQLite opens the file read-only if it is not permitted to write.
     if connection.is_readonly(MAIN_DB).map_err(to_open_error)? {
         return Err(SqliteOpenError::ReadOnly { path: path.into() });
     }
@@ -327,8 +328,8 @@ fn enable_write_ahead_log(connection: &Connection) -> rusqlite::Result<String> {
     let turn_on = || connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0));
     for _ in 1..WAL_TRIES {
         match turn_on() {
-            // If two connections turn it on together, SQLite refuses one at once, without its timeout. A
-            // transaction does wait.
+            // If two connections turn on the log at the same time, SQLite refuses one immediately, without
+            // the busy timeout. The transaction below waits with the timeout, and then the loop tries again.
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
                 connection.execute_batch("BEGIN IMMEDIATE; COMMIT")?;
             }
@@ -341,7 +342,8 @@ fn enable_write_ahead_log(connection: &Connection) -> rusqlite::Result<String> {
 fn configure_connection(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(Duration::from_secs(BUSY_SECONDS))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    // FULL: a webhook is acknowledged when its mark is on the disk, and not already when the kernel has it.
+    // FULL: a webhook is acknowledged only after its mark is on the disk. A write that only the kernel has
+    // received is not enough.
     connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")
 }
 
@@ -377,7 +379,7 @@ fn migrate(
         connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(to_open_error)?;
     let form = read_schema_version(path, &transaction)?;
     if form < VERSION {
-        // The running server would find unknown tables in the middle of its work.
+        // The migration would change the tables while a running server of an earlier version uses them.
         let is_other = |server: &ServeLockHolder| server.pid.is_some_and(|pid| pid != std::process::id());
         if let Some(server) = serving_process(path).filter(|server| form > 0 && is_other(server)) {
             return Err(SqliteOpenError::InUse { path: path.into(), form, server });
@@ -430,7 +432,7 @@ mod tests {
 
     #[test]
     fn whoever_turns_the_log_on_waits_for_another_that_is_about_to() {
-        /// Holds a change open until the connection below has to wait.
+        /// The other connection, whose transaction stays open until the connection below has to wait.
         static OTHER: Mutex<Option<Connection>> = Mutex::new(None);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("truing.db");
@@ -455,7 +457,8 @@ mod tests {
         let writer = connect(&path, StoreOpenPurpose::Use).unwrap();
         writer.execute("UPDATE store SET counter = 7", []).unwrap();
         let other = tempfile::tempdir().unwrap();
-        // One copy is made while the file is in use, with a part of it in the log; the other at rest.
+        // The first copy is made while the file is in use and a part of its data is in the log. The second
+        // copy is made while no connection is open.
         let (used, while_used) = (other.path().join("used.db"), names());
         assert_eq!(copy_database(&path, &used).unwrap(), VERSION);
         assert_eq!(names(), while_used);

@@ -22,7 +22,7 @@ pub(super) struct ReaderPool {
     opened: Arc<DatabaseFile>,
     permits: Arc<Semaphore>,
     idle: Mutex<Vec<Connection>>,
-    /// Kept here because a read in progress may outlive the store.
+    /// The pool keeps the guard too, because a read may still run after the store is dropped.
     _named: Arc<OpenFileGuard>,
 }
 
@@ -65,7 +65,7 @@ impl ReaderPool {
         let snapshot = connection.unchecked_transaction()?;
         let answer = work(&*snapshot)?;
         snapshot.finish()?;
-        // A connection whose work failed is closed instead.
+        // A connection whose work failed does not reach this line and is closed.
         self.lock_idle_connections().push(connection);
         Ok(answer)
     }

@@ -12,9 +12,9 @@ use crate::store::Store;
 const WHOLE: &str = "ok";
 
 impl Store {
-    /// Reads every page and checks its structure (`PRAGMA quick_check`). The cost grows with the file: some
-    /// 25 ms for each 10 MB in the system's cache, otherwise the time to read it from the disk. PostgreSQL
-    /// checks its files by itself.
+    /// Reads every page and checks its structure (`PRAGMA quick_check`). The time grows with the size of the
+    /// file: about 25 ms for each 10 MB in the system's cache, otherwise the time to read the file from the
+    /// disk. PostgreSQL checks its files by itself.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] if the file is damaged, [`StoreError::Unavailable`] if it cannot be read.

@@ -17,7 +17,7 @@ use crate::clock::StoreClock;
 use crate::fault::StoreFault;
 use crate::watch::StoreMonitor;
 
-/// Jobs that may wait; more callers wait for a place.
+/// Number of jobs that the queue holds. If the queue is full, further callers wait until a job is removed.
 const QUEUE: usize = 1024;
 
 /// Largest number of jobs in one transaction, so that the first does not wait for too many others.
@@ -26,7 +26,7 @@ const BATCH: usize = 256;
 /// The queue of the writing thread. Dropping it finishes the waiting jobs and closes the connection.
 pub(super) struct WriterHandle {
     path: Arc<Path>,
-    /// None only while this is dropped.
+    /// None only while the handle is being dropped.
     jobs: Option<mpsc::Sender<Box<dyn WriteJob>>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -80,7 +80,7 @@ impl Drop for WriterHandle {
     fn drop(&mut self) {
         drop(self.jobs.take());
         if let Some(thread) = self.thread.take() {
-            // A panicked thread has sent no responses; nothing is left to report.
+            // If the thread panicked, its callers get no response, so there is nothing more to report.
             let _ = thread.join();
         }
     }
@@ -152,21 +152,22 @@ fn commit_and_answer(
     }
 }
 
-/// Runs every job in one transaction, several of them in a savepoint each. An error here affects all jobs.
+/// Runs all jobs in one transaction. If there are several jobs, each job runs in its own savepoint. An error
+/// here affects all jobs.
 fn commit(
     connection: &mut Connection,
     path: &Path,
     clock: &StoreClock,
     batch: &mut [Box<dyn WriteJob>],
 ) -> Result<(), StoreFault> {
-    // The transaction is immediate: a read transaction that writes later is refused at once, without the busy
-    // timeout.
+    // The transaction is immediate, because SQLite does not apply the busy timeout to a read transaction that
+    // starts to write.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     clock.adopt_persisted(&*transaction)?;
     let before = transaction.total_changes();
     if let [job] = batch {
-        // A rollback of the transaction rolls back its only job. A savepoint would copy every page that it
-        // changes.
+        // A single job needs no savepoint, because a rollback of the transaction rolls back the job. A
+        // savepoint would copy every page that the job changes.
         if !job.run(&*transaction, path) {
             return if transaction.is_autocommit() {
                 Err(StoreFault::RolledBack)
@@ -243,8 +244,8 @@ mod tests {
                 let _ = wait.recv();
                 Ok(())
             });
-            // The batch of the gate is complete once it runs. The writes are polled in order: all are queued
-            // when the gate opens.
+            // The job of the gate runs in a batch of its own. The writes are polled in order, so all of them
+            // are queued when the gate opens.
             let writes = async {
                 begun.notified().await;
                 let (answers, ()) = tokio::join!(async { tokio::join!($($write),+) }, async {
@@ -327,7 +328,7 @@ mod tests {
         let (release, wait) = channel::<()>();
         let gate = store.write(move |_| Ok(wait.recv().is_ok()));
         let queued = store.write(|connection| insert(connection, "a"));
-        // Polls both once, so that they are queued, and stops waiting for their results.
+        // Polls both writes once, which queues them, and then stops waiting for their results.
         let polled = async {
             tokio::select! {
                 biased;

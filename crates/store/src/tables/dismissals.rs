@@ -6,7 +6,8 @@ use truing_core::id::SlotKey;
 
 use crate::fault::{StoreFault, from_json, to_json};
 
-/// Replaces the earlier decision on the same finding; each one has a greater version than the one before.
+/// Replaces the earlier decision on the same finding. Each decision has a greater version than the previous
+/// decision.
 pub(super) fn store_dismissal(
     connection: &SqlTransaction,
     key: &SlotKey,

@@ -1,5 +1,5 @@
-//! Effects: the intent of each, written before its call, and its result. Of all leases on one key only the
-//! one with the greatest token may write.
+//! Effects: each row has the intent, which is written before the call, and the result. Of all leases on one
+//! key, only the lease with the greatest token may write.
 
 use crate::sql::SqlTransaction;
 use async_trait::async_trait;
@@ -17,7 +17,7 @@ use crate::store::Store;
 
 impl Store {
     /// Deletes some of the effects that were announced or ended before the given time. Returns the number of
-    /// deleted rows; 0: there are no more.
+    /// deleted rows, or 0 if there are no more such effects.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be written.
@@ -43,7 +43,7 @@ pub struct PostedFinding {
 
 impl Store {
     /// Returns the findings whose comments reviews have posted since the given time, by pull request.
-    /// Comments older than the retention of effects are not known.
+    /// Comments that are older than the retention period of effects are not included.
     ///
     /// # Errors
     /// [`StoreError`] if the records cannot be read.

@@ -9,7 +9,7 @@ use crate::fault::StoreFault;
 use crate::sql::SqlTransaction;
 use crate::store::{Store, box_future};
 
-/// Rows that one write deletes, which bounds the wait of other writers.
+/// Largest number of rows that one write deletes. The limit bounds the time for which other writers wait.
 pub(super) const BATCH: i64 = 256;
 
 /// The position after which the deletion of runs continues.
@@ -20,9 +20,9 @@ pub struct RunDeletionCursor {
 }
 
 impl Store {
-    /// Deletes some of the reviews that ended before the given time, but never a key's newest run, nor
-    /// anything newer than its newest published run. Returns the number of deleted rows, and the position to
-    /// continue from; none at the end.
+    /// Deletes some of the reviews that ended before the given time. Keeps the newest run of each key, the
+    /// newest published run, and every run after the newest published run. Returns the number of deleted rows
+    /// and the position to continue from. At the end, the position is none.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be written.
@@ -36,7 +36,7 @@ impl Store {
     }
 
     /// Deletes some of the runs of `converge` and `sync` that were last written before the given time.
-    /// Returns the number of deleted rows; 0: there are no more.
+    /// Returns the number of deleted rows, or 0 if there are no more such runs.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be written.
@@ -45,15 +45,16 @@ impl Store {
         self.write(move |connection| row::delete_old_loop_runs(connection, before, BATCH)).await
     }
 
-    /// Deletes some of the history from before the given time. Returns the number of deleted lines; 0: there
-    /// are no more.
+    /// Deletes some of the history from before the given time. Returns the number of deleted lines, or 0 if
+    /// there are no more such lines.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be written.
     #[truing_core::boxed_future]
     pub async fn delete_old_events(&self, before: UnixMillis) -> Result<usize, StoreError> {
-        // Ids grow with time, unless the clock was set back. As a rule the first ids are the oldest. If they
-        // are not, the search runs in a read, so that other writers do not wait for it.
+        // Ids grow with time, unless the clock was set back. So the old events usually have the first ids,
+        // and the search is short. In any case the search runs in a read, and other writers do not wait for
+        // it.
         let old: Vec<i64> = self
             .read(move |connection| {
                 let sql = "SELECT id FROM event WHERE at < ?1 ORDER BY id LIMIT ?2";
@@ -72,7 +73,7 @@ impl Store {
     }
 
     /// Deletes some of the served comments that were recorded before the given time. Returns the number of
-    /// deleted rows; 0: there are no more.
+    /// deleted rows, or 0 if there are no more such comments.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be written.
@@ -88,7 +89,7 @@ impl Store {
     }
 
     /// Deletes some of the slots that are held because their pull request is closed, and that have no history
-    /// any more. Returns the number of deleted slots; 0: there are no more.
+    /// any more. Returns the number of deleted slots, or 0 if there are no more such slots.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be written.
@@ -115,7 +116,7 @@ impl Store {
     }
 }
 
-/// Returns some of these keys: those that have no history any more.
+/// Returns those of the given keys that have no history any more.
 fn keys_without_history(connection: &SqlTransaction, keys: &[SlotKey]) -> Result<Vec<SlotKey>, StoreFault> {
     let event = connection.sql("SELECT 1 FROM event WHERE key = ?1 LIMIT 1");
     let run =
@@ -151,8 +152,9 @@ fn delete_old_reviews(
             ))
         })?
         .collect::<Result<_, _>>()?;
-    // Runs before the newest published run are no longer needed or, without one, runs before the newest run.
-    // A run that never ended is deleted with the next one that did.
+    // Runs before the newest published run are no longer needed. If no run was published, runs before the
+    // newest run are no longer needed. A run that never ended is deleted together with the next run that
+    // ended.
     let sql = "DELETE FROM run WHERE key = ?1 AND loop = 'review' AND token <= ?2 AND began < ?3
                AND token < coalesce((SELECT max(token) FROM run WHERE key = ?1 AND stage = 'published'),
                                     (SELECT max(token) FROM run WHERE key = ?1 AND loop = 'review'))";

@@ -1,4 +1,5 @@
-//! Names, history and past runs, which people ask for. No decision depends on them, so they need no fencing.
+//! Names, history and past runs, which commands show to users. No decision depends on these rows, so they
+//! need no fencing.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -98,8 +99,9 @@ impl Store {
         .await
     }
 
-    /// Finds the key for a page's URL (or a page below it) or a name `owner/name#7`, without regard to case.
-    /// If two keys have had the name, it returns the key described last.
+    /// Finds the key for the URL of a page, for the URL of a page below that page, or for a name
+    /// `owner/name#7`. Case is ignored. If two keys have had the name, returns the key that was described
+    /// last.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
@@ -107,7 +109,7 @@ impl Store {
     pub async fn find_key(&self, text: &str) -> Result<Option<SlotKey>, StoreError> {
         let candidates = candidates(text);
         self.read(move |connection| {
-            // SQLite's columns compare without regard to case by their definition.
+            // In SQLite, the definition of the columns makes comparisons ignore case.
             let sql = connection.dialect().choose(
                 "SELECT key FROM described WHERE url = ?1 OR name = ?1 ORDER BY id DESC LIMIT 1",
                 "SELECT key FROM described WHERE lower(url) = lower(?1) OR lower(name) = lower(?1)
@@ -126,8 +128,9 @@ impl Store {
     }
 }
 
-/// Returns the row values that a user's text may stand for, best first. For a URL they are the URL itself and
-/// the pages above it (`…/pull/7/files` belongs to `…/pull/7`), for a name the name without spaces.
+/// Returns the row values that a user's text may mean, best first. For a URL, the values are the URL itself
+/// and the pages above it (`…/pull/7/files` belongs to `…/pull/7`). For a name, the value is the name without
+/// spaces.
 fn candidates(text: &str) -> Vec<String> {
     let Some((scheme, rest)) = text.trim().split_once("://") else {
         let name: String = text.split_whitespace().collect();
@@ -189,13 +192,14 @@ pub(super) fn append_events(connection: &SqlTransaction, events: &[HistoryEvent]
     Ok(())
 }
 
-/// Stores the names of keys for people. A name that is known already causes no write, because sweeps describe
-/// everything that they see.
+/// Stores the names of keys for people. A name that is already stored causes no write, because each sweep
+/// describes every pull request that it lists.
 pub(super) fn store_descriptions<'a>(
     connection: &SqlTransaction,
     descriptions: impl Iterator<Item = (&'a SlotKey, &'a SlotDescription)>,
 ) -> Result<(), StoreFault> {
-    // Of several descriptions of one key the last counts, but a missing head is taken from an earlier one.
+    // If a key has several descriptions, the last one is stored. If that description has no head, the head of
+    // an earlier description is stored.
     let mut new: BTreeMap<&SlotKey, SlotDescription> = BTreeMap::new();
     for (key, described) in descriptions {
         let SlotDescription { name, url, head } = described;
@@ -231,7 +235,8 @@ pub(super) fn store_descriptions<'a>(
         connection.sql(&hear).execute([&rows])?;
     }
     if !named.is_empty() {
-        // New rows are inserted, so that they are the latest with their names.
+        // The rows are deleted and inserted again, so they get the greatest ids and count as the latest rows
+        // with their names.
         let (rows, given) = encode_rows(connection, named);
         let delete = format!("DELETE FROM described WHERE key IN (SELECT value ->> 0 FROM {given})");
         connection.sql(&delete).execute([&rows])?;
@@ -245,8 +250,9 @@ pub(super) fn store_descriptions<'a>(
     Ok(())
 }
 
-/// Encodes rows as one text. Returns it with the table from which a statement selects the rows as `value`,
-/// with `?1` for the text. Any number of rows then takes one statement, and one round trip to a server.
+/// Encodes rows as one text. Returns the text, and a table expression from which a statement selects the rows
+/// as `value`. In that expression, `?1` is the text. Any number of rows then takes one statement, and one
+/// round trip to a server.
 fn encode_rows(
     connection: &SqlTransaction,
     rows: impl IntoIterator<Item = serde_json::Value>,

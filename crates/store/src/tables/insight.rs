@@ -25,9 +25,10 @@ pub struct StoreStatistics {
     pub oldest_due: Option<Duration>,
     /// Number of notices that are still to be sent.
     pub untold: u64,
-    /// The greatest spent part of a limit, in thousandths, for each kind of level in the current periods.
+    /// For each kind of budget level in the current periods, the largest spent fraction of a limit, in
+    /// thousandths.
     pub budgets: Vec<(BudgetLevelKind, u64)>,
-    /// Number of slots with an unreadable row; they are left out of everything until they are dropped.
+    /// Number of slots with an unreadable row. Such slots are ignored everywhere until a user drops them.
     pub unreadable: u64,
     /// The size of the file and of its write-ahead log, in bytes.
     pub bytes: u64,
@@ -39,7 +40,7 @@ impl Store {
         let _ = self.0.watch.meter.set(meter);
     }
 
-    /// Counts the content of the store at its present instant.
+    /// Counts the content of the store at the present time of the store's clock.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
@@ -148,8 +149,8 @@ fn slot_counts(connection: &SqlTransaction) -> Result<Vec<(String, String, u64)>
     connection.sql(sql).query((), |row| Ok(split_state_count(row.text(0), row.get(1)?)))?.collect()
 }
 
-/// Returns the age of the first waiting slot among those that are due. Leased and idle slots before it are
-/// skipped, because the next look or two end them.
+/// Returns the age of the first waiting slot among those that are due. Leased and idle slots before the first
+/// waiting slot are skipped, because the next one or two passes change their state.
 fn oldest_due(connection: &SqlTransaction, now: UnixMillis) -> Result<Option<Duration>, StoreFault> {
     let by = connection.dialect().choose("INDEXED BY slot_wakes", "");
     let sql = format!(

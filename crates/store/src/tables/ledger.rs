@@ -21,11 +21,11 @@ use super::operations::notice;
 use crate::fault::StoreFault;
 use crate::store::Store;
 
-/// Rows that one write deletes, which bounds the wait of other writers.
+/// Largest number of rows that one write deletes. The limit bounds the time for which other writers wait.
 const BATCH: i64 = 256;
 
-/// Time in milliseconds after its last call for which the cost of a pull request is kept, so that an open one
-/// does not start again with a full budget.
+/// Time in milliseconds for which the cost of a pull request is kept after its last call. Without this cost,
+/// an open pull request would start again with a full budget.
 const PULL_KEPT: i64 = 400 * 24 * 60 * 60 * 1000;
 
 #[async_trait]
@@ -71,8 +71,8 @@ impl Ledger for Store {
 }
 
 impl Store {
-    /// Returns the usage of all reviews of a slot, head by head, and of these runs. A slot's reviews are
-    /// found by its key.
+    /// Returns the budget usage of all reviews of a slot, one item for each head, and of the given runs. The
+    /// reviews of a slot are found by its key.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be written.
@@ -99,9 +99,9 @@ impl Store {
         .await
     }
 
-    /// Deletes some settled reservations that expired before the given time, and levels of past periods that
-    /// were not used since. Levels of pull requests go only after `PULL_KEPT`. Returns the number of
-    /// deleted rows; 0: all such rows are deleted.
+    /// Deletes some settled reservations that expired before the given time, and some levels of past periods
+    /// that were last used before that time. Levels of pull requests are deleted only after `PULL_KEPT`.
+    /// Returns the number of deleted rows, or 0 if there are no more such rows.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be written.
@@ -133,8 +133,8 @@ impl Store {
 /// The money spent by the runs of one key.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct KeySpend {
-    /// The pull request, the local repository or the job. For a review the head is added; for a run without a
-    /// record it is the run's id.
+    /// The pull request, the local repository or the job. The key of a review also contains the head. If a
+    /// run has no record, the key is the run's id.
     pub key: String,
     /// The loop; none if the run has no record.
     pub run_loop: Option<LoopKind>,
@@ -280,7 +280,8 @@ fn settle_reservation_once(
     Ok(cost)
 }
 
-/// Settles expired reservations in full: their owner is dead, and the provider may have completed the call.
+/// Settles expired reservations at their full amount, because their owner has exited and the provider may
+/// have completed the call.
 fn settle_expired_reservations(connection: &SqlTransaction, now: UnixMillis) -> Result<(), StoreFault> {
     let sql = "SELECT id, amount, cost, known FROM reservation WHERE cost IS NULL AND expires <= ?1";
     let dead: Vec<StoredReservation> =
@@ -295,7 +296,8 @@ fn settle_expired_reservations(connection: &SqlTransaction, now: UnixMillis) -> 
 
 fn read_reservation(row: &SqlRow) -> Result<StoredReservation, StoreFault> {
     let (cost, known): (Option<u64>, Option<String>) = (row.get(2)?, row.get(3)?);
-    // The table holds both columns or neither, and no other word.
+    // In the table, either both columns have a value or neither has. The column for the basis contains only
+    // the two words of `CostBasis`.
     let known = known.map(|word| if word == "metered" { CostBasis::Metered } else { CostBasis::Estimated });
     Ok(StoredReservation {
         id: row.get(0)?,
@@ -408,7 +410,8 @@ fn current_levels(connection: &SqlTransaction, now: UnixMillis) -> Result<Vec<Bu
     Ok(levels)
 }
 
-/// Returns the greatest spent part of a limit, in thousandths, for each kind of level in a current period.
+/// Returns, for each kind of level in a current period, the largest spent fraction of a limit, in
+/// thousandths.
 pub(super) fn greatest_used_fractions(
     connection: &SqlTransaction,
     now: UnixMillis,
@@ -435,7 +438,7 @@ fn subtract_saturating(sum: MicroUsd, part: MicroUsd) -> MicroUsd {
     MicroUsd(sum.0.saturating_sub(part.0))
 }
 
-/// Converts a sum to the stored type, which is larger than any sum of money here.
+/// Converts a sum to the stored type, which can hold every sum of money in this program.
 fn stored_amount(money: MicroUsd) -> i64 {
     i64::try_from(money.0).unwrap_or(i64::MAX)
 }

@@ -1,5 +1,6 @@
-//! Marks slots for events, after which a webhook is acknowledged. Reading, deciding, writing, describing and
-//! history are in one transaction, so that nothing can come in between; the core makes the decisions.
+//! Marks slots for events. A webhook is acknowledged after its slots are marked. One transaction reads the
+//! slots and writes the slots, names and history, so no other write can come between. The core makes the
+//! decisions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +17,8 @@ use truing_core::switch::{KillSwitches, RepositoryRef};
 use super::{history, operations, slots};
 use crate::fault::StoreFault;
 
-/// Marks slots, reading and writing each row once. While a kill switch is on for them, `halted` decides.
+/// Marks slots, reading and writing each row once. `halted` decides whether slots are marked while a kill
+/// switch is on for them.
 pub(super) fn mark_slots(
     connection: &SqlTransaction,
     marks: &[SlotMark],
@@ -31,7 +33,7 @@ pub(super) fn mark_slots(
         let before = slots::find(connection, key.clone())?;
         let (slot, notes) = apply_marks(before.clone(), &marks, limits, now);
         events.extend(notes);
-        // The row is unchanged after a repeated event within one millisecond.
+        // If the same event is repeated within one millisecond, the row does not change.
         if slot != before {
             changed.push(slot);
         }
@@ -48,11 +50,12 @@ pub(super) fn mark_slots(
     Ok(mark_outcome(refused))
 }
 
-/// Attempts at deciding marks that conflict with another process.
+/// Number of attempts to mark slots that another process changes at the same time.
 const TRIES: u32 = 32;
 
-/// Marks slots that are kept in Valkey. Each slot is swapped by its version, and decided again if it has
-/// changed. Names and history are written separately, before the acknowledgement.
+/// Marks slots that are kept in Valkey. A slot is written only if its version is still the version that was
+/// read. Otherwise the core decides again for the changed slot. Names and history are written separately,
+/// before the acknowledgement.
 pub(super) async fn mark_valkey_slots(
     store: &Store,
     valkey: &ValkeyServer,
@@ -104,7 +107,7 @@ pub(super) async fn mark_valkey_slots(
     )))
 }
 
-/// Adds the repositories of refused marks to the switches that refuse them.
+/// Adds the repositories of refused marks to the switches that refused the marks.
 fn record_refused_names(
     connection: &SqlTransaction,
     marks: &[SlotMark],
@@ -120,8 +123,8 @@ fn repository_name(mark: &SlotMark) -> &str {
     mark.described.name.rsplit_once('#').map_or("", |(name, _)| name)
 }
 
-/// Returns the keys that a switch keeps from being marked: the global switch, or that of the repository by
-/// its key or its name.
+/// Returns the keys that must not be marked. For such a key, the global switch is on, or the switch of the
+/// repository, which is found by its key or its name.
 fn refused_keys(switches: &KillSwitches, marks: &[SlotMark], halted: HaltPolicy) -> BTreeSet<SlotKey> {
     match halted {
         HaltPolicy::Mark => BTreeSet::new(),

@@ -23,19 +23,20 @@ use crate::valkey::ValkeyServer;
 impl OperatorStore for Store {
     async fn kill_switches(&self) -> Result<KillSwitches, StoreError> {
         let Some(valkey) = self.valkey_server() else { return self.read(switch::read).await };
-        // The records are read last, so they are at least as new as the mirror, and a turn in between is not
-        // undone.
+        // The records are read after the mirror, so they are at least as new as the mirror. A switch that is
+        // turned between the two reads is therefore not turned back.
         let mirror = box_future(|| valkey.switch_keys()).await?;
         let kept = self.read(switch::read).await?;
         let is_on = kept.all.engagement().is_some();
         match mirror.manual_state() {
-            // A switch that was set by hand counts at once, and is recorded like any other turn.
+            // A switch that was set by hand takes effect immediately, and is recorded like any other change
+            // of the switch.
             Some(by_hand) if by_hand != is_on => {
                 let reason = Some("set manually at Valkey".to_owned());
                 let turn =
                     if by_hand { SwitchRequest::On { reason, mode: None } } else { SwitchRequest::Off };
-                // The turn applies only to the state that was read: a command in between counts, and is not
-                // undone.
+                // The switch is turned only if it still has the state that was read. A command that turned
+                // the switch after the read is therefore not undone.
                 let (_, after) = self.turn_stored_switch(&turn, BY_HAND, Some(kept.all)).await?;
                 box_future(|| valkey.set_switch_if_unchanged(&mirror, after.engagement().is_some())).await?;
                 return Ok(KillSwitches { all: after, ..kept });
@@ -56,8 +57,9 @@ impl OperatorStore for Store {
         if self.valkey_server().is_some()
             && let Err(error) = self.kill_switches().await
         {
-            // A switch that was set by hand before is recorded first: another process may be about to record
-            // it, and would undo this command. If it cannot be read, the command counts all the same.
+            // If the switch was set by hand before, this is recorded first. Otherwise another process could
+            // record it later, and undo this command. If the switch cannot be read, the command takes effect
+            // nevertheless.
             tracing::warn!(%error, "unknown whether the kill switch was set manually");
         }
         let turned = self.turn_stored_switch(turn, by, None).await?;
@@ -129,7 +131,7 @@ const BY_HAND: &str = "bot:killswitch:enabled";
 const LOOKED_AT: usize = 1_024;
 
 impl Store {
-    /// Turns the switch in the records; with `from`, only if it is in this state.
+    /// Turns the switch in the records. If `from` is given, turns the switch only from this state.
     async fn turn_stored_switch(
         &self,
         request: &SwitchRequest,

@@ -40,8 +40,8 @@ impl Store {
         since: UnixMillis,
     ) -> Result<Vec<RunEndCount>, StoreError> {
         self.read(move |connection| {
-            // The query uses an index alone, and another one for the runs that are left out: no record is
-            // read.
+            // The query reads no record. It uses only two indexes: one for all runs, and one for the runs
+            // that are left out.
             let sql = "SELECT ended / 86400000, kind, coalesce(reason, ''), count(*),
                               CAST(sum(CASE WHEN ended > began THEN ended - began ELSE 0 END) AS BIGINT),
                               CAST(sum(coalesce(cost, 0)) AS BIGINT),
@@ -90,9 +90,9 @@ impl Store {
         .await
     }
 
-    /// Returns the cost since the given time of reviews, served and local, that no record holds: runs without
-    /// a record by request, or that did not reach their end. A call counts by its expiry time, and in full if
-    /// it has expired.
+    /// Returns the cost, since the given time, of served and local reviews that is in no record. Such a run
+    /// was requested without a record, or did not reach its end. The expiry time of a call decides whether
+    /// the call counts. An unsettled call counts in full after it has expired.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
@@ -131,8 +131,8 @@ impl Store {
         self.sum_costs_since(since, sql).await
     }
 
-    /// Returns the unrecorded cost of converge runs and audits: they are still running, or were killed, or a
-    /// call of theirs was settled after their end.
+    /// Returns the unrecorded cost of converge runs and audits. The cost of a run is unrecorded while the run
+    /// continues, if the run was killed, or if a call was settled after the run's end.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be read.

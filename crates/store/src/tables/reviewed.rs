@@ -16,17 +16,17 @@ pub struct FindingCount {
     pub source: String,
     /// The word of their present status.
     pub status: String,
-    /// For findings of a model, the model that the key's newest review with a model used.
+    /// For findings of a model: the model of the key's newest review that used a model.
     pub model: Option<String>,
     /// Number of all findings that count.
     pub findings: u64,
-    /// Number of those with a comment, even if it was deleted by a person since.
+    /// Number of these findings that have a comment, or had a comment that a user deleted.
     pub posted: u64,
 }
 
 impl Store {
-    /// Returns all stored findings of the keys with a review that ended since the given time, with their
-    /// present status. Findings with a damaged row are left out.
+    /// Counts all stored findings, with their present status, of the keys that have a review that ended since
+    /// the given time. Findings with a damaged row are left out.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
@@ -80,7 +80,8 @@ impl Store {
     }
 
     /// Returns the milliseconds from the beginning of a head's first review to the call that made its first
-    /// comment, ascending. Only heads with a comment whose first review began since the given time count.
+    /// comment, ascending. Includes only heads that have a comment and whose first review began since the
+    /// given time.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be read.

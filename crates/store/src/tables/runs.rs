@@ -47,8 +47,8 @@ impl Store {
         self.read(move |connection| reviews::run_cost(connection, &run)).await
     }
 
-    /// Records a review without a slot that has no recorded end, if it failed or cost anything; returns the
-    /// cost.
+    /// Records a review without a slot whose end is not recorded, if the review failed or has a cost. Returns
+    /// the cost.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be written.
@@ -70,7 +70,7 @@ impl Store {
     }
 
     /// Records that the head of the key's newest review is left as it is, for this reason. Does nothing if a
-    /// run has settled it.
+    /// run has settled the head.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be written.
@@ -81,8 +81,8 @@ impl Store {
         self.write(move |connection| reviews::skip_newest_revision(connection, &run, &reason, now)).await
     }
 
-    /// Returns the records of a loop's runs that were written since the given time, newest first, of one key
-    /// or of all; a converge run may still be running. Unreadable records are left out and logged.
+    /// Returns a loop's run records that were written since the given time, of one key or of all keys, newest
+    /// first. A converge run may still be running. Unreadable records are left out and logged.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be read.

@@ -38,7 +38,8 @@ impl SlotStore for Store {
         self.read(move |connection| {
             let mut slots = Vec::new();
             let mut after = (i64::MIN, String::new());
-            // Windows are read one after another, so that unreadable rows do not take the place of others.
+            // More windows are read until there are enough readable slots, so unreadable rows do not displace
+            // readable rows.
             while slots.len() < limit {
                 let window = due_keys_after(connection, now, &after)?;
                 let is_last = window.len() < WINDOW;
@@ -97,7 +98,8 @@ impl SlotStore for Store {
     }
 
     async fn orphaned_slots(&self) -> Result<Vec<Slot>, StoreError> {
-        // A command that leases beside a server waits until this is over. Its leases then have other tokens.
+        // A command that leases slots beside a server waits until this function returns. The leases of that
+        // command then have other tokens.
         let Some(path) = self.path() else { return Ok(Vec::new()) };
         let Some(_alone) =
             lock::lock_out_commands(path).map_err(|error| StoreError::Unavailable(error.to_string()))?
@@ -233,7 +235,7 @@ impl Store {
         .await
     }
 
-    /// Returns every stored slot, and the keys of unreadable ones with the fault, ordered by key.
+    /// Returns every readable slot, and the key and the fault of every unreadable slot, ordered by key.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
@@ -293,7 +295,7 @@ pub(super) fn slots_with_prefix(
     query_readable(connection, sql, (prefix, watchlist::prefix_end(prefix)), watch)
 }
 
-/// Returns the slots of the readable rows: an unreadable one must not stop the others.
+/// Returns the slots of the readable rows. An unreadable row must not make the whole query fail.
 fn query_readable(
     connection: &SqlTransaction,
     sql: &str,
@@ -356,7 +358,8 @@ pub(super) fn upsert_slot(connection: &SqlTransaction, slot: &Slot) -> Result<()
     Ok(())
 }
 
-/// Returns the next version or token. Both share one counter, so a token is greater than all earlier ones.
+/// Returns the next version or token. Versions and tokens share one counter, so a token is greater than all
+/// earlier versions and tokens.
 fn next_number(connection: &SqlTransaction) -> Result<u64, StoreFault> {
     Ok(*next_numbers(connection, 1)?.end())
 }
@@ -390,7 +393,8 @@ pub(super) fn raise_counter(connection: &SqlTransaction, number: u64) -> Result<
     Ok(())
 }
 
-/// Returns up to `limit` slots after the given key, ordered by key; an unreadable one with its fault.
+/// Returns up to `limit` slots after the given key, ordered by key. For an unreadable slot, returns its
+/// fault.
 pub(crate) fn page_of_slots(
     connection: &SqlTransaction,
     after: Option<&str>,

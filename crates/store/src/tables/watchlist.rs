@@ -121,7 +121,7 @@ impl SweepStore for Store {
     async fn unserved_requests(&self, forge: &str, limit: usize) -> Result<Vec<UserRequest>, StoreError> {
         let forge = forge.to_owned();
         self.read(move |connection| {
-            // Commands of a repository that has to wait must not take all places.
+            // A repository whose commands have to wait must not fill the whole result.
             let sql = "SELECT repository, number, id, at, kind, account, login, label FROM
                            (SELECT repository, number, id, at, kind, NULL AS account, NULL AS login, NULL AS \
                  label
@@ -163,8 +163,9 @@ impl SweepStore for Store {
     ) -> Result<Result<(), VersionConflict>, StoreError> {
         let is_apart = self.valkey_server().is_some();
         if let (Some(valkey), Some(UserRequestOutcome { slot, .. })) = (self.valkey_server(), obeyed) {
-            // The slot is written first, under a name that makes it happen once. If the process dies in
-            // between, a later one finds the slot changed, and writes the rest.
+            // The slot is written first, under the name of the request, so the write happens only once. If
+            // the process exits before the other writes, a later process finds the changed slot, and writes
+            // the rest.
             let name = request_name(user_request);
             match box_future(|| valkey.swap_slots(std::slice::from_ref(slot), false, Some(&name))).await? {
                 SwapOutcome::PerSlot(swapped) if swapped.iter().all(Result::is_ok) => {}
@@ -207,7 +208,7 @@ impl SweepStore for Store {
                     connection.sql(sql).execute((forge, repository, number, account.as_str()))?
                 }
                 RequestOrigin::Label { name } => {
-                    // A label that another user has set since is another request.
+                    // If another user has set the label later, that is another request, which is not deleted.
                     let sql = "DELETE FROM label_set WHERE forge = ?1 AND repository = ?2 AND number = ?3
                                AND name = ?4 AND at = ?5";
                     let row = (forge, repository, number, name, user_request.at.0);
@@ -220,7 +221,8 @@ impl SweepStore for Store {
     }
 }
 
-/// Returns true if a comment is not served yet: a process that served it before has allowed the money.
+/// Returns true if a comment is not served yet. If another process has served the comment, that process has
+/// already allowed the money.
 fn is_unserved(connection: &SqlTransaction, request: &UserRequest) -> Result<bool, StoreFault> {
     let RequestOrigin::Comment { kind, id } = &request.origin else { return Ok(true) };
     let PrId { forge, repository, .. } = &request.pr;
@@ -307,7 +309,7 @@ fn store_repositories(
     connection: &SqlTransaction,
     repositories: &[KnownRepository],
 ) -> Result<(), StoreFault> {
-    // SQLite's column compares without regard to case by its definition.
+    // In SQLite, the definition of the column makes comparisons ignore case.
     let exactly = connection.dialect().choose("COLLATE BINARY", "COLLATE \"C\"");
     let sql = format!(
         "INSERT INTO repository (forge, id, name, cursor, gone, onboarded) VALUES (?1, ?2, ?3, ?4, ?5, ?6)

@@ -1,5 +1,5 @@
-//! Compares two stores part by part: the rows of both in the order of their keys are counted, and compared in
-//! the same form.
+//! Compares two stores part by part. The rows of both stores are read in the order of their keys, counted,
+//! and compared in the same form.
 
 use std::collections::VecDeque;
 
@@ -14,7 +14,7 @@ use super::progress::StorePart;
 use super::row::{self, UnfitValue};
 use super::{page, slots};
 
-/// Compares part by part while they are equal; none at the first difference.
+/// Compares part by part, and stops at the first difference. Returns none if there is a difference.
 pub(super) async fn compare_until_difference(
     one: &Store,
     other: &Store,
@@ -59,7 +59,7 @@ async fn compare(part: StorePart, one: &Store, other: &Store) -> Result<TableCom
     Ok(TableComparison { table: part.name(), rows, first })
 }
 
-/// Describes the row that comes first of two that differ.
+/// Describes the row with the smaller key of two rows that differ.
 fn first_difference(part: StorePart, one: Option<&SqlRow>, other: Option<&SqlRow>) -> String {
     let (fields, count): (&[TableColumn], usize) = match part {
         StorePart::Slots => (&[SLOT_KEY], 1),
@@ -142,7 +142,7 @@ impl<'a> StorePartRows<'a> {
         let rows = read.await?;
         self.is_last = table.key == 0 || rows.len() < limit;
         self.limit = page::next_limit(limit, &rows);
-        // The key stays unchanged, because the engine continues from it.
+        // The key is taken before zero characters are replaced, because the engine continues from this key.
         self.after = rows.last().map(|row| table.row_key(row).to_vec());
         for mut row in rows {
             if let Some(misfit) = row::find_unfit_value(table, &row, None) {

@@ -9,7 +9,7 @@ pub struct TableComparison {
     pub table: &'static str,
     /// Number of its rows in each store.
     pub rows: (u64, u64),
-    /// The first row that differs or is in one store only, as a condition of SQL; none if all rows are equal.
+    /// The first row that differs or is in only one store, as an SQL condition; none if all rows are equal.
     pub first: Option<String>,
 }
 

@@ -1,6 +1,6 @@
-//! Copies everything of one store to another, page by page. A page and the record of its progress are one
-//! transaction, so an interrupted copy continues where it was. Slots in Valkey are written before the
-//! progress, and once more after an interruption in between.
+//! Copies everything of one store to another, page by page. A page and its progress are written in one
+//! transaction, so an interrupted copy continues after the last page. Slots in Valkey are written before the
+//! progress. If the copy is interrupted between these two writes, the slots are written again.
 
 use std::sync::Arc;
 
@@ -26,11 +26,13 @@ use super::slots;
 pub struct CopiedPage {
     /// Name of its table; `slot` stands for the slots of either engine.
     pub table: &'static str,
-    /// Rows of this table that are copied by now, including those of an interrupted process.
+    /// Number of rows of this table that have been copied so far, including the rows that an interrupted
+    /// process copied.
     pub rows: u64,
 }
 
-/// A copied page: the progress after it, the rows that are copied by now, and the size of the next page.
+/// A copied page: the progress after the page, the number of rows copied so far, and the size of the next
+/// page.
 struct CopyStep {
     next: CopyProgress,
     rows: u64,
@@ -41,7 +43,8 @@ struct CopyStep {
 enum CopyTargetState {
     /// The copy continues from this progress.
     Unfinished(CopyProgress),
-    /// The target is a complete copy: a process was interrupted before it could report that.
+    /// The target is already a complete copy. The process that completed the copy was interrupted before it
+    /// could report the result.
     Complete(Vec<TableComparison>),
 }
 
@@ -80,7 +83,7 @@ pub(super) async fn copy_all(
             StorePart::End => return copy.finish().await,
         };
         let Some(step) = step else {
-            // A page of an interrupted process was written after all.
+            // The write of an interrupted process was completed after this process had read the progress.
             progress = copy.current_progress().await?;
             continue;
         };
@@ -91,7 +94,7 @@ pub(super) async fn copy_all(
 }
 
 impl StoreCopy<'_> {
-    /// Returns the progress to continue from. The target does not change unless it is new, or has a part of
+    /// Returns the progress to continue from. The target changes only if it is new, or contains a part of
     /// this source.
     async fn start_transfer(&self) -> Result<CopyTargetState, TransferError> {
         check_schema(self.from).await?;
@@ -120,7 +123,8 @@ impl StoreCopy<'_> {
         if found.slots != ours.slots {
             return Err(TransferError::OtherSlots { target, found: found.slots });
         }
-        // A switch that was set by hand at Valkey and not read since is recorded, and thus copied.
+        // This call records a switch that was set by hand at Valkey and not read since. The switch is then
+        // copied with the records.
         box_future(|| self.from.kill_switches()).await?;
         Ok(CopyTargetState::Unfinished(found))
     }
@@ -144,7 +148,8 @@ impl StoreCopy<'_> {
         found.ok_or_else(|| TransferError::TakenOver { target: self.to.name() })
     }
 
-    /// Copies a page of slots; none if another process has continued meanwhile.
+    /// Copies a page of slots. Returns none if another process has continued the copy since the progress was
+    /// read.
     async fn copy_slot_page(&self, progress: &CopyProgress) -> Result<Option<CopyStep>, TransferError> {
         let after = match progress_store_error(self.to, progress.last_copied_key())?.as_deref() {
             Some([SqlValue::Text(name)]) => Some(name.clone()),
@@ -178,8 +183,8 @@ impl StoreCopy<'_> {
         Ok(is_ours.then_some(CopyStep { next, rows, limit: page::FIRST }))
     }
 
-    /// Copies a page of a table; none if another process has continued meanwhile. A page that the target
-    /// refuses is retried in smaller ones, so that the error can name the row.
+    /// Copies a page of a table. Returns none if another process has continued the copy since the progress
+    /// was read. If the target refuses a page, smaller pages are tried until the error can name the row.
     async fn copy_table_page(
         &self,
         table: &'static TableSchema,
@@ -195,7 +200,8 @@ impl StoreCopy<'_> {
                     limit = limit.div_ceil(32);
                 }
                 Err((row, error)) => {
-                    // An unreachable target refuses every row.
+                    // If the target is unreachable, it seems to refuse every row, so this call returns that
+                    // error first.
                     self.current_progress().await?;
                     let (target, table) = (self.to.name(), table.name);
                     return Err(TransferError::Refused { target, table, row, error });
@@ -267,7 +273,7 @@ impl StoreCopy<'_> {
             Some(valkey) => box_future(|| valkey.last_number()).await?,
             None => self.from.read(last_number).await?,
         };
-        // A counter that was lost may be below the numbers in the records.
+        // If the counter of the source was lost, it may be less than the numbers in the records.
         let known = self.to.read(list::greatest_token).await?;
         self.to.raise_version(given.max(known)).await?;
         let compared = compare::compare_all(self.from, self.to).await?;
@@ -279,7 +285,8 @@ impl StoreCopy<'_> {
         if let Some(valkey) = self.to.valkey_server() {
             let is_on = self.to.read(kill_switch).await?.all.engagement().is_some();
             let mirror = box_future(|| valkey.switch_keys()).await?;
-            // A switch that was set by hand in the target meanwhile stays, and its first reader records it.
+            // If the switch was set by hand in the target during the copy, it stays on. The first process
+            // that reads the switch records it.
             if is_on || mirror.manual_state() != Some(true) {
                 box_future(|| valkey.set_switch(is_on)).await?;
             }
@@ -287,13 +294,13 @@ impl StoreCopy<'_> {
         if self.to.write(progress::finish_transfer).await? {
             return Ok(compared);
         }
-        // The interrupted process may have completed after all.
+        // Another process, although interrupted, may have completed the copy.
         let whole = compare::compare_until_difference(self.from, self.to).await?;
         whole.ok_or_else(|| TransferError::TakenOver { target: self.to.name() })
     }
 }
 
-/// Checks that the tables of a store are those that are listed.
+/// Checks that the store has exactly the tables and columns of the list.
 pub(super) async fn check_schema(store: &Store) -> Result<(), TransferError> {
     match store.read(list::find_schema_mismatch).await? {
         Some(column) => Err(TransferError::SchemaMismatch { store: store.name(), column }),

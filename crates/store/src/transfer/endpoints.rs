@@ -1,4 +1,5 @@
-//! The two stores of a transfer: their names for people, and the locks for reading one and filling the other.
+//! The two stores of a transfer: their names for users, the lock for reading the source, and the lock for
+//! filling the target.
 
 use std::fs::File;
 use std::path::Path;
@@ -12,12 +13,13 @@ use super::fault::TransferError;
 /// The address field of a copying process in a file's lock.
 const LISTEN: &str = "truing store migrate";
 
-/// Returns the place of a store's slots, which has to match when a transfer continues.
+/// Returns the name of the server of a store's slots. When a transfer continues, the server must be the same
+/// as before.
 pub(super) fn valkey_server_name(store: &Store) -> String {
     store.valkey_server().map_or("", |valkey| valkey.name()).to_owned()
 }
 
-/// Returns true if the two stores have a part in common.
+/// Returns true if the two stores use the same file, database or server of slots.
 pub(super) fn share_storage(one: &Store, other: &Store) -> bool {
     let slots = valkey_server_name(one);
     let records = |store: &Store| match &store.0.engine {
@@ -35,15 +37,16 @@ pub(super) fn is_postgres(store: &Store) -> bool {
     }
 }
 
-/// The lock on a source file that must not change: no process serves it, no command leases its slots, and
-/// neither can begin before this is dropped.
+/// The lock on a source file that must not change. Until the lock is dropped, no process can serve the file
+/// and no command can lease its slots.
 pub(super) struct SourceLock {
     _commands: File,
     _serve: ServeLock,
 }
 
 impl SourceLock {
-    /// Takes the lock; none for servers, whose processes cannot be enumerated.
+    /// Takes the lock. Returns none for a store on servers, because the processes that use servers cannot be
+    /// enumerated.
     pub(super) fn acquire(source: &Store) -> Result<Option<Self>, TransferError> {
         let Some(path) = source.path() else { return Ok(None) };
         match lock::lock_out_commands(path)? {
@@ -66,7 +69,7 @@ fn acquire_serve_lock(store: &Store, path: &Path) -> Result<ServeLock, TransferE
     }
 }
 
-/// The lock for filling a target, which no process serves.
+/// The lock for filling a target, which no process may serve at the same time.
 pub(super) enum TargetLock {
     File { _lock: ServeLock },
     Postgres { _lock: Box<AdvisoryLock> },

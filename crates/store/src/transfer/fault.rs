@@ -36,7 +36,7 @@ pub enum TransferError {
         /// The source that it was filled from.
         found: String,
     },
-    /// The slots of a half-filled target are on another server.
+    /// The slots of a partly filled target are on another server.
     #[error("{target} was begun with its slots in {found}; name that server after --to")]
     OtherSlots {
         /// Name of the target.
@@ -66,7 +66,7 @@ pub enum TransferError {
         /// The store that is copied to it.
         of: String,
     },
-    /// Another process serves one of the stores, or copies it.
+    /// Another process serves or copies one of the stores.
     #[error("another process serves or copies {store}{process}; wait until it is done, or stop it")]
     Busy {
         /// Name of the store.
@@ -91,7 +91,7 @@ pub enum TransferError {
     SchemaMismatch {
         /// Name of the store.
         store: String,
-        /// The first column that exists and is unknown, or is known and missing.
+        /// The first column that either exists but is unknown, or is known but missing.
         column: String,
     },
     /// A value cannot be kept in the target.
@@ -141,7 +141,7 @@ pub enum TransferError {
         /// The error of the target.
         error: StoreError,
     },
-    /// Another process has finished or emptied the target meanwhile.
+    /// Another process has finished or emptied the target during this copy.
     #[error(
         "another process has finished or emptied {target} meanwhile; compare the stores with `truing store \
          check`"

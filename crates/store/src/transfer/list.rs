@@ -1,6 +1,6 @@
-//! Lists all tables of a store's records with their columns, in an order in which rows can be inserted, and
-//! compares the list with the actual tables. An unlisted table or column would be left behind, so it stops
-//! the copy.
+//! Lists all tables of a store's records with their columns, and compares the list with the actual tables.
+//! Rows can be inserted in the order of the list. An unlisted table or column would not be copied, so it
+//! stops the copy.
 
 use std::collections::BTreeSet;
 
@@ -40,7 +40,7 @@ const fn numbered_table(name: &'static str, fields: &'static [TableColumn]) -> T
     TableSchema { name, key: 1, is_numbered: true, fields }
 }
 
-/// Every table of the records. A table that refers to another comes after it.
+/// Every table of the records. A table that refers to another table is listed after that table.
 pub(super) static TABLES: [TableSchema; 19] = [
     numbered_table(
         "run",
@@ -150,15 +150,15 @@ pub(super) static TABLES: [TableSchema; 19] = [
     table("job", 1, &[text("key"), int("token"), text("run"), text("body")]),
 ];
 
-/// Columns that one engine has for itself. The counter of `store` is transferred separately; its instant is
-/// the clock's.
+/// Columns that only one engine has. The counter of `store` is transferred separately. The time in `store`
+/// comes from the clock and is not transferred.
 const OF_SQLITE: &str = "switch.only store.only store.counter store.now slot.key slot.version slot.wakes_at \
      slot.body slot.shown transfer.source transfer.slots transfer.part transfer.reached transfer.copied";
 const OF_POSTGRES: &str = "form.version form.oldest \
                            transfer.source transfer.slots transfer.part transfer.reached transfer.copied";
 
-/// Returns the first column that exists and is not listed, or the reverse, as `table.column`; none if all
-/// match.
+/// Returns the first column, as `table.column`, that either exists but is not listed, or is listed but does
+/// not exist. Returns none if all columns match.
 pub(super) fn find_schema_mismatch(connection: &SqlTransaction) -> Result<Option<String>, StoreFault> {
     let dialect = connection.dialect();
     let sql = dialect.choose(
@@ -206,7 +206,7 @@ impl TableSchema {
         connection.sql(&sql).query(values, |row| Ok(row.clone()))?.collect()
     }
 
-    /// Inserts rows; in a table of one row it updates that row.
+    /// Inserts rows. If the table has only one row, updates that row instead.
     pub(super) fn write(&self, connection: &SqlTransaction, rows: &[SqlRow]) -> Result<(), StoreFault> {
         if self.key > 0 {
             return connection.insert(self.name, self.fields, rows);
@@ -240,7 +240,7 @@ impl TableSchema {
         row.0.get(..self.key).unwrap_or_default()
     }
 
-    /// Returns the greatest number that the engine has generated for its key; 0 if none.
+    /// Returns the greatest number that the engine has generated for the table's key, or 0 if there is none.
     pub(super) fn last_generated_number(&self, connection: &SqlTransaction) -> Result<u64, StoreFault> {
         let (table, key) = (self.name, column_names(self.key()));
         let sql = match connection.dialect() {
@@ -257,9 +257,9 @@ impl TableSchema {
         connection.sql(&sql).single_row((), |row| row.get(0))
     }
 
-    /// Ensures that the next number that the engine generates is greater than this. SQLite remembers it for
-    /// `reservation` alone, whose numbers are never reused; in other tables it takes the greatest existing
-    /// one.
+    /// Ensures that the next number that the engine generates is greater than `number`. SQLite stores the
+    /// last number only for `reservation`, whose numbers are never reused. For other tables, SQLite continues
+    /// from the greatest existing number.
     pub(super) fn raise_next_number(
         &self,
         connection: &SqlTransaction,
@@ -286,7 +286,7 @@ impl TableSchema {
         }
     }
 
-    /// Returns PostgreSQL's sequence of its numbers.
+    /// Returns the name of PostgreSQL's sequence for the numbers of the table.
     fn sequence(&self) -> String {
         format!("CAST(pg_get_serial_sequence('{}', '{}') AS REGCLASS)", self.name, column_names(self.key()))
     }

@@ -4,7 +4,7 @@ use crate::sql::SqlRow;
 
 use super::row;
 
-/// Rows of a table's first page, whose size is not known.
+/// Number of rows of a table's first page, because the size of the rows is not known yet.
 pub(super) const FIRST: usize = 64;
 /// Largest number of rows of a page.
 const MOST: usize = 8_000;
@@ -17,6 +17,6 @@ pub(super) const SLOTS: usize = 256;
 pub(super) fn next_limit(limit: usize, rows: &[SqlRow]) -> usize {
     let bytes: usize = rows.iter().map(row::size).sum();
     let each = bytes / rows.len().max(1);
-    // The next rows may be larger than these.
+    // The next rows may be larger than these rows, so the limit grows at most by a factor of 8.
     (BYTES / each.max(1)).clamp(1, MOST).min(limit.saturating_mul(8))
 }

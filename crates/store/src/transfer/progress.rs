@@ -1,5 +1,5 @@
 //! The progress of a copy: a row in the target, which changes in the same transaction as the rows that are
-//! added. While it exists, the target is not opened in the ordinary way.
+//! added. While the row exists, the target is not opened for normal use.
 
 use crate::fault::{StoreFault, from_json, to_json};
 use crate::sql::{SqlDialect, SqlTransaction, SqlValue};
@@ -11,17 +11,18 @@ use super::list::{TABLES, TableSchema};
 pub(super) struct CopyProgress {
     /// Name of the store that is copied.
     pub(super) source: String,
-    /// The place of the target's slots.
+    /// The name of the server of the target's slots.
     pub(super) slots: String,
     /// The name of the part that is copied now.
     pub(super) part: String,
-    /// The key of its last copied row, as JSON.
+    /// The key of the last copied row of this part, as JSON.
     pub(super) last_key: Option<String>,
-    /// Number of its rows that were copied.
+    /// Number of rows of this part that were copied.
     pub(super) copied: u64,
 }
 
-/// A part of a store, in the order of copying. Slots come first, so that an unreadable one is found at once.
+/// A part of a store, in the order of copying. Slots are copied first, so an unreadable slot stops the copy
+/// at the beginning.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum StorePart {
     /// The slots of either engine.
@@ -33,7 +34,7 @@ pub(super) enum StorePart {
 }
 
 const END: &str = "end";
-/// The name of the slots, in place of a table's.
+/// The part name of the slots, which are in no table.
 pub(super) const SLOT: &str = "slot";
 
 impl StorePart {
@@ -67,8 +68,8 @@ impl CopyProgress {
         Self { source, slots, part: SLOT.to_owned(), last_key: None, copied: 0 }
     }
 
-    /// Returns the progress after `rows` more rows, whose last one has `key`; after the last page, the
-    /// beginning of the next part.
+    /// Returns the progress after `rows` more rows. `key` is the key of the last of these rows. After the
+    /// last page of a part, returns the beginning of the next part.
     pub(super) fn after_page(
         &self,
         part: StorePart,
@@ -118,7 +119,7 @@ fn key_to_json(key: &[SqlValue]) -> Result<String, StoreFault> {
     to_json(&key.iter().map(value).collect::<Vec<_>>())
 }
 
-/// Reads the progress in a store; none if the store is complete.
+/// Reads the progress of a copy in a store. Returns none if the store is complete.
 pub(super) fn find(connection: &SqlTransaction) -> Result<Option<CopyProgress>, StoreFault> {
     let sql = "SELECT source, slots, part, reached, copied FROM transfer LIMIT 1";
     connection.sql(sql).first((), |row| {
@@ -132,8 +133,8 @@ pub(super) fn find(connection: &SqlTransaction) -> Result<Option<CopyProgress>, 
     })
 }
 
-/// Returns the existing progress, or writes the first one into a new store. The inner error names the content
-/// of a store that is not new.
+/// Returns the existing progress, or writes the first one into a new store. If the store is not new, the
+/// inner error names its content.
 pub(super) fn start_transfer(
     connection: &SqlTransaction,
     first: &CopyProgress,
@@ -155,8 +156,8 @@ pub(super) fn start_transfer(
     Ok(Ok(first.clone()))
 }
 
-/// Changes the progress from one state to the next. Returns false if it is in another state, because another
-/// process continues the copy.
+/// Changes the progress from one state to the next. Returns false if the progress is in another state,
+/// because another process has continued the copy.
 pub(super) fn advance(
     connection: &SqlTransaction,
     from: &CopyProgress,
@@ -167,7 +168,8 @@ pub(super) fn advance(
     Ok(connection.sql(sql).execute(values)? == 1)
 }
 
-/// Deletes the progress, after which the store is complete. Returns false if it was not there.
+/// Deletes the progress, after which the store is complete. Returns false if the progress was already deleted
+/// or has not reached the end.
 pub(super) fn finish_transfer(connection: &SqlTransaction) -> Result<bool, StoreFault> {
     Ok(connection.sql("DELETE FROM transfer WHERE part = ?1").execute([END])? == 1)
 }

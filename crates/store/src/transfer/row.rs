@@ -10,8 +10,8 @@ pub enum NulPolicy {
     /// The copy stops with an error that names the row.
     #[default]
     Refuse,
-    /// U+FFFD takes its place, as in all texts that the store writes to PostgreSQL. In a key it is refused
-    /// all the same: two rows could become one.
+    /// U+FFFD replaces the zero character, as in all texts that the store writes to PostgreSQL. A zero
+    /// character in a key is always refused, because two keys could become equal.
     Replace,
 }
 
@@ -25,7 +25,8 @@ pub(super) struct UnfitValue {
     pub(super) advice: &'static str,
 }
 
-/// Finds the first value of a row that cannot be transferred. `zeros` is none if zero characters are kept.
+/// Finds the first value of a row that cannot be transferred. If `zeros` is none, zero characters are
+/// accepted.
 pub(super) fn find_unfit_value(
     table: &TableSchema,
     row: &SqlRow,

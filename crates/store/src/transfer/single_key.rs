@@ -12,10 +12,11 @@ use super::list::{TABLES, TableSchema};
 
 /// The column that assigns rows to a key.
 const KEY: &str = "key";
-/// Tables whose column of that name has another meaning.
+/// Tables in which the column `key` has another meaning.
 const OTHERS: [&str; 2] = ["notice", "level"];
 
-/// Copies the slot of a key and its rows, as they are at one instant, to a store that has none of them.
+/// Copies the slot and the rows of a key to a store that has no data of that key. The rows are read at one
+/// instant.
 pub(super) async fn copy_key(from: &Store, to: &Store, key: &SlotKey) -> Result<(), TransferError> {
     let of_key = || TABLES.iter().filter(|table| has_key_column(table));
     let wanted = key.clone();
@@ -30,7 +31,7 @@ pub(super) async fn copy_key(from: &Store, to: &Store, key: &SlotKey) -> Result<
         found.iter().try_for_each(|(table, rows)| table.write(connection, rows))
     };
     to.write(write).await?;
-    // New tokens of the copy have to be greater than those of its rows.
+    // New tokens in the copy must be greater than the tokens in its rows.
     let known = to.read(super::list::greatest_token).await?;
     Ok(to.raise_version(known).await?)
 }

@@ -1,15 +1,16 @@
 //! Pages of a store's slots in the order of their names, for either engine.
 //!
 //! A slot keeps its version and its content. A lease therefore keeps its token, which is the version at which
-//! it was granted. The token is less than every number that the target gives from then on, and the copied
-//! records accept it as before.
+//! it was granted. The token is less than every number that the target issues after the copy, and the copied
+//! records still accept the token.
 //!
-//! No process serves either store during a copy, so the holder of a lease is dead. A server on a SQLite file
-//! hands such a lease back when it starts; with other stores it ends at its deadline. A slot that became due
-//! at once would differ from the source, and the two could not be compared.
+//! No process serves either store during a copy, so the holder of a lease has exited. A server on a SQLite
+//! file releases such a lease when it starts; in other stores, the lease ends at its deadline. The copy does
+//! not release the lease, because the slot would then differ from the source, and the stores could not be
+//! compared.
 //!
-//! The names that mark a request as obeyed are not copied. They matter only if a process died within the last
-//! day after it wrote a slot and before it wrote the records. Such a request is served once more.
+//! The names that mark a request as obeyed are not copied. These names matter only if, within the last day, a
+//! process exited after it wrote a slot and before it wrote the records. Such a request is served once more.
 
 use truing_core::slot::Slot;
 
@@ -53,7 +54,7 @@ pub(super) async fn read_slot_page(
         };
         match found {
             Err(fault) => return Err(unreadable(fault.to_string())),
-            // The name is in Valkey's index, but its row was deleted by hand.
+            // The name is in Valkey's index, but the row of the slot was deleted by hand.
             Ok(slot) if slot == Slot::new(key.clone()) => {}
             Ok(slot) if slot.key != key => {
                 return Err(unreadable(format!("it says that it is {}", slot.key)));

@@ -1,5 +1,5 @@
-//! The clock of Valkey's server, which is read from time to time and otherwise advances with ours, so that
-//! machines whose clocks differ agree.
+//! The clock of Valkey's server. The server's time is read from time to time; between two reads, this
+//! machine's clock is used to advance it. Machines with different clocks therefore use the same time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -10,7 +10,7 @@ use truing_core::port::Clock;
 
 /// The server's clock, estimated from this machine's clock.
 pub(super) struct ServerClock {
-    /// A test's clock, used in place of the server's.
+    /// The clock of a test, which is used instead of the server's clock.
     test_clock: Option<Arc<dyn Clock>>,
     /// Milliseconds by which the server's clock was ahead of ours at its last response.
     offset_ms: AtomicI64,
@@ -21,7 +21,7 @@ impl ServerClock {
         Self { test_clock, offset_ms: AtomicI64::new(0) }
     }
 
-    /// Takes over the server's instant.
+    /// Sets this clock to the server's time.
     pub(super) fn adopt_server_time(&self, server: UnixMillis) {
         self.offset_ms.store(server.0.saturating_sub(local_millis()), Ordering::Relaxed);
     }

@@ -1,5 +1,5 @@
-//! Messages for people about errors of Valkey, with the server and the next step, and the check for servers
-//! that would lose slots.
+//! Messages for users about errors of Valkey, and the check for servers that could lose slots. Each message
+//! names the server and the next step.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// Timeout of a call to a Sentinel; others are asked in parallel.
 pub(super) const SENTINEL_PATIENCE: Duration = Duration::from_secs(2);
 
-/// The reason for which a server cannot keep the slots.
+/// The reason why a server cannot keep the slots.
 #[derive(Debug, thiserror::Error)]
 pub enum SlotsError {
     /// The address is not valid.
@@ -24,7 +24,7 @@ pub enum SlotsError {
          primary"
     )]
     SentinelUrl(String),
-    /// The server is beyond this machine, and the connection would have no TLS.
+    /// The server is on another machine, and the connection would have no TLS.
     #[error(
         "`store.url` would send the password and slots to {place} without TLS; write valkeys://, or add \
          `?tls=off` where the way to it is safe"
@@ -160,14 +160,14 @@ pub(super) fn error_text(error: &RedisError) -> String {
     }
 }
 
-/// Renders an error of connecting; none: the server does not answer.
+/// Renders an error of connecting. If `error` is none, the server did not answer.
 pub(super) fn connection_error_text(client: &Client, error: Option<&RedisError>) -> String {
     let message = error.map_or_else(|| timeout_message(PATIENCE), error_text);
     format!("{message}{}", port_kind_hint(client, error))
 }
 
-/// Returns a hint for a wrong kind of port: a port with TLS or without stays silent or closes the connection
-/// if the client uses the other kind.
+/// Returns a hint if only one side of the connection seems to use TLS. In that case, the server does not
+/// answer or closes the connection.
 fn port_kind_hint(client: &Client, error: Option<&RedisError>) -> &'static str {
     let has_tls = matches!(client.get_connection_info().addr(), ConnectionAddr::TcpTls { .. });
     let is_ended = error.is_some_and(|error| error.is_connection_dropped() && !error.is_connection_refusal());
@@ -201,7 +201,7 @@ fn sentinel_error_text(error: &RedisError) -> String {
     }
 }
 
-/// Checks by the server's own information that it would not lose slots.
+/// Checks that the server does not lose slots, according to the information that the server reports.
 pub(super) fn check_durability(name: &Arc<str>, info: &str) -> Result<(), SlotsError> {
     let of = |field: &str| {
         info.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).map(str::trim).unwrap_or("")

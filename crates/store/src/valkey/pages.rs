@@ -1,5 +1,5 @@
-//! Reads all slots of a store in pages by name, and writes them with the versions that they have in another
-//! store.
+//! Reads all slots of a store in pages, ordered by name. Writes slots with the versions that they have in
+//! another store.
 
 use truing_core::id::{SlotKey, SlotVersion};
 use truing_core::port::StoreError;
@@ -34,7 +34,7 @@ impl ValkeyServer {
         Ok((keys.into_iter().zip(found).collect(), is_last))
     }
 
-    /// Writes slots with the versions that they have.
+    /// Writes slots and keeps their versions.
     pub(crate) async fn restore_slots(&self, slots: &[Slot]) -> Result<(), StoreError> {
         if slots.is_empty() {
             return Ok(());
@@ -51,7 +51,7 @@ impl ValkeyServer {
         self.invoke_script::<i64>(&call).await.map(drop)
     }
 
-    /// Describes data that the server holds and a new store does not have; none if it is new.
+    /// Describes data on the server that a new store does not have. Returns none if there is no such data.
     pub(crate) async fn existing_content(&self) -> Result<Option<String>, StoreError> {
         let (all, due): (u64, u64) = self.query_pipeline(redis::pipe().zcard(ALL).zcard(DUE)).await?;
         let slots = all.max(due);
@@ -62,7 +62,7 @@ impl ValkeyServer {
         Ok(is_on.then(|| format!("the kill switch that was set manually in {} ({SWITCH})", self.name)))
     }
 
-    /// Returns the greatest number that was given.
+    /// Returns the greatest number that was issued.
     pub(crate) async fn last_number(&self) -> Result<SlotVersion, StoreError> {
         let number: Option<u64> = self.query_primary(redis::cmd("GET").arg(COUNTER)).await?;
         Ok(SlotVersion(number.unwrap_or(0)))

@@ -1,5 +1,5 @@
-//! Messages between processes beside the slots: reports of waiting slots, the processes that lease, and the
-//! lease on single-process duties.
+//! Messages between processes, in addition to the slots: reports of waiting slots, the list of processes that
+//! lease slots, and the lease on single-process duties.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -17,19 +17,20 @@ use super::fault::PATIENCE;
 use super::primary::PrimaryServer;
 use super::{CHANGED, SOLE, ValkeyServer, WORKERS};
 
-/// Milliseconds of silence after which a process counts as not leasing.
+/// Milliseconds without a message after which a process no longer counts as a process that leases slots.
 const SILENT_MILLIS: u32 = 30_000;
-/// Silence after which a connection may be dead without any error, and is replaced.
+/// Time without a message after which a connection is replaced, because it may be broken although no error
+/// was reported.
 const QUIET: Duration = Duration::from_secs(30);
-/// Delay before the next connection after a lost one.
+/// Delay before a lost connection is replaced by the next one.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// This process among those that share the slots.
 pub(super) struct ProcessPeers {
-    /// Its name, which is a new one for each start.
+    /// The name of this process. Each start of the process gets a new name.
     own_name: String,
     report_notify: Arc<Notify>,
-    /// The task that listens, once a caller waits for changes.
+    /// The task that receives reports. It is started when a caller first waits for changes.
     listener: OnceLock<AbortHandle>,
 }
 
@@ -49,7 +50,8 @@ impl Drop for ProcessPeers {
 }
 
 impl ValkeyServer {
-    /// Completes when a slot was reported as waiting. A missed report is found by the next look.
+    /// Completes when a slot was reported as waiting. If a report is missed, the scheduler finds the slot at
+    /// its next check.
     pub(crate) async fn wait_for_change(&self) {
         let ProcessPeers { report_notify, listener, .. } = &self.peers;
         listener.get_or_init(|| {
@@ -59,7 +61,7 @@ impl ValkeyServer {
         report_notify.notified().await;
     }
 
-    /// Takes or renews the lease on single-process duties; with no time it gives the lease back.
+    /// Takes or renews the lease on single-process duties. If `time` is zero, releases the lease.
     pub(crate) async fn lease_sole_duties(&self, time: TimeSpan) -> Result<bool, StoreError> {
         let mut call = self.scripts.lend.prepare_invoke();
         call.key(SOLE).arg(&self.peers.own_name).arg(time.0.max(0));
@@ -75,7 +77,7 @@ impl ValkeyServer {
     }
 }
 
-/// Receives the reports on the channel, for as long as it is polled.
+/// Receives the reports on the channel for as long as this future is polled.
 async fn receive_reports(mut primary_receiver: watch::Receiver<PrimaryServer>, notify: Arc<Notify>) {
     loop {
         if let Err(error) = receive_until_disconnect(&mut primary_receiver, &notify).await {
@@ -96,7 +98,7 @@ async fn receive_until_disconnect(
         listener.subscribe(CHANGED).await?;
         Ok(listener)
     };
-    // A connection that takes longer is tried again.
+    // If connecting takes longer, the caller of this function tries again.
     let Ok(listener) = tokio::time::timeout(PATIENCE, connecting).await else { return Ok(()) };
     let mut listener = primary.mark_lost_on_error(listener)?;
     let mut messages = listener.on_message();

@@ -1,5 +1,5 @@
-//! The server that is written to. With Sentinels it may be another one after a failure: they are asked again
-//! once the previous one is lost.
+//! The primary, which is the server for writes. With Sentinels, another server may become the primary after a
+//! failure. When the connection to the primary is lost, the Sentinels are asked again.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,7 @@ use super::fault::{self, PATIENCE, SlotsError};
 use super::sentinel::SentinelGroup;
 use super::transport::TransportPolicy;
 
-/// A server with a connection that is made again after it is lost.
+/// A server with a connection that reconnects after it is lost.
 #[derive(Clone)]
 pub(super) struct PrimaryServer {
     connection: ConnectionManager,
@@ -22,12 +22,12 @@ pub(super) struct PrimaryServer {
     pub(super) client: Client,
     /// Name of the server for messages, without a password.
     pub(super) name: Arc<str>,
-    /// True if another server may be the primary by now.
+    /// True if another server may be the primary now.
     is_lost: Arc<AtomicBool>,
 }
 
 impl PrimaryServer {
-    /// Connects, and refuses a server that would lose slots.
+    /// Connects to the server, and refuses a server that could lose slots.
     pub(super) async fn connect(client: Client, name: Arc<str>) -> Result<Self, SlotsError> {
         let config = ConnectionManagerConfig::new()
             .set_connection_timeout(Some(PATIENCE))
@@ -45,12 +45,13 @@ impl PrimaryServer {
         Ok(Self { connection, client, name, is_lost: Arc::default() })
     }
 
-    /// Records that another server may be the primary by now.
+    /// Records that another server may be the primary now.
     pub(super) fn mark_lost(&self) {
         self.is_lost.store(true, Ordering::Relaxed);
     }
 
-    /// Passes a response on, and records one that a primary does not send.
+    /// Returns the response unchanged. If a primary would not send such a response, records that the primary
+    /// may be lost.
     pub(super) fn mark_lost_on_error<T>(&self, answer: RedisResult<T>) -> RedisResult<T> {
         if answer.as_ref().is_err_and(has_lost_primary) {
             self.mark_lost();
@@ -59,7 +60,7 @@ impl PrimaryServer {
     }
 }
 
-/// Returns true if the connection is lost, or the server follows another one.
+/// Returns true if the connection is lost, or the server is a replica or not ready.
 fn has_lost_primary(error: &RedisError) -> bool {
     error.is_io_error()
         || error.is_unrecoverable_error()
@@ -96,13 +97,14 @@ pub(super) struct PrimaryRoute {
     /// The Sentinels; none if one server is configured.
     pub(super) sentinels: Option<SentinelGroup>,
     pub(super) current: watch::Sender<PrimaryServer>,
-    /// The lock of the caller that asks the Sentinels, with the last failed search.
+    /// The lock of the caller that asks the Sentinels. The value is the error of the last failed search and
+    /// its time.
     pub(super) search_lock: Mutex<Option<(Instant, StoreError)>>,
 }
 
 impl PrimaryRoute {
-    /// Connects to the server of an address, or to the one that Sentinels name. Returns the route, and its
-    /// name, which stays the same.
+    /// Connects to the server of an address, or to the server that the Sentinels name. Returns the route and
+    /// its name, which does not change.
     pub(super) async fn open(url: &str) -> Result<(Self, Arc<str>), SlotsError> {
         let (url, transport) = TransportPolicy::split_from_url(url);
         let sentinels = SentinelGroup::parse(&url, transport)?;
@@ -119,7 +121,7 @@ impl PrimaryRoute {
         Ok((Self { sentinels, current, search_lock: Mutex::new(None) }, name))
     }
 
-    /// Returns the name for messages of the server that is written to now.
+    /// Returns the name of the present primary, for messages.
     pub(super) fn name(&self) -> Arc<str> {
         Arc::clone(&self.current.borrow().name)
     }
@@ -129,7 +131,8 @@ impl PrimaryRoute {
         self.current.subscribe()
     }
 
-    /// Returns the current primary, if it is not lost, or is the only server.
+    /// Returns the current primary if it is not lost. If no Sentinels are configured, always returns the only
+    /// server.
     pub(super) fn current_primary(&self) -> Option<PrimaryServer> {
         let current = self.current.borrow();
         let is_usable = self.sentinels.is_none() || !current.is_lost.load(Ordering::Relaxed);

@@ -5,7 +5,7 @@ use truing_core::id::SlotVersion;
 use truing_core::port::VersionConflict;
 use truing_core::slot::Slot;
 
-/// Every script, sent once and afterwards called by its digest.
+/// All scripts. Each script is sent to the server once, and is then called by its digest.
 pub(super) struct ValkeyScripts {
     pub(super) swap: Script,
     pub(super) load: Script,

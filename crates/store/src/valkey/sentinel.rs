@@ -1,5 +1,5 @@
 //! Sentinels: servers that watch a primary and its replicas, and know the present primary. The address names
-//! any number of them, since each may be dead:
+//! any number of Sentinels, since each of them may be unreachable:
 //! `valkey+sentinel://[USER:PASSWORD@]HOST[:PORT],…/NAME[/DATABASE][?OPTION=VALUE&…]`.
 
 use std::collections::BTreeSet;
@@ -20,10 +20,11 @@ const PORT: u16 = 26379;
 
 /// The Sentinels of one primary.
 pub(super) struct SentinelGroup {
-    /// The name under which they watch the primary.
+    /// The name under which the Sentinels watch the primary.
     primary_name: String,
     all: Vec<Client>,
-    /// User, password and database for each server that may be the primary; the address in it is not used.
+    /// User, password and database for each server that may be the primary. The address in this value is not
+    /// used.
     login: ConnectionInfo,
     transport: TransportPolicy,
     /// The name of this group for messages, without a password.
@@ -31,7 +32,7 @@ pub(super) struct SentinelGroup {
 }
 
 impl SentinelGroup {
-    /// Parses an address; none if it names a single server.
+    /// Parses an address. Returns none if the address names a single server.
     pub(super) fn parse(url: &str, transport: TransportPolicy) -> Result<Option<Self>, SlotsError> {
         let wrong = |reason: String| SlotsError::SentinelUrl(reason);
         let Some((scheme, rest)) = url.split_once("://") else { return Ok(None) };
@@ -81,8 +82,8 @@ impl SentinelGroup {
         Arc::clone(&self.name)
     }
 
-    /// Connects to the primary. All Sentinels are asked at once, so that a dead one delays nothing; the first
-    /// that names an actual primary is believed.
+    /// Connects to the primary. All Sentinels are asked in parallel, so an unreachable Sentinel causes no
+    /// delay. The first response that names an actual primary is used.
     pub(super) async fn connect_primary(&self) -> Result<PrimaryServer, SlotsError> {
         let none = |responses: String| SlotsError::NoPrimary { name: self.name(), responses };
         match tokio::time::timeout(PATIENCE, self.find()).await {

@@ -1,4 +1,4 @@
-//! Small states that all processes share: texts that are swapped, and that expire.
+//! Small states that all processes share. Each state is a text that can be swapped and that expires.
 
 use std::fmt;
 

@@ -1,25 +1,25 @@
-//! TLS for connections to Valkey: it is required beyond this machine, unless the address turns it off
-//! explicitly.
+//! TLS for connections to Valkey. A connection to another machine requires TLS, unless the address turns TLS
+//! off explicitly.
 
 use redis::ConnectionAddr;
 
 use super::fault::SlotsError;
 use truing_core::loopback::is_loopback;
 
-/// The option of an address that allows a connection without TLS beyond this machine.
+/// The option of an address that allows a connection to another machine without TLS.
 const OFF: &str = "tls=off";
 
 /// The transport that an address requires.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum TransportPolicy {
-    /// TLS is required, except to this machine.
+    /// TLS is required, except for a server on this machine.
     Safe,
-    /// Any transport is allowed, as the scheme says.
+    /// Any transport is allowed. The scheme of the address decides.
     Any,
 }
 
 impl TransportPolicy {
-    /// Takes the option out of an address.
+    /// Removes the option from an address, and returns the transport that it sets.
     pub(super) fn split_from_url(url: &str) -> (String, Self) {
         let Some((place, query)) = url.split_once('?') else { return (url.to_owned(), Self::Safe) };
         let (off, others): (Vec<&str>, Vec<&str>) = query.split('&').partition(|option| *option == OFF);
@@ -31,7 +31,7 @@ impl TransportPolicy {
         (url, Self::Any)
     }
 
-    /// Checks that a server at this place may be connected to.
+    /// Checks that a connection to this address is allowed.
     ///
     /// # Errors
     /// [`SlotsError::NoTls`] if TLS is required and missing.

@@ -118,7 +118,7 @@ async fn a_key_without_a_published_run_keeps_its_newest() {
 async fn closed_pull_requests_are_forgotten_with_the_last_of_their_history() {
     let (_folder, store) = new_file();
     let held = |key: &str, reason| {
-        (SlotVersion(0), Slot { state: SlotState::Held { reason: reason }, ..Slot::new(SlotKey::new(key)) })
+        (SlotVersion(0), Slot { state: SlotState::Held { reason }, ..Slot::new(SlotKey::new(key)) })
     };
     store
         .commit_slots(&[held("closed", HoldReason::Cancelled), held("parked", HoldReason::Parked)])

@@ -25,7 +25,7 @@ pub struct BackupArgs {
 struct BackupJson {
     file: String,
     bytes: u64,
-    /// File with the key of markers that belongs to the database, if it lies beside it.
+    /// File with the marker key of the database, if that file is in the folder of the database.
     marker_key: Option<String>,
 }
 

@@ -90,7 +90,7 @@ fn unknown_breaker_error(text: &str) -> CliError {
         .hint("`truing breaker list` shows all; a job has one once it has run")
 }
 
-/// Closes the breaker under a lease, which cannot be had while the job runs.
+/// Closes the breaker under a lease. The lease cannot be taken while the job runs.
 async fn reset_breaker(
     store: &Store,
     key: &SlotKey,

@@ -6,8 +6,8 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 pub(super) const COLUMNS: usize = 80;
 
 /// Returns a line that begins with `label`. A line that is too long continues below the first word of `text`.
-/// A word that is too long by itself is cut, as is text without blanks. A word with a `/` (such as a path)
-/// and text between backticks stay whole, since users may copy them.
+/// A single word that is too long is cut, and text without blanks is cut as well. A word with a `/` (such as
+/// a path) and text between backticks stay whole, since users may copy them.
 pub(super) fn fold_line(label: &str, text: &str) -> String {
     let indent = label.width();
     let (mut lines, mut column) = (label.to_owned(), indent);
@@ -40,7 +40,7 @@ pub(super) fn fold_line(label: &str, text: &str) -> String {
 }
 
 /// Splits a text into words; text between backticks is one word. If the closing backtick is missing, or the
-/// code is longer than [`MAX_CODE`], it is split like any other text.
+/// code is longer than [`MAX_CODE`], the code is split like any other text.
 fn split_words(text: &str) -> Vec<String> {
     let mut words = Vec::<String>::new();
     let mut rest = text.split(' ');

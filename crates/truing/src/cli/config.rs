@@ -119,8 +119,8 @@ fn print_table(settings: &[(String, &EffectiveSetting)], output: OutputPrinter) 
     output.print_data(align_origins(&lines))
 }
 
-/// Appends the origin to each line, in a column that fits both. Lines that are too long for a terminal do not
-/// move that column; their origins are on the line below.
+/// Appends the origin to each line. All origins begin in the same column, which is wide enough for the lines
+/// that fit on a terminal. For a longer line, the origin is on the line below.
 fn align_origins(lines: &[(String, String)]) -> String {
     let whole = |(line, origin): &(String, String)| line.width() + BEFORE_ORIGIN.width() + origin.width();
     let width = lines.iter().filter(|line| whole(line) <= COLUMNS).map(|(line, _)| line.width()).max();
@@ -172,7 +172,8 @@ fn check_config(path: Option<&Path>, context: &CommandContext) -> Result<(), Cli
             match truing_config::read_operator_file(&context.environment, context.globals.config.as_deref())?
             {
                 Some(file) => file,
-                // This file is only checked: no command reads its configuration from the current folder.
+                // This file is only checked, because no command reads its configuration from the current
+                // folder.
                 None if here.join(WRITTEN_FILE).exists() => {
                     let file =
                         truing_config::read_named_file(Path::new(WRITTEN_FILE), &here.join(WRITTEN_FILE))?;
@@ -191,8 +192,8 @@ fn check_config(path: Option<&Path>, context: &CommandContext) -> Result<(), Cli
         }
     } else {
         let config = Config::resolve(&nobody, Some(&source), &[])?;
-        // A repository's own file may name packs of the operator's folder, which is not known here. The
-        // contents of a folder on another machine are not known either.
+        // A repository's own file may name packs of the operator's folder, but this command does not know
+        // that folder. If a folder is on another machine, its contents are also unknown.
         if let Ok(packs) = wiring::load_packs(&config.rules) {
             packs.check_packs_exist(&config.rules.packs).map_err(wiring::reader_error)?;
             warn_of_unknown_rules(&config, &packs, &context.output);
@@ -207,8 +208,8 @@ fn check_config(path: Option<&Path>, context: &CommandContext) -> Result<(), Cli
         .print_answer(&json!({ "file": source.name, "ok": true }), || format!("{}: fine\n", source.name))
 }
 
-/// Warns of configured rules that do not exist in their pack, since these settings have no effect. Rules of
-/// linters, and of packs in folders of another machine, are not known here.
+/// Warns of configured rules that do not exist in their pack, since these settings have no effect. This
+/// command does not know the rules of linters, and of packs in folders on another machine.
 fn warn_of_unknown_rules(config: &Config, packs: &RulePacks, output: &OutputPrinter) {
     let RulesConfig { off, severity, .. } = &config.rules;
     let named = off.iter().map(|rule| ("rules.off", rule));
@@ -220,13 +221,14 @@ fn warn_of_unknown_rules(config: &Config, packs: &RulePacks, output: &OutputPrin
     }
 }
 
-/// Returns the error for a user who names no file and has none.
+/// Returns the error for a user who names no file and has no configuration file.
 fn no_config_file_error() -> CliError {
     CliError::usage("no_file", "there is no configuration file to check")
         .hint("name one: `truing config check FILE`; `truing init` writes one")
 }
 
-/// An invalid configuration is a usage error: every problem is reported, or counted after the last one.
+/// An invalid configuration is a usage error. The error lists the problems up to a limit, and counts the
+/// others.
 impl From<ConfigError> for CliError {
     fn from(error: ConfigError) -> Self {
         let problem_error =

@@ -1,5 +1,6 @@
-//! The command `truing demo`: reports the demonstration of [`crate::demo`] as it happens. `truing demo sync`
-//! reports that of [`crate::demo::sync`], and `truing demo converge` that of [`crate::demo::converge`].
+//! The command `truing demo`: reports each step of the demonstration of [`crate::demo`]. `truing demo sync`
+//! reports the demonstration of [`crate::demo::sync`], and `truing demo converge` reports the demonstration
+//! of [`crate::demo::converge`].
 
 mod converge;
 mod sync;
@@ -96,7 +97,8 @@ async fn run_selected_demo(args: &DemoArgs, context: &CommandContext) -> Result<
         return Err(CliError::usage("storm", "only the review is shown in a storm of pushes")
             .hint("name no loop: `truing demo --storm`"));
     }
-    // A program that is configured to run the conversation is checked before anything is shown.
+    // If a program is configured that runs the model's conversation, that program is checked before anything
+    // is printed.
     let taken = demo::demo_environment(&context.environment)?;
     wiring::agent::check_conversation_runtime(&Config::resolve(&taken, None, &[])?, &taken)?;
     match args.of {
@@ -230,10 +232,11 @@ fn is_marker(line: &str) -> bool {
     line.starts_with("<!--") || line.starts_with("[//]: # (")
 }
 
-/// Commands that show more of the demonstration while it stays.
+/// Commands that show more of the demonstration while `--stay` keeps it running.
 const LOOK: [&str; 4] = ["status", "queue list", "why wheel/spokes/1", "report"];
 
-/// Prints how to look at a demonstration that stays: the address of its pull requests, and commands.
+/// Prints how a user can inspect a demonstration that keeps running: the address of its pull requests, and
+/// commands.
 fn print_stay_notes(output: OutputPrinter, pulls: &str, config: &Path, look: &[&str]) {
     output.print_note(format_args!("pull requests, for a browser: {pulls}"));
     output.print_note("commands, in another terminal:");

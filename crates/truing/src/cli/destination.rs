@@ -13,7 +13,7 @@ use super::output::OutputPrinter;
 /// Mode of a new file, before the user's umask is applied.
 const NEW_FILE_MODE: u32 = 0o666;
 
-/// Name that stands for standard output.
+/// Name that means standard output.
 const STDOUT: &str = "-";
 
 /// Maximum links that are followed to a file that does not exist; the system has the same limit.
@@ -31,7 +31,7 @@ pub(super) struct OutputFileArgs {
 enum OutputTarget {
     /// Standard output of the process.
     Output,
-    /// Device or pipe, which is written into.
+    /// Device or pipe. The answer is written into it and does not replace it.
     Stream(PathBuf),
     /// Regular file in this folder, which may not exist yet.
     File { folder: PathBuf, path: PathBuf },
@@ -74,13 +74,14 @@ impl OutputFileArgs {
         self.output.as_deref().unwrap_or(Path::new(STDOUT)).display()
     }
 
-    /// Resolves the name. A link is followed, as a shell does, even if its target does not exist yet.
+    /// Resolves the name. Follows a link like a shell does, even if the target of the link does not exist
+    /// yet.
     fn resolve_target(&self, current_folder: &Path) -> Result<OutputTarget, CliError> {
         let Some(path) = self.output.as_deref().filter(|path| path.as_os_str() != STDOUT) else {
             return Ok(OutputTarget::Output);
         };
-        // Standard output is not written as a file, since that would replace the existing content of an
-        // appended file (`>>`).
+        // Standard output is not written as a file, since this would replace the existing content if the
+        // shell appends to a file (`>>`).
         if path == Path::new("/dev/stdout") {
             return Ok(OutputTarget::Output);
         }

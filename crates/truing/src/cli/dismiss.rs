@@ -52,8 +52,8 @@ pub(crate) fn run(args: &DismissArgs, context: &CommandContext) -> Result<Comman
     runtime::start()?.block_on(args.run(context))
 }
 
-/// Keys that dismissals are stored under. They are those of the branch's local reviews, of its converge runs
-/// and of its audits. Older versions used the key of the repository for the reviews of all branches.
+/// Keys under which dismissals are stored: the keys of the branch's local reviews, converge runs and audits.
+/// Older versions used the key of the repository for the reviews of all branches.
 struct DismissalKeys {
     repository: SlotKey,
     reviews: SlotKey,
@@ -82,13 +82,13 @@ impl DismissalKeys {
         Ok(unique_findings(found))
     }
 
-    /// Returns the active dismissals: for each finding the newest one of the branch, else the one for all
-    /// branches.
+    /// Returns the active dismissals. For each finding, this is the newest dismissal of the branch or, if
+    /// there is none, the dismissal for all branches.
     async fn load_dismissals(&self, store: &Store) -> Result<Vec<Dismissal>, StoreError> {
         let mut dismissals = store.dismissals(&self.reviews).await?;
         dismissals.extend(store.dismissals(&self.runs).await?);
         dismissals.sort_by(|a, b| a.finding.cmp(&b.finding).then(b.at.cmp(&a.at)));
-        // This sort is stable and keeps the order of dismissals of one finding.
+        // The second sort is stable, so the dismissals of one finding keep their order.
         dismissals.extend(store.dismissals(&self.repository).await?);
         dismissals.sort_by(|a, b| a.finding.cmp(&b.finding));
         dismissals.dedup_by(|later, first| later.finding == first.finding);
@@ -96,15 +96,15 @@ impl DismissalKeys {
         Ok(dismissals)
     }
 
-    /// Returns the findings that are open again: later reviews, audits or runs found them in code that the
-    /// dismissal does not cover.
+    /// Returns the dismissed findings that are open again. Later reviews, audits or runs found them in code
+    /// that the dismissal does not cover.
     async fn reopened_findings(
         &self,
         store: &Store,
         dismissals: &[Dismissal],
     ) -> Result<Vec<FindingId>, StoreError> {
-        // A dismissal covers the findings that reviews have recorded until a later review records something
-        // else.
+        // A dismissal covers the recorded findings of reviews until a later review records other findings, so
+        // the time of these findings does not matter.
         let mut found: Vec<(Option<UnixMillis>, Finding)> =
             store.findings(&self.repository).await?.into_iter().map(|finding| (None, finding)).collect();
         for key in [&self.runs, &self.audits] {
@@ -128,7 +128,7 @@ impl DismissalKeys {
     }
 }
 
-/// Returns each finding once: the first for each id.
+/// Returns the first finding for each id.
 fn unique_findings(mut findings: Vec<Finding>) -> Vec<Finding> {
     findings.sort_by(|a, b| a.id.cmp(&b.id));
     findings.dedup_by(|later, first| later.id == first.id);
@@ -291,7 +291,8 @@ fn describe_finding(finding: &Finding) -> String {
     format!("{}:{} {title}", line::visible_line(&place.path.to_string()), place.start_line)
 }
 
-/// Checks that a word may be an id. The error for another word says that it is no folder either.
+/// Checks that a word may be an id. If the word cannot be an id, the error also reports that the word is not
+/// a folder.
 fn check_id(word: &str) -> Result<(), CliError> {
     let Some(misread) = dismissal::malformed_id_reason(word) else { return Ok(()) };
     let text = match misread {

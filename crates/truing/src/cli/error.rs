@@ -52,7 +52,7 @@ pub struct CliError {
     pub exit: CommandExit,
     /// A stable word for scripts, in snake case, such as `unknown_key`.
     pub code: &'static str,
-    /// One line that says what happened, and to which subject.
+    /// One line that describes the problem and names its subject.
     pub message: String,
     /// Lines that illustrate the error, such as a difference; usually empty.
     pub illustration: Box<[String]>,
@@ -120,7 +120,7 @@ impl CliError {
         self
     }
 
-    /// Maps each hint, also those of further errors.
+    /// Maps each hint of this error and of its further errors.
     #[must_use]
     pub(crate) fn map_hints(mut self, map_hint: impl Fn(String) -> String + Copy) -> Self {
         self.hints = self.hints.into_iter().map(map_hint).collect();

@@ -1,8 +1,8 @@
-//! The examples at the end of each help page. Each command has two command lines that work as they are if the
-//! things they name exist.
+//! The examples at the end of each help page. Each command has two command lines, which work without changes
+//! if the files, jobs and pull requests that they name exist.
 
-/// Text of all pages: each has a line with the command, and examples of a comment line with the command line
-/// below it.
+/// Text of all pages. Each page begins with a line that names the command. Each example is a comment line
+/// and, below it, a command line.
 const PAGES: &str = include_str!("examples.txt");
 
 /// Returns the commands that have examples, with the examples of each.

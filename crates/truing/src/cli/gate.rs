@@ -131,7 +131,7 @@ impl GateArgs {
                 let folder = git.create_private_folder().map_err(wiring::git_error)?;
                 let plan = reading::plan_reading(&change, &rules).map_err(LocalReviewError::Reading)?;
                 let paths = plan.required_paths(&rules, &reader).await.map_err(LocalReviewError::Reading)?;
-                // Linters may read every file.
+                // All files are exported if there are linters, because a linter may read every file.
                 let only = (!rules.tools.has_linters()).then_some(paths.as_slice());
                 index.export(folder.path(), only).await.map_err(wiring::git_error)?;
                 let tree = folder.path().to_owned();
@@ -139,8 +139,8 @@ impl GateArgs {
             }
             (None, None) => (None, repository.root().to_owned()),
         };
-        // These are the user's own commands on the user's own files, so a cached setup may be used for any
-        // state of them.
+        // The user's own commands run on the user's own files, so a cached setup may be used for any state of
+        // these files.
         let trust = CacheScope::new(format!("local {}", repository.root().display()));
         let unread = |error| gate_error(GateError::Reading(error));
         let mut plan = reading::plan_reading(&change, &rules).map_err(unread)?;
@@ -198,8 +198,8 @@ impl GateArgs {
     }
 }
 
-/// Returns the named files, and the files in named folders that git does not ignore, by their paths in the
-/// repository.
+/// Returns the paths, in the repository, of the named files and of the files in named folders. Files in
+/// folders that git ignores are left out.
 fn collect_files(paths: &[PathBuf], current_folder: &Path, root: &Path) -> Result<Vec<RepoPath>, CliError> {
     let mut found = Vec::new();
     for path in paths {

@@ -35,7 +35,8 @@ impl JsonLinesReader {
         check: impl Fn(&T) -> Result<(), &'static str>,
         wrong: &mut Option<CliError>,
     ) -> impl Iterator<Item = T> {
-        // One byte more than the limit distinguishes an input that is too large from one that just fits.
+        // One byte more than the limit is read, to distinguish an input that is too large from an input of
+        // exactly the limit.
         let mut input = input.take(max_bytes.saturating_add(1));
         let (mut line, mut number) = (Vec::new(), 0_usize);
         let mut next = move || -> Result<Option<T>, CliError> {
@@ -76,7 +77,7 @@ impl JsonLinesReader {
     /// Returns the error for a line that is not a valid request.
     fn invalid_json_error(&self, number: usize, error: &serde_json::Error) -> CliError {
         let text = error.to_string();
-        // The position that `serde_json` appends counts its own lines.
+        // The position that `serde_json` appends counts lines within this one line, so it is removed.
         let what = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what);
         self.line_error(number, format_args!("{what} (column {})", error.column()))
     }

@@ -138,7 +138,7 @@ impl KillSwitchJson {
 pub(crate) fn run(args: &KillArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let turned = runtime::start()?.block_on(turn_with_retries(args, context));
     turned.map_err(|error| match (&args.action, error.exit) {
-        // An operator who wants everything stopped must not have to search for the way.
+        // If the switch cannot be turned on, the hint describes another way to stop everything.
         (KillCommand::On { .. }, CommandExit::Failed) => {
             error.hint("until then stop the service itself: send SIGTERM to `truing serve`")
         }
@@ -146,8 +146,8 @@ pub(crate) fn run(args: &KillArgs, context: &CommandContext) -> Result<CommandEx
     })
 }
 
-/// Turns the switch. If a database server holds it, a failed call is retried: turning it twice has the same
-/// effect as once.
+/// Turns the switch. If the switch is stored on a database server, a failed call is retried, because turning
+/// the switch twice has the same effect as turning it once.
 async fn turn_with_retries(args: &KillArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let is_file =
         StoreLocation::from_config(&context.config(&[])?, &context.environment)?.file_path().is_some();
@@ -163,7 +163,7 @@ async fn turn_with_retries(args: &KillArgs, context: &CommandContext) -> Result<
 async fn turn_switch(args: &KillArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let config = context.config(&[])?;
     let (store, turn, repo) = match &args.action {
-        // A server that is started later must find the switch on.
+        // If there is no database, it is created, because a server that starts later must find the switch on.
         KillCommand::On { reason, mode, repo } => {
             let mode = mode.map(|mode| match mode {
                 ModeFlag::Finish => HaltMode::Finish,
@@ -244,9 +244,9 @@ async fn turn_switch(args: &KillArgs, context: &CommandContext) -> Result<Comman
     Ok(CommandExit::Done)
 }
 
-/// Returns a message for a repository that is not known from a pull request, a sweep or the configuration; it
-/// names similar ones. It returns none if the repository is known, or if the lists cannot be read: the switch
-/// is on in any case.
+/// Returns a message for a repository that is not known from a pull request, a sweep or the configuration.
+/// The message names similar repositories. Returns none if the repository is known, or if the lists cannot be
+/// read, because the switch is on in any case.
 async fn unknown_repository_text(repo: &str, store: &Store, config: &Config) -> Option<String> {
     let mut known = BTreeSet::new();
     for (forge, of_forge) in &config.forges {
@@ -407,7 +407,7 @@ fn render_switch(switch: &KillSwitch, work: PendingWork, output: OutputPrinter) 
     text
 }
 
-/// Returns the line that other commands print for a switch that is on.
+/// Returns the line about a switch that is on, for the output of other commands.
 pub(super) fn render_hold_line(switch: EngagedSwitch<'_>, output: OutputPrinter) -> String {
     let there = if switch.repository.is_some() { " there" } else { "" };
     let off = output.command_line(&switch.off_command());

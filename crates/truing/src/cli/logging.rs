@@ -36,10 +36,10 @@ const BUDGET: &str = "truing_loops::budget";
 const LEVELS: [LevelFilter; 5] =
     [LevelFilter::ERROR, LevelFilter::WARN, LevelFilter::INFO, LevelFilter::DEBUG, LevelFilter::TRACE];
 
-/// Sends the log to stderr from now on. Lines of Truing begin at warnings; `--verbose` adds information, then
-/// debugging, then everything. With `--quiet`, only errors are logged; a service logs one level more. Other
-/// crates log two levels less. Only the first call in a process has an effect. The caller keeps the returned
-/// guard until the process ends.
+/// Sends the log to stderr from now on. By default, Truing logs warnings and errors. Each `--verbose` adds
+/// one level: information, debugging, and then everything. With `--quiet`, only errors are logged. A service
+/// logs one level more than a command. Other crates log two levels less than Truing. Only the first call in a
+/// process has an effect. The caller keeps the returned guard until the process ends.
 pub(crate) fn start(style: LogStyle, output: OutputPrinter) -> LogGuard {
     let formatter = match (output.is_quiet(), style) {
         (true, LogStyle::Human | LogStyle::Text | LogStyle::Json) => 0,
@@ -52,14 +52,16 @@ pub(crate) fn start(style: LogStyle, output: OutputPrinter) -> LogGuard {
     let filter = Targets::new().with_default(others).with_target("truing", ours);
     // AWS's libraries log whole responses of STS, which contain keys.
     let filter = filter.with_target("aws", LevelFilter::OFF);
-    // The answer of a command reports an exhausted budget. A service prints no answer.
+    // The answer of a command already reports an exhausted budget, so a command logs it only with one more
+    // `--verbose`. A service prints no answer.
     let filter = match style {
         LogStyle::Human => filter.with_target(BUDGET, level(formatter.saturating_sub(1))),
         LogStyle::Text | LogStyle::Json => filter,
     };
     let lines = match style {
         LogStyle::Human => None,
-        // If no thread can be started, lines are written directly: a log that may block is better than none.
+        // If no thread can be started, lines are written directly, because a log that may block is better
+        // than no log.
         LogStyle::Text | LogStyle::Json => BackgroundLogWriter::start(std::io::stderr(), style).ok(),
     };
     let layer = match (style, &lines) {
@@ -99,7 +101,7 @@ where
     tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(colour).without_time()
 }
 
-/// Guard of the log: on drop, its last lines are written, if the reader still reads them.
+/// Guard of the log. When the guard is dropped, the last lines are written, if the reader still reads them.
 pub(crate) struct LogGuard(Option<BackgroundLogWriter>);
 
 impl Drop for LogGuard {

@@ -1,4 +1,4 @@
-//! The command `truing man`: prints the manual's pages, made from the same source as `--help`.
+//! The command `truing man`: prints the manual's pages, which are made from the same source as `--help`.
 
 use std::fs::DirBuilder;
 use std::io;

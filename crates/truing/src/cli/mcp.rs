@@ -123,7 +123,8 @@ impl McpServeArgs {
         }
     }
 
-    /// Reads the session's token. It is not an argument, since every user of the machine can see those.
+    /// Reads the session's token. The token is not an argument, since every user of the machine can see the
+    /// arguments of a process.
     fn read_token(&self, context: &CommandContext) -> Result<truing_core::secret::SecretString, CliError> {
         let from = match &self.token_file {
             Some(file) => SecretSource::File(context.environment.directory().join(file)),
@@ -186,7 +187,7 @@ async fn find_local_clone(
     (home.forge == forge).then_some(LocalClone { repository: home.repo, branch })
 }
 
-/// Parses a review id that can stand in a header.
+/// Parses a review id, which must be a valid value of a header.
 fn parse_review_id(text: &str) -> Result<String, String> {
     let right = (1..=MAX_REVIEW_ID).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
     if right {

@@ -82,15 +82,15 @@ impl OutputPrinter {
         Self { format, quiet, verbose, color, config: None }
     }
 
-    /// Adds the operator's file that was named: commands in hints repeat it.
+    /// Adds the operator's file that the user named. The commands in hints repeat this file.
     #[must_use]
     pub(crate) fn with_config(self, file: Option<&Path>) -> Self {
-        // It lives as long as the process, which keeps this type cheap to copy.
+        // The text is never freed, so this type can hold a reference and stays cheap to copy.
         let config = file.map(|file| &*Box::leak(shell_quote(&file.display().to_string()).into_boxed_str()));
         Self { config, ..self }
     }
 
-    /// Returns a command of Truing to paste, with the operator's file if it was named.
+    /// Returns a command of Truing that users can paste, with the operator's file if the user named one.
     pub(crate) fn command_line(self, words: &str) -> String {
         match self.config {
             Some(file) => format!("truing --config {file} {words}"),
@@ -112,10 +112,10 @@ impl OutputPrinter {
     /// A reader that stops reading is not an error, since the answer of the command does not depend on it.
     ///
     /// # Errors
-    /// `write_failed` if stdout takes nothing more for another reason, such as a full disk.
+    /// `write_failed` if stdout cannot be written for another reason, such as a full disk.
     pub fn print_data(self, text: impl Display) -> Result<(), CliError> {
-        // In Markdown, Truing uses a zero-width space to keep an address from becoming a link; those in
-        // foreign text are escaped already.
+        // In Markdown, Truing uses a zero-width space to prevent an address from becoming a link. Zero-width
+        // spaces in foreign text were escaped earlier.
         let apart = (self.format == CliFormat::Markdown).then_some('\u{200b}');
         let mut stdout = AutoStream::new(io::stdout(), self.color);
         let text = text.to_string();
@@ -196,7 +196,7 @@ impl OutputPrinter {
     pub(crate) fn print_error(self, error: &CliError) {
         self.print_error_text(error);
         if self.is_json() {
-            // The error was printed on stderr already; a second failure adds nothing.
+            // The error was already printed on stderr, so a failure to print it on stdout is ignored.
             drop(self.print_json(&self.with_config_hints(error).to_json()));
         }
     }
@@ -356,7 +356,7 @@ pub(in crate::cli) fn shell_quote(word: &str) -> String {
 
 /// Text that begins a command of Truing in messages.
 const COMMAND: &str = "`truing ";
-/// Commands that need no configuration, or name their file themselves.
+/// Commands that need no configuration, or that already name their file.
 const WITHOUT_CONFIG: [&str; 7] =
     ["init", "completions", "man", "help", "config schema", "config check", "--config"];
 
@@ -376,8 +376,8 @@ fn add_config_flag(text: &str, config: Option<&str>) -> String {
     all
 }
 
-/// Returns the width of the terminal at stderr. If stderr is not a terminal, programs read it and lines stay
-/// whole.
+/// Returns the width of the terminal at stderr. If stderr is not a terminal, programs read the lines, so the
+/// lines are not wrapped.
 fn terminal_columns() -> Option<usize> {
     let stderr = io::stderr();
     let size = || tcgetwinsize(&stderr).ok().filter(|size| size.ws_col > 0);

@@ -22,13 +22,13 @@ impl PeriodStart {
     /// Parses a duration, a day or an instant, in UTC.
     ///
     /// # Errors
-    /// Returns an error if the text is none of these.
+    /// Returns an error if the text is neither a duration, a day nor an instant.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         if let Some(ago) = parse_milliseconds(text) {
             let ago = i64::try_from(ago).ok().filter(|ago| *ago <= MAX_AGO);
             return ago.map(Self::Ago).ok_or_else(|| format!("`{text}` is longer than 1000 years"));
         }
-        // An instant is tried first, since it begins with a day.
+        // The instant is tried first, because the text of an instant begins with a day.
         let at = text.parse::<Timestamp>().ok().or_else(|| {
             let day = text.parse::<Date>().ok()?;
             Some(day.to_zoned(TimeZone::UTC).ok()?.timestamp())

@@ -1,5 +1,5 @@
-//! The command `truing policy`: shows which actions an agent may take, and the rule for each. It decides as
-//! every run does, and executes nothing.
+//! The command `truing policy`: shows which actions an agent may take, and the rule for each. The command
+//! decides by the same rules as a run, and executes nothing.
 
 mod hook;
 mod show;
@@ -26,18 +26,19 @@ pub struct PolicyArgs {
 enum PolicyCommand {
     /// Show whether an agent may run a command, read or edit a file, or call a tool
     ///
-    /// Prints allow (exit 0) or deny (exit 1), and the rule that allows it or that would be needed, with its
-    /// file. Runs nothing.
+    /// Prints allow (exit 0) or deny (exit 1). Also prints the rule that allows the action, or the rule that
+    /// would be needed, with the file of the rule. Runs nothing.
     Check(PolicyCheckArgs),
-    /// Print the lists in effect, as a start for files of your own
+    /// Print the lists in effect, as templates for your own files
     ///
-    /// Without a name: the files, and where each is from. With one: the file of a profile, of a program or
-    /// `never`, to be saved in the folder that `policy.dir` names.
+    /// Without a name, prints the list of the files and the source of each file. With the name of a profile,
+    /// of a program, or `never`, prints that file. Save the printed file in the folder that `policy.dir`
+    /// names to change the policy.
     Show(show::PolicyShowArgs),
     /// Answer one PreToolUse call of Claude Code
     ///
-    /// Reads the call as JSON on standard input and prints allow or deny with the reason. What cannot be
-    /// judged is blocked (exit 2).
+    /// Reads the call as JSON on standard input and prints allow or deny with the reason. A call that cannot
+    /// be judged is blocked (exit 2).
     Hook(hook::PolicyHookArgs),
 }
 
@@ -47,24 +48,24 @@ struct PolicyCheckArgs {
     /// Whose permissions
     #[arg(long, value_name = "P", value_enum, default_value = "fixer")]
     profile: ProfileFlag,
-    /// May it read this file?
+    /// Check whether an agent may read this file
     #[arg(long, value_name = "PATH")]
     read: Option<OsString>,
-    /// May it change this file?
+    /// Check whether an agent may change this file
     #[arg(long, value_name = "PATH")]
     edit: Option<OsString>,
-    /// May it write this file?
+    /// Check whether an agent may write this file
     #[arg(long, value_name = "PATH")]
     write: Option<OsString>,
-    /// May it call this operation of an MCP server?
+    /// Check whether an agent may call this operation of an MCP server
     #[arg(long, value_name = "SERVER/NAME")]
     mcp: Option<OsString>,
-    /// May it run this command?
+    /// Check whether an agent may run this command
     #[arg(last = true, value_name = "ARGV")]
     argv: Vec<OsString>,
 }
 
-/// The profiles that there are.
+/// The available profiles.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum ProfileFlag {
     /// Reviews pull requests: reads
@@ -73,7 +74,7 @@ enum ProfileFlag {
     Auditor,
     /// Fixes findings: edits, writes, runs tests and checks
     Fixer,
-    /// Follows an upstream package: as a fixer, and the lock file
+    /// Follows an upstream package: has the permissions of the fixer, and may also edit the lock file
     Sync,
 }
 
@@ -130,7 +131,7 @@ impl PolicyCheckArgs {
         Ok(exit)
     }
 
-    /// Judges an action. Rules are text, so an argument that is not UTF-8 matches none.
+    /// Judges an action. Rules are text, so an argument that is not UTF-8 matches no rule.
     fn judge(&self, policy: &AgentPolicy) -> PolicyVerdict {
         let not_text = || PolicyVerdict::Deny { rule: None, reason: "it is not UTF-8".to_owned() };
         let one = |what: &Option<OsString>, action: fn(&str) -> AgentAction<'_>| {

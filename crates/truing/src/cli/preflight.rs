@@ -35,15 +35,17 @@ use crate::wiring;
 
 /// Check whether a converge run could start here, and list what is missing
 ///
-/// It checks git, a base and a difference from it, that a branch for fixes can be written, a clean working
-/// tree, the sandbox, the model's key (nothing is sent), the commands of the gate, and the repository's own
-/// checks, which must pass before anything is changed. Of a pull request it asks the forge whether it is open
-/// and whether Truing may push to its branch, and what protects that; gate and checks are those of its head.
-/// It changes nothing. Exit 0: everything is there; 1: something is missing; 3: a check could not be made.
+/// It checks that git is recent enough, that a base exists, and that the head differs from the base. It
+/// checks that a branch for fixes can be written and that the working tree is clean. It also checks the
+/// sandbox, the model's key (nothing is sent), the commands of the gate, and the repository's own checks,
+/// which must pass before anything is changed. For a pull request, it asks the forge whether the pull request
+/// is open, whether Truing may push to the branch, and which rules protect the branch. The gate and the
+/// checks run on the head of the pull request. It changes nothing. Exit 0: every requirement is met; 1: a
+/// requirement is not met; 3: a check could not be made.
 #[derive(clap::Args, Debug)]
 pub struct PreflightArgs {
-    /// A pull request, by its page's URL, OWNER/NAME#NUMBER, or NUMBER alone in a clone; or a folder of the
-    /// repository whose branch is meant [default: the branch that is checked out here]
+    /// A pull request as URL, OWNER/NAME#NUMBER, or NUMBER in a clone; or a folder of the repository whose
+    /// branch is checked [default: the branch that is checked out here]
     #[arg(value_name = "TARGET")]
     target: Option<String>,
 }
@@ -72,7 +74,7 @@ struct PreflightReport<'a> {
 struct PreflightCheck {
     name: &'static str,
     ok: bool,
-    /// False if the forge does not report it; this does not keep a run from starting.
+    /// False if the forge does not report the result of the check. A run can still start.
     known: bool,
     /// True if a run can start, but its result is less reliable.
     warning: bool,
@@ -154,7 +156,7 @@ pub(crate) fn run(args: &PreflightArgs, context: &CommandContext) -> Result<Comm
 
 const SCHEMA: &str = "truing.preflight/1";
 
-/// Checks one requirement after the other; later ones are skipped if earlier ones fail.
+/// Checks the requirements in order. If a requirement fails, the later requirements are skipped.
 async fn inspect_target(
     target: Option<&str>,
     context: &CommandContext,
@@ -264,7 +266,7 @@ async fn check_pull_request(
     let (_folder, tree) = check_out_mirror_commit(&mirror, &now.head.sha, git)
         .await
         .map_err(super::verify::repository_verify_error)?;
-    // The scope equals that of a run, which can then reuse the cached setup.
+    // The scope is the same as in a converge run, so the run can reuse the cached setup.
     let trust = CacheScope::new(format!("converge {}", id.key()));
     check_commands(&tree, &trust, &config, context, results).await
 }
@@ -343,7 +345,7 @@ async fn check_pull_at_forge(
     if let Some(repository) = head.repository.as_ref().filter(|_| head.push != Some(false)) {
         match client.protection(&repository.name, &head.branch).await {
             Ok(protection) => check_protection(&branch, &protection, results),
-            // The forge may not report this for a fork of another owner.
+            // The forge may not report branch protection for a fork of another owner.
             Err(ForgeError::NotFound { .. } | ForgeError::Forbidden { .. }) if is_fork => {
                 results.add_unknown("protection", format!("the forge does not say what protects {branch}"));
             }
@@ -379,7 +381,7 @@ fn check_protection(
 /// Rules of GitHub's rulesets that a push by Truing does not satisfy.
 const REFUSE_PUSHES: [&str; 4] = ["update", "pull_request", "required_signatures", "required_status_checks"];
 
-/// Checks that there is a change to audit, and that all of it is committed.
+/// Checks that there is a change to audit, and that the whole change is committed.
 async fn check_change(
     repository: &LocalRepository,
     head: &Sha,
@@ -417,7 +419,7 @@ async fn check_change(
     Ok(())
 }
 
-/// Returns the sandbox level of the machine, and reports if it suffices.
+/// Returns the sandbox level of the machine, and reports whether this level is sufficient.
 async fn check_sandbox(results: &mut PreflightResults) -> Result<SandboxLevel, CliError> {
     let level = tokio::task::spawn_blocking(truing_loops::machine::sandbox_level)
         .await
@@ -443,14 +445,15 @@ fn has_commands(config: &Config) -> bool {
     !(config.converge.gate.is_empty() && config.verify.setup.is_empty() && config.verify.check.is_empty())
 }
 
-/// Returns true if there are commands to run and the sandbox can confine them. Reports if there are none.
+/// Returns true if there are commands to run and the sandbox can confine them. If there are no commands,
+/// reports that.
 fn can_run_commands(config: &Config, level: SandboxLevel, results: &mut PreflightResults) -> bool {
     if !has_commands(config) {
         results.add_ok("gate", NO_GATE);
         results.add_warning("checks", NO_CHECKS, NO_CHECKS_HINT);
         return false;
     }
-    // The level was reported already.
+    // The sandbox level was already reported.
     level >= SandboxLevel::Full
 }
 

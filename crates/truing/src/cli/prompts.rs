@@ -29,13 +29,13 @@ pub struct PromptsArgs {
 
 #[derive(clap::Subcommand, Debug)]
 enum PromptsCommand {
-    /// List every prompt and what it takes
+    /// List every prompt and the values that it takes
     List,
-    /// Show a prompt as a model gets it
+    /// Show a prompt as a model receives it
     ///
-    /// Strictly: a value that is missing, unknown or not of its type is an error. What others wrote stands
-    /// between marks, with a new word in every run; here it is all zeros. JSON includes the hash of the
-    /// prompt.
+    /// A value that is missing, unknown or of the wrong type is an error. Text from other people is enclosed
+    /// in marks that contain a random word. The word is new in every run; in this output it is all zeros.
+    /// JSON includes the hash of the prompt.
     Render {
         /// The prompt's name
         name: String,
@@ -47,28 +47,28 @@ enum PromptsCommand {
     ///
     /// Exit 1 if there is a problem.
     Check {
-        /// A folder of prompts, instead of the configured one; they may include the built-in ones
+        /// A folder of prompts, instead of the configured one; the prompts may include the built-in prompts
         #[arg(conflicts_with_all = ["envsubst", "workflow"])]
         dir: Option<PathBuf>,
-        /// Check a prompt that `envsubst` fills in instead
+        /// Instead, check a prompt that `envsubst` fills in
         #[arg(long, value_name = "FILE", requires = "workflow")]
         envsubst: Option<PathBuf>,
-        /// With --envsubst: the GitHub workflow that does it
+        /// With --envsubst: the GitHub workflow that calls `envsubst`
         #[arg(long, value_name = "YML", requires = "envsubst")]
         workflow: Option<PathBuf>,
     },
-    /// Test prompts: do their cases give a model what it needs to decide right?
+    /// Test prompts: check that a model receives all information that it needs for the right decision
     ///
-    /// A case is a TOML file in the folder `cases` beside the prompts. Its request is put together as a run's
-    /// is, and goes through the loop of a run to a scripted model on this machine, which takes the right way
-    /// only if all that the case names stands in the request. Nothing is spent. Exit code 1 if any case, or
-    /// with --mutate any mistake, means that the answer is no.
+    /// A case is a TOML file in the folder `cases` beside the prompts. The request of a case is composed like
+    /// the request of a run. The loop of a run sends it to a scripted model on this machine. The scripted
+    /// model gives the right answer only if the request contains every text that the case names. Nothing is
+    /// spent. Exit code 1 if a case fails or, with --mutate, if no test detects a mistake.
     #[cfg(feature = "demo")]
     Test(test::PromptsTestArgs),
     /// Wrap prompts between 100 and 120 columns, without changing what they mean
     ///
-    /// Front matter, code, tables, HTML and quotations stay as they are. Exit code 1 if `--check` finds any
-    /// to wrap.
+    /// Front matter, code, tables, HTML and quotations stay as they are. Exit code 1 if `--check` finds a
+    /// file that is not wrapped.
     Fmt {
         /// A folder of prompts, instead of the configured one
         dir: Option<PathBuf>,

@@ -1,5 +1,5 @@
-//! The command `truing queue` (alias `slots`): lists entries that wait, run or are held, and lets an operator
-//! change them.
+//! The command `truing queue` (alias `slots`): lists the waiting, running and held entries, and lets an
+//! operator change them.
 
 use std::collections::BTreeSet;
 
@@ -40,12 +40,12 @@ enum QueueCommand {
         /// A pull request's URL, OWNER/NAME#NUMBER or OWNER/NAME/NUMBER, or a key
         key: String,
     },
-    /// Run an entry now; a parked one starts over
+    /// Run an entry now; a parked entry starts from the beginning
     Retry {
         /// A pull request's URL, OWNER/NAME#NUMBER or OWNER/NAME/NUMBER, or a key
         key: String,
     },
-    /// Drop an entry; the next event makes a new one
+    /// Drop an entry; the next event creates a new entry
     Drop {
         /// A pull request's URL, OWNER/NAME#NUMBER or OWNER/NAME/NUMBER, or a key
         key: String,
@@ -67,7 +67,7 @@ struct QueueRow {
 }
 
 impl QueueRow {
-    /// Returns the row of a slot whose key alone is known.
+    /// Returns the row of an unreadable slot. Only its key is known.
     fn from_unreadable(key: SlotKey) -> Self {
         let state = "unreadable";
         Self {
@@ -140,7 +140,8 @@ async fn list_slots(store: Option<&Store>) -> Result<(Vec<DescribedSlot>, Vec<(S
     Ok((targets.collect(), unreadable))
 }
 
-/// A step of an operator. It is recorded in the audit log before it is taken, and again if it is refused.
+/// A step of an operator. The step is recorded in the audit log before it is applied. If the step is refused,
+/// the refusal is recorded as well.
 struct OperatorStep<'a> {
     action: &'static str,
     command: SlotCommand,

@@ -11,22 +11,23 @@ use truing_reader::serve::{ServeError, serve_parent, serve_sources_to_parent, se
 use super::CommandContext;
 use super::error::{CliError, CommandExit};
 
-/// The process that reads repository files for `truing serve`, which starts it and speaks JSON with it
+/// The process that reads repository files for `truing serve`; `truing serve` starts it and exchanges JSON
+/// with it
 #[derive(clap::Args, Debug)]
 pub(super) struct ReaderArgs {
-    /// The folder with the files to read: besides the rules, all that it can open
+    /// The folder with the files to read; the process can open only this folder and the rules
     #[arg(long, value_name = "FOLDER")]
     tree: Option<PathBuf>,
     /// A folder with further rule packs
     #[arg(long, value_name = "FOLDER")]
     rules: Option<PathBuf>,
-    /// Carry out a model's calls of tools instead
+    /// Instead, execute the tool calls of a model
     #[arg(long)]
     tools: bool,
-    /// Show secrets in the answers of tools
+    /// Show secrets in the results of tools
     #[arg(long, requires = "tools")]
     unmasked: bool,
-    /// List what an archive in the folder holds instead
+    /// Instead, list the contents of an archive in the folder
     #[arg(long, conflicts_with = "tools")]
     sources: bool,
 }

@@ -1,5 +1,5 @@
-//! The command `truing report`: prints totals and trends of ended runs, and for programs every outcome
-//! record.
+//! The command `truing report`: prints totals and trends of ended runs. The formats for programs contain
+//! every outcome record.
 
 mod loop_text;
 mod review_text;
@@ -36,14 +36,15 @@ const RECORDS: usize = 1000;
 /// Show how runs ended: totals, trends and cost
 ///
 /// Covers runs that have ended, including those that failed before a model was asked. Runs are kept for
-/// `retention.runs`. A command that was refused for its arguments or configuration is no run, nor is one for
-/// an unknown pull request. `csv` has one row for each run, newest first, with an apostrophe before text that
-/// a spreadsheet could take for a formula. The cost of a loop's runs that were not recorded or have not
-/// ended, killed ones too, is one row of kind `unrecorded`. `html` is one page that loads nothing.
+/// `retention.runs`. A command is not a run if it was refused because of its arguments or configuration, or
+/// if its pull request is unknown. `csv` has one row for each run, newest first, with an apostrophe before
+/// text that a spreadsheet could take for a formula. For each loop, one row of kind `unrecorded` has the
+/// total cost of runs that were not recorded or have not ended, including killed runs. `html` is one page
+/// that loads no other files.
 ///
-/// Reviews on this machine (`local`) are separate from those of pull requests that a service reviews.
-/// Findings are all that the records hold of what was reviewed in that time, as they are now, so also those
-/// that an earlier review found.
+/// Reviews on this machine (`local`) are separate from reviews of pull requests by a service. The report
+/// counts all recorded findings of everything that was reviewed in the period, with their present status. The
+/// counts therefore include findings of earlier reviews.
 #[derive(clap::Args, Debug)]
 pub struct ReportArgs {
     /// Since when: a length of time (24h, 7d, 2w), a day (2026-09-21) or an instant, in UTC
@@ -52,15 +53,15 @@ pub struct ReportArgs {
     /// Only this loop
     #[arg(long = "loop", value_name = "L", value_enum)]
     loop_flag: Option<LoopFlag>,
-    /// With --format json: so many of the last outcome records at most
+    /// With --format json: the maximum number of outcome records; the last ones are printed
     #[arg(long, value_name = "N", default_value_t = RECORDS)]
     limit: usize,
 }
 
-/// The loops that there are.
+/// The loops that a report can cover.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
 enum LoopFlag {
-    /// Reviews, of the service and on this machine
+    /// Reviews by the service and on this machine
     Review,
     /// Sync jobs
     Sync,
@@ -102,7 +103,7 @@ struct ReportJson {
     converge: Option<LoopFigures>,
     /// Outcome records of the last runs, newest first.
     outcomes: Vec<Value>,
-    /// True if there are more records than these.
+    /// True if the store has more records than this list.
     truncated: bool,
 }
 
@@ -129,7 +130,7 @@ pub(crate) fn run(args: &ReportArgs, context: &CommandContext) -> Result<Command
             loop_kind: args.loop_flag.map(LoopFlag::loop_kind),
         };
         match context.output.format() {
-            // The formats of findings were rejected before.
+            // Formats that only findings have were rejected earlier.
             CliFormat::Text
             | CliFormat::Sarif
             | CliFormat::Rdjson
@@ -192,7 +193,7 @@ impl ReportQuery<'_> {
         let others: Vec<LoopSection> =
             jobs.into_iter().chain(self.converge_section(&converge_runs).await?).collect();
         if self.includes_loop(LoopKind::Review) {
-            // The other formats read each record and report the damaged ones themselves.
+            // The other formats read every record, so they report damaged records themselves.
             if let Some(store) = self.store {
                 for run in
                     store.unreadable_ended_runs(LoopKind::Review, self.since).await.map_err(store_error)?
@@ -295,8 +296,8 @@ impl ReportQuery<'_> {
         }
     }
 
-    /// Returns the section of sync jobs. It is none if another loop is requested, or if no job ever ran and
-    /// sync was not requested.
+    /// Returns the section of sync jobs. Returns none if another loop is requested. Also returns none if no
+    /// job has ever run, unless sync is requested.
     async fn sync_section(&self) -> Result<Option<LoopSection>, CliError> {
         if !self.includes_loop(LoopKind::Sync) {
             return Ok(None);
@@ -351,8 +352,8 @@ impl ReportQuery<'_> {
         self.described_runs(max_report_runs(LoopKind::Converge) + 1).await
     }
 
-    /// Returns the section of converge runs. It is none if another loop is requested. It is also none if
-    /// there were no such runs and no unfinished one cost money, unless converge was requested.
+    /// Returns the section of converge runs. Returns none if another loop is requested. Also returns none if
+    /// there are no converge runs and no cost of unrecorded runs, unless converge is requested.
     async fn converge_section(
         &self,
         converges: &[DescribedConvergeRun],
@@ -371,8 +372,8 @@ impl ReportQuery<'_> {
         Ok(is_told.then(|| self.section(LoopKind::Converge, runs).with_unrecorded_cost(unrecorded)))
     }
 
-    /// Returns the totals of served reviews, if there was one or nothing else is reported, and of local
-    /// reviews, if there was one.
+    /// Returns the totals of served reviews and of local reviews. A group without reviews is omitted, except
+    /// the served reviews if the report is otherwise empty.
     async fn load_review_totals(&self, has_others: bool) -> Result<Vec<ReviewTotals>, CliError> {
         if !self.includes_loop(LoopKind::Review) {
             return Ok(Vec::new());

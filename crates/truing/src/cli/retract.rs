@@ -40,12 +40,12 @@ const MAX_WAIT: Duration = Duration::from_mins(2);
 /// Maximum findings that are listed for one pull request; the rest is counted.
 const MAX_LISTED: usize = 10;
 
-/// Take back comments that reviews have posted since then
+/// Remove comments that reviews have posted since a given time
 ///
-/// The comments are deleted, and the findings count as dismissed until their code changes, with the open ones
-/// of the same kind that had no comment of their own; summary and status are written again. A comment that
-/// somebody has answered stays, resolved. It works while the kill switch is on, too. Nothing is reviewed, and
-/// no model is asked. Comments of `truing converge` and `truing audit` stay.
+/// The comments are deleted, and their findings count as dismissed until the code changes. Open findings of
+/// the same kind without their own comment also count as dismissed. Summary and status are written again. A
+/// comment with replies is resolved instead of deleted. The command also works while the kill switch is on.
+/// Nothing is reviewed, and no model is asked. Comments of `truing converge` and `truing audit` stay.
 #[derive(clap::Args, Debug)]
 pub struct RetractArgs {
     /// Since when: a length of time (24h, 7d, 2w), a day (2026-09-21) or an instant, in UTC
@@ -63,7 +63,7 @@ pub struct RetractArgs {
     /// The reason, for the record: one line
     #[arg(long, value_name = "TEXT", default_value = REASON)]
     reason: String,
-    /// Show what would be taken back, and change nothing
+    /// Show the comments that would be removed, and change nothing
     #[arg(long)]
     dry_run: bool,
 }
@@ -85,7 +85,7 @@ struct RetractionJson {
     findings: Vec<RetractedFindingJson>,
     /// Number of deleted comments.
     deleted: usize,
-    /// Number of comments that stay, resolved, since they have replies.
+    /// Number of comments that were resolved instead of deleted, because they have replies.
     answered: usize,
     /// Reason that the retraction is incomplete.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -145,8 +145,9 @@ impl RetractArgs {
         Ok(if is_done { CommandExit::Done } else { CommandExit::Failed })
     }
 
-    /// Returns the pull requests with matching findings posted since the given time. Each has these findings,
-    /// and the open ones of the same kind without a comment: they would get one as soon as there is room.
+    /// Returns the pull requests with matching findings posted since the given time. Each pull request has
+    /// the matching findings and the open findings of the same kind without a comment. Such a finding would
+    /// get a comment as soon as there is room.
     async fn find_targets(&self, store: &Store) -> Result<Vec<RetractionTarget>, CliError> {
         let mut posted: BTreeMap<SlotKey, BTreeSet<FindingId>> = BTreeMap::new();
         let since = self.since.to_instant(SystemClock.now());

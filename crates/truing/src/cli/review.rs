@@ -68,24 +68,24 @@ use unfinished::run_until_interrupted;
 /// Maximum bytes of a given diff; git's own diffs have the same limit.
 const MAX_DIFF_BYTES: u64 = truing_git::options::MAX_DIFF_BYTES as u64;
 
-/// Review what differs in a local repository, or a pull request
+/// Review the changes in a local repository, or a pull request
 ///
-/// Without --base and --head, it compares the working tree, with new files, with the merge base of the
-/// default branch; if nothing differs, it reviews the last commit. A pull request is fetched from its forge.
-/// Only --fix changes files.
+/// Without --base and --head, the working tree, including new files, is compared with the merge base of the
+/// default branch. If there is no difference, the last commit is reviewed. A pull request is fetched from its
+/// forge. Only --fix changes files.
 #[derive(clap::Args, Clone, Debug)]
 pub struct ReviewArgs {
-    /// A folder of the repository, a pull request, or a commit: as for --pr and --head
-    /// [default: the current folder]
+    /// A folder of the repository, a pull request as for --pr, or a commit as for --head [default: the
+    /// current folder]
     ///
     /// A folder stands for its whole repository. A range of commits, BASE..HEAD, is --base BASE --head HEAD.
-    /// A number is a pull request; a branch that is called so is named by refs/heads/NUMBER.
+    /// A number means a pull request. To review a branch whose name is a number, write refs/heads/NUMBER.
     #[arg(value_name = "FOLDER|PULL-REQUEST|REF", value_hint = clap::ValueHint::DirPath)]
     path: Option<PathBuf>,
-    /// Is the head a commit that was named without `--head`?
+    /// True if the head is a commit that was named without `--head`.
     #[arg(skip)]
     is_bare_ref: bool,
-    /// Compare with the merge base with this commit, instead of the default branch
+    /// Compare with the merge base of the head and this commit, instead of the default branch
     ///
     /// With Git's id of the empty tree (`git hash-object -t tree /dev/null`), all of the head is reviewed.
     #[arg(long, value_name = "REF")]
@@ -96,7 +96,7 @@ pub struct ReviewArgs {
     /// Review the staged changes, against HEAD
     #[arg(long, conflicts_with_all = ["head", "diff"])]
     staged: bool,
-    /// Review this diff, applied to the working tree or not yet; `-` reads standard input
+    /// Review this diff, which may already be applied to the working tree or not; `-` reads standard input
     #[arg(long, value_name = "FILE", conflicts_with_all = ["base", "head", "fix"])]
     diff: Option<PathBuf>,
     /// Review this pull request: its URL, OWNER/NAME#NUMBER, OWNER/NAME/NUMBER, NUMBER (of `origin`), or a
@@ -107,13 +107,13 @@ pub struct ReviewArgs {
     #[arg(long, value_name = "URL", value_parser = NonEmptyStringValueParser::new(),
         conflicts_with_all = ["path", "base", "head", "staged", "diff", "fix"])]
     pr: Option<String>,
-    /// Publish the review on the pull request, as the service does; run again, it posts nothing twice
+    /// Publish the review on the pull request, as the service does; a second run posts nothing twice
     #[arg(long, conflicts_with = "no_record")]
     publish: bool,
     /// Show what would be published, and publish nothing
     #[arg(long, requires = "publish")]
     dry_run: bool,
-    /// What reviews: rules only, or rules and a model, which costs money [default: review.runtime]
+    /// The reviewers: rules only, or rules and a model, which costs money [default: review.runtime]
     #[arg(long, value_enum)]
     runtime: Option<RuntimeFlag>,
     /// Use this rule pack instead of the configured ones; may be repeated
@@ -122,8 +122,8 @@ pub struct ReviewArgs {
     /// Apply the fixes of auto-fixable findings to the working tree, then review again
     ///
     /// Shows the changes first, as a diff, and the command that undoes them. The index and commits never
-    /// change, nor does a file that has changed since it was reviewed. On a terminal it asks about each fix
-    /// that a model proposes.
+    /// change. A file that was modified after the review is left unchanged. On a terminal it asks about each
+    /// fix that a model proposes.
     #[arg(long, conflicts_with = "head")]
     fix: bool,
     /// With --fix, apply the fixes that a model proposes without asking
@@ -138,14 +138,14 @@ pub struct ReviewArgs {
     /// Do not use the record of earlier reviews, and do not add to it
     #[arg(long)]
     no_record: bool,
-    /// Run the linters that the repository uses, if they are installed, and every configured one, on the
-    /// changed files [default: review.tools]
+    /// Run linters on the changed files: the installed linters that the repository uses, and all configured
+    /// linters [default: review.tools]
     ///
-    /// They run in the sandbox, without a network, on files that they may only read.
+    /// The linters run in the sandbox, without a network and with read-only access to the files.
     #[arg(long, conflicts_with_all = ["replay", "diff"])]
     tools: bool,
-    /// Say on stderr which tier applies and why, and the price of a review by tier; with --tools, which
-    /// program each linter is and what it may read
+    /// Print on stderr which tier applies and why, and the price of a review by tier; with --tools, also the
+    /// program and the readable files of each linter
     #[arg(long)]
     explain: bool,
     #[command(flatten)]
@@ -218,7 +218,8 @@ pub(crate) fn run(args: &ReviewArgs, context: &CommandContext) -> Result<Command
     let runtime = runtime::start()?;
     let args = runtime.block_on(args.clone().with_target(&context.environment))?;
     if args.publish && args.pr.is_none() {
-        // Arguments such as PATH exclude `--pr`, so the parser does not require it for them.
+        // Arguments such as PATH exclude `--pr`. The parser therefore does not require `--pr` if such an
+        // argument is given.
         return Err(CliError::usage(
             "no_pull",
             "--publish needs the pull request that it publishes on: --pr <URL>",
@@ -297,7 +298,8 @@ impl ReviewCommand {
         let git = wiring::open_git(&self.environment).await?;
         let repository = self.open_repository(&git).await.map_err(wiring::git_error)?;
         self.register_review(truing_loops::local::repository_key(&repository));
-        // This runs before the review, which would otherwise see the changes of a killed run.
+        // The fix session starts before the review, because the review would otherwise see the changes of a
+        // killed run.
         let mut fixing = if self.args.fix { Some(self.start_fix_session(repository.root())?) } else { None };
         let head = match &self.args.head {
             Some(name) => Some(
@@ -395,7 +397,7 @@ impl ReviewCommand {
     fn model_hint(&self) -> Option<String> {
         let ReviewArgs { staged, diff, path, pr, base, head, .. } = &self.args;
         let most = self.config.budget.review;
-        // The command in the hint must review the same change.
+        // The command in the hint must review the same change, so there is no hint with these flags.
         if most.0 == 0 || *staged || diff.is_some() || base.is_some() || head.is_some() {
             return None;
         }
@@ -408,7 +410,7 @@ impl ReviewCommand {
         Some(format!("a model costs at most {most}: `{command}`"))
     }
 
-    /// Registers a review by a model to be recorded, even if it fails before it begins.
+    /// Registers a review by a model. The review is then recorded even if it fails before it begins.
     fn register_review(&self, key: SlotKey) {
         let runtime = match self.config.review.runtime {
             truing_config::ConfiguredRuntime::Rules => return,
@@ -418,8 +420,8 @@ impl ReviewCommand {
         self.attempts.register_request(new_run_id(), key, SystemClock.now(), runtime);
     }
 
-    /// Opens the repository. With `--staged` and `--diff`, it may have no commit yet, since the first is
-    /// being made.
+    /// Opens the repository. With `--staged` and `--diff`, the repository may have no commit yet, because the
+    /// user is making the first commit.
     async fn open_repository(&self, git: &Git) -> Result<LocalRepository, GitError> {
         let may_be_unborn = self.args.staged || self.args.diff.is_some();
         if may_be_unborn {
@@ -433,7 +435,8 @@ impl ReviewCommand {
     async fn read_diff(&self) -> Result<Option<Vec<u8>>, CliError> {
         let Some(file) = self.args.diff.clone() else { return Ok(None) };
         let folder = self.environment.directory().to_owned();
-        // The writer of the diff may be slow; an interruption is handled meanwhile.
+        // The writer of the diff may be slow. The diff is read in a blocking thread, so an interruption is
+        // handled during the wait.
         let reading =
             tokio::task::spawn_blocking(move || diff::read_input(Some(&file), &folder, MAX_DIFF_BYTES));
         let (name, bytes) = reading.await.unwrap_or_else(|stopped| {
@@ -445,7 +448,8 @@ impl ReviewCommand {
         }
     }
 
-    /// Returns the index if `--staged` is set. In a hook, git names the index that the commit is made from.
+    /// Returns the index if `--staged` is set. In a hook, git sets `GIT_INDEX_FILE` to the index from which
+    /// the commit is made.
     async fn read_staged_index(
         &self,
         repository: &LocalRepository,
@@ -478,7 +482,7 @@ impl ReviewCommand {
             let place = place
                 .as_ref()
                 .map_err(|reason| UnopenedRecords { reason: reason.clone(), may_hold_findings: false })?;
-            // A database server may hold records.
+            // A database server may hold findings. Only an empty or missing file certainly holds none.
             let is_empty = |file: &Path| file.metadata().map_or(true, |file| file.len() == 0);
             let may_hold_findings = !place.file_path().is_some_and(is_empty);
             let opened = place.open_blocking();

@@ -43,7 +43,7 @@ enum RulesCommand {
     List,
     /// Explain one rule: what it finds and why, with code, and how to fix or suppress it
     Show {
-        /// The rule's name, as PACK/RULE; a RULE alone will do if one pack alone has it
+        /// The rule's name as PACK/RULE, or RULE alone if only one pack has a rule of this name
         #[arg(value_parser = NonEmptyStringValueParser::new())]
         name: String,
         /// Show the rule's file instead, with its pattern and its tests
@@ -52,8 +52,8 @@ enum RulesCommand {
     },
     /// Check whole files, not only changed lines
     ///
-    /// Folders are searched as git would: ignored files are left out. Exit code 1 if there is a finding of P0
-    /// or P1, or a file that could not be checked. JSON is one finding a line.
+    /// In folders, files that git ignores are skipped. Exit code 1 if there is a finding of P0 or P1, or a
+    /// file that could not be checked. The JSON output has one finding per line.
     Check {
         /// Files and folders
         #[arg(required = true)]
@@ -64,15 +64,15 @@ enum RulesCommand {
         #[command(flatten)]
         destination: OutputFileArgs,
     },
-    /// Run the rules' own examples: of all packs, of one, or of the one in a folder
+    /// Run the examples of rules: of all packs, of one pack, or of the pack in a folder
     Test {
-        /// A pack's name, or the path of its folder, which holds a folder `rules`
+        /// A pack's name, or the path of a pack's folder, which contains a folder `rules`
         pack: Option<String>,
     },
-    /// Begin a rule of your own: an example that works, with its tests
+    /// Create your own rule from a working example with tests
     ///
-    /// Writes FOLDER/PACK/rules/RULE.yml, a rule in ast-grep's YAML that forbids a call, and makes the
-    /// folders that are missing. An existing file is not changed.
+    /// Writes FOLDER/PACK/rules/RULE.yml, a rule in ast-grep's YAML that forbids a call. Creates missing
+    /// folders. An existing file is not changed.
     New(new::RulesNewArgs),
 }
 
@@ -317,7 +317,8 @@ fn operator_packs(context: &CommandContext) -> Result<RulePacks, CliError> {
     wiring::load_packs(&context.config(&[])?.rules).map_err(wiring::reader_error)
 }
 
-/// Returns the folder that a path names. A name without a slash is a pack, so a folder here is `./NAME`.
+/// Returns the folder that a path names. A name without a slash is the name of a pack, so a folder in the
+/// current folder is written as `./NAME`.
 fn parse_pack_folder(pack: &str, current_folder: &Path) -> Option<PathBuf> {
     pack.contains('/').then(|| current_folder.join(pack))
 }

@@ -10,8 +10,8 @@ use truing_model::gateway;
 
 use super::error::CliError;
 
-/// Time that the end of a command waits to settle cancelled calls to models. Calls that are not settled by
-/// then expire, and count in full.
+/// Maximum time that a command waits at its end for the settlement of cancelled calls to models. The
+/// reservation of a call that is not settled in this time expires and counts in full.
 const SETTLE: Duration = Duration::from_millis(800);
 
 /// A runtime that waits at its end until cancelled calls to models are settled.
@@ -35,7 +35,7 @@ impl CommandRuntime {
         self.runtime.handle()
     }
 
-    /// Ends the runtime; threads that block are awaited for at most this time.
+    /// Stops the runtime. Waits for blocking threads for at most this time.
     pub(crate) fn shutdown_within(self, timeout: Duration) {
         let Self { settling, runtime } = self;
         drop(settling);
@@ -75,7 +75,8 @@ pub(crate) enum StopSignal {
     Terminate,
     /// SIGINT or SIGQUIT, from a person.
     Interrupt,
-    /// SIGHUP, from a closed terminal. It is not handled if it was ignored from the start, as with `nohup`.
+    /// SIGHUP, from a closed terminal. SIGHUP is not handled if the process was started with SIGHUP ignored,
+    /// as with `nohup`.
     HangUp,
 }
 
@@ -87,7 +88,8 @@ pub(crate) async fn wait_for_stop_signal() -> Result<StopSignal, CliError> {
     Ok(StopSignals::new()?.next().await)
 }
 
-/// The signals that stop a process. Once this value exists, none of them ends the process by default.
+/// The signals that stop a process. After this value is created, these signals no longer stop the process by
+/// default.
 pub(crate) struct StopSignals {
     terminate: Signal,
     interrupt: Signal,

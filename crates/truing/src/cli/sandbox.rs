@@ -27,15 +27,15 @@ use super::output::escape_hidden;
 const MAX_OUTPUT_BYTES: u64 = 64 << 20;
 /// Maximum time limit of a command.
 const MAX_TIME: Duration = Duration::from_hours(366 * 24);
-/// Bytes of the end of stderr that are kept: the sandbox prints there why it ended the command.
+/// Bytes at the end of stderr that are kept. The sandbox prints the reason there if it stops the command.
 const KEPT: usize = 1 << 10;
 /// Bytes that are forwarded at once.
 const CHUNK: usize = 64 << 10;
 
 /// Test the sandbox, or run a command inside it
 ///
-/// Inside, a command sees programs of the system, the current folder (read-only), and empty home and
-/// temporary folders; no network, no other process, no environment.
+/// Inside, a command can access the programs of the system, the current folder (read-only), and empty home
+/// and temporary folders. It has no network, no environment and no access to other processes.
 #[derive(clap::Args, Debug)]
 pub struct SandboxArgs {
     #[command(subcommand)]
@@ -47,14 +47,14 @@ enum SandboxCommand {
     /// Try each escape for real, and show which were stopped
     ///
     /// Also tries the escapes of a process that reads repository files for the service (`reader_*`). Skips
-    /// those whose program is not installed. Exit 0 if every escape was stopped.
+    /// escapes whose program is not installed. Exit 0 if every escape was stopped.
     Check(SandboxCheckArgs),
     /// Run a command inside, with read-only access to the current folder
     ///
-    /// Ends with the command's exit code; with 3 if there is no sandbox as strong as `sandbox.level`, or the
-    /// command took too long, printed too much, or used more memory, processes, sockets or disk than it may.
-    /// What you type at a terminal is passed on line by line: the command never has the terminal itself, and
-    /// what it prints there is shown with control characters as `\u{1b}`.
+    /// Exits with the command's exit code. Exits with 3 if no sandbox as strong as `sandbox.level` is
+    /// available. Also exits with 3 if the command exceeds a limit: time, output, memory, processes, sockets
+    /// or disk. Input from a terminal is passed to the command line by line; the command never gets the
+    /// terminal itself. In its output on a terminal, control characters are shown as `\u{1b}`.
     Run(SandboxRunArgs),
 }
 
@@ -67,10 +67,10 @@ struct SandboxCheckArgs {
 
 #[derive(clap::Args, Debug)]
 struct SandboxRunArgs {
-    /// How long it may take
+    /// Time limit of the command
     #[arg(long, value_name = "D", default_value = "20m", value_parser = parse_duration)]
     timeout: Duration,
-    /// A further folder that it may read and run programs from; repeatable
+    /// A further folder from which the command may read files and run programs; repeatable
     #[arg(long, value_name = "FOLDER")]
     read: Vec<PathBuf>,
     /// The command and its arguments
@@ -99,7 +99,7 @@ impl From<LevelFlag> for SandboxLevel {
     }
 }
 
-/// Name of the process that ends a job, which also measures its memory.
+/// Name of the process that stops a job and also measures the memory of the job.
 const WATCHER: &str = "watcher";
 
 /// The answer of `check` as JSON.
@@ -182,7 +182,8 @@ fn resolve_folder(folder: &std::path::Path) -> Result<PathBuf, CliError> {
     if !folder.is_dir() {
         return Err(unreadable(io::ErrorKind::NotADirectory.into()));
     }
-    // A folder that a sandbox does not accept as its own cannot be read in one either.
+    // If a sandbox rejects a folder as its working folder, the folder cannot be made readable in a sandbox
+    // either.
     SandboxJob::new(SandboxLevel::None, &folder, JobCommand::Program(Vec::new())).map_err(|error| {
         CliError::usage("sandbox_read", error.to_string()).hint("name a folder of your own with --read")
     })?;
@@ -235,8 +236,8 @@ fn watch_child(mut child: Child, time: Duration) -> Result<CommandExit, CliError
     }
 }
 
-/// Forwards output until its end, and kills the group if it exceeds the limit. Returns the last bytes if the
-/// output was complete.
+/// Forwards output until its end, and kills the process group if the output exceeds the limit. Returns the
+/// last bytes if the output was complete.
 fn forward_output(from: Option<impl Read>, mut out: Box<dyn Write>, group: Pid) -> Option<Vec<u8>> {
     let mut last = Vec::new();
     let Some(mut from) = from else { return Some(last) };
@@ -256,7 +257,7 @@ fn forward_output(from: Option<impl Read>, mut out: Box<dyn Write>, group: Pid) 
     Some(last)
 }
 
-/// Returns the writer of the output, which escapes invisible characters if it is a terminal.
+/// Returns the writer of the output. If the output is a terminal, the writer escapes invisible characters.
 fn escaping_writer(out: impl Write + IsTerminal + 'static) -> Box<dyn Write> {
     if out.is_terminal() { Box::new(EscapingWriter { to: out, begun: Vec::new() }) } else { Box::new(out) }
 }
@@ -286,7 +287,8 @@ impl<W: Write> Write for EscapingWriter<W> {
     }
 }
 
-/// Kills the helper and all processes inside. It has not been waited for, so its process id is still valid.
+/// Kills the helper and all processes in the sandbox. The helper has not been waited for, so its process id
+/// is still valid.
 fn kill_group(group: Pid) {
     // If the process has just ended, there is nothing to do.
     let _ = kill_process_group(group, Signal::KILL);

@@ -37,21 +37,21 @@ use crate::wiring::store::{self, StoreLocation};
 
 /// Run the service: receive webhooks and review pull requests
 ///
-/// `--dry-run` says what a start would do, and ends. Exit 0: a start would work; 1: a forge refuses the token
-/// or is away.
+/// `--dry-run` reports what a start would do, and exits. Exit 0: a start would work; 1: a forge rejects the
+/// token or is unreachable.
 #[derive(clap::Args, Debug)]
 pub struct ServeArgs {
     /// The address to listen on, instead of server.listen
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
 
-    /// The part of the work to do; on SQLite one process serves, so the other parts wait, on Valkey others do
-    /// them
+    /// The part of the work that this process does; with SQLite, only one process serves, so the other parts
+    /// wait; with Valkey, other processes can do the other parts
     #[arg(long, value_enum, default_value_t = RoleFlag::All)]
     role: RoleFlag,
 
-    /// Say what a start would do, and write nothing: repositories and open pull requests, and which are
-    /// reviewed
+    /// Report what a start would do, and write nothing: the repositories, the open pull requests, and which
+    /// pull requests would be reviewed
     #[arg(long)]
     dry_run: bool,
 
@@ -72,7 +72,7 @@ impl ServeArgs {
     }
 }
 
-/// The look of log lines, as `--log-format` takes it.
+/// The form of log lines, as a value of `--log-format`.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum LogFormat {
     /// For people
@@ -81,16 +81,16 @@ enum LogFormat {
     Json,
 }
 
-/// The part of the work, as `--role` takes it.
+/// The part of the work, as a value of `--role`.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum RoleFlag {
     /// Everything
     All,
-    /// Take webhooks; lease nothing and do not sweep
+    /// Accept webhooks; lease nothing and do not sweep
     Ingress,
-    /// Lease, review and sweep; take no webhooks
+    /// Lease, review and sweep; accept no webhooks
     Worker,
-    /// Sweep, serve comments, tell and forget; take no webhooks and lease nothing
+    /// Sweep, serve comments, send notices and delete old records; accept no webhooks and lease nothing
     Sweep,
 }
 
@@ -131,9 +131,10 @@ pub(crate) fn run(args: &ServeArgs, context: &CommandContext) -> Result<CommandE
 
 /// The folder for temporary files of this process.
 enum TempFolder {
-    /// Folder of the only server of a database file; it lies beside the file and is cleared at the start.
+    /// Folder of the only server of a database file. The folder is beside the file and is cleared at the
+    /// start.
     SingleServer(PathBuf),
-    /// Folder of one among many servers; folders of dead servers are removed with it.
+    /// Folder of one of several servers. Its creation also removes the folders of servers that no longer run.
     SharedServer(PrivateFolder),
 }
 
@@ -171,7 +172,7 @@ async fn serve(
     context: &CommandContext,
 ) -> Result<CommandExit, CliError> {
     let place = StoreLocation::from_config(config, &context.environment)?;
-    // A file has one server at a time; remains of former ones may be removed.
+    // A database file has one server at a time, so this server may remove the remains of earlier servers.
     let mut lock = match place.file_path() {
         Some(path) => {
             store::prepare_file(path)?;
@@ -185,7 +186,7 @@ async fn serve(
     let mut signals = StopSignals::new()?;
     tokio::select! {
         whole = store.check_integrity() => whole.map_err(store_error)?,
-        // The check may be slow on a large file and a slow disk; a signal ends it.
+        // The check may be slow for a large file on a slow disk, so a signal stops the check.
         received_signals = signals.next() => return Ok(signal_exit(received_signals)),
     }
     let reader = wiring::child_reader(&config.rules, &config.sandbox)?;
@@ -338,8 +339,8 @@ fn signal_exit(signal: StopSignal) -> CommandExit {
     }
 }
 
-/// Raises the limit of open files as far as possible. Returns the number of connections that may be open:
-/// half of it, so that idle connections leave enough files for runs and processes.
+/// Raises the limit of open files as far as possible. Returns the maximum number of open connections, which
+/// is half of the limit. Idle connections thus leave enough files for runs and processes.
 fn raise_connection_limit() -> usize {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, ..limit };

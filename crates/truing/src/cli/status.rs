@@ -20,10 +20,10 @@ const TIME: Duration = Duration::from_secs(10);
 /// Timeout of the status request of a command that shows the status in addition to its own answer.
 const SHORT_TIME: Duration = Duration::from_secs(1);
 
-/// Show what a running server is connected to, sees and lacks
+/// Show the connections, the work and the problems of a running server
 ///
-/// It asks the server at `server.listen`. Exit 0: it lacks nothing; 1: a forge refuses the token or is away,
-/// or a kill switch is on; 3: no server answers.
+/// The command sends a request to the server at `server.listen`. Exit 0: the server has no problem; 1: a
+/// forge rejects the token or is unreachable, or a kill switch is on; 3: no server answers.
 #[derive(clap::Args, Debug)]
 pub struct StatusArgs {}
 
@@ -67,11 +67,12 @@ fn forge_problem(state: &str) -> Option<&'static str> {
     }
 }
 
-/// Returns the problems of this store's server at its forges, one line each, for commands that show its work.
+/// Returns the problems of this store's server with its forges, one line each. Commands that show the
+/// server's work print these lines.
 ///
-/// The server is asked directly, at the address in its lock file. With Valkey or PostgreSQL there is no such
-/// file, so `server.listen` on this machine is used. The status is not recorded, so outdated problems are
-/// never shown. If no server answers, or one that does not sweep, the list is empty.
+/// The status request is sent to the address in the server's lock file. With Valkey or PostgreSQL there is no
+/// lock file, so `server.listen` on this machine is used. The status is not recorded, so outdated problems
+/// are never shown. The list is empty if no server answers, or if the server does not sweep.
 pub(super) async fn forge_problems(config: &Config, location: &StoreLocation) -> Vec<String> {
     let address = match location.file_path() {
         None => Some(config.server.listen),
@@ -92,8 +93,8 @@ pub(super) async fn forge_problems(config: &Config, location: &StoreLocation) ->
     status.forges.iter().filter_map(forge_problem).collect()
 }
 
-/// Returns the names of the repositories whose own kill switch is on, from the store, since a server does not
-/// publish names. The list is empty if the store cannot be read.
+/// Returns the names of the repositories whose own kill switch is on. The names are read from the store,
+/// because a server does not publish names. The list is empty if the store cannot be read.
 async fn list_halted_repositories(config: &Config, context: &CommandContext) -> Vec<String> {
     let Ok(Some(store)) = existing_store(config, &context.environment).await else { return Vec::new() };
     let Ok(switches) = store.kill_switches().await else { return Vec::new() };

@@ -21,12 +21,13 @@ pub struct StoreArgs {
 enum StoreCommand {
     /// Copy everything from one store to a new one, and compare both
     ///
-    /// Stop whatever serves from either first. The source stays as it is. What was interrupted goes on when
-    /// this is run again.
+    /// First stop all servers that use one of the stores. The source is not changed. If the command is
+    /// interrupted, run it again to continue.
     Migrate {
         #[command(flatten)]
         stores: StorePairArgs,
-        /// Write U+FFFD in place of zero characters, which PostgreSQL cannot hold, instead of stopping there
+        /// Replace zero characters with U+FFFD instead of stopping at them; PostgreSQL cannot store zero
+        /// characters
         #[arg(long)]
         replace_zeros: bool,
     },
@@ -37,7 +38,7 @@ enum StoreCommand {
     },
 }
 
-/// The two stores. One of them may be left out: it is the one that is configured.
+/// The two stores. One of the two URLs may be omitted; the configured store is then used.
 #[derive(clap::Args, Debug)]
 struct StorePairArgs {
     /// The source: sqlite:PATH, or valkey://HOST/DB,postgres://USER@HOST/NAME [default: the configured store]

@@ -38,7 +38,7 @@ use super::{CommandContext, runtime};
 use crate::wiring::child_reader;
 use crate::wiring::jobs::{archives_folder, package_index};
 
-/// Follow an upstream package: decide what a new release requires, and do it
+/// Follow an upstream package: decide which changes a new release requires, and make them
 #[derive(clap::Args, Debug)]
 pub struct SyncArgs {
     #[command(subcommand)]
@@ -47,23 +47,25 @@ pub struct SyncArgs {
 
 #[derive(Subcommand, Debug)]
 enum SyncCommand {
-    /// Decide what a release requires of the project: skip, relax, bump or ask
+    /// Decide which change of the project a release requires: skip, relax, bump or ask
     ///
     /// Downloads and verifies both releases, compares the definitions that the project pins, and changes
-    /// nothing. A package that no job follows is looked for in the project's own files. Exit 0; 1 if a person
-    /// has to decide.
+    /// nothing. If no job follows the package, the command searches the project's own files for its
+    /// requirement. Exit 0; 1 if a person has to decide.
     Decide(SyncDecideArgs),
-    /// Write a first manifest: what the project overrides and copies of the package
+    /// Write a first manifest: the definitions of the package that the project overrides or copies
     ///
-    /// Finds them in the project's source (Python), in the mirrored files of the job (npm, crates) or in a
-    /// hash test (`--import`), pins them as they are in the release that the project was made for, and lists
-    /// what it could not pin. For a package that no job follows it prints the lines that configure one.
+    /// Finds these definitions in the project's source (Python), in the mirrored files of the job (npm,
+    /// crates) or in a hash test (`--import`). Pins the definitions of the release that the project was made
+    /// for, and lists the definitions that could not be pinned. For a package that no job follows, the
+    /// command prints the lines that configure a job.
     Init(init::SyncInitArgs),
-    /// Run a job: open a pull request for what the newest release requires, or ask people in an issue
+    /// Run a job: open a pull request with the changes that the newest release requires, or ask people in an
+    /// issue
     ///
     /// Keeps at most one pull request and one question open. Every run ends in one outcome record, which is
-    /// printed. Exit 0; 1 if people have to decide; 3 if it failed; 4 if it was refused: an open circuit
-    /// breaker, the kill switch, a release that `--to` cannot follow, or another run at work.
+    /// printed. Exit 0; 1 if people have to decide; 3 if the run failed; 4 if the run was refused: an open
+    /// circuit breaker, the kill switch, a release that `--to` cannot follow, or another active run.
     Run(run::SyncRunArgs),
     /// Show how each job's last runs ended, and its circuit breaker
     Status(run::SyncStatusArgs),
@@ -74,7 +76,7 @@ struct SyncDecideArgs {
     /// The job, `[sync.NAME]` of the configuration; or a package that the project requires
     #[arg(value_name = "JOB|PACKAGE")]
     job: String,
-    /// The release that the project was made for [default: the newest that it admits]
+    /// The release that the project was made for [default: the newest release that the project allows]
     #[arg(long, value_name = "V")]
     from: Option<String>,
     /// The release to follow [default: the newest]
@@ -83,7 +85,7 @@ struct SyncDecideArgs {
     /// The project's folder
     #[arg(long, value_name = "PATH", default_value = ".")]
     repo: PathBuf,
-    /// What the project pins, instead of the job's `manifest`
+    /// A file with the pins of the project, instead of the job's `manifest`
     #[arg(long, value_name = "FILE")]
     manifest: Option<PathBuf>,
     /// Show the lines of each definition that changed, as a diff
@@ -94,8 +96,8 @@ struct SyncDecideArgs {
 }
 
 impl SyncDecideArgs {
-    /// Adds a hint on writing a missing manifest. The written file is JSON; if the configured path has
-    /// another format (a hash test), the new file must be named instead.
+    /// Adds a hint on writing a missing manifest. The written file is JSON. If the configured path has
+    /// another format (a hash test), the hint names a new file.
     fn with_manifest_hint(&self, error: CliError, path: &Path) -> CliError {
         let is_json = path.extension().is_some_and(|extension| extension == "json");
         let file = path.with_extension("json");

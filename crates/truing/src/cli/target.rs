@@ -18,8 +18,8 @@ use super::CommandContext;
 use super::error::CliError;
 use crate::wiring::store::{StoreLocation, open_file};
 
-/// Opens the store, or returns none if there is none: a command that only reads does not create a database. A
-/// file that was deleted under a running server is an error.
+/// Opens the store, or returns none if the store does not exist. A command that only reads does not create a
+/// database. A file that was deleted under a running server is an error.
 pub(super) async fn existing_store(
     config: &Config,
     environment: &Environment,
@@ -27,7 +27,7 @@ pub(super) async fn existing_store(
     StoreLocation::from_config(config, environment)?.open_existing().await
 }
 
-/// Warns that there is no database when an empty answer results from it, since its name may be wrong.
+/// Warns if there is no database, because the answer is then empty and the configured name may be wrong.
 pub(super) fn warn_of_missing_store(
     store: Option<&Store>,
     config: &Config,
@@ -42,8 +42,8 @@ pub(super) fn warn_of_missing_store(
     Ok(())
 }
 
-/// Opens the store for a command that only reads records. If the configured file is in a folder that does not
-/// exist, it returns an error: its name is wrong or nothing has used it, and an empty answer would be
+/// Opens the store for a command that only reads records. Returns an error if the folder of the configured
+/// file does not exist. The name is then wrong or the database was never used, and an empty answer would be
 /// misleading.
 pub(super) async fn existing_records(
     config: &Config,
@@ -65,7 +65,7 @@ pub(super) async fn existing_records(
 /// Configuration key of the database.
 const STORE_URL: &str = "store.url";
 
-/// Copies the records of this key to a new store, in which the slot is not leased, for a dry run.
+/// Copies the records of this key to a new store for a dry run. The slot is not leased in the new store.
 pub(super) async fn dry_run_store(store: &Store, folder: &Path, key: &SlotKey) -> Result<Store, CliError> {
     let file = folder.join("dry-run.db");
     let no_copy = |error: &dyn std::fmt::Display| {
@@ -80,7 +80,7 @@ pub(super) async fn dry_run_store(store: &Store, folder: &Path, key: &SlotKey) -
     }
 }
 
-/// Returns an error while the global kill switch or that of this repository is on.
+/// Returns an error while the global kill switch or the kill switch of this repository is on.
 pub(super) async fn check_kill_switches(store: &Store, repository: &RepositoryRef) -> Result<(), CliError> {
     let switches = store.kill_switches().await.map_err(store_error)?;
     let Some(switch) = switches.switch_for(repository) else { return Ok(()) };
@@ -154,12 +154,12 @@ impl DescribedSlot {
 fn is_safe_pull_name(text: &str) -> bool {
     let is_plain = text.chars().all(|c| c.is_ascii_alphanumeric() || "/:#.-_~%".contains(c));
     let ends = text.rsplit(['/', '#']).next().is_some_and(|end| end.parse::<u64>().is_ok());
-    // A bare number names no repository.
+    // A bare number is not accepted, because it names no repository.
     is_plain && ends && text.contains('/') && !text.starts_with("pr/")
 }
 
-/// Acquires the right of a command to lease slots. Leases of a dead process are ended first: if no server
-/// runs, they would otherwise stay until they expire.
+/// Acquires the right of a command to lease slots. If no server runs, leases of exited processes are ended
+/// first. Such leases would otherwise remain until they expire.
 ///
 /// # Errors
 /// Returns an error if a lock file or the store cannot be used.
@@ -168,7 +168,7 @@ pub(super) async fn acquire_command_lock(
     limits: &SlotLimits,
 ) -> Result<Option<CommandLock>, CliError> {
     let to_cli_error = |error: ServeLockError| CliError::failure("lock", error.to_string());
-    // A store on a database server has no such lock; leases there expire by themselves.
+    // A store on a database server has no command lock; leases in such a store expire without cleanup.
     let Some(path) = store.path() else { return Ok(None) };
     if !is_served(path).map_err(to_cli_error)? {
         end_orphaned_leases(store, limits).await.map_err(store_error)?;
@@ -181,7 +181,7 @@ pub(super) async fn acquire_command_lock(
 }
 
 /// Returns the acting person for the audit log: the name in `LOGNAME` or `USER`, else the name of the
-/// account, else its number.
+/// account, else the number of the account.
 pub(super) fn actor_name(environment: &Environment) -> String {
     let names = ["LOGNAME", "USER"].into_iter().filter_map(|name| environment.get(name)?.to_str());
     let named = names.map(str::trim).find(|name| !name.is_empty()).map(str::to_owned);
@@ -195,7 +195,8 @@ pub(super) fn actor_name(environment: &Environment) -> String {
 /// Path of the system's list of accounts.
 const ACCOUNTS: &str = "/etc/passwd";
 
-/// Returns the name of an account: the first field of the line whose third field is its number.
+/// Returns the name of an account. It is the first field of the line whose third field is the number of the
+/// account.
 fn account_name(accounts: &str, uid: u32) -> Option<&str> {
     accounts.lines().find_map(|line| {
         let mut fields = line.split(':');

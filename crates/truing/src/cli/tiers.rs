@@ -28,10 +28,10 @@ pub(super) struct RepositoryTiers {
     repository: String,
     /// Tier if no rule matches.
     tier: Tier,
-    /// Highest tier that the repository's own rules may then select.
+    /// Highest tier that the repository's own rules may select if no rule of the operator matches.
     most: Tier,
     rules: Vec<TierRuleRow>,
-    /// Instructions that may apply to its changes.
+    /// Instructions that may apply to the repository's changes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     instructions: Vec<InstructionRow>,
     prices: BTreeMap<Tier, TierPrice>,
@@ -55,7 +55,8 @@ struct InstructionRow {
 }
 
 impl RepositoryTiers {
-    /// Returns the rules of a configuration that may apply to a repository, given as `owner/name`.
+    /// Returns the rules of a configuration that may apply to a repository. `repository` has the form
+    /// `owner/name`.
     pub(super) async fn load(
         repository: &str,
         config: &Config,
@@ -161,8 +162,8 @@ pub(super) async fn load_prices(
     Ok(tier_prices(records.iter().map(|record| (recorded_tier(record), record.cost()))))
 }
 
-/// Returns the tier of a recorded review. Reviews of older versions and of working trees have no tier, so it
-/// is derived from the record.
+/// Returns the tier of a recorded review. Reviews of older versions and of working trees have no recorded
+/// tier, so their tier is derived from other fields of the record.
 fn recorded_tier(record: &ReviewRecord) -> Tier {
     let detail = &record.detail;
     let is_deep = || detail.model_review.as_ref().is_some_and(|did| !did.specialists.is_empty());

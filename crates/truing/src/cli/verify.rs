@@ -17,18 +17,18 @@ use super::review::read_repository_config;
 use super::{CommandContext, runtime};
 use crate::wiring;
 
-/// Run a repository's own set-up and checks as the loops do
+/// Run a repository's own setup and checks in the same way as the loops
 ///
-/// Everything runs in the sandbox, on a copy of the working tree, without secrets. The set-up
-/// (`verify.setup`) reaches the registries of `verify.registries`; the checks (`verify.check`) have no
-/// network. Nothing is changed. Exit 0: all checks pass; 1: a check fails that does not fail on --base; 3:
-/// the checks could not run, such as after a failed set-up.
+/// Everything runs in the sandbox, on a copy of the working tree, without secrets. The setup (`verify.setup`)
+/// can access the registries of `verify.registries`. The checks (`verify.check`) have no network. Nothing is
+/// changed. Exit 0: all checks pass; 1: a check fails that does not fail on --base; 3: the checks could not
+/// run, for example because the setup failed.
 #[derive(clap::Args, Debug)]
 pub struct VerifyArgs {
     /// The repository, or a folder in it
     #[arg(value_name = "PATH", default_value = ".")]
     path: PathBuf,
-    /// Run the checks on this commit first; a check that fails there, too, does not count
+    /// Run the checks on this commit first; a check that also fails on this commit does not count
     #[arg(long, value_name = "REF")]
     base: Option<String>,
     /// Check this commit instead of the working tree
@@ -246,7 +246,7 @@ fn setup_text(verified: &VerifiedTree, label: &str) -> String {
             text += &render_output_tail(ran);
         }
     }
-    // A cached setup made no requests this time.
+    // A cached setup made no requests in this run.
     for reached in set_up.contacted_hosts.iter().filter(|_| !set_up.is_cached) {
         let HostAccess { host, port, refused, times, sent, received } = reached;
         let host = strip_control(host);
@@ -282,7 +282,8 @@ fn render_step_line(step: &str, name: &str, command_run: &CommandRun) -> String 
     format!("{step} {name}{how} ({took}): {}\n", visible_line(&command_run.argv.join(" ")))
 }
 
-/// Removes control characters from foreign text, which then stays on its line and cannot control a terminal.
+/// Removes control characters from foreign text. The text then stays on one line and cannot control a
+/// terminal.
 fn strip_control(text: &str) -> String {
     text.chars().filter(|c| !c.is_control() || *c == '\t').collect()
 }

@@ -36,7 +36,7 @@ const EVENTS: usize = 12;
 const MOST_RUNS: usize = 200;
 /// Maximum runs whose limits are shown, newest first.
 const RUN_ROWS: usize = 2;
-/// Message for a head that was not reviewed and is in no slot.
+/// Message for a head that was not reviewed and for which no slot is queued.
 const AWAITS_SWEEP: &str = "its last commit was not reviewed, and nothing is queued for it: the next sweep \
      of `truing serve` queues it";
 /// Maximum characters of a reason.
@@ -85,8 +85,8 @@ struct LastRunJson {
     /// Result in one word.
     result: String,
     reason: Option<String>,
-    /// True for a review for the pull request. False for a review by `truing review --pr` that was shown only
-    /// to its caller.
+    /// True for a published review of the pull request. False for an unpublished review by `truing review
+    /// --pr`, which only its caller saw.
     #[serde(skip_serializing_if = "Option::is_none")]
     published: Option<bool>,
     /// Number of open findings; reviews only.
@@ -114,7 +114,7 @@ pub(crate) fn run(args: &WhyArgs, context: &CommandContext) -> Result<CommandExi
         let key = &target.slot.key;
         let events = store.events(key, EVENTS).await.map_err(store_error)?;
         let served = store.last_outcome(key).await.map_err(store_error)?;
-        // A review that was run here and not published is recorded under the page's URL.
+        // An unpublished review on this machine is recorded under the URL of the pull request's page.
         let local = match &target.described {
             Some(described) => {
                 store.last_outcome(&unpublished_review_key(&described.url)).await.map_err(store_error)?
@@ -141,7 +141,7 @@ pub(crate) fn run(args: &WhyArgs, context: &CommandContext) -> Result<CommandExi
         let waits = matches!(target.slot.state, SlotState::Waiting { .. });
         let is_served = store.path().is_none_or(|path| truing_store::is_served(path).unwrap_or(true));
         let (explanation, unblock) = match target.slot.state {
-            SlotState::Waiting { reason: reason, .. } if !is_served => {
+            SlotState::Waiting { reason, .. } if !is_served => {
                 explain_unserved(reason, context.output)
             }
             SlotState::Idle if needs_sweep(&target, &store).await? => {
@@ -205,7 +205,8 @@ async fn paying_budget_levels(
     Ok(drawn.into_iter().filter(|drawn| drawn.spent.0 > 0 || drawn.reserved.0 > 0).collect())
 }
 
-/// Returns the levels that paid for all reviews and runs, and those of the head.
+/// Returns the budget levels that paid for all reviews and runs, and the budget levels that paid for the
+/// head.
 async fn load_usage(
     store: &Store,
     key: &SlotKey,
@@ -219,7 +220,7 @@ async fn load_usage(
         let (Some(head), of) = (head, &drawn.level.key) else { return true };
         match drawn.level.kind {
             BudgetLevelKind::Review => *of == format!("{key}@{head}"),
-            // The run of a job has no head.
+            // The run of a job has no head, so it always counts.
             BudgetLevelKind::Run => {
                 converges.iter().find(|run| run.run.as_str() == of).is_none_or(|run| run.involves_head(head))
             }
@@ -264,8 +265,8 @@ fn flatten_record(record: &ReviewRecord) -> Value {
     merge_objects(all, own)
 }
 
-/// Returns the end of each loop's last run, newest first. Separate audits are distinguished from runs.
-/// Published reviews are distinguished from those that only their caller saw.
+/// Returns the end of each loop's last run, newest first. Separate audits and converge runs count as
+/// different loops. So do published reviews and reviews that only their caller saw.
 fn last_runs(
     served: Option<&ReviewRecord>,
     local: Option<&ReviewRecord>,
@@ -382,7 +383,7 @@ fn render_last_run(last: &LastRunJson) -> String {
     if let Some(head) = &last.head {
         text += &format!(" at {}", head.short_sha());
     }
-    // A failed or stopped run found nothing; it has only a reason.
+    // A failed or stopped run has a reason but no findings.
     match (&last.reason, last.open, last.result.as_str()) {
         (_, Some(open), "reviewed" | "partial") => {
             text += &format!(", {}", text::format_count(open, "open finding"));
@@ -392,7 +393,8 @@ fn render_last_run(last: &LastRunJson) -> String {
         }
         (Some(_) | None, ..) => {}
     }
-    // The cost of the others is included in the cost of the head, below.
+    // Only unpublished reviews show their own cost. The cost of other runs is included in the cost of the
+    // head.
     if last.published == Some(false) {
         text += &format!(", {}", MicroUsd(last.cost_micro_usd));
     }
@@ -421,7 +423,7 @@ fn explain_unserved(reason: WaitReason, output: OutputPrinter) -> (String, Optio
     )
 }
 
-/// Returns true if the head needs a review and no slot has it.
+/// Returns true if the head needs a review that no slot has queued.
 async fn needs_sweep(target: &DescribedSlot, store: &Store) -> Result<bool, CliError> {
     let key = std::slice::from_ref(&target.slot.key);
     let reviews = store.last_reviews(key).await.map_err(store_error)?.pop().unwrap_or_default();
@@ -429,7 +431,7 @@ async fn needs_sweep(target: &DescribedSlot, store: &Store) -> Result<bool, CliE
     Ok(settled::awaits_sweep(&target.slot, head, &reviews))
 }
 
-/// Returns the explanation for an idle slot; a converge run may still be resumable.
+/// Returns the explanation for an idle slot. A converge run of the slot may still be resumable.
 fn explain_idle(
     target: &DescribedSlot,
     converges: &[Converge],
@@ -445,7 +447,8 @@ fn explain_idle(
     }
 }
 
-/// Explains the state of the slot, and returns the command that continues it, if there is one.
+/// Returns the explanation of the slot's state, and the command that continues the work, if there is such a
+/// command.
 fn explain_state(target: &DescribedSlot, output: OutputPrinter) -> (String, Option<String>) {
     let key = target.slot.key.as_str();
     let retry = Some(output.command_line(&format!("queue retry {key}")));

@@ -9,8 +9,8 @@ pub(super) fn first_commit() -> CommitBuilder {
         .write("pay.py", "def pay(order):\n    return order.total\n")
 }
 
-/// Returns a change with problems that the rules find, and one that they do not: refunding stops at the first
-/// order that was refunded before.
+/// Returns a change with problems that the rules find, and one problem that the rules do not find: refunding
+/// stops at the first order that was refunded before.
 pub(super) fn problem_commit() -> CommitBuilder {
     let conflict = "<<<<<<< HEAD\nreturn 1\n=======\nreturn 2\n>>>>>>> payments\n";
     CommitBuilder::new("Take payments").write("pay.py", refund_code("refunded")).write("refund.py", conflict)
@@ -48,7 +48,7 @@ pub(super) fn refund_code(refunded: &str) -> String {
     )
 }
 
-/// Returns a fictitious key. It is composed here, so this file contains no key.
+/// Returns a fictitious key. The key is composed at run time, so this file contains no key.
 fn fake_key() -> String {
     ["AKIA", "QYLPMN5HHHFPZAM2"].concat()
 }
@@ -63,7 +63,8 @@ pub(super) fn cart_code(head: &str) -> String {
     )
 }
 
-/// Returns one of many consecutive pushes: each moves the lines of the previous ones, and some add a problem.
+/// Returns one of many consecutive pushes. Each push moves the lines of the previous pushes, and some pushes
+/// add a problem.
 pub(super) fn storm_commit(pull: usize, round: usize) -> CommitBuilder {
     let mut text = String::new();
     for line in 0..=round {

@@ -1,6 +1,6 @@
-//! The demonstration `truing demo converge`. A draft pull request with a planted bug is at a forge on this
-//! machine, and a model reports the bug while it exists and fixes it on request. `truing converge` runs on it
-//! with the code of the real command, and then on the branch of a clone.
+//! The demonstration `truing demo converge`. A forge on this machine has a draft pull request with a planted
+//! bug. A model reports the bug as long as the bug exists, and fixes it on request. `truing converge` runs on
+//! the pull request with the code of the real command, and then on the branch of a clone.
 //!
 //! All results are read from the forge, or from the clone by git.
 
@@ -178,7 +178,7 @@ pub struct ConvergeDemoReport {
 }
 
 impl ConvergeDemoReport {
-    /// Returns true if the loop kept its promises.
+    /// Returns true if the results meet the guarantees of the loop.
     pub fn has_passed(&self) -> bool {
         self.pull_request.has_passed() && self.local.has_passed()
     }
@@ -340,8 +340,8 @@ async fn list_fixes(dir: &Path, base: &str, head: &str) -> Result<Vec<FixCommit>
     Ok(log.await.map_err(setup_error)?.map_err(setup_error)?.into_iter().map(FixCommit::from).collect())
 }
 
-/// Returns Truing's reviews with their comments on code. A reply creates a review without text, which belongs
-/// to its thread and is skipped.
+/// Returns Truing's reviews with their comments on code. A reply creates a review without text. Such a review
+/// belongs to the reply's thread and is skipped.
 fn collect_reviews(pull: &PullView) -> Vec<PublishedReview> {
     let of = pull.reviews.iter().filter(|review| review.author == LOGIN && !review.body.is_empty());
     of.map(|review| {
@@ -368,7 +368,7 @@ fn collect_reviews(pull: &PullView) -> Vec<PublishedReview> {
     .collect()
 }
 
-/// Returns the number of duplicate texts by Truing, which a repeated step would leave.
+/// Returns the number of duplicate texts by Truing. A repeated step would leave such duplicates.
 fn count_duplicates(pull: &PullView) -> usize {
     let reviews = pull.reviews.iter().filter(|review| review.author == LOGIN && !review.body.is_empty());
     let all: Vec<&str> = own_comments(pull).chain(reviews.map(|review| review.body.as_str())).collect();

@@ -1,5 +1,5 @@
-//! The forge of a demonstration: the fake of one kind, Truing's client, and the operator's configuration for
-//! it.
+//! The forge of a demonstration: a fake forge of one kind, Truing's client, and the operator's configuration
+//! for the forge.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -45,7 +45,7 @@ impl DemoForge {
         Ok(Self { fake, kind, api_url, git_url })
     }
 
-    /// Returns its name in the configuration.
+    /// Returns the name of the forge in the configuration.
     pub(super) fn name(&self) -> &'static str {
         self.kind.as_str()
     }
@@ -95,7 +95,8 @@ impl DemoForge {
         }
     }
 
-    /// Grants the account the permission to look up who may write, which commands in comments require.
+    /// Grants the account the permission to look up who may write. Commands in comments require this
+    /// permission.
     pub(super) async fn grant_permission_lookup(
         &self,
         server: &AnyForgeServer,

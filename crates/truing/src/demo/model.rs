@@ -1,5 +1,5 @@
-//! The model of the demonstration. It is asked over HTTP by the same code as a real model, and answers by a
-//! script.
+//! The model of the demonstration. The same code as for a real model sends requests to this model over HTTP.
+//! The model answers according to a script.
 
 use std::path::Path;
 
@@ -47,7 +47,7 @@ impl ScriptedModel {
     pub(super) async fn start(environment: &Environment, folder: &Path) -> Result<Self, DemoError> {
         let model =
             FakeModel::start(ModelScript::parse(SCRIPT).map_err(setup_error)?).await.map_err(setup_error)?;
-        // This is the configuration of a user with a key.
+        // The configuration is the same as for a user with a key.
         let text = format!("[review]\nruntime = \"native\"\n[model]\nbase_url = \"{}\"\n", model.url());
         let operator = SourceFile { name: "the demonstration".into(), folder: folder.to_owned(), text };
         let environment = demo_environment(environment)

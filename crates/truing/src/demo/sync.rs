@@ -1,8 +1,9 @@
-//! The demonstration `truing demo sync`: a job that follows a package. It uses a forge, a package index and a
-//! model on this machine, people who answer and merge, and the code of the real `truing sync run`.
+//! The demonstration `truing demo sync`: a job that follows a package. The demonstration uses a forge, a
+//! package index and a model on this machine, simulated people who answer and merge, and the code of the real
+//! `truing sync run`.
 //!
-//! `plot` defines the events and the expected results; this module runs them and counts the items at the
-//! forge.
+//! `plot` defines the events and the expected results. This module executes the events and counts the items
+//! at the forge.
 
 mod plot;
 
@@ -139,7 +140,7 @@ pub struct SyncDemoReport {
 }
 
 impl SyncDemoReport {
-    /// Returns true if the loop kept its promises.
+    /// Returns true if the results meet the guarantees of the loop.
     pub fn has_passed(&self) -> bool {
         (self.unexpected, self.doubled, self.left_open) == (0, 0, 0) && self.breaker == "closed"
     }
@@ -162,8 +163,8 @@ pub struct SyncDemo {
 }
 
 impl SyncDemo {
-    /// Starts everything on free ports of this machine. `sandbox` is the machine's level. Archives are read
-    /// with `reader`, and git is found by `environment`.
+    /// Starts everything on free ports of this machine. `sandbox` is the sandbox level of the machine.
+    /// Archives are read with `reader`, and git is found by `environment`.
     ///
     /// # Errors
     /// Returns a [`DemoError`] if a part cannot be started.
@@ -362,7 +363,7 @@ impl SyncDemo {
     }
 }
 
-/// Returns the initial commit of the project, which was made for this code.
+/// Returns the initial commit of the project. The project was made for this version of the package's code.
 fn initial_commit(code: &str) -> CommitBuilder {
     let (one, other) = code.split_once("\n\n\n").unwrap_or((code, ""));
     let digests = [definition_digest(&format!("{one}\n")), definition_digest(other)];

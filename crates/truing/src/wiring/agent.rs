@@ -76,8 +76,8 @@ pub fn check_model_ready(
     fallback_provider(config, environment, role).map(drop)
 }
 
-/// Replaces `[model]` by the model of this role. The caller does this for a fixer, and for a model that is
-/// checked.
+/// Replaces `[model]` by the model of this role. For a fixer and for a model that is checked, the caller
+/// replaces `[model]` itself.
 fn config_for_role(config: &Config, role: ModelRole) -> Config {
     let roles = &config.roles;
     let name = match role {
@@ -112,7 +112,7 @@ fn fallback_provider(
     Ok(Some(ConfiguredFallback { name, model: model.name.clone(), provider: way }))
 }
 
-/// The provider that is asked while the first is unavailable.
+/// The provider that receives requests while the first provider is unavailable.
 struct ConfiguredFallback {
     name: String,
     model: String,
@@ -142,7 +142,8 @@ pub async fn recording_agent(
         CliError::usage("cassette", error.to_string())
             .hint("an existing cassette is never overwritten: give a new folder")
     })?;
-    // A replay has no servers and must send the same requests, so the recording has none either.
+    // A replay has no MCP servers and must send the same requests, so the recording has no MCP servers
+    // either.
     Ok((
         ModelAgent {
             cassette: CassetteMode::Record(recording.clone()),
@@ -245,8 +246,8 @@ fn context_sources(folder: &SkillsDir) -> Result<ContextSources, CliError> {
     }
 }
 
-/// Returns the runtime of the conversation. If reviews use no model, a model for another loop is asked by
-/// this process.
+/// Returns the runtime of the conversation. If reviews use no model, this process runs the conversation with
+/// a model for another loop.
 fn conversation_runtime(
     config: &Config,
     environment: &Environment,
@@ -321,7 +322,7 @@ fn claude_error(error: &ClaudeCliError, version: &str, role: ModelRole) -> CliEr
 }
 
 /// Returns the model of a service, or none if only rules review. `ledger` is the configured store, even if a
-/// dry run works on a copy, since it spends real money.
+/// dry run works on a copy of the records, since a dry run spends real money.
 ///
 /// # Errors
 /// Returns the same errors as [`configured_agent`].
@@ -353,7 +354,7 @@ pub fn gate_for_run(agent: &ModelAgent, repository: RepositoryRef) -> Arc<dyn Wr
 }
 
 /// Returns the model that ports code for a job, with the project's checks. A job that writes no code on its
-/// own works without a model: it then asks for a person's decision again.
+/// own also works without a model. Without a model, the job asks for a person's decision again.
 ///
 /// # Errors
 /// Returns the same errors as [`configured_agent`] for a job that writes code.

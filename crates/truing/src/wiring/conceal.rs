@@ -10,8 +10,8 @@ use truing_reader::mask::set_secrets_shown;
 use super::forges::MARKER_KEY;
 use super::programs::search_path;
 
-/// Variables of credentials that no configuration key names. Variables with Truing's own prefix may hold one,
-/// too.
+/// Variables of credentials that no configuration key names. Variables with Truing's own prefix may also hold
+/// credentials.
 pub(super) const CREDENTIALS: [&str; 5] =
     ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "GITHUB_TOKEN", "GH_TOKEN", "MCP_TOKEN"];
 
@@ -22,7 +22,7 @@ const WORDS: [&str; 7] = ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "API_KEY", "A
 /// was not passed to any process.
 pub(crate) fn conceal_secrets(config: &Config, environment: &Environment) {
     for (_, setting) in config.settings() {
-        // Reading a secret registers it; one that cannot be read was not passed on.
+        // Reading a secret registers it. A secret that cannot be read was not passed to any process.
         setting.value.secrets().into_iter().for_each(|secret| drop(secret.read(environment)));
     }
     for name in CREDENTIALS {

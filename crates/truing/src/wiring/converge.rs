@@ -53,7 +53,7 @@ pub fn inspection_tools(config: &Config, environment: &Environment) -> Result<In
     })
 }
 
-/// Returns a digest of the configured gate, checks and rules, which names this combination.
+/// Returns a digest of the configured gate, checks and rules. The digest identifies this combination.
 fn inspection_digest(config: &Config) -> String {
     let Config { converge, verify, rules, review, linters: tools, .. } = config;
     let linters = (review.tools, tools);
@@ -65,29 +65,29 @@ fn inspection_digest(config: &Config) -> String {
 /// Checks that the model that audits could be asked. Nothing is sent.
 ///
 /// # Errors
-/// Returns the refusal R3 if it could not.
+/// Returns the refusal R3 if the model could not be asked.
 pub fn check_auditor_ready(config: &Config, environment: &Environment) -> Result<(), CliError> {
     agent::check_model_ready(config, environment, ModelRole::Auditor)
 }
 
-/// Returns the configuration of the model that fixes, if it differs from the one that audits.
+/// Returns the configuration of the model that fixes, if this model differs from the model that audits.
 fn fixer_config(config: &Config) -> Option<Config> {
     let (fixer, auditor) = (&config.converge.fixer, &config.roles.auditor);
     (fixer != auditor).then(|| config.with_named_model(fixer.as_ref()))
 }
 
-/// Checks that the model that fixes could be asked, if it is a separate one. Nothing is sent.
+/// Checks that the model that fixes could be asked, if it is not the model that audits. Nothing is sent.
 ///
 /// # Errors
-/// Returns the refusal R3 if it could not.
+/// Returns the refusal R3 if the model could not be asked.
 pub fn check_fixer_ready(config: &Config, environment: &Environment) -> Result<Option<String>, CliError> {
     let Some(config) = fixer_config(config) else { return Ok(None) };
     agent::check_model_ready(&config, environment, ModelRole::Fixer)?;
     Ok(Some(config.model.name))
 }
 
-/// Returns the setup for converge runs of a service, or the reason that there is none. The configuration must
-/// enable converge and allow a model.
+/// Returns the setup for converge runs of a service, or the reason why the service has no setup. The
+/// configuration must enable converge and allow a model.
 pub fn service_setup(
     config: &Config,
     environment: &Environment,
@@ -136,7 +136,7 @@ fn setup_error(error: CliError) -> SetupError {
     SetupError { is_config_error: exit == CommandExit::Usage, code, message, hints }
 }
 
-/// Returns the refusal R0: a variable disables runs.
+/// Returns the refusal R0, for a variable that disables runs.
 pub(crate) fn disabled_error() -> CliError {
     CliError::refusal(ConvergeExitCode::Disabled.as_str(), "converge is disabled via CLAUDE_REVIEWS_DISABLED")
         .hint("take `bugteam` out of that variable, or unset it")
@@ -145,7 +145,7 @@ pub(crate) fn disabled_error() -> CliError {
 /// Checks that a sandbox of this level can confine a fixer's commands.
 ///
 /// # Errors
-/// Returns exit 3 if it cannot.
+/// Returns exit 3 if the level is too weak.
 pub fn check_fixer_sandbox(level: SandboxLevel) -> Result<(), CliError> {
     if level == SandboxLevel::Full {
         return Ok(());

@@ -1,5 +1,5 @@
-//! Creates the clients of the configured forges. Besides the demonstration, only this module names the types
-//! of each kind.
+//! Creates the clients of the configured forges. Only this module and the demonstration name the client types
+//! of each kind of forge.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -29,7 +29,7 @@ struct ConfiguredForge<'a> {
     forge: &'a ForgeConfig,
     environment: &'a Environment,
     folder: &'a Path,
-    /// True if other machines sign for this forge, too.
+    /// True if other machines also sign markers for this forge.
     is_shared: bool,
 }
 
@@ -120,7 +120,7 @@ impl ConfiguredForge<'_> {
                 "set it to an access token that may write pull requests; of Bitbucket Cloud an API token \
                  does, too, with `email`",
             )?,
-            // The configuration rejects this case before.
+            // The configuration has already rejected this case.
             ForgeLogin::App { .. } => return Err(self.setting_error("app_id", &"only GitHub has Apps")),
         };
         Ok(BitbucketOptions {
@@ -137,12 +137,13 @@ impl ConfiguredForge<'_> {
         })
     }
 
-    /// Returns the keys of markers: the current one that signs, and former ones.
+    /// Returns the marker keys: the current key, which signs markers, and former keys.
     fn load_marker_keys(&self) -> Result<MarkerKeys, CliError> {
         let Self { name, forge, environment, folder, is_shared } = self;
         let markers = match &forge.marker_key {
             None => MarkerKeys::load_or_create(&folder.join(MARKER_KEY)),
-            // A machine without the file would create a key of its own and sign with it.
+            // A missing file is an error. Otherwise the machine would create its own key and sign markers
+            // with it.
             Some(SecretSource::File(path)) if *is_shared => MarkerKeys::load(path),
             Some(SecretSource::File(path)) => MarkerKeys::load_or_create(path),
             Some(secret @ (SecretSource::Env(_) | SecretSource::Plain(_))) => {
@@ -173,8 +174,8 @@ impl ConfiguredForge<'_> {
     }
 }
 
-/// Returns the marker keys of a service whose records other machines share, or else those of this machine's
-/// own folder.
+/// Returns the marker keys of a service. If other machines share the records, these are the configured keys,
+/// else the keys of this machine's own folder.
 pub(super) fn service_marker_keys(
     config: &Config,
     environment: &Environment,

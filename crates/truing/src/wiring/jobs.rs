@@ -22,7 +22,8 @@ use truing_upstream::user_index::UserEnvironment;
 use super::{agent, mirrors_folder, verify};
 use crate::cli::error::CliError;
 
-/// The jobs of a server with their indexes and the folder of archives. The rest is in the service context.
+/// The jobs of a server with their indexes and the folder of archives. Everything else that a job needs is in
+/// the service context.
 #[derive(Debug)]
 pub struct ScheduledJobs<'a> {
     jobs: Vec<ScheduledJob<'a>>,

@@ -22,11 +22,11 @@ use crate::cli::error::CliError;
 /// Name of the working folder of all programs, beside the database.
 const EMPTY: &str = "mcp";
 
-/// Returns the configured servers, and Truing's own. Nothing is started or sent.
+/// Returns the configured servers, and Truing's own servers. Nothing is started or sent.
 ///
 /// # Errors
-/// Returns exit 2 for a missing variable or folder, or one that must not be passed on. Returns exit 3 if no
-/// sandbox is strong enough for a program.
+/// Returns exit 2 for a missing variable or folder, or for a variable that must not be passed to a program.
+/// Returns exit 3 if no sandbox is strong enough for a program.
 pub(super) fn configured_servers(
     config: &Config,
     environment: &Environment,

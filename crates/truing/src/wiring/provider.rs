@@ -33,7 +33,7 @@ pub(super) struct PricedProvider {
     pub(super) provider: ModelProvider,
     /// Prices of the model at this provider.
     pub(super) prices: ModelPrices,
-    /// All secrets that give access to it.
+    /// All secrets that give access to the provider.
     pub(super) secrets: Vec<SecretString>,
 }
 
@@ -69,7 +69,7 @@ pub(super) fn priced_provider(
     Ok(PricedProvider { provider, prices, secrets })
 }
 
-/// Returns the provider for replayed recordings, which is never asked.
+/// Returns the provider for replayed recordings. This provider never receives a request.
 ///
 /// # Errors
 /// Returns a [`ProviderError`] if the client cannot be created.
@@ -79,7 +79,7 @@ pub(super) fn replay_provider() -> Result<PricedProvider, ProviderError> {
 }
 
 /// Returns the wire format of the provider. Declared prices of the model also apply to the provider's own
-/// name for it.
+/// name for the model.
 #[cfg_attr(not(feature = "aws"), expect(unused_variables, reason = "only Bedrock has names of its own"))]
 fn wire_format(config: &Config, prices: &mut ModelPrices, role: ModelRole) -> Result<WireFormat, CliError> {
     match config.model.provider {
@@ -215,8 +215,8 @@ fn region(model: &ModelConfig, role: ModelRole) -> Result<String, CliError> {
     region.ok_or_else(|| missing_setting_error(model, "region", REGION, role))
 }
 
-/// Returns the AWS keys: those in the standard variables, or else those of the AWS credential chain, which is
-/// evaluated at the first call.
+/// Returns the AWS credentials from the standard variables, or else from the AWS credential chain. The chain
+/// is evaluated at the first call.
 #[cfg(feature = "aws")]
 fn aws_login(
     model: &ModelConfig,

@@ -4,7 +4,7 @@ use truing_core::converge::ConvergeExitCode;
 
 use crate::cli::error::CliError;
 
-/// The task that a model is asked for; errors name the role.
+/// The task for which a model is used. Errors name the role.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ModelRole {
     /// Reviews the changes of a pull request or a repository.

@@ -34,7 +34,8 @@ pub async fn service_context(
     reader: Box<dyn RepositoryReader>,
     temp: &Path,
 ) -> Result<ServiceContext, CliError> {
-    // The folder is not that of the open store, which may be a copy without keys and mirrors.
+    // The folder of the configured store is used, because the open store may be a copy without keys and
+    // mirrors.
     let folder = config.store.folder()?.to_owned();
     let (mut forges, mut repositories) = (BTreeMap::new(), BTreeMap::new());
     for (name, forge) in &config.forges {

@@ -29,8 +29,8 @@ pub enum StoreLocation {
 
 /// An existing store, opened only for reading.
 pub struct StoreView {
-    /// Records: a copy, or the servers themselves. None if there is no store, or the servers' records have an
-    /// older schema.
+    /// Store of the records: a copy of the file, or the database servers. None if there is no store, or if
+    /// the records on the servers have an older schema.
     pub records: Option<Store>,
     /// Schema versions; none if there is no store.
     pub form: Option<SchemaVersions>,
@@ -71,8 +71,8 @@ impl StoreLocation {
     /// comma. Relative paths start at `folder`.
     ///
     /// # Errors
-    /// Returns exit 2 if the text is invalid. It is not repeated in the message, since it may contain
-    /// passwords.
+    /// Returns exit 2 if the text is invalid. The message does not repeat the text, since the text may
+    /// contain passwords.
     pub fn parse(url: &str, folder: &Path) -> Result<Self, CliError> {
         let wrong = || {
             CliError::usage(
@@ -86,7 +86,7 @@ impl StoreLocation {
         {
             return Ok(Self::File(folder.join(path)));
         }
-        // The host lists of the URLs contain commas, too.
+        // The host lists in the URLs may also contain commas.
         let begins = truing_config::keys::RECORDS.iter().map(|scheme| format!(",{scheme}://"));
         let at = begins.filter_map(|begins| url.find(&begins)).min().ok_or_else(wrong)?;
         let (slots, records) = (url.get(..at).unwrap_or_default(), url.get(at + 1..).unwrap_or_default());
@@ -141,8 +141,8 @@ impl StoreLocation {
         }
     }
 
-    /// Opens the store unless its file does not exist; the file is not created. A file that was deleted under
-    /// a running server is an error.
+    /// Opens the store, or returns none if the store is a file that does not exist. A missing file is not
+    /// created. A file that was deleted under a running server is an error.
     ///
     /// # Errors
     /// Returns the same errors as [`StoreLocation::open`].
@@ -178,7 +178,7 @@ impl StoreLocation {
         }
     }
 
-    /// Returns true if there is a store to open, or a server whose file was deleted.
+    /// Returns true if the store exists, or if a server still uses a file that was deleted.
     pub fn exists(&self) -> bool {
         match self {
             Self::File(path) => path.exists() || serving_process(path).is_some(),
@@ -230,7 +230,7 @@ fn insert_password(url: &SecretText, password: &SecretText) -> SecretText {
     let (login, host) = authority.rsplit_once('@').unwrap_or(("", authority));
     let user = login.split(':').next().unwrap_or_default();
     let password: String = url::form_urlencoded::byte_serialize(password.expose().as_bytes()).collect();
-    // Form encoding writes a blank as `+`, which is not valid here.
+    // Form encoding writes a blank as `+`, which is not valid in the password of a URL.
     let password = password.replace('+', "%20");
     SecretText::new(format!("{scheme}://{user}:{password}@{host}{place}"))
 }

@@ -41,7 +41,7 @@ fn tool_cache(config: &Config) -> Option<ToolCache> {
 
 /// Returns the runner of linters on files of others, with the setup of the project's dependencies.
 fn service_runner(config: &Config, environment: &Environment, verifier: Option<Verifier>) -> LinterRunner {
-    // A linter may print a credential that it has found, so its output is searched for them.
+    // A linter may print a credential that it has found, so its output is searched for credentials.
     super::conceal::conceal_secrets(config, environment);
     let home = environment.get("HOME").map(Path::new);
     LinterRunner {
@@ -66,7 +66,8 @@ pub(crate) fn service_linters(config: &Config, environment: &Environment) -> Res
     let runner = || super::verify::new_verifier(verify, environment);
     let verifier = match config.review.tools {
         ToolSelection::Auto if !verify.setup.is_empty() => Some(runner()?),
-        // A repository's own file may enable linters; those without a setup then still run.
+        // A repository's own file may enable linters. If the verifier cannot be created, linters without a
+        // setup still run.
         ToolSelection::Off if !verify.setup.is_empty() => runner().ok(),
         ToolSelection::Auto | ToolSelection::Off => None,
     };

@@ -99,7 +99,8 @@ pub(crate) fn lock_verifier(
     (!job.lock.is_empty()).then(runner).transpose()
 }
 
-/// Returns the registries, with the indexes that the user's own settings name instead.
+/// Returns the access to the registries. If the user's own settings name an index for a registry, that index
+/// is used instead.
 fn registry_access(kinds: &[PackageRegistry], environment: &Environment) -> Result<RegistryAccess, CliError> {
     let wrong = |error: RegistryError| CliError::usage("index", error.to_string()).hint(error.hint());
     let variable = |name: &str| environment.get(name).and_then(|value| value.to_str());

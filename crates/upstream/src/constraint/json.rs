@@ -67,7 +67,7 @@ pub(super) fn find_requirements(
     for key in keys {
         let mut below = Vec::new();
         for value in values {
-            // Other values than objects hold no requirement.
+            // Only objects hold requirements, so other values are skipped.
             let Ok(ObjectEntries(entries)) = serde_json::from_str::<ObjectEntries<'_>>(value.get()) else {
                 continue;
             };

@@ -1,5 +1,5 @@
-//! A Python requirement, `name[extras] >= 1.0, < 2.0; marker`: reads its range, and rewrites it with another
-//! one.
+//! Reads the range of a Python requirement, `name[extras] >= 1.0, < 2.0; marker`, and rewrites the
+//! requirement with another range.
 
 use std::str::FromStr as _;
 
@@ -9,7 +9,7 @@ use pep508_rs::{Requirement, VerbatimUrl, VersionOrUrl};
 use crate::range::{VersionRange, is_lower_bound, is_upper_bound};
 
 /// Parses a requirement. The parser panics at a name or an extra that ends in a sign (pep508_rs 0.9.2), so
-/// those are rejected before.
+/// such names and extras are rejected before parsing.
 pub(crate) fn parse_requirement(text: &str) -> Result<Requirement<VerbatimUrl>, String> {
     let text = text.trim();
     let end = text.find(|letter: char| !is_name_char(letter)).unwrap_or(text.len());
@@ -44,8 +44,8 @@ pub(super) fn parse_range(text: &str) -> Result<VersionRange, String> {
     }
 }
 
-/// Returns the requirement with another range: a new bound replaces the present one of the same side, and
-/// white space stays.
+/// Returns the requirement with another range. A new bound replaces the present bound on the same side, and
+/// white space is kept.
 pub(super) fn replace_range(text: &str, range: &VersionRange) -> Result<String, String> {
     let (start, end) = bounds_span(text).ok_or("its bounds are ambiguous")?;
     let written = text.get(start..end).unwrap_or_default();
@@ -69,13 +69,13 @@ pub(super) fn replace_range(text: &str, range: &VersionRange) -> Result<String, 
     }
     let (before, after) = (text.get(..start).unwrap_or_default(), text.get(end..).unwrap_or_default());
     let changed = [before, &pieces.join(","), after].concat();
-    // The result is parsed again: an edit that means something else is rejected.
+    // The result is parsed again, and an edit that does not give the requested range is rejected.
     let is = self::parse_range(&changed)?;
     let same = parse_specifiers(&is.to_string())? == parse_specifiers(&range.to_string())?;
     if same { Ok(changed) } else { Err(format!("it cannot be rewritten to {range}")) }
 }
 
-/// Renders a bound with the white space of another one.
+/// Renders a bound with the white space of another bound.
 fn respell_bound(piece: &str, new: &VersionSpecifier) -> String {
     let lead = piece.get(..piece.len() - piece.trim_start().len()).unwrap_or_default();
     let trail = piece.get(piece.trim_end().len()..).unwrap_or_default();
@@ -125,7 +125,7 @@ fn bounds_span(text: &str) -> Option<(usize, usize)> {
 pub(crate) fn package_name(text: &str) -> Option<String> {
     match parse_requirement(text) {
         Ok(requirement) => Some(requirement.name.to_string()),
-        // The caller that reads the range reports its error.
+        // The error is ignored here, because the caller that reads the range reports it.
         Err(_) => {
             let name = text.trim().split(|letter: char| !is_name_char(letter)).next()?;
             let words = name.split(['-', '_', '.']).filter(|word| !word.is_empty());

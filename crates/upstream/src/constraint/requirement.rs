@@ -30,7 +30,8 @@ pub(super) struct RequirementText {
 /// The greatest depth of nested tables in which requirements are searched.
 pub(super) const MAX_TABLES: usize = 4;
 
-/// Returns true if the place holds whole requirements with the package's name, as Python projects have them.
+/// Returns true if the entries at the place are whole requirements that include the package's name, as in
+/// Python projects.
 pub(super) fn has_whole_requirements(place: &RequirementPlace<'_>) -> bool {
     place.registry == PackageRegistry::Pypi && place.style != RangeStyle::VendoredVersion
 }

@@ -60,7 +60,7 @@ pub(super) fn read_string_list(text: &str, at: &[&str]) -> Vec<String> {
     values.filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-/// Returns all tables and lists of a file by their keys; those with a dot in a key are left out.
+/// Returns the keys of all tables and lists of a file. Tables and lists with a dot in a key are omitted.
 pub(super) fn table_paths(text: &str) -> Vec<String> {
     let Ok(document) = parse_document(text) else { return Vec::new() };
     let mut found = Vec::new();
@@ -111,7 +111,7 @@ pub(super) fn normalise_package_name(package: &str) -> String {
         .to_ascii_lowercase()
 }
 
-/// Returns true if a table of crates leaves the version of a crate to the workspace.
+/// Returns true if a table of crates inherits the version of a crate from the workspace.
 pub(super) fn inherits_workspace_version(text: &str, place: &RequirementPlace<'_>) -> bool {
     let Ok(document) = parse_document(text) else { return false };
     let table = place.key_path.split('.').try_fold(document.as_item(), |item, key| item.get(key));
@@ -119,7 +119,7 @@ pub(super) fn inherits_workspace_version(text: &str, place: &RequirementPlace<'_
     workspace.and_then(Item::as_bool) == Some(true)
 }
 
-/// Finds the ranges of a crate, under its name or another (`name = { package = "crate" }`).
+/// Finds the ranges of a crate, under its own name or another name (`name = { package = "crate" }`).
 fn crate_ranges<'a>(table: &'a Item, package: &str) -> Result<Vec<&'a Value>, String> {
     let mut found = Vec::new();
     for (name, item) in table.as_table_like().into_iter().flat_map(TableLike::iter) {

@@ -11,7 +11,8 @@ use super::release::{IndexError, IndexResponse, ReleaseArchive};
 use truing_core::loopback::is_loopback;
 use truing_core::registry::PackageRegistry;
 
-/// The largest page of a package, in bytes: ten times that of a package with a release a day for ten years.
+/// The largest page of a package, in bytes. The limit is ten times the page of a package with one release per
+/// day for ten years.
 pub(super) const MAX_PAGE: usize = 64 << 20;
 
 const CONNECT_TIME: Duration = Duration::from_secs(10);
@@ -93,8 +94,8 @@ impl PackageIndex {
         let mut answer = request.send().await.map_err(broken)?;
         match answer.status() {
             StatusCode::OK => {}
-            // A release that was removed for legal reasons also counts as missing; a sparse index uses that
-            // status.
+            // A release that was removed for legal reasons also counts as missing. A sparse index returns the
+            // last of these statuses for it.
             StatusCode::NOT_FOUND | StatusCode::GONE | StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS => {
                 let (index, package) = (self.base.to_string(), package.to_owned());
                 return Err(IndexError::Missing { index, package });
@@ -120,7 +121,7 @@ impl PackageIndex {
     /// Begins to download an archive.
     ///
     /// # Errors
-    /// [`IndexError`] if the index does not send it.
+    /// [`IndexError`] if the index does not send the archive.
     pub(crate) async fn open_archive(&self, archive: &ReleaseArchive) -> Result<Response, IndexError> {
         let request = self.add_login(self.client.get(archive.url.clone()), &archive.url);
         let index = archive.url.to_string();

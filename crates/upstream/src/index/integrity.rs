@@ -1,5 +1,5 @@
-//! The digest that an archive must have, by a function that is safe against forgeries. Weaker functions count
-//! as no digest.
+//! The digest that an archive must have, computed by a hash function that is safe against forgeries. Digests
+//! of weaker functions are ignored.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -23,7 +23,7 @@ impl ArchiveDigest {
         hex::decode(digits).ok()?.try_into().ok().map(Self::Sha256)
     }
 
-    /// Parses Subresource Integrity in npm's form: `sha512-…`, with blanks between several.
+    /// Parses Subresource Integrity in npm's form: `sha512-…`. Several digests are separated by blanks.
     pub fn from_sri(text: &str) -> Option<Self> {
         let decoded = |prefix: &str| {
             let digest = text.split_whitespace().find_map(|one| one.strip_prefix(prefix))?;
@@ -33,7 +33,7 @@ impl ArchiveDigest {
         sha512.or_else(|| decoded("sha256-").and_then(|bytes| bytes.try_into().ok()).map(Self::Sha256))
     }
 
-    /// Returns the name of its file in a folder of archives.
+    /// Returns the name of the archive's file in a folder of archives.
     pub(crate) fn file_name(&self) -> String {
         match self {
             Self::Sha256(digest) => hex::encode(digest),
@@ -41,7 +41,7 @@ impl ArchiveDigest {
         }
     }
 
-    /// Makes a hasher of the same function for downloaded bytes.
+    /// Returns a hasher with the same hash function, for downloaded bytes.
     pub(crate) fn hasher(&self) -> ArchiveHasher {
         match self {
             Self::Sha256(_) => ArchiveHasher::Sha256(Sha256::new()),

@@ -1,5 +1,5 @@
 //! npm's registry: one document for each package, whose versions name their archive and its digest. The short
-//! form of the document lacks the times of publication, so the whole one is requested.
+//! form of the document lacks the times of publication, so the whole document is requested.
 
 use std::collections::BTreeMap;
 

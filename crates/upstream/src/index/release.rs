@@ -12,11 +12,11 @@ use truing_core::version::PackageVersion;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PackageRelease {
     pub version: PackageVersion,
-    /// The archive that is read for it: a wheel if there is one.
+    /// The archive that is read for this release: a wheel if the release has a wheel.
     pub archive: ReleaseArchive,
-    /// True if it was withdrawn, or its publishers advise against it.
+    /// True if the release was withdrawn, or its publishers advise against its use.
     pub is_yanked: bool,
-    /// The time at which it was published, if the index says so.
+    /// The time of publication, if the index reports it.
     pub published: Option<Timestamp>,
 }
 
@@ -26,7 +26,7 @@ pub struct ReleaseArchive {
     pub name: String,
     /// Address of the file.
     pub url: Url,
-    /// Its digest, as the index gives it.
+    /// Digest of the file, as declared by the index.
     pub integrity: Option<ArchiveDigest>,
     /// The archive format of the file.
     pub format: ArchiveFormat,
@@ -57,7 +57,7 @@ pub enum IndexError {
         /// The status of the response.
         status: StatusCode,
     },
-    /// The index is unreachable, or its response broke off.
+    /// The index is unreachable, or the connection broke during the response.
     #[error("{url} cannot be read: {reason}")]
     Unreachable {
         /// The address that was requested.
@@ -65,7 +65,7 @@ pub enum IndexError {
         /// The error of the connection.
         reason: String,
     },
-    /// The response is no list of releases.
+    /// The response is not a list of releases.
     #[error("{url} gives no list of releases: {reason}")]
     Malformed {
         /// The address that was requested.
@@ -86,7 +86,7 @@ fn status_advice(status: StatusCode) -> &'static str {
 
 /// The response of an index about a package.
 pub(super) struct IndexResponse {
-    /// Its address, which relative addresses in it refer to.
+    /// Address of the response. Relative addresses in the response refer to this address.
     pub(super) url: Url,
     pub(super) is_json: bool,
     pub(super) body: Vec<u8>,

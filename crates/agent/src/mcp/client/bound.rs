@@ -22,7 +22,7 @@ struct ServerByteCount {
     is_exceeded: AtomicBool,
 }
 
-/// A server has sent more than it may.
+/// A server has sent more bytes than it is allowed to send.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("its output is too large: the limits are {} MiB in one message and {} MiB in one run",
     MAX_MESSAGE >> 20, MAX_SAID >> 20)]

@@ -8,8 +8,8 @@ use truing_model::messages::ToolDefinition;
 
 use super::{McpServer, schema, tool_result};
 
-/// Maximum number of bytes of a tool's name with the server's: providers accept 128, and the `claude`
-/// program prefixes 13.
+/// Maximum number of bytes of a tool's name together with the server's name. Providers accept 128 bytes, and
+/// the `claude` program adds a prefix of 13 bytes.
 const MAX_NAME: usize = 115;
 /// Maximum number of bytes of a tool's description for the model.
 const MAX_DESCRIPTION: usize = 2 << 10;

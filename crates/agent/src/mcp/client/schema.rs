@@ -1,6 +1,6 @@
-//! Rewrites the schema of a tool's input, with only the keywords that are understood. A provider rejects a
-//! whole request for one invalid schema, and the model does not need keywords that no code checks. The
-//! server checks its input itself.
+//! Rewrites the schema of a tool's input and keeps only known keywords. A provider rejects a whole request
+//! for one invalid schema, and the model does not need keywords that no code checks. The server checks its
+//! input itself.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use super::tool_result;
 const MAX_BYTES: usize = 32 << 10;
 /// The deepest nesting of a schema.
 const MAX_DEPTH: usize = 16;
-/// Maximum number of bytes of a text in it.
+/// Maximum number of bytes of a text in a schema.
 const MAX_TEXT: usize = 1 << 10;
 /// Maximum number of bytes of a field's name.
 const MAX_NAME: usize = 64;

@@ -29,7 +29,7 @@ pub struct McpServer {
 }
 
 impl McpServer {
-    /// Returns the proxy for network access from its sandbox, if any hosts are allowed.
+    /// Returns the proxy for network access from the server's sandbox, if any hosts are allowed.
     pub(super) fn proxy(&self) -> Option<EgressProxy> {
         match &self.transport {
             ServerTransport::Program { hosts, .. } if !hosts.is_empty() => {
@@ -42,7 +42,7 @@ impl McpServer {
         }
     }
 
-    /// Returns the configuration key that lists the hosts of its program.
+    /// Returns the configuration key that lists the allowed hosts of the server's program.
     pub(super) fn hosts_key(&self) -> String {
         format!("mcp.{}.hosts", self.name)
     }
@@ -51,18 +51,19 @@ impl McpServer {
 /// The transport to a server.
 #[derive(Clone)]
 pub enum ServerTransport {
-    /// A program that uses its standard streams, in the sandbox. It has no network except these hosts, and
-    /// no files except the system's programs and these folders.
+    /// A program in the sandbox that communicates over its standard streams. The program reaches only these
+    /// hosts, and reads only the system's programs and these folders.
     Program {
         /// The program and its arguments.
         command: Vec<String>,
-        /// The empty, read-only folder that it runs in; created if it does not exist.
+        /// The empty, read-only folder that the program runs in. The folder is created if it does not exist.
         folder: PathBuf,
-        /// Folders that it may read and run programs from.
+        /// Folders that the program may read and run other programs from.
         read: Vec<PathBuf>,
         /// Environment variables, besides those of every sandbox.
         variables: Vec<(String, SecretString)>,
-        /// The hosts that it may connect to, through a proxy; if empty, it has no network at all.
+        /// The hosts that the program may connect to through a proxy. If there are none, the program has no
+        /// network at all.
         hosts: Vec<AllowedHost>,
     },
     /// A server over streamable HTTP.
@@ -95,7 +96,7 @@ pub enum HeaderError {
 }
 
 impl ServerAddress {
-    /// Returns the address of a server, without headers except the token's.
+    /// Returns the address of a server. Requests have no configured header except that for the token.
     pub fn new(url: impl Into<String>, token: Option<SecretString>) -> Self {
         Self { url: url.into(), token, headers: HeaderMap::new() }
     }
@@ -103,7 +104,8 @@ impl ServerAddress {
     /// Adds a header to each request.
     ///
     /// # Errors
-    /// [`HeaderError`] for a name or a value that HTTP does not allow; the error contains neither.
+    /// [`HeaderError`] for a name or a value that HTTP does not allow. The error contains neither the name
+    /// nor the value.
     pub fn add_header(&mut self, name: &str, value: &SecretString) -> Result<(), HeaderError> {
         let name: HeaderName = name.parse().map_err(|_| HeaderError::Name)?;
         let mut value = HeaderValue::from_str(value.expose()).map_err(|_| HeaderError::Value)?;
@@ -120,13 +122,13 @@ pub struct InProcessServer(pub(super) Arc<dyn Fn(DuplexStream) -> ServeFuture + 
 pub(super) type ServeFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl InProcessServer {
-    /// Returns a server without tools, which ends at once.
+    /// Returns a server without tools, which stops immediately.
     pub fn without_tools() -> Self {
         Self(Arc::new(|_| Box::pin(std::future::ready(()))))
     }
 
-    /// Returns a server whose tools `make` creates for each run; if it returns none, the server ends
-    /// at once.
+    /// Returns a server whose tools `make` creates for each run. If `make` returns `None`, the server stops
+    /// immediately.
     pub fn new<T: Toolset, F: Future<Output = Option<T>> + Send + 'static>(
         make: impl Fn() -> F + Send + Sync + 'static,
     ) -> Self {

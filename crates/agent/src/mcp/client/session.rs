@@ -54,7 +54,7 @@ pub(super) struct McpSession {
     meter: ServerMeter,
 }
 
-/// The part of a server that the session must end.
+/// The part of a server that the session must stop.
 enum ServerHandle {
     /// A program in the sandbox.
     Process(Box<ServerProcess>),
@@ -69,7 +69,7 @@ struct ServerProcess {
     child: Child,
     /// Reads the program's error stream.
     error_output: JoinHandle<CapturedOutput>,
-    /// The task of its proxy, if it has one.
+    /// The task of the program's proxy, if the program has a proxy.
     proxy: JoinSet<()>,
 }
 
@@ -78,7 +78,7 @@ struct ServerProcess {
 pub(super) struct ServerFailure {
     /// Description of the failure, in Truing's words.
     pub(super) description: String,
-    /// The server's own output about it, if there was any.
+    /// The server's own output about the failure, if there was any.
     pub(super) server_output: String,
 }
 
@@ -169,7 +169,7 @@ impl McpSession {
     /// Calls a tool and returns its result.
     pub(super) async fn call(&self, tool: &str, arguments: JsonObject) -> Result<CallToolResult, CallError> {
         let request = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
-        // Requests for more input and tasks that continue are not supported here.
+        // Requests for more input, and tasks that continue after the call, are not supported.
         match self.service.peer().call_tool_once(request).await.map_err(call_error)? {
             CallToolResponse::Complete(result) => Ok(result),
             CallToolResponse::InputRequired(_) | CallToolResponse::Task(_) => Err(CallError::Refused(
@@ -207,7 +207,7 @@ impl ServerHandle {
         }
     }
 
-    /// Ends the server. If it exceeded its bytes, that replaces any other reason.
+    /// Stops the server. If the server exceeded its byte limit, this reason replaces any other reason.
     async fn stop_after_failure(self, reason: ServerFailure, meter: &ServerMeter) -> ServerFailure {
         let server_output = self.stop().await;
         let reason =
@@ -226,8 +226,8 @@ impl ServerProcess {
         Ok((process, input))
     }
 
-    /// Starts the program with a proxy as its only network access. Its input is the stream that handed over
-    /// the proxy's socket.
+    /// Starts the program with a proxy as its only network access. The program's input is the stream over
+    /// which the proxy's socket was handed over.
     async fn start_with(
         mut job: SandboxJob,
         proxy: EgressProxy,
@@ -287,7 +287,8 @@ fn server_job(
     read: &[PathBuf],
     variables: &[(String, truing_core::secret::SecretString)],
 ) -> Result<SandboxJob, String> {
-    // The folder is read-only in the job: all servers may share it, and a killed one leaves nothing in it.
+    // The folder is read-only in the job, so all servers may share it, and a killed server leaves no files in
+    // it.
     std::fs::create_dir_all(folder).map_err(not_started)?;
     let run = JobCommand::Program(command.iter().map(Into::into).collect());
     // Only at this level does the program have a network of its own.
@@ -317,7 +318,7 @@ async fn connect_pipe(
 }
 
 /// Opens a session over streamable HTTP. A server that rejects the handshake may use the newest protocol,
-/// which has none: the request is then repeated in that protocol.
+/// which has no handshake. The request is then repeated in the newest protocol.
 async fn over_http(web: &WebClient, url: &str) -> ServiceResult {
     let transport = || {
         let config = StreamableHttpClientTransportConfig::with_uri(url)
@@ -348,8 +349,8 @@ fn is_refusal(error: &ClientInitializeError) -> bool {
     matches!(error, ClientInitializeError::JsonRpcError(_))
 }
 
-/// Opens a session with the older handshake: an older server may not respond to the newer one at all, and
-/// nearly all servers support this one.
+/// Opens a session with the older handshake. Nearly all servers support the older handshake, and an older
+/// server may not respond to the newer handshake at all.
 async fn open_service<T: Transport<RoleClient> + 'static>(transport: T) -> ServiceResult {
     initialize_client(transport, ClientLifecycleMode::Initialize)
         .await

@@ -7,7 +7,8 @@ use truing_reader::redact::{contains_secret, redact_secrets};
 
 use crate::native::CallOutput;
 
-/// Bytes beyond the shown part that are searched for secrets as well, in case one crosses the end.
+/// Bytes beyond the shown part that are searched for secrets as well, because a secret may cross the end of
+/// the shown part.
 const BEYOND: usize = 4 << 10;
 
 /// Returns a result with at most this many bytes.

@@ -136,7 +136,7 @@ impl WebClient {
     }
 }
 
-/// Returns the bytes of the unfinished event after this chunk.
+/// Returns the number of bytes of the unfinished event after this chunk.
 fn pending_event_bytes(event: usize, chunk: &Bytes) -> usize {
     let ends = |end: &[u8]| chunk.windows(end.len()).rposition(|part| part == end).map(|at| at + end.len());
     match ends(b"\n\n").max(ends(b"\r\n\r\n")) {

@@ -1,6 +1,6 @@
 //! A server with one of each feature that the suite tests. The parts that `truing mcp serve` has as well
-//! (tools with text results, the lists, unknown tools, the endpoint) use the same code. All others exist
-//! only here.
+//! (tools with text results, the lists, unknown tools, the endpoint) use the same code. All other parts exist
+//! only in this test server.
 
 use async_trait::async_trait;
 use rmcp::ServerHandler;
@@ -57,7 +57,7 @@ impl Toolset for ConformanceTools {
     fn tools(&self) -> Vec<McpTool> {
         let schema = |name: &str| match name {
             "json_schema_2020_12_tool" => keyword_schema(),
-            // A value that is sent in a header as well; the two must agree.
+            // A value that is also sent in a header; both values must be equal.
             "test_headers" => json!({
                 "type": "object",
                 "properties": {"region": {"type": "string", "x-mcp-header": "Region"}},
@@ -112,7 +112,7 @@ fn keyword_schema() -> Value {
     })
 }
 
-/// The product's handler of those tools, with features of the suite that the product lacks.
+/// The product's handler of these tools, extended with features of the suite that the product lacks.
 pub(super) struct ConformanceServer(pub(super) ToolsetHandler);
 
 /// Converts a result from JSON to the library's type.

@@ -1,4 +1,4 @@
-//! Kernel objects whose number is known, but not their size: the growth of the machine's memory shows their
+//! Kernel objects of known number but unknown size. The growth of the machine's kernel memory shows their
 //! size.
 
 use std::collections::BTreeMap;
@@ -14,16 +14,16 @@ const LOCK: u64 = 512;
 const POLLED: u64 = 256;
 /// Maximum number of bytes of an open file of unknown kind.
 const SMALL_FILE: u64 = 64 << 10;
-/// Open files that can hold far more than others, by the beginning of their names. Data read from a process
-/// stays in memory, a socket keeps whole pages for single bytes, and a ruleset can have a rule for every
-/// file.
+/// Open files that can hold far more memory than others, by the beginning of their names. Data read from a
+/// process stays in memory, a socket keeps whole pages for single bytes, and a ruleset can have a rule for
+/// every file.
 const LARGE_FILES: [(&str, u64); 3] =
     [("/proc/", 16 << 20), ("socket:", 16 << 20), ("anon_inode:[landlock-ruleset]", 16 << 20)];
 const EVENT_POLL: &str = "anon_inode:[eventpoll]";
 
 impl JobWatcher {
-    /// Returns the most bytes of the objects whose number is known, but not their size. Stops once the sum
-    /// exceeds the limit.
+    /// Returns the maximum number of bytes of all objects of known number but unknown size. Stops counting
+    /// once the sum exceeds the limit.
     pub(super) fn object_memory(&self, processes: &BTreeMap<u32, ProcessStatus>) -> u64 {
         let limit = self.limits.memory;
         let mut all = self.count_lines("locks", limit / LOCK).saturating_mul(LOCK);
@@ -45,7 +45,7 @@ impl JobWatcher {
         all
     }
 
-    /// Returns the most bytes that one open file of a process can hold.
+    /// Returns the maximum number of bytes that one open file of a process can hold.
     fn max_file_memory(&self, pid: u32, number: &str) -> u64 {
         let Ok(target) = readlinkat(&self.proc, format!("{pid}/fd/{number}"), Vec::new()) else { return 0 };
         let target = target.to_string_lossy();
@@ -87,9 +87,10 @@ impl JobWatcher {
         lines
     }
 
-    /// Returns the machine's own kernel memory in bytes, by two sums. The first has objects alone. The
-    /// second has all memory outside processes, files and caches, such as pages in flight through sockets.
-    /// It also includes free pages that processors hold back, and can therefore miss growth of that size.
+    /// Returns the machine's own kernel memory in bytes, as two sums. The first sum contains only kernel
+    /// objects. The second sum contains all memory outside processes, files and caches, such as pages in
+    /// flight through sockets. The second sum also includes free pages that processors hold back, and can
+    /// therefore miss growth of that size.
     pub(super) fn machine_kernel_memory(&self) -> Option<[u64; 2]> {
         self.read_proc("meminfo").map(|meminfo| {
             let sum = |names: &[&str]| names.iter().map(|name| kib_field(&meminfo, name)).sum::<u64>();

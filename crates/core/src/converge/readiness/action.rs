@@ -25,17 +25,17 @@ impl UnansweredFeedback {
 /// The next step towards readiness.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ReadinessAction {
-    /// Our own audit has to clear the head, so the run continues. If it had converged or does not know the
+    /// Our own audit must clear the head, so the run continues. If the run had converged or does not know the
     /// head, it first gets a [`ConvergeEvent::Moved`](crate::converge::ConvergeEvent::Moved) or
     /// [`ConvergeEvent::Updated`](crate::converge::ConvergeEvent::Updated)
-    /// ([`PullReadiness::is_requested_base_merge`](super::PullReadiness::is_requested_base_merge)). When it
-    /// has converged, the caller calls
+    /// ([`PullReadiness::is_requested_base_merge`](super::PullReadiness::is_requested_base_merge)). When the
+    /// run has converged, the caller calls
     /// [`PullReadiness::record_clearance`](super::PullReadiness::record_clearance).
     Internal,
     /// Request a review from this reviewer, then call
     /// [`PullReadiness::record_request`](super::PullReadiness::record_request).
     RequestReview(String),
-    /// Look again at this time, or sooner.
+    /// Check again at this time, or sooner.
     Wait {
         until: UnixMillis,
         /// Reason for the wait.
@@ -43,11 +43,10 @@ pub enum ReadinessAction {
     },
     /// Fix or answer this feedback: the run gets a
     /// [`ConvergeEvent::Heard`](crate::converge::ConvergeEvent::Heard). The caller stores this state and the
-    /// run together or not at all, because no feedback is handed over twice at one head.
+    /// run in one transaction, because feedback is handed over only once at each head.
     Fix(UnansweredFeedback),
-    /// Request the merge of the base into the branch, then call
-    /// [`PullReadiness::record_push`](super::PullReadiness::record_push), or look again: the merge creates
-    /// the next head.
+    /// Request the merge of the base into the branch, which creates the next head. Then call
+    /// [`PullReadiness::record_push`](super::PullReadiness::record_push), or check again.
     UpdateBranch,
     /// Mark the pull request ready, then call
     /// [`PullReadiness::record_ready_mark`](super::PullReadiness::record_ready_mark).
@@ -65,13 +64,13 @@ pub enum ReadinessAction {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "why", content = "of")]
 pub enum ReadinessWaitReason {
-    /// The forge has only just received this head.
+    /// The forge has received this head very recently.
     Settling,
     /// This reviewer has not answered yet.
     Answer(String),
     /// This reviewer has announced comments that are not visible yet.
     Inline(String),
-    /// The forge computes the mergeability.
+    /// The forge is still computing the mergeability.
     Merge,
     /// Checks of the head are running.
     Checks,

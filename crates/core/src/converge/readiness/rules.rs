@@ -11,9 +11,9 @@ pub struct ReadinessRules {
     pub reviewers: Vec<RequiredReviewer>,
     /// Poll interval for other reviewers.
     pub poll: TimeSpan,
-    /// Delay of the first look after a reviewer was asked.
+    /// Delay between a request to a reviewer and the first check for its response.
     pub poll_after_trigger: TimeSpan,
-    /// Maximum number of looks for comments that a reviewer has announced.
+    /// Maximum number of checks for comments that a reviewer has announced.
     pub inline_lag_max: u32,
     /// True if threads of fixed findings are resolved.
     pub resolve_threads: bool,
@@ -21,7 +21,7 @@ pub struct ReadinessRules {
     pub allow_declined: bool,
     /// True if a draft is marked ready.
     pub mark_ready: bool,
-    /// True if the base may be merged into a branch that requires it.
+    /// True if the forge may merge the base branch into a branch that has fallen behind it.
     pub auto_rebase: bool,
 }
 
@@ -41,7 +41,7 @@ pub struct ExternalReviewer {
     pub name: String,
     /// True if the run ends with an error when the reviewer does not respond in time.
     pub is_required: bool,
-    /// Timeout for its response, after each request.
+    /// Timeout for the reviewer's response, after each request.
     pub budget: TimeSpan,
     /// Maximum number of requests at one head; 0 if the reviewer starts by itself.
     pub requests: u32,

@@ -1,5 +1,5 @@
-//! The state of a pull request at the forge. The caller reads the head before and after the rest and retries
-//! if it differs: all of this is about one commit.
+//! The state of a pull request at the forge. The caller reads the head before and after all other data, and
+//! retries if the head has changed. The whole state is therefore about one commit.
 
 use std::collections::BTreeMap;
 
@@ -12,11 +12,11 @@ pub struct PullSnapshot {
     pub head: Sha,
     /// Commit time, as the commit records it.
     pub committed: UnixMillis,
-    /// Branch that it is to be merged into.
+    /// Branch into which the pull request is to be merged.
     pub base: String,
     /// State of the pull request: open, draft or ended.
     pub state: PullState,
-    /// Feedback of the configured reviewers, by name. A reviewer that is absent gave none.
+    /// Feedback of the configured reviewers, by name. A reviewer without an entry gave no feedback.
     pub views: BTreeMap<String, ReviewerFeedback>,
     pub threads: Vec<UnresolvedThread>,
     /// Mergeability, as the forge reports it.
@@ -25,7 +25,7 @@ pub struct PullSnapshot {
     pub pending: Vec<String>,
     /// Names of the head's checks that failed.
     pub failed: Vec<String>,
-    /// True if the rules of its base require a review that it lacks.
+    /// True if the rules of the base branch require a review that the pull request lacks.
     pub lacks_review: bool,
 }
 
@@ -33,7 +33,7 @@ pub struct PullSnapshot {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ReviewerFeedback {
     pub review: Option<ObservedReview>,
-    /// Result of its check run, if that proves that it has looked.
+    /// Result of the reviewer's check run, if this check run proves that the reviewer has examined the head.
     pub check: Option<ReviewerCheck>,
     /// True if the reviewer knows of the request: it reacted with eyes to the newest trigger, or a review by
     /// it is requested.
@@ -44,9 +44,9 @@ pub struct ReviewerFeedback {
 pub struct ObservedReview {
     /// Verdict of the review at the forge.
     pub state: ReviewState,
-    /// Signal of its text about findings.
+    /// Signal about findings in the text of the review.
     pub text: ReviewTextSignal,
-    /// Number of its comments on lines, resolved or not.
+    /// Number of the review's comments on lines, resolved or not.
     pub inline: u32,
 }
 
@@ -66,7 +66,7 @@ pub enum ReviewTextSignal {
 pub enum ReviewerCheck {
     /// The check is still running.
     Running,
-    /// The check found nothing, or does not report it.
+    /// The check found nothing, or does not report findings.
     Passed,
     /// The check found something.
     Failed,
@@ -77,7 +77,7 @@ pub struct UnresolvedThread {
     pub id: ThreadId,
     /// Author of the thread; in a thread of ours, the author of the last comment.
     pub author: ThreadAuthor,
-    /// True if its lines no longer exist at the head.
+    /// True if the thread's lines no longer exist at the head.
     pub is_outdated: bool,
     /// Author and meaning of the last comment.
     pub last: LastComment,
@@ -105,7 +105,8 @@ pub enum LastComment {
 }
 
 impl UnresolvedThread {
-    /// Returns true if the thread concerns the head. A program's thread on removed lines does not.
+    /// Returns true if the thread concerns the head. A thread that a program began on removed lines does not
+    /// concern the head.
     pub(super) fn is_relevant(&self) -> bool {
         match self.author {
             ThreadAuthor::Reviewer(_) | ThreadAuthor::Bot => !self.is_outdated,
@@ -117,13 +118,13 @@ impl UnresolvedThread {
 /// The mergeability of a pull request, in GitHub's terms.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum MergeableState {
-    /// The forge is still computing it.
+    /// The forge is still computing the mergeability.
     Unknown,
     /// The pull request can be merged.
     Clean,
-    /// It can be merged; hooks will run then.
+    /// The pull request can be merged; the merge will run hooks.
     HasHooks,
-    /// It can be merged, but checks have not passed.
+    /// The pull request can be merged, but checks have not passed.
     Unstable,
     /// Rules of the base branch forbid the merge.
     Blocked,
@@ -142,7 +143,7 @@ pub(super) enum ReviewerVerdict {
     Satisfied,
     /// The reviewer requests changes.
     ChangesRequested,
-    /// The reviewer has findings without a visible place.
+    /// The reviewer reports findings, but their comments are not visible.
     CommentsMissing,
     /// The reviewer is working.
     Queued,
@@ -153,7 +154,7 @@ pub(super) enum ReviewerVerdict {
 }
 
 impl ReviewerFeedback {
-    /// Returns true if its text may contain the findings.
+    /// Returns true if the text of the review may contain the findings.
     pub(super) fn may_hold_findings(&self) -> bool {
         self.review.is_some_and(|review| review.text == ReviewTextSignal::AnyFindings)
     }

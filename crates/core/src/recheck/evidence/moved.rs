@@ -1,5 +1,5 @@
-//! Recognizes a definition that one change moved to another file and fixed there, by its name and by a
-//! statement that moved with it.
+//! Recognizes a definition that the same change moved to another file and fixed. A definition is recognized
+//! by its name and by a statement that moved with the definition.
 
 use std::collections::BTreeSet;
 
@@ -16,15 +16,15 @@ use crate::recheck::statement::CodeStatement;
 /// The definition that a finding was in when it was last seen.
 pub(super) struct MovedDefinition {
     name: String,
-    /// Marks of its statements apart from the finding's own.
+    /// Marks of the definition's statements that are outside the finding.
     rest: BTreeSet<u32>,
     /// Lines of the finding itself.
     own: SearchTokens,
 }
 
 impl MovedDefinition {
-    /// Returns the definition; `None` if the stored text lacks its heading, or lacks statements other than
-    /// the finding's own.
+    /// Returns the definition. Returns `None` if the stored text lacks the definition's heading, or has no
+    /// statement outside the finding.
     pub(super) fn from_finding(finding: &Finding, snapshot: &ChangeSnapshot) -> Option<Self> {
         let near = ComparedFile::new(snapshot.near.clone());
         let own = SearchTokens::from_text(&finding.raw.snippet);
@@ -55,8 +55,9 @@ impl MovedDefinition {
             || head.compared_file(path).is_some_and(|page| defines(&page))
     }
 
-    /// Returns true if the definition is around this statement of another file. The change must have added
-    /// it there with one of its former statements, and without the finding's own lines.
+    /// Returns true if the definition encloses this statement of another file. The change must have added the
+    /// definition's heading and one of the definition's former statements. The file must not contain the
+    /// finding's own lines.
     pub(super) fn encloses_statement(
         &self,
         statement: &CodeStatement,
@@ -79,8 +80,8 @@ impl MovedDefinition {
     }
 }
 
-/// Returns the innermost definition that a statement is in or begins: the index of its heading, and its
-/// name.
+/// Returns the innermost definition that contains or begins with a statement: the index of the definition's
+/// heading, and the definition's name.
 fn enclosing_definition(file: &ComparedFile, statement_index: usize) -> Option<(usize, &str)> {
     if let Some(name) = defined_block_name(file, statement_index) {
         return Some((statement_index, name));
@@ -150,7 +151,8 @@ mod tests {
         }
     }
 
-    /// Identifies findings in these files. `before` is the number of lines that q.py had before the change.
+    /// Returns the number of findings that a recheck of these files closes as fixed. `before` is the number
+    /// of lines that q.py had before the change.
     fn recheck_files(
         files: &[(&str, &str)],
         before: u32,
@@ -172,7 +174,7 @@ mod tests {
         recheck(known, found, &[reviewer], &head, place_finding).fixed.len()
     }
 
-    /// Returns the finding in `pay`, as it was found in p.py beside this q.py.
+    /// Returns the finding in the function `pay` of p.py, when q.py had this text.
     fn known_finding(q: &str) -> Finding {
         let text = format!("{OTHERS}{PAY}{LAST}");
         let line = text.lines().position(|line| line == OWN).unwrap() + 1;
@@ -207,7 +209,7 @@ mod tests {
         }
     }
 
-    /// Returns true if a model's verdict of a fix is accepted that quotes this line of q.py.
+    /// Returns true if a `Fixed` verdict of a model is accepted when the verdict quotes this line of q.py.
     fn is_fix_accepted((p, q): (&str, &str), before: u32, quoted: &str) -> bool {
         let was: String =
             q.lines().take(usize::try_from(before).unwrap()).map(|line| format!("{line}\n")).collect();
@@ -232,7 +234,8 @@ mod tests {
         let moved =
             format!("import bank\n\n\n{fixed}def other(order):\n    checked = order\n    return checked\n");
         assert!(is_fix_accepted((&left, &moved), 0, FIX));
-        // Moved below existing code of that file, and moved where the original file was deleted.
+        // The function moved below existing code of q.py. In the second assertion, the change also deletes
+        // the original file.
         assert!(is_fix_accepted((&left, &moved), 2, FIX));
         assert!(is_fix_accepted(("", &moved), 0, FIX));
         for (what, p, q, quoted) in [
@@ -248,11 +251,11 @@ mod tests {
         ] {
             assert!(!is_fix_accepted((p, q), 0, quoted), "{what}");
         }
-        // The definition was copied, and not moved.
+        // The definition was copied instead of moved.
         assert!(!is_fix_accepted((&format!("{OTHERS}{fixed}{LAST}"), &moved), 0, FIX));
-        // The finding's lines are still in the original place.
+        // The finding's lines are still in the original file.
         assert!(!is_fix_accepted((&format!("{OTHERS}{PAY}{LAST}"), &moved), 0, FIX));
-        // A function of that name existed before.
+        // In the second assertion, q.py contained the heading of `pay` before the change.
         assert!(is_fix_accepted((&left, &fixed), 0, FIX));
         assert!(!is_fix_accepted((&left, &fixed), 1, FIX));
     }

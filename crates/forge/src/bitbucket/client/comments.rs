@@ -1,4 +1,5 @@
-//! Comments: recognises ours, reads the items they show, and creates each once, changes it or deletes it.
+//! Comments. Recognises our comments and reads the items that they show. Creates each comment once, changes
+//! it, or deletes it.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -37,7 +38,7 @@ pub(super) fn first_comment_number(purpose: &str, thread: &ThreadId) -> Result<u
 fn forge_thread(accounts: &BitbucketAccounts<'_>, first: u64, settled: &ThreadResolution) -> ForgeThread {
     let state = match settled {
         ThreadResolution::Open => ThreadState::Open,
-        // A thread that a former account of ours resolved does not count as resolved by us.
+        // A thread that our former account resolved does not count as resolved by us.
         ThreadResolution::By(Some(user))
             if accounts.account_kind(user) == Some(BitbucketAccountKind::Present) =>
         {
@@ -48,7 +49,7 @@ fn forge_thread(accounts: &BitbucketAccounts<'_>, first: u64, settled: &ThreadRe
     ForgeThread { id: ThreadId::new(first.to_string()), state }
 }
 
-/// Returns true if a text as it was read equals a text as it was given.
+/// Returns true if a text that was read from the forge equals a text that we would send.
 pub(super) fn is_same_text(read: &str, given: &str) -> bool {
     normalize_text(read) == normalize_text(&disable_markers(given))
 }
@@ -58,8 +59,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         self.calls.list_notes(purpose, &self.repo, number).await
     }
 
-    /// Returns the item that a text of ours shows, if its marker is for this place and this producer. The
-    /// flag is true if the marker was signed with our key.
+    /// Returns the item that one of our texts shows, if the marker of the text is for this pull request and
+    /// this producer. The flag is true if the marker was signed with our key.
     fn find_marked_subject(&self, text: &str) -> Option<(CommentSubject, String, bool)> {
         match self.markers().find_marker(&self.id, text) {
             MarkerMatch::Verified { producer, item, body } if producer == self.producer => {
@@ -101,9 +102,9 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let ours = there.filter(|note| note.parent.is_none()).filter_map(|note| {
             let whose = accounts.account_kind(note.author.as_ref()?)?;
             let (item, body, is_known) = match (self.find_marked_subject(&note.text), known.get(&note.id)) {
-                // The records name the subject, no matter which key has signed the marker.
+                // The records identify the item, no matter which key signed the marker.
                 (Some((_, body, false)), Some(item)) => (item.clone(), body, true),
-                // The marker of a known comment may have been removed by an edit.
+                // An edit may have removed the marker of a known comment.
                 (None, Some(item)) => (item.clone(), normalize_text(&note.text), true),
                 (marked, _) => marked?,
             };
@@ -153,8 +154,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         Ok(self.group_into_threads(&accounts, &notes))
     }
 
-    /// Groups the comments on the diff into threads, in the order in which they began. If the first comment
-    /// of a thread was deleted, the thread begins with the next one.
+    /// Groups the comments on the diff into threads, in the order in which the threads began. If the first
+    /// comment of a thread was deleted, the thread begins with the next comment.
     pub(super) fn group_into_threads(
         &self,
         accounts: &BitbucketAccounts<'_>,
@@ -210,8 +211,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         }
     }
 
-    /// Returns a text with the marker of a topic, ready to post. `number` is the pull request that the
-    /// comment is in; 0 stands for the description of a pull request itself.
+    /// Returns a text with the marker of a topic, ready to post. `number` is the pull request that contains
+    /// the comment; 0 means the description of a pull request.
     pub(super) fn add_topic_marker(&self, number: u64, topic: &Topic, text: &str) -> String {
         with_marker(text, &self.markers().sign_topic(&self.marker_place(number), self.producer, topic))
     }
@@ -234,14 +235,15 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         Ok(notes.filter(is).map(|note| conversation_comment(&accounts, &note)).collect())
     }
 
-    /// Returns our comment with exactly this text, made at that time by the forge's clock or later.
+    /// Returns our comment with exactly this text that was created at or after this time, by the forge's
+    /// clock.
     pub(super) async fn find_exact_comment(
         &self,
         text: &str,
         since: UnixMillis,
     ) -> Result<Option<ConversationComment>, ForgeError> {
-        // The clocks of other forges have whole seconds, so the time is rounded down to a second before it is
-        // compared.
+        // Other forges report times in whole seconds, so this time is also rounded down to a second for the
+        // comparison.
         let since = UnixMillis(since.0.div_euclid(1000) * 1000);
         let mut comment = self.find_comments_with_text(text).await?.into_iter();
         let ours = |comment: &ConversationComment| {
@@ -276,8 +278,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         Ok(found.filter(|(_, text, _)| is_same_text(text, body)).map(|(id, ..)| comment_id(id)))
     }
 
-    /// Returns our first comment on a topic in a conversation, with its text and which of our accounts wrote
-    /// it.
+    /// Returns our first comment on a topic in a conversation, with its text. The last value says whether our
+    /// present or a former account wrote the comment.
     async fn find_own_comment(
         &self,
         purpose: &str,
@@ -300,7 +302,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let Some((id, text, whose)) = self.find_own_comment(&what, self.id.number, topic).await? else {
             return self.create_comment(self.id.number, topic, body).await;
         };
-        // No other account can edit the comment of a former account of ours.
+        // A comment of our former account cannot be edited by our present account.
         if whose == BitbucketAccountKind::Present && !is_same_text(&text, body) {
             self.rewrite_comment(id, &self.add_topic_marker(self.id.number, topic, body)).await?;
         }
@@ -366,8 +368,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         Ok(EffectOutcome::Comments(vec![(CommentSubject::Summary, comment_id(made.id))]))
     }
 
-    /// Creates the comments of findings, with one call for each. If a call fails, the comments made before it
-    /// are returned, and the plan requests the rest again.
+    /// Creates the comments of findings, with one call for each comment. If a call fails after others
+    /// succeeded, the comments created so far are returned. The plan then requests the rest again.
     pub(super) async fn create_finding_comments(
         &self,
         commit: &Sha,
@@ -406,7 +408,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         Ok(comment_id(self.calls.create_note(purpose, &self.repo, self.id.number, new).await?.id))
     }
 
-    /// Returns our comments on these items; `None` if none of them exists.
+    /// Returns our comments on these items; `None` if no such comment exists.
     pub(super) async fn find_item_comments(
         &self,
         items: &[&CommentSubject],
@@ -427,7 +429,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         self.rewrite_comment(id, &self.add_subject_marker(item, body)).await
     }
 
-    /// Returns the text of a comment, including its marker; `None` if the comment is gone.
+    /// Returns the text of a comment, including its marker; `None` if the comment no longer exists.
     async fn text_of(&self, comment: &CommentId) -> Result<Option<String>, ForgeError> {
         let what = self.what_of_pull(&format!("reading comment {comment}"));
         let id = parse_comment_number(&what, comment)?;
@@ -443,7 +445,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         Ok(self.text_of(comment).await?.is_some_and(|read| is_same_text(&split_marker(&read).0, text)))
     }
 
-    /// Returns true if this comment is gone.
+    /// Returns true if this comment no longer exists.
     pub(super) async fn is_comment_deleted(&self, comment: &CommentId) -> Result<bool, ForgeError> {
         Ok(self.text_of(comment).await?.is_none())
     }
@@ -465,7 +467,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         self.calls.settle_thread(&what, &self.repo, self.id.number, first, resolved).await
     }
 
-    /// Returns true if this thread is open, and `None` if it does not exist.
+    /// Returns true if this thread is open; `None` if the thread does not exist.
     pub(super) async fn is_thread_open(&self, thread: &ThreadId) -> Result<Option<bool>, ForgeError> {
         let what = self.what_of_pull(&format!("reading the thread {thread}"));
         let first = first_comment_number(&what, thread)?;
@@ -476,7 +478,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         }
     }
 
-    /// Returns our newest comment in a conversation, if it is on this topic and has this text.
+    /// Returns our newest comment in a conversation, if that comment is on this topic and has this text.
     pub(super) async fn find_newest_if_matching(
         &self,
         number: u64,
@@ -496,7 +498,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         Ok(newest.map(|(id, ..)| comment_id(id)))
     }
 
-    /// Creates a comment, unless our newest one is the same already.
+    /// Creates a comment, unless our newest comment already has the same topic and text.
     pub(super) async fn ensure_newest_comment(
         &self,
         number: u64,
@@ -509,8 +511,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         }
     }
 
-    /// Returns the number of a comment that is ours and in this conversation, which its marker must name;
-    /// `None` if it is gone.
+    /// Returns the number of a comment; `None` if the comment no longer exists. The comment must be ours, and
+    /// its marker must name this conversation.
     async fn own_comment_number(
         &self,
         purpose: &str,
@@ -525,7 +527,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             Err(ForgeError::NotFound { .. }) => return Ok(None),
             Err(error) => return Err(error),
         };
-        // No other account can change the comment of a former account of ours.
+        // A comment of our former account cannot be changed by our present account.
         let whose = note.author.as_ref().and_then(|user| accounts.account_kind(user));
         let (topic, _) = self.read_topic(number, whose == Some(BitbucketAccountKind::Present), &note.text);
         if topic.is_some() && note.location.is_none() { Ok(Some(id)) } else { Err(not_ours_error(purpose)) }
@@ -541,7 +543,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         self.calls.delete_note(&what, &self.repo, (number, id)).await
     }
 
-    /// Returns true if a comment of ours is gone.
+    /// Returns true if our comment no longer exists.
     pub(super) async fn is_own_comment_deleted(
         &self,
         number: u64,

@@ -1,5 +1,6 @@
-//! The effects on a pull request and its repository at a Bitbucket: each is performed here and looked for
-//! here. An effect that neither forge has is rejected before any call.
+//! The effects on a pull request and its repository at a Bitbucket. This module performs each effect, and
+//! checks whether an effect already exists. An effect that neither forge supports is rejected before any
+//! call.
 
 use std::sync::Arc;
 
@@ -36,7 +37,7 @@ impl<C: BitbucketApi> ForgeWrite for BitbucketClient<C> {
             }
             Effect::RequestReview { login } => client.request_review(login).await.map(done_outcome),
             Effect::MarkReady => {
-                // The limits stay at their narrowest until the version is known.
+                // This call makes the server's version known. Before, the narrowest limits apply.
                 client.calls.own_account().await?;
                 client.mark_ready().await.map(done_outcome)
             }

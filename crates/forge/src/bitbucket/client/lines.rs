@@ -1,5 +1,5 @@
-//! Comments of loops and tools on lines. Each is made once for its topic, and none is made on a line of a
-//! commit other than its own.
+//! Comments of loops and tools on lines. Each comment is created once for its topic, and only on a line of
+//! its own commit.
 
 use truing_core::finding::CodeLocation;
 use truing_core::id::{CommentId, Sha, Topic};
@@ -18,8 +18,8 @@ fn head_moved_error(purpose: &str) -> ForgeError {
     rejected_error(purpose, "the head has moved on")
 }
 
-/// Returns the error after a comment was made that may be on a line of another commit: the call is not surely
-/// undone.
+/// Returns the error after a comment was created that may be on a line of another commit, and may not have
+/// been deleted.
 fn unsure_error(error: ForgeError) -> ForgeError {
     match error {
         ForgeError::Unavailable { .. } => error,
@@ -38,14 +38,14 @@ fn unsure_of(purpose: &str, error: &ForgeError) -> ForgeError {
     unavailable_error(purpose, &format!("a comment was posted, but may be on another line: {error}"))
 }
 
-/// Returns our comment on lines for this topic, if its lines still exist.
+/// Returns our line comment on this topic, if the comment's lines still exist.
 fn own_line_comment<'a>(threads: &'a [ReviewThread], topic: &Topic) -> Option<&'a LineComment> {
     let mut comments = threads.iter().flat_map(|thread| &thread.comments);
     comments.find(|comment| comment.topic.as_ref() == Some(topic) && comment.line.is_some())
 }
 
-/// Returns the comment of the tool that Truing replaces, if our account wrote it and it has the same text at
-/// the same place.
+/// Returns the comment of the tool that Truing replaces. Our account must have written the comment, with the
+/// same text at the same place.
 fn seeds_line<'a>(threads: &'a [ReviewThread], place: &CodeLocation, body: &str) -> Option<&'a LineComment> {
     let here = threads.iter().filter(|thread| Some(thread.path.as_str()) == place.path.as_str());
     let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
@@ -58,7 +58,7 @@ fn seeds_line<'a>(threads: &'a [ReviewThread], place: &CodeLocation, body: &str)
 }
 
 impl<C: BitbucketApi> BitbucketClient<C> {
-    /// Returns our comment on lines for this topic, if its lines still exist and it has this text.
+    /// Returns our line comment on this topic, if the comment has this text and its lines still exist.
     pub(super) async fn find_line_comment_with_body(
         &self,
         topic: &Topic,
@@ -90,9 +90,10 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         Ok(comment.id)
     }
 
-    /// Creates comments on lines of this commit. The result has each comment, or the forge's error for its
-    /// place. Where comments always go to the current head, all are rejected and removed if the head was
-    /// another commit before or after.
+    /// Creates comments on lines of this commit. The result contains, for each draft, the comment or the
+    /// forge's error for its place. At some forges, comments are always placed on the current head. If the
+    /// head is another commit before or after the calls, all comments are rejected there; created comments
+    /// are deleted.
     pub(super) async fn post_line_comments(
         &self,
         purpose: &str,
@@ -123,7 +124,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         Ok(placed)
     }
 
-    /// Returns true if this commit is the head. Requested only where comments always go to the current head.
+    /// Returns true if this commit is the head. Also returns true, without a request, if the forge does not
+    /// always place comments on the current head.
     async fn is_head(&self, purpose: &str, commit: &Sha) -> Result<bool, ForgeError> {
         let follows_head = self.calls.capability_row().anchored == AnchorCommit::Head;
         Ok(!follows_head || self.read_pull(purpose, self.id.number).await?.head.commit == *commit)

@@ -1,6 +1,5 @@
-//! Changes of a pull request itself: its description, title, draft state and reviewers, and opening or
-//! declining it. Only a pull request of ours is rewritten or declined; account and marker are both checked
-//! first.
+//! Changes of a pull request: its description, title, draft state and reviewers, and opening or declining it.
+//! Only our own pull requests are rewritten or declined; the account and the marker are both checked before.
 
 use truing_core::id::Topic;
 use truing_core::port::{BranchPull, EffectOutcome, ForgeError, PullDraft, PullState};
@@ -12,7 +11,7 @@ use super::comments::{is_same_text, not_ours_error};
 use crate::body::with_marker;
 use crate::marker::{disable_markers, normalize_text, split_marker};
 
-/// Maximum number of tries of a change that conflicts with the changes of others.
+/// Maximum number of attempts for a change that conflicts with changes by other users.
 const MAX_TRIES: u32 = 3;
 
 impl<C: BitbucketApi> BitbucketClient<C> {
@@ -22,8 +21,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         if row.drafts { Ok(()) } else { Err(rejected_error(purpose, &format!("{} has no drafts", row.name))) }
     }
 
-    /// Reads a pull request and changes it, again if it was changed in between. `plan` returns the change for
-    /// the pull request as it was read; `None` means no change.
+    /// Reads and changes a pull request. If the pull request was changed in between, the function tries
+    /// again. `plan` returns the change for the pull request that was read; `None` means no change.
     async fn edit_pull_with_retry<'a>(
         &self,
         purpose: &str,
@@ -77,8 +76,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             if now != normalize_text(expected) {
                 return Ok(EffectOutcome::Superseded);
             }
-            // A loop that opened the pull request recognises it by its marker. A marker in the text of
-            // another account means nothing.
+            // A loop recognises its own pull request by the marker in the description. A marker in the text
+            // of another account is ignored.
             let is_ours = accounts.is_ours(pull.author.as_ref());
             let new = match marker.filter(|_| is_ours) {
                 Some(marker) => with_marker(body, &marker),
@@ -87,7 +86,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             tries += 1;
             let change = PullRequestEdit { text: Some(&new), ..PullRequestEdit::default() };
             match self.calls.change_pull(&what, &self.repo, &pull, change).await {
-                // Another change came first: read the pull request again.
+                // The pull request was changed in between: read it again.
                 Err(ForgeError::Stale { .. }) if tries < MAX_TRIES => {}
                 changed => return changed.map(|()| EffectOutcome::Done),
             }
@@ -116,29 +115,30 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         self.check_branch(&request, branch)?;
         self.check_branch(&request, base)?;
         if *is_draft {
-            // The limits stay at their narrowest until the version is known.
+            // This call makes the server's version known. Before, the narrowest limits apply.
             self.calls.own_account().await?;
             self.require_draft_support(&request)?;
         }
         let accounts = self.accounts().await?;
-        // Cloud's response to a second pull request from a branch varies, so an existing one is not opened
-        // again.
+        // Cloud's response to a second pull request from the same branch varies. Therefore an existing pull
+        // request is returned, not opened again.
         if let Some(there) = self.find_open_pull(branch, base).await? {
             return Ok(there);
         }
         let text = self.add_topic_marker(0, topic, body);
         let refused = match self.calls.create_pull(&request, &self.repo, draft, &text).await {
             Ok(pull) => return Ok(self.convert_branch_pull(&accounts, pull)),
-            // If there is none, reading it again would not help.
+            // If no pull request exists, there is nothing to read again, so `Stale` becomes `Rejected`.
             Err(ForgeError::Stale { request, message }) => ForgeError::Rejected { request, message },
             Err(refused @ ForgeError::Rejected { .. }) => refused,
             Err(error) => return Err(error),
         };
-        // Only one pull request can exist from a branch to a base: check for that reason.
+        // Only one pull request can exist from a branch to a base, so the call may have failed because one
+        // exists: look for it.
         self.find_open_pull(branch, base).await?.ok_or(refused)
     }
 
-    /// Reads a pull request; an error if it is not ours.
+    /// Reads a pull request; returns an error if the pull request is not ours.
     async fn read_own_pull(&self, purpose: &str, number: u64) -> Result<BitbucketPullRequest, ForgeError> {
         let accounts = self.accounts().await?;
         let pull = self.read_pull(purpose, number).await?;
@@ -181,7 +181,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     pub(super) async fn set_draft(&self, number: u64, draft: bool) -> Result<(), ForgeError> {
         let doing = if draft { "a draft" } else { "ready for review" };
         let what = self.what_of_repository(&format!("making pull request {number} {doing}"));
-        // The limits stay at their narrowest until the version is known.
+        // This call makes the server's version known. Before, the narrowest limits apply.
         self.calls.own_account().await?;
         self.require_draft_support(&what)?;
         let change = PullRequestEdit { draft: Some(draft), ..PullRequestEdit::default() };
@@ -229,7 +229,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         }
     }
 
-    /// Returns true if a review was requested from this account, or the account has reviewed.
+    /// Returns true if a review is requested from this account, and the account has not given a verdict yet.
     pub(super) async fn is_review_requested(&self, login: &str) -> Result<bool, ForgeError> {
         let what = self.what_of_pull(&format!("looking whether {login} is asked for a review"));
         let pull = self.read_pull(&what, self.id.number).await?;
@@ -237,8 +237,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 }
 
-/// Returns true if this account is among the requested reviewers without a verdict. It is compared by its id
-/// or, where names are unique, by its name.
+/// Returns true if this account is among the requested reviewers without a verdict. The account is compared
+/// by its id, and also by its name if names are unique.
 fn is_requested_reviewer(pull: &BitbucketPullRequest, login: &str, unique_names: bool) -> bool {
     let waits = pull.reviewers.iter().filter(|one| one.is_asked && one.state.is_none());
     waits.map(|one| &one.user).any(|user| {

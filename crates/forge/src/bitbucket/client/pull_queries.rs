@@ -47,7 +47,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         })
     }
 
-    /// Returns the repository of a head; `None` if it is gone.
+    /// Returns the repository of a head; `None` if the repository no longer exists.
     fn head_repository(&self, head: &PullRequestRef) -> Option<HeadRepository> {
         let (id, name) = head.repository.clone()?;
         let is_same = id == self.id.repository;
@@ -73,7 +73,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
                     self.calls.load_repository(&what, &self.id.repository, &self.repo).await?.writable;
                 if writable.archived { Some(false) } else { writable.push }
             }
-            // The head may be in a fork of our own.
+            // If we opened the pull request, its head may be in our own fork, so push access is unknown.
+            // Otherwise we cannot push.
             Some(_) => author.as_ref().is_none_or(|author| !author.ours).then_some(false),
         };
         let waits = pull.reviewers.iter().filter(|one| one.is_asked && one.state.is_none());
@@ -101,12 +102,12 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let pull = self.read_pull(&what, self.id.number).await?;
         let merging = self.calls.preview_merge(&what, &self.repo, &pull).await?;
         let state = if pull.state == PullState::Draft { Mergeable::Draft } else { merging.state };
-        // Neither forge says which decision its rules derive from the reviews.
+        // Neither forge reports the decision that its rules derive from the reviews.
         Ok(MergeSummary { head: pull.head.commit, conflicts: merging.conflicts, state, decision: None })
     }
 
-    /// Returns the reviews: each comment of ours with the marker of an audit, and the verdict of every other
-    /// account. Oldest first; reviews without a time come first.
+    /// Returns the reviews: each of our comments with the marker of an audit, and the verdict of every other
+    /// account. Reviews without a time come first; the others follow, oldest first.
     pub(super) fn reviews_of(
         &self,
         accounts: &BitbucketAccounts<'_>,
@@ -150,7 +151,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         self.check_branch(&what, branch)?;
         let accounts = self.accounts().await?;
         let mut pulls = self.calls.pulls_of(&what, &self.repo, branch).await?;
-        // A forge ignores a filter that it does not understand, and forks have branches with the same name.
+        // The list is filtered again, because a forge ignores a filter that it does not understand, and forks
+        // may have branches with the same name.
         pulls.retain(|pull| {
             let of_here = pull.head.repository.as_ref().is_some_and(|(id, _)| *id == self.id.repository);
             of_here && pull.head.branch == branch
@@ -205,9 +207,10 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         });
         let commits: Vec<PullCommit> = commits.collect();
         let head = &pull.head.commit;
-        // If a response names no commit for a comment or verdict, it counts as about the head if it is no
-        // older than the head's commit. That time is set by the committer's clock: here we were the
-        // committer, or the branch is the other party's already.
+        // If a response names no commit for a comment or verdict, the head's commit is assumed, unless the
+        // comment or verdict is older than that commit. The time of a commit comes from the committer's
+        // clock. That clock is ours, unless another user committed, and then the branch counts as theirs
+        // already.
         let no_commit = self.calls.capability_row().anchored == AnchorCommit::Head;
         let newest = commits.iter().find(|commit| no_commit && commit.sha == *head);
         let since = newest.map(|commit| commit.committed).filter(|since| *since > UnixMillis(0));
@@ -246,7 +249,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         since: Option<&CommentId>,
     ) -> Result<Vec<ConversationReply>, ForgeError> {
         let what = self.what_of_repository(&format!("reading the answers in {number}"));
-        // Later comments have greater numbers.
+        // Newer comments have greater numbers.
         let since = since.map(|since| parse_comment_number(&what, since)).transpose()?.unwrap_or(0);
         let accounts = self.accounts().await?;
         let notes = self.calls.list_notes(&what, &self.repo, number).await?.into_iter();
@@ -280,14 +283,14 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         Ok(replies)
     }
 
-    /// Returns the topic of a text by this producer, if one of our accounts wrote it, and the text without
-    /// the marker.
+    /// Returns the topic of a text by this producer, and the text without the marker. The topic is none if
+    /// none of our accounts wrote the text.
     pub(super) fn read_topic(&self, number: u64, is_ours: bool, text: &str) -> (Option<Topic>, String) {
         let (topic, body) = self.markers().find_topic(&self.marker_place(number), self.producer, text);
         (topic.filter(|_| is_ours), body)
     }
 
-    /// Returns the topic and the text as `read_topic` does, but accepts only a marker that verifies.
+    /// Returns the topic and the text like `read_topic`, but accepts only a marker whose signature is valid.
     pub(super) fn read_verified_topic(
         &self,
         number: u64,

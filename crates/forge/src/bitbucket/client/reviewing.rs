@@ -1,6 +1,6 @@
-//! Our reviews: one for each audit, even if a response was lost or a place was rejected. Neither Bitbucket
-//! has an object for a review: it consists of one comment for each finding, and of a comment with the marker
-//! of the audit, which is made last.
+//! Our reviews: exactly one for each audit, even if a response was lost or a place was rejected. Cloud and
+//! Data Center have no review object. A review consists of one comment for each finding, and of a final
+//! comment with the marker of the audit.
 
 use std::collections::HashMap;
 
@@ -20,12 +20,13 @@ use super::comments::comment_id;
 struct BitbucketOwnThread {
     /// Comment that began the thread.
     id: CommentId,
-    /// Address of the page of the thread.
+    /// Address of the thread's web page.
     url: String,
     is_open: bool,
 }
 
-/// Returns our threads on the diff by topic: of several the newest open one, otherwise the newest.
+/// Returns our threads on the diff by topic. If a topic has several threads, the newest open thread is
+/// chosen, or the newest thread if none is open.
 fn own_threads_by_topic(threads: &[ReviewThread]) -> HashMap<Topic, BitbucketOwnThread> {
     let mut own: HashMap<Topic, BitbucketOwnThread> = HashMap::new();
     for thread in threads {
@@ -43,8 +44,8 @@ fn is_open(thread: &ReviewThread) -> bool {
     thread.thread.as_ref().is_none_or(|known| known.state == ThreadState::Open)
 }
 
-/// Returns the page of an open thread in which a review of ours shows the finding at its lines. The same
-/// words may stand in a file twice, so a thread on other lines is about another finding.
+/// Returns the web page of an open thread in which one of our reviews shows the finding at its lines. A file
+/// may contain the same text twice, so a thread on other lines is about another finding.
 fn open_thread_page<'a>(threads: &'a [ReviewThread], finding: &LineDraft) -> Option<&'a str> {
     let LineDraft { place, topic, .. } = finding;
     let is_here = |first: &&LineComment| {
@@ -56,7 +57,7 @@ fn open_thread_page<'a>(threads: &'a [ReviewThread], finding: &LineDraft) -> Opt
     open.filter_map(|thread| thread.comments.first()).find(is_here).map(|first| first.url.as_str())
 }
 
-/// Returns the comments of the findings of a draft, in its order.
+/// Returns the comments of a draft's findings, in the order of the draft.
 fn finding_comments(
     draft: &ReviewDraft,
     posted_comments: &HashMap<Topic, CommentId>,
@@ -77,19 +78,20 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         if let Some(posted) = self.find_posted_review(&accounts, &notes, draft, &there) {
             return Ok(posted);
         }
-        // A finding whose thread was resolved is shown again if it is found again. An open thread already
-        // holds the discussion.
+        // If a finding is found again after its thread was resolved, it gets a new comment. If its thread is
+        // open, it gets no new comment, because the discussion continues in that thread.
         let page = |finding: &LineDraft| {
             let own = own.get(&finding.topic).filter(|own| own.is_open).map(|own| own.url.as_str());
             own.or_else(|| open_thread_page(&threads, finding))
         };
         let open: Vec<(&LineDraft, &str)> =
             draft.findings.iter().filter_map(|finding| Some((finding, page(finding)?))).collect();
-        // After an interruption, the comments made before are found here.
+        // Findings that got a comment before an interruption are not posted again, because their threads are
+        // in `own`.
         let new: Vec<&LineDraft> = draft.findings.iter().filter(|finding| page(finding).is_none()).collect();
         let places: Vec<_> =
             new.iter().map(|finding| (&finding.place, &finding.topic, finding.body.as_str())).collect();
-        // The text of the review contains the findings that no comment can show.
+        // The text of the review contains the findings whose comments were rejected.
         let mut refused = Vec::new();
         for (finding, said) in
             new.into_iter().zip(self.post_line_comments(&what, &draft.mark.commit, &places).await?)
@@ -110,8 +112,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         })
     }
 
-    /// Requests changes if the review does, and otherwise withdraws the request. Where the forge rejects a
-    /// verdict, the review is only a comment.
+    /// Sets our verdict as the review requires: requests changes, withdraws an earlier request, or does
+    /// nothing. If the forge rejects the verdict, the review remains only a comment.
     async fn decide(
         &self,
         purpose: &str,
@@ -135,7 +137,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
                     one.state == Some(ReviewState::ChangesRequested)
                         && accounts.account_kind(&one.user) == Some(BitbucketAccountKind::Present)
                 });
-                // The verdict is not known for another head.
+                // This audit has no verdict on a head other than its own commit.
                 if !stands || pull.head.commit != *commit {
                     return Ok(());
                 }
@@ -143,7 +145,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             }
         };
         match decided {
-            // The head has changed, or the forge takes no verdict: the findings are posted anyway.
+            // The head has changed, or the forge accepts no verdict. The findings are posted anyway.
             Err(ForgeError::Rejected { .. } | ForgeError::Stale { .. }) => Ok(()),
             decided => decided,
         }
@@ -180,12 +182,13 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         })
     }
 
-    /// Returns the comment that holds a complete review, or the review itself, if one of them exists.
+    /// Returns the comment that contains a complete review, or the review itself, if either exists.
     pub(super) async fn find_review_or_comment(
         &self,
         draft: &ReviewDraft,
     ) -> Result<Option<PostedReview>, ForgeError> {
-        // Both are comments with the marker of the audit, so either one shows the findings.
+        // A review, and a comment that contains a complete review, both have a comment with the marker of the
+        // audit, so either shows the findings.
         let posted = self.sent_review(draft).await?;
         Ok(posted.map(|posted| match posted {
             PostedReview::Review { id, comments } if comments.is_empty() => match id.as_str().parse() {

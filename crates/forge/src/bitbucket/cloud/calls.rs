@@ -1,5 +1,5 @@
-//! The calls of Bitbucket Cloud. Each write is one address and one method; none approves, merges or changes
-//! code.
+//! The calls of Bitbucket Cloud. Each write is one request with a fixed address and method. No write
+//! approves, merges or changes code.
 
 use std::sync::Arc;
 
@@ -62,7 +62,7 @@ impl BitbucketCloud {
         Some(ForgeError::Forbidden { request: purpose.to_owned(), message })
     }
 
-    /// Returns true if this login may push, as far as the forge reports it.
+    /// Returns true if this login may push; `None` if the forge does not report the permission.
     async fn may_push(&self, purpose: &str, repo: &str, id: &str) -> Option<bool> {
         let (workspace, slug) = split_repository_name(purpose, repo).ok()?;
         let url = self.root(["user", "workspaces", workspace, "permissions", "repositories"]);
@@ -76,8 +76,8 @@ impl BitbucketCloud {
         Some(matches!(here.permission.as_str(), "write" | "admin"))
     }
 
-    /// Returns true if a merge conflicts. The call redirects by design. `None` if the login may not make the
-    /// call.
+    /// Returns true if a merge would have conflicts; `None` if the login may not make the call. The API
+    /// answers this call with a redirect.
     async fn has_conflicts(
         &self,
         purpose: &str,
@@ -111,7 +111,7 @@ impl BitbucketCloud {
         }
     }
 
-    /// Returns the address of our own request for changes. The request has no commit.
+    /// Returns the address of our own request for changes. A request for changes is not tied to a commit.
     fn changes_url(&self, purpose: &str, repo: &str, number: u64) -> Result<Url, ForgeError> {
         self.pull_url(purpose, repo, number, &["request-changes"])
     }
@@ -170,7 +170,7 @@ impl BitbucketApi for BitbucketCloud {
         let url = with_query(url, &[("q", &query), ("sort", "-created_on"), ("pagelen", "50")]);
         let mut pulls = Vec::new();
         let bodies: Vec<wire::CloudPull> = self.get_all(purpose, url).await?;
-        // Forks have branches with the same name.
+        // A fork can have a branch with the same name.
         for body in bodies.into_iter().filter(wire::CloudPull::is_from_same_repository) {
             pulls.extend(self.read_listed(purpose, repo, body, false).await?);
         }
@@ -224,8 +224,8 @@ impl BitbucketApi for BitbucketCloud {
         if author.id.as_str().eq_ignore_ascii_case(configured_account) {
             return Ok(made);
         }
-        // Our texts would not be recognised as ours, so nothing more is written. Another process may have set
-        // this.
+        // The token writes as another account, so our texts would not be recognised as ours. Nothing more is
+        // written. The value may have been set already by another call.
         drop(self.inner.learnt.other_account.set(author.id.clone()));
         self.delete_note(purpose, repo, (number, made.id)).await?;
         Err(self.wrong_account_error(purpose).unwrap_or_else(|| no_account_error(purpose)))
@@ -246,7 +246,8 @@ impl BitbucketApi for BitbucketCloud {
     async fn delete_note(&self, purpose: &str, repo: &str, of: (u64, u64)) -> Result<(), ForgeError> {
         let url = self.comment_url(purpose, repo, of.0, of.1)?;
         match self.send(&ForgeRequest::set(purpose, Method::DELETE, url, None)).await {
-            // The comment is to be gone. A first try whose response was lost may have deleted it.
+            // The goal is that the comment does not exist. An earlier try whose response was lost may have
+            // deleted it.
             Ok(_) | Err(ForgeError::NotFound { .. }) => Ok(()),
             Err(error) => Err(error),
         }
@@ -265,7 +266,8 @@ impl BitbucketApi for BitbucketCloud {
         match self.send(&ForgeRequest::set(purpose, method, url, None)).await {
             Ok(answer) => answer.check_body(),
             Err(ForgeError::Stale { .. }) if resolved => Ok(()),
-            // The thread is open already or the comment is gone; this call reports a comment that is gone.
+            // Either the thread is open already or the comment is gone. Loading the comment returns an error
+            // if it is gone.
             Err(ForgeError::NotFound { .. }) if !resolved => {
                 self.load_note(purpose, repo, (number, first)).await.map(drop)
             }
@@ -310,7 +312,7 @@ impl BitbucketApi for BitbucketCloud {
         pull: &BitbucketPullRequest,
     ) -> Result<(), ForgeError> {
         let url = self.pull_url(purpose, repo, pull.number, &["decline"])?;
-        // A second try would be rejected because the pull request is then declined.
+        // The request is not retried: once the pull request is declined, a second try would be rejected.
         self.send(&ForgeRequest::create(purpose, url, json!({})).without_body()).await?.check_body()
     }
 
@@ -321,7 +323,7 @@ impl BitbucketApi for BitbucketCloud {
         pull: &BitbucketPullRequest,
         login: &str,
     ) -> Result<(), ForgeError> {
-        // Any account can choose any login name.
+        // A login name does not identify an account, because any account can choose any name.
         if !login.starts_with('{') {
             let message = "Bitbucket Cloud identifies an account only by its UUID: name it as {…}";
             return Err(rejected_error(purpose, message));
@@ -349,7 +351,8 @@ impl BitbucketApi for BitbucketCloud {
     ) -> Result<(), ForgeError> {
         let url = self.changes_url(purpose, repo, number)?;
         match self.send(&ForgeRequest::set(purpose, Method::DELETE, url, None)).await {
-            // There is none any more. A first try whose response was lost may have removed it.
+            // The request for changes does not exist. An earlier try whose response was lost may have removed
+            // it.
             Ok(_) | Err(ForgeError::NotFound { .. }) => Ok(()),
             Err(error) => Err(error),
         }
@@ -397,7 +400,7 @@ impl BitbucketApi for BitbucketCloud {
         let url = self.url(purpose, repo, &["commit", commit.as_str(), "statuses"])?;
         let statuses: Vec<wire::CloudStatus> =
             self.get_all(purpose, with_query(url, &[("pagelen", "100")])).await?;
-        // One key has one status; a new status replaces the old one.
+        // Each key has only one status: a new status replaces the old one.
         let check = |status: wire::CloudStatus| CommitCheck {
             name: status.name.filter(|name| !name.is_empty()).unwrap_or(status.key),
             app: None,
@@ -441,7 +444,7 @@ impl BitbucketApi for BitbucketCloud {
         let push = self.may_push(purpose, &body.full_name, id).await;
         Ok(RepositoryDetails {
             default_branch: body.mainbranch.map(|branch| branch.name).unwrap_or_default(),
-            // The API has no field for a read-only repository, and no longer has issues.
+            // The API does not report whether a repository is read-only, and it no longer supports issues.
             writable: WriteAccess { archived: false, push, issues: false },
             is_fork: body.parent.is_some(),
             name: body.full_name,
@@ -459,8 +462,8 @@ impl BitbucketApi for BitbucketCloud {
         {
             Ok(listed) => listed,
             Err(ForgeError::NotFound { .. }) => return Ok(false),
-            // Only an administrator of the repository gets this list. Without it, no account may give
-            // commands.
+            // Only an administrator of the repository can read the list of permissions. Without the list, no
+            // account may give commands.
             Err(ForgeError::Forbidden { .. }) => {
                 tracing::warn!(
                     repo,
@@ -471,7 +474,7 @@ impl BitbucketApi for BitbucketCloud {
             }
             Err(error) => return Err(error),
         };
-        // A forge ignores a filter that it does not understand.
+        // The forge may have ignored the filter, so the account is compared again.
         let may = listed.into_iter().any(|one| {
             let is_theirs =
                 one.user.and_then(wire::CloudAccount::user).is_some_and(|user| user.id == author.id);

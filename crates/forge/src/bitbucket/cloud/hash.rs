@@ -9,17 +9,17 @@ use super::super::bounds::parse_sha;
 use super::{BitbucketCloud, parse_page, wire};
 use crate::http::{ForgeRequest, unavailable_error};
 
-/// Minimum number of digits that are looked up. The description of the API says 7 and more.
+/// Minimum number of digits of a hash that is looked up. The API description requires at least 7 digits.
 const MIN_DIGITS: usize = 7;
 
-/// Returns the key under which a head is cached until its pull request changes.
+/// Returns the key of a cached head. The key changes when the pull request changes.
 fn head_key(repo: &str, number: u64, updated: &str, digits: &str) -> String {
     format!("{repo}/{number}/{updated}/{digits}")
 }
 
 impl BitbucketCloud {
-    /// Returns the commit that begins with these digits. A head that exists only in a fork is requested
-    /// there.
+    /// Returns the full hash of the commit that begins with these digits. A commit that exists only in a fork
+    /// is requested from the fork.
     pub(super) async fn full_hash(
         &self,
         purpose: &str,
@@ -50,9 +50,9 @@ impl BitbucketCloud {
         Ok(full)
     }
 
-    /// Returns the head of a pull request, which begins with these digits: its newest commit. The digits
-    /// alone do not identify it, because an attacker can create two commits that begin alike. The result is
-    /// cached until the pull request changes.
+    /// Returns the head of a pull request: its newest commit, whose hash must begin with these digits. The
+    /// digits alone do not identify the commit, because an attacker can create two commits with the same
+    /// first digits. The result is cached until the pull request changes.
     pub(super) async fn head_of(
         &self,
         purpose: &str,
@@ -81,8 +81,8 @@ impl BitbucketCloud {
         Ok(full)
     }
 
-    /// Returns the number of calls needed to read a pull request with both hashes: one for each hash that is
-    /// not cached.
+    /// Returns the number of calls needed to read the full hashes of head and base: one call for each hash
+    /// that is not cached.
     pub(super) fn cost(&self, repo: &str, pull: &wire::CloudPull) -> u64 {
         let is_unknown =
             |digits: &str, key: String| Sha::parse(digits).is_err() && self.learnt_hash(&key).is_none();

@@ -11,8 +11,8 @@ use super::super::calls::{BitbucketComment, BitbucketPullRequest, CommentLines, 
 use super::{BitbucketCloud, wire};
 
 impl BitbucketCloud {
-    /// Reads a pull request from a response. The full hash of the base costs a call if it is not cached.
-    /// Lists do not need it and get [`Sha::null`].
+    /// Reads a pull request from a response. If the full hash of the base is not cached, reading it costs a
+    /// call. Lists do not need the hash and get [`Sha::null`] in its place.
     pub(super) async fn read_pull(
         &self,
         purpose: &str,
@@ -55,8 +55,8 @@ impl BitbucketCloud {
         })
     }
 
-    /// Reads one pull request of a list. Logs a line and returns `None` if the commits of an open one are
-    /// gone, or in a fork that the token cannot see. The rest of the list is still read.
+    /// Reads one pull request of a list. If the commits of an open pull request are gone, or in a fork that
+    /// the token cannot read, logs a warning and returns `None`. The rest of the list is still read.
     pub(super) async fn read_listed(
         &self,
         purpose: &str,
@@ -122,14 +122,14 @@ fn build_end(body: wire::CloudPullRef, commit: Sha) -> PullRequestRef {
     }
 }
 
-/// Returns the name of the fork that a head or base is in, if it is not in the repository itself.
+/// Returns the name of the fork that contains a head or base; `None` if the repository itself contains it.
 fn fork_of<'a>(repo: &str, end: &'a wire::CloudPullRef) -> Option<&'a str> {
     let name = end.repository.as_ref().map(|of| of.full_name.as_str());
     name.filter(|name| *name != repo && is_repository_name(name))
 }
 
-/// Returns the error for a commit in a fork. If the fork is missing, the error does not claim that the pull
-/// request is missing.
+/// Returns the error for a commit in a fork. If the fork is missing, the error reports the missing fork and
+/// not a missing pull request.
 fn fork_commit_error(error: ForgeError, fork: Option<&str>) -> ForgeError {
     match (error, fork) {
         (ForgeError::NotFound { request }, Some(fork)) => {
@@ -140,7 +140,7 @@ fn fork_commit_error(error: ForgeError, fork: Option<&str>) -> ForgeError {
     }
 }
 
-/// Gives each answer the first comment of its thread and the lines of that comment.
+/// Assigns to each answer the first comment of its thread, and the lines of the first comment.
 fn assign_threads(notes: &mut [BitbucketComment]) {
     let parents: HashMap<u64, u64> =
         notes.iter().filter_map(|note| note.parent.map(|parent| (note.id, parent))).collect();
@@ -148,8 +148,7 @@ fn assign_threads(notes: &mut [BitbucketComment]) {
         notes.iter().filter_map(|note| note.location.clone().map(|on| (note.id, on))).collect();
     for note in notes {
         let mut first = note.id;
-        // Every chain ends. If a forge returned a cycle, the loop would stop after as many steps as there are
-        // comments.
+        // The limit on the number of steps stops the loop if the forge returns a cycle of parents.
         for _ in 0..=parents.len() {
             match parents.get(&first) {
                 Some(parent) => first = *parent,

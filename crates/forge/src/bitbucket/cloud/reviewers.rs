@@ -1,5 +1,5 @@
-//! Changes a pull request of Bitbucket Cloud. The call must name all reviewers because it removes those that
-//! it omits. It is rejected as a whole if one of them has left the workspace.
+//! Changes a pull request of Bitbucket Cloud. The call must name all reviewers because it removes the
+//! reviewers that it omits. If one named reviewer has left the workspace, the whole call is rejected.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -10,16 +10,17 @@ use super::super::calls::{BitbucketApi as _, BitbucketPullRequest, BitbucketUser
 use super::{BitbucketCloud, wire};
 use crate::http::ForgeRequest;
 
-/// Field name in the reasons of a rejection that is about reviewers, in the form that `http::classify`
-/// writes. The words after it contain names that any account can choose, so nothing is parsed from them.
+/// Field name that marks a rejection message as being about reviewers, as `http::classify` writes it. The
+/// text after the field name contains names that any account can choose, so this text is not parsed.
 const ABOUT_REVIEWERS: &str = "reviewers: ";
-/// Maximum number of reviewers of one pull request that are looked up. Reviewers beyond it stay.
+/// Maximum number of reviewers of one pull request that are looked up. Reviewers beyond this maximum are not
+/// removed.
 const MAX_LOOKED_FOR: usize = 50;
 
 impl BitbucketCloud {
-    /// Changes a pull request. Every field that the call would otherwise clear is sent. If it is rejected
-    /// because of its reviewers, it is sent once more without those who have surely left. All others stay,
-    /// and so does a reviewer who is requested now.
+    /// Changes a pull request. Every field that the call would otherwise clear is sent. If the call is
+    /// rejected because of its reviewers, it is sent once more without the reviewers who have certainly left.
+    /// All other reviewers stay, including a reviewer whom this change requests.
     pub(super) async fn update_pull(
         &self,
         purpose: &str,
@@ -56,7 +57,7 @@ impl BitbucketCloud {
         }
     }
 
-    /// Sends the change with these reviewers, and with the reviewer who is requested by it.
+    /// Sends the change with these reviewers and with the newly requested reviewer `asked`.
     async fn update_pull_with_reviewers(
         &self,
         purpose: &str,
@@ -78,7 +79,7 @@ impl BitbucketCloud {
         self.send(&ForgeRequest::set(purpose, Method::PUT, url, Some(body))).await?.check_body()
     }
 
-    /// Returns the reviewers who have surely left: their account is closed, or they are not members of the
+    /// Returns the reviewers who have certainly left: their account is closed, or they are not members of the
     /// workspace.
     async fn departed_reviewers<'a>(
         &self,
@@ -112,7 +113,8 @@ impl BitbucketCloud {
         }
     }
 
-    /// Returns true if the account is a member of the workspace; `None` if the token may not ask.
+    /// Returns true if the account is a member of the workspace; `None` if the token may not read
+    /// memberships.
     async fn is_member(
         &self,
         purpose: &str,
@@ -129,8 +131,8 @@ impl BitbucketCloud {
     }
 }
 
-/// Returns the error for rejected reviewers when none of them is known to have left. If it is about a
-/// reviewer who is requested now, the forge's message is enough.
+/// Returns the error for rejected reviewers when no reviewer is known to have left. If this change requests a
+/// reviewer, the error adds no advice to the forge's message.
 fn rejected_reviewers_error(purpose: &str, refused: &str, asked: Option<&str>) -> ForgeError {
     let hint = match asked {
         Some(_) => "",

@@ -28,15 +28,16 @@ use crate::http::{ForgeRequest, ForgeResponse};
 use crate::listing::{CachedListing, RepositoryListing};
 use crate::remote::{RemoteError, RemotePurpose};
 
-/// Git user name for which an access token is the password.
+/// Git user name that is sent with an access token as the password.
 const ACCESS_TOKEN: &str = "x-token-auth";
-/// Git user name for which an API token is the password.
+/// Git user name that is sent with an API token as the password.
 /// <https://support.atlassian.com/bitbucket-cloud/docs/using-api-tokens>
 const API_TOKEN: &str = "x-bitbucket-api-token-auth";
-/// Time without change after which a pull request shows all of its comments. A list requested right after a
-/// change may miss some.
+/// Time after the last change of a pull request at which its list of comments is complete. A list that is
+/// requested earlier may lack some comments.
 const SETTLED: TimeSpan = TimeSpan::minutes(2);
-/// Filter for open pull requests, including drafts. The plain list once left drafts out (BCLOUD-23659).
+/// Filter for open pull requests, including drafts. Without this filter, the list once omitted drafts
+/// (BCLOUD-23659).
 const OPEN: &str = "state=\"OPEN\" AND (draft=true OR draft=false)";
 
 fn convert_repository(body: wire::CloudRepository) -> Option<ForgeRepository> {
@@ -121,7 +122,7 @@ impl ForgeServer for BitbucketCloud {
     async fn repository(&self, repo: &str) -> Result<ForgeRepository, ForgeError> {
         let request = format!("{repo}: asking for the repository");
         let seen = self.read_repository(&request, self.url(&request, repo, &[])?).await?;
-        // An old name may still redirect there.
+        // The forge may redirect the old name of a repository to its new name.
         if seen.name.eq_ignore_ascii_case(repo) { Ok(seen) } else { Err(ForgeError::Moved { request }) }
     }
 
@@ -144,7 +145,8 @@ impl ForgeServer for BitbucketCloud {
         let first = with_query(self.root(["user", "workspaces"]), &[("pagelen", "100")]);
         let send = |call| self.send_owned(call);
         let configured_workspaces = &self.inner.options.workspaces;
-        // An access token may list repositories, but its account has no role in them.
+        // An access token may list repositories, but its account has no role in them, so the role is not
+        // filtered.
         let is_told = self.inner.options.email.is_none() && !configured_workspaces.is_empty();
         let names: Vec<String> = if is_told {
             last.list_names.replace(first, configured_workspaces.clone(), true);
@@ -171,7 +173,7 @@ impl ForgeServer for BitbucketCloud {
             let list = last.lists.entry(name).or_default();
             let send = |call| self.send_owned(call);
             match list.refresh_with_body_links(send, &what, first, MAX_REPOSITORY_PAGES, calls, read).await {
-                // The others are still read if one repository rejects the request.
+                // If one workspace rejects the request, the others are still read.
                 Err(error @ (ForgeError::Forbidden { .. } | ForgeError::NotFound { .. })) => {
                     refused = Err(error);
                 }
@@ -193,7 +195,8 @@ impl ForgeServer for BitbucketCloud {
         let (bodies, mut complete) = self.list_pulls(&what, url.clone(), calls, usize::MAX).await?;
         let mut pulls = Vec::with_capacity(bodies.len());
         for body in bodies {
-            // A pull request that is read now is cached for the next call, which continues here.
+            // The hashes of a pull request that is read now are cached, so the next call continues where this
+            // call stops.
             let cost = self.cost(repo, &body);
             if cost > *calls {
                 complete = false;
@@ -214,10 +217,10 @@ impl ForgeServer for BitbucketCloud {
         let query = format!("{OPEN} AND source.branch.name={}", quote_text(branch));
         let bodies: Vec<wire::CloudPull> = self.get_all(&what, self.pulls_url(&what, repo, &query)?).await?;
         let mut pulls = Vec::new();
-        // Forks have branches with the same name.
+        // A fork can have a branch with the same name.
         for body in bodies.into_iter().filter(wire::CloudPull::is_from_same_repository) {
             let Some(pull) = self.read_listed(&what, repo, body, true).await? else { continue };
-            // A forge ignores a filter that it does not understand.
+            // The forge may have ignored the filter, so the branch is compared again.
             if is_from_own_branch(&pull, branch) {
                 pulls.push(open_pull(repo, pull));
             }
@@ -244,7 +247,7 @@ impl ForgeServer for BitbucketCloud {
     }
 
     /// Lists comments. Cloud has no list of a repository's comments, so the comments of each pull request
-    /// that changed since then are read.
+    /// that changed at or after `since` are read.
     async fn refresh_comments_since(
         &self,
         (repo, number): (&str, Option<u64>),
@@ -272,8 +275,8 @@ impl ForgeServer for BitbucketCloud {
             let url = self.pull_url(&what, repo, number, &["comments"])?;
             let part = with_query(url.clone(), &[("updated_on", &body.updated_on)]);
             let is_settled = now - parse_instant(&what, &body.updated_on)? >= SETTLED;
-            // Comments that were read are not read again until they change, so the next call continues where
-            // the calls ran out.
+            // A pull request whose comments were read is read again only after a change. So the next run
+            // continues where this run has used up its calls.
             if let Some(known) = last[0].items_from(&part) {
                 parts.push((part, known.to_vec()));
                 continue;
@@ -285,7 +288,8 @@ impl ForgeServer for BitbucketCloud {
             *calls -= 1;
             let notes = self.read_notes(&what, repo, number).await?;
             let comments = new_comments(number, &page, notes, since);
-            // A pull request that has just changed is read again.
+            // A pull request that has just changed is read again the next time, because its list may be
+            // incomplete.
             parts.push((if is_settled { part } else { url }, comments));
         }
         know_comments(last, parts, complete);

@@ -1,5 +1,6 @@
 //! Output beside a commit at Bitbucket Cloud: a report with notes on lines (Code Insights), then a build
-//! status. Writing one with the same key replaces it, so nothing is looked for first.
+//! status. Writing a report or status with the same key replaces the existing one, so no search precedes the
+//! write.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -37,7 +38,7 @@ fn annotation_json(key: &str, at: usize, annotation: &CheckAnnotation) -> Option
         return None;
     }
     let path = place.path.as_str()?;
-    // The same note has the same id, so writing it again replaces it.
+    // Equal notes have equal ids, so writing a note again replaces it.
     let mut hash = Sha256::new();
     for part in [path, &annotation.title, &annotation.message] {
         hash.update((part.len() as u64).to_be_bytes());
@@ -62,8 +63,8 @@ impl BitbucketCloud {
         self.url(purpose, repo, &path)
     }
 
-    /// Sets the report. If the login may not, or the report is rejected, only the build status is set: that
-    /// is what merges depend on.
+    /// Sets the report. If the login may not set reports, or the report is rejected, only the build status is
+    /// set. Merges depend only on the build status.
     pub(super) async fn set_report(
         &self,
         purpose: &str,

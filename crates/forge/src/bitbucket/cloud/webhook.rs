@@ -1,6 +1,6 @@
 //! Webhook deliveries of Bitbucket Cloud: the fields that are read. Repositories are identified by their
-//! UUID, which stays the same through renames. Hashes have twelve digits, so no head is taken from a
-//! delivery. <https://support.atlassian.com/bitbucket-cloud/docs/event-payloads/>
+//! UUID, which stays the same through renames. Hashes in deliveries have only twelve digits, so the head is
+//! not read from a delivery. <https://support.atlassian.com/bitbucket-cloud/docs/event-payloads/>
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -17,8 +17,8 @@ use crate::webhook::{
 /// Maximum length of an accepted UUID, with its braces, in bytes.
 const MAX_UUID_BYTES: usize = 64;
 
-/// The fields that are read. All may be absent: the event decides which are required. Unknown fields are
-/// ignored.
+/// The fields that are read. Any field may be absent: the event decides which fields are required. Unknown
+/// fields are ignored.
 #[derive(Deserialize)]
 struct CloudEventPayload {
     repository: Option<CloudRepositoryPayload>,
@@ -49,7 +49,8 @@ struct CloudHrefPayload {
     href: Option<String>,
 }
 
-/// The head or base in a delivery. Its repository is not read, because it is null when the fork is gone.
+/// The head or base in a delivery. The repository is not read, because this field is null when the fork is
+/// gone.
 #[derive(Deserialize)]
 struct CloudRefPayload {
     commit: Option<CloudCommitPayload>,
@@ -75,7 +76,7 @@ struct CloudContentPayload {
 /// Parses a delivery whose signature was verified.
 pub(crate) fn parse(event: &str, forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryError> {
     match event {
-        // `updated` is sent for pushes and for edits alike.
+        // The forge sends `updated` both for pushes and for edits.
         "pullrequest:created"
         | "pullrequest:push"
         | "pullrequest:updated"
@@ -102,7 +103,7 @@ fn parse_pull(forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryErr
         name: format!("{repo}#{number}"),
         repo,
         url,
-        // Twelve digits do not identify a commit.
+        // A hash of twelve digits does not identify a commit, so `head` is set only from a full hash.
         head: hash.and_then(|hash| Sha::parse(&hash).ok()),
     })
 }

@@ -24,7 +24,8 @@ pub(super) struct CloudAccount {
     /// `user` for the account of a person.
     #[serde(rename = "type", default)]
     kind: String,
-    /// `active` while the account is in use. Only the response for the account itself has it.
+    /// `active` while the account is in use. Only the response to a request for the account itself contains
+    /// this field.
     account_status: Option<String>,
 }
 
@@ -34,7 +35,7 @@ impl CloudAccount {
         self.account_status.as_deref().is_some_and(|status| status != "active")
     }
 
-    /// Returns the account; `None` if it is gone and the response does not identify it.
+    /// Returns the account; `None` if the account is gone and the response contains no id.
     pub(super) fn user(self) -> Option<BitbucketUser> {
         Some(BitbucketUser {
             id: account_id(self.uuid?),
@@ -85,8 +86,8 @@ pub(super) struct CloudCommitHash {
     pub(super) hash: String,
 }
 
-/// The head or base of a pull request. The repository is null when the fork is gone, the commit when the
-/// branch is gone.
+/// The head or base of a pull request. The repository is null when the fork is gone. The commit is null when
+/// the branch is gone.
 #[derive(Deserialize)]
 pub(super) struct CloudPullRef {
     pub(super) commit: Option<CloudCommitHash>,
@@ -214,13 +215,14 @@ pub(super) struct CloudComment {
     resolution: Option<CloudResolution>,
     #[serde(default)]
     deleted: bool,
-    /// True while only its author sees the comment.
+    /// True while only the author of the comment sees it.
     #[serde(default)]
     pub(super) pending: bool,
 }
 
 impl CloudComment {
-    /// Returns the comment as it was read alone: its thread is that of the comment it answers.
+    /// Converts a comment that was read without its thread. The parent comment, if there is one, is assumed
+    /// to begin the thread.
     pub(super) fn into_note(self, purpose: &str) -> Result<BitbucketComment, ForgeError> {
         let created = parse_instant(purpose, &self.created_on)?;
         let parent = self.parent.map(|parent| parent.id);
@@ -256,7 +258,7 @@ pub(super) struct CloudCommit {
     pub(super) author: Option<CloudCommitAuthor>,
 }
 
-/// The author of a commit: as git has it, and the account with that e-mail address.
+/// The author of a commit: the name and e-mail address in git, and the account with this e-mail address.
 #[derive(Deserialize)]
 pub(super) struct CloudCommitAuthor {
     #[serde(default)]

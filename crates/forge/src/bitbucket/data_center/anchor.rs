@@ -1,5 +1,5 @@
 //! The place of a comment at a Data Center. The server requires the kind of each line (added, removed or
-//! context), which our location does not have, so it is read from the server's own diff of the file.
+//! context). Our location does not contain the kind, so it is read from the server's own diff of the file.
 
 use std::sync::{Arc, PoisonError};
 
@@ -58,8 +58,8 @@ struct SegmentLine {
 }
 
 impl DataCenterFileDiff {
-    /// Returns true if the diff is of the file with this path, before or after. A diff that names no file is
-    /// of the file that was requested.
+    /// Returns true if the diff is of the file with this path: its new path, or its old path if it was
+    /// deleted. A diff without a path is of the file that was requested.
     fn is_of(&self, path: &str) -> bool {
         self.destination.as_ref().or(self.source.as_ref()).map(path_text).is_none_or(|there| there == path)
     }
@@ -72,7 +72,7 @@ impl DataCenterFileDiff {
 }
 
 impl PullDiff {
-    /// Returns the diffs of a file: two for a file that became a link, otherwise one at most.
+    /// Returns the diffs of a file: two diffs if the file became a link, otherwise at most one.
     fn file_diffs(&self, path: &str) -> impl Iterator<Item = &DataCenterFileDiff> {
         self.diffs.iter().filter(move |file| file.is_of(path))
     }
@@ -119,7 +119,7 @@ impl PullDiff {
         }
     }
 
-    /// Returns the previous path of the file, if it was another.
+    /// Returns the previous path of the file, if it differs from `path`.
     fn source_path(&self, path: &str) -> Option<String> {
         let sources = self.file_diffs(path).filter_map(|file| file.source.as_ref()).map(path_text);
         let mut other = sources.filter(|source| !source.is_empty() && source != path);
@@ -161,8 +161,8 @@ impl BitbucketDataCenter {
         Ok(anchor)
     }
 
-    /// Adds the lines to an anchor. Servers before 9.3 take one line only: there the comment is on the last
-    /// line.
+    /// Adds the lines to an anchor. Servers before 9.3 accept only one line, so the comment is then on the
+    /// last line.
     fn set_anchor_lines(
         &self,
         purpose: &str,
@@ -190,8 +190,8 @@ impl BitbucketDataCenter {
         Ok(())
     }
 
-    /// Returns the server's diff in which a file is complete: that of the pull request, which is read once
-    /// for each head, or that of the file alone if the pull request's is truncated.
+    /// Returns a diff of the server that contains the complete file. This is the diff of the pull request,
+    /// which is read once for each head. If it is truncated, the diff of the file alone is read.
     async fn diff_of(
         &self,
         purpose: &str,
@@ -223,12 +223,12 @@ impl BitbucketDataCenter {
         if !whole.is_cut(path) {
             return Ok(whole);
         }
-        // For a renamed file the server needs both paths; otherwise it shows a new file.
+        // For a renamed file the server needs both paths; with the new path alone, it shows a new file.
         Ok(Arc::new(self.get(purpose, url(Some(path), whole.source_path(path).as_deref())?).await?))
     }
 
-    /// Logs a warning if the server put a comment elsewhere than requested: it ignores unknown field names
-    /// without an error.
+    /// Logs a warning if the server placed a comment on other lines than requested. This can happen because
+    /// the server ignores unknown field names without an error.
     pub(super) fn check_place(&self, repo: &str, wanted: &Value, made: Option<&wire::DataCenterAnchor>) {
         let Some(made) = made else { return };
         let is_line = wanted.get("line").and_then(Value::as_u64) == made.line.map(u64::from);

@@ -1,6 +1,6 @@
-//! The calls of a Data Center. Each write is one address and one method; none approves, merges or changes
-//! code. Comments and pull requests have a version that a change must name. A stale version is rejected, and
-//! then the object is read and decided again.
+//! The calls of a Data Center. Each write is one request with a fixed address and method. No write approves,
+//! merges or changes code. Comments and pull requests have a version, which each change must name. The server
+//! rejects a stale version; then the object is read again and the change is decided again.
 
 use std::sync::Arc;
 
@@ -30,10 +30,10 @@ use super::{BitbucketDataCenter, wire};
 use crate::capability::ForgeCapability;
 use crate::http::{ForgeRequest, unavailable_error};
 
-/// Maximum number of tries of a change that conflicts with the changes of others.
+/// Maximum number of tries of a change that conflicts with changes by other accounts.
 const MAX_TRIES: u32 = 3;
 
-/// The verdicts that we can give. The server's third one, which approves, is left out.
+/// The verdicts that we can give. The server's third verdict, approval, is left out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 enum ParticipantStatus {
@@ -48,7 +48,7 @@ impl BitbucketDataCenter {
         self.pull_url(purpose, repo, number, &["comments", &id.to_string()])
     }
 
-    /// Gives our verdict on this commit. The server rejects it for another head.
+    /// Sets our verdict on this commit. If the commit is not the head, the server rejects the verdict.
     async fn set_verdict(
         &self,
         purpose: &str,
@@ -63,7 +63,7 @@ impl BitbucketDataCenter {
         self.send(&ForgeRequest::set(purpose, Method::PUT, url, Some(body))).await?.check_body()
     }
 
-    /// Returns true if the server lists the repository among those that this login may push to.
+    /// Returns true if the server lists the repository among the repositories that this login may push to.
     async fn may_push(&self, purpose: &str, body: &wire::DataCenterRepository) -> Option<bool> {
         let url = self.root(["api", "latest", "repos"]);
         let url = with_query(url, &[("permission", "REPO_WRITE"), ("name", &body.name)]);
@@ -71,7 +71,7 @@ impl BitbucketDataCenter {
         Some(listed.iter().any(|one| one.id() == body.id()))
     }
 
-    /// Returns the branch that pull requests go to; empty while the repository is empty.
+    /// Returns the branch that pull requests are merged into; an empty text while the repository is empty.
     async fn default_branch(&self, purpose: &str, repo: &str) -> Result<String, ForgeError> {
         match self.get::<wire::DataCenterBranch>(purpose, self.url(purpose, repo, &["default-branch"])?).await
         {
@@ -189,10 +189,10 @@ impl BitbucketApi for BitbucketDataCenter {
             };
             let now = self.load_note(purpose, repo, of).await?;
             if now.text == text {
-                // An earlier try whose response was lost has done it.
+                // An earlier try whose response was lost has made this change.
                 return Ok(());
             }
-            // The text is not the one that was decided about, so the caller decides again.
+            // The text has changed since the caller decided on this edit, so the caller must decide again.
             if now.text != first.text || tries == MAX_TRIES {
                 return Err(stale);
             }
@@ -214,10 +214,12 @@ impl BitbucketApi for BitbucketDataCenter {
             );
             tries += 1;
             match self.send(&ForgeRequest::set(request, Method::DELETE, url, None)).await {
-                // The comment is to be gone. A first try whose response was lost may have deleted it.
+                // The goal is that the comment does not exist. An earlier try whose response was lost may
+                // have deleted it.
                 Ok(_) | Err(ForgeError::NotFound { .. }) => return Ok(()),
                 Err(ForgeError::Stale { request, message }) if tries == MAX_TRIES => {
-                    // The same version was rejected again: the comment has answers and stays.
+                    // The current version was rejected each time, so the comment has answers and cannot be
+                    // deleted.
                     return Err(ForgeError::Rejected { request, message });
                 }
                 Err(ForgeError::Stale { .. }) => {}
@@ -241,7 +243,7 @@ impl BitbucketApi for BitbucketDataCenter {
                 return Ok(());
             }
             let url = self.comment_url(purpose, repo, number, first)?;
-            // The text is left out because only its author may write it.
+            // The body omits the text because only the author of the comment may change it.
             let body = json!({ "threadResolved": resolved, "version": note.version });
             tries += 1;
             match self.send(&ForgeRequest::set(purpose, Method::PUT, url, Some(body))).await {
@@ -249,7 +251,7 @@ impl BitbucketApi for BitbucketDataCenter {
                 Ok(answer) if answer.json::<wire::DataCenterComment>()?.thread_resolved == resolved => {
                     return Ok(());
                 }
-                // Older versions ignore the field.
+                // Older versions of the server ignore the field `threadResolved`.
                 Ok(_) => {
                     return Err(unavailable_error(
                         purpose,
@@ -268,7 +270,8 @@ impl BitbucketApi for BitbucketDataCenter {
         pull: &BitbucketPullRequest,
         change: PullRequestEdit<'_>,
     ) -> Result<(), ForgeError> {
-        // The call may clear fields that it omits, and surely clears reviewers, so all fields are sent.
+        // The call clears the reviewers if they are omitted, and may clear other omitted fields, so all
+        // fields are sent.
         let there = pull.reviewers.iter().filter(|one| one.is_asked);
         let reviewers: Vec<Value> = there.map(|one| json!({ "user": { "name": one.user.login } })).collect();
         let mut body = json!({
@@ -320,7 +323,7 @@ impl BitbucketApi for BitbucketDataCenter {
         let version = pull.version.to_string();
         let url = self.pull_url(purpose, repo, pull.number, &["decline"])?;
         let url = with_query(url, &[("version", &version)]);
-        // A second try would be rejected because the pull request is then declined.
+        // The request is not retried: once the pull request is declined, a second try would be rejected.
         let call = ForgeRequest::create(purpose, url, json!({ "version": pull.version }));
         self.send(&call).await?.check_body()
     }
@@ -333,7 +336,7 @@ impl BitbucketApi for BitbucketDataCenter {
         login: &str,
     ) -> Result<(), ForgeError> {
         let url = self.pull_url(purpose, repo, pull.number, &["participants"])?;
-        // A reviewer who is requested already stays so.
+        // Requesting a reviewer who is already requested changes nothing.
         let body = json!({ "user": { "name": login }, "role": "REVIEWER" });
         self.send(&ForgeRequest::set(purpose, Method::POST, url, Some(body))).await?.check_body()
     }
@@ -430,7 +433,8 @@ impl BitbucketApi for BitbucketDataCenter {
         number: u64,
         status: &DesiredStatus,
     ) -> Result<(), ForgeError> {
-        // A status does not need our account, but it needs a supported version.
+        // A status does not need our account, but reading the account also checks that the server's version
+        // is supported.
         self.load_own_account().await?;
         self.set_report(purpose, repo, number, status).await?;
         self.set_build_status(purpose, repo, number, status).await

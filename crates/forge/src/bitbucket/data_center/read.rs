@@ -16,7 +16,7 @@ use super::{BitbucketDataCenter, wire};
 const COMMENTED: &str = "COMMENTED";
 /// Comment action of an activity whose comment was deleted.
 const DELETED: &str = "DELETED";
-/// State of a comment that only its author sees.
+/// State of a comment that only the author of the comment sees.
 const PENDING: &str = "PENDING";
 
 impl BitbucketDataCenter {
@@ -47,8 +47,8 @@ impl BitbucketDataCenter {
         })
     }
 
-    /// Lists all comments, oldest first. The server has no list of them, so they are read from the activities
-    /// of the pull request.
+    /// Lists all comments, oldest first. The server has no list of comments, so the comments are read from
+    /// the activities of the pull request.
     pub(super) async fn read_notes(
         &self,
         purpose: &str,
@@ -59,7 +59,8 @@ impl BitbucketDataCenter {
         let activities: Vec<DataCenterActivity> =
             self.get_all(purpose, self.pull_url(purpose, repo, number, &["activities"])?).await?;
         let mut notes: BTreeMap<u64, BitbucketComment> = BTreeMap::new();
-        // Newest first: the first activity about a comment has its current state.
+        // Activities are listed newest first, so the first activity about a comment contains its current
+        // state.
         for activity in activities {
             let DataCenterActivity { action, comment_action, comment: Some(comment), comment_anchor } =
                 activity
@@ -81,7 +82,7 @@ impl BitbucketDataCenter {
         Ok(notes.into_values().collect())
     }
 
-    /// Parses one comment as the server returns it alone.
+    /// Parses a comment that the server returned without its thread.
     pub(super) fn read_note(
         &self,
         purpose: &str,
@@ -111,7 +112,7 @@ fn parse_end(
     Ok(PullRequestRef { commit, branch, repository: body.repository.map(|of| (of.id(), of.full_name())) })
 }
 
-/// Collects a comment and all answers below it, each with the lines of the first.
+/// Collects a comment and all answers below it. Each answer gets the lines of the first comment.
 fn collect_comments(
     notes: &mut BTreeMap<u64, BitbucketComment>,
     page: &str,

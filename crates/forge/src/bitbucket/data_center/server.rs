@@ -42,13 +42,13 @@ impl BitbucketDataCenter {
     ) -> Result<wire::DataCenterRepository, ForgeError> {
         match self.get::<wire::DataCenterRepository>(purpose, self.url(purpose, repo, &[])?).await {
             Ok(body) if body.id() == id => Ok(body),
-            // The name now belongs to another repository, or to none.
+            // The name now belongs to another repository, or no repository has this name.
             Ok(_) | Err(ForgeError::NotFound { .. }) => self.find_by_id(purpose, id).await,
             Err(error) => Err(error),
         }
     }
 
-    /// Searches all repositories, because no call finds one by its id.
+    /// Searches all repositories, because the API cannot look up a repository by its id.
     async fn find_by_id(&self, purpose: &str, id: &str) -> Result<wire::DataCenterRepository, ForgeError> {
         let first = self.root(["api", "latest", "repos"]);
         let mut start = 0;
@@ -81,7 +81,7 @@ impl BitbucketDataCenter {
         Ok(seen)
     }
 
-    /// Lists the open pull requests, while calls are left and up to the number that the caller wants. The
+    /// Lists open pull requests until the calls are used up or the caller's maximum number is reached. The
     /// flag is true if the list is complete.
     async fn list_pulls(
         &self,
@@ -149,7 +149,7 @@ impl ForgeServer for BitbucketDataCenter {
         let request = format!("{repo}: asking for the repository");
         let body: wire::DataCenterRepository = self.get(&request, self.url(&request, repo, &[])?).await?;
         let seen = self.cache_repository(&request, &body)?;
-        // An old name may still redirect there.
+        // The server may redirect the old name of a repository to its new name.
         if seen.name.eq_ignore_ascii_case(repo) { Ok(seen) } else { Err(ForgeError::Moved { request }) }
     }
 
@@ -203,7 +203,8 @@ impl ForgeServer for BitbucketDataCenter {
         let query = [("state", "OPEN"), ("direction", "OUTGOING"), ("at", at.as_str())];
         let url = with_query(self.url(&what, repo, &["pull-requests"])?, &query);
         let (pulls, _) = self.list_pulls(&what, repo, &url, &mut { u64::MAX }, usize::MAX).await?;
-        // A forge ignores a filter that it does not understand, and forks have branches with the same name.
+        // The results are filtered again: the server ignores filters that it does not support, and a fork can
+        // have a branch with the same name.
         let of_here = pulls.into_iter().filter(|pull| is_from_own_branch(pull, branch));
         Ok(of_here.map(|pull| open_pull(repo, pull)).collect())
     }
@@ -220,9 +221,10 @@ impl ForgeServer for BitbucketDataCenter {
         Ok((pulls.into_iter().take(most).map(pull_line).collect(), is_all))
     }
 
-    /// Lists comments. The server has no list of a repository's comments, so those of each open pull request
-    /// are read. The date of the pull request does not help, because a comment need not change it. All
-    /// activities are read: an answer appears with the comment that began its thread, however old.
+    /// Lists comments. The server has no list of a repository's comments, so the comments of each open pull
+    /// request are read. Pull requests are not selected by date, because a new comment does not always change
+    /// the date of its pull request. All activities are read, because an answer appears with the comment that
+    /// began its thread, and this comment may be old.
     async fn refresh_comments_since(
         &self,
         (repo, number): (&str, Option<u64>),

@@ -1,10 +1,10 @@
 //! Output beside a commit at a Data Center: a report with notes on lines (Code Insights), then a build
-//! status. A new one with the same key replaces the old one. Notes are deleted before they are posted because
-//! they have no key.
+//! status. A new report or status with the same key replaces the old one. Notes have no key, so the old notes
+//! are deleted before new notes are posted.
 //!
 //! The settings of a repository can require a report by its key, and a build by the key of its parent. Both
-//! keys are the same for all pull requests. A commit has one report but may have several pull requests, so
-//! the report shows the worst of their results.
+//! keys are the same for all pull requests. A commit has one report but may be in several pull requests, so
+//! the report shows the worst result of these pull requests.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -70,8 +70,9 @@ impl BitbucketDataCenter {
         self.repository_api_url(purpose, "insights", repo, &path)
     }
 
-    /// Sets the report. If the login may not, or the report is rejected, only the build status is set: that
-    /// is what merges depend on. A report that another account made stays.
+    /// Sets the report. If the login may not set reports, or the report is rejected, only the build status is
+    /// set. Merges depend only on the build status. A report that another account has created stays
+    /// unchanged.
     pub(super) async fn set_report(
         &self,
         purpose: &str,
@@ -110,7 +111,7 @@ impl BitbucketDataCenter {
             "link": self.page_of(purpose, repo, number)?.as_str(),
             "data": [],
         });
-        // The API has no value for a neutral result.
+        // The API has no value for a neutral result, so the result is omitted.
         match self.worst_conclusion(purpose, repo, numbered_status.0, numbered_status.1).await? {
             CheckConclusion::Success => report["result"] = "PASS".into(),
             CheckConclusion::Failure => report["result"] = "FAIL".into(),
@@ -123,19 +124,20 @@ impl BitbucketDataCenter {
         let all = status.check.annotations.iter().enumerate();
         let all: Vec<Value> = all
             .filter_map(|(at, annotation)| annotation_json(at, annotation))
-            // A single annotation too many makes the server reject all of them.
+            // If there is one annotation too many, the server rejects all annotations.
             .take(BITBUCKET_DC.report_annotations)
             .collect();
         for batch in all.chunks(BITBUCKET_DC.annotations) {
-            // A retry may post them twice; the next status deletes both.
+            // A retry may post the annotations twice; the next status deletes them all.
             let call = ForgeRequest::create(purpose, url.clone(), json!({ "annotations": batch }));
             self.send(&call).await?.check_body()?;
         }
         Ok(())
     }
 
-    /// Returns the worst conclusion of the repository's pull requests that have this commit. Without it, a
-    /// second pull request onto a branch that already has the changes would make the first one pass.
+    /// Returns the worst conclusion of the repository's pull requests that have this commit. Otherwise a
+    /// second pull request with this commit, onto a branch that already has the changes, would make the first
+    /// pull request pass.
     async fn worst_conclusion(
         &self,
         purpose: &str,
@@ -149,7 +151,7 @@ impl BitbucketDataCenter {
         }
         for build in self.list_build_statuses(purpose, &status.sha).await? {
             let Some(other) = number_in(&build.key).filter(|other| *other != number) else { continue };
-            // Forks have commits and numbers in common.
+            // A fork can have the same commits and pull request numbers as this repository.
             if build.url != Some(self.build_page_url(purpose, repo, other)?) {
                 continue;
             }
@@ -162,7 +164,8 @@ impl BitbucketDataCenter {
         Ok(worst)
     }
 
-    /// Lists the build statuses of a commit, in all repositories. The newer call returns one key only.
+    /// Lists the build statuses of a commit, in all repositories. The newer API call is not used because it
+    /// returns the status of only one key.
     pub(super) async fn list_build_statuses(
         &self,
         purpose: &str,

@@ -1,4 +1,4 @@
-//! The version of a Data Center and our account there. One call returns both.
+//! The version of a Data Center, and our account on it. One call returns both.
 
 use std::fmt;
 
@@ -37,12 +37,13 @@ impl fmt::Display for DataCenterVersion {
 }
 
 impl BitbucketDataCenter {
-    /// Returns the capability row of this version, and the narrowest row before the version is known.
+    /// Returns the capability row of the server's version, or the most limited row while the version is
+    /// unknown.
     pub(super) fn version_capability(&self) -> &'static ForgeCapability {
         data_center(self.inner.learnt.version.get().map(|version| (version.0, version.1)))
     }
 
-    /// Reads our own account, and the version with it.
+    /// Returns our own account. The first call also reads the server's version.
     pub(super) async fn load_own_account(&self) -> Result<OwnAccount, ForgeError> {
         self.inner.learnt.own.get_or_try_init(|| self.read_own_account()).await.cloned()
     }
@@ -58,7 +59,7 @@ impl BitbucketDataCenter {
                 );
                 return Err(rejected_error(what, &message));
             }
-            // Another process may have set it; both read the same value.
+            // Another caller may have set the version already; both callers have read the same value.
             Some(version) => drop(self.inner.learnt.version.set(version)),
             None => {
                 tracing::warn!("the server's version is not a version number; Truing assumes the oldest");
@@ -66,14 +67,16 @@ impl BitbucketDataCenter {
         }
         let what = "asking who the token belongs to";
         let Some(name) = answer.header(ACCOUNT).and_then(decode_name) else {
-            // The server gives its version even to a caller that is not logged in.
+            // The server returns its version even to a caller that is not logged in, so the token may be
+            // invalid.
             return Err(ForgeError::Unauthorized { request: what.to_owned() });
         };
         let user = self.user_named(what, &name).await?;
         user.map(|user| OwnAccount { user }).ok_or_else(|| no_account_error(what))
     }
 
-    /// Finds the account with this name. Its address contains the slug of the name, which is guessed first.
+    /// Finds the account with this name. The address of an account contains the slug of its name. The slug is
+    /// guessed first; if the guess fails, the list of accounts is searched for the name.
     async fn user_named(&self, purpose: &str, name: &str) -> Result<Option<BitbucketUser>, ForgeError> {
         let is_it = |user: &BitbucketUser| user.login.eq_ignore_ascii_case(name);
         let guessed = self.root(["api", "latest", "users", &slug_of(name)]);

@@ -14,8 +14,8 @@ use crate::webhook::{
     parse_body,
 };
 
-/// The fields that are read. All may be absent: the event decides which are required. Unknown fields are
-/// ignored.
+/// The fields that are read. Any field may be absent: the event decides which fields are required. Unknown
+/// fields are ignored.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct DataCenterEventPayload {
@@ -97,7 +97,8 @@ fn parse_pull(forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryErr
     let (repository, repo) = parse_repository(pull.to_ref)?;
     let links = pull.links.and_then(|links| links.own).unwrap_or_default();
     let url = links.into_iter().flatten().find_map(|link| link.href).unwrap_or_default();
-    // A delivery need not contain the page: the pull request is read before anything is posted about it.
+    // A delivery may lack the address of the page, because the pull request is read before anything is posted
+    // on it.
     if !url.is_empty() && !is_page(&url) {
         return Err(invalid_field("pullRequest.links.self", "is not the address of a page"));
     }
@@ -124,14 +125,15 @@ fn parse_comment(forge_name: &str, body: &[u8]) -> Result<WebhookEvent, Delivery
     let (repository, repo) = parse_repository(pull.to_ref)?;
     let comment = event.comment.ok_or_else(|| missing_field("comment"))?;
     let id = comment.id.ok_or_else(|| missing_field("comment.id"))?;
-    // Most deliveries do not contain the place of the comment; the comment itself, read later, does.
+    // Most deliveries do not contain the place of the comment. The place is known when the comment itself is
+    // read later.
     let kind = if comment.anchor.is_some() { CommentKind::Diff } else { CommentKind::Conversation };
     let body = comment.text.unwrap_or_default().chars().take(MAX_COMMENT_CHARS).collect();
     let pr = PrId { forge: forge_name.to_owned(), repository, number };
     Ok(WebhookEvent::Comment(WebhookComment { pr, repo, kind, id, body }))
 }
 
-/// Returns the number and the name of the repository that a pull request goes to.
+/// Returns the number and the name of a pull request's base repository.
 fn parse_repository(target: Option<DataCenterTargetPayload>) -> Result<(String, String), DeliveryError> {
     let field = |name: &str| format!("pullRequest.toRef.repository{name}");
     let body = target.and_then(|target| target.repository).ok_or_else(|| missing_field(&field("")))?;

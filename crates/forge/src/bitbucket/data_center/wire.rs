@@ -225,7 +225,7 @@ pub(super) struct DataCenterComment {
     #[serde(default)]
     pub(super) thread_resolved: bool,
     pub(super) thread_resolver: Option<DataCenterUser>,
-    /// `PENDING` while only its author sees the comment.
+    /// `PENDING` while only the author of the comment sees it.
     pub(super) state: Option<String>,
     pub(super) anchor: Option<DataCenterAnchor>,
 }
@@ -255,7 +255,8 @@ pub(super) struct DataCenterCommitAuthor {
 }
 
 impl DataCenterCommitAuthor {
-    /// Returns the name that git has, which is that of the account where there is one.
+    /// Returns the author's name: the name of the account if the server knows the account, otherwise the name
+    /// in git.
     pub(super) fn name(&self) -> String {
         self.user.name.clone()
     }

@@ -14,7 +14,7 @@ use crate::http::{ForgeRequest, unavailable_error};
 const BOT: &str = "[bot]";
 const VIEWER: &str = "query { viewer { login } }";
 
-/// The one of our accounts that wrote something.
+/// The kind of an account of ours: current or former.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum GitHubAccountKind {
     /// The account that we write as now.
@@ -31,7 +31,7 @@ pub(in crate::github) struct GitHubAccounts<'a> {
 }
 
 impl GitHubAccounts<'_> {
-    /// Returns which of our accounts this is; `None` if it is not ours.
+    /// Returns whether this is our current or a former account; `None` if the account is not ours.
     pub(in crate::github) fn account_kind(&self, user: &wire::GitHubUser) -> Option<GitHubAccountKind> {
         if user.id == self.own {
             return Some(GitHubAccountKind::Present);
@@ -118,7 +118,7 @@ impl GitHub {
                     .data
                     .ok_or_else(|| unavailable_error(what, "the response names no account"))?
                     .viewer;
-                // Some responses contain the name without its suffix.
+                // Some responses contain the App's name without the suffix.
                 let name = viewer.login.strip_suffix(BOT).unwrap_or(&viewer.login);
                 self.bot(scope, &format!("{name}{BOT}")).await
             }

@@ -24,7 +24,7 @@ const LIFETIME: TimeSpan = TimeSpan::minutes(9);
 #[derive(Clone)]
 pub struct AppKey(Arc<KeyPair>);
 
-/// The error of a text that is not a private key. The message contains nothing of the text.
+/// The error of a text that is not a private key. The message contains no part of the text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum AppKeyError {
     /// The text contains no PEM block.
@@ -42,7 +42,7 @@ pub enum AppKeyError {
 
 impl AppKey {
     /// Parses the file that GitHub issues (PKCS #1), or a key in PKCS #8. `\n` written as two characters
-    /// counts as a line end, for variables that cannot contain one.
+    /// counts as a line end, because some variables cannot contain a line end.
     ///
     /// # Errors
     /// [`AppKeyError`]
@@ -117,7 +117,7 @@ mod tests {
         let pair = KeyPair::generate(KeySize::Rsa2048).unwrap();
         let der: Pkcs8V1Der<'_> = pair.as_der().unwrap();
         let pkcs8 = pem("PRIVATE KEY", der.as_ref());
-        // PKCS #8 of this size is PKCS #1 after 26 bytes.
+        // In a PKCS #8 key of this size, the PKCS #1 key begins after 26 bytes.
         let pkcs1 = pem("RSA PRIVATE KEY", &der.as_ref()[26..]);
         for text in [pkcs8, pkcs1.clone(), pkcs1.replace('\n', "\\n"), pkcs1.replace('\n', "\r\n")] {
             let key = AppKey::from_pem(&text).unwrap();

@@ -9,8 +9,8 @@ use super::refusals::OptionalWrite;
 /// A permission of GitHub Apps and its level.
 pub type AppPermission = (&'static str, &'static str);
 
-/// Returns the permissions that each loop needs, and no others: no administration, no workflows, no members.
-/// <https://docs.github.com/en/rest/authentication/permissions-required-for-github-apps>
+/// Returns the permissions that this loop needs. No loop needs the permissions for administration, workflows
+/// or members. <https://docs.github.com/en/rest/authentication/permissions-required-for-github-apps>
 pub const fn loop_permissions(of: LoopKind) -> &'static [AppPermission] {
     match of {
         LoopKind::Review => &[
@@ -37,21 +37,21 @@ pub const fn loop_permissions(of: LoopKind) -> &'static [AppPermission] {
 /// push cannot change a workflow without a separate permission.
 pub(super) const PUSHING: &[AppPermission] = &[("contents", "write"), ("metadata", "read")];
 
-/// Permissions to change the draft state of a pull request, and to resolve or reopen a thread. With less,
-/// GitHub rejects these calls of an installation (<https://github.com/cli/cli/issues/8910>,
+/// Permissions to change the draft state of a pull request, and to resolve or reopen a thread. With fewer
+/// permissions, GitHub rejects these calls of an installation (<https://github.com/cli/cli/issues/8910>,
 /// <https://github.com/github/gh-aw/issues/35726>).
 pub(super) const CHANGING: &[AppPermission] =
     &[("contents", "write"), ("metadata", "read"), ("pull_requests", "write")];
 
-/// Writes that a review continues without, each with the permissions that it needs.
+/// Writes that a review can do without, each with the permissions that the write needs.
 pub(super) const EXTRA: &[(OptionalWrite, &[AppPermission])] = &[
     (OptionalWrite::Threads, CHANGING),
     (OptionalWrite::Checks, &[("checks", "write")]),
     (OptionalWrite::Statuses, &[("statuses", "write")]),
 ];
 
-/// Permissions that are requested only if they are granted: `pull_requests` is enough for comments, and
-/// [`EXTRA`] shows what `checks` and `statuses` are for.
+/// Permissions that are requested only if the installation grants them. Without `issues`, `pull_requests` is
+/// enough for comments. [`EXTRA`] lists the writes that need `checks` and `statuses`.
 const OPTIONAL: [&str; 3] = ["checks", "issues", "statuses"];
 
 /// Returns true if an installation grants this permission.
@@ -59,8 +59,8 @@ pub(super) fn is_granted((name, level): &(&str, &str), granted: &HashMap<String,
     granted.get(*name).is_some_and(|has| has == "write" || has == level)
 }
 
-/// Returns those of these permissions that an installation grants. An installation that lists no permissions
-/// is assumed to grant all of them.
+/// Returns the wanted permissions that an installation grants. An installation that lists no permissions is
+/// assumed to grant all of them.
 ///
 /// # Errors
 /// The first missing permission that is required.
@@ -141,7 +141,7 @@ mod tests {
         need.split(" | ").any(|one| one.split(" + ").all(has))
     }
 
-    /// Returns the permissions of the token that makes this call, if it is not the token of a review.
+    /// Returns the permissions of the token that makes this call; `None` for the token of a review.
     fn elsewhere(call: &str) -> Option<&'static [AppPermission]> {
         match call {
             "git push" => Some(PUSHING),

@@ -1,18 +1,18 @@
-//! Remembers, by repository, the effects that the forge rejects for our login and that a review continues
-//! without, and when each is tried again.
+//! Records, for each repository, the effects that the forge rejects for our login, and when each effect is
+//! tried again. Only effects that a review can do without are recorded.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use truing_core::id::{TimeSpan, UnixMillis};
 
-/// Maximum number of refusals that are remembered. At that number all are dropped.
+/// Maximum number of recorded refusals. When this number is reached, all refusals are dropped.
 const MAX_HELD: usize = 1024;
-/// Time for which a refusal is remembered. GitHub does not always show that the permissions of a token have
-/// changed.
+/// Time after a refusal at which the write is tried again. GitHub does not always show that the permissions
+/// of a token have changed.
 const TRY_AGAIN: TimeSpan = TimeSpan::minutes(24 * 60);
 
-/// A kind of write that a review continues without.
+/// A kind of write that a review can do without.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(in crate::github) enum OptionalWrite {
     /// Resolving and reopening threads.
@@ -24,7 +24,7 @@ pub(in crate::github) enum OptionalWrite {
 }
 
 impl OptionalWrite {
-    /// Returns the reason for readers of a summary.
+    /// Returns the text for the summary that explains why this write was not made.
     pub(in crate::github) const fn reason(self) -> &'static str {
         match self {
             Self::Threads => {
@@ -46,7 +46,7 @@ pub(in crate::github) struct KnownRefusals {
 }
 
 impl KnownRefusals {
-    /// Records the forge's statement that the write is allowed or not.
+    /// Records whether the forge allows the write, as reported by the forge.
     pub(in crate::github) fn record_permission(
         &self,
         repository: &str,

@@ -94,7 +94,7 @@ pub(super) struct GitHubCommitStatus {
 #[derive(Deserialize)]
 pub(super) struct IssueEvent {
     pub(super) event: String,
-    /// Account that caused the event; null when it is gone.
+    /// Account that caused the event; null when the account is gone.
     pub(super) actor: Option<GitHubUser>,
     pub(super) label: Option<GitHubLabel>,
 }

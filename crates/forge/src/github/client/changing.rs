@@ -16,14 +16,14 @@ impl GitHubClient {
     pub(super) async fn request_review(&self, login: &str) -> Result<(), ForgeError> {
         let what = self.what_of_pull(&format!("asking {login} for a review"));
         let url = self.url(&what, &["pulls", &self.number(), "requested_reviewers"])?;
-        // An account that is requested already stays so.
+        // Requesting an account that is already requested changes nothing.
         self.send_set(what, Method::POST, url, Some(json!({ "reviewers": [login] }))).await
     }
 
     pub(super) async fn merge_base_into(&self, head: &Sha) -> Result<(), ForgeError> {
         let what = self.what_of_pull("merging its base into its branch");
         let url = self.url(&what, &["pulls", &self.number(), "update-branch"])?;
-        // GitHub rejects this for another head, so commits that others have pushed are kept.
+        // GitHub rejects the call if the head has changed, so commits that others have pushed are kept.
         let call = ForgeRequest::set(what, Method::PUT, url, Some(json!({ "expected_head_sha": head })));
         self.send_ready(&call).await
     }
@@ -53,8 +53,8 @@ impl GitHubClient {
         if now != normalize_text(read) {
             return Ok(EffectOutcome::Superseded);
         }
-        // A loop that opened the pull request recognises it by its marker. A marker in the text of another
-        // account means nothing.
+        // The loop that opened the pull request recognises it by the marker, so the marker is kept. A marker
+        // in the text of another account is ignored.
         let is_ours = pull.user.as_ref().is_some_and(|user| accounts.account_kind(user).is_some());
         let new = match marker.filter(|_| is_ours) {
             Some(marker) => with_marker(body, &marker),

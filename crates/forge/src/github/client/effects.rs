@@ -1,4 +1,5 @@
-//! The effects on a pull request and its repository at GitHub: each is performed here and looked for here.
+//! Performs the effects on a pull request and its repository at GitHub, and checks whether each effect
+//! exists.
 
 use std::sync::Arc;
 
@@ -187,8 +188,7 @@ impl ForgeWrite for GitHubClient {
 }
 
 impl GitHubClient {
-    /// Returns the writes that make effects of this kind, if a review continues without them. One of them is
-    /// enough.
+    /// Returns the optional writes that can make effects of this kind. One of these writes is enough.
     fn extras(&self, kind: EffectKind) -> &'static [OptionalWrite] {
         if matches!(kind, EffectKind::Resolve | EffectKind::Reopen) {
             &[OptionalWrite::Threads]

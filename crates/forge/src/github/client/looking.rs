@@ -19,8 +19,8 @@ use crate::github::{GITHUB, wire};
 use crate::http::{ForgeRequest, unavailable_error};
 use crate::marker::{self, MarkerMatch};
 
-/// Maximum number of pages of check runs that are read. GitHub keeps 1,000 check runs of a name, and few
-/// names have so many.
+/// Maximum number of pages of check runs that are read. GitHub keeps up to 1,000 check runs of one name, and
+/// few names reach this number.
 const MAX_CHECK_PAGES: usize = 30;
 
 const MERGE: &str = "
@@ -80,10 +80,11 @@ impl GitHubClient {
         let push = match &repository {
             None => Some(false),
             Some(repository) if repository.is_same => self.can_push_repository().await?,
-            // The token of an installation is for the repositories of one owner; a fork belongs to another.
+            // The token of an installation is for the repositories of one owner, and a fork belongs to
+            // another owner.
             Some(_) if self.github.app().is_some() => Some(false),
             Some(_) if pull.maintainer_can_modify => self.can_push_repository().await?,
-            // The head may be in a fork of our own.
+            // If we opened the pull request, the fork may be ours, so the permission is unknown.
             Some(_) => author.is_none_or(|author| !author.ours).then_some(false),
         };
         let (sha, branch) = (parse_sha(purpose, &pull.head.sha)?, pull.head.branch.clone());
@@ -123,7 +124,7 @@ impl GitHubClient {
             decision: match pull.review_decision.as_deref() {
                 Some("APPROVED") => Some(PullReviewDecision::Approved),
                 Some("CHANGES_REQUESTED") => Some(PullReviewDecision::ChangesRequested),
-                // This includes unknown values: a decision exists, and it is not an approval.
+                // An unknown value is also a decision, but not an approval.
                 Some(_) => Some(PullReviewDecision::Required),
                 None => None,
             },
@@ -152,7 +153,7 @@ impl GitHubClient {
         let url = self.list_url(&what, &["commits", commit.as_str(), "statuses"], &[])?;
         let mut seen = HashSet::new();
         let each = |status: bodies::GitHubCommitStatus| {
-            // Newest first: the first status of a context counts.
+            // Statuses are listed newest first, so only the first status of each context is used.
             if seen.insert(status.context.clone()) {
                 let state = match status.state.as_str() {
                     "success" => CheckState::Passed,
@@ -242,7 +243,7 @@ impl GitHubClient {
         Ok((comment.in_reply_to_id.unwrap_or(comment.id), comment.path, read))
     }
 
-    /// Returns the topic of the finding of a review of ours that a text shows.
+    /// Returns the topic of the finding that a text of our review shows.
     fn reviewed_finding(&self, text: Option<&str>) -> Option<Topic> {
         match self.markers().find_marker(&self.marker_place(self.id.number), text?) {
             MarkerMatch::Verified {
@@ -266,7 +267,7 @@ impl GitHubClient {
         if groups.is_empty() {
             return Ok(Vec::new());
         }
-        // Threads are grouped by the first remaining comment, because the one that began a thread may be
+        // Threads are matched by any of their comments, because the comment that began a thread may be
         // deleted.
         let mut known: HashMap<CommentId, (bool, ForgeThread)> = HashMap::new();
         for of in self.thread_states().await? {

@@ -1,4 +1,4 @@
-//! Our reviews: one for each audit, even if a response was lost or a place was rejected.
+//! Posts our reviews: one review for each audit, even if a response was lost or a place was rejected.
 
 use std::collections::HashMap;
 
@@ -30,7 +30,8 @@ fn first_comments(own: &HashMap<Topic, GitHubOwnThread>) -> HashMap<Topic, Comme
     own.iter().map(|(topic, own)| (topic.clone(), own.id.clone())).collect()
 }
 
-/// Returns our threads on the diff by topic: of several the newest open one, otherwise the newest.
+/// Returns our threads on the diff by topic. If a topic has several threads, returns the newest open thread,
+/// or the newest thread if none is open.
 fn own_threads_by_topic(threads: &[ReviewThread]) -> HashMap<Topic, GitHubOwnThread> {
     let mut own: HashMap<Topic, GitHubOwnThread> = HashMap::new();
     for thread in threads {
@@ -44,14 +45,14 @@ fn own_threads_by_topic(threads: &[ReviewThread]) -> HashMap<Topic, GitHubOwnThr
     own
 }
 
-/// Returns true if a thread is open. A comment that is not listed as a thread yet is new, so it counts as
-/// open.
+/// Returns true if a thread is open. A comment that GitHub does not list as a thread yet is new, so its
+/// thread counts as open.
 fn is_open(thread: &ReviewThread) -> bool {
     thread.thread.as_ref().is_none_or(|known| known.state == ThreadState::Open)
 }
 
-/// Returns the page of an open thread in which a review of ours shows the finding at its lines. The same
-/// words may stand in a file twice, so a thread on other lines is about another finding.
+/// Returns the page of an open thread in which a review of ours shows this finding on its lines. The same
+/// text can occur twice in a file, so a thread on other lines is about another finding.
 fn open_thread_page<'a>(threads: &'a [ReviewThread], finding: &LineDraft) -> Option<&'a str> {
     let LineDraft { place, topic, .. } = finding;
     let is_here = |first: &&LineComment| {
@@ -73,8 +74,8 @@ impl GitHubClient {
             return Ok(posted);
         }
         let event = self.event(&what, draft.event).await?;
-        // A finding whose thread was resolved is shown again if it is found again. An open thread already
-        // holds the discussion.
+        // A finding whose thread was resolved gets a new comment if it is found again. A finding whose thread
+        // is open gets none, because the open thread already contains the discussion.
         let page = |finding: &LineDraft| {
             let own = own.get(&finding.topic).filter(|own| own.is_open).map(|own| own.url.as_str());
             own.or_else(|| open_thread_page(&threads, finding))
@@ -91,9 +92,9 @@ impl GitHubClient {
         if new.is_empty() {
             return Err(refused);
         }
-        // One invalid place makes GitHub reject the review without naming the place. So each finding is
-        // posted alone, and the review lists those that are rejected. After an interruption, the comments
-        // made before are found here.
+        // If one place is invalid, GitHub rejects the whole review without naming the place. So each finding
+        // is posted separately, and the review lists the rejected findings. After an interruption, the next
+        // try finds the comments that were already posted.
         let mut bad = Vec::new();
         for finding in new {
             let LineDraft { place, topic, body, .. } = finding;
@@ -116,7 +117,7 @@ impl GitHubClient {
         self.find_posted_review(&what, draft, &there).await
     }
 
-    /// Returns the review, or the comment that holds a complete review, if one of them exists.
+    /// Returns the review, or the comment that contains the complete review; `None` if neither exists.
     pub(super) async fn find_review_or_comment(
         &self,
         draft: &ReviewDraft,
@@ -160,7 +161,7 @@ impl GitHubClient {
         }))
     }
 
-    /// Returns the event of a review. GitHub accepts no verdict of an account on its own pull request.
+    /// Returns the event of a review. GitHub rejects a verdict by the author of the pull request.
     async fn event(&self, purpose: &str, event: ReviewEvent) -> Result<&'static str, ForgeError> {
         let own = match event {
             // Withdrawing the verdict of a review means dismissing the review, which this client cannot do.
@@ -243,15 +244,14 @@ impl GitHubClient {
                 posted_comments
                     .extend(topic.map(|topic| (topic, GitHubCommentId::Review(comment.id).to_comment_id())));
             };
-            // The review exists: an error here would say that it may not.
+            // The review exists. Returning an error would suggest that it may not exist.
             let _ = self.github.read_pages(self.scope(), purpose, url, each).await;
         }
         PostedReview::Review { id, comments: finding_comments(draft, &posted_comments) }
     }
 }
 
-/// Returns place, topic and text of the comment of a finding.
-/// Returns the comments of the findings of a draft, in its order.
+/// Returns the comments of the findings of a draft, in the order of the draft.
 fn finding_comments(
     draft: &ReviewDraft,
     posted_comments: &HashMap<Topic, CommentId>,

@@ -1,4 +1,4 @@
-//! Comments in the conversation and in threads, each made once.
+//! Creates comments in the conversation and in threads, each only once.
 
 use reqwest::Method;
 use serde_json::json;
@@ -149,13 +149,14 @@ impl GitHubClient {
         comments.map(read).collect()
     }
 
-    /// Returns our comment with exactly this text, made at that time by the forge's clock or later.
+    /// Returns our newest comment with exactly this text that was made at or after `since`, by the forge's
+    /// clock.
     pub(super) async fn find_exact_comment(
         &self,
         text: &str,
         since: UnixMillis,
     ) -> Result<Option<ConversationComment>, ForgeError> {
-        // The forge's clock has whole seconds, so the time is rounded down to a second.
+        // The forge's clock has whole seconds, so `since` is rounded down to a second.
         let since = UnixMillis(since.0.div_euclid(1000) * 1000);
         let mut comment =
             self.find_comments_with_text(&self.what_of_pull("waking a reviewer"), text).await?.into_iter();

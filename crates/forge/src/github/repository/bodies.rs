@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use crate::github::wire::{GitHubLabel, GitHubUser};
 
-/// A repository that was requested alone.
+/// A repository in the response to a request for this repository alone.
 #[derive(Deserialize)]
 pub(super) struct GitHubRepository {
     pub(super) full_name: String,

@@ -1,4 +1,5 @@
-//! Checks if a pull request, an issue or a comment of ours is already as an effect would make it.
+//! Checks whether a pull request, an issue or a comment of ours already has the state that an effect would
+//! produce.
 
 use truing_core::id::{CommentId, Topic};
 use truing_core::port::{BranchPull, ForgeError, OwnIssue};
@@ -130,7 +131,7 @@ impl GitHubClient {
     }
 }
 
-/// Returns true if a text as it was read equals a text as it was given.
+/// Returns true if a text read from GitHub equals a given text after normalisation.
 fn is_same(read: &str, given: &str) -> bool {
     normalize_text(read) == normalize_text(&with_marker(given, ""))
 }

@@ -80,7 +80,8 @@ impl GitHubClient {
             Err(refused @ ForgeError::Rejected { .. }) => refused,
             Err(error) => return Err(error),
         };
-        // Only one pull request can exist from a branch to a base: check for that reason.
+        // GitHub allows only one open pull request from a branch to a base, so an existing one may be the
+        // reason for the rejection.
         self.opened_pull(branch, base).await?.ok_or(refused)
     }
 
@@ -124,8 +125,7 @@ impl GitHubClient {
         }
     }
 
-    /// Sends a call that needs the same permissions as making a pull request ready, because it changes a
-    /// branch.
+    /// Sends a call that changes a branch, with the same permissions that making a pull request ready needs.
     pub(in crate::github) async fn send_ready(&self, call: &ForgeRequest) -> Result<(), ForgeError> {
         let scope = TokenScope::Changing(&self.id.repository, &self.repo);
         self.github.send(scope, call).await?.check_body()

@@ -84,7 +84,7 @@ impl GitHubClient {
         Ok(trusted)
     }
 
-    /// Creates a comment, unless our newest one is the same already.
+    /// Creates a comment, unless our newest comment already has this topic and text.
     pub(in crate::github) async fn append_comment(
         &self,
         number: u64,
@@ -124,13 +124,15 @@ impl GitHubClient {
         };
         let url = self.url(&what, &["issues", "comments", &id])?;
         match self.send_set(what, Method::DELETE, url, None).await {
-            // The comment is to be gone. A first try whose response was lost may have deleted it.
+            // The goal is that the comment does not exist. An earlier try whose response was lost may have
+            // deleted it.
             Ok(()) | Err(ForgeError::NotFound { .. }) => Ok(()),
             Err(error) => Err(error),
         }
     }
 
-    /// Returns the number of a comment that is ours and in this conversation, which its marker must name.
+    /// Returns the number of a comment of ours in this conversation. The comment's marker must name the
+    /// conversation.
     pub(super) async fn own_comment_number(
         &self,
         purpose: &str,
@@ -144,7 +146,7 @@ impl GitHubClient {
         let url = self.url(purpose, &["issues", "comments", &id.to_string()])?;
         let read: GitHubCommentItem =
             self.github.send(self.scope(), &ForgeRequest::get(purpose, url)).await?.json()?;
-        // No other account can edit the comment of a former account of ours.
+        // A comment of a former account of ours is not accepted, because the current account cannot edit it.
         let whose = read.user.as_ref().and_then(|user| accounts.account_kind(user));
         let (topic, _) =
             self.read_topic(number, whose == Some(GitHubAccountKind::Present), read.body.as_deref());

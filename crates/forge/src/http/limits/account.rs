@@ -1,5 +1,5 @@
 //! The known limits of one payer: pure functions that take the time as an argument. Each process has its own
-//! state, and all processes share one, as text.
+//! state. All processes also share one state, which is stored as text.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use truing_core::id::{TimeSpan, UnixMillis};
 use url::Url;
 
-/// Wait if a rate limit names no time: the minimum that GitHub requires.
+/// Wait if a response about a rate limit contains no time: the minimum that GitHub requires.
 /// <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api>
 pub(in crate::http) const DEFAULT_WAIT: TimeSpan = TimeSpan::seconds(60);
-/// Shortest wait that is accepted from a response. The longest is `MAX_WAIT`: the window of the primary limit
-/// is one hour.
+/// Shortest wait that is accepted from a response. The longest accepted wait is `MAX_WAIT`, because the
+/// window of the primary limit is one hour.
 pub(in crate::http) const MIN_WAIT: TimeSpan = TimeSpan::seconds(1);
 pub(in crate::http) const MAX_WAIT: TimeSpan = TimeSpan::minutes(60);
 
@@ -23,7 +23,7 @@ pub(super) type CreationLimits = [(usize, TimeSpan)];
 pub(in crate::http) enum SecondaryLimit {
     /// The forge names the wait.
     WithWait,
-    /// The forge names no wait, so it gets longer each time.
+    /// The forge names no wait, so the wait gets longer each time.
     WithoutWait,
 }
 
@@ -49,15 +49,15 @@ pub(super) struct OwnerLimitState {
     paused: Option<UnixMillis>,
     /// Number of consecutive secondary limits that named no wait.
     strikes: u32,
-    /// For each kind without calls left, the time at which calls are available again.
+    /// For each kind of call with no calls left, the time at which calls are available again.
     spent: BTreeMap<RateResource, UnixMillis>,
     /// Times at which something was created within the longest window, oldest first.
     created: VecDeque<UnixMillis>,
 }
 
 impl OwnerLimitState {
-    /// Returns the wait of a call that must not be sent now. A call that creates something (`creations` is
-    /// given) is counted if it may be sent.
+    /// Returns the time to wait if the call must not be sent now; otherwise `None`. A call that creates
+    /// something (`creations` is given) is counted if it may be sent.
     pub(super) fn admit(
         &mut self,
         resource: RateResource,
@@ -84,7 +84,8 @@ impl OwnerLimitState {
         let wait = match brake {
             SecondaryLimit::WithWait => wait,
             SecondaryLimit::WithoutWait => {
-                // Calls that were in progress when the first of them was rejected count as one strike.
+                // Several calls may be in progress when the limit is hit. Their rejections together count as
+                // one strike.
                 if self.pause(now).is_none() {
                     self.strikes = self.strikes.saturating_add(1);
                 }
@@ -96,7 +97,7 @@ impl OwnerLimitState {
         wait
     }
 
-    /// Records a successful call. Returns true if that has cleared the strikes.
+    /// Records a successful call. Returns true if this call has cleared the strikes.
     pub(super) fn record_success(&mut self, now: UnixMillis) -> bool {
         let ends = self.strikes > 0 && self.pause(now).is_none();
         if ends {
@@ -105,7 +106,7 @@ impl OwnerLimitState {
         ends
     }
 
-    /// Records the time before which no calls of this kind are left; `None` if some are left.
+    /// Records the time at which calls of this kind are available again; `None` if some calls are left.
     pub(super) fn record_spent(&mut self, resource: RateResource, spent: Option<UnixMillis>) {
         match spent {
             Some(until) => self.spent.insert(resource, until),
@@ -113,7 +114,7 @@ impl OwnerLimitState {
         };
     }
 
-    /// Takes over the pauses of another state whose times are ahead by `ahead`.
+    /// Copies the pauses from another state, whose clock is ahead by `ahead`.
     pub(super) fn merge_pauses(&mut self, other: &Self, ahead: TimeSpan) {
         let here = |until: UnixMillis| until + TimeSpan(ahead.0.saturating_neg());
         self.strikes = other.strikes;
@@ -135,12 +136,12 @@ impl OwnerLimitState {
         self.paused.and_then(|until| remaining_wait(until, now))
     }
 
-    /// Counts a creating call, or returns the time until one is allowed.
+    /// Counts a call that creates something, or returns the time until such a call is allowed.
     fn count_creation(&mut self, creations: &CreationLimits, now: UnixMillis) -> Option<TimeSpan> {
         let longest = creations.iter().map(|(_, window)| *window).max()?;
         self.created.retain(|at| (0..longest.0).contains(&(now - *at).0));
         let waits = creations.iter().filter_map(|(most, window)| {
-            // The creation that many places back must be outside the window.
+            // The creation `most` places before the new one must be outside the window.
             let oldest = self.created.iter().rev().nth(most.checked_sub(1)?)?;
             remaining_wait(*oldest + *window, now)
         });
@@ -152,7 +153,8 @@ impl OwnerLimitState {
     }
 }
 
-/// Returns the rest of a wait. A rest longer than any wait means that the clock was set back, and is ignored.
+/// Returns the remaining time of a wait. A remaining time longer than `MAX_WAIT` means that the clock was set
+/// back, so the wait is ignored.
 fn remaining_wait(until: UnixMillis, now: UnixMillis) -> Option<TimeSpan> {
     Some(until - now).filter(|left| (1..=MAX_WAIT.0).contains(&left.0))
 }

@@ -1,4 +1,4 @@
-//! The texts of comments on a finding. Text by a model in them is data.
+//! The texts of comments about a finding. A model's text in these comments is data.
 
 use truing_core::converge::record::ConvergeRecord;
 use truing_core::converge::{ConvergeLogLine, FixerVerdict};
@@ -9,7 +9,7 @@ use truing_core::{line, markdown};
 use super::super::words::{line_origin, short_sha};
 use super::{FIXED, MAX_LINE};
 
-/// Renders a finding's comment. Its texts come from a model and are data.
+/// Renders the comment about a finding. The finding's texts come from a model and are data.
 pub(super) fn render_comment(record: &ConvergeRecord, finding: &Finding) -> String {
     let raw = &finding.raw;
     let origin = line_origin(record, finding).map(|words| format!(" — {words}")).unwrap_or_default();
@@ -49,7 +49,8 @@ pub(super) fn render_answer(record: &ConvergeRecord, finding: &Finding) -> (Stri
         let last = line::clean_line(words.lines().last().unwrap_or_default(), MAX_LINE);
         return (format!("Hook blocked the fix commit: {}", markdown::escape_text(&last)), false);
     }
-    // The commit that was pushed for this; a loop that pushed nothing has no line yet.
+    // The commit that was pushed for these findings. If this loop pushed nothing, the log has no line for a
+    // fix yet.
     let pushed = match state.log.last() {
         Some(ConvergeLogLine::Fix { commit, .. }) => commit.as_ref(),
         Some(

@@ -28,7 +28,7 @@ pub(super) fn summarise_feedback(
         let many = comments.filter(|comment| comment.review.as_ref() == Some(&review.id)).count();
         u32::try_from(many).unwrap_or(u32::MAX)
     };
-    // The configuration has compiled the pattern before.
+    // The pattern is valid, because the configuration compiled it when it was loaded.
     let dirty = reviewer.dirty.as_deref().and_then(|pattern| Regex::new(pattern).ok());
     let text = |review: &PullReview| match &dirty {
         Some(dirty) if dirty.is_match(&review.body) && reviewer.counts_alone => {
@@ -56,7 +56,7 @@ pub(super) fn summarise_feedback(
     }
 }
 
-/// True if an open thread of ours is settled. Either its finding no longer stands and our comment is the
+/// True if one of our own open threads is settled: its finding is no longer reported and our comment is the
 /// last, or a person has dismissed its finding.
 pub(super) fn should_resolve_thread(
     thread: &ReviewThread,
@@ -83,20 +83,21 @@ pub(super) fn unresolved_thread(
 ) -> Option<UnresolvedThread> {
     let known = thread.thread.as_ref().filter(|known| known.state == ThreadState::Open)?;
     let (first, last) = (thread.comments.first()?, thread.comments.last()?);
-    // In a thread of ours, the author of the answer counts.
+    // In our own threads, the author of the last comment counts, because our account wrote the first comment.
     let who = if is_ours(first) { last } else { first };
     let by = match &who.author {
         Some(author) => {
             match reviewers.iter().find(|other| is_reviewer_account(author, other, names_are_unique)) {
                 Some(other) => ThreadAuthor::Reviewer(other.name.clone()),
-                // With a person's token, our own account is no person either.
+                // If Truing uses a person's token, its own account does not count as a person.
                 None if author.person && !author.ours => ThreadAuthor::Person,
                 None => ThreadAuthor::Bot,
             }
         }
         None => ThreadAuthor::Person,
     };
-    // In a thread of a reviewer, or of ours, comments of others are for people.
+    // In the threads of a reviewer and in our own threads, comments of other accounts are for people and do
+    // not count.
     let last = thread
         .comments
         .iter()

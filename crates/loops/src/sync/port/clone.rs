@@ -1,5 +1,5 @@
-//! The files of a port: the ones that may differ, the ones that do, and their copies in a clean clone. No
-//! symbolic link is followed, because a model's commands may have created some.
+//! The files of a port: the files that may differ, the files that do differ, and their copies in a clean
+//! clone. No symbolic link is followed, because a model's commands may have created some.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -49,7 +49,7 @@ impl MigrationPathPolicy {
     }
 }
 
-/// Returns the differences between a commit and the folder that was made from it.
+/// Returns the differences between the commit `base` and the folder that was created from it.
 ///
 /// # Errors
 /// [`CodeMigrationError::Paths`] for a file that may not be changed.
@@ -68,8 +68,9 @@ pub(super) async fn collect_changes(
     Ok(read_changes(folder, staged.paths).await?)
 }
 
-/// Applies the changes that an earlier run has saved at `head` to a clone of `tip`. Returns the files that
-/// conflict with later changes of the base branch, which keep the base's content.
+/// Applies the changes that an earlier run has saved at `head` to a clone of `tip`. Returns the files whose
+/// saved changes conflict with later changes of the base branch. These files keep the content of the base
+/// branch.
 pub(super) async fn apply_saved_changes(
     mirror: &Mirror,
     tip: &Sha,
@@ -82,7 +83,7 @@ pub(super) async fn apply_saved_changes(
     let theirs = PrivateFolder::new()?;
     mirror.check_out_private_clone(head, &[], theirs.path()).await?;
     let mut staged = mirror.stage_folder(&base, theirs.path(), None).await?;
-    // Range and digests are rewritten.
+    // Files such as the range and the digests are not taken over, because they are written again.
     staged.paths.retain(|(path, _)| allowed.allows_path(path));
     let (mut changes, mut left) = (Vec::new(), Vec::new());
     for saved in read_changes(theirs.path(), staged.paths).await? {

@@ -1,5 +1,5 @@
-//! The prompt of a port. Content of the package and the project is data, between marks that it cannot
-//! contain.
+//! The prompt of a port. Content of the package and the project is data: it is placed between marks that it
+//! cannot contain.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ use crate::sync::material::{read_release_files, release_patches, truncate_with_n
 /// Maximum number of unpinned definitions in the prompt.
 const MAX_NAMED: usize = 200;
 
-/// Returns the handover of an earlier run, and the list of files that could not be carried over.
+/// Returns the handover of an earlier run, with a list of the files whose changes could not be applied.
 pub(super) fn render_handover(words: &str, unapplied: &[RepoPath]) -> String {
     let mut text = truncate_with_note(words);
     for path in unapplied {

@@ -13,11 +13,11 @@ use crate::output::level::level_or_warning;
 use crate::output::range::{ColumnUnit, DiagnosticRange};
 use crate::output::report::DiagnosticReport;
 
-/// Most spans of a message, and most messages below one, that are read.
+/// Maximum number of spans, and of child messages, that are parsed for a message.
 const MAX_SPANS: usize = 200;
-/// Most macro expansions through which a place is followed.
+/// Maximum number of macro expansions through which a place is followed.
 const MAX_EXPANSIONS: usize = 100;
-/// Words before the address of a lint's page in Clippy's notes.
+/// Words before the URL of a lint's page in Clippy's notes.
 const PAGE: &str = "for further information visit ";
 
 /// First words of the lines that Cargo prints about its progress.
@@ -96,9 +96,9 @@ impl RustcSpan {
     }
 }
 
-/// Reads the output of `cargo clippy --message-format=json`, `cargo check` and `cargo build`: an object on
-/// each line. Only compiler messages are read. A message that Cargo repeats because it built a file twice
-/// counts once. A suggestion becomes a fix if every part of it is marked as machine-applicable.
+/// Parses the output of `cargo clippy --message-format=json`, `cargo check` and `cargo build`, which has one
+/// object on each line. Only compiler messages are used. If Cargo builds a file twice, its repeated messages
+/// count once. A suggestion becomes a fix if all its parts are marked as machine-applicable.
 pub(crate) fn read_cargo(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("clippy", input);
     let text = decode::decode_lines(bytes, &mut reading.collected);
@@ -124,7 +124,7 @@ pub(crate) fn read_cargo(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticR
     reading.finish_lines(objects)
 }
 
-/// Returns true for a line that Cargo prints for people beside the objects.
+/// Returns true for a line about progress, which Cargo prints for people between the objects.
 fn is_progress(line: &str) -> bool {
     let words = line.trim_start();
     line.starts_with(' ') && PROGRESS.iter().any(|word| words.starts_with(word))
@@ -135,7 +135,8 @@ type SeenDiagnostics = HashSet<(String, (u32, u32), (u32, u32), String)>;
 
 fn read_message(reading: &mut OutputReader<'_>, message: RustcMessage, seen: &mut SeenDiagnostics) {
     let Some(span) = message.spans.iter().find(|span| span.is_primary) else {
-        // An error without a place ends the build; a warning without one counts the others.
+        // An error without a place means that the build failed. A warning without a place only contains the
+        // number of warnings.
         if message.level.starts_with("error") && !message.message.starts_with("aborting due to ") {
             reading.add_tool_failure(&message.message);
         }
@@ -149,7 +150,7 @@ fn read_message(reading: &mut OutputReader<'_>, message: RustcMessage, seen: &mu
     let Some(mut diagnostic) = reading.build_diagnostic(&span.file_name, range, &message.message) else {
         return;
     };
-    // An internal compiler error also begins with this word.
+    // The level of an internal compiler error also begins with this word.
     diagnostic.level = if message.level.starts_with("error") {
         DiagnosticLevel::Error
     } else {
@@ -167,7 +168,8 @@ fn read_message(reading: &mut OutputReader<'_>, message: RustcMessage, seen: &mu
     reading.collected.push(diagnostic);
 }
 
-/// Returns the place in the tree. For a place within a macro of another crate, this is the call of the macro.
+/// Returns the place in the tree. For a place in a macro of another crate, returns the place where the macro
+/// is called.
 fn span_in_tree<'a>(reading: &OutputReader<'_>, span: &'a RustcSpan) -> &'a RustcSpan {
     let mut place = span;
     for _ in 0..MAX_EXPANSIONS {
@@ -180,14 +182,14 @@ fn span_in_tree<'a>(reading: &OutputReader<'_>, span: &'a RustcSpan) -> &'a Rust
     span
 }
 
-/// Returns the page of an error of `rustc`.
+/// Returns the URL of the page about a `rustc` error.
 fn error_page_url(code: &str) -> Option<String> {
     let is_error = code.len() == 5 && code.strip_prefix('E')?.bytes().all(|byte| byte.is_ascii_digit());
     is_error.then(|| format!("https://doc.rust-lang.org/error_codes/{code}.html"))
 }
 
-/// Returns the fix that a message below another one proposes. Alternatives are in one list at one place; none
-/// of them is used as the fix.
+/// Returns the fix that a child message proposes. If the message lists alternatives for the same place,
+/// returns no fix.
 fn child_fix(reading: &OutputReader<'_>, child: &RustcChild) -> Option<ToolFix> {
     let mut parts: Vec<&RustcSpan> =
         child.spans.iter().filter(|span| span.suggested_replacement.is_some()).collect();
@@ -212,8 +214,8 @@ fn child_fix(reading: &OutputReader<'_>, child: &RustcChild) -> Option<ToolFix> 
     Some(ToolFix { message: Some(child.message.clone()), edits: edits.collect::<Option<Vec<_>>>()? })
 }
 
-/// Returns the notes below a message, without those that name a page or the reason for which a lint is
-/// enabled.
+/// Returns the notes below a message. Notes that name a page, or that explain why a lint is enabled, are left
+/// out.
 fn help_text(children: &BoundedList<RustcChild, MAX_SPANS>) -> Option<String> {
     let is_help = |child: &&RustcChild| {
         !child.message.starts_with(PAGE)

@@ -13,7 +13,7 @@ use crate::output::level::parse_level;
 use crate::output::range::{ColumnUnit, DiagnosticRange};
 use crate::output::report::DiagnosticReport;
 
-/// Most warnings of golangci-lint about its run that are read.
+/// Maximum number of golangci-lint's warnings about its run that are used.
 const MAX_WARNINGS: usize = 20;
 
 #[derive(Deserialize)]
@@ -64,7 +64,7 @@ struct GoLines {
 }
 
 /// Reads the JSON of golangci-lint 1 (`--out-format json`) and 2 (`--output.json.path stdout`). Columns are
-/// bytes from 1, and 0 means no column. Fixes are not read, because version 2 counts their places across
+/// bytes from 1, and 0 means no column. Fixes are ignored, because version 2 counts their positions across
 /// files.
 pub(crate) fn read_golangci(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("golangci-lint", input);
@@ -90,7 +90,7 @@ pub(crate) fn read_golangci(bytes: &[u8], input: &OutputContext<'_>) -> Diagnost
         let Some(mut diagnostic) = reading.build_diagnostic(&entry.pos.filename, range, &entry.text) else {
             return;
         };
-        // This linter reports code that does not compile.
+        // The linter `typecheck` reports code that does not compile.
         let unnamed =
             if entry.from_linter == "typecheck" { DiagnosticLevel::Error } else { DiagnosticLevel::Warning };
         diagnostic.level = entry.severity.as_deref().and_then(parse_level).unwrap_or(unnamed);
@@ -100,14 +100,14 @@ pub(crate) fn read_golangci(bytes: &[u8], input: &OutputContext<'_>) -> Diagnost
     reading.finish()
 }
 
-/// Returns true for JSON of golangci-lint. Without findings it names the linters that ran.
+/// Returns true for JSON of golangci-lint. If there are no findings, the JSON names the linters that ran.
 pub(crate) fn is_golangci(bytes: &[u8]) -> bool {
     ["\"FromLinter\"", "\"Linters\""]
         .iter()
         .any(|mark| is_json_with_marks(bytes, b'{', &["\"Issues\"", mark]))
 }
 
-/// Result of one analyzer on one package: findings, or an object with the reason of its failure.
+/// Result of one analyzer for one package: findings, or an object with the reason why the analyzer failed.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum VetResult {
@@ -121,9 +121,9 @@ struct VetDiagnostic {
     message: String,
 }
 
-/// Reads the output of `go vet -json` (on standard error before Go 1.25): an object for each package, between
-/// lines that name the packages. Columns are bytes from 1. For a package that does not compile, the
-/// compiler's lines replace the object.
+/// Parses the output of `go vet -json`, which is on standard error before Go 1.25. The output has an object
+/// for each package, between lines that name the packages. Columns are bytes from 1. For a package that does
+/// not compile, the output has the compiler's lines instead of an object.
 pub(crate) fn read_govet(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("go vet", input);
     let text = reading.extract_document(bytes);
@@ -147,7 +147,7 @@ pub(crate) fn read_govet(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticR
     reading.finish()
 }
 
-/// Returns true for output of `go vet -json`, with or without lines before it that name packages.
+/// Returns true for output of `go vet -json`. Lines that name packages may precede the JSON.
 pub(crate) fn is_govet(bytes: &[u8]) -> bool {
     let mut rest = bytes;
     while rest.starts_with(b"#") {

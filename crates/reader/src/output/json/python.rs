@@ -12,7 +12,7 @@ use crate::output::level::level_or_warning;
 use crate::output::range::{ColumnUnit, DiagnosticRange};
 use crate::output::report::DiagnosticReport;
 
-/// Rules of Bandit, and their equivalents in Ruff, whose messages may contain the password that they found.
+/// Rules of Bandit and Ruff whose messages may contain the password that was found.
 const TELL_SECRETS: &[&str] = &["B105", "B106", "B107", "S105", "S106", "S107"];
 
 /// Position reported by Ruff: line and column from 1, the column in characters.
@@ -61,8 +61,9 @@ impl RuffPosition {
     }
 }
 
-/// Reads the output of `ruff check --output-format json`. Ends are exclusive. Only fixes that Ruff calls safe
-/// are read. A place in a notebook becomes the whole notebook, because the lines are those of a cell.
+/// Parses the output of `ruff check --output-format json`. Ends are exclusive. Only fixes that Ruff marks as
+/// safe are used. A place in a notebook becomes the whole notebook, because Ruff counts the lines within a
+/// cell.
 pub(crate) fn read_ruff(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("ruff", input);
     let text = reading.extract_document(bytes);
@@ -101,7 +102,7 @@ fn ruff_fix(reading: &OutputReader<'_>, path: &str, fix: RuffFix) -> Option<Tool
     Some(ToolFix { edits: edits.collect::<Option<Vec<_>>>()?, message: fix.message })
 }
 
-/// Returns the message without the secret that rules about passwords put into it.
+/// Returns a message without the password that rules about passwords include in their messages.
 fn strip_secret_from_message<'a>(rule: Option<&str>, message: &'a str) -> &'a str {
     if rule.is_some_and(|rule| TELL_SECRETS.contains(&rule)) { strip_secret_value(message) } else { message }
 }
@@ -121,12 +122,13 @@ struct MypyDiagnostic {
     severity: String,
 }
 
-/// Reads the output of `mypy --output json`: an object on each line. Columns are bytes from 0, and -1 means
-/// no column. With `--show-error-end` there is an exclusive end. An end on another line is ignored: it is the
-/// end of a whole definition, whose first line alone is meant.
+/// Parses the output of `mypy --output json`, which has one object on each line. Columns are bytes from 0,
+/// and -1 means no column. With `--show-error-end`, objects contain an exclusive end. An end on another line
+/// is ignored: the diagnostic is about the first line of a definition, but the end is that of the whole
+/// definition.
 ///
-/// Mypy 2.4 with its own parser reports columns that are too small after letters beyond ASCII. Its places are
-/// exact only in ASCII lines.
+/// Mypy 2.4 with its own parser reports columns that are too small after non-ASCII characters. Its places are
+/// therefore exact only in ASCII lines.
 pub(crate) fn read_mypy(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("mypy", input);
     let text = decode::decode_lines(bytes, &mut reading.collected);
@@ -145,7 +147,7 @@ pub(crate) fn read_mypy(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticRe
                 continue;
             }
             Err(_) => {
-                // The last line is for people: the number of errors, or that there are none.
+                // The last line is a summary for people: the number of errors, or that there are no errors.
                 match line {
                     line if line.starts_with("Found ") || line.starts_with("Success: ") => objects += 1,
                     line => reading.collected.record_other_line(line),
@@ -275,7 +277,7 @@ fn read_pylint_message(reading: &mut OutputReader<'_>, entry: PylintMessage) {
     let from_one = |column: WholeNumber| column.to_count().saturating_add(1);
     let start = (entry.line.to_count(), from_one(entry.column));
     let end = entry.end_line.zip(entry.end_column).map(|(line, column)| (line.to_count(), from_one(column)));
-    // Messages about a whole module or line have no end and the column 0.
+    // Messages about a whole module or line have no end, and have the column 0.
     let range = match end {
         Some(end) => DiagnosticRange::from_positions(start, end, ColumnUnit::Byte),
         None if entry.column.0 <= 0 => DiagnosticRange::from_lines(start.0, start.0),
@@ -328,8 +330,8 @@ struct BanditWeakness {
     id: Option<WholeNumber>,
 }
 
-/// Reads the output of `bandit -f json`. Columns are bytes from 0; the end is exclusive and on the last line
-/// of the range. The quoted code and a password in a message are left out.
+/// Reads the output of `bandit -f json`. Columns are bytes from 0. The end is exclusive and on the last line
+/// of the range. Quoted code, and passwords in messages, are left out.
 pub(crate) fn read_bandit(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("bandit", input);
     let text = reading.extract_document(bytes);

@@ -1,4 +1,4 @@
-//! Helpers that the JSON readers share: for paths, for entries, and for the parts that are left out.
+//! Helpers that all JSON readers use: for paths, for entries, and for problems with skipped parts.
 
 use std::borrow::Cow;
 use std::ops::ControlFlow;
@@ -13,10 +13,10 @@ use crate::output::range::DiagnosticRange;
 use crate::output::report::{DiagnosticCollector, DiagnosticReport, ProblemKind};
 use crate::output::{decode, entries};
 
-/// Number of bytes at an output's beginning in which marks of its format are searched for.
+/// Number of bytes at the beginning of an output that are searched for marks of its format.
 const BEGINNING: usize = 4 << 10;
 
-/// Output that is being read.
+/// The state of parsing one output.
 #[derive(Debug)]
 pub(crate) struct OutputReader<'a> {
     tool: &'a str,
@@ -25,7 +25,7 @@ pub(crate) struct OutputReader<'a> {
 }
 
 impl<'a> OutputReader<'a> {
-    /// Creates a reader with nothing read yet. The tool has this name unless the caller knows another one.
+    /// Creates a reader. `tool` is the tool's name unless the caller's context contains another name.
     pub(crate) fn new(tool: &'a str, input: &OutputContext<'a>) -> Self {
         Self {
             tool: input.tool_or(tool),
@@ -34,8 +34,9 @@ impl<'a> OutputReader<'a> {
         }
     }
 
-    /// Returns the document in an output, from the first line that begins as JSON does, because some tools
-    /// print a line before it. For an output that is too large, it adds a problem and returns an empty text.
+    /// Returns the document in an output. The document begins at the first line that begins like JSON,
+    /// because some tools print lines before it. If the output is too large, adds a problem and returns an
+    /// empty text.
     pub(crate) fn extract_document<'b>(&mut self, bytes: &'b [u8]) -> Cow<'b, str> {
         match decode::decode_document(bytes, &mut self.collected) {
             Some(Cow::Borrowed(text)) => Cow::Borrowed(skip_to_json(text)),
@@ -44,14 +45,14 @@ impl<'a> OutputReader<'a> {
         }
     }
 
-    /// Parses a document as an object. Returns `None`, with a problem, for anything else.
+    /// Parses a document as an object. If this fails, adds a problem and returns `None`.
     pub(crate) fn parse_object<'b, T: Deserialize<'b>>(&mut self, text: &'b str) -> Option<T> {
         let read = entries::parse_document(text, &mut self.collected);
         read.map_err(|error| self.add_parse_error(&error)).ok()
     }
 
-    /// Returns the well-formed entries of a document that is an array; `null` is an empty one. `entry_label`
-    /// names an entry in a problem.
+    /// Passes the well-formed entries of a JSON array to `take`; `null` is an empty array. `entry_label` is
+    /// the name for an entry in problems.
     pub(crate) fn for_each_entry<'b, T: Deserialize<'b>>(
         &mut self,
         array: &'b RawValue,
@@ -63,7 +64,7 @@ impl<'a> OutputReader<'a> {
         }
     }
 
-    /// Returns the well-formed entries of the array that a text begins with.
+    /// Passes the well-formed entries of the array at the beginning of a text to `take`.
     pub(crate) fn for_each_array_entry<'b, T: Deserialize<'b>>(
         &mut self,
         text: &'b str,
@@ -82,7 +83,7 @@ impl<'a> OutputReader<'a> {
         }
     }
 
-    /// Creates a diagnostic of this tool. Returns `None`, with a problem, if the path is not in the tree.
+    /// Creates a diagnostic of this tool. If the path is not in the tree, adds a problem and returns `None`.
     pub(crate) fn build_diagnostic(
         &mut self,
         path: &str,
@@ -98,7 +99,7 @@ impl<'a> OutputReader<'a> {
         }
     }
 
-    /// Records a file that the tool has not examined. A file outside of the tree is ignored.
+    /// Records a file that the tool has not examined. Files outside the tree are not recorded.
     pub(crate) fn add_ignored_file(&mut self, path: &str) {
         if let Ok(path) = self.paths.resolve(path) {
             self.collected.add_ignored_file(path);
@@ -110,7 +111,7 @@ impl<'a> OutputReader<'a> {
         self.paths.resolve(path).is_ok()
     }
 
-    /// Creates an edit. Returns `None` if the path is not in the tree, or the place is not exact.
+    /// Creates an edit. Returns `None` if the path is not in the tree or if there is no exact range.
     pub(crate) fn build_edit(
         &self,
         path: &str,
@@ -125,7 +126,8 @@ impl<'a> OutputReader<'a> {
         self.collected.add_skipped_entry(ProblemKind::Entry, text);
     }
 
-    /// Ends the reading of an object on each line. It adds a problem if only other lines were found.
+    /// Finishes the parsing of an output with one object per line. Adds a problem if the output contains no
+    /// objects.
     pub(crate) fn finish_lines(mut self, objects: u64) -> DiagnosticReport {
         if objects == 0 {
             self.collected.report_unparsed_output();
@@ -147,7 +149,8 @@ impl<'a> OutputReader<'a> {
     }
 }
 
-/// Returns the text from its first line that begins with a bracket, or all of it if there is none.
+/// Returns the text from the first line that begins with a bracket, or the whole text if there is no such
+/// line.
 fn skip_to_json(text: &str) -> &str {
     let opens = |line: &str| line.starts_with(['[', '{']);
     if opens(text.trim_start()) {
@@ -163,7 +166,7 @@ fn skip_to_json(text: &str) -> &str {
     text
 }
 
-/// Returns true if a document begins with this bracket and contains all of these marks in its first 4 KiB.
+/// Returns true if a document begins with this bracket and its first 4 KiB contain all of these marks.
 pub(crate) fn is_json_with_marks(bytes: &[u8], bracket: u8, marks: &[&str]) -> bool {
     let beginning = bytes.get(..BEGINNING).unwrap_or(bytes);
     let first = beginning.iter().find(|byte| !byte.is_ascii_whitespace());
@@ -171,7 +174,7 @@ pub(crate) fn is_json_with_marks(bytes: &[u8], bracket: u8, marks: &[&str]) -> b
         && marks.iter().all(|mark| memchr::memmem::find(beginning, mark.as_bytes()).is_some())
 }
 
-/// Returns the tag of an entry of the Common Weakness Enumeration, as SARIF writes it: `external/cwe/cwe-89`
+/// Returns the tag for an entry of the Common Weakness Enumeration, in SARIF's form: `external/cwe/cwe-89`
 /// for `CWE-89: …` or `89`.
 pub(crate) fn cwe_tag(text: &str) -> Option<String> {
     let digits = text.trim().trim_start_matches(['C', 'W', 'E', 'c', 'w', 'e', '-']);
@@ -179,8 +182,8 @@ pub(crate) fn cwe_tag(text: &str) -> Option<String> {
     (!digits.is_empty()).then(|| format!("external/cwe/cwe-{digits}"))
 }
 
-/// Returns a message without the secret that some tools put into it: `Possible hardcoded password: '…'` is
-/// cut before the colon.
+/// Returns a message without the secret that some tools include. For example, `Possible hardcoded password:
+/// '…'` is cut before the colon.
 pub(crate) fn strip_secret_value(message: &str) -> &str {
     let quote = message.find([':', '\'', '"', '`']).unwrap_or(message.len());
     message.get(..quote).unwrap_or(message).trim_end()

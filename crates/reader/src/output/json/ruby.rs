@@ -10,9 +10,9 @@ use crate::output::level::level_or_warning;
 use crate::output::range::{ColumnUnit, DiagnosticRange};
 use crate::output::report::DiagnosticReport;
 
-/// Most offenses of a file that are read.
+/// Maximum number of offenses that are read from one file.
 const MAX_OFFENSES: usize = 20_000;
-/// Departments whose rules are on RuboCop's own pages; others belong to extensions.
+/// Departments whose rules are documented on RuboCop's own pages. Other departments belong to extensions.
 const DEPARTMENTS: &[&str] =
     &["Bundler", "Gemspec", "Layout", "Lint", "Metrics", "Migration", "Naming", "Security", "Style"];
 
@@ -39,8 +39,8 @@ struct RubocopOffense {
     location: RubocopLocation,
 }
 
-/// Place reported by RuboCop: from 1, columns in characters, with an inclusive last column. Before version
-/// 0.52 there is only a line and a column.
+/// Location that RuboCop reports. Lines and columns count from 1, columns are characters, and the last column
+/// is inclusive. RuboCop before version 0.52 reports only `line` and `column`.
 #[derive(Deserialize)]
 struct RubocopLocation {
     line: WholeNumber,
@@ -51,8 +51,8 @@ struct RubocopLocation {
     last_column: Option<WholeNumber>,
 }
 
-/// Reads the output of `rubocop --format json`. It has no fixes; offenses that RuboCop corrected already are
-/// left out.
+/// Reads the output of `rubocop --format json`. The output has no fixes. Offenses that RuboCop has already
+/// corrected are left out.
 pub(crate) fn read_rubocop(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("rubocop", input);
     let text = reading.extract_document(bytes);
@@ -76,7 +76,7 @@ fn read_offense(reading: &mut OutputReader<'_>, path: &str, offense: &RubocopOff
     let end = place.last_line.zip(place.last_column);
     let end = end.map(|(line, column)| (line.to_count(), column.to_count().saturating_add(1)));
     let range = DiagnosticRange::from_positions(start, end.unwrap_or(start), ColumnUnit::CodePoint);
-    // With an option the message begins with the rule's name.
+    // RuboCop has an option that puts the rule's name at the beginning of the message.
     let named = format!("{}: ", offense.cop_name);
     let message = offense.message.strip_prefix(&named).unwrap_or(&offense.message);
     let Some(mut diagnostic) = reading.build_diagnostic(path, range, message) else { return };

@@ -12,10 +12,10 @@ use crate::output::level::level_or_warning;
 use crate::output::range::{ColumnUnit, DiagnosticRange};
 use crate::output::report::DiagnosticReport;
 
-/// Most messages of a file that are read.
+/// Maximum number of messages that are read from one file.
 const MAX_MESSAGES: usize = 20_000;
-/// Beginning of the message that ESLint prints for a file that its configuration excludes: by a pattern, by
-/// no entry for such files, or by its folder.
+/// Beginning of ESLint's message for an excluded file. The configuration excludes a file by a pattern, by its
+/// folder, or because no entry matches the file.
 const ESLINT_IGNORED: &str = "File ignored ";
 
 #[derive(Deserialize)]
@@ -53,14 +53,15 @@ struct OffsetFix {
 }
 
 impl OffsetFix {
-    /// Returns the range, or `None` for the place before the text, where ESLint removes a byte order mark.
+    /// Returns the range. Returns `None` if the range begins before the text, which is how ESLint removes a
+    /// byte order mark.
     fn range(&self) -> Option<DiagnosticRange> {
         DiagnosticRange::from_offsets(self.range.0.to_offset()?, self.range.1.to_offset()?, ColumnUnit::Utf16)
     }
 }
 
 /// Reads the output of `eslint --format json`. Columns are in UTF-16 units from 1, and ends are exclusive. A
-/// message's `fix` is read; its `suggestions`, which ESLint never applies by itself, are not.
+/// message's `fix` is read. Its `suggestions` are not read, because ESLint never applies them by itself.
 pub(crate) fn read_eslint(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("eslint", input);
     let text = reading.extract_document(bytes);
@@ -221,7 +222,8 @@ struct BiomeDiagnostic {
     location: Option<BiomeLocation>,
 }
 
-/// Message in the form since version 2.4. Before, it was markup, and `description` holds its text.
+/// Message of a diagnostic. Since version 2.4, the message is text. In earlier versions, the message is
+/// markup, and the field `description` contains its text.
 #[derive(Deserialize, Default)]
 #[serde(untagged)]
 enum BiomeText {
@@ -259,10 +261,10 @@ impl BiomePosition {
     }
 }
 
-/// Reads the output of `biome lint --reporter=json`. Since version 2.4 it has lines and columns, from 1, in
-/// characters; before, a span of bytes. Ends are exclusive. The format is experimental, and has no fixes.
-/// (The reporter `rdjson` has some, but does not mark the safe ones, and counts characters where that format
-/// counts bytes.)
+/// Reads the output of `biome lint --reporter=json`. Since version 2.4, a location has lines and columns,
+/// which count from 1 and in characters. Earlier versions report a span of bytes. Ends are exclusive. The
+/// format is experimental, and has no fixes. (Biome's reporter `rdjson` has fixes, but does not mark the safe
+/// fixes. It also counts characters, although the rdjson format requires bytes.)
 pub(crate) fn read_biome(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("biome", input);
     let text = reading.extract_document(bytes);

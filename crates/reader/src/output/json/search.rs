@@ -12,7 +12,7 @@ use crate::output::level::level_or_warning;
 use crate::output::range::{ColumnUnit, DiagnosticRange};
 use crate::output::report::DiagnosticReport;
 
-/// Most errors of a run, and most weaknesses of a rule, that are read.
+/// Maximum number of errors that are read from a run, and of weaknesses that are read from a rule.
 const MAX_LISTED: usize = 20;
 
 #[derive(Deserialize)]
@@ -99,7 +99,7 @@ pub(crate) fn read_semgrep(bytes: &[u8], input: &OutputContext<'_>) -> Diagnosti
         let edit = fix.and_then(|text| reading.build_edit(&entry.path, exact, &text));
         diagnostic.fixes =
             edit.map(|edit| ToolFix { message: None, edits: vec![edit] }).into_iter().collect();
-        // Without a login, a notice replaces the fingerprint.
+        // Without a login, Semgrep prints a notice in place of the fingerprint.
         diagnostic.fingerprint = fingerprint.filter(|text| !text.contains(' '));
         diagnostic.suppressed = is_ignored;
         let weaknesses = match metadata.cwe {
@@ -147,9 +147,9 @@ impl StartEnd {
     }
 }
 
-/// Reads the output of `ast-grep scan --json=stream`, an object on each line; `--json=compact` is an array of
-/// the same objects. Places are offsets in bytes. A replacement is the text that the rule would write with
-/// `--update-all`.
+/// Reads the output of `ast-grep scan --json=stream`, which has one object per line, and of `--json=compact`,
+/// which is an array of the same objects. Locations are offsets in bytes. A replacement is the text that
+/// ast-grep would write with `--update-all`.
 pub(crate) fn read_ast_grep(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("ast-grep", input);
     let text = decode::decode_lines(bytes, &mut reading.collected);

@@ -9,7 +9,7 @@ use crate::output::json::reading::OutputReader;
 use crate::output::range::DiagnosticRange;
 use crate::output::report::{DiagnosticReport, ProblemKind};
 
-/// Most files that are read, and most secrets of one file.
+/// Maximum number of files that are read, and of secrets that are read from one file.
 const MAX_LISTED: usize = 20_000;
 
 #[derive(Deserialize)]
@@ -30,10 +30,10 @@ struct GitleaksFinding {
     tags: Vec<String>,
 }
 
-/// Reads a JSON report of Gitleaks. A place is a line: columns are one too large after the first line, and an
-/// end can be one line too far. A secret of an older commit is left out, because its line refers to that
-/// commit; scan the tree (`gitleaks dir`) instead. The fingerprint of a finding contains no secret, but
-/// refers to a commit too.
+/// Reads a JSON report of Gitleaks. Only the line of a finding is used, because Gitleaks reports inexact
+/// locations. Columns are one too large after the first line, and an end can be one line too far. A secret in
+/// an older commit is left out, because its line number refers to that commit. The command `gitleaks dir`
+/// scans the tree instead. The fingerprint of a finding contains no secret, but also refers to a commit.
 pub(crate) fn read_gitleaks(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("gitleaks", input);
     let text = reading.extract_document(bytes);
@@ -80,7 +80,8 @@ struct DetectSecretsEntry {
 }
 
 /// Reads the output of `detect-secrets scan`, which is a baseline, and of `detect-secrets-hook --json`, which
-/// is empty without findings. Digests of secrets are not read, because those of short secrets can be guessed.
+/// is empty without findings. Digests of secrets are not read, because a short secret can be guessed from its
+/// digest.
 pub(crate) fn read_detect_secrets(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("detect-secrets", input);
     let text = reading.extract_document(bytes);

@@ -46,9 +46,9 @@ struct ShellcheckReplacement {
     replacement: String,
 }
 
-/// Reads the output of `shellcheck -f json1`. Columns are characters from 1, a tab counts as one, and ends
-/// are exclusive. The format `json`, an array, counts a tab up to the next stop of 8 columns; only its lines
-/// are read.
+/// Reads the output of `shellcheck -f json1`. Columns are characters from 1, a tab counts as one character,
+/// and ends are exclusive. The format `json` is an array, in which a tab extends to the next multiple of 8
+/// columns. Only the lines of this format are used, not its columns.
 pub(crate) fn read_shellcheck(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("shellcheck", input);
     let text = reading.extract_document(bytes);
@@ -119,8 +119,8 @@ struct HadolintDiagnostic {
     message: String,
 }
 
-/// Reads the output of `hadolint -f json`. The column is always 1, except where the file cannot be parsed,
-/// therefore a place is a line.
+/// Reads the output of `hadolint -f json`. The column is always 1, except for a file that cannot be parsed.
+/// Therefore only the line is used.
 pub(crate) fn read_hadolint(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("hadolint", input);
     let text = reading.extract_document(bytes);

@@ -9,7 +9,7 @@ use crate::output::json::reading::OutputReader;
 use crate::output::range::{ColumnUnit, DiagnosticRange};
 use crate::output::report::DiagnosticReport;
 
-/// Most violations of a file that are read.
+/// Maximum number of violations that are read from one file.
 const MAX_VIOLATIONS: usize = 20_000;
 /// Codes of files that SQLFluff could not read, split, template or parse.
 const FAILURES: &[&str] = &["LXR", "PRS", "TMP"];
@@ -48,8 +48,8 @@ struct SqlfluffEdit {
 }
 
 /// Reads the output of `sqlfluff lint --format json`. Positions are characters from 1, and ends are
-/// exclusive. The edits of a violation are one fix. SQLFluff does not fix a file that it could not parse,
-/// therefore no fix is read for one.
+/// exclusive. All edits of a violation together are one fix. SQLFluff does not fix a file that it could not
+/// parse. Therefore no fix is read for such a file.
 pub(crate) fn read_sqlfluff(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("sqlfluff", input);
     let text = reading.extract_document(bytes);

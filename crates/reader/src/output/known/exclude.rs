@@ -1,5 +1,6 @@
-//! Finds the files that a project's configuration excludes from a tool. It is for tools that exclude files
-//! when they search for them, but not when they are given them as arguments.
+//! Finds the files that a project's configuration excludes from a tool. Some tools apply these exclusions
+//! only to files that they find themselves, but not to files in their arguments. This module is for such
+//! tools.
 
 use globset::{GlobBuilder, GlobMatcher};
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
@@ -10,23 +11,23 @@ use truing_core::nesting::is_too_deep;
 
 use crate::output::known::sign::{self, MAX_BYTES, find_toml_value, strip_json_comments};
 
-/// Most patterns of one tool.
+/// Maximum number of patterns of one tool.
 const MAX_PATTERNS: usize = 500;
-/// Most memory of a compiled expression, in bytes.
+/// Maximum memory of a compiled expression, in bytes.
 const MAX_EXPRESSION: usize = 1 << 20;
 
-/// Place in a configuration that lists excluded files.
+/// Part of a configuration file that lists the files to exclude.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExcludeRule {
     /// Path of the file from the root of the tree.
     pub file: String,
-    /// Key of a TOML, JSON or YAML file, as names with dots between. Without it and `section`, the whole file
-    /// is the list.
+    /// Key in a TOML, JSON or YAML file, as names separated by dots. If neither this key nor `section` is
+    /// set, the whole file is the list.
     pub key: Option<String>,
     /// Section of an INI file.
     pub section: Option<String>,
-    /// Option of that section.
+    /// Option in the section of the INI file.
     pub option: Option<String>,
     /// Form of the patterns at this place.
     pub form: ExcludeForm,
@@ -36,21 +37,22 @@ pub struct ExcludeRule {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ExcludeForm {
-    /// Expressions that are searched for anywhere in a path from the root; the path of a folder ends with a
+    /// Regular expressions that may match anywhere in a path from the root. The path of a folder ends with a
     /// slash.
     Regex,
-    /// Globs of paths from the root if they contain a slash, otherwise of names. A `*` matches slashes, too.
+    /// Globs. A glob with a slash is compared with paths from the root; a glob without a slash is compared
+    /// with names. A `*` also matches slashes.
     Paths,
-    /// Globs of names, and of paths from the root with or without a leading `./`.
+    /// Globs that match a name, or a path from the root with or without a leading `./`.
     Globs,
-    /// Globs of paths from the root that begin with `!`. A `*` stays within a folder.
+    /// Globs that begin with `!` and are compared with paths from the root. A `*` does not match a slash.
     Negated,
     /// Lines as in a `.gitignore`.
     Gitignore,
 }
 
-/// Returns the files that these places exclude. A tool reads one configuration file: the first one with the
-/// section or the table.
+/// Returns the files that the lists in these configuration files exclude. A tool reads only one configuration
+/// file: the first file that contains the section or the table.
 pub fn select_excluded<'a>(
     places: &[ExcludeRule],
     read: &dyn Fn(&str) -> Option<Vec<u8>>,
@@ -114,8 +116,8 @@ fn string_values(value: &serde_json::Value) -> Vec<String> {
     }
 }
 
-/// Returns the value of an option of an INI file with its continuation lines. It is empty if the section has
-/// no such option. Returns `None` if there is no such section.
+/// Returns the value of an option of an INI file with its continuation lines. The value is empty if the
+/// section lacks the option. Returns `None` if the file lacks the section.
 fn read_option(text: &str, section: &str, option: &str) -> Option<String> {
     let head = format!("[{section}]");
     let (mut is_there, mut is_within, mut is_value) = (false, false, false);
@@ -149,7 +151,7 @@ enum ExcludePattern {
     Gitignore(Box<Gitignore>),
 }
 
-/// Compiles the patterns in these values. A malformed one excludes nothing.
+/// Compiles the patterns in these values. A malformed pattern excludes nothing.
 fn compile_patterns(form: ExcludeForm, values: &[String]) -> Vec<ExcludePattern> {
     let pieces = || values.iter().flat_map(|value| value.split([',', '\n'])).map(str::trim);
     let pieces = || pieces().filter(|piece| !piece.is_empty()).take(MAX_PATTERNS);

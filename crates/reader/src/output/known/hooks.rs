@@ -1,8 +1,9 @@
-//! Hooks of pre-commit: the way in which a project runs a tool, with the arguments and the excluded files of
-//! the hook.
+//! Reads the hooks of pre-commit. A hook shows how a project runs a tool: with which arguments, and without
+//! which files.
 //!
-//! Only arguments in an allow-list are used ([`filter_args`]): they select rules, words, severities, lengths
-//! and configuration files. Others change files, print in another form, or load code.
+//! Only arguments in an allow-list are used ([`filter_args`]). Allowed arguments select rules, words,
+//! severities, lengths and configuration files. Other arguments are not used, because they change files,
+//! change the output format, or load code.
 
 use std::collections::BTreeSet;
 
@@ -14,13 +15,13 @@ use crate::output::known::sign::MAX_BYTES;
 
 /// Files that list hooks; pre-commit reads the first one.
 pub const FILES: [&str; 2] = [".pre-commit-config.yaml", ".pre-commit-config.yml"];
-/// Most arguments that are used.
+/// Maximum number of arguments that are used.
 pub const MAX_ARGUMENTS: usize = 50;
-/// Most bytes of an argument.
+/// Maximum length of an argument, in bytes.
 pub const MAX_ARGUMENT_BYTES: usize = 2_000;
-/// Most characters of the reason for which a hooks file cannot be read.
+/// Maximum length of the reason why a hooks file cannot be read, in characters.
 pub const MAX_REASON: usize = 300;
-/// Most memory of a compiled path pattern, in bytes.
+/// Maximum memory of a compiled path pattern, in bytes.
 const MAX_PATTERN: usize = 1 << 20;
 
 /// Hooks of a repository.
@@ -57,7 +58,7 @@ struct PreCommitHook {
 pub struct HookUsage {
     /// Arguments that are in the allow-list.
     pub args: Vec<String>,
-    /// Files that no hook of the tool is given.
+    /// Files that pre-commit passes to none of the tool's hooks.
     pub left_out: Vec<String>,
 }
 
@@ -66,7 +67,7 @@ impl PreCommitHooks {
     ///
     /// # Errors
     ///
-    /// The reason, for people, for which the file cannot be read. Its hooks are then ignored.
+    /// The reason why the file cannot be read, in words for people. The hooks of such a file are ignored.
     pub fn parse(bytes: &[u8]) -> Result<Self, String> {
         if bytes.len() > MAX_BYTES {
             return Err(format!("it has more than {MAX_BYTES} bytes"));
@@ -80,9 +81,9 @@ impl PreCommitHooks {
         self.repos.iter().flat_map(|repository| &repository.hooks).any(|hook| hook.id == id)
     }
 
-    /// Returns the way in which the hooks of these ids run a tool over these files. It has the arguments that
-    /// all of those hooks have, and the files that at least one of them is given. Without such a hook there
-    /// are no arguments and no excluded files.
+    /// Returns the way in which the hooks of these ids run a tool over these files. The result contains the
+    /// arguments that all of these hooks have in common. It also contains the files that are passed to none
+    /// of these hooks. If no hook has one of the ids, both lists are empty.
     pub fn hook_usage(&self, ids: &[&str], keeps: &[String], files: &[&str]) -> HookUsage {
         let all = self.repos.iter().flat_map(|repository| &repository.hooks);
         let hooks: Vec<&PreCommitHook> = all.filter(|hook| ids.contains(&hook.id.as_str())).collect();
@@ -109,7 +110,8 @@ impl PreCommitHooks {
     }
 }
 
-/// Patterns that select files: Python's regular expressions, searched for anywhere in a path.
+/// Patterns that select files. A pattern is a regular expression in Python's syntax that may match anywhere
+/// in a path.
 struct HookFilter {
     files: Option<Regex>,
     exclude: Option<Regex>,
@@ -129,9 +131,9 @@ impl HookFilter {
     }
 }
 
-/// Returns the arguments that an allow-list contains. An entry that ends with `=` is an option with a value,
-/// which may be the next word; any other entry is an option without a value. Applied to its own result, it
-/// keeps all of it.
+/// Returns the arguments that an allow-list contains. An entry that ends with `=` is an option with a value;
+/// the value may be the next word. Any other entry is an option without a value. Filtering the result again
+/// does not change it.
 pub fn filter_args(keeps: &[String], args: &[String]) -> Vec<String> {
     allowed_options(keeps, args).concat()
 }
@@ -182,7 +184,7 @@ fn option_form(keeps: &[String], word: &str) -> OptionWordKind {
         if word == name {
             return OptionWordKind::Valued;
         }
-        // `-Lword` is the option of one letter with its value.
+        // `-Lword` is the one-letter option `-L` with the value `word`.
         let is_letter = name.len() == 2 && !name.ends_with('-');
         if word.starts_with(keep.as_str()) || (is_letter && word.starts_with(name)) {
             return OptionWordKind::Whole;

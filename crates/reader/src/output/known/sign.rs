@@ -1,4 +1,4 @@
-//! Signs in a repository that it uses a tool.
+//! Finds the signs that a repository uses a tool.
 
 use globset::{GlobBuilder, GlobMatcher};
 use serde::Deserialize;
@@ -9,12 +9,12 @@ use super::hooks::PreCommitHooks;
 
 /// Files that list the hooks of pre-commit.
 const HOOK_FILES: &str = ".pre-commit-config.{yaml,yml}";
-/// Most files that are read for one sign.
+/// Maximum number of files that are read for one sign.
 const MAX_FILES: usize = 50;
-/// Most bytes of a file in which a sign is searched for; larger files are ignored.
+/// Maximum size of a file in which a sign is searched for, in bytes. Larger files are ignored.
 pub(super) const MAX_BYTES: usize = 1 << 20;
 
-/// Sign in a repository that it uses a tool.
+/// Sign that a repository uses a tool.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(try_from = "SignEntry")]
 pub enum ToolSign {
@@ -34,13 +34,13 @@ pub enum ToolSign {
 /// Entries that a file can contain.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum SignTarget {
-    /// Table of a TOML file, as names with dots between.
+    /// Table of a TOML file, as names separated by dots.
     Table(String),
     /// Section of an INI file.
     Section(String),
     /// Option in a section of an INI file: the section, the option.
     Option(String, String),
-    /// Key of a JSON file, or of a file named as TOML, as names with dots between.
+    /// Key in a JSON file, or in a file whose name ends with `.toml`, as names separated by dots.
     Key(String),
     /// Word, or several words.
     Word(String),
@@ -48,8 +48,8 @@ pub enum SignTarget {
     Hook(String),
 }
 
-/// Sign as it is written: `file` and at most one of the next four fields, where `option` may follow
-/// `section`, or one of the last two.
+/// Sign in the form of `tools.toml`. A sign has only `folder`, only `hook`, or `file` with at most one of
+/// `table`, `section`, `key` and `word`. `option` requires `section`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SignEntry {
@@ -126,7 +126,7 @@ impl ToolSign {
         }
     }
 
-    /// Returns the id of the hook, if the sign is one.
+    /// Returns the id of the hook, if the sign is a hook.
     pub fn hook(&self) -> Option<&str> {
         match self {
             Self::Within { what: SignTarget::Hook(id), .. } => Some(id),
@@ -174,14 +174,14 @@ fn matching_paths<'a>(glob: &str, tracked: &'a [&'a str]) -> impl Iterator<Item 
     })
 }
 
-/// Compiles a glob in which `*` stays within a folder. Returns `None` for one that is malformed or too large.
+/// Compiles a glob in which `*` stays within a folder. Returns `None` if the glob is malformed or too large.
 pub fn compile_glob(glob: &str) -> Option<GlobMatcher> {
     check_bounds(glob).ok()?;
     let glob = GlobBuilder::new(glob).literal_separator(true).empty_alternates(true).build().ok()?;
     Some(glob.compile_matcher())
 }
 
-/// Returns the value of this name, with dots between its parts.
+/// Returns the value at a name whose parts are separated by dots.
 pub(super) fn find_toml_value(text: &str, name: &str) -> Option<toml::Value> {
     if is_too_deep(text) {
         return None;
@@ -217,7 +217,7 @@ fn has_json_key(text: &str, name: &str) -> bool {
 /// Returns JSON without the comments and the trailing commas that configuration files may have.
 pub(super) fn strip_json_comments(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
-    // Position of a comma that only blanks have followed.
+    // Position of the last comma, if only blanks have occurred after the comma.
     let mut comma = None;
     let mut rest = text;
     while let Some(letter) = rest.chars().next() {
@@ -264,7 +264,7 @@ fn json_string_length(text: &str) -> usize {
     text.len()
 }
 
-/// Returns true if the text contains the words, and not as a part of longer ones.
+/// Returns true if the text contains the words, but not as a part of longer words.
 fn contains_whole_words(text: &str, word: &str) -> bool {
     let is_letter = |letter: char| letter.is_alphanumeric() || letter == '-';
     text.match_indices(word).any(|(at, _)| {
@@ -274,8 +274,8 @@ fn contains_whole_words(text: &str, word: &str) -> bool {
     })
 }
 
-/// Returns true if a file of hooks lists this one. In a file that cannot be parsed, lines that look like the
-/// hook count. The tool is then run, and the reason is reported.
+/// Returns true if a hooks file lists this hook. In a file that cannot be parsed, a line that looks like the
+/// hook is enough. The tool is then run, and the reason for the parse failure is reported.
 fn has_hook(text: &str, id: &str) -> bool {
     if !text.contains(id) {
         return false;

@@ -34,15 +34,15 @@ pub struct KnownTool {
     pub languages: Vec<String>,
     /// Globs of the files that the tool checks.
     pub paths: Vec<String>,
-    /// Names of interpreters, without a version. A file without an ending that names one in its first line is
-    /// checked, too.
+    /// Names of interpreters, without a version. A file without an ending is also checked if its first line
+    /// names one of these interpreters.
     #[serde(default)]
     pub shebang: Vec<String>,
-    /// Signs that a repository uses the tool. Each one is enough, and the first one found applies.
+    /// Signs that a repository uses the tool. One sign is enough, and the first sign that is found applies.
     pub recognised: Vec<ToolSign>,
     pub program: String,
-    /// Paths at which a project installs the program, from the root of the tree. They are tried before the
-    /// search path.
+    /// Paths at which a project installs the program, from the root of the tree. These paths are tried before
+    /// the search path.
     pub installed: Vec<String>,
     /// Command that installs the tool for a person; `None` if it depends on the system.
     #[serde(default)]
@@ -52,24 +52,26 @@ pub struct KnownTool {
     /// Options that are added if the file that the tool was recognised by shows a sign.
     #[serde(default)]
     pub options: Vec<SignOptions>,
-    /// Table of options that the tool does not read by itself and that are passed to it.
+    /// Table of options in a configuration file that the tool does not read by itself. These options are
+    /// passed as arguments.
     #[serde(default)]
     pub table: Option<OptionTable>,
-    /// Signs that the configuration itself selects the files, each one enough, in the file that the tool was
-    /// recognised by.
+    /// Signs that the configuration itself selects the files. One sign is enough. Signs are searched for only
+    /// in the file that the tool was recognised by.
     #[serde(default)]
     pub selects: Vec<ToolSign>,
     /// Arguments that replace `command` if the configuration selects the files.
     #[serde(default)]
     pub whole: Vec<String>,
-    /// Places in configurations that list excluded files, for a tool that checks every file that it is given.
-    /// The first file applies.
+    /// Parts of configuration files that list excluded files. They are used for a tool that checks every file
+    /// in its arguments, even an excluded file. Only the first configuration file that contains its part
+    /// applies.
     #[serde(default)]
     pub excludes: Vec<ExcludeRule>,
-    /// Ids of further pre-commit hooks that run the tool, beside those in its signs.
+    /// Ids of pre-commit hooks that run the tool, in addition to the hooks in the tool's signs.
     #[serde(default)]
     pub hooks: Vec<String>,
-    /// Options that are taken from the arguments of a hook; one with a value ends with `=`.
+    /// Options that are accepted from the arguments of a hook. An option with a value ends with `=`.
     #[serde(default)]
     pub keeps: Vec<String>,
     /// Arguments with which the tool prints its version.
@@ -99,23 +101,23 @@ pub struct KnownTool {
     /// True if only changed files may be passed. Otherwise the tool checks the whole project.
     #[serde(default)]
     pub per_file: bool,
-    /// Names of the configuration files in the folder of a file or above. They are set for a tool whose
-    /// findings on a file depend only on that file and its configuration. The list is empty for a tool that
-    /// reads other files, too.
+    /// Names of the tool's configuration files, in the folder of a checked file or in a folder above. The
+    /// list is set for a tool whose findings on a file depend only on that file and its configuration. The
+    /// list is empty for a tool that also reads other files.
     #[serde(default)]
     pub alone: Vec<String>,
-    /// Folders whose file names affect the findings then, beside the file's own folder and those above. The
-    /// list is empty if no names do.
+    /// Folders whose file names affect the findings of a tool with `alone`, besides the file's own folder and
+    /// the folders above. The list is empty if file names do not affect the findings.
     #[serde(default)]
     pub beside: Vec<String>,
-    /// Expression for an exception: a file that contains a match, or whose configuration does, is checked
-    /// together with others.
+    /// Regular expression for exceptions from `alone`. If a file or its configuration contains a match, the
+    /// file is checked together with other files.
     #[serde(default)]
     pub together: Option<String>,
     /// True if the configuration is code, or loads code that the repository names.
     #[serde(default)]
     pub code_configuration: bool,
-    /// Globs of files that configure the tool by code, beside those by which it is recognised.
+    /// Globs of files that configure the tool by code, besides the files by which the tool is recognised.
     #[serde(default)]
     pub configures: Vec<String>,
     /// True if a run accesses the network.
@@ -133,20 +135,20 @@ pub struct KnownTool {
     /// Folders with data fetched for a project, in a person's home folder.
     #[serde(default)]
     pub fetched: Vec<FetchedFolder>,
-    /// Command that fetches that data, for people.
+    /// Command that fetches the data in `fetched`, for people.
     #[serde(default)]
     pub fetch: Option<String>,
-    /// Words in the tool's errors; each means that this data is missing.
+    /// Words in the tool's error messages. Each of them means that the data in `fetched` is missing.
     #[serde(default)]
     pub unfetched: Vec<String>,
     /// Rules about file permissions, which a copy of a commit does not have.
     #[serde(default)]
     pub of_permissions: Vec<String>,
-    /// Names of the same rule in other tools, by the beginning of its name here.
+    /// Beginning of a rule's name in other tools, by the beginning of the same rule's name in this tool.
     #[serde(default)]
     pub same: BTreeMap<String, String>,
-    /// Rules of Truing that the tool covers better even without a configuration. They are disabled for files
-    /// that the tool checks.
+    /// Rules of Truing that the tool covers better even without a configuration. These rules of Truing are
+    /// disabled for files that the tool checks.
     #[serde(default)]
     pub replaces: Vec<String>,
     /// Formats in which unsafe fixes are included without a mark.
@@ -156,7 +158,8 @@ pub struct KnownTool {
     pub ignore_comment: String,
 }
 
-/// Options that a tool gets if a sign is shown, because it does not read the file by itself.
+/// Options that are passed to a tool if a file shows a sign, because the tool does not read that file by
+/// itself.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SignOptions {
@@ -183,7 +186,8 @@ pub struct FetchedFolder {
     pub variable: String,
     /// Folder, relative to the home folder, if that variable is not set.
     pub folder: String,
-    /// Parts of the folder that a run reads. A file with a person's passwords beside them is left out.
+    /// Parts of the folder that a run reads. Other parts, such as a file with a person's passwords, are left
+    /// out.
     pub parts: Vec<String>,
 }
 
@@ -227,8 +231,8 @@ impl KnownTool {
         given.map(|given| fill_arguments(&given.args, &[], &[], sign)).unwrap_or_default()
     }
 
-    /// Returns the options from the table that the tool does not read by itself, limited to options with a
-    /// value that hooks may pass, too.
+    /// Returns the options from the table that the tool does not read by itself. Only options with a value
+    /// that a hook may also pass are returned.
     pub fn table_options(&self, read: &dyn Fn(&str) -> Option<Vec<u8>>) -> Vec<String> {
         let table = self.table.as_ref().and_then(|table| {
             let bytes = read(&table.file).filter(|bytes| bytes.len() <= MAX_BYTES)?;
@@ -242,8 +246,8 @@ impl KnownTool {
         table.into_iter().filter_map(option).collect()
     }
 
-    /// Returns true if the configuration that the tool was recognised by selects the files itself. Its other
-    /// configuration is then ignored.
+    /// Returns true if the configuration file that the tool was recognised by selects the files itself. Other
+    /// configuration of the tool is ignored.
     pub fn config_selects_files(&self, sign: &str, read: &dyn Fn(&str) -> Option<Vec<u8>>) -> bool {
         self.selects.iter().any(|chooses| chooses.find_path(&[sign], read).is_some())
     }
@@ -291,17 +295,18 @@ impl KnownTool {
     }
 }
 
-/// Returns true if a run without findings prints nothing in this format. A text may have any form; other JSON
-/// is at least an empty list.
+/// Returns true if the output of a run without findings may be empty in this format. Text output may have any
+/// form. Output in any other JSON format is at least an empty list.
 pub fn is_empty_without_findings(format: &str) -> bool {
     !format.ends_with("json") || SILENT.contains(&format)
 }
 
-/// Returns the arguments with these files in the place of [`FILES`], and this path in the place of [`SIGN`].
-/// A file whose name begins with a dash is written in a form that no program reads as an option. `more` is
-/// inserted before the first file and before a `--`, otherwise at the end.
+/// Returns the arguments of `template`, with `files` in place of [`FILES`] and `sign` in place of [`SIGN`]. A
+/// file whose name begins with a dash is written in a form that no program reads as an option. `more` is
+/// inserted before the first [`FILES`] or `--`, or at the end if the template has neither.
 pub fn fill_arguments(template: &[String], more: &[String], files: &[&str], sign: &str) -> Vec<String> {
-    // Programs read a dash as an option, and some read `@` as a file of arguments.
+    // Programs read an argument that begins with a dash as an option. Some programs read an argument that
+    // begins with `@` as the name of a file with arguments.
     let path = |path: &str| if path.starts_with(['-', '@']) { format!("./{path}") } else { path.to_owned() };
     let part = |part: &String| match part.as_str() {
         FILES => files.iter().map(|file| path(file)).collect(),
@@ -314,7 +319,8 @@ pub fn fill_arguments(template: &[String], more: &[String], files: &[&str], sign
     before.iter().flat_map(part).chain(more).chain(after.iter().flat_map(part)).collect()
 }
 
-/// Returns a value in the form of an option, in one line, or `None` if an option cannot have it.
+/// Returns a value in the form that an option has, on one line. Returns `None` if an option cannot have this
+/// value.
 fn to_option_value(value: &toml::Value) -> Option<String> {
     match value {
         toml::Value::String(text) => Some(text.split_whitespace().collect::<Vec<_>>().join(" ")),
@@ -330,7 +336,7 @@ fn to_option_value(value: &toml::Value) -> Option<String> {
 }
 
 /// Returns the value of the longest key that a rule's name begins with. The empty key matches every rule, and
-/// a missing rule.
+/// also a diagnostic without a rule.
 fn longest_prefix_value<'a, T>(table: &'a BTreeMap<String, T>, rule: Option<&str>) -> Option<&'a T> {
     let rule = rule.unwrap_or_default();
     let begins = table.iter().filter(|(key, _)| rule.starts_with(key.as_str()));

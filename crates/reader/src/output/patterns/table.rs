@@ -1,13 +1,13 @@
 //! Line patterns by name.
 //!
-//! Columns were compared with each tool's output for lines with tabs and with letters beyond ASCII before the
-//! place. The outputs are kept beside the tests.
+//! The columns were checked against output of each tool for lines with tabs and with non-ASCII letters before
+//! the location. These outputs are stored next to the tests.
 
 use crate::output::diagnostic::DiagnosticLevel;
 use crate::output::patterns::LinePattern;
 use crate::output::range::ColumnUnit::{self, Byte, CodePoint, Utf16};
 
-/// Expands to a path up to a colon; the colon of a drive belongs to the path.
+/// Expands to an expression for a path up to a colon. The colon of a drive belongs to the path.
 macro_rules! path {
     ($($rest:literal),+) => {
         concat!(r"^(?P<path>(?:[A-Za-z]:[\\/])?[^:\s][^:]*)", $($rest),+)
@@ -39,9 +39,9 @@ const fn line_pattern(
 
 /// GCC, Clang, clang-tidy, and tools that print like them (`cppcheck --template=gcc`, `shellcheck -f gcc`).
 ///
-/// Clang and Cppcheck count bytes. GCC does with `-fdiagnostics-column-unit=byte`; without it, GCC 11 and
-/// later count the columns of a terminal, with tabs. ShellCheck counts characters. The line 0 is not a place:
-/// Cppcheck uses it for messages about its run.
+/// Clang and Cppcheck count bytes. GCC counts bytes with `-fdiagnostics-column-unit=byte`. Without this
+/// option, GCC 11 and later count the columns of a terminal, including the width of tabs. ShellCheck counts
+/// characters. Line 0 is not a location, because Cppcheck uses it for messages about its own run.
 pub static GCC: LinePattern = LinePattern {
     summary_expressions: &[
         r"^In file included from ",
@@ -77,7 +77,7 @@ pub static GCC: LinePattern = LinePattern {
 pub static UNIX: LinePattern =
     line_pattern("unix", "", &[path!(r":(?P<line>\d+):(?:(?P<column>\d+):)?\s*(?P<message>\S.*)$")], Byte);
 
-/// ESLint's formatter `unix`, and Stylelint's, which names the rule before the level.
+/// The formatters `unix` of ESLint and of Stylelint. Stylelint's formatter prints the rule before the level.
 pub static ESLINT_UNIX: LinePattern = LinePattern {
     summary_expressions: &[r"^(?P<total>\d+) problems?$"],
     ..line_pattern(
@@ -97,7 +97,7 @@ pub static ESLINT_UNIX: LinePattern = LinePattern {
     )
 };
 
-/// ESLint's formatter `compact`, and Stylelint's.
+/// The formatters `compact` of ESLint and of Stylelint.
 pub static ESLINT_COMPACT: LinePattern = LinePattern {
     summary_expressions: &[r"^(?P<total>\d+) problems?$"],
     ..line_pattern(
@@ -111,7 +111,7 @@ pub static ESLINT_COMPACT: LinePattern = LinePattern {
     )
 };
 
-/// TypeScript compiler, with `--pretty` or without. Lines that explain a message follow it, indented.
+/// TypeScript compiler, with `--pretty` or without. Indented lines after a message explain that message.
 pub static TSC: LinePattern = LinePattern {
     summary_expressions: &[
         r"^(?P<none>Found 0 errors)\b",
@@ -139,8 +139,8 @@ pub static TSC: LinePattern = LinePattern {
     )
 };
 
-/// MSBuild and the compilers of .NET. The project's name at the end is removed. The end of a place is not
-/// read, because the tools count it differently.
+/// MSBuild and the compilers of .NET. The project's name at the end is removed. The end of a location is not
+/// read, because these tools count it in different ways.
 pub static MSBUILD: LinePattern = LinePattern {
     summary_expressions: &[
         r"^Build (?:started|succeeded|FAILED)\b",
@@ -161,8 +161,8 @@ pub static MSBUILD: LinePattern = LinePattern {
     )
 };
 
-/// Flake8's default format. Its own checks count characters. Those that use the syntax tree (Pyflakes and
-/// most plugins) report the tree's offsets, which are bytes.
+/// Flake8's default format. Flake8's own checks count characters. Checks that use the syntax tree (Pyflakes
+/// and most plugins) report the tree's offsets, which are bytes.
 pub static FLAKE8: LinePattern = LinePattern {
     summary_expressions: &[r"^(?P<total>\d+)$", r"^\d+ +[A-Z]{1,4}\d{1,5} "],
     units_by_rule_prefix: &[("E", CodePoint), ("W", CodePoint)],
@@ -298,7 +298,7 @@ pub static CODESPELL: LinePattern = LinePattern {
     )
 };
 
-/// PHPStan's format `raw`, without columns. It contains the rule's name only with `-v`.
+/// PHPStan's format `raw`, without columns. The output contains the rule's name only with `-v`.
 pub static PHPSTAN: LinePattern = LinePattern {
     summary_expressions: &[r"^Note: Using configuration file "],
     failure: r"^\?:\?:",
@@ -338,8 +338,8 @@ pub static HADOLINT: LinePattern = line_pattern(
     CodePoint,
 );
 
-/// `php -l`, which reports only lines and stops at the first error of a file. If errors are both displayed
-/// and logged, each is printed twice; the one with `PHP ` before it is from the log.
+/// `php -l`, which reports only lines and stops at the first error of a file. If PHP both displays and logs
+/// errors, each error is printed twice. The line that begins with `PHP ` is from the log.
 pub static PHP: LinePattern = LinePattern {
     summary_expressions: &[r"^(?P<none>No syntax errors detected in )", r"^Errors parsing "],
     ..line_pattern(

@@ -8,7 +8,7 @@ use crate::output::format::OutputContext;
 use crate::output::path::{AbsolutePath, MAX_PATH_BYTES, PathError, PathResolver, percent_decode};
 use crate::output::range::{ColumnUnit, DiagnosticRange, LinePosition, LineSpan};
 
-/// Most bases that are followed from one to the last.
+/// Maximum length of a chain of bases that is followed.
 const MAX_CHAIN: usize = 20;
 
 /// Places of a run.
@@ -19,11 +19,12 @@ pub(super) struct SarifPlaces<'a> {
     pub(super) unit: ColumnUnit,
 }
 
-/// Base of an address, as far as it can be followed.
+/// Base of an address, as far as the chain of bases can be followed.
 #[derive(Debug)]
 enum UriBase {
     Absolute(AbsolutePath),
-    /// Decoded path below a folder that the log does not name, which is taken as the root of the tree.
+    /// Decoded path below a folder that the log does not name. That folder is assumed to be the root of the
+    /// tree.
     Relative(Vec<u8>),
 }
 
@@ -112,7 +113,8 @@ impl<'a> SarifPlaces<'a> {
         }
     }
 
-    /// Returns the location of an artifact by its index, if it is a file and not a part of one.
+    /// Returns the location of the artifact with this index, if the artifact is a whole file and not a part
+    /// of another artifact.
     fn artifact_location(&self, index: Option<WholeNumber>) -> Result<&ArtifactLocation, PathError> {
         let artifact = index.and_then(|index| self.run.artifacts.get(index.0)).ok_or(PathError::Missing)?;
         let location = artifact.location.as_ref().filter(|location| location.uri.is_some());
@@ -144,7 +146,8 @@ impl<'a> SarifPlaces<'a> {
     }
 
     /// Returns the range of a region as the standard defines it: lines take precedence over offsets in
-    /// characters, and these over offsets in bytes. Returns `None` for a malformed region.
+    /// characters, and offsets in characters take precedence over offsets in bytes. Returns `None` for a
+    /// malformed region.
     pub(super) fn exact_range(&self, region: &SarifRegion) -> Option<DiagnosticRange> {
         let given = |whole: Option<WholeNumber>| whole.filter(|whole| whole.0 > 0).map(WholeNumber::to_count);
         let offset = |whole: Option<WholeNumber>| whole.and_then(WholeNumber::to_offset);

@@ -7,15 +7,15 @@ use serde_json::value::RawValue;
 
 use crate::output::entries::{BoundedFields, BoundedList, WholeNumber};
 
-/// Most rules of a tool component.
+/// Maximum number of rules of a tool component.
 pub(super) const MAX_RULES: usize = 20_000;
-/// Most components of a tool beside its driver.
+/// Maximum number of components of a tool besides its driver.
 const MAX_EXTENSIONS: usize = 200;
-/// Most artifacts of a run.
+/// Maximum number of artifacts of a run.
 const MAX_ARTIFACTS: usize = 200_000;
-/// Most invocations of a run.
+/// Maximum number of invocations of a run.
 const MAX_INVOCATIONS: usize = 1_000;
-/// Most entries of a list that is short in the logs of real tools.
+/// Maximum number of entries of a list that is short in the logs of real tools.
 const MAX_FEW: usize = 100;
 
 /// SARIF object `sarifLog` (section 3.13).
@@ -254,8 +254,8 @@ pub(super) struct SarifRegion {
     pub(super) byte_length: Option<WholeNumber>,
 }
 
-/// SARIF object `fix` (section 3.55). Its changes are kept as text, because a fix without one of its parts is
-/// not a fix.
+/// SARIF object `fix` (section 3.55). All changes of a fix are read or the fix is rejected, because a fix
+/// without one of its parts is not a fix.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct SarifFix {

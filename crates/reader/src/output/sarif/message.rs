@@ -1,10 +1,11 @@
 //! Messages of SARIF: arguments in placeholders, and links to other places of the log (SARIF 2.1.0, 3.11).
 
-/// Most bytes of a message with its arguments in place. The text is bounded again where it is stored.
+/// Maximum length of a message after its arguments are inserted, in bytes. The text is bounded again when it
+/// is stored.
 const MAX_BYTES: usize = 16 << 10;
 
 /// Returns a message with its arguments in place of `{0}`, `{1}` and so on, and with `{{` and `}}` as single
-/// braces. Without arguments the text is unchanged, because many tools write braces that they do not double.
+/// braces. Without arguments, the text is unchanged, because many tools write single braces as plain text.
 pub(super) fn substitute_arguments(text: &str, arguments: &[Option<String>]) -> String {
     let text = text.get(..text.floor_char_boundary(MAX_BYTES)).unwrap_or(text);
     if arguments.is_empty() {
@@ -45,8 +46,8 @@ fn resolve_placeholder<'a>(text: &'a str, arguments: &'a [Option<String>]) -> Op
     Some((argument.as_deref().unwrap_or_default(), after))
 }
 
-/// Returns a message in which a link to a place of the log is replaced by its text: `[here](3)`,
-/// `[this](sarif:/runs/0/results/1)`. Other links are unchanged.
+/// Returns a message in which each link to a location in the log is replaced by the link's text. Examples of
+/// such links are `[here](3)` and `[this](sarif:/runs/0/results/1)`. Other links are unchanged.
 pub(super) fn replace_links(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
@@ -75,7 +76,8 @@ pub(super) fn replace_links(text: &str) -> String {
 /// Longest text of a link that is recognised, in bytes.
 const MAX_LINK_BYTES: usize = 500;
 
-/// Returns the text of a link to a place of the log at the beginning of a text, and the rest of the text.
+/// Parses a link to a location in the log at the beginning of a text. Returns the link's own text, and the
+/// rest of the text after the link.
 fn parse_link_text(link: &str) -> Option<(String, &str)> {
     let mut text = String::new();
     let mut letters = link.char_indices().skip(1).take(MAX_LINK_BYTES);

@@ -10,7 +10,7 @@ use crate::output::text::text_start;
 /// Rules of one run.
 pub(super) struct SarifRules<'a> {
     run: &'a SarifRun<'a>,
-    /// Rules by name; those of the driver take precedence over those of extensions.
+    /// Rules by name. Rules of the driver take precedence over rules of extensions.
     named: HashMap<&'a str, (&'a SarifComponent, &'a SarifDescriptor)>,
     /// Rules by GUID, which is unique to one rule.
     by_guid: HashMap<&'a str, (&'a SarifComponent, &'a SarifDescriptor)>,
@@ -38,9 +38,9 @@ impl<'a> SarifRules<'a> {
         Self { run, named, by_guid }
     }
 
-    /// Returns the rule of a result. The index applies if the rule there has the result's name or the name's
-    /// first parts, or if the result has no name. Otherwise the name applies, because logs merged from
-    /// several have wrong indices.
+    /// Returns the rule of a result. The rule at the result's index is used if the result has no name, or if
+    /// the rule's name is the result's name or the first parts of it. Otherwise the rule is found by its GUID
+    /// or name, because the indices in merged logs are wrong.
     pub(super) fn rule_for(&self, result: &SarifResult<'_>) -> SarifRule<'a> {
         let reference = result.rule.as_ref();
         let component = self.find_component(reference.and_then(|rule| rule.tool_component.as_ref()));
@@ -64,7 +64,7 @@ impl<'a> SarifRules<'a> {
         SarifRule { component, descriptor: None }
     }
 
-    /// Returns the component that a reference names, or the driver if it names none.
+    /// Returns the component that a reference names, or the driver if the reference names no component.
     fn find_component(&self, reference: Option<&ComponentReference>) -> &'a SarifComponent {
         let tool = &self.run.tool;
         let found = reference.and_then(|reference| {
@@ -87,18 +87,18 @@ const MAX_NAME_BYTES: usize = 1 << 10;
 /// Returns the name of a result's rule.
 pub(super) fn rule_name<'r>(result: &'r SarifResult<'_>) -> Option<&'r str> {
     let name = result.rule_id.as_deref().or_else(|| result.rule.as_ref()?.id.as_deref());
-    // The parts of a longer name would be looked up one by one.
+    // A longer name is ignored, because each of its parts would have to be looked up.
     name.filter(|name| !name.is_empty() && name.len() <= MAX_NAME_BYTES)
 }
 
-/// Returns true if a result of this name belongs to the rule: it is the rule's name, or that name and further
-/// parts.
+/// Returns true if a result with this name belongs to the rule: the name is the rule's name, or begins with
+/// the rule's name and continues with further parts.
 fn belongs_to_rule(name: &str, rule: &str) -> bool {
     name.strip_prefix(rule).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 impl<'a> SarifRule<'a> {
-    /// Returns the message of this name: the rule's own, or else the component's.
+    /// Returns the message with this id: the rule's own message, or else the component's message.
     pub(super) fn message(&self, id: &str) -> Option<&'a str> {
         let own = self.descriptor.and_then(|rule| rule.message_strings.get(id));
         own.or_else(|| self.component.global_message_strings.get(id))?.text.as_deref()

@@ -1,5 +1,6 @@
-//! Digest of a Python tree in manifests written before its second form. It treats some different code as
-//! equal, such as two format specifications. It is kept because existing manifests still use it.
+//! Computes the digest of a Python tree in the first form, which manifests used before the second form was
+//! introduced. The first form treats some different code as equal, such as two format specifications. This
+//! form is kept because existing manifests still use it.
 
 use sha2::{Digest as _, Sha256};
 use tree_sitter::Node;
@@ -82,7 +83,7 @@ impl<'a> FormerTreeHasher<'a> {
         Ok(())
     }
 
-    /// Adds a string by its content; adjacent strings are one.
+    /// Adds a string by its content. Adjacent strings count as one string.
     fn add_string(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
         self.add_piece("(");
         let mut so_far = String::new();
@@ -122,8 +123,8 @@ impl<'a> FormerTreeHasher<'a> {
         Ok(())
     }
 
-    /// Adds the text between quotes. Escapes of quotes and line ends, `\n` and `\t` are decoded; other
-    /// escapes stay as they are written. A backslash in a raw string is doubled.
+    /// Adds the text between quotes. Escapes of quotes and line ends are decoded, and so are `\n` and `\t`.
+    /// Other escapes are added as they are written. A backslash in a raw string is doubled.
     fn append_content(&self, node: Node<'_>, is_raw: bool, content: &mut String) {
         let mut rest = self.text_of(node);
         while let Some(at) = rest.find('\\').filter(|_| !is_raw) {

@@ -1,5 +1,5 @@
-//! Digest of a Python tree. It is equal for two texts that Python's own parser gives the same tree apart from
-//! docstrings, and different for any others.
+//! Computes the digest of a Python tree. The digests of two texts are equal if and only if Python's own
+//! parser returns the same tree for both, apart from docstrings.
 //!
 //! Differences between the tree-sitter grammar and Python's own are normalised here: the spelling of numbers,
 //! strings and tuples, `elif`, positional arguments after named ones, and omitted parts of a slice.
@@ -14,7 +14,7 @@ use crate::syntax::{ComplexityError, MAX_DEPTH};
 /// Tokens that add nothing to the nodes around them.
 pub(super) const LAYOUT: [&str; 9] = ["(", ")", "[", "]", "{", "}", ",", ";", "."];
 
-/// Nodes of the same meaning, and the kind that they count as.
+/// Kinds of nodes with the same meaning, each with the kind that replaces it in the digest.
 pub(super) const SAME: [(&str, &str); 5] = [
     ("expression_list", "tuple"),
     ("pattern_list", "tuple"),
@@ -23,7 +23,7 @@ pub(super) const SAME: [(&str, &str); 5] = [
     ("as_pattern_target", "target"),
 ];
 
-/// Computes the digest of nodes after words for their position.
+/// Computes the digest of nodes, preceded by words that describe the position of these nodes.
 pub(in crate::sources) fn digest_tree(
     context_words: &[&str],
     nodes: &[Node<'_>],
@@ -39,7 +39,8 @@ pub(in crate::sources) fn digest_tree(
     Ok(format!("{TREE_FORM}{}", hex::encode(tree.hash.finalize())))
 }
 
-/// Input of a digest. Each piece has its sort and its length, therefore no two trees give the same input.
+/// Sort of a piece of a digest's input. Each piece has its sort and its length, therefore two different trees
+/// never have the same input.
 #[derive(Clone, Copy)]
 enum DigestPiece {
     Open = 1,
@@ -141,7 +142,7 @@ impl<'a> PythonTreeHasher<'a> {
         Ok(())
     }
 
-    /// Adds arguments with the positional ones first. A class without arguments has the same digest with or
+    /// Adds arguments, with positional arguments first. A class without arguments has the same digest with or
     /// without brackets.
     fn add_arguments(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
         let is_of_class = node.parent().is_some_and(|parent| parent.kind() == "class_definition");
@@ -160,7 +161,8 @@ impl<'a> PythonTreeHasher<'a> {
         })
     }
 
-    /// Adds a call. A generator that is the only argument needs no brackets of its own.
+    /// Adds a call. A generator that is the only argument has the same digest with or without brackets of its
+    /// own.
     fn add_call(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
         let parts = node.child_by_field_name("function").zip(node.child_by_field_name("arguments"));
         let Some((function, arguments)) = parts.filter(|(_, of)| of.kind() == "generator_expression") else {
@@ -172,7 +174,7 @@ impl<'a> PythonTreeHasher<'a> {
         })
     }
 
-    /// Adds an `if` with its remaining branches: `elif` is an `if` alone in an `else`.
+    /// Adds an `if` with its remaining branches. An `elif` is added as an `else` that contains only an `if`.
     fn add_branches(
         &mut self,
         node: Node<'_>,
@@ -198,7 +200,8 @@ impl<'a> PythonTreeHasher<'a> {
         })
     }
 
-    /// Adds a slice such as `a[1:]`, with each bound at its place. The colon of an omitted step is optional.
+    /// Adds a slice such as `a[1:]`, with all three bounds, even omitted ones. If the step is omitted, its
+    /// colon does not affect the digest.
     fn add_slice(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
         let mut bounds = [None; 3];
         let mut at = 0;
@@ -234,13 +237,13 @@ impl<'a> PythonTreeHasher<'a> {
         })
     }
 
-    /// Adds a deletion: `del a, b` deletes two values, `del (a, b)` a tuple.
+    /// Adds a deletion. `del a, b` deletes two values, but `del (a, b)` deletes a tuple.
     fn add_deletion(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
         let list = node.named_child(0).filter(|list| list.kind() == "expression_list");
         self.add_enclosed("delete_statement", |tree| tree.add_children(list.unwrap_or(node), depth))
     }
 
-    /// Adds a `match a, b:` as that of a tuple, and a `case a, b:` as that of a sequence.
+    /// Adds a `match a, b:` as a match of a tuple, and a `case a, b:` as a case of a sequence.
     fn add_match(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
         let is_part = |child: &Node<'_>| match node.kind() {
             "case_clause" => child.kind() == "case_pattern",
@@ -260,7 +263,7 @@ impl<'a> PythonTreeHasher<'a> {
         })
     }
 
-    /// Adds a string by its content; adjacent strings are one.
+    /// Adds a string by its content. Adjacent strings count as one string.
     fn add_string(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
         let prefixes = string_prefixes(node, self.text);
         let kind = match () {
@@ -334,7 +337,7 @@ impl<'a> PythonTreeHasher<'a> {
             let Some(specifier) = specifier else { return Ok(()) };
             tree.add_enclosed("format", |tree| {
                 let mut text = String::new();
-                // The text between interpolations is not in a node.
+                // The text between interpolations has no node of its own.
                 let mut at = specifier.start_byte() + 1;
                 let mut cursor = specifier.walk();
                 for child in specifier.named_children(&mut cursor) {

@@ -1,4 +1,4 @@
-//! Values of Python's literals: a number or a text has the same value in every spelling.
+//! Computes the values of Python's literals. All spellings of a number or a text have the same value.
 
 /// Spelling of a string, by the prefix before its quotes.
 #[derive(Clone, Copy, Default)]
@@ -15,8 +15,8 @@ impl StringPrefix {
         Self { is_raw: has('r'), is_bytes: has('b'), has_places: has('f') || has('t') }
     }
 
-    /// Decodes the text between quotes. A literal backslash becomes two, which distinguishes it from an
-    /// escape that cannot be decoded here (`\N{…}`, half of a surrogate pair).
+    /// Decodes the text between quotes. A literal backslash becomes two backslashes. It is thereby different
+    /// from an escape that cannot be decoded here (`\N{…}`, half of a surrogate pair).
     pub(super) fn decode(self, text: &str, output: &mut String) {
         let mut rest = text.chars().peekable();
         while let Some(letter) = rest.next() {
@@ -39,7 +39,8 @@ impl StringPrefix {
         }
     }
 
-    /// Returns the number of letters that belong to an escape after its backslash, and their value.
+    /// Returns the number of letters after the backslash that belong to the escape, and the value of the
+    /// escape.
     fn parse_escape(self, after: &str) -> (usize, String) {
         let Some(first) = after.chars().next() else { return (0, "\\\\".to_owned()) };
         let one = |value: char| (1, value.to_string());
@@ -71,7 +72,7 @@ impl StringPrefix {
 /// Longest escape that is decoded.
 const MAX_ESCAPE: usize = 9;
 
-/// Returns the letter for a number of digits after a number of skipped letters.
+/// Returns the letter for an escape with `digits` digits, after skipping the first `skipped` letters.
 fn escape_value(after: &str, skipped: usize, digits: usize, radix: u32) -> (usize, String) {
     let text: String = after.chars().skip(skipped).take(digits).collect();
     let number = u32::from_str_radix(&text, radix).ok();
@@ -84,7 +85,7 @@ fn escape_value(after: &str, skipped: usize, digits: usize, radix: u32) -> (usiz
     (skipped + digits, escaped)
 }
 
-/// Returns a number by its value.
+/// Returns the normalised text of a number, which depends only on the number's value.
 pub(super) fn normalize_number(text: &str) -> String {
     let text = text.to_lowercase().replace('_', "");
     if let Some(imaginary) = text.strip_suffix('j') {
@@ -99,7 +100,7 @@ pub(super) fn normalize_number(text: &str) -> String {
     let is_fraction = based.is_none() && text.contains(['.', 'e']);
     match (whole, is_fraction) {
         (Some(whole), _) => whole.to_string(),
-        // The point marks a number that is not an integer.
+        // A number with a point is a float, which differs from the integer of the same value.
         (None, true) => text.parse::<f64>().map_or_else(|_| text.clone(), |value| format!("{value:?}f")),
         (None, false) => text,
     }

@@ -9,11 +9,11 @@ use super::super::digest::join_digests;
 
 #[derive(Default)]
 pub(super) struct PythonScope {
-    /// Prefix of the names of its definitions: a class's name and a dot.
+    /// Prefix of the names of definitions in this scope: in a class, the class's name and a dot.
     pub(super) prefix: String,
     /// Bindings of each name, in the order of the text.
     pub(super) names: BTreeMap<String, Vec<ScopeBinding>>,
-    /// Modules that all names are imported from.
+    /// Modules from which all names are imported (`from module import *`).
     pub(super) stars: Vec<String>,
 }
 
@@ -30,7 +30,7 @@ pub(super) enum StatementBranch {
     Always,
     /// The statement is in an `if`.
     If,
-    /// The statement is in a secondary branch: `except`, `else`, or one for type checkers only.
+    /// The statement is in a secondary branch: `except`, `else`, or a branch only for type checkers.
     Alternative,
 }
 
@@ -55,7 +55,7 @@ pub(super) enum PropertyRole {
 }
 
 impl PropertyRole {
-    /// Returns the suffix after the name of such a function.
+    /// Returns the suffix after the name of a function with this role.
     pub(super) fn suffix(self) -> &'static str {
         match self {
             Self::Plain => "",
@@ -80,8 +80,8 @@ impl PythonScope {
         self.names.contains_key(name)
     }
 
-    /// Returns the effective binding of a name. A definition without a condition is not replaced by an
-    /// assignment under a condition, such as `if not ssl: HTTPSConnection = Dummy`.
+    /// Returns the effective binding of a name. An assignment under a condition, such as `if not ssl:
+    /// HTTPSConnection = Dummy`, does not replace an unconditional definition.
     pub(super) fn get(&self, name: &str, role: PropertyRole) -> Option<&BindingTarget> {
         let bound = self.names.get(name)?;
         let wanted =
@@ -101,7 +101,7 @@ impl PythonScope {
         usual.or_else(|| bound.iter().rev().find(wanted)).map(|bound| &bound.to)
     }
 
-    /// Adds all definitions of a qualified name, also in classes that are defined more than once.
+    /// Adds all definitions of a qualified name, even if a class in the name is defined more than once.
     pub(super) fn collect_same_name_definitions(&self, name: &str, into: &mut Vec<NamesakeDefinition>) {
         let Some(own) = name.strip_prefix(&self.prefix) else { return };
         let head = own.split('.').next().unwrap_or(own);

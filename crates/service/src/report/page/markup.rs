@@ -1,5 +1,5 @@
-//! HTML and SVG in which text is always escaped. [`HtmlMarkup`] can be made from a string only as text or as
-//! the content of an element. Every element is closed, so the page is well-formed XML as well.
+//! Builds HTML and SVG in which text is always escaped. [`HtmlMarkup`] can be made from a string only as text
+//! or as the content of an element. Every element is closed, so the page is well-formed XML as well.
 
 use std::fmt::{Display, Write as _};
 
@@ -9,7 +9,7 @@ use crate::report::run::parse_web_url;
 #[derive(Clone, Default, Debug)]
 pub(super) struct HtmlMarkup(String);
 
-/// Attributes of an element: fixed names, and arbitrary values, which are escaped.
+/// Attributes of an element. The names are constants; the values are arbitrary and are escaped.
 pub(super) type HtmlAttributes<'a> = &'a [(&'static str, &'a dyn Display)];
 
 /// Escapes a text as markup.
@@ -42,7 +42,7 @@ pub(super) fn style(rules: &'static str) -> HtmlMarkup {
     HtmlMarkup(format!("<style>{rules}</style>"))
 }
 
-/// Makes a link if the address is a web address, else only the text.
+/// Makes a link if the address is a web address. Otherwise returns only `shown`.
 pub(super) fn link(address: &str, shown: HtmlMarkup) -> HtmlMarkup {
     match parse_web_url(address) {
         Some(url) => element("a", &[("href", &url), ("rel", &"noreferrer")], [shown]),
@@ -75,8 +75,8 @@ fn escape_html(text: &str) -> String {
             '"' => markup.push_str("&quot;"),
             '\'' => markup.push_str("&#39;"),
             '\n' | '\t' => markup.push(letter),
-            // HTML forbids these characters, and those that change the direction of text could hide its
-            // meaning.
+            // HTML forbids control characters. Characters that change the direction of text could hide the
+            // text's meaning.
             letter if letter.is_control() || ('\u{202a}'..='\u{202e}').contains(&letter) => {
                 markup.push('\u{fffd}');
             }

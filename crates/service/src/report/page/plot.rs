@@ -1,5 +1,6 @@
-//! Plots of a report as SVG. They are only a few hundred units wide, so that their labels are legible in
-//! columns on a desktop and in one column on a phone. Colours come from the page, by class.
+//! Draws the plots of a report as SVG. The plots are only a few hundred units wide, so their labels are
+//! legible in columns on a desktop and in one column on a phone. The style sheet of the page defines the
+//! colours by class.
 
 use truing_core::line::format_count;
 use truing_core::run::RunOutcome;
@@ -25,13 +26,13 @@ const HEIGHT: f64 = 190.0;
 const WIDEST: f64 = 60.0;
 /// Largest number of labels along the time axis.
 const LABELS: usize = 6;
-/// Number of prompt changes that have a line, the last ones.
+/// Number of prompt changes that are marked by a line. The last changes are marked.
 const MARKS: usize = 12;
-/// Cells of the strip, which shows the last runs, and the number of cells in a row.
+/// Number of cells in the strip of the last runs, and the number of cells in a row.
 const CELLS: usize = 90;
 const IN_A_ROW: usize = 30;
 
-/// Makes a picture with a title that describes it to readers who cannot see it.
+/// Makes a picture. The title describes the picture to readers who cannot see it.
 fn draw_picture(width: f64, height: f64, title: &str, parts: Vec<HtmlMarkup>) -> HtmlMarkup {
     let view = format!("0 0 {} {}", format_coordinate(width), format_coordinate(height));
     let parts = [element("title", &[], [text(title)])].into_iter().chain(parts);
@@ -82,7 +83,7 @@ fn draw_line(class: &str, from: (f64, f64), to: (f64, f64)) -> HtmlMarkup {
     void("line", &[("class", &class), ("x1", &x1), ("y1", &y1), ("x2", &x2), ("y2", &y2)])
 }
 
-/// Returns a round number that is not less than `most` and whose half is a good label.
+/// Returns a round number of at least `most`. Half of the number is suitable as a label, too.
 fn round_up_scale(most: u64) -> u64 {
     let mut unit = 1_u64;
     loop {
@@ -108,7 +109,8 @@ impl TimePlot<'_> {
         (WIDTH - LEFT - RIGHT) / index_to_f64(self.figures.periods.len().max(1))
     }
 
-    /// Returns the width of a period's bars, which is limited so that a few days do not fill the plot.
+    /// Returns the width of a period's bars. The width is limited because otherwise the bars of a few days
+    /// would fill the plot.
     fn bar_width(&self) -> f64 {
         (self.period_width() * 0.76).min(WIDEST)
     }
@@ -123,7 +125,7 @@ impl TimePlot<'_> {
         (HEIGHT - TOP - BOTTOM) * count_to_f64(value) / count_to_f64(self.max_value.max(1))
     }
 
-    /// Draws horizontal lines with their values, and the days below.
+    /// Draws horizontal lines with their values, and the labels of the days below the axis.
     fn axes(&self, shown: impl Fn(u64) -> String) -> Vec<HtmlMarkup> {
         let mut parts = Vec::new();
         for value in [0, self.max_value / 2, self.max_value] {
@@ -259,7 +261,7 @@ pub(super) fn draw_cost(figures: &LoopFigures) -> HtmlMarkup {
     )
 }
 
-/// Draws one bar for each step, with the mean of the runs that had it.
+/// Draws one bar for each step. Its length is the mean over the runs that did the step.
 pub(super) fn render_step_bars(rows: &[(&str, u64, String)], title: &str) -> HtmlMarkup {
     const ROW: f64 = 22.0;
     const WHOLE: f64 = 320.0;
@@ -271,14 +273,15 @@ pub(super) fn render_step_bars(rows: &[(&str, u64, String)], title: &str) -> Htm
         let y = index_to_f64(place) * ROW + 4.0;
         let width = (WHOLE - NAMES - VALUES) * count_to_f64(*value) / count_to_f64(most);
         parts.push(draw_label("strong", "end", NAMES - 8.0, y + 11.5, name));
-        // A value of zero still gets a thin line, so that its row is visible.
+        // A value of zero gets a thin bar, so its row is visible.
         parts.push(draw_bar("bar", NAMES, y, width.max(1.0), ROW - 7.0, &format!("{name}: {shown}")));
         parts.push(draw_label("", "start", NAMES + width + 6.0, y + 11.5, shown));
     }
     draw_picture(WHOLE, index_to_f64(rows.len()) * ROW + 6.0, title, parts)
 }
 
-/// Draws the last runs, oldest first, each with a sign of its end, and a line at each change of the prompt.
+/// Draws the last runs, the oldest first, each with a symbol for its end. Draws a line at each change of the
+/// prompt.
 pub(super) fn draw_run_strip(runs: &[ReportedRun]) -> HtmlMarkup {
     const CELL: f64 = WIDTH / 30.0;
     const ROW: f64 = CELL + 6.0;
@@ -309,7 +312,7 @@ pub(super) fn draw_run_strip(runs: &[ReportedRun]) -> HtmlMarkup {
     )
 }
 
-/// Draws a sign of an end, so that no reader has to distinguish colours.
+/// Draws a symbol for an end. Readers therefore do not have to distinguish colours.
 fn draw_end_sign(kind: RunOutcome, x: f64, y: f64, size: f64) -> HtmlMarkup {
     let place = |across: f64, down: f64| {
         format!("{} {}", format_coordinate(x + across * size), format_coordinate(y + down * size))
@@ -330,7 +333,7 @@ fn draw_end_sign(kind: RunOutcome, x: f64, y: f64, size: f64) -> HtmlMarkup {
     void("path", &[("class", &"glyph"), ("d", &path)])
 }
 
-/// Draws a swatch of an end for legends and tables.
+/// Draws a swatch for an end, for legends and tables.
 pub(super) fn draw_swatch(kind: RunOutcome) -> HtmlMarkup {
     let square = [
         ("class", &kind.as_str() as &dyn std::fmt::Display),

@@ -34,7 +34,12 @@ impl Published {
             ForgeFlavour::DataCenter => DATA_CENTER.as_ref(),
         };
         let Some(contract) = contract else { return Vec::new() };
-        let found = contract.check(&truing_contract::WireExchange { method, target, request_body: request, response: answer });
+        let found = contract.check(&truing_contract::WireExchange {
+            method,
+            target,
+            request_body: request,
+            response: answer,
+        });
         // Atlassian describes few of its refusals: for those only a JSON response is checked.
         let is_refused =
             self.flavour != ForgeFlavour::GitHub && answer.is_some_and(|(status, _)| status >= 300);

@@ -23,7 +23,7 @@ pub(in super::super) fn add(
 }
 
 /// Condition for notices that may be sent. A notice about a parked slot is added before the slot is parked,
-/// so that a crash in between cannot lose it, and is sent once it is parked.
+/// so a crash between the two cannot lose the notice. The notice is sent only after the slot is parked.
 const UNTOLD: &str = "sent IS NULL AND (kind <> 'parked' OR EXISTS
     (SELECT 1 FROM slot WHERE slot.key = notice.key AND shown = 'held/parked'))";
 
@@ -69,7 +69,7 @@ pub(super) fn unsent_notices(
     rows.collect()
 }
 
-/// Marks a notice as sent. The first time counts.
+/// Marks a notice as sent. A later call does not change the time of the first call.
 pub(super) fn finish_notice(connection: &SqlTransaction, id: i64, now: UnixMillis) -> Result<(), StoreFault> {
     let sql = "UPDATE notice SET sent = ?2 WHERE id = ?1 AND sent IS NULL";
     connection.sql(sql).execute((id, now.0))?;

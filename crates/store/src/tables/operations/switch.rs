@@ -8,8 +8,8 @@ use truing_core::switch::{KillSwitch, KillSwitches, RepositoryRef, RepositorySwi
 
 use crate::fault::{StoreFault, from_json, to_json};
 
-/// Reads all switches. A repository's switch also covers the repositories that have its name now, because it
-/// may be turned on before its repository is known.
+/// Reads all switches. A repository's switch also covers the repositories that have the switch's name now,
+/// because a switch may be turned on before its repository is known.
 pub(crate) fn read(connection: &SqlTransaction) -> Result<KillSwitches, StoreFault> {
     let (all, repositories): (String, String) = connection
         .sql("SELECT body, repositories FROM switch")
@@ -23,8 +23,8 @@ pub(crate) fn read(connection: &SqlTransaction) -> Result<KillSwitches, StoreFau
     Ok(switches)
 }
 
-/// Finds the repository with this name. Each forge may have one; the pull request that was described last
-/// decides.
+/// Finds the repository with this name. If several forges have such a repository, the repository of the last
+/// described pull request is returned.
 pub(super) fn find(connection: &SqlTransaction, name: &str) -> Result<RepositoryRef, StoreFault> {
     let named = RepositoryRef::from_name(name);
     let mut keys = known_key_prefixes(connection, &named.name)?;
@@ -46,8 +46,8 @@ pub(super) fn find(connection: &SqlTransaction, name: &str) -> Result<Repository
     Ok(RepositoryRef { keys, ..named })
 }
 
-/// Adds newly seen repositories to the switches that are on for their names, so that each stays held when it
-/// is renamed.
+/// Adds newly seen repositories to the switches that are on for their names, so a switch still covers a
+/// repository after it is renamed.
 pub(crate) fn add_repositories_to_switches<'a>(
     connection: &SqlTransaction,
     repositories: impl Iterator<Item = (&'a str, RepositoryRef)>,
@@ -69,7 +69,8 @@ pub(crate) fn add_repositories_to_switches<'a>(
         }
     }
     if is_new {
-        // A switch that was turned meanwhile stays as it is; the next event of the repository adds it.
+        // If a switch was turned after the read, nothing is written. The next event of the repository then
+        // adds the repository.
         connection
             .sql("UPDATE switch SET repositories = ?1 WHERE repositories = ?2")
             .execute((to_json(&switches)?, before))?;
@@ -77,10 +78,10 @@ pub(crate) fn add_repositories_to_switches<'a>(
     Ok(())
 }
 
-/// Returns the key prefixes of repositories that have this name: those that the sweep knows, and that of the
-/// last described pull request with such a name.
+/// Returns the key prefixes of repositories that have this name. They are the repositories that the sweep has
+/// listed, and the repository of the last described pull request with such a name.
 fn known_key_prefixes(connection: &SqlTransaction, name: &str) -> Result<BTreeSet<String>, StoreFault> {
-    // SQLite's columns compare without regard to case by their definition.
+    // In SQLite, the definition of the columns makes comparisons ignore case.
     let dialect = connection.dialect();
     let swept = dialect.choose(
         "SELECT forge, id FROM repository WHERE name = ?1",
@@ -90,7 +91,7 @@ fn known_key_prefixes(connection: &SqlTransaction, name: &str) -> Result<BTreeSe
     let swept = swept.query([name], |row| Ok(RepositoryRef::from_id(row.text(0), row.text(1)).keys))?;
     let mut keys: BTreeSet<String> =
         swept.collect::<Result<Vec<_>, StoreFault>>()?.into_iter().flatten().collect();
-    // In ASCII `$` follows `#`.
+    // In ASCII, `$` follows `#`, so the range contains every name that begins with the repository and `#`.
     let heard = dialect.choose(
         "SELECT key FROM described WHERE name > ?1 AND name < ?2 ORDER BY id DESC LIMIT 1",
         "SELECT key FROM described WHERE lower(name) > lower(?1) AND lower(name) < lower(?2) ORDER BY id \
@@ -102,7 +103,8 @@ fn known_key_prefixes(connection: &SqlTransaction, name: &str) -> Result<BTreeSe
     Ok(keys)
 }
 
-/// Writes the switches. If one went off, a sweep is requested, because webhooks were refused meanwhile.
+/// Writes the switches. If a switch was turned off, requests a sweep, because webhooks were refused while the
+/// switch was on.
 pub(super) fn write(
     connection: &SqlTransaction,
     before: &KillSwitches,
@@ -124,7 +126,7 @@ pub(super) fn sweep_request_time(connection: &SqlTransaction) -> Result<Option<U
     Ok(wanted.map(UnixMillis))
 }
 
-/// Clears the request for a sweep of this time or earlier.
+/// Clears the request for a sweep if it was made at this time or earlier.
 pub(super) fn clear_sweep_request(
     connection: &SqlTransaction,
     request_time: UnixMillis,

@@ -20,7 +20,8 @@ pub(super) fn last_converge(
     let row = connection.sql(sql).first((key.as_str(), Sha::null().as_str()), |row| {
         Ok((row.get::<String>(0)?, row.get::<String>(1)?))
     })?;
-    // An unreadable record counts as absent: a new run begins, and finds the earlier changes.
+    // An unreadable record counts as missing. A new run then begins, and finds the changes of the earlier
+    // run.
     let read = row.map(|(json, run)| from_json(&json, || format!("the record of run {run}")));
     Ok(skip_unreadable(read.into_iter())?.into_iter().next())
 }

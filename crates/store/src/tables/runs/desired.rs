@@ -1,5 +1,5 @@
-//! Findings, the rows of desired comments, and the status, which publishing works from. Every function that
-//! writes expects that the caller has passed the fence.
+//! Findings, the rows of desired comments, and the status. Publishing reads these rows. Before a caller calls
+//! a function that writes, it must have passed the check of the fence.
 
 use crate::sql::SqlTransaction;
 use truing_core::finding::{AnchorKind, Finding};
@@ -79,7 +79,7 @@ fn upsert_rows(
 ) -> Result<(), StoreFault> {
     let find = "SELECT body, lowered FROM desired WHERE key = ?1 AND producer = ?2 AND item = ?3";
     let find = connection.sql(find);
-    // A stored comment id has priority; the given one counts if none is stored.
+    // A stored comment id is kept. The given comment id is used only if no id is stored.
     let upsert = "INSERT INTO desired (key, producer, item, position, body, lowered, comment)
                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
                   ON CONFLICT (key, producer, item) DO UPDATE
@@ -90,7 +90,7 @@ fn upsert_rows(
         let id = (key.as_str(), producer.as_str(), row.subject.as_str());
         let stored: Option<(String, Option<String>)> =
             find.first(id, |row| Ok((row.get(0)?, row.get(1)?)))?;
-        // A place that the forge has refused is not tried again; another place is.
+        // If the forge has refused a place, that place is not tried again, but a different place is tried.
         let lowered = match stored {
             Some((body, Some(lowered))) => {
                 let before: DesiredComment = from_json(&body, || row_name(key, row.subject.as_str()))?;
@@ -106,8 +106,8 @@ fn upsert_rows(
     Ok(())
 }
 
-/// Deletes the producer's rows that are no longer given, except those that the forge shows or may show
-/// already: without its row such a comment would never be updated.
+/// Deletes the producer's rows that are no longer given. Keeps a row whose comment is or may be on the forge,
+/// because a comment without a row would never be updated.
 fn delete_obsolete_rows(
     connection: &SqlTransaction,
     key: &SlotKey,
@@ -119,7 +119,7 @@ fn delete_obsolete_rows(
     let known = find.query((key.as_str(), producer.as_str()), |row| row.get::<String>(0))?;
     let known: Vec<CommentSubject> =
         known.map(|word| word.map(|word| CommentSubject::from_word(&word))).collect::<Result<_, _>>()?;
-    // A comment on the item was announced, and may exist.
+    // An announced effect means that a comment on the item may exist.
     let begun = "SELECT 1 FROM effect WHERE key = ?1 AND producer = ?2 AND topic = ?3";
     let begun = connection.sql(begun);
     let delete = "DELETE FROM desired WHERE key = ?1 AND producer = ?2 AND item = ?3";
@@ -179,7 +179,7 @@ pub(super) fn store_comments(
     Ok(())
 }
 
-/// Removes the comments on these items, and the record that they were made.
+/// Removes the comment ids of these items, and the effects that created the comments.
 pub(super) fn remove_comments(
     connection: &SqlTransaction,
     key: &SlotKey,
@@ -211,7 +211,7 @@ pub(super) fn replace_anchors(
     Ok(())
 }
 
-/// Sets the wanted status of the head. A status that the forge has already need not be set again.
+/// Sets the wanted status of the head. A status that the forge already has is not set again.
 fn set_desired_status(
     connection: &SqlTransaction,
     key: &SlotKey,

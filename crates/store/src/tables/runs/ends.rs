@@ -1,4 +1,4 @@
-//! The columns of a run that its record fills once it has ended.
+//! The columns of a run that are filled from its record after the run has ended.
 
 use truing_core::run::{RunDetail, RunRecord};
 

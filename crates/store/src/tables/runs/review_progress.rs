@@ -10,7 +10,7 @@ use truing_core::settled::is_review_settled;
 use super::row::{parse_sha, parse_stage};
 use crate::fault::StoreFault;
 
-/// Returns the revision of the newest run at these stages.
+/// Returns the revision of the newest run whose stage satisfies the condition.
 pub(super) fn newest_revision_at_stages(
     transaction: &SqlTransaction,
     key: &SlotKey,
@@ -37,7 +37,7 @@ pub(in crate::tables) fn review_progress(
         let end: Option<String> = row.get(3)?;
         let end = ReviewOutcomeKind::ALL.into_iter().find(|kind| end.as_deref() == Some(kind.as_str()));
         let stage = parse_stage(row.text(2))?;
-        // An unreadable record does not wait for anything.
+        // A run with an unreadable record counts as a run that does not wait.
         let record =
             row.get::<Option<String>>(4)?.and_then(|json| serde_json::from_str::<ReviewRecord>(&json).ok());
         let waits = record.is_some_and(|record| record.detail.outcome.until.is_some());

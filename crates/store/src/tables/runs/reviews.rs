@@ -1,4 +1,4 @@
-//! Reviews, their stages, and the fence: of all reviews of a key only the one with the greatest token may
+//! Reviews, their stages, and the fence: of all reviews of a key, only the review with the greatest token may
 //! write.
 
 use crate::sql::{self, SqlTransaction};
@@ -46,8 +46,8 @@ pub(super) fn begin_run(
     {
         return Err(fenced_fault(&run.key, newest.token));
     }
-    // The result that the newest run computed for the same revision passes to this run. The rows of findings
-    // and desired state belong to the key, so only the record has to be carried over.
+    // If the newest run computed a result for the same revision, this run takes over that result. The rows of
+    // findings and desired state belong to the key, so only the record must be copied.
     let is_left = |newest: &&ReviewRunRow| newest.revision == *revision && newest.stage == RunStage::Computed;
     if let Some(newest) = newest.as_ref().filter(|newest| !again && !is_left(newest)) {
         record_cut_off_end(connection, &run.key, newest, "cut off: another run goes on", now)?;
@@ -58,7 +58,8 @@ pub(super) fn begin_run(
     if !untouched {
         let stage = if computed.is_some() { RunStage::Computed } else { RunStage::Prepared };
         write_run(connection, run, revision, now, stage, computed.as_deref())?;
-        // A run that recorded an end under a smaller token records it again.
+        // If the same run recorded an end under a smaller token, that end is deleted, because the run records
+        // its end again.
         let sql = "UPDATE run SET record = NULL, ended = NULL, kind = NULL, reason = NULL, cost = NULL
                    WHERE loop = 'review' AND key = ?1 AND id = ?2 AND token < ?3";
         connection.sql(sql).execute((run.key.as_str(), run.id.as_str(), run.token.0))?;
@@ -139,8 +140,7 @@ fn require_newest_run(connection: &SqlTransaction, run: &RunReference) -> Result
     match newest_run(connection, &run.key)? {
         Some(newest) if is_same_run(&newest, run) => Ok(newest),
         Some(newest) => Err(fenced_fault(&run.key, newest.token)),
-        // The run has never begun here, because an older file was restored: it must begin again with a new
-        // token.
+        // The run has no row, because an older file was restored. The run must begin again with a new token.
         None => Err(fenced_fault(&run.key, run.token)),
     }
 }
@@ -149,8 +149,7 @@ fn is_same_run(row: &ReviewRunRow, run: &RunReference) -> bool {
     row.token == run.token && row.id == run.id
 }
 
-/// Stores the run's computed review. Returns false if the run is published already, and nothing may be
-/// written any more.
+/// Stores the run's computed review. Writes nothing and returns false if the run is already published.
 pub(super) fn store_computed_review(
     connection: &SqlTransaction,
     run: &RunReference,
@@ -257,8 +256,8 @@ pub(super) fn mark_interrupted(
     }
 }
 
-/// Records a run that was to be recorded at its end and did not reach one, if it failed or cost anything;
-/// returns the cost.
+/// Records a run that stopped before its end, which would have recorded the run. Does this only if the run
+/// failed or has a cost. Returns the cost.
 pub(super) fn record_unfinished_end(
     connection: &SqlTransaction,
     id: &RunId,
@@ -277,7 +276,7 @@ pub(super) fn record_unfinished_end(
     Ok(cost)
 }
 
-/// Records the end of a run that has recorded neither an end nor its cost, if it has cost anything.
+/// Records the end of a run that has a cost, but has recorded neither its end nor its cost.
 fn record_cut_off_end(
     connection: &SqlTransaction,
     key: &SlotKey,
@@ -323,7 +322,8 @@ fn end_unpublished(
     let record = match computed {
         Some(computed) => {
             let computed = assign_computed_review(connection, key, &row.id, computed)?;
-            // A later run that takes the computed review over takes it from this run.
+            // The row keeps the assigned review, because a later run takes over the computed review from this
+            // row.
             let sql = "UPDATE run SET computed = ?3 WHERE loop = 'review' AND key = ?1 AND token = ?2";
             connection.sql(sql).execute((key.as_str(), token.0, to_json(&computed)?))?;
             let mut record = computed.with_end_time(now);
@@ -351,8 +351,8 @@ pub(super) fn run_cost(connection: &SqlTransaction, run: &RunId) -> Result<Micro
     Ok(MicroUsd(connection.sql(sql).single_row([run.as_str()], |row| row.get(0))?))
 }
 
-/// Assigns a computed review, which may be of another run, to this run. Its cost is recorded once, by the run
-/// that records it last.
+/// Assigns a computed review to this run. The review may be from another run. Its cost is recorded only once,
+/// in the last run that records the review.
 fn assign_computed_review(
     connection: &SqlTransaction,
     key: &SlotKey,
@@ -364,7 +364,8 @@ fn assign_computed_review(
             "SELECT record FROM run WHERE loop = 'review' AND key = ?1 AND id = ?2 AND record IS NOT NULL";
         let computed: Option<String> =
             connection.sql(sql).first((key.as_str(), record.run.as_str()), |row| row.get(0))?;
-        // An earlier run without a record has no cost to subtract: its calls are assigned to this run.
+        // The calls of the earlier run are assigned to this run. If the earlier run has no record, there is
+        // no recorded cost to remove.
         let sql = "UPDATE reservation SET run = ?1 WHERE run = ?2";
         connection.sql(sql).execute((run.as_str(), record.run.as_str()))?;
         let of = (key.as_str(), record.run.as_str());

@@ -8,7 +8,7 @@ use truing_core::run::{RunDetail, RunRecord, RunStage};
 use super::ends::RunEndColumns;
 use crate::fault::{StoreFault, to_json};
 
-/// Makes the error for a run that is refused because one with this token has begun on the key.
+/// Makes the error for a run that is refused because a run with the token `last` has begun on the key.
 pub(in crate::tables) fn fenced_fault(key: &SlotKey, last: FencingToken) -> StoreFault {
     StoreError::Fenced { key: key.clone(), last }.into()
 }

@@ -77,8 +77,8 @@ fn has_model_settings(config: &Config) -> bool {
     config.settings().any(|(path, setting)| is_of_it(&path) && setting.origin != ValueOrigin::Default)
 }
 
-/// Asks the model of `[model]`. The request includes a tool, as those of reviews do: a server without tool
-/// calls rejects it.
+/// Asks the model of `[model]`. The request includes a tool, like the requests of reviews, because a server
+/// without tool calls then rejects the request.
 async fn ask_model(config: &Config, ledger: &Store, context: &CommandContext) -> ModelCheck {
     let ModelConfig { section, provider, name, .. } = &config.model;
     let row = ModelCheck {

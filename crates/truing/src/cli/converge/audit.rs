@@ -1,4 +1,5 @@
-//! The command `truing audit`: one audit of a branch, as the converge loop makes it. It changes nothing.
+//! The command `truing audit`: one audit of a branch, in the same way as in the converge loop. The command
+//! changes nothing.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -59,7 +60,7 @@ async fn run_until_interrupted(args: &AuditArgs, context: &CommandContext) -> Re
         heard = runtime::wait_for_stop_signal() => {
             heard?;
             stop_sender.send_replace(true);
-            // The cost of the requests is settled and recorded.
+            // The audit gets some time to settle and record the cost of its requests.
             tokio::time::timeout(GRACE, work).await.unwrap_or_else(|_| {
                 Err(CliError::new(CommandExit::Interrupted, "interrupted", "interrupted before the audit \
                      finished")

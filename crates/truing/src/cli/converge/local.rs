@@ -56,18 +56,18 @@ pub(super) struct PreparedRun {
     store: Store,
     gate: Arc<dyn WriteGate>,
     record: ConvergeRecord,
-    /// Message on an earlier run, if there was one.
+    /// Message about an earlier run, if there was an earlier run.
     earlier: Option<String>,
-    /// Lock that keeps other runs off this branch.
+    /// Lock that prevents other runs from working on this branch.
     lock: RunLock,
 }
 
 impl PreparedRun {
-    /// Resumes the run that was interrupted here, or begins a new one.
+    /// Resumes the run that was interrupted on this branch, or begins a new run.
     ///
     /// # Errors
-    /// Returns the refusals R1 to R3, an error if another run works on the branch, and errors of anything
-    /// that cannot be opened.
+    /// Returns the refusals R1 to R3, and an error if another run works on the branch. Also returns an error
+    /// if a file, folder or store cannot be opened.
     pub(super) async fn new(
         args: &ConvergeArgs,
         turn: &TargetRun<'_>,
@@ -94,7 +94,7 @@ impl PreparedRun {
             Ok(looks) => looks,
             Err(error) => return Err(checkout.record_failure(&store, args.is_audit, error).await),
         };
-        // The branch belongs to the user.
+        // The linters for the user's own files are used, because the branch belongs to the user.
         looks.toolbox = wiring::tools::local_linters(&config, &context.environment, Vec::new());
         looks.project = Some(checkout.repository.root().to_owned());
         let key = checkout.key();
@@ -107,7 +107,7 @@ impl PreparedRun {
         Ok(Self { checkout, agents, inspection_tools: looks, config, store, gate, record, earlier, lock })
     }
 
-    /// Returns the branch of the run, and what works on it.
+    /// Returns the context of the run: the branch, the agents, the inspection tools and the gate.
     fn converge_context<'b>(
         &'b self,
         workspace: &'b LocalWorkspace<'b>,
@@ -173,7 +173,7 @@ impl PreparedRun {
         record.detail.state.apply_dismissals(store.dismissals(&record.key).await.map_err(store_error)?);
         self.lock.write_run_id(&record.run).map_err(|error| CliError::failure("lock", error.to_string()))?;
         let Self { checkout, store, .. } = &*self;
-        // If the process is killed, the record shows only the cost.
+        // This record shows only the cost, in case the process is killed.
         store.store_converge(FencingToken(0), &record.with_abandoned_key()).await.map_err(store_error)?;
         let (name, workspace) = (checkout.origin_name(), checkout.workspace());
         let context = self.converge_context(&workspace, name.as_deref());
@@ -186,7 +186,8 @@ impl PreparedRun {
         runner.finish_audit(stopped).await.map_err(store_error)?;
         let record = runner.record;
         span.record_state(&record);
-        // Its findings can be dismissed, its cost is reported, and a run may continue from it.
+        // The audit is stored because users can dismiss its findings, reports include its cost, and a run may
+        // continue from it.
         let mut kept = record.clone();
         kept.key = audit_key(&checkout.repository, &checkout.branch);
         kept.detail.state.exit.get_or_insert_with(|| record.detail.state.audit_only_exit());
@@ -195,7 +196,7 @@ impl PreparedRun {
     }
 }
 
-/// Continues the run until it ends; waits are served here.
+/// Continues the run until it ends. When the run has to wait, this function sleeps.
 async fn run_to_end(
     runner: &mut ConvergeRunner<'_>,
     store: &Store,
@@ -230,7 +231,7 @@ impl RunObserver for RunLogPrinter<'_> {
     }
 
     async fn on_log_update(&self, record: &ConvergeRecord, before: usize) {
-        // The step was done even if it cannot be shown.
+        // If the log entries cannot be rendered, nothing is printed, because the step itself is done.
         for line in words::render_progress(self.mirror, record, before).await.unwrap_or_default() {
             self.target_run.print_note(line);
         }
@@ -265,7 +266,7 @@ pub(super) async fn run(
     ready.run(target_run).await
 }
 
-/// Time after its end for which the unmerged branch of a run is kept (30 days).
+/// Time for which the unmerged branch of a run is kept after the end of the run (30 days).
 const KEPT: TimeSpan = TimeSpan::minutes(30 * 24 * 60);
 
 /// Returns a warning that the clone's hooks are not run on code that a model wrote, or none if there are no
@@ -334,8 +335,8 @@ impl BranchCheckout {
         }
     }
 
-    /// Deletes branches of earlier runs that have ended, if the branch has no other commits and is merged or
-    /// old. A branch in an unknown state is kept.
+    /// Deletes the branches of earlier runs that have ended. A branch is deleted only if it has no other
+    /// commits, and is merged or old. A branch in an unknown state is kept.
     async fn prune_branches(&self, store: &Store, current: &RunId, turn: &TargetRun<'_>) {
         let Ok(left) = self.repository.list_branches_in(RUNS).await else { return };
         let now = SystemClock.now();
@@ -356,10 +357,11 @@ impl BranchCheckout {
         }
     }
 
-    /// Returns the tip of the branch if it moved to a commit that is not part of the run: neither the
-    /// starting commit, `head`, nor an ancestor of `head`.
+    /// Returns the tip of the branch if the branch moved to a commit that is not part of the run. The
+    /// starting commit, `head` and the ancestors of `head` are part of the run.
     async fn moved_tip(&self, head: &Sha) -> Option<Sha> {
-        // If the tip cannot be read, the end of the run does not depend on it.
+        // If the tip cannot be read, the branch counts as not moved, because the end of the run does not
+        // depend on the tip.
         let tip =
             self.repository.branch_tip(&self.branch).await.ok().flatten().filter(|tip| *tip != self.head)?;
         let common = self.repository.merge_base(&tip, head).await.ok().flatten();
@@ -378,7 +380,7 @@ impl BranchCheckout {
         LocalWorkspace { repository: &self.repository, mirror: &self.mirror }
     }
 
-    /// Returns the `owner/name` of the repository that this one was cloned from.
+    /// Returns the `owner/name` of the repository from which this repository was cloned.
     fn origin_name(&self) -> Option<String> {
         self.repository.remote_url().and_then(repository_name_from_url)
     }
@@ -387,7 +389,7 @@ impl BranchCheckout {
         branch_runs_key(&self.repository, &self.branch)
     }
 
-    /// Returns the run that was interrupted here with a message on it, or a new run.
+    /// Returns the run that was interrupted on this branch, with a message about it, or a new run.
     async fn load_or_new_record(
         &self,
         config: &Config,
@@ -401,7 +403,7 @@ impl BranchCheckout {
         let audit =
             store.last_converge(&audit_key(&self.repository, &self.branch)).await.map_err(store_error)?;
         let dismissals = store.dismissals(&key).await.map_err(store_error)?;
-        // The later of run and audit counts.
+        // The audit is used only if it is later than the last run, and that run is finished.
         let audit = audit.filter(|audit| {
             audit.is_audit_of(&self.head, &self.base, inspection_digest, &dismissals)
                 && last.as_ref().is_none_or(|last| last.started < audit.started && !last.is_unfinished())
@@ -432,7 +434,8 @@ impl BranchCheckout {
                 return Ok((record, Some(earlier)));
             }
             let is_converged = last.detail.state.exit.as_ref().is_some_and(|exit| exit.code.exit_code() == 0);
-            // Another gate or check has not checked this commit.
+            // If the last run used another gate or other checks, the present ones have not checked this
+            // commit.
             let is_same = last.detail.looks == inspection_digest
                 && last.detail.state.dismissals_still_hold(&dismissals);
             if is_converged && is_same && tip.as_ref() == Some(&last.detail.state.head) {
@@ -440,7 +443,8 @@ impl BranchCheckout {
                 return Ok((last.clone(), Some(earlier)));
             }
         }
-        // A user who runs it again wants a new audit, and is informed that it costs money.
+        // A user who starts a run again on the same commit wants a new audit. The message reports that
+        // everything is audited again, because that costs money.
         let before = last
             .as_ref()
             .filter(|last| last.detail.state.starting == self.head && last.detail.looks == inspection_digest);
@@ -458,7 +462,8 @@ impl BranchCheckout {
             last.as_ref().and_then(|last| last.cleared_head(&self.base, inspection_digest, &dismissals));
         let state = ConvergeRun::new(config.converge.limits.clone(), self.head.clone(), tree, clean);
         let earlier = earlier.filter(|_| state.exit.is_none());
-        // The earlier audit skipped some things and did not find them clean, so its warnings are kept.
+        // The warnings of the earlier audit are kept. They name what that audit skipped, which therefore is
+        // not known to be clean.
         let warnings = last.filter(|_| state.exit.is_some()).map(|last| last.detail.warnings);
         let mut record = self.new_record(key, state, inspection_digest);
         record.detail.warnings = warnings.unwrap_or_default();
@@ -478,8 +483,8 @@ impl BranchCheckout {
     }
 }
 
-/// Records a run that failed before its commits were known. If the record cannot be written, this is only
-/// logged.
+/// Records a run that failed before its commits were known. If the record cannot be written, the failure is
+/// only logged.
 pub(super) async fn record_failed_start(
     store: &Store,
     key: SlotKey,
@@ -514,7 +519,7 @@ fn no_target_error() -> CliError {
     )
 }
 
-/// Returns the error for a branch that a run could not write its fixes to.
+/// Returns the error for a run that cannot write its fixes to the branch.
 pub(in crate::cli) fn branch_write_error(branch: &str, reason: &str) -> CliError {
     CliError::failure("branch", format!("cannot create branch {branch} here: {reason}")).hint(
         "check that `.git` is writable, and that no branch conflicts: one that is called `truing` or \

@@ -140,7 +140,8 @@ fn end_hint(exit: &End) -> &'static str {
     }
 }
 
-/// Returns true if the run's branch exists. A branch of the run's own is created with its first fix.
+/// Returns true if the run's branch exists. If the run has its own branch, that branch is created with the
+/// first fix.
 fn branch_exists(record: &ConvergeRecord) -> bool {
     record.detail.branch != run_branch(&record.run) || !record.detail.state.commits.is_empty()
 }
@@ -160,18 +161,19 @@ async fn render_dry_run(record: &ConvergeRecord, mirror: &Mirror) -> Result<Stri
     ))
 }
 
-/// Way in which a run's fixes get to the branch that it began on.
+/// How the user can get a run's fixes into the branch on which the run began.
 pub(super) enum MergeAdvice {
     /// The branch has not moved, or is at one of the run's commits.
     FastForward,
     /// The branch has all fixes already.
     Done,
-    /// The branch is at this commit, which is not part of the run. `audit` is the command that audits the
-    /// result of a merge.
+    /// The branch has moved to this commit, which is not part of the run. `audit` is the command that audits
+    /// the result of a merge.
     BranchMoved { tip: Sha, audit: String },
 }
 
-/// Returns how to get the fixes into the branch as it is now: a fast-forward if the branch cannot be read.
+/// Returns how the user can get the fixes into the present state of the branch. If the branch cannot be read,
+/// returns a fast-forward.
 async fn merge_advice(record: &ConvergeRecord, folder: &Path, context: &CommandContext) -> MergeAdvice {
     let (name, head) = (&record.detail.name, &record.detail.state.head);
     let looked = async {
@@ -204,7 +206,8 @@ pub(super) async fn render_text(
             1,
         );
     }
-    // Fixes to a pull request are on its own branch, where its author looks for them.
+    // Fixes to a pull request are on the pull request's own branch, where the author expects them. No advice
+    // is printed for them.
     if !record.detail.state.commits.is_empty() && record.detail.branch == run_branch(&record.run) {
         let branch = &record.detail.branch;
         let has_converged =
@@ -274,7 +277,7 @@ fn record_json(record: &ConvergeRecord) -> Value {
         "exit": state.exit.as_ref().map(|exit| exit.kind().as_str()),
         "code": state.exit.as_ref().map(|exit| exit.code.as_str()),
         "reason": state.exit.as_ref().map(|exit| exit.reason.as_str()),
-        // An audit that was begun and gave no answer does not count.
+        // An audit that started but returned no answer is not counted.
         "loops": audit_counts(record).len(),
         "audits": audit_counts(record),
         "commits": state.commits.iter().map(Sha::as_str).collect::<Vec<_>>(),

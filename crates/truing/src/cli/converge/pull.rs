@@ -24,8 +24,8 @@ use super::local::record_failed_start;
 use super::turn::TargetRun;
 use super::{ConvergeArgs, refusal_error};
 use crate::cli::error::CliError;
-use crate::cli::run_failure::{RunConflict, run_failure_error};
 use crate::cli::review::PullTarget;
+use crate::cli::run_failure::{RunConflict, run_failure_error};
 use crate::cli::target::{acquire_command_lock, actor_name, check_kill_switches, store_error};
 use crate::wiring;
 
@@ -43,7 +43,7 @@ pub(super) async fn run(
     let act = OperatorAction::new(&actor_name(&turn.context.environment), "converge", &name, &name);
     store.append_audit_log(&[act]).await.map_err(store_error)?;
     let _at_work = acquire_command_lock(store, &place.limits).await?;
-    // When interrupted, the run returns its lease, and the requests that it began end with it.
+    // If the run is interrupted, it releases its lease, and the requests that it started end with the run.
     let stop_receiver = turn.interrupt.clone();
     let records = store.as_record_store();
     let ended = Box::pin(place.run_context().run_by_operator(
@@ -68,7 +68,7 @@ pub(super) async fn audit_pull(
     place.record_early_failure(ended, true).await
 }
 
-/// Everything that work on a pull request needs.
+/// The values that a run on a pull request needs.
 struct PullRunContext<'a> {
     run: RunId,
     target: &'a PullTarget,

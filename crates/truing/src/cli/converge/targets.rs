@@ -26,7 +26,7 @@ pub(in crate::cli) enum ConvergeTarget {
 pub(super) struct RequestedTarget {
     /// Name of the target in messages; none if the call names no target.
     pub(super) name: Option<String>,
-    /// The resolved target, or the reason that it cannot be worked on.
+    /// The resolved target, or the reason why a run cannot work on the target.
     pub(super) workspace: Result<ConvergeTarget, CliError>,
 }
 
@@ -94,8 +94,8 @@ pub(in crate::cli) async fn resolve_workspace(
     Ok(ConvergeTarget::Pull(Box::new(pull)))
 }
 
-/// Returns true if the text can only be a folder. `a/b` may be a repository; a text that begins as a path is
-/// not.
+/// Returns true if the text can only be a folder. `a/b` may be a repository, but a text that begins like a
+/// path, such as `./a`, is not a repository.
 fn is_path(target: &str) -> bool {
     let begins = ["/", "./", "../", "~"].iter().any(|begin| target.starts_with(begin));
     let is_named = target.contains(['#', ':']) || is_pull_name(target) || is_slot_key(target);
@@ -108,7 +108,7 @@ async fn current_target(git: &Git, context: &CommandContext) -> Result<Requested
     let folder = context.environment.directory();
     let config = context.config(&[])?;
     let of_branch = RequestedTarget { name: None, workspace: Ok(ConvergeTarget::Folder(folder.to_owned())) };
-    // Problems of the folder are reported by the run that works on it.
+    // If there is a problem with the folder, the run that works on it reports the problem.
     let Ok(repository) = git.open(folder).await else { return Ok(of_branch) };
     let Some(origin) = repository.remote_url() else { return Ok(of_branch) };
     let Some(branch) = repository.current_branch().await.map_err(wiring::git_error)? else {

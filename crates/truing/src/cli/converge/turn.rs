@@ -22,7 +22,7 @@ const MAX_AT_ONCE: usize = 20;
 /// One run of a call.
 pub(super) struct TargetRun<'a> {
     pub(super) context: &'a CommandContext,
-    /// Name of the run if the call has others.
+    /// Name of the run, if the call has several runs.
     pub(super) name: Option<&'a str>,
     /// Becomes true when the call is interrupted.
     pub(super) interrupt: watch::Receiver<bool>,

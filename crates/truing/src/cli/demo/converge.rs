@@ -13,7 +13,7 @@ use crate::demo::converge::{
 use crate::demo::{WRITER, pulls_page};
 use crate::wiring::converge::check_fixer_sandbox;
 
-/// Prefix of a line of the report, and (below) of a quoted line.
+/// Prefix of a line of the report. The constant below is the prefix of a quoted line.
 const INDENT: &str = "   ";
 const BELOW: &str = "     | ";
 /// Digits of a commit id, as git abbreviates it.

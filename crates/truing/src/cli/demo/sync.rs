@@ -12,10 +12,11 @@ use crate::demo::sync::{SyncDemo, SyncDemoEvent, SyncDemoReport, SyncDemoRun};
 use crate::demo::{DemoError, WRITER, pulls_page};
 use crate::wiring;
 
-/// Indentation of a line on a run, and (below) of a continuation or a person's act.
+/// Indentation of a line about a run. The constant below is the indentation of a continuation line or a
+/// person's act.
 const INDENT: &str = "   ";
 const BELOW: &str = "                   ";
-/// Commands that show more of the demonstration while it stays.
+/// Commands that show more of the demonstration while `--stay` keeps it running.
 const LOOK: [&str; 2] = ["sync status rim", "report --loop sync --format html > report.html"];
 
 pub(super) async fn run_demo(stay: bool, context: &CommandContext) -> Result<CommandExit, CliError> {
@@ -84,7 +85,7 @@ impl From<DemoError> for DemoFailure {
     }
 }
 
-/// Formats one run; a reason that equals the one before is shortened.
+/// Formats one run. A reason that equals the reason of the previous run is shortened.
 fn render_run(run: &SyncDemoRun, previous_reason: &str) -> String {
     let begun = if run.scheduled { "cron" } else { "run" };
     let label = format!("{INDENT}{begun:<5} {:<9} ", run.result.as_str().replace('_', " "));
@@ -94,7 +95,7 @@ fn render_run(run: &SyncDemoRun, previous_reason: &str) -> String {
         }
         None => String::new(),
     };
-    // For these results, the title says everything.
+    // For these two results, the title contains all information, so no reason is printed.
     if ![Outcome::Relaxed, Outcome::Bumped].contains(&run.result) {
         let reason =
             if run.why == previous_reason { "as before" } else { run.why.lines().next().unwrap_or_default() };

@@ -10,8 +10,8 @@ use super::malformed_diff_error;
 use crate::cli::CommandContext;
 use crate::cli::error::{CliError, CommandExit};
 
-/// Bytes of a diff that are read at once. A diff may have any size: [`OutlineReader`] documents how much of
-/// it is held.
+/// Bytes of a diff that are read at once. A diff may have any size. [`OutlineReader`] documents how much of
+/// the diff is kept in memory.
 const PIECE_BYTES: usize = 64 << 10;
 
 pub(super) fn run(file: Option<&Path>, context: &CommandContext) -> Result<CommandExit, CliError> {
@@ -36,7 +36,7 @@ struct DiffReader {
     source: Box<dyn Read>,
     piece: Vec<u8>,
     outlines: OutlineReader,
-    /// Result of the end of the input, once it is reached.
+    /// Result of reading the input. It is set when the end of the input, or an error, is reached.
     end: Option<Result<(), CliError>>,
 }
 
@@ -115,7 +115,7 @@ pub(in crate::cli) fn input_name(file: &Path) -> String {
     if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() }
 }
 
-/// Opens a file; a folder is an error at once, not at the first read.
+/// Opens a file. For a folder, returns an error here and not at the first read.
 fn open_file(path: &Path) -> std::io::Result<File> {
     let file = File::open(path)?;
     if file.metadata()?.is_dir() { Err(ErrorKind::IsADirectory.into()) } else { Ok(file) }

@@ -1,5 +1,5 @@
-//! Reads positions from standard input, and answers in `truing diff anchor` where a comment on them can be
-//! placed.
+//! Reads positions from standard input. For `truing diff anchor`, finds where a comment on each position can
+//! be placed.
 
 use std::path::Path;
 

@@ -52,7 +52,7 @@ pub(super) fn run(
     if let Some(error) = &parsed.error {
         return Err(malformed_diff_error("the answer of `git diff`", error));
     }
-    // All positions are read before the first is answered: they determine which files are needed.
+    // All positions are read before the first answer, because the positions determine which files are needed.
     let mut error = None;
     let has_lines = |position: &TrackRequest| check_lines(position.start_line, position.end_line);
     let asked: Vec<TrackRequest> = POSITIONS.read(has_lines, &mut error).collect();
@@ -108,7 +108,7 @@ impl CommitFiles {
     /// Reads those of `paths` that the commit has. A file that must not or cannot be read is included without
     /// content.
     ///
-    /// `remaining_bytes` is the number of bytes that may still be held.
+    /// `remaining_bytes` is the number of bytes that may still be kept in memory.
     async fn read(
         repository: &LocalRepository,
         commit: &Sha,
@@ -134,7 +134,8 @@ impl CommitFiles {
                 files.push((path, None));
                 continue;
             }
-            // A file that is not in the commit was not exported; a path outside the folder never is.
+            // A file that is not in the commit was not exported, and a path outside the folder is never
+            // exported.
             let file = folder.path().join(OsStr::from_bytes(path.as_bytes()));
             if path.stays_within_folder() && file.is_file() {
                 let size = file.metadata().map_err(failed)?.len();

@@ -1,5 +1,5 @@
 //! Writes log lines for a person, with invisible characters escaped. The library itself escapes control
-//! characters, but not those that change the direction of a line or have no width.
+//! characters, but not characters that change the direction of a line or have no width.
 
 use std::io::{self, Write};
 

@@ -14,7 +14,7 @@ use super::LogStyle;
 
 /// Lines that may wait to be written; further lines are dropped and counted.
 const LINES: usize = 4096;
-/// Time that an ending process waits for its last lines to be read.
+/// Time for which an exiting process waits until its last lines are read.
 const LAST: Duration = Duration::from_secs(1);
 
 /// A message to the thread.

@@ -1,9 +1,9 @@
 //! The command `truing policy hook`: judges one tool call by a profile, as a `PreToolUse` hook of Claude Code
 //! receives it.
 //!
-//! Claude Code continues a call whose hook fails with any other exit code than 2. Every judged call therefore
-//! gets exit 0 and one object. A call that cannot be judged gets exit 2 and nothing on standard output. See
-//! <https://code.claude.com/docs/en/hooks>.
+//! If a hook fails with an exit code other than 2, Claude Code still executes the call. The hook therefore
+//! prints one object and exits with 0 for every judged call. For a call that cannot be judged, the hook
+//! prints nothing on standard output and exits with 2. See <https://code.claude.com/docs/en/hooks>.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -43,13 +43,15 @@ const OF_CONVERSATION: [&str; 11] = [
 
 #[derive(clap::Args, Debug)]
 pub(super) struct PolicyHookArgs {
-    /// The profile whose permissions count
+    /// The profile whose permissions apply
     #[arg(long, value_name = "P", value_enum, default_value = "fixer")]
     profile: ProfileFlag,
-    /// The folder of the repository [default: CLAUDE_PROJECT_DIR, else the folder above with `.git`]
+    /// The folder of the repository [default: CLAUDE_PROJECT_DIR, else the nearest parent folder that
+    /// contains `.git`]
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
-    /// All of Claude Code runs in a sandbox without network, so commands may run code of the repository
+    /// State that all of Claude Code runs in a sandbox without network, so commands may run code of the
+    /// repository
     #[arg(long)]
     sandboxed: bool,
 }
@@ -100,8 +102,9 @@ impl PolicyHookArgs {
             HookAnswer::Allow(reason) => decision_json("allow", &reason),
             HookAnswer::Deny(reason) => decision_json("deny", &reason),
         };
-        // Without an answer the call would continue, so a closed reader is an error here. A closed standard
-        // output is an error, too: it is opened as the null device before the program begins.
+        // Without an answer, Claude Code would execute the call, so a closed reader is an error here. A
+        // closed standard output is also an error. Rust replaces a closed standard output with the null
+        // device before the program begins.
         if is_stdout_null_device().unwrap_or(true) {
             return Err(wrong("standard output is closed, or the null device".to_owned()));
         }
@@ -175,7 +178,7 @@ impl HookCallPolicy<'_> {
         if words.first() == Some(&"git") && cwd != self.root {
             return Err("git runs in the root of the repository alone".to_owned());
         }
-        // A link in the repository may point outside of it.
+        // A link in the repository may point to a file outside the repository.
         for word in words.iter().skip(1) {
             let value = word.split_once('=').map_or(*word, |(_, value)| value);
             let there = cwd.join(value).canonicalize();
@@ -201,7 +204,7 @@ impl HookCallPolicy<'_> {
         let inner = cwd.strip_prefix(self.root).map_err(|_| outside.to_owned())?;
         let is_root = inner.as_os_str().is_empty();
         let inner = inner.to_str().ok_or("the working folder is not UTF-8")?;
-        // The `.git` folder does not belong to the working tree, and a file is no folder.
+        // The `.git` folder does not belong to the working tree, and a file cannot be a working folder.
         if !self.cwd.is_absolute()
             || !cwd.is_dir()
             || !is_root && !RepoPath::from_bytes(inner).is_safe_to_write()
@@ -233,7 +236,7 @@ impl HookCallPolicy<'_> {
         }
     }
 
-    /// Judges a search in a folder: it is allowed if any file in the folder may be read.
+    /// Judges a search in a folder. The search is allowed if the profile may read any file in the folder.
     fn judge_folder(&self, tool: &str, input: &Value) -> Result<HookAnswer, String> {
         for field in ["pattern", "glob"] {
             // The pattern of Grep matches text, not paths.
@@ -279,13 +282,13 @@ impl HookCallPolicy<'_> {
         if whole.components().any(|part| part == Component::ParentDir) {
             return Err(format!("{named:?} contains `..`"));
         }
-        // The existing part of the path is resolved; the rest is new.
+        // The existing part of the path is resolved. The remaining parts do not exist yet.
         let mut rest = Vec::new();
         let mut there = whole.as_path();
         let resolved = loop {
             match there.canonicalize() {
                 Ok(resolved) => break resolved,
-                // This is a link to a missing file.
+                // The path is a link to a missing file.
                 Err(_) if there.symlink_metadata().is_ok() => {
                     return Err(format!("{named:?} leads through a link"));
                 }
@@ -324,7 +327,8 @@ fn optional_text_field<'a>(input: &'a Value, field: &str) -> Result<Option<&'a s
     }
 }
 
-/// Returns true if a path contains nothing that is expanded or trimmed.
+/// Returns true if a path has no `~` at its start and no blanks at its ends, which a tool could expand or
+/// trim.
 fn is_plain_path(path: &str) -> bool {
     let is_blank = |letter: char| letter.is_whitespace() || letter == '\u{feff}';
     !path.starts_with('~') && !path.starts_with(is_blank) && !path.ends_with(is_blank)

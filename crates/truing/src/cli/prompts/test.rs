@@ -22,16 +22,16 @@ use stage::{CASE_MONEY, CaseResult, CaseRunner};
 /// The arguments.
 #[derive(clap::Args, Debug)]
 pub(super) struct PromptsTestArgs {
-    /// A folder of prompts and cases, instead of the configured one; one replaces the built-in one of its
-    /// name
+    /// A folder of prompts and cases, instead of the configured one; a prompt or case in it replaces the
+    /// built-in one of the same name
     dir: Option<PathBuf>,
-    /// Play this case alone; may be repeated
+    /// Run only this case; may be repeated
     #[arg(long, value_name = "NAME")]
     case: Vec<String>,
     /// Ask the configured model, which costs money: at most $0.50 a case
     #[arg(long)]
     live: bool,
-    /// Make mistakes in the prompts, one at a time, and list those that nothing detects
+    /// Make mistakes in the prompts, one at a time, and list the mistakes that no test detects
     #[arg(long, conflicts_with = "live")]
     mutate: bool,
 }

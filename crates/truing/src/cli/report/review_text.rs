@@ -107,7 +107,7 @@ fn column_width(head: &str) -> usize {
     head.len().max(5) + 2
 }
 
-/// Formats the cost that is in the total but in none of the listed runs.
+/// Formats the part of the total cost that belongs to no listed run.
 pub(super) fn render_unrecorded(cost: MicroUsd) -> String {
     match cost {
         MicroUsd(0) => String::new(),
@@ -124,7 +124,7 @@ fn render_reasons(totals: &OutcomeTotals) -> String {
     }
     text += "\nWhy\n";
     for reason in totals.reasons.iter().take(REASONS) {
-        // Text from other sources stays on its line.
+        // Line breaks are removed, because text from other sources must stay on one line.
         let words = line::clean_line(&format!("{}: {}", reason.kind, reason.reason), REASON_CHARS);
         text += &format!("  {:>8}  {words}\n", reason.runs);
     }

@@ -55,8 +55,11 @@ fn served_totals(ended: Vec<RunEndCount>) -> ReviewTotals {
 
 #[test]
 fn the_screen_tells_totals_reasons_and_days_in_eighty_columns() {
-    let text =
-        review_text::render_reviews(&served_totals(week_of_rows()), UnixMillis(NOW - 7 * DAY), UnixMillis(NOW));
+    let text = review_text::render_reviews(
+        &served_totals(week_of_rows()),
+        UnixMillis(NOW - 7 * DAY),
+        UnixMillis(NOW),
+    );
     insta::assert_snapshot!(text, @r"
     1250 reviews ended from 2026-09-14T14:13:20Z to 2026-09-21T14:13:20Z
 
@@ -116,7 +119,8 @@ fn much_is_cut_and_says_so() {
             )
         })
         .collect();
-    let text = review_text::render_reviews(&served_totals(ended), UnixMillis(NOW - 40 * DAY), UnixMillis(NOW));
+    let text =
+        review_text::render_reviews(&served_totals(ended), UnixMillis(NOW - 40 * DAY), UnixMillis(NOW));
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     assert!(text.contains("and 32 other reasons: `--format json` has all"), "{text}");
     assert!(text.contains("and 9 days since 2026-08-13"), "{text}");

@@ -24,7 +24,7 @@ struct CommentNames {
 }
 
 impl CommentNames {
-    /// Returns the names of the comments that were posted since the given time.
+    /// Returns the rules and repositories of the comments that were posted since the given time.
     async fn load_since(since: UnixMillis, store: &Store) -> Result<Self, CliError> {
         let mut names = Self::default();
         let posted = store.posted_findings(since).await.map_err(store_error)?;

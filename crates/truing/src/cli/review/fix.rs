@@ -18,7 +18,7 @@ use crate::cli::output::OutputPrinter;
 
 /// Context lines around a change in the kept patch, as in git's own diffs.
 const CONTEXT: usize = 3;
-/// Context lines in the shown diff: none, since a secret may stand beside the fixed lines.
+/// Context lines in the shown diff: none, since the lines beside the fixed lines may contain a secret.
 const NO_CONTEXT: usize = 0;
 /// Name of the folder of patches, beside the database.
 const FOLDER: &str = "undo";
@@ -82,7 +82,7 @@ impl<'a> FixSession<'a> {
         let done = killed.completed_files(&self.tree);
         let files = done.iter().filter(|done| **done).count();
         match undo::trim_patch(&killed.patch, &done) {
-            // The patch was removed since, with other old ones.
+            // If the patch does not exist, it was removed in the meantime with other old patches.
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
             Ok(()) if files > 0 => {
                 let changed = format_count(files, "file");
@@ -111,7 +111,7 @@ impl<'a> FixSession<'a> {
             if !matches!(held, Err(ReplaceError::Changed)) {
                 return held;
             }
-            // Git may have checked the file out with other line ends than the stored ones.
+            // Git may have checked out the file with line ends that differ from the stored line ends.
             let converted = change.with_crlf();
             tree.check_content(&converted.path, &converted.old)?;
             *change = converted;
@@ -133,7 +133,7 @@ impl<'a> FixSession<'a> {
         let made = plan.apply_changes(&self.tree, self.stop);
         let files = plan.changes.len();
         if files < planned {
-            // Git undoes a whole patch or nothing.
+            // Git undoes either a whole patch or nothing, so unchanged files are removed from the patch.
             undo::trim_patch(&kept, &made.done).map_err(|error| {
                 CliError::failure("write_failed", format!("cannot write {} again: {error}", kept.display()))
                     .hint(
@@ -141,7 +141,7 @@ impl<'a> FixSession<'a> {
                     )
             })?;
         }
-        // If the entry stayed, the next run would report finished work.
+        // If the journal entry remained, the next run would report this completed run as killed.
         let _ = self.lock.clear_journal();
         warn_unapplied(&plan.unapplied, output);
         for (path, lost) in &made.lost_attributes {
@@ -183,7 +183,8 @@ fn patch_write_error(path: &Path, error: &std::io::Error) -> CliError {
 pub(super) fn render_plan(plan: &FixPlan) -> String {
     let patch = plan.patch(NO_CONTEXT);
     let mut text = String::new();
-    // Lines of files may look like file names; those are only before the first hunk.
+    // A line of a file may look like a file name in a diff. File names occur only before the first hunk of a
+    // file.
     let mut in_names = false;
     for line in String::from_utf8_lossy(&patch).split_terminator('\n') {
         let style = match line.as_bytes() {

@@ -199,8 +199,8 @@ impl ToolOutputArgs {
         !self.outputs.is_empty()
     }
 
-    /// Reads the given outputs; a child process detects their formats. Their writers may be slow; an
-    /// interruption is handled meanwhile.
+    /// Reads the given outputs; a child process detects their formats. The writers of the outputs may be
+    /// slow, so an interruption is handled during the wait.
     pub(super) async fn read(
         &self,
         folder: &Path,

@@ -9,7 +9,7 @@ use crate::cli::review::text::visible_text;
 /// Maximum unread files that are listed; the rest is counted.
 const MAX_GAPS: usize = 5;
 
-/// Returns the lines that name these files.
+/// Returns the lines that name the unread files and the files with too many findings.
 pub(super) fn render_gaps(coverage: &ReviewCoverage) -> Vec<String> {
     [render_unreviewed(coverage), render_files_over_limit(coverage), too_large_hint(&coverage.not_reviewed)]
         .into_iter()
@@ -17,7 +17,7 @@ pub(super) fn render_gaps(coverage: &ReviewCoverage) -> Vec<String> {
         .collect()
 }
 
-/// Lists files that were not reviewed; those that should have been come first.
+/// Lists files that were not reviewed. Files that should have been reviewed are listed first.
 fn render_unreviewed(coverage: &ReviewCoverage) -> Option<String> {
     let (by_design, missing): (Vec<_>, Vec<_>) =
         coverage.unread_files().partition(|gap| gap.reason.is_by_design());
@@ -45,7 +45,7 @@ fn render_files_over_limit(coverage: &ReviewCoverage) -> Option<String> {
         .then(|| format!("more findings than are kept for one file; the worst are shown: {listed}{more}"))
 }
 
-/// Returns a hint for files that are too large: they make a review incomplete although nothing failed.
+/// Returns a hint for files that are too large. Such files make a review incomplete although nothing failed.
 fn too_large_hint(gaps: &[UnreviewedFile]) -> Option<String> {
     let is_too_much =
         |gap: &UnreviewedFile| matches!(gap.reason, SkipReason::TooLarge | SkipReason::TooComplex);

@@ -108,8 +108,8 @@ pub(in crate::cli) struct FindingJson<'a> {
     /// Reason in the suppressing comment, or of the person who dismissed the finding.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
-    /// Evidence that the finding is fixed. For a model's finding these are lines; for a rule's finding there
-    /// are none, since the rule no longer matches.
+    /// Evidence that the finding is fixed. A model's finding has lines as evidence. A rule's finding has no
+    /// evidence, since the rule no longer matches.
     #[serde(skip_serializing_if = "Option::is_none")]
     evidence: Option<EvidenceJson<'a>>,
 }
@@ -179,13 +179,13 @@ pub(super) fn render_json(
     json_line(&report)
 }
 
-/// Returns a finding that is fixed in this review, regardless of its recorded status.
+/// Returns the JSON object of a finding with the status `fixed`, regardless of the recorded status.
 fn fixed_finding_json(finding: &Finding) -> FindingJson<'_> {
     let evidence = finding.evidence.as_ref().map(EvidenceJson::from);
     FindingJson { status: "fixed", evidence, ..finding_json(finding) }
 }
 
-/// Returns a finding as every command prints it.
+/// Returns the JSON object of a finding, which has the same form in every command.
 pub(in crate::cli) fn finding_json(finding: &Finding) -> FindingJson<'_> {
     let Finding { id, fingerprint, raw, old_path, anchor, status, unverified, .. } = finding;
     FindingJson {

@@ -1,4 +1,5 @@
-//! Handles the linters of a local review: the message on available ones, and the fixes that they suggest.
+//! Handles the linters of a local review: the message about available linters, and the fixes that linters
+//! suggest.
 
 use truing_config::Config;
 use truing_config::tool::ToolSelection;
@@ -63,7 +64,7 @@ impl ReviewCommand {
         }
         let running = wiring::tools::local_runner(config, &self.environment);
         let reviewed = &review.record.detail.coverage.reviewed;
-        // This is only a hint, so errors are ignored.
+        // The list of available linters is only a hint, so errors are ignored.
         let tools = running.available_tools(repository.root(), reviewed, &config.linters, reader).await;
         let (missing, could): (Vec<_>, Vec<_>) =
             tools.unwrap_or_default().into_iter().partition(|tool| tool.missing_reason.is_some());
@@ -106,7 +107,7 @@ impl ReviewCommand {
         let toolbox = self.linter_sources(config, Vec::new());
         let base = BaseCommit::Repository(repository, &review.record.detail.base);
         let tooling = ReviewLinters { toolbox: &toolbox, project: Some(root), trust: None, base };
-        // The copy of the index contains only the files with findings.
+        // The copy of the index contains only the files with findings, so the linters cannot run on it again.
         let linters = index.is_none().then_some((tooling, &scope.tools));
         let (open, packs) = (&review.findings.open, &config.rules.packs);
         let (offers, mut unfixed) = truing_loops::fix::propose_fixes(open, tree, reader).await?;

@@ -15,8 +15,8 @@ use super::text::{
     self, is_snippet_complete, render_comparison, render_counts, render_file_counts, visible_text,
 };
 
-/// Maximum bytes of the text. GitHub's job summary accepts 1 MiB from a step, which may write more than this
-/// text.
+/// Maximum bytes of the text. GitHub's job summary accepts 1 MiB from a step, and the step may also write
+/// other text.
 const MAX_BYTES: usize = 1_000_000;
 /// Bytes that are reserved for the lines after the findings.
 const MAX_END_BYTES: usize = 100_000;

@@ -8,8 +8,8 @@ use crate::cli::error::CliError;
 use crate::wiring;
 
 impl ReviewCommand {
-    /// A bare number is a pull request even if a branch has this name; the error then has a hint on the
-    /// branch.
+    /// Adds a hint to the error if a branch has the number as its name. A bare number always means a pull
+    /// request.
     pub(super) async fn with_branch_hint(&self, number: &str, error: CliError) -> CliError {
         let branch = format!("refs/heads/{number}");
         let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
@@ -20,7 +20,8 @@ impl ReviewCommand {
         error.hint(format!("a number is a pull request; to review the branch `{number}`: `{command}`"))
     }
 
-    /// Returns the error for an unknown commit; a positional argument may have been meant as something else.
+    /// Returns the error for an unknown commit. For a positional argument, the error also names the other
+    /// possible meanings.
     pub(super) fn unknown_commit_error(&self, name: &str, error: GitError) -> CliError {
         let is_unknown = matches!(error, GitError::UnknownRevision { .. } | GitError::BadRevision(_));
         if !(self.args.is_bare_ref && is_unknown) {

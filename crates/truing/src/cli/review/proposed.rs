@@ -1,5 +1,5 @@
-//! Handles fixes that a model proposes and that are verified to apply. They are separate from those of rules
-//! and linters; each is shown with its diff and applied only if a person agrees.
+//! Handles fixes that a model proposes and that are verified to apply. These fixes are separate from the
+//! fixes of rules and linters. Each fix is shown with its diff and applied only if a person agrees.
 
 use std::io::{BufRead as _, IsTerminal as _};
 
@@ -60,7 +60,7 @@ impl ConsentAnswer {
     }
 }
 
-/// Returns the findings whose fixes are to be applied. Each is printed with its diff, regardless of the
+/// Returns the findings whose fixes are to be applied. Each fix is printed with its diff, regardless of the
 /// consent.
 pub(super) async fn ask_consent(
     offers: Vec<ProposedFix>,
@@ -79,7 +79,8 @@ pub(super) async fn ask_consent(
         ));
         return Vec::new();
     }
-    // The answer may take time; an interruption is handled meanwhile.
+    // The user may answer late. The answer is read in a blocking thread, so an interruption is handled during
+    // the wait.
     let deciding = tokio::task::spawn_blocking(move || {
         let read = || {
             let mut line = String::new();
@@ -102,7 +103,7 @@ pub(super) fn declined_suggestion(raw: &RawFinding) -> UnappliedSuggestion {
     }
 }
 
-/// Prints each proposal, and asks about it if required.
+/// Prints each proposal. Asks whether to apply the proposal, if the consent is interactive.
 fn decide_offers(
     offers: Vec<ProposedFix>,
     consent: FixConsent,

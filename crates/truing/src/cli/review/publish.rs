@@ -42,7 +42,8 @@ use crate::cli::output::OutputPrinter;
 use crate::cli::target::{acquire_command_lock, actor_name, check_kill_switches, dry_run_store, store_error};
 use crate::wiring;
 
-/// Maximum leases of one command; it takes another if the head moved or another process was faster.
+/// Maximum leases of one command. The command takes another lease if the head moved or another process was
+/// faster.
 const MAX_ROUNDS: u32 = 3;
 /// Maximum time that one command waits for effects to settle, in total.
 const MAX_WAIT: Duration = Duration::from_mins(2);
@@ -85,7 +86,8 @@ impl PublishRequest<'_> {
     /// Reviews and publishes the result.
     ///
     /// # Errors
-    /// Returns exit 4 if another process works on it or the kill switch is on, and exit 3 if it failed.
+    /// Returns exit 4 if another process works on the pull request or the kill switch is on. Returns exit 3
+    /// if the review failed.
     pub(super) async fn run(&self, store: Store) -> Result<(LocalReviewOutcome, PublishJson), CliError> {
         let made = EffectRecording::default();
         let (review, paid_now_micro_usd) = match self.pull.state {
@@ -138,15 +140,16 @@ impl PublishRequest<'_> {
         let switches = SwitchReader::new(real.as_record_store(), context.clock.clone());
         let context = ServiceContext { watch, switches, toolbox, ..context };
         self.record_request(&store, &key).await?;
-        // The mark stays until the last lease ends, so a server that starts meanwhile does not reclaim it as
-        // abandoned.
+        // The command lock is held until the last lease ends. A server that starts during this time therefore
+        // does not reclaim the lease as abandoned.
         let _at_work = acquire_command_lock(&store, &limits).await?;
         let before = load_total_cost(&real, &key).await?;
         let held = Box::pin(self.run_until_published(&context, &store, &key, &limits)).await?;
         let after = load_total_cost(&real, &key).await?;
         let now = MicroUsd(after.0.saturating_sub(before.0));
         if self.dry_run && now > MicroUsd(0) {
-            // The ledger has an entry for the pull request, which needs a name.
+            // The real ledger now has an entry for the pull request, so the real store needs the name of the
+            // pull request.
             self.store_description(&real, &key).await?;
         }
         if before > MicroUsd(0) {
@@ -181,7 +184,8 @@ impl PublishRequest<'_> {
         store.store_descriptions(&[(key.clone(), described)]).await.map_err(store_error)
     }
 
-    /// Leases the slot until its review is published. Returns the reason if the slot is held instead.
+    /// Leases the slot until the review of the pull request is published. If the slot is held, returns the
+    /// reason of the hold.
     async fn run_until_published(
         &self,
         context: &ServiceContext,

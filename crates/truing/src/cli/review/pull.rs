@@ -1,5 +1,5 @@
-//! The flag `truing review --pr`: reviews a pull request from this machine and prints the result. Nothing is
-//! written to the forge, unless it is to be published ([`super::publish`]).
+//! The flag `truing review --pr`: reviews a pull request from this machine and prints the result. Without
+//! `--publish`, nothing is written to the forge ([`super::publish`]).
 
 use std::path::Path;
 use std::sync::Arc;
@@ -159,7 +159,8 @@ impl ReviewCommand {
     }
 }
 
-/// Returns the URL of a pull request before the forge is asked: from the records, or as typed.
+/// Returns the URL of a pull request without a request to the forge: from the records, or from the typed
+/// text.
 async fn find_pull_url(store: &Store, text: &str, name: &str) -> Result<Option<String>, CliError> {
     if let Some(key) = store.find_key(name).await.map_err(store_error)? {
         let described = store.descriptions(&[key]).await.map_err(store_error)?;
@@ -167,7 +168,7 @@ async fn find_pull_url(store: &Store, text: &str, name: &str) -> Result<Option<S
             return Ok(Some(described.url));
         }
     }
-    // A page below it, such as `/files?w=1`, belongs to the same pull request.
+    // A page below the page of a pull request, such as `/files?w=1`, belongs to the same pull request.
     let page = |part: &str| {
         let (host, rest) = text.split_once(part).filter(|_| text.starts_with("http"))?;
         let number = rest.split(|letter: char| !letter.is_ascii_digit()).next().unwrap_or_default();
@@ -203,8 +204,8 @@ impl From<CheckoutError> for CliError {
     }
 }
 
-/// Returns the root of the checkout that contains a folder, where a job has run its linters, or else the
-/// folder itself.
+/// Returns the root of the checkout that contains the folder, or the folder itself if it is in no checkout.
+/// In CI, a job has run its linters in this root.
 fn checkout_root(folder: &Path) -> &Path {
     folder.ancestors().find(|folder| folder.join(".git").exists()).unwrap_or(folder)
 }

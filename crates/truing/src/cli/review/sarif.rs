@@ -1,6 +1,6 @@
 //! Formats findings as SARIF 2.1.0 for code scanning. The output is valid against the standard's schema and
-//! within GitHub's limits, which "SARIF support for code scanning" in its documentation lists with the
-//! required properties.
+//! within GitHub's limits. GitHub's documentation lists these limits and the required properties under "SARIF
+//! support for code scanning".
 //!
 //! * Regions are whole lines: without columns, a region ends at the end of its last line.
 //! * The only fingerprint is Truing's own. GitHub's upload action computes `primaryLocationLineHash` from the
@@ -52,7 +52,7 @@ const ROOT: &str = "%SRCROOT%";
 
 /// One run of the rules for a SARIF log.
 pub(in crate::cli) struct SarifReport<'a> {
-    /// Command as a category: uploads of different categories do not replace each other.
+    /// Command, used as the category. Uploads of different categories do not replace each other.
     pub(in crate::cli) category: &'static str,
     /// Unique id of this run in its category.
     pub(in crate::cli) id: &'a str,
@@ -180,7 +180,7 @@ fn truncate_findings<'a, 'b>(findings: &'a [&'b Finding]) -> &'a [&'b Finding] {
 
 fn rule_json(rule: &ListedRule<'_>) -> Value {
     let body = if rule.body.trim().is_empty() { rule.title } else { rule.body.trim() };
-    // Rules with many false positives are disabled and not listed here.
+    // The precision is always high, because rules with many false positives are disabled and not listed here.
     let mut properties = json!({ "tags": [category_tag(rule.category)], "precision": "high" });
     match rule.category {
         // A score makes the finding a security alert.

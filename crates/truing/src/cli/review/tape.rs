@@ -15,15 +15,15 @@ use crate::wiring;
 /// Name of the cassette file in the folder.
 const FILE: &str = "cassette.jsonl";
 
-/// Where a model's answers are kept or come from.
+/// The folders in which a model's answers are recorded or from which they are replayed.
 #[derive(clap::Args, Clone, Debug)]
 pub(super) struct CassetteArgs {
-    /// Keep what the model is asked and answers in this folder, without keys, for --replay
+    /// Record the requests to the model and its answers in this folder, without keys, for --replay
     #[arg(long, value_name = "FOLDER", conflicts_with_all = ["replay", "publish", "fix"])]
     record: Option<PathBuf>,
-    /// Let a recording answer in place of the model: no key, no request, no money
+    /// Replay a recording instead of calling the model: needs no key, sends no request, costs nothing
     ///
-    /// The review must be the one that was recorded; where it asks something else, the difference is shown.
+    /// The review must be the recorded one. If a request differs from the recording, the difference is shown.
     #[arg(long, value_name = "FOLDER", conflicts_with_all = ["publish", "fix"])]
     replay: Option<PathBuf>,
 }
@@ -44,8 +44,8 @@ impl RecordedAgent {
 }
 
 impl ReviewCommand {
-    /// Returns the model that reviews, if one is configured. Since it costs money, the kill switch is checked
-    /// first.
+    /// Returns the model that reviews, if one is configured. Since a model costs money, the kill switch is
+    /// checked first.
     pub(super) async fn open_agent(&self) -> Result<RecordedAgent, CliError> {
         let CassetteArgs { record, replay } = &self.args.tapes;
         if self.config.review.runtime == truing_config::ConfiguredRuntime::Rules {

@@ -13,8 +13,8 @@ use crate::cli::error::CliError;
 use crate::cli::target::{existing_store, store_error};
 use crate::wiring;
 
-/// Forges that need no configuration, with their default names and hosts. The first is used if no URL names
-/// another.
+/// Forges that need no configuration, with their default names and hosts. The first forge is used unless a
+/// URL names another forge.
 const KNOWN: [(&str, &str); 2] = [("github", "github.com"), ("bitbucket", "bitbucket.org")];
 
 /// A pull request that the user named.
@@ -32,7 +32,8 @@ impl PullTarget {
     /// Resolves a URL or a name.
     ///
     /// # Errors
-    /// Returns exit 2 for a text that names no pull request, or one at a forge that is not configured.
+    /// Returns exit 2 if the text names no pull request, or if the forge of the pull request is not
+    /// configured.
     pub(in crate::cli) fn find(
         text: &str,
         config: &Config,
@@ -56,7 +57,7 @@ impl PullTarget {
     }
 
     /// Resolves a URL, a name, a number in the current folder's repository, or a key of the queue. A key is
-    /// known once the pull request was seen.
+    /// known only after Truing has seen the pull request.
     ///
     /// # Errors
     /// Returns the errors of [`PullTarget::find`], and an error if the store or the repository cannot be
@@ -221,8 +222,8 @@ fn parse_remote_url(remote: &str) -> Option<Url> {
     }
 }
 
-/// Returns a message if the remote is at an unsupported forge, with the possible alternative, or none if it
-/// may be supported.
+/// Returns a message with the possible alternative if the remote is at an unsupported forge. Returns none if
+/// the forge may be supported.
 pub(in crate::cli) fn unsupported_origin_text(remote: &str) -> Option<String> {
     parse_remote_url(remote).as_ref().and_then(unsupported_forge).map(unsupported_hint)
 }
@@ -250,7 +251,7 @@ fn unsupported_hint(kind: &str) -> String {
     )
 }
 
-/// The base address of a forge that URLs are compared with.
+/// The base address of a forge with which URLs are compared.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ForgeBaseAddress {
     /// Base address of the web pages.
@@ -298,13 +299,14 @@ fn find_forge(
     Err(unconfigured_forge_error(message, &name, row, &api_url, &git_url))
 }
 
-/// Returns the kind of forge whose page this looks like, and the path of its server. It is GitHub unless the
-/// page has another form.
+/// Returns the kind of forge that the form of the page's URL suggests, and the path of the server. The kind
+/// is GitHub unless the URL has the form of another forge.
 fn guess_forge(url: &Url) -> (&'static ForgeCapability, String) {
     let parts: Vec<&str> = url.path_segments().map(Iterator::collect).unwrap_or_default();
     let others = capability::ALL.iter().filter(|row| row.pages != PageUrlLayout::OfOwners);
     for row in others {
-        // Only a self-hosted server has a path before its pages; the page begins after it.
+        // Only a self-hosted server can have a path before its pages. The path of the page begins after the
+        // path of the server.
         let places = if row.pages.are_at_api() { parts.len() } else { 1.min(parts.len()) };
         for at in 0..places {
             let (above, below) = parts.split_at(at);
@@ -338,7 +340,7 @@ fn unconfigured_forge_error(
         ))
 }
 
-/// Returns a name for the forge at a host that no other forge has.
+/// Returns a name for the forge at a host. No other forge of the configuration has this name.
 fn unused_forge_name(host: &str, config: &Config) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
     let name: String = host.chars().map(plain).collect();
@@ -399,7 +401,7 @@ fn not_a_pull_error(text: &str) -> CliError {
     )
 }
 
-/// Returns the parts of a page's path below a forge's root, or none if it is elsewhere.
+/// Returns the parts of a page's path below a forge's root, or none if the page is not below the root.
 fn path_below_root(root: &Url, page: &Url) -> Option<Vec<String>> {
     let same = root.host() == page.host() && root.port_or_known_default() == page.port_or_known_default();
     let mut parts = page.path_segments().filter(|_| same)?;
@@ -421,7 +423,7 @@ fn add_known_forge(
 ) -> Result<Config, CliError> {
     if config.forges.contains_key(name) {
         let message = format!("[forge.{name}] is another server than {host}");
-        // A forge with another name has the same default addresses.
+        // The default addresses of this kind of forge also apply to a forge with another name.
         let bare = Config::resolve(environment, None, &[])?.with_forge(name, environment)?;
         let Some(known) = bare.forges.get(name) else {
             return Err(CliError::usage("unknown_forge", message));

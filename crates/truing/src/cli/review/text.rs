@@ -92,7 +92,7 @@ pub(super) fn render_report(
         text += &fill_paragraph(&visible_text(&remark));
     }
     let by = reviewer_line(record);
-    // A command is for pasting, so it stays on one line or is left out.
+    // A command is printed for pasting, so it is printed on one line or omitted.
     let reviewers = by.strip_suffix(": no model was called");
     let both =
         reviewers.zip(commands.model.as_ref()).map(|(reviewers, model)| format!("{reviewers}; {model}"));
@@ -152,7 +152,7 @@ fn render_headline(
     }
 }
 
-/// Formats the findings that were fixed since the previous review, each with the lines that show it.
+/// Formats the findings that were fixed since the previous review, each with the lines that show the fix.
 fn render_fixed(fixed: &[Finding]) -> Vec<String> {
     let fixed_line = |finding: &Finding| {
         let raw = &finding.raw;
@@ -183,8 +183,8 @@ pub(super) fn render_dismissed(dismissed: &[Finding]) -> Option<String> {
     (!dismissed.is_empty()).then(|| format!("{count} left out, dismissed by a person"))
 }
 
-/// Lists the most severe dismissed findings, one per line: the output of a hook shows which findings it lets
-/// through.
+/// Lists the most severe dismissed findings, one per line. The output of a hook thus shows which findings the
+/// hook lets through.
 fn render_left_out(dismissed: &[Finding]) -> Vec<String> {
     let line = |finding: &Finding| {
         let Finding { raw, status, .. } = finding;
@@ -197,8 +197,8 @@ fn render_left_out(dismissed: &[Finding]) -> Vec<String> {
     dismissed.iter().take(MAX_LEFT_OUT).map(line).collect()
 }
 
-/// Formats the number of findings that `--fix` would fix, and of those that it would ask about. It applies to
-/// the working tree only.
+/// Formats the number of findings that `--fix` would fix, and the number of findings that `--fix` would ask
+/// about. Returns no lines unless the working tree was reviewed.
 fn render_fixable(review: &LocalReviewOutcome, fix: &str) -> Vec<String> {
     if review.reviewed != HeadKind::WorkingTree {
         return Vec::new();
@@ -282,7 +282,7 @@ pub(in crate::cli) fn render_finding(finding: &Finding) -> String {
         Severity::P2 => Level::WARNING,
     };
     let (whole, rule) = (visible_text(&raw.title), visible_text(&raw.rule));
-    // A tool's message may be long; the note contains all of it.
+    // A tool's message may be too long for the title. The note then contains the whole message.
     let room = WIDTH.saturating_sub(raw.severity.as_str().len() + rule.chars().count() + "[]: ".len());
     let shown = line::truncate_text(whole.clone(), room.max(LEAD) - 1);
     let is_cut = shown != whole;
@@ -311,7 +311,7 @@ pub(in crate::cli) fn render_finding(finding: &Finding) -> String {
         .elements(unverified)
         .element(Level::NOTE.with_name("id").message(visible_text(&dismissal::short_id(&finding.id))));
     let groups: Vec<Group<'_>> = [group].into_iter().chain(suggestion_group(finding)).collect();
-    // Lines are cut to fit before; the renderer must not cut them again.
+    // The lines are already cut to fit. The renderer must not cut them again.
     Renderer::styled().term_width(2 * WIDTH).render(&groups)
 }
 
@@ -345,15 +345,16 @@ fn has_expected_line_count(finding: &Finding) -> bool {
 
 /// Returns the snippet's lines with known line numbers, cut to fit.
 ///
-/// Lines within a secret and lines beyond the maximum are omitted from a snippet. Both gaps begin after a
-/// line that ends with a cut, or after the last line. Up to there, the lines are numbered consecutively.
+/// Lines within a secret and lines beyond the maximum are omitted from a snippet. Both kinds of gaps begin
+/// after a line that ends with `…`, or after the last line. The lines before the gap are numbered
+/// consecutively.
 fn render_snippet(finding: &Finding) -> String {
     let raw = &finding.raw;
     let lines: Vec<&str> = raw.snippet.split('\n').collect();
     let known = if has_expected_line_count(finding) {
         lines.len()
     } else if raw.snippet.starts_with(CUT) {
-        // The first line may lie within a secret.
+        // The first line may lie within a secret, so its line number is unknown.
         0
     } else {
         lines.iter().position(|line| line.ends_with(CUT)).map_or(lines.len(), |cut| cut + 1)
@@ -362,7 +363,7 @@ fn render_snippet(finding: &Finding) -> String {
     shown.join("\n")
 }
 
-/// Returns the range from the first to the last non-blank character, or none if there is none.
+/// Returns the range from the first to the last non-blank character, or none if all characters are blank.
 fn text_span(code: &str) -> Option<Range<usize>> {
     let start = code.find(|c: char| !c.is_whitespace())?;
     Some(start..code.trim_end().len())
@@ -375,7 +376,8 @@ fn fit_line(line: &str) -> String {
     if letters.len() <= most {
         return line.to_owned();
     }
-    // A line that was cut before the match begins with a cut; the match comes later.
+    // The first character is skipped: if the line was cut before the match, the line begins with `…` and the
+    // match follows later.
     let focus = letters.iter().skip(1).position(|letter| *letter == CUT).map_or(0, |at| at + 1);
     let begin = if focus < most { 0 } else { focus.saturating_sub(LEAD) };
     let mut cut = String::new();

@@ -1,4 +1,4 @@
-//! Handles a review that a signal ends, and reports and records the cost of a review without a result.
+//! Handles a review that a signal interrupts. Reports and records the cost of a review without a result.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -56,7 +56,7 @@ pub(super) async fn run_until_interrupted(
             stop.store(true, Ordering::Relaxed);
             stop_sender.send_replace(true);
             if publishes {
-                // The command returns its lease.
+                // A command that publishes gets time to return its lease.
                 let _ = tokio::time::timeout(grace, &mut task).await;
             }
             if !task.is_finished() {

@@ -27,7 +27,7 @@ const ENDINGS: [&str; 3] = ["yml", "yaml", "toml"];
 /// The arguments.
 #[derive(clap::Args, Debug)]
 pub(super) struct RulesNewArgs {
-    /// The rule's name, as PACK/RULE; a RULE alone is one of the pack `house`
+    /// The rule's name as PACK/RULE; RULE alone means a rule of the pack `house`
     name: String,
     /// The folder of packs, instead of `rules.dir`
     #[arg(long, value_name = "FOLDER")]
@@ -64,7 +64,8 @@ pub(super) fn run(args: &RulesNewArgs, context: &CommandContext) -> Result<Comma
     let [ending, ..] = ENDINGS;
     let (path, shown_path) = (file(&folder, ending), file(shown, ending));
     let text = template::render_template(name.rule, args.language);
-    // A file at the place of a needed folder causes the same error kind, so the path itself is checked.
+    // A file at the path of a needed folder causes the same error kind, so the path of the rule's file is
+    // checked as well.
     let is_there = || path.symlink_metadata().is_ok();
     create_file(&path, &text).map_err(|error| {
         match error.kind() == ErrorKind::AlreadyExists && is_there() {
@@ -128,7 +129,7 @@ fn is_valid_rule_name(name: &str) -> bool {
     name.starts_with(counts) && name.chars().all(|char| counts(char) || char == '-')
 }
 
-/// Returns the valid name that an invalid one probably stands for.
+/// Returns the valid name that the user probably meant with an invalid name.
 fn suggest_name(text: &str) -> Option<String> {
     let without = |ending: &&str| text.strip_suffix(*ending)?.strip_suffix('.');
     let text = ENDINGS.iter().find_map(without).unwrap_or(text);

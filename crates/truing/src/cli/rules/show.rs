@@ -33,7 +33,8 @@ pub(super) fn run(name: &str, source: bool, context: &CommandContext) -> Result<
     let whole = qualified_rule_name(name, &packs)?;
     let found = packs.find_rule(&whole).map_err(|error| wiring::reader_error(error.into()))?;
     let rule = found.ok_or_else(|| unknown_rule_error(name, &packs, &[]))?;
-    // A folder may add rules to a built-in pack but replaces none, so an existing file is the rule's own.
+    // A folder can add rules to a built-in pack but cannot replace built-in rules. If the folder contains the
+    // file, it is therefore the file of this rule.
     let own = rules.dir.map(|dir| dir.join(rule.file)).filter(|path| path.is_file());
     let (file, built_in) = match own.as_deref().map(Path::display) {
         Some(path) => (path.to_string(), false),

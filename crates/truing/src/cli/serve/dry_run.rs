@@ -1,6 +1,6 @@
-//! The flag `truing serve --dry-run`: reports the effects of a start and what is missing. It asks the forges
-//! and reads the records as a server does. It writes nothing: no store, migration, key or lock, and nothing
-//! at a forge.
+//! The flag `truing serve --dry-run`: reports the effects of a start and what is missing. The dry run sends
+//! requests to the forges and reads the records as a server does. It writes nothing: no store, migration, key
+//! or lock, and nothing at a forge.
 
 use std::path::Path;
 
@@ -94,7 +94,7 @@ async fn inspect_setup(
     // The folder is deleted at the end, also after an error.
     let temp = truing_git::PrivateFolder::new().map_err(truing_loops::local::LocalReviewError::NoFolder)?;
     let StoreView { records, form } = place.open_view(temp.path()).await?;
-    // Files that a server creates beside its records are created in the folder of this run.
+    // A server creates files beside its records. A dry run creates these files in its temporary folder.
     let tried = open_file(&temp.path().join("tried.db"))?;
     let reader = wiring::child_reader(&config.rules, &config.sandbox)?;
     let isolated_config = isolate_config(config, temp.path())?;
@@ -114,7 +114,7 @@ async fn inspect_setup(
         .await
         .map_err(store_error)?;
     let kill_switch = match (&records, place.file_path()) {
-        // The switches on database servers are checked where they are read.
+        // The kill switches on a database server are checked by the code that reads them.
         (Some(copy), Some(_)) => {
             let switches = copy.kill_switches().await.map_err(store_error)?;
             switches.engaged_switches().map(|switch| render_hold_line(switch, context.output)).collect()
@@ -142,7 +142,7 @@ async fn inspect_setup(
     })
 }
 
-/// Returns the configuration with all files that a server creates in `temp`. Existing marker keys are read
+/// Returns the configuration for a server that creates all its files in `temp`. Existing marker keys are read
 /// from their own location.
 fn isolate_config(config: &Config, temp: &Path) -> Result<Config, CliError> {
     let is_shared = matches!(config.store.place()?, StorePlace::Servers { .. });
@@ -158,7 +158,7 @@ fn isolate_config(config: &Config, temp: &Path) -> Result<Config, CliError> {
                     return Err(CliError::failure("marker_key", message)
                         .hint("put the key of the other machines there"));
                 }
-                // A start creates the key.
+                // The key does not exist yet. A real start would create the key.
                 forge.marker_key = None;
             }
             None | Some(SecretSource::File(_) | SecretSource::Env(_) | SecretSource::Plain(_)) => {}
@@ -229,7 +229,7 @@ fn render_pulls(pulls: PullCounts, leaves: bool) -> String {
     let PullCounts { open_pull_requests, will_be_reviewed, left_until_changed, already_known, drafts } =
         pulls;
     let mut text = format_count(open_pull_requests, "open pull request");
-    // A count of reviews would repeat the counts of pull requests that are left or known.
+    // If existing pull requests are left and none will be reviewed, the other counts already show this.
     if will_be_reviewed > 0 || !leaves {
         text += &format!(", {will_be_reviewed} will be reviewed");
     }

@@ -29,24 +29,24 @@ pub(super) struct SyncInitArgs {
     /// The job, `[sync.NAME]` of the configuration; or a package that the project requires
     #[arg(value_name = "JOB|PACKAGE")]
     job: String,
-    /// The release that the project was made for [default: the newest that it admits]
+    /// The release that the project was made for [default: the newest release that the project allows]
     #[arg(long, value_name = "V")]
     from: Option<String>,
     /// The project's folder
     #[arg(long, value_name = "PATH", default_value = ".")]
     repo: PathBuf,
-    /// Take what a Python hash test pins, or the names in a JSON file (`{"module:name": []}`), instead of
-    /// looking through the project
+    /// Use the pins of a Python hash test, or the names in a JSON file (`{"module:name": []}`), instead of
+    /// searching the project
     #[arg(long, value_name = "FILE")]
     import: Option<PathBuf>,
-    /// The file to write, instead of the job's `manifest`; never one that is there
+    /// The file to write, instead of the job's `manifest`; it must not exist
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
     #[command(flatten)]
     options: PackageOptions,
 }
 
-/// Maximum names that are listed for one reason of being unguarded.
+/// Maximum names that are listed for each reason why a name is unguarded.
 const SHOWN: usize = 4;
 
 #[derive(Serialize)]

@@ -1,4 +1,4 @@
-//! Errors for jobs that did not run, since their slot was taken or for another reason.
+//! Errors for jobs that did not run because their slot was leased, or for another reason.
 
 use truing_service::run_failure::RunFailure;
 

@@ -1,4 +1,4 @@
-//! Finds the members of a Cargo workspace, whose own files require packages.
+//! Finds the members of a Cargo workspace. The members require packages in their own files.
 
 use std::path::Path;
 
@@ -38,7 +38,7 @@ fn matching_folders(project: &Path, pattern: &str) -> Vec<String> {
     let parts = pattern.split('/').filter(|part| !matches!(*part, "" | "."));
     let mut found = vec![String::new()];
     for part in parts {
-        // A member outside of the project belongs to another project.
+        // A member outside the project folder belongs to another project.
         if part == ".." || pattern.starts_with('/') {
             return Vec::new();
         }

@@ -1,5 +1,5 @@
-//! Finds the job that a command refers to: a configured one or, for a package without a job, one derived from
-//! the project's files. A derived job is parsed from the same lines of configuration that `init` prints.
+//! Finds the job that a command refers to. The job is configured or, for a package without a job, derived
+//! from the project's files. A derived job is parsed from the same lines of configuration that `init` prints.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -23,15 +23,16 @@ use crate::wiring;
 
 #[derive(clap::Args, Debug)]
 pub(super) struct PackageOptions {
-    /// Of a package without a job: the registry that publishes it [default: as the project's files say]
+    /// For a package without a job: the registry that publishes the package [default: derived from the
+    /// project's files]
     #[arg(long, value_name = "NAME", value_parser = ["pypi", "npm", "crates"])]
     registry: Option<String>,
-    /// Of a package without a job: the file that requires it and the keys of the list in it, such as
-    /// `package.json:devDependencies` [default: the first file that does]
+    /// For a package without a job: the file that requires it and the keys of the list in that file, such as
+    /// `package.json:devDependencies` [default: the first file that requires the package]
     #[arg(long, value_name = "FILE[:KEYS]")]
     constraint: Option<String>,
-    /// Of a package without a job: a folder or file of it and its counterpart in the project, such as
-    /// `botocore/=aiobotocore/`
+    /// For a package without a job: a folder or file of the package and its counterpart in the project, such
+    /// as `botocore/=aiobotocore/`
     #[arg(long, value_name = "THEIRS=OURS")]
     mirror: Vec<String>,
 }
@@ -68,7 +69,7 @@ struct ProjectFile {
     name: &'static str,
 }
 
-/// Files that are searched; the most reliable source of the version range comes first.
+/// Files that are searched, in order. The most reliable source of the version range is first.
 const FILES: [ProjectFile; 5] = [
     ProjectFile { registry: PackageRegistry::Pypi, name: "pyproject.toml" },
     ProjectFile { registry: PackageRegistry::Pypi, name: "setup.cfg" },
@@ -77,7 +78,7 @@ const FILES: [ProjectFile; 5] = [
     ProjectFile { registry: PackageRegistry::Crates, name: "Cargo.toml" },
 ];
 
-/// Minimum similarity (maximum 1) at which a name is suggested for another.
+/// Minimum similarity (maximum 1) at which a name is suggested for an unknown name.
 const ALIKE: f64 = 0.85;
 /// Maximum names that are suggested.
 const SHOWN: usize = 3;
@@ -265,10 +266,10 @@ impl PackageSearch<'_> {
             .collect();
         let mut found: Vec<PackageRequirement> = Vec::new();
         for file in &files {
-            // The first file of a registry decides.
+            // Only the first file of a registry that requires the package is used.
             if found.iter().all(|known| known.registry != file.registry) {
                 found.extend(self.find_requirements_in(file.registry, file.name)?);
-                // The members of a workspace have their own files.
+                // If the workspace's file does not require the crate, the files of the members are searched.
                 if file.registry == PackageRegistry::Crates
                     && found.iter().all(|known| known.registry != file.registry)
                 {
@@ -335,8 +336,8 @@ impl PackageSearch<'_> {
         }
     }
 
-    /// Handles a package that no file requires: it may be a dependency of another package. No range is needed
-    /// if the user gives the release to follow it from.
+    /// Handles a package that no file requires. The package may be a dependency of another package. No range
+    /// is needed if the user gives `--from`, the release that the project was made for.
     fn handle_unrequired_package(
         &self,
         registry: Option<PackageRegistry>,
@@ -416,7 +417,7 @@ fn job_name(package: &str) -> String {
     if name.starts_with(|letter: char| letter.is_ascii_lowercase()) { name } else { format!("job-{name}") }
 }
 
-/// Returns the forge and the repository that the project's remote names, if any.
+/// Returns the forge and the repository that the project's remote names, or none without a known remote.
 fn origin_repository(
     project: &Path,
     config: &Config,

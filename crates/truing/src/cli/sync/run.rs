@@ -65,14 +65,14 @@ pub(crate) struct SyncRunArgs {
     /// For cron and CI: an open circuit breaker is not an error
     #[arg(long)]
     pub(crate) scheduled: bool,
-    /// Write the outcome record to this file as JSON, also of a run that fails
+    /// Write the outcome record to this file as JSON, even if the run fails
     #[arg(long, value_name = "FILE")]
     pub(crate) record: Option<PathBuf>,
 }
 
 #[derive(clap::Args, Debug)]
 pub(super) struct SyncStatusArgs {
-    /// The job [default: every one]
+    /// The job [default: all jobs]
     #[arg(value_name = "JOB")]
     job: Option<String>,
 }
@@ -126,7 +126,8 @@ impl SyncRunArgs {
                 record = &mut work => record,
                 _ = signals.next() => {
                     stop_sender.send_replace(true);
-                    // The run returns its lease, and the work that it began ends with it.
+                    // The run gets time to return its lease. Work that the run started is stopped with the
+                    // run.
                     let _ = tokio::time::timeout(GRACE, work).await;
                     Err(CliError::new(CommandExit::Interrupted, "interrupted", "interrupted before the run \
                          was done")
@@ -225,8 +226,8 @@ impl SyncRunArgs {
     }
 }
 
-/// Appends the result to the summary of the CI job, if there is one. The work is already done: a summary that
-/// cannot be written causes a warning, not a failure.
+/// Appends the result to the summary of the CI job, if there is one. The run is already complete, so a
+/// summary that cannot be written causes a warning, not a failure.
 fn append_ci_summary(record: &SyncRecord, context: &CommandContext) {
     let Some(file) = context.environment.get(SUMMARY).filter(|file| !file.is_empty()) else { return };
     let file = context.environment.directory().join(file);

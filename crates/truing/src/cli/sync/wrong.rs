@@ -59,7 +59,8 @@ pub(super) fn unknown_job_error(
     }
 }
 
-/// Returns true if a file in the current folder that is not the configuration has such a job.
+/// Returns true if a file in the current folder has a job of this name, although the file is not the used
+/// configuration.
 pub(super) fn is_in_other_file(name: &str, context: &CommandContext) -> bool {
     let own = read_repository_file(context.environment.directory()).ok().flatten();
     is_in_operators_file(name, context) || own.is_some_and(|own| has_job(&own, name))
@@ -120,7 +121,7 @@ pub(super) fn decision_error(error: SyncDecisionError, job: &JobConfig, project:
     }
 }
 
-/// Formats a name and its description; the description is on the next line if both do not fit into one.
+/// Formats a name and its description. If both do not fit on one line, the description is on the next line.
 pub(super) fn render_item(name: &str, description: &str) -> String {
     let line = format!("  {name}  {description}\n");
     if line.trim_end().width() <= COLUMNS {

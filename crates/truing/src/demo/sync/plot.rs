@@ -5,8 +5,8 @@ use serde_json::json;
 use truing_core::sync::record::SyncOutcome::{self, Asked, Breaker, Bumped, Failed, LeftOut, Relaxed, Saved};
 use truing_fakes::model::ScriptedAnswer;
 
-/// Name of the package and the job, and (below) the file of the package that the project copies, and the
-/// copy.
+/// Name of the package and of the job. The constants below name the file of the package that the project
+/// copies, and the copy.
 pub(super) const PACKAGE: &str = "rim";
 pub(super) const THEIRS: &str = "rim/spin.py";
 pub(super) const OURS: &str = "spokes/spin.py";
@@ -36,7 +36,7 @@ pub(super) enum DemoStep {
     Merge,
     /// A person answers the question.
     Answer(&'static str),
-    /// The model does this from now on.
+    /// From now on, the model completes this part of a port.
     Model(PortShare),
     /// The operator allows the job to port code without a question.
     PortUnasked,
@@ -46,7 +46,8 @@ pub(super) enum DemoStep {
 }
 
 impl DemoStep {
-    /// For a run: returns true if a scheduler starts it, and the expected result.
+    /// Returns, for a run, true if a scheduler starts the run, and the expected result. Returns none for
+    /// other steps.
     pub(super) fn expected_run(self) -> Option<(bool, SyncOutcome)> {
         match self {
             Self::Run(result) => Some((false, result)),
@@ -65,7 +66,7 @@ impl DemoStep {
 #[derive(Clone, Copy)]
 pub(super) enum PortShare {
     Whole,
-    /// It reads files until its turns are used up.
+    /// The model reads files until its turns are used up.
     Half,
     Remainder,
 }

@@ -1,5 +1,5 @@
-//! Runs cases in the loop of a run, with its real tools on the case's files. The model is the configured one,
-//! or a scripted one that speaks the provider's protocol on this machine.
+//! Runs cases in the loop of a run, with the real tools on the files of the case. The model is the configured
+//! model, or a scripted model on this machine that uses the provider's protocol.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -43,13 +43,13 @@ use crate::wiring;
 /// Maximum cost of one case in micro-dollars.
 pub(super) const CASE_MONEY: MicroUsd = MicroUsd(500_000);
 
-/// Everything that runs a case.
+/// The model, the reader and the ledger that run a case.
 pub(super) struct CaseRunner {
     gateway: ModelGateway,
     ledger: Arc<dyn RecordStore>,
     model: String,
     reader: ChildProcessReader,
-    /// Scripted model and the folder of its ledger; none if the configured model is asked.
+    /// Scripted model and the folder of its ledger; none if the configured model is used.
     script: Option<(FakeModel, TempDir)>,
 }
 
@@ -76,7 +76,7 @@ impl CaseRunner {
         let fake = FakeModel::start(ModelScript::default()).await.map_err(failed)?;
         let ledger = wiring::store::open_file(&folder.path().join("ledger.db"))?;
         let (gateway, model) = wiring::agent::scripted_gateway(fake.url(), KEY, ledger.clone())?;
-        // The reader only reads the files of cases.
+        // The reader needs no sandbox, because it reads only the files of cases.
         let sandbox = SandboxConfig { level: truing_agent::sandbox::SandboxLevel::None };
         let reader = wiring::child_reader(&RulesConfig::default(), &sandbox)?;
         let ledger = ledger.as_record_store();
@@ -88,7 +88,7 @@ impl CaseRunner {
         config: &Config,
         environment: &Environment,
     ) -> Result<Self, CliError> {
-        // The prompts of this agent are not the tested ones.
+        // The prompts of this agent are not used by the test.
         let agent = wiring::agent::configured_agent(
             config,
             environment,
@@ -191,7 +191,7 @@ impl CaseRunner {
         if !ran.end.is_complete() {
             problems.push(format!("the run did not finish: {}", redact_secrets(&ran.end.to_string())));
         }
-        // A model may try a call and fail; a script that fails is wrong.
+        // A call of a real model may fail. A failed call of a script is a mistake in the case.
         if self.script.is_some() {
             problems.extend(failed);
         }
@@ -205,8 +205,8 @@ fn fixer_tools(tools: ReaderTools, workspace: FixerWorkspace) -> Result<FixerToo
         .map_err(|error: FixerError| CliError::failure("stage", error.to_string()))
 }
 
-/// Returns the script of a case: the right answer if the request contains everything that it needs, else the
-/// wrong one.
+/// Returns the script of a case. The script gives the right answer if the request contains all texts that the
+/// case names, else the wrong answer.
 fn case_script(case: &PromptCase) -> ModelScript {
     let when = AnswerCondition {
         system: case.system.needs.clone(),
@@ -248,7 +248,7 @@ fn model_refusal_error(error: &ModelError) -> CliError {
     }
 }
 
-/// The tool calls of one run: the successful ones, and messages on the others.
+/// The tool calls of one run: the successful calls, and messages about the failed calls.
 #[derive(Default)]
 struct RecordedCalls(Mutex<(Vec<ScriptedCall>, Vec<String>)>);
 
