@@ -76,7 +76,7 @@ pub(super) fn render_figures_page(labels: &HitLabels, repositories: &RepositoryL
          mostly by where they stand. True: those who keep the repository would want to know.\nArguable: some \
          would; it counts half. False: nobody would. What is not judged counts for nothing. In brackets\nis \
          Wilson's interval of 95 %. The repositories that were held out were looked at last:\n[ADR \
-         57](../adr/0057-rules-stay-on-by-what-was-judged.md) tells what was found there before the rules \
+         57](../adr/0057-a-rule-stays-enabled-only-if-its-judged-findings-are-precise-enough.md) tells what was found there before the rules \
          took it in, and why rules are as they are. \"Before\" are the rules as they\nwere before they were \
          held against these histories.\n\n`cargo xtask rules CLONES` runs the rules over the same commits \
          again, where CLONES holds a clone of each\nrepository as `OWNER/NAME`, and fails below 0.95 for P0 \

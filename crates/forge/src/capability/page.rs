@@ -15,7 +15,7 @@ const STATUS: &str = "
 
 GitHub counts a neutral check as passed where a check is required. So a partial review that found something \
      which
-blocks is red, not neutral ([ADR 0020](../adr/0020-a-partial-review-that-blocks-is-red.md)); one that found \
+blocks is red, not neutral ([ADR 0020](../adr/0020-a-partial-review-with-a-blocking-finding-fails-the-check.md)); one that found \
      nothing of
 the kind holds nobody up, and its summary says what was not read. A commit status that is pending does hold \
      up.
