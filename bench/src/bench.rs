@@ -1,5 +1,5 @@
-//! `cargo xtask bench`: measures the figures that the project promises, beside its peers in the same run.
-//! Only ratios are comparable: times depend on the machine.
+//! `cargo xtask bench`: measures the figures that the project promises, and measures comparable tools in the
+//! same run. Only ratios are comparable: times depend on the machine.
 
 mod converge;
 mod diff;
@@ -30,30 +30,30 @@ pub(crate) struct Options {
 
 #[derive(Subcommand)]
 enum MeasurementCommand {
-    /// Diffs: right by git's own counts, and as fast as diffy (in process) and npm `diff` (as a whole
+    /// Diffs: compare our counts with git's, and our speed with diffy (in process) and npm `diff` (as a whole
     /// process)
     Diff(diff::Options),
-    /// Webhooks: processor time, delay, memory and the highest rate, beside Fastify, BullMQ and Redis
+    /// Webhooks: CPU time, latency, memory and the highest rate, compared with Fastify, BullMQ and Redis
     Ingress(ingress::Options),
-    /// Many processes: reviews a minute with 1 to 8 workers on Redis and PostgreSQL, and the part that holds
-    /// them up
+    /// Many processes: reviews per minute with 1 to 8 workers on Redis and PostgreSQL, and the part that
+    /// limits them
     Workers(workers::Options),
-    /// Millions of records: the time of commands and of finding what is due, and of moving a store to another
+    /// Millions of records: the time of commands, of queries for due slots, and of moving a store to another
     /// engine
     Records(records::Options),
-    /// Rules of syntax: the same findings as ast-grep's command line, at least as fast
+    /// Syntax rules: compare the findings and the speed with ast-grep's command line
     Rules(rules::Options),
-    /// Linters: the findings that are reported of a history's commits, beside the linter and a filter of
+    /// Linters: compare the findings reported for many commits with the linter's own output, filtered to
     /// added lines
     Linters(linters::Options),
-    /// Linters on pull requests of several pushes: comments posted, repeated and left, beside reviewdog's
-    /// rules
+    /// Linters on pull requests with several pushes: comments posted, repeated and left, compared with
+    /// reviewdog's rules
     Pushes(pushes::Options),
-    /// A loop of `truing converge`: what it takes by itself, beside git laying the same files out
+    /// A loop of `truing converge`: its time without the model's, compared with git writing the same files
     Converge(converge::Options),
-    /// A whole review of 10,000 changed lines: what it takes beyond `git diff`, in time and memory
+    /// A whole review of 10,000 changed lines: its time beyond that of `git diff`, and its memory
     Review(review::Options),
-    /// One scripted review held by each runtime: seconds, processor time and memory, beside the claude
+    /// The same scripted review with each runtime: seconds, CPU time and memory, compared with the claude
     /// program alone
     Runtimes(runtimes::Options),
 }

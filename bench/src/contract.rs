@@ -1,6 +1,6 @@
-//! `cargo xtask contract`: cuts the published descriptions of the forges' APIs to the requests that are made,
-//! for the tests that check exchanges against them (`crates/contract`). `data/github.toml` of that crate
-//! lists the kept parts, with the packages and their versions.
+//! `cargo xtask contract`: reduces the published descriptions of the forges' APIs to the requests that Truing
+//! makes. Tests check exchanges against these descriptions (`crates/contract`). `data/github.toml` of that
+//! crate lists the kept parts, with the packages and their versions.
 
 mod openapi;
 mod sdl;
@@ -23,7 +23,7 @@ const DATA: &str = "crates/contract/data";
 /// Where the packages are.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// The folder that holds the packages, unpacked, as `npm install` leaves them [default: fetched now]
+    /// The folder with the packages, unpacked as by `npm install` [default: downloaded now]
     #[arg(long, value_name = "FOLDER")]
     packages: Option<PathBuf>,
 }
@@ -57,7 +57,7 @@ struct PackageDocument {
     document: String,
 }
 
-/// Cuts the descriptions. It never returns `false`: it succeeds or returns an error.
+/// Reduces the descriptions. Returns `true` or an error, never `false`.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let data = workspace::workspace_root()?.join(DATA);
     let list = data.join("github.toml");

@@ -1,5 +1,5 @@
-//! `cargo xtask fuzz`: feeds readers of foreign bytes with corpora that are damaged at random. Each round has
-//! its own seed, which repeats a failure at once.
+//! `cargo xtask fuzz`: feeds randomly damaged input to the parsers of untrusted bytes. Each round has its own
+//! seed, with which a failure can be repeated directly.
 
 mod diff;
 pub(crate) mod random;
@@ -26,13 +26,12 @@ pub(crate) struct Options {
 
 #[derive(Subcommand)]
 enum FuzzCommand {
-    /// Diffs: parsed, anchored in and tracked by
+    /// Diffs: parse them, anchor line ranges in them, and track line ranges through them
     Diff(FuzzLengthArgs),
-    /// Small texts that cost a parser much, each within its bounds: languages, read as the service reads
-    /// files, in the first half of the time, and every other form of text that comes from outside in the
-    /// second
+    /// Small texts that are expensive to parse, although within the limits. The first half of the time is for
+    /// languages, read as the service reads files; the second half is for every other form of external text
     ///
-    /// The worst memory and time are printed for each language and form, with the seed of its text.
+    /// For each language and form, the worst memory and time are printed, with the seed of the text.
     Bombs(BombFuzzArgs),
 }
 
@@ -41,18 +40,18 @@ enum FuzzCommand {
 struct BombFuzzArgs {
     #[command(flatten)]
     length: FuzzLengthArgs,
-    /// Keep texts that pass a bound in this folder, each named by its seed
+    /// Store texts that exceed a limit in this folder, each in a file named after its seed
     #[arg(long, value_name = "FOLDER")]
     keep: Option<PathBuf>,
 }
 
-/// How long, and from where on.
+/// Duration of the fuzzing, and the first seed.
 #[derive(Args)]
 struct FuzzLengthArgs {
-    /// Begin no new round after so many seconds
+    /// Start no new round after this number of seconds
     #[arg(long, default_value_t = 60)]
     seconds: u64,
-    /// The seed of the first round; that of a failure repeats it
+    /// The seed of the first round; the seed of a failed round repeats the failure
     #[arg(long, default_value_t = 1)]
     seed: u64,
 }
@@ -110,7 +109,8 @@ fn run_rounds(
     more: impl Fn(u64) -> bool + Send + 'static,
     round: impl Fn(&mut SeededRandom) + Send + 'static,
 ) -> Result<u64> {
-    // The round is announced before it begins; one that hangs shows by the missing next announcement.
+    // Each round is announced before it starts. If the next announcement does not arrive in time, the round
+    // hangs.
     let (begin, begun) = sync_channel(0);
     let feeder = std::thread::spawn(move || {
         let mut done = 0;

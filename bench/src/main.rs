@@ -22,14 +22,13 @@ struct BenchCli {
 
 #[derive(Subcommand)]
 enum BenchCommand {
-    /// Measure what is promised in figures, beside its peers
+    /// Measure the promised figures, and compare them with other tools
     Bench(bench::Options),
-    /// Cut the descriptions that forges publish of their APIs down to what tests check exchanges against
+    /// Reduce the published descriptions of the forges' APIs to the parts that tests check exchanges against
     Contract(contract::Options),
-    /// Feed readers of foreign bytes with damaged input until the time is over
+    /// Feed damaged input to the parsers of untrusted bytes until the time is over
     Fuzz(fuzz::Options),
-    /// Run the rules over the histories of public repositories, beside what people judged of what they find
-    /// there
+    /// Run the rules on the histories of public repositories, and compare the findings with people's verdicts
     Rules(rules::Options),
 }
 

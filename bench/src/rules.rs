@@ -27,27 +27,27 @@ const FOLDER: &str = "crates/reader/packs/core";
 /// Required precision of P0 and P1, and of P2, in the order of [`page::GROUPS`].
 const PROMISED: [f64; 2] = [0.95, 0.8];
 
-/// What to run over what.
+/// The rules to run, and the commits on which they are run.
 #[derive(Args)]
 pub(crate) struct Options {
     /// The folder that holds the clones of the repositories, each as OWNER/NAME
     clones: PathBuf,
-    /// The pack's folder, with its rules as they are there [default: that of this workspace]
+    /// The folder of the pack whose rules are run [default: the pack of this workspace]
     #[arg(long, value_name = "FOLDER")]
     pack: Option<PathBuf>,
     /// This repository alone
     #[arg(long, value_name = "OWNER/NAME")]
     only: Vec<String>,
-    /// Only commits of which something was judged
+    /// Only commits with findings that people have judged
     #[arg(long)]
     judged: bool,
     /// No whole trees
     #[arg(long)]
     no_trees: bool,
-    /// Write down what is found, new findings as not judged, and the pages that tell of it
+    /// Write the findings to the labels, new findings as not judged, and write the pages about the verdicts
     #[arg(long)]
     write: bool,
-    /// What is found is what the rules found before they were held against these histories
+    /// Record the findings as those of the earlier rules, before their test on these histories
     #[arg(long)]
     before: bool,
 }
@@ -66,7 +66,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     for repository in repositories.repository.iter().filter(wanted) {
         refresh_findings(options, repository, &rules, pack, &mut labels)?;
     }
-    // A finding of neither version without a verdict is useless.
+    // Removes findings without a verdict that neither version of the rules reports.
     labels.retain(|_, known| {
         known.verdict != HitVerdict::Unjudged
             || known.earlier_severity.is_some()

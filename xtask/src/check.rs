@@ -38,34 +38,34 @@ pub(crate) struct Options {
     advisory_db: Option<PathBuf>,
 }
 
-/// A check that can be asked for by name.
+/// A check that can be selected by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum CheckName {
-    /// Which crate may depend on which, what is banned, and where crates may come from
+    /// Only permitted dependencies between crates, no banned crates, and only permitted sources of crates
     Arrows,
-    /// No circle of more than three files among the modules of a crate
+    /// No cycle of more than three files among the modules of a crate
     Circles,
-    /// No file but those that are listed has the side of a forge that writes
+    /// Only the listed files use the trait that writes to a forge
     Writers,
-    /// No file above crate `forge` names one kind of forge, but where clients are made
+    /// Above crate `forge`, only the files that create clients name one kind of forge
     Forges,
     /// Every crate's licence is on the list of deny.toml
     Licences,
-    /// Every crate is built in one version, or deny.toml says why not
+    /// Every crate is built in one version, or deny.toml gives the reason for further ones
     Duplicates,
     /// No locked version has a known security problem (needs a copy of the RustSec database)
     Advisories,
-    /// No source file is too long to find one's way in
+    /// No source file is too long
     Lines,
-    /// No more bare, short or shared names, and no more empty comments, than names.toml records
+    /// The number of confusing names and comments is not higher than names.toml records
     Names,
-    /// ARCHITECTURE.md names no file that is not there
+    /// Every file that ARCHITECTURE.md names exists
     Paths,
-    /// Each crate has one program of integration tests, and no file is left out of it
+    /// Each crate has one program of integration tests, which includes all its files
     Programs,
-    /// No machine's paths in any file; no unfinished, ignored or sleeping code
+    /// No paths of a person's machine in any file; no unfinished code, no ignored tests and no `sleep`
     Words,
-    /// Every fragment in changelog.d is named and filled as its README says
+    /// Every fragment in changelog.d has the name and the form that its README requires
     Changelog,
     /// The documentation builds without a warning
     Docs,

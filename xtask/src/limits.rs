@@ -81,7 +81,7 @@ impl WorkspaceSources {
     }
 }
 
-/// Returns a field of a default, as a constant.
+/// Returns a field of the file's `Default` implementation, as a constant.
 fn default_field(text: &str, name: &str) -> Result<SourceConstant> {
     let default = text.split_once("impl Default for ").context("it has no default")?.1;
     let begin = [format!(" {name}: "), format!("\n{name}: ")];

@@ -1,7 +1,8 @@
-//! Allows one build at a time across work trees, with a lock beside the repository that the work trees share.
+//! Allows only one build at a time in all work trees of a repository. The lock file is in the git folder that
+//! the work trees share.
 //!
-//! The kernel releases it with the process that holds it. Commands that this process starts run under the
-//! same lock.
+//! The kernel releases the lock when the process that holds it exits. Commands that this process starts run
+//! under the same lock.
 
 use std::fs::{File, TryLockError};
 use std::io::{Seek as _, Write as _};
@@ -40,7 +41,7 @@ impl BuildLock {
         let trust = format!("safe.directory={}", root.display());
         let mut git = Command::new("git");
         git.args(["-c", &trust, "rev-parse", "--path-format=absolute", "--git-common-dir"]).current_dir(root);
-        // An archive of the sources is in no repository, and has no other work trees.
+        // Unpacked sources without a repository have no other work trees, so their lock is in `target`.
         let folder = workspace::command_output(&mut git)
             .map_or_else(|_| root.join("target"), |path| path.trim_end().into());
         Self::acquire_file(
@@ -119,7 +120,7 @@ mod tests {
         let holder = format!("process {} in ", std::process::id());
         assert!(refused.to_string().contains(&holder), "{refused}");
         drop(first);
-        // The waiting thread that gave up may hold it for a moment.
+        // The thread of the attempt that timed out may still hold the lock for a moment.
         assert!(BuildLock::acquire_file(path, None, PATIENCE).is_ok());
     }
 

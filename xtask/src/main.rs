@@ -1,7 +1,7 @@
 //! `cargo xtask`: the commands that test, check and measure the workspace, both locally and in CI.
 //!
-//! It uses no crate of the product and therefore starts in seconds; commands that use the product are in the
-//! crate `bench`.
+//! This crate uses no crate of the product, so it is built in seconds. Commands that use the product are in
+//! the crate `bench`.
 
 mod check;
 #[cfg(test)]
@@ -28,33 +28,33 @@ struct XtaskCli {
 
 #[derive(Subcommand)]
 enum XtaskCommand {
-    /// Install what the tests need, run them all, and list what could not be run and why
+    /// Install the tools that the tests need, run all tests, and list the tests that could not be run, with
+    /// the reasons
     ///
     /// The last line of the output is always `N passed, N failed, N skipped`.
     Test(test::Options),
-    /// Check what the compiler does not: crate arrows, licences, duplicates, advisories, file sizes, test
-    /// programs, words, docs, changelog
+    /// Run the checks that the compiler does not: crate arrows, licences, duplicates, advisories, file sizes,
+    /// test programs, words, docs, changelog
     Check(check::Options),
-    /// Run a command while no other build of this repository runs, as `.ci/run` does with itself
+    /// Run a command while no other build of this repository runs; `.ci/run` runs itself in this way
     Lock(lock::Options),
-    /// Run schedules and storms until the time is over
+    /// Repeat long-running checks until the time is over
     Soak(soak::Options),
-    /// Measure what is promised in figures, beside its peers
+    /// Measure the promised figures, and compare them with other tools
     #[command(disable_help_flag = true)]
     Bench(measure::Options),
-    /// Cut the descriptions that forges publish of their APIs down to what tests check exchanges against
+    /// Reduce the published descriptions of the forges' APIs to the parts that tests check exchanges against
     #[command(disable_help_flag = true)]
     Contract(measure::Options),
-    /// Feed readers of foreign bytes with damaged input until the time is over
+    /// Feed damaged input to the parsers of untrusted bytes until the time is over
     #[command(disable_help_flag = true)]
     Fuzz(measure::Options),
-    /// Run the rules over the histories of public repositories, beside what people judged of what they find
-    /// there
+    /// Run the rules on the histories of public repositories, and compare the findings with people's verdicts
     #[command(disable_help_flag = true)]
     Rules(measure::Options),
-    /// Write what the program is built from, as a CycloneDX bill of materials
+    /// Write the list of the packages in the program, as a CycloneDX bill of materials
     Sbom(sbom::Options),
-    /// Print the texts of the program with file and line, to be read as a list
+    /// Print a list of the program's texts, with file and line, for proofreading
     Texts(texts::TextFilter),
     /// Build the release binary from clean and print build time, size and start-up time
     Size,

@@ -17,7 +17,7 @@ const NAME: &str = "truing";
 /// The options of `cargo xtask sbom`.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Where to write it [default: standard output]
+    /// The file to write the bill of materials to [default: standard output]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }

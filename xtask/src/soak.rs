@@ -1,5 +1,5 @@
-//! `cargo xtask soak`: repeats checks that take longer than a test may, until the time is over. [`PARTS`]
-//! lists them; each part is a test or a command that fails when a promise is broken, at its full size.
+//! `cargo xtask soak`: repeats checks that take too long for a test, until the time is over. [`PARTS`] lists
+//! the checks. Each is a test or a command at full size, which fails if a promise is broken.
 
 use std::time::{Duration, Instant};
 
@@ -8,10 +8,10 @@ use clap::Args;
 
 use crate::{say, workspace};
 
-/// How long to go on, and with what.
+/// The duration, and the parts to run.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Begin no new round after so many minutes
+    /// Start no new round after this number of minutes
     #[arg(long, default_value_t = 10)]
     minutes: u64,
     /// Run this part alone: schedules, demo, days, money, storm, fleet, large, bombs or agents; may be
@@ -149,7 +149,7 @@ fn run_part(part: &SoakPart) -> Result<String> {
     let text = workspace::command_output(&mut command)
         .with_context(|| format!("a promise is broken: {}", part.promise))?;
     let summary_line = text.lines().find(|line| line.starts_with(part.summary_prefix));
-    // A filter that matches no test would succeed.
+    // A run whose filter matches no test would succeed, so the summary line is required.
     let summary_line = summary_line.with_context(|| {
         format!("{} ran nothing: it printed no line that begins with `{}`", part.name, part.summary_prefix)
     })?;

@@ -16,14 +16,15 @@ use crate::{say, workspace};
 use programs::TestBinary;
 use tally::TestTally;
 
-/// The arguments that select the tests which need the network: for cargo, and for the program. These tests
-/// are ignored by default, and print their measurements.
+/// The arguments that select the tests that require the network: those for cargo, and those for the test
+/// program. These tests are ignored by default, and print their measurements.
 const ONLINE: ([&str; 2], [&str; 4]) =
     (["--package=truing", "--test=it"], ["online::", "--ignored", "--nocapture", "--test-threads=1"]);
 
 /// The variable that makes tests play every point of interruption.
 const FULL: &str = "TRUING_TEST_FULL";
-/// The variable that names a file, to which tests append the numbers of played and of all points.
+/// The variable that names a file. Tests append to it the number of played points of interruption, and the
+/// number of all points.
 const POINTS: &str = "TRUING_TEST_POINTS";
 
 /// The folder in which Linux keeps files in memory, and the KiB that must be free there.
@@ -36,13 +37,13 @@ const SLOWEST: usize = 10;
 /// The options of `cargo xtask test`.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Fail if a package's tests could not be run; parts that a test passes over are listed
+    /// Fail if a package's tests could not be run; parts that a test skips are only listed
     #[arg(long)]
     require_all: bool,
     /// Play every point at which a run can be interrupted, not a selection of them
     #[arg(long)]
     full: bool,
-    /// Run the tests that need the network, and no others; what each needs besides it says itself
+    /// Run only the tests that require the network; each test prints its further requirements
     #[arg(long, conflicts_with = "arguments")]
     online: bool,
     /// Arguments for `cargo test`, for example `-p truing-core -- slot::`
@@ -85,8 +86,8 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     Ok(tally.failed == 0 && !incomplete)
 }
 
-/// Builds the test programs while their tools are installed, runs one after the other, and prints the
-/// duration of each. Returns the missing tools.
+/// Builds the test programs while the tools are installed. Runs the programs one after the other, and prints
+/// the duration of each. Returns the missing tools.
 fn run_programs(root: &Path, options: &Options, tally: &mut TestTally) -> Result<Vec<MissingTool>> {
     let (for_cargo, for_programs) = split_arguments(options);
     let packages = selected_packages(&for_cargo);
@@ -136,8 +137,9 @@ fn run_programs(root: &Path, options: &Options, tally: &mut TestTally) -> Result
     Ok(missing)
 }
 
-/// Returns a folder in memory for the temporary files of tests, because a file system on a disk takes a sixth
-/// of the total time. None, if one is set, or this machine has no such place with enough room.
+/// Returns a folder in memory for the temporary files of tests, because operations on a disk take a sixth of
+/// the total time. Returns `None` if `TMPDIR` is set, or if this machine has no file system in memory with
+/// enough space.
 fn memory_folder() -> Option<tempfile::TempDir> {
     let is_set = std::env::var_os("TMPDIR").is_some();
     let output = Command::new("df").args(["-Pk", MEMORY]).output().ok().filter(|_| !is_set)?;
@@ -162,7 +164,8 @@ fn split_arguments(options: &Options) -> (Vec<String>, Vec<String>) {
     (for_cargo, parts.next().unwrap_or_default().to_vec())
 }
 
-/// True if an argument for cargo selects targets of a package, which excludes the documentation's examples.
+/// True if an argument for cargo selects targets of a package. The examples in the documentation are then not
+/// run.
 fn selects_targets(argument: &str) -> bool {
     let flag = argument.split('=').next().unwrap_or_default();
     ["--lib", "--bin", "--bins", "--test", "--tests", "--bench", "--benches", "--example", "--examples"]
@@ -199,7 +202,7 @@ fn selected_packages(for_cargo: &[String]) -> Vec<String> {
     packages
 }
 
-/// Prints the number of points of interruption that were played, from lines `PLAYED ALL`.
+/// Prints the number of points of interruption that were played, from lines of the form `PLAYED ALL`.
 fn print_interruption_points(counts: &str) {
     let sums = counts.lines().filter_map(|line| {
         let (played, all) = line.split_once(' ')?;
@@ -213,8 +216,8 @@ fn print_interruption_points(counts: &str) {
     }
 }
 
-/// True if arguments for cargo itself (those before a second `--`) select packages, which excludes
-/// `--workspace`.
+/// True if the arguments for cargo itself (those before a second `--`) select packages. `--workspace` is then
+/// not added.
 fn selects_packages(arguments: &[String]) -> bool {
     arguments
         .iter()

@@ -1,4 +1,4 @@
-//! `cargo xtask texts`: prints the texts of the program with file and line, to be read as a list.
+//! `cargo xtask texts`: prints a list of the program's texts, with file and line, for proofreading.
 
 use std::str::FromStr as _;
 
@@ -12,7 +12,7 @@ use crate::workspace::{self, TrackedFile};
 const OTHER_FOLDERS: [&str; 4] = ["crates/contract/", "crates/fakes/", "bench/", "xtask/"];
 /// Words of the shortest text; a shorter string is a name or a label.
 const MIN_WORDS: usize = 3;
-/// First words of statements for a database.
+/// First words of SQL statements, which are not texts for people.
 const SQL: [&str; 8] = ["SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "ALTER", "DROP", "WITH"];
 
 #[derive(clap::Args)]
@@ -46,7 +46,7 @@ pub(crate) fn run(filter: &TextFilter) -> Result<bool> {
     Ok(true)
 }
 
-/// Returns the texts of a file of the program's own code; none of another file.
+/// Returns the texts of a file that belongs to the program's own code; for another file, the list is empty.
 pub(crate) fn read_program_texts(file: &TrackedFile) -> Result<Vec<ProgramText>> {
     let mut texts = Vec::new();
     if is_program_source(&file.path) {
@@ -63,8 +63,8 @@ fn is_program_source(path: &str) -> bool {
     path.ends_with(".rs") && !is_test && !OTHER_FOLDERS.iter().any(|folder| path.starts_with(folder))
 }
 
-/// Adds the texts of some code, without those of `#[cfg(test)]` items. Doc comments are help texts where clap
-/// reads them.
+/// Adds the texts of some code, without those of `#[cfg(test)]` items. If `reads_docs` is true, doc comments
+/// are included, because clap prints them as help texts.
 fn collect_texts(tokens: TokenStream, reads_docs: bool, texts: &mut Vec<ProgramText>) {
     let (mut is_attribute, mut skips_body) = (false, false);
     for token in tokens {
@@ -78,7 +78,7 @@ fn collect_texts(tokens: TokenStream, reads_docs: bool, texts: &mut Vec<ProgramT
                     collect_texts(group.stream(), reads_docs, texts);
                 }
             }
-            // The body of the item, or `;` below, ends what an attribute is about.
+            // The item to which an attribute applies ends with its body, or with `;` (below).
             TokenTree::Group(group) if skips_body && group.delimiter() == proc_macro2::Delimiter::Brace => {
                 skips_body = false;
             }

@@ -11,7 +11,7 @@ use crate::say;
 
 /// A program that tests start.
 pub struct TestTool {
-    /// The name by which it is started.
+    /// The name by which tests start the program.
     pub name: &'static str,
     /// The command that prints its version; empty for its name with `--version`.
     pub probe: &'static [&'static str],
@@ -19,34 +19,35 @@ pub struct TestTool {
     pub minimum: Version,
     /// The Debian package that holds it.
     pub debian: &'static str,
-    /// The tests that need it.
+    /// The tests that need the tool.
     pub need: ToolNeed,
 }
 
 /// The tests that need a tool.
 #[derive(Clone, Copy)]
 pub struct ToolNeed {
-    /// The packages of the workspace whose tests start it.
+    /// The packages of the workspace whose tests start the tool.
     pub packages: &'static [&'static str],
-    /// The promise that stays untested without the tool, if the tests skip that part; none if the tests do
-    /// not run without it.
+    /// The promise that is not tested without the tool, if the tests only skip that part. `None` if the tests
+    /// cannot run without the tool.
     pub untested_promise: Option<&'static str>,
 }
 
-/// A program outside of system packages: an archive of npm's registry, unpacked where tests search for it.
+/// A program that is not a system package: an archive from npm's registry, unpacked to the folder where tests
+/// search for the program.
 pub struct PackedTool {
-    /// Its name, which is also that of the file in the archive.
+    /// Name of the program, and of its file in the archive.
     pub name: &'static str,
-    /// The package's name, without the machine's architecture at its end.
+    /// Name of the npm package, without the suffix for the machine's architecture.
     package: &'static str,
     pub version: &'static str,
     /// The supported architectures, with the names of Rust and npm, and the SHA-512 of each archive in hex.
     archives: &'static [(&'static str, &'static str, &'static str)],
-    /// The tests that need it.
+    /// The tests that need the tool.
     pub need: ToolNeed,
 }
 
-/// All such programs. The licence forbids redistribution, and each machine therefore downloads its own copy.
+/// All programs from archives. Their licence forbids redistribution, so each machine downloads its own copy.
 pub const PACKED: &[PackedTool] = &[PackedTool {
     name: "claude",
     package: "@anthropic-ai/claude-code-linux",
@@ -120,8 +121,9 @@ pub const NPM: ToolNeed = ToolNeed {
 /// Time limit in seconds for npm to install the programs, far more than it needs on a working network.
 const NPM_TIME: &str = "240";
 
-/// Finds the packages of `xtask/npm`, or installs those of its lock file, with the digests there, from the
-/// registry that npm is configured for. None of their scripts runs. `Err` is the reason for the failure.
+/// Finds the packages of `xtask/npm`, or installs them from the registry that npm is configured for. The lock
+/// file determines their versions and digests. Scripts of the packages are not run. `Err` is the reason for
+/// the failure.
 fn find_or_install_npm(root: &Path) -> Result<(), String> {
     let (wanted, tools) = (root.join("xtask/npm"), root.join("target/tools"));
     let lock = |folder: &Path| std::fs::read(folder.join(LOCK)).ok();
@@ -232,7 +234,7 @@ pub struct ToolSearch {
 
 /// A tool that is unavailable.
 pub struct MissingTool {
-    /// The tests that need it.
+    /// The tests that need the tool.
     pub requirement: ToolNeed,
     /// The reason why it is unavailable, and the remedy.
     pub reason: String,
@@ -275,8 +277,8 @@ pub fn provide_tools(root: &Path, packages: &[String]) -> ToolSearch {
     provided
 }
 
-/// Installs packages of Debian with one command; if that fails, one by one, since an unknown name stops the
-/// command. `Err` is the remedy.
+/// Installs Debian packages with one command. If the command fails, installs them one by one, because one
+/// unknown name stops the whole command. `Err` is the remedy.
 fn install_debian(packages: &[&str]) -> Result<(), String> {
     let install = format!("apt-get install -y {}", packages.join(" "));
     if !is_on_path("apt-get") {

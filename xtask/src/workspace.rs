@@ -22,7 +22,8 @@ pub fn cargo_command(root: &Path) -> Command {
     command
 }
 
-/// Runs `command` to its end and returns its output; its error output becomes part of the error.
+/// Runs `command` and returns its standard output. If the command fails, the error contains its standard
+/// error.
 pub fn command_output(command: &mut Command) -> Result<String> {
     let shown = format!("{command:?}");
     let output = command.output().with_context(|| format!("cannot start {shown}"))?;
@@ -42,8 +43,8 @@ pub struct TrackedFile {
 
 /// Returns every tracked file that is text and exists in the work tree.
 pub fn tracked_files(root: &Path) -> Result<Vec<TrackedFile>> {
-    // A checkout of another user (such as a CI runner) is read all the same, because only names are
-    // requested.
+    // Reads the checkout even if it belongs to another user (such as a CI runner), because only file names
+    // are requested.
     let trust = format!("safe.directory={}", root.display());
     let names = command_output(Command::new("git").args(["-c", &trust, "ls-files", "-z"]).current_dir(root))
         .context("cannot list the tracked files")?;
@@ -104,7 +105,7 @@ pub struct ResolvedPackage {
     pub licence: Option<String>,
 }
 
-/// The crate that only tests depend on, which is therefore no part of published builds.
+/// The crate that only tests depend on. It is therefore not part of published builds.
 const FOR_TESTS: &str = "truing-contract";
 
 /// The part of the dependency graph to read. It always includes all features and all platforms.

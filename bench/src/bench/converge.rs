@@ -1,5 +1,5 @@
-//! `cargo xtask bench converge`: measures the time of a loop of `truing converge` with a model that answers
-//! at once and without tests of the repository, beside git writing the same files once.
+//! `cargo xtask bench converge`: measures the time of a loop of `truing converge`, with a model that responds
+//! immediately and without tests of the repository. For comparison, git writes the same files once.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -150,7 +150,7 @@ impl ConvergeBenchPaths {
         Ok(began.elapsed().as_secs_f64())
     }
 
-    /// Removes everything that is remembered of the previous run.
+    /// Removes the branches and the records of the previous run.
     fn remove_run_state(&self) -> Result<()> {
         for branch in self.git(&["branch", "--list", "--format=%(refname:short)", "truing/run/*"])?.lines() {
             self.git(&["branch", "--quiet", "-D", branch])?;
@@ -164,7 +164,8 @@ impl ConvergeBenchPaths {
         command.args(["converge", "--config", "../op.toml", "--format", "json"]);
         command.current_dir(&self.root).stdin(Stdio::null());
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        // Its folders are on the disk of the repository, which excludes the influence of another disk.
+        // The program's folders are on the same disk as the repository, so no other disk influences the
+        // result.
         command.env("HOME", &self.home).env("TMPDIR", &self.home).env("ANTHROPIC_API_KEY", KEY);
         command
     }

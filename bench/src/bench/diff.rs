@@ -1,5 +1,5 @@
-//! `cargo xtask bench diff`: compares our parsing of diffs with git's counts, and its speed with that of
-//! peers.
+//! `cargo xtask bench diff`: compares the line counts of our diff parser with git's counts, and its speed
+//! with that of other parsers.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -44,7 +44,7 @@ process.stdout.write(out.join('\\n') + '\\n')
 pub(crate) struct Options {
     /// The repository whose history is read [default: this one]
     repository: Option<PathBuf>,
-    /// How many commits of it, spread evenly
+    /// Number of commits that are read, spread evenly over the history
     #[arg(long, default_value_t = 1000)]
     commits: usize,
     /// The folder in which `npm install diff` was run
@@ -83,7 +83,7 @@ pub(crate) struct DiffWithNumstat {
 
 /// Returns commits without merges, spread evenly over the history.
 fn sample_commit_diffs(repository: &Path, count: usize) -> Result<Vec<DiffWithNumstat>> {
-    // A repository that belongs to another user is read all the same.
+    // Reads the repository even if it belongs to another user.
     let git = |args: &[&str]| -> Result<Vec<u8>> {
         let mut command = Command::new("git");
         command.args(["-c", "safe.directory=*", "-C"]).arg(repository).args(args);
@@ -169,7 +169,8 @@ fn compare_parsers(label: &str, diffs: &[&[u8]], promised: Option<f64>) -> bool 
     print_speed_ratio(&format!("in process, {label}"), "diffy", ours, theirs, bytes, promised)
 }
 
-/// Counts changed lines with our parser. Each line is read, which `diffy` has done after parsing.
+/// Counts changed lines with our parser. Reads each line here, because `diffy` reads each line while it
+/// parses.
 fn count_with_truing(diff: &[u8]) -> usize {
     let files = truing_diff::parse_files(diff).filter_map(Result::ok);
     let changed = |line: &truing_diff::HunkLine<'_>| line.kind != LineKind::Context;

@@ -1,9 +1,10 @@
-//! `cargo xtask bench ingress`: sends webhooks at a fixed rate, open loop, to `truing serve` and to a service
-//! of Fastify, BullMQ and Redis with the same function (`ingress/peer`), by turns.
+//! `cargo xtask bench ingress`: sends webhooks at a fixed rate (open loop) to `truing serve` and to a peer
+//! service (`ingress/peer`), by turns. The peer service has the same function, and is built from Fastify,
+//! BullMQ and Redis.
 //!
-//! Both answer when the mark is on the disk: SQLite with `synchronous = FULL`, Redis with `appendfsync
-//! always`, PostgreSQL with its defaults. All processes of a service count, including those of its store.
-//! Neither has other work: nothing becomes due before the measurement ends.
+//! Both services respond when the mark of the webhook is on the disk: SQLite with `synchronous = FULL`, Redis
+//! with `appendfsync always`, PostgreSQL with its defaults. All processes of a service count, including those
+//! of its store. Neither service has other work, because nothing becomes due before the measurement ends.
 
 mod load;
 mod payload;
@@ -27,13 +28,13 @@ const PULLS: usize = 500;
 const WARM_UP: Duration = Duration::from_secs(2);
 /// The factor from one rate of the search to the next.
 const STEP: f64 = 1.15;
-/// A step is not sustained below this share of the offered rate, or with a p99 above the second limit.
+/// A rate is sustained if the responses reach at least this share of it, and if p99 is at most `LONGEST_P99`.
 const SUSTAINED: f64 = 0.99;
 const LONGEST_P99: Duration = Duration::from_millis(100);
 /// The search ends at this rate.
 const MOST: f64 = 100_000.0;
 
-/// Where ours keeps its slots and records.
+/// The store in which our service keeps its slots and records.
 #[derive(Clone, Copy, ValueEnum)]
 enum IngressStore {
     /// One SQLite file
@@ -65,19 +66,20 @@ pub(crate) struct Options {
     /// Webhooks a second
     #[arg(long, default_value_t = 2000)]
     rate: u32,
-    /// How long each is measured at that rate, in seconds
+    /// How long each service is measured at the fixed rate, in seconds
     #[arg(long, default_value_t = 10)]
     seconds: u64,
-    /// How often each is measured, by turns; the medians count
+    /// How often each service is measured, by turns; the medians count
     #[arg(long, default_value_t = 5)]
     repeats: usize,
-    /// Connections of the load
+    /// Number of connections that send webhooks
     #[arg(long, default_value_t = 64)]
     connections: usize,
     /// How long each step of the search for the highest rate takes, in seconds; 0: no search
     #[arg(long, default_value_t = 4)]
     step_seconds: u64,
-    /// Where our own server keeps its slots and records; `valkey` needs Debian's package postgresql, too
+    /// The store for the slots and records of our own server; `valkey` also requires Debian's package
+    /// postgresql
     #[arg(long, value_enum, default_value_t = IngressStore::Sqlite)]
     store: IngressStore,
     /// Measure only our own server
@@ -86,7 +88,7 @@ pub(crate) struct Options {
     /// The optimized program to measure [default: built now]
     #[arg(long, value_name = "FILE")]
     program: Option<PathBuf>,
-    /// The server of Redis, from Debian's package redis-server, or of Valkey
+    /// The server program of Redis (from Debian's package redis-server) or of Valkey
     #[arg(long, value_name = "FILE", default_value = "redis-server")]
     redis: PathBuf,
 }
@@ -206,7 +208,7 @@ fn compute_figures(
     }
 }
 
-/// Finds the highest rate that a fresh server sustains, in rising steps.
+/// Starts a fresh server and raises the rate in steps. Returns the highest rate that the server sustains.
 fn find_highest_rate(
     kind: &IngressService,
     load: &RequestLoad<'_>,

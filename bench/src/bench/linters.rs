@@ -1,6 +1,7 @@
-//! `cargo xtask bench linters`: compares the findings that `truing review --tools` reports of a linter in
-//! many commits with those of the linter itself, filtered to lines that the commit adds. The filter and the
-//! parser of the linter's output are in this file: no part of the program measures itself.
+//! `cargo xtask bench linters`: runs a linter on many commits, through `truing review --tools` and directly.
+//! Compares the reported findings with the linter's own findings on the lines that each commit adds. This
+//! file has its own filter and its own parser of the linter's output, so no part of the program measures
+//! itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -18,13 +19,13 @@ use crate::{say, workspace};
 pub(crate) struct Options {
     /// The repository whose history is examined; it is cloned
     repository: PathBuf,
-    /// The linter: one of the table in this bench, on the search path
+    /// The linter, by its name in the table of this bench; it must be on the search path
     #[arg(long)]
     tool: String,
-    /// The newest commits that change files of the linter
+    /// Number of commits to compare: the newest ones that change files of the linter
     #[arg(long, default_value_t = 300)]
     commits: usize,
-    /// A command of a shell that prepares each of the two clones, such as one that links `node_modules`
+    /// A shell command that prepares each of the two clones, for example by linking `node_modules`
     #[arg(long)]
     prepare: Option<String>,
     /// The optimized program to measure [default: built now]
@@ -36,7 +37,7 @@ pub(crate) struct Options {
 pub(super) struct ComparedLinter {
     pub(super) name: &'static str,
     pub(super) command: &'static [&'static str],
-    /// The suffixes of its files' names.
+    /// Suffixes of the names of the files that the linter checks.
     pub(super) files: &'static [&'static str],
     pub(super) shape: LinterOutputShape,
 }
@@ -142,7 +143,7 @@ pub(super) const LINTERS: &[ComparedLinter] = &[
     },
 ];
 
-/// A place that a linter names: the path, and its first and last line.
+/// The location of a finding in a linter's output: the path, the first line and the last line.
 pub(super) type LinterPlace = (String, u64, u64);
 
 /// The sums over all commits.
@@ -162,7 +163,8 @@ struct LinterTotals {
     without: Vec<f64>,
 }
 
-/// Compares. Returns `false` if the program reports a finding that the filter lacks, or misses one.
+/// Compares the findings. Returns `false` if the program reports a finding that the filter lacks, or lacks a
+/// finding that the filter has.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let named = |linter: &&ComparedLinter| linter.name == options.tool;
     let Some(linter) = LINTERS.iter().find(named) else {
@@ -253,15 +255,15 @@ impl LinterComparison<'_> {
             say::print_line(&format!("{}: told, and not found by the linter itself: {left:?}", self.commit));
         }
         totals.more += more;
-        // Two findings of one rule on one line count once, and the linter's findings on lines that the commit
-        // removes are old.
+        // Two findings of one rule on one line count once. The linter's findings on lines that the commit
+        // removes are old findings.
         let is_told = |place: &&&LinterPlace| {
             truing_findings.iter().any(|(path, line, _)| (path, line) == (&place.0, &place.1))
         };
         let twice = not_told.iter().filter(is_told).count();
         not_told.retain(|place| !is_told(&place));
-        // Code also moves between files: the number of old findings is at most that of the parent's on
-        // removed lines.
+        // Old findings are only counted, because code also moves between files. There are at most as many as
+        // the parent commit has on removed lines.
         let old = if not_told.is_empty() { 0 } else { self.count_removed_findings()?.min(not_told.len()) };
         let missing = not_told.len() - old;
         totals.repeated += twice;
@@ -305,7 +307,7 @@ impl LinterComparison<'_> {
         Ok(parse_places(&self.linter.shape, &text, self.theirs))
     }
 
-    /// Returns the places of the linter's findings that the program reports; none if the review is
+    /// Returns the locations of the linter's findings that the program reports; `None` if the review is
     /// incomplete.
     fn find_with_truing(&self, tools: bool, times: &mut Vec<f64>) -> Result<Option<Vec<LinterPlace>>> {
         let base = format!("{}~1", self.commit);

@@ -16,7 +16,7 @@ const ROUNDS: usize = 7;
 /// Time for which a process is repeated, because single runs are too short for clock ticks.
 const PROCESS_TIME: Duration = Duration::from_millis(600);
 
-/// Returns the best times of two ways to do the same, measured by turns.
+/// Measures two functions by turns, and returns the best time of each.
 pub(crate) fn measure_alternately<A, B>(
     mut ours: impl FnMut() -> A,
     mut theirs: impl FnMut() -> B,
@@ -31,7 +31,7 @@ pub(crate) fn measure_alternately<A, B>(
 
 /// Returns the seconds that `work` takes.
 fn time_work<T>(work: &mut impl FnMut() -> T) -> f64 {
-    // The file begins with the nanoseconds on a processor; without it, elapsed time is used.
+    // The file begins with the CPU time in nanoseconds. If the file is missing, elapsed time is used.
     let on_processor = || -> Option<u64> {
         fs::read_to_string("/proc/thread-self/schedstat").ok()?.split_whitespace().next()?.parse().ok()
     };
@@ -71,10 +71,11 @@ fn time_process(command: &mut Command) -> Result<f64> {
     Ok(all / f64::from(runs))
 }
 
-/// Returns the ticks that ended children have used.
+/// Returns the CPU ticks of all child processes that have exited.
 fn child_cpu_ticks() -> Option<u32> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
-    // The name may contain any character; after it, `cutime` and `cstime` are the 14th and 15th field.
+    // The process name may contain any character, so fields are counted after the name: `cutime` and `cstime`
+    // are the 14th and 15th.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(13);
     let mut next = || fields.next()?.parse::<u32>().ok();
     Some(next()? + next()?)
@@ -87,7 +88,8 @@ pub(super) struct RunDurations {
     pub(super) clock: f64,
 }
 
-/// Runs a command and reads its output. An exit code of 1 is accepted: there are findings.
+/// Runs a command and reads its output. An exit code of 1 is accepted, because it means that there are
+/// findings.
 pub(super) fn run(command: &mut Command) -> Result<RunDurations> {
     let (before, begun) = (child_cpu_ticks(), Instant::now());
     let output = command.output().with_context(|| format!("cannot start {command:?}"))?;

@@ -17,12 +17,12 @@ use super::watch::{child_ids, read_status_size};
 /// Time limit for a server's first response.
 const START: Duration = Duration::from_secs(60);
 
-/// A child that is stopped when this is dropped.
+/// A child process that is stopped when this value is dropped.
 pub(super) struct ChildProcess {
-    /// Its name in tables.
+    /// Name of the process in tables.
     part: &'static str,
     child: Child,
-    /// The process that is measured: the child, or one that it has started.
+    /// Id of the measured process: the child, or a process that the child has started.
     id: u32,
 }
 
@@ -37,7 +37,8 @@ pub(super) struct ChildUsage {
 
 impl Drop for ChildProcess {
     fn drop(&mut self) {
-        // A child with an input of ours cleans up and ends when that ends.
+        // A child whose standard input is a pipe from this process cleans up and exits when the pipe is
+        // closed.
         match self.child.stdin.take() {
             Some(input) => drop(input),
             None => drop(self.child.kill()),
@@ -54,7 +55,8 @@ impl ChildProcess {
         Ok(Self { part, id: child.id(), child })
     }
 
-    /// Wraps a child that has started the process `id`, which is measured. The child ends with its input.
+    /// Wraps a child that has started the measured process `id`. The child exits when its standard input is
+    /// closed.
     pub(super) fn from_child(part: &'static str, child: Child, id: u32) -> Self {
         Self { part, child, id }
     }
@@ -85,7 +87,7 @@ impl ChildProcess {
         Ok(ChildUsage { cpu, peak: (own + shared) as f64 / 1024.0 / 1024.0 })
     }
 
-    /// Fails if the process has ended by itself.
+    /// Returns an error if the process has already exited.
     pub(super) fn check_running(&mut self) -> Result<()> {
         match self.child.try_wait()? {
             Some(status) => bail!("{} ended by itself ({status})", self.part),
@@ -131,7 +133,7 @@ pub(super) fn wait_until_ready(process: &mut ChildProcess, port: u16) -> Result<
     wait_until(process, || http_get(port, "/readyz").is_some())
 }
 
-/// Waits until a condition holds, while the process runs.
+/// Waits until a condition holds. Returns an error if the process exits first.
 pub(super) fn wait_until(process: &mut ChildProcess, mut condition: impl FnMut() -> bool) -> Result<()> {
     let begun = Instant::now();
     while !condition() {
@@ -144,7 +146,7 @@ pub(super) fn wait_until(process: &mut ChildProcess, mut condition: impl FnMut()
     Ok(())
 }
 
-/// Creates a temporary folder on a disk: on a file system in memory a flush would cost nothing.
+/// Creates a temporary folder on a disk, because a flush would take no time on a file system in memory.
 pub(super) fn create_disk_folder(root: &Path) -> Result<tempfile::TempDir> {
     let parent = root.join("target");
     fs::create_dir_all(&parent)?;

@@ -1,9 +1,9 @@
-//! `cargo xtask bench pushes`: compares the comments that Truing leaves on pull requests of several pushes
-//! with those of reviewdog, for the findings of a linter, at the fake forge.
+//! `cargo xtask bench pushes`: compares the comments of Truing with those of reviewdog, on pull requests with
+//! several pushes. The comments are about findings of a linter; the forge is a fake.
 //!
-//! reviewdog itself is not run; its rules are taken from its source of August 2026. A comment is identified
-//! by path, line and a fingerprint of the whole diagnostic. An unknown one is posted. A known one that is no
-//! longer found is deleted, unless it has an answer.
+//! reviewdog itself is not run; its rules are taken from its source of August 2026. reviewdog identifies a
+//! comment by path, line and a fingerprint of the whole diagnostic. It posts an unknown comment. It deletes a
+//! known comment whose finding no longer exists, unless the comment has a reply.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -42,7 +42,7 @@ pub(crate) struct Options {
     program: Option<PathBuf>,
 }
 
-/// A finding by its text: the path and the line without blanks.
+/// The text by which a finding is identified: its path and its line without blanks.
 type FindingText = (String, String);
 
 /// The comments of one of the two programs, over all pull requests.
@@ -55,7 +55,8 @@ struct CommentTotals {
     lost: usize,
 }
 
-/// Compares. Returns `false` if Truing repeats, forgets or loses something.
+/// Compares the comments. Returns `false` if Truing repeats a comment, keeps a comment whose finding is
+/// fixed, or loses a finding.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let linter =
         LINTERS.iter().find(|linter| linter.name == options.tool).context("there is no such linter")?;
@@ -75,7 +76,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         let [base, pushes @ ..] = commits else { continue };
         let site = PushComparison { linter, program: &program, clone: &clone, folder: here };
         let found = site.findings_by_push(base, pushes)?;
-        // Code also moves between files.
+        // Identifies old findings by their text without the path, because code also moves between files.
         let old: BTreeSet<String> = site.findings_at_base(base)?.into_keys().map(|(_, text)| text).collect();
         count_reviewdog_comments(&found, &mut theirs);
         let view = runtime.block_on(site.publish_reviews(base, pushes))?;
@@ -151,7 +152,8 @@ impl PushComparison<'_> {
         self.findings_at_commit(base, &files, |_, _, _| true)
     }
 
-    /// Returns the linter's findings in these files of a commit, at the places that count.
+    /// Returns the linter's findings in these files of a commit, at the locations for which `is_counted`
+    /// returns true.
     fn findings_at_commit(
         &self,
         commit: &str,
@@ -235,8 +237,8 @@ impl PushComparison<'_> {
         Ok(())
     }
 
-    /// Returns the linter's files and its configuration at a commit; `before` restricts them to those that
-    /// differ from it.
+    /// Returns the linter's files and its configuration at a commit. If `before` is given, returns only the
+    /// files that differ from that commit.
     fn stage_linter_files(&self, before: Option<&str>, commit: &str) -> Result<CommitBuilder> {
         let named = match before {
             None => git(self.clone, &["ls-tree", "-r", "--name-only", commit])?,
@@ -278,7 +280,7 @@ fn count_reviewdog_comments(findings: &[PushFindings], totals: &mut CommentTotal
     }
 }
 
-/// Counts the comments that Truing has left, beside the last findings.
+/// Counts the comments of Truing, and compares the open ones with the findings at the last push.
 fn count_truing_comments(
     view: &PullView,
     findings: &[PushFindings],
@@ -303,7 +305,7 @@ fn count_truing_comments(
     totals.stale +=
         open.iter().filter(|place| !last.iter().any(|(posted, lines)| is_at(place, posted, lines))).count();
     let news = last.iter().filter(|((_, text), _)| !old.contains(text));
-    // An open comment still exists if its line has left the diff, or if its file was renamed.
+    // An open comment without a line is not lost: its line has left the diff, or its file was renamed.
     let hidden = comments.iter().filter(|comment| !comment.resolved && comment.line.is_none()).count();
     let without =
         news.filter(|(posted, lines)| !open.iter().any(|place| is_at(place, posted, lines))).count();

@@ -49,7 +49,7 @@ pub(crate) struct Options {
     /// Records: rows of all tables but that of slots
     #[arg(long, default_value_t = 10_000_000)]
     rows: u64,
-    /// Slots that wait and are due
+    /// Number of slots; all of them wait and are due
     #[arg(long, default_value_t = 100_000)]
     slots: u64,
     /// Records that are moved from SQLite to the servers and back; 0: none
@@ -61,7 +61,7 @@ pub(crate) struct Options {
     /// The optimized program to measure [default: built now]
     #[arg(long, value_name = "FILE")]
     program: Option<PathBuf>,
-    /// The server of Redis, from Debian's package redis-server, or of Valkey
+    /// The server program of Redis (from Debian's package redis-server) or of Valkey
     #[arg(long, value_name = "FILE", default_value = "redis-server")]
     redis: PathBuf,
 }
@@ -142,7 +142,7 @@ fn measure_engine(engine: RecordsEngine, options: &Options, tools: &BenchProgram
     ));
 
     let mut kept = true;
-    // The first one also has a slot, and the others are equally old.
+    // The first pull request also has a slot; the other pull requests are equally old.
     let names: Vec<String> =
         (0..options.repeats as u64).map(|at| fill::pull_name(at * 7919 % size.pulls)).collect();
     let list = vec![vec!["queue", "list"]; options.repeats];

@@ -1,5 +1,5 @@
-//! `cargo xtask bench review`: runs a whole review of a large change in a generated repository, beside `git
-//! diff` of the same change.
+//! `cargo xtask bench review`: runs a whole review of a large change in a generated repository, and compares
+//! it with `git diff` of the same change.
 
 mod project;
 
@@ -22,7 +22,7 @@ const MOST_SECONDS: f64 = 1.0;
 /// Maximum number of megabytes that a review may use, with the processes that it starts.
 const MOST_MEGABYTES: f64 = 200.0;
 
-/// Age of the base's files: git reads files again that are not older than its index.
+/// Age of the base's files. Git would read the content of files again if they were not older than its index.
 const AGE: Duration = Duration::from_secs(3600);
 
 /// The repository, the change, and how it is measured.
@@ -31,22 +31,23 @@ pub(crate) struct Options {
     /// Files of the repository
     #[arg(long, default_value_t = 1000)]
     files: usize,
-    /// Lines of each of them, about
+    /// Approximate number of lines of each file
     #[arg(long, default_value_t = 150)]
     file_lines: usize,
-    /// Files that the change is about; some are new, renamed or deleted
+    /// Number of files in the change; some are new, renamed or deleted
     #[arg(long, default_value_t = 200)]
     changed: usize,
-    /// Lines that it adds, about
+    /// Approximate number of lines that the change adds
     #[arg(long, default_value_t = 10_000)]
     lines: usize,
-    /// Another seed makes another repository
+    /// Seed from which the repository is generated
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// How often each of the two is run, by turns; the medians count
     #[arg(long, default_value_t = 11)]
     rounds: usize,
-    /// Make the repository here, in a folder that is not there yet, and keep it [default: a temporary one]
+    /// Create the repository in this folder, which must not exist yet, and keep it [default: a temporary
+    /// folder]
     #[arg(long, value_name = "FOLDER")]
     keep: Option<PathBuf>,
     /// The optimized program to measure [default: built now]
@@ -156,7 +157,7 @@ impl ReviewBenchPaths {
         set_file_age(&path, age)
     }
 
-    /// Gives every file another time: git must then read it to see that it is unchanged.
+    /// Changes the time of every file. Git must then read each file to detect that its content is unchanged.
     fn touch_all(&self, folder: &Path) -> Result<()> {
         for entry in fs::read_dir(folder)? {
             let entry = entry?;
@@ -201,8 +202,8 @@ impl ReviewBenchPaths {
         Ok(workspace::command_output(help.args(["review", "--help"]))?.contains(flag))
     }
 
-    /// Prints one line of the table. Returns `false` for more time or memory than promised, or without a
-    /// finding.
+    /// Prints one line of the table. Returns `false` if the review takes more time or memory than promised,
+    /// or finds nothing.
     fn compare_with_git(&self, label: &str, review: &[&str], diff: &[&str], rounds: usize) -> Result<bool> {
         let (mut ours, mut theirs) = (self.review_command(review), self.git_command(diff));
         let seen = watch::run_and_measure(&mut ours)?;

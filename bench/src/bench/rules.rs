@@ -1,5 +1,5 @@
-//! `cargo xtask bench rules`: runs ten rules of syntax on several hundred Python files, beside ast-grep's own
-//! command line with the same rules.
+//! `cargo xtask bench rules`: runs ten syntax rules on several hundred Python files, and runs ast-grep's own
+//! command line with the same rules for comparison.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -89,8 +89,8 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     }
     let of =
         |part: fn(&(RunDurations, RunDurations)) -> f64| meter::median(rounds.iter().map(part).collect());
-    // Paired, because other work on the machine then affects both; and measured in CPU time, which it affects
-    // less.
+    // The runs are compared in pairs, because other work on the machine then affects both programs. The ratio
+    // uses CPU time, which other work affects less.
     let ratio = of(|(ours, theirs)| theirs.processor / ours.processor);
     say::print_line(&format!(
         "on the processor: truing {:.2} s, ast-grep {:.2} s, {ratio:.2} times as fast, promised 1.00 \

@@ -1,5 +1,5 @@
-//! `cargo xtask bench runtimes`: runs the same scripted review with the runtimes `native` and `cli`, beside a
-//! single question to the `claude` program.
+//! `cargo xtask bench runtimes`: runs the same scripted review with the runtimes `native` and `cli`. For
+//! comparison, it asks the `claude` program a single question.
 
 use std::fs;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use crate::{say, tools, workspace};
 /// How it is measured.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// How often each is run, by turns; the medians count
+    /// How often each program is run, by turns; the medians count
     #[arg(long, default_value_t = 7)]
     rounds: usize,
     /// The optimized program to measure [default: built now]
@@ -46,7 +46,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     for round in 0..=options.rounds.max(1) {
         for row in &mut rows {
             if round == 0 {
-                // Not timed, because the measurement of memory takes time itself.
+                // This run is not timed, because the measurement of memory takes time itself.
                 let seen = watch::run_and_measure(&mut place.review_command(row.runtime))?;
                 row.bytes = seen.tree_bytes;
                 if !matches!(row.runtime, MeasuredRuntime::Claude) {
@@ -106,7 +106,8 @@ struct RuntimeRow {
     bytes: u64,
 }
 
-/// Scripts a review that reads the files and reports one finding; a caller without our tools gets one word.
+/// Returns the script of a review that reads the file and reports one finding. A caller without our tools
+/// gets a one-word answer.
 fn review_script() -> ModelScript {
     let finding = json!({ "path": "pay.py", "start_line": 2, "end_line": 2, "severity": "P1", "category": "G",
         "title": "The last one is left out", "body": "The range ends one too early.",
@@ -187,7 +188,8 @@ impl RuntimeBenchPaths {
         command.current_dir(&self.root).stdin(Stdio::null()).stderr(Stdio::null());
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("HOME", &self.home).env("ANTHROPIC_API_KEY", KEY).env("ANTHROPIC_BASE_URL", &self.model);
-        // The program would otherwise contact servers that do not exist here, for updates and telemetry.
+        // Without this variable, the program would contact servers for updates and telemetry, which do not
+        // exist here.
         command.env("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1");
         command
     }

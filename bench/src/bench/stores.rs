@@ -13,7 +13,8 @@ use anyhow::{Context, Result, bail};
 use super::process::{ChildProcess, free_port, wait_until};
 use crate::workspace;
 
-/// Starts Redis, or Valkey, with its data in a folder. Each write is on the disk before it is answered.
+/// Starts Redis, or Valkey, with its data in a folder. The server responds to a write only when it is on the
+/// disk.
 pub(super) fn start_redis(program: &Path, folder: &Path) -> Result<(ChildProcess, u16)> {
     let port = free_port()?;
     let mut process = ChildProcess::start(
@@ -38,7 +39,7 @@ pub(super) fn start_redis(program: &Path, folder: &Path) -> Result<(ChildProcess
 }
 
 /// Creates PostgreSQL's folder, runs the server until the input ends, and removes everything. The folder is
-/// on a disk, where every user may write.
+/// below `/var/tmp`, which is on a disk and which every user may write to.
 const LIFE: &str = r#"
 folder=$(mktemp -d /var/tmp/truing-bench.XXXXXX) && cd "$folder" || exit 1
 "$1/initdb" -D data -U truing -A trust -E UTF8 --locale=C --no-sync >initdb.log 2>&1 ||
@@ -50,8 +51,9 @@ kill -INT $! && wait
 cd / && rm -rf "$folder"
 "#;
 
-/// Starts PostgreSQL with an empty database. Returns its address in the form of a configuration. Its settings
-/// are the defaults, except for the number of connections: a process has up to 16.
+/// Starts PostgreSQL with an empty database. Returns the address of the database in the form of the
+/// configuration. The settings are PostgreSQL's defaults, except for the number of connections, because a
+/// process has up to 16.
 pub(super) fn start_postgres() -> Result<(ChildProcess, String)> {
     let (bin, port) = (find_postgres_programs()?, free_port()?);
     // PostgreSQL refuses to run as root.
@@ -102,14 +104,14 @@ pub(super) struct StoreServers {
     /// The addresses of the slots and of the records.
     pub(super) slots: String,
     pub(super) records: String,
-    /// The section `[store]` of a configuration that uses them, without the local folder.
+    /// The section `[store]` of a configuration that uses these servers, without the local folder.
     pub(super) section: String,
     /// The required line of a forge's section in such a configuration, and the variable that it names.
     pub(super) marker_key: &'static str,
     pub(super) variable: (&'static str, &'static str),
 }
 
-/// Starts both servers; the slots' data is in a folder.
+/// Starts both servers. Redis stores its data in `folder`.
 pub(super) fn start_servers(program: &Path, folder: &Path) -> Result<StoreServers> {
     let (slots, port) = start_redis(program, folder)?;
     let (records, address) = start_postgres()?;
@@ -130,7 +132,8 @@ pub(super) struct DatabaseStats {
     pub(super) rows: u64,
     /// Size in bytes on the disk.
     pub(super) bytes: u64,
-    /// Committed transactions, and rolled-back ones, mostly because of a conflict with another.
+    /// Numbers of committed and of rolled-back transactions. Most rollbacks are caused by a conflict with
+    /// another transaction.
     pub(super) commits: u64,
     pub(super) rollbacks: u64,
 }

@@ -16,9 +16,10 @@ pub(super) struct WatchedRun {
     /// Exit status of the command.
     pub(super) status: ExitStatus,
     pub(super) output: Vec<u8>,
-    /// The largest resident size of its own process.
+    /// Largest resident size of the command's own process.
     pub(super) own_bytes: u64,
-    /// The largest sum of its processes' resident sizes at one moment. Shared memory counts for each.
+    /// Largest sum of the resident sizes of all the command's processes at one moment. Shared memory counts
+    /// for each process that uses it.
     pub(super) tree_bytes: u64,
 }
 
@@ -28,7 +29,8 @@ pub(super) fn run_and_measure(command: &mut Command) -> Result<WatchedRun> {
         command.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot start {command:?}"))?;
     let id = child.id();
     let mut stdout = child.stdout.take().context("there is no standard output")?;
-    // The output comes last, and the process therefore still exists when the first part arrives.
+    // The command writes its output last. When the first part of the output arrives, the process therefore
+    // still exists.
     let reading = thread::spawn(move || {
         let (mut output, mut own) = (vec![0; 1], 0);
         let first = stdout.read(&mut output).unwrap_or_default();
@@ -53,7 +55,7 @@ fn resident_bytes(id: u32) -> u64 {
     read_status_size(id, "VmRSS:") + child_ids(id).into_iter().map(resident_bytes).sum::<u64>()
 }
 
-/// Returns the running processes that this one has started.
+/// Returns the running child processes of the process `id`.
 pub(super) fn child_ids(id: u32) -> Vec<u32> {
     let tasks = fs::read_dir(format!("/proc/{id}/task")).into_iter().flatten().flatten();
     let children = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
@@ -62,7 +64,7 @@ pub(super) fn child_ids(id: u32) -> Vec<u32> {
         .collect()
 }
 
-/// Returns a size in a process's status, in bytes; 0 if it has ended.
+/// Returns a size in a process's status, in bytes; 0 if the process has exited.
 pub(super) fn read_status_size(id: u32, name: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();

@@ -1,5 +1,5 @@
-//! `cargo xtask bench workers`: measures reviews per minute with 1, 2, 4 and 8 worker processes beside one
-//! that receives the webhooks, with slots in Redis and records in PostgreSQL. The forge and the model are
+//! `cargo xtask bench workers`: measures reviews per minute with 1, 2, 4 and 8 worker processes. One further
+//! process receives the webhooks. Slots are in Redis, records in PostgreSQL. The forge and the model are
 //! fakes on this machine; the model answers after a delay. The table shows the cost of each part per review,
 //! and which part saturates the processors.
 
@@ -35,9 +35,9 @@ const CHANGE: &str = "def pay(x):\n    try:\n        charge(x)\n    except Excep
 const PARTS: [&str; 5] = ["workers", "ingress", "redis", "postgres", "doubles"];
 /// Time limit of the reviews of one measurement.
 const PATIENCE: Duration = Duration::from_secs(30 * 60);
-/// Share of all processors from which they count as saturated.
+/// Used share of all processors from which the processors count as saturated.
 const USED_UP: f64 = 0.85;
-/// Share of writes of slots that may conflict with another process: it must be lower than this.
+/// Limit of the share of slot writes that conflict with another process; the share must be lower.
 const CONFLICTS: f64 = 0.01;
 
 /// The size of the measurement.
@@ -49,19 +49,19 @@ pub(crate) struct Options {
     /// Pull requests of each measurement
     #[arg(long, default_value_t = 240)]
     pulls: usize,
-    /// Repositories that they are spread over
+    /// Number of repositories that the pull requests are spread over
     #[arg(long, default_value_t = 8)]
     repositories: usize,
     /// Leases that a worker holds at once
     #[arg(long, default_value_t = 4)]
     concurrency: usize,
-    /// The time that the model takes for an answer, in milliseconds
+    /// Time from a request to the model's response, in milliseconds
     #[arg(long, default_value_t = 200)]
     model_ms: u64,
     /// The optimized program to measure [default: built now]
     #[arg(long, value_name = "FILE")]
     program: Option<PathBuf>,
-    /// The server of Redis, from Debian's package redis-server, or of Valkey
+    /// The server program of Redis (from Debian's package redis-server) or of Valkey
     #[arg(long, value_name = "FILE", default_value = "redis-server")]
     redis: PathBuf,
 }
@@ -132,14 +132,14 @@ fn describe_bottleneck(workers: usize, row: &WorkersRow, busy: f64) -> String {
 struct ReviewsCost {
     /// Number of requests to the forge's API.
     calls: u64,
-    /// Number of those that create something.
+    /// Number of requests to the forge's API that create something.
     creations: u64,
     /// Number of requests by git.
     git: u64,
     /// Rows and bytes in PostgreSQL.
     rows: u64,
     bytes: u64,
-    /// Number of its transactions, and of those that were retried.
+    /// Number of transactions in PostgreSQL, and of those that were retried.
     transactions: u64,
     rollbacks: u64,
 }
@@ -167,7 +167,7 @@ struct WorkersRow {
     duration: Duration,
     /// CPU seconds of each of [`PARTS`].
     cpu: Vec<f64>,
-    /// Share of writes of slots that found another version; none if it is unavailable.
+    /// Share of slot writes that found another version; `None` if the share is unavailable.
     conflicts: Option<f64>,
     cost: ReviewsCost,
 }
@@ -264,15 +264,16 @@ fn cpu_seconds_by_part(processes: &[ChildProcess]) -> Result<Vec<f64>> {
         of_part.map(|process| Ok(process.usage()?.cpu)).sum()
     };
     let mut used: Vec<f64> = PARTS.iter().map(|part| of(part)).collect::<Result<_>>()?;
-    // Its running child processes are counted above; the bench's own children have all ended.
+    // The last part is this process. Its running child processes are counted above; its other child processes
+    // have exited, and are included in its own time.
     if let Some(doubles) = used.last_mut() {
         *doubles = process_cpu_seconds("self")?;
     }
     Ok(used)
 }
 
-/// Returns the share of writes of slots that found another version, from the metrics of all processes; none
-/// if one lacks them.
+/// Returns the share of slot writes that found another version, from the metrics of all processes. Returns
+/// `None` if the metrics of a process are missing.
 fn slot_conflict_share(ports: &[u16]) -> Option<f64> {
     let (mut tried, mut conflicts) = (0.0, 0.0);
     for port in ports {

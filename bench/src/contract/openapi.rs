@@ -1,4 +1,4 @@
-//! Cuts an OpenAPI document to some operations and the components that they refer to, without prose.
+//! Reduces an OpenAPI document to some operations and the components that they refer to, without prose.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,8 @@ const PROSE: &[&str] = &[
     "x-github",
     "x-multi-segment",
 ];
-/// Keys whose values are maps with names chosen by the author: a field may well be named `description`.
+/// Keys whose values are maps with names that the document's author chose. Such a name may be `description`,
+/// which is then not removed as prose.
 const NAMED: &[&str] =
     &["headers", "parameters", "patternProperties", "properties", "requestBodies", "responses", "schemas"];
 /// Prefix of references to components.

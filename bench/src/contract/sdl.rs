@@ -1,5 +1,5 @@
-//! Cuts a GraphQL schema, given as the response to introspection, to some types and the fields that lead to
-//! them. The output is in GraphQL's own language.
+//! Reduces a GraphQL schema, in the form of an introspection response, to some types and the fields that lead
+//! to them. The output is in GraphQL's own language.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

@@ -17,8 +17,8 @@ use truing_core::RepoPath;
 use truing_core::port::ReaderError;
 use truing_reader::{FileOpenError, MAX_FILE_BYTES, open_regular};
 
-/// Prefix of a file's name until it is complete, followed by the process id. Git lists such a file if the
-/// machine stops just then.
+/// Prefix of a temporary file's name, followed by the process id. A file has this name until it is complete.
+/// If the machine stops before that, git lists the temporary file.
 const TEMPORARY: &str = ".truing-fix-";
 /// Modes of new files and folders, before the process's umask.
 const NEW_FILE: u32 = 0o666;
@@ -59,7 +59,8 @@ impl From<FileOpenError> for ReplaceError {
 pub enum LostAttribute {
     /// The owner, because only the administrator may give files to other users.
     Owner,
-    /// The other hard links, because a write through them could change a file outside the repository.
+    /// The other hard links. They keep the old file, because a write through them could change a file outside
+    /// the repository.
     OtherNames,
 }
 
@@ -77,7 +78,7 @@ impl fmt::Display for LostAttribute {
 pub struct WritableTree(truing_reader::FileTree);
 
 impl WritableTree {
-    /// Opens the folder. Its own path may have links, but no path below it.
+    /// Opens the folder. The path of the folder itself may contain links; the paths below the folder may not.
     ///
     /// # Errors
     /// [`ReaderError`] if it does not exist, or is not a folder.
@@ -148,7 +149,7 @@ impl WritableTree {
         let mut file = File::from(openat(&folder, name, flags, Mode::from_raw_mode(NEW_FILE))?);
         let written = file.write_all(bytes);
         if written.is_err() {
-            // A partial file is of no use.
+            // Removes the partial file, because it is useless.
             let _ = unlinkat(&folder, name, AtFlags::empty());
         }
         Ok(written?)
@@ -178,8 +179,9 @@ impl WritableTree {
         }
     }
 
-    /// Removes the temporary files of killed processes in the folder of a file. No other process may
-    /// replace files of this tree meanwhile, because a dead process's id may be reused by this one.
+    /// Removes the temporary files of killed processes in the folder of a file. No other process may replace
+    /// files of this tree at the same time. Files with the id of this process are removed too, because a dead
+    /// process may have had the same id.
     pub fn remove_leftovers(&self, path: &RepoPath) {
         let Ok((folder, _)) = self.open_parent(path) else { return };
         let Ok(entries) = Dir::read_from(&folder) else { return };
@@ -219,7 +221,8 @@ fn is_leftover(name: &[u8]) -> bool {
     id == std::process::id() || test_kill_process(process) == Err(Errno::SRCH)
 }
 
-/// Returns the bytes and attributes of a regular file. A file that is too large cannot be the reviewed one.
+/// Returns the bytes and attributes of a regular file. Returns an error for a file above the size limit,
+/// because it cannot be the reviewed file.
 fn read_plain_file(folder: &OwnedFd, name: &[u8]) -> Result<(Vec<u8>, Stat), ReplaceError> {
     let file = open_regular(folder, name)?;
     let stat = fstat(&file)?;
@@ -231,7 +234,8 @@ fn read_plain_file(folder: &OwnedFd, name: &[u8]) -> Result<(Vec<u8>, Stat), Rep
     Ok((bytes, stat))
 }
 
-/// Writes a new file completely, with the mode and owner of another. Returns true if it has that owner.
+/// Writes a new file completely, with the mode and owner of another. Returns true if the new file has the
+/// same owner.
 fn write_new_file(file: OwnedFd, bytes: &[u8], like: &Stat) -> Result<bool, ReplaceError> {
     let mut file = File::from(file);
     file.write_all(bytes)?;

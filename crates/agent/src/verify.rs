@@ -3,8 +3,8 @@
 //!
 //! The setup runs first, and reaches only the listed registries through a proxy (`registry`). Its result is
 //! cached (`cache`) under a key of its inputs (`key`). Then each check runs without network, on a copy
-//! (`copy`) of that result. Both run in the sandbox, without secrets, within limits of time, output, memory
-//! and disk (`usage`). `truing_core::verification` evaluates the results.
+//! (`copy`) of that result. The setup and the checks run in the sandbox, without secrets, within limits of
+//! time, output, memory and disk (`usage`). `truing_core::verification` evaluates the results.
 
 mod cache;
 mod copy;
@@ -38,12 +38,13 @@ pub use cache::{CacheRetention, CacheScope, SetupCache};
 pub use key::decides_set_up;
 pub use registry::{RegistryAccess, RegistryError, RegistryIndex};
 
-/// Path of the tree inside. It is always the same, because Python environments and Rust builds record the
-/// path at which they were made.
+/// Path of the tree inside the sandbox. The path is always the same, because Python environments and Rust
+/// builds record the path at which they were made.
 pub const INSIDE: &str = "/work";
 /// Configuration key of the registries that a setup may reach.
 pub const REGISTRIES: &str = "verify.registries";
-/// Variables that set tools to offline mode, which otherwise wait for the network.
+/// Environment variables that set tools to offline mode. Without the variables, the tools would wait for the
+/// network.
 pub(crate) const OFFLINE: &[(&str, &str)] = &[
     ("GOPROXY", "off"),
     ("GOTOOLCHAIN", "local"),
@@ -123,11 +124,11 @@ pub struct Verifier {
 pub struct SetupResult {
     /// Commands that were run, up to the first that failed.
     pub commands: Vec<CommandRun>,
-    /// Hosts that it reached or tried to reach.
+    /// Hosts that the setup reached or tried to reach.
     pub contacted_hosts: Vec<HostAccess>,
     /// True if the result comes from the cache.
     pub is_cached: bool,
-    /// State that it left.
+    /// State that the setup left.
     state: SetupState,
 }
 
@@ -136,15 +137,15 @@ pub struct SetupResult {
 pub struct ScratchRunResult {
     /// Commands that were run, up to the first that failed.
     pub commands: Vec<CommandRun>,
-    /// Hosts that they reached or tried to reach.
+    /// Hosts that the commands reached or tried to reach.
     pub contacted_hosts: Vec<HostAccess>,
     /// The folder of the copy, deleted when this is dropped.
     copy_folder: LockedFolder,
 }
 
 impl ScratchRunResult {
-    /// Returns the copy as the commands left it. It may hold any kind of file, such as links or files
-    /// without an end.
+    /// Returns the path of the copy, as the commands left it. The copy may contain any kind of file, such as
+    /// links, or files that can be read without end.
     pub fn tree(&self) -> PathBuf {
         self.copy_folder.path().join("tree")
     }
@@ -182,7 +183,7 @@ impl SetupResult {
         }
     }
 
-    /// Returns true if it left a file at this path of the tree.
+    /// Returns true if the setup left a file at this path of the tree.
     pub fn has_file(&self, path: &Path) -> bool {
         match &self.state {
             SetupState::Nothing | SetupState::Failed => false,
@@ -191,7 +192,7 @@ impl SetupResult {
     }
 }
 
-/// The results of a tree.
+/// The results of the setup and the checks of a tree.
 #[derive(Debug)]
 pub struct VerifiedTree {
     /// Result of the setup.
@@ -211,8 +212,9 @@ impl Verifier {
     /// Returns a verifier for this plan, in the sandbox that the machine allows.
     ///
     /// # Errors
-    /// [`SandboxError::TooWeak`] below [`SandboxLevel::Full`], even where weaker levels are accepted:
-    /// without a network of its own, neither the setup nor a check could be restricted.
+    /// [`SandboxError::TooWeak`] below [`SandboxLevel::Full`], even where weaker levels are accepted. A
+    /// weaker sandbox has no separate network, so it could not restrict the network access of the setup and
+    /// the checks.
     pub fn new(plan: VerifyPlan, cache: SetupCache, reached: SandboxLevel) -> Result<Self, VerifyError> {
         require_level(SandboxLevel::Full, reached)?;
         Ok(Self { plan, cache })
@@ -224,8 +226,9 @@ impl Verifier {
         Self { plan: VerifyPlan { time, ..self.plan.clone() }, cache: self.cache.clone() }
     }
 
-    /// Sets `tree` up, and runs the checks if that works. They own the tree from now on, and may change it:
-    /// pass a private copy. `baseline` has the results of the state before, if known.
+    /// Runs the setup of `tree`, and runs the checks if the setup succeeds. The checks may change `tree`, so
+    /// the caller must pass a private copy and not use it afterwards. `baseline` contains the results of the
+    /// previous state, if they are known.
     ///
     /// # Errors
     /// [`VerifyError`]; a failed setup or check is no error.
@@ -266,7 +269,8 @@ impl Verifier {
             run_blocking("cannot read the tree", move || {
                 let key = key::setup_key(&tree, &this.plan)?;
                 let found = this.cache.find(&scope, &key, now);
-                // Cleaned after the lookup, because the entry that was found is locked and stays.
+                // Cleans the cache after the lookup: the entry that was found is locked and therefore not
+                // removed.
                 this.cache.clean(now);
                 Ok((found, key))
             })
@@ -316,7 +320,7 @@ impl Verifier {
         })
     }
 
-    /// Runs commands like those of a setup, up to the first that fails, on a copy of `tree`, which is
+    /// Runs commands as a setup does, on a copy of `tree`, up to the first that fails. `tree` itself is
     /// unchanged.
     ///
     /// # Errors
@@ -346,7 +350,8 @@ impl Verifier {
         Ok(ScratchRunResult { commands: ran, contacted_hosts: proxy.host_accesses(), copy_folder })
     }
 
-    /// Adds the result of a setup to `tree`. The checks own the tree from now on, and may change it.
+    /// Adds the result of a setup to `tree`. The checks may change `tree`, so the caller must not use it
+    /// afterwards.
     ///
     /// # Errors
     /// [`VerifyError::Folder`], also for a failed setup.
@@ -394,8 +399,8 @@ impl Verifier {
         Ok(now)
     }
 
-    /// Runs one command like a check, on its own copy of `tree` and of the setup's result, if that is
-    /// usable.
+    /// Runs one command like a check, on a private copy of `tree`. The copy includes the setup's result if
+    /// the setup succeeded.
     ///
     /// # Errors
     /// [`VerifyError`]; a failed command is no error.
@@ -497,7 +502,7 @@ impl Verifier {
         })
     }
 
-    /// Runs one command. Returns its end, or the reason that there is no such program.
+    /// Runs one command. Returns the command's result, or the reason that its program was not found.
     async fn run_to_end(
         &self,
         argv: &[String],

@@ -81,7 +81,7 @@ fn without_anything_the_defaults_hold() {
 
 #[test]
 fn every_key_of_the_table_has_a_typed_value() {
-    // Otherwise, the result would be `ConfigProblem::Table`.
+    // If a key had no typed value, the result would be `ConfigProblem::Table`.
     of_file("[forge.github]\n[sync.botocore]").unwrap();
     for key in KEYS {
         let of = SECTIONS
@@ -153,7 +153,7 @@ fn rules_for_tiers_are_read_in_order_and_a_repository_adds_its_own() {
     assert_eq!(Config::resolve(&given, None, &[]).unwrap().review.tiers.rules.len(), 1);
     assert_eq!(of_file("review.specialists = true").unwrap().review.tiers.tier, Tier::Deep);
     assert_eq!(of_file("").unwrap().review.tiers.tier, Tier::Settled);
-    // A shown value can be read again.
+    // A value can be parsed again in the form in which it is shown.
     let (_, shown) = config.settings().find(|(path, _)| path == "review.for").unwrap();
     let again = of_file(&format!("review.for = {}", shown.value)).unwrap();
     assert_eq!(again.review.tiers.rules.len(), 2);
@@ -212,7 +212,7 @@ fn instructions_are_read_in_order_and_a_repository_adds_its_own() {
     assert_eq!(all, [operators, (".truing.toml:1", RuleOwner::Repository, "British.")]);
     let given = variables(&[("TRUING_REVIEW__INSTRUCTIONS", r#"[{"paths": ["a"], "text": "b"}]"#)]);
     assert_eq!(Config::resolve(&given, None, &[]).unwrap().review.instructions.len(), 1);
-    // A shown value can be read again.
+    // A value can be parsed again in the form in which it is shown.
     let (_, shown) = config.settings().find(|(path, _)| path == "review.instructions").unwrap();
     let again = of_file(&format!("review.instructions = {}", shown.value)).unwrap();
     assert_eq!(again.review.instructions[0].text, "Each query has a limit.\n");
@@ -323,7 +323,7 @@ fn what_is_run_for_a_repository_is_its_own_to_say_where_the_operator_allows_it()
     assert!(allowed.verify.registries.len() == 1 && allowed.denied_repository_keys().is_empty());
     let set = of_file("[verify]\nfrom_repository = true\ncheck = [[\"true\"]]\n").unwrap();
     assert_eq!(set.with_repository(&own).unwrap().verify.check, [["true"]]);
-    // Only the operator may set the switch.
+    // Only the operator may set `verify.from_repository`.
     let own = repository("[verify]\nfrom_repository = true\ntimeout = \"1d\"\n");
     insta::assert_snapshot!(told(of_file("").unwrap().with_repository(&own)), @r"
     error: .truing.toml:2: `verify.from_repository` cannot be set by a repository
@@ -633,7 +633,7 @@ fn variables_of_others_choose_the_runtime_and_where_the_model_is() {
         at(&[("TRUING_MODEL__BASE_URL", "https://gateway.example")]).as_deref(),
         Some("https://gateway.example")
     );
-    // It is checked when a model is called, because most runs call none.
+    // The address is only checked when a model is called, because most runs do not call a model.
     let wrong = Config::resolve(&variables(&[("ANTHROPIC_BASE_URL", "nowhere")]), None, &[]).unwrap();
     assert_eq!(
         (wrong.model.base_url.as_deref(), wrong.review.runtime),
@@ -780,8 +780,8 @@ fn of_very_many_problems_the_first_are_told_and_the_others_counted() {
     assert!(error.to_string().ends_with("\nand 2980 more"), "{error}");
 }
 
-/// Checks inputs that took minutes earlier: lines were counted from the start of the file, and each name was
-/// compared with every key.
+/// Checks that files with very many errors are parsed fast. They once took minutes: lines were counted from
+/// the start of the file, and each name was compared with every key.
 #[test]
 fn a_file_of_mistakes_alone_is_told_of_as_any_other() {
     let names: String = (0..60_000).map(|n| format!("[a{n}.b]\n")).collect();
@@ -808,7 +808,8 @@ fn what_is_no_plain_file_is_not_waited_for() {
     }
 }
 
-/// The current folder of a command may be a repository of another author.
+/// A relative path of a program refers to the operator's file and not to the current folder, which may be a
+/// repository of another author.
 #[test]
 fn a_program_starts_at_the_operators_file_and_never_at_the_current_folder() {
     let claude = |config: Config| config.review.claude;
@@ -819,7 +820,7 @@ fn a_program_starts_at_the_operators_file_and_never_at_the_current_folder() {
     assert_eq!(by_variable("/opt/claude").unwrap(), "/opt/claude");
     let told = told_of_variables(&[("TRUING_REVIEW__CLAUDE", "bin/claude")]);
     assert!(told.contains("must be an absolute path or a name"), "{told}");
-    // The same applies to a server's program; its arguments are not interpreted.
+    // The same applies to the program of a server; the program's arguments are not interpreted as paths.
     let server = |command: &str| format!("[mcp.docs]\ntools = [\"a\"]\ncommand = {command}\n");
     let words = |text: &str| {
         let way = of_file(&server(text)).unwrap().mcp["docs"].transport.clone();
@@ -890,8 +891,9 @@ fn the_commented_file_serves_github_and_is_valid_with_all_of_its_keys() {
     assert_eq!(of_file(&text).unwrap().forges, forge.forges);
     let keys: Vec<&str> = commented_keys(&text).collect();
     assert_eq!(keys.len(), KEYS.len() - 1, "every key but the one that is set");
-    // A server has either an address or a forge's tools, a store either a file or two servers, and a forge
-    // one of the two logins. Tokens of other sections are enabled together with the forge's.
+    // These keys exclude each other: a server has an address or a forge's tools, a store has a file or two
+    // servers, and a forge has one of two logins. Tokens of other sections are enabled together with the
+    // forge's token.
     let others = ["mcp.docs.forge =", "store.records ="];
     let keys = || keys.iter().filter(|key| !others.iter().any(|other| key.starts_with(other)));
     for out in [["forge.github.token =", ""], ["forge.github.app_id =", "forge.github.private_key ="]] {
@@ -904,7 +906,7 @@ fn the_commented_file_serves_github_and_is_valid_with_all_of_its_keys() {
     }
 }
 
-/// Returns the keys that require other keys of the same name, which the error lists.
+/// The keys that require other keys, which the error lists.
 const NEEDED: [(&str, &[&str]); 7] = [
     ("forge.github.app_id", &["forge.github.private_key"]),
     ("forge.github.private_key", &["forge.github.app_id"]),
@@ -919,7 +921,7 @@ const NEEDED: [(&str, &[&str]); 7] = [
 fn each_commented_key_can_be_enabled_by_itself() {
     let text = generate::commented_file(None);
     let enabled = |text: &str, line: &str| text.replacen(&format!("\n# {line}\n"), &format!("\n{line}\n"), 1);
-    // A file contains its records.
+    // A store in a file contains its records, so `store.records` cannot be enabled by itself.
     for line in commented_keys(&text).filter(|line| !line.starts_with("store.records =")) {
         let mut file = enabled(&text, line);
         assert_ne!(file, text, "{line}");

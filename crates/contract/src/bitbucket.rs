@@ -1,7 +1,7 @@
-//! Atlassian's published descriptions of both Bitbuckets, cut to the requests that a reviewer makes. They are
-//! read from the folder `../shared/data/openapi` beside the checkout, or from the one that
-//! `TRUING_BITBUCKET_OPENAPI` names, and are not part of the repository. If there is no such folder, nothing
-//! is checked.
+//! Atlassian's published descriptions of both Bitbuckets, reduced to the requests that a reviewer makes. The
+//! descriptions are not part of the repository. They are read from the folder that `TRUING_BITBUCKET_OPENAPI`
+//! names, or from the folder `../shared/data/openapi` beside the checkout. If the folder does not exist,
+//! nothing is checked.
 
 use std::path::PathBuf;
 
@@ -19,12 +19,12 @@ const FOLDER: &str = "TRUING_BITBUCKET_OPENAPI";
 pub(crate) struct UndescribedCall {
     method: &'static str,
     template: &'static str,
-    /// The reason why it is made all the same.
+    /// The reason why the request is made although the document does not describe it.
     reason: &'static str,
 }
 
 impl UndescribedCall {
-    /// True if a request matches this one.
+    /// True if a request matches this method and path.
     pub(crate) fn matches(&self, method: &str, target: &str) -> bool {
         let path = target.split_once('?').map_or(target, |(path, _)| path);
         self.method == method && count_matched_parameters(self.template, path, false).is_some()
@@ -64,7 +64,7 @@ fn read_contract(
 const NO_TYPE: &str = "\"type\" is a required property";
 /// The message for an unknown field of a query.
 const NO_FIELD: &str = "not among the query's fields";
-/// The reason for a request that the document does not describe.
+/// The reason why the copy of the document does not describe a request.
 const CUT: &str = "Atlassian describes it; the copy was cut down before it was needed";
 
 const fn undescribed_get(template: &'static str) -> UndescribedCall {

@@ -1,19 +1,19 @@
-//! Behaviour of GitHub that its documents do not describe: exemptions for correct violations, each with the
-//! reason. Each has an example, and a test fails if the documents no longer need the exemption.
+//! Exemptions for behaviour of GitHub that its documents do not describe. Each exemption has a reason and an
+//! example. A test fails if the documents no longer need an exemption.
 
 use crate::{ContractViolation, ExchangePart};
 
 /// An exemption from the contract.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct ContractExemption {
-    /// The request, as the document writes it; empty for any request.
+    /// The request in the form of the document, such as `GET /user`; empty for any request.
     pub(crate) operation: &'static str,
     /// The part that is exempt.
     pub(crate) exempt_part: ExemptPart,
-    /// The reason why the violation is correct.
+    /// The reason why the violation is permitted.
     pub(crate) reason: &'static str,
-    /// An exchange that needs the exemption: method, path, status, and JSON of the response, or of the
-    /// request if that is exempt.
+    /// An exchange that needs the exemption: method, path, status, and JSON of the response. If a part of the
+    /// request is exempt, the JSON is that of the request.
     pub(crate) example: (&'static str, &'static str, u16, &'static str),
 }
 
@@ -22,10 +22,11 @@ pub(crate) struct ContractExemption {
 pub(crate) enum ExemptPart {
     /// A status code of a response.
     Status(u16),
-    /// A field of a response: the ends of its place, and the beginning of the violation's message.
+    /// A field of a response: the possible ends of its location, and the beginning of the violation's
+    /// message.
     ResponseField(&'static [&'static str], &'static str),
-    /// A field of a request: the ends of its place, and the beginning of the message. A field of the query
-    /// begins with `?`.
+    /// A field of a request: the possible ends of its location, and the beginning of the violation's message.
+    /// The location of a field of the query begins with `?`.
     RequestField(&'static [&'static str], &'static str),
 }
 

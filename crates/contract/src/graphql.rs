@@ -1,4 +1,5 @@
-//! Checks GraphQL exchanges: a query and its variables against the schema, and the response against both.
+//! Checks GraphQL exchanges: the query and its variables against the schema, and the response against the
+//! query and the schema.
 
 use apollo_compiler::ast::Type;
 use apollo_compiler::executable::{Field, Selection, SelectionSet};
@@ -77,7 +78,8 @@ impl GraphqlSchema {
             }
             Err(error) => wrong(ExchangePart::Request, "/variables", error.to_string()),
         }
-        // Errors come with status 200, too; other statuses come from an intermediary.
+        // GitHub also sends errors with status 200. Responses with another status come from an intermediary
+        // and are not checked.
         if let Some((200, answer)) = exchange.response {
             let data = answer.map_or(&Value::Null, |answer| &answer["data"]);
             let is_error = answer.is_some_and(|answer| answer["errors"].is_array());
@@ -131,7 +133,8 @@ impl ResponseChecker<'_> {
         }
     }
 
-    /// Lists the fields of a selection, each with true if it is present for every type of the object.
+    /// Lists the fields of a selection. The flag of a field is true if the field must be present for every
+    /// type of the object.
     fn collect_fields<'b>(&'b self, set: &'b SelectionSet, always: bool, all: &mut Vec<(&'b Field, bool)>) {
         for selection in &set.selections {
             let (inner, on) = match selection {

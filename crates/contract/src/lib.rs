@@ -1,11 +1,12 @@
 //! Published descriptions of the forges' APIs, and the checks of exchanges with the fake forge against them.
-//! GitHub's are cut to the requests that are made (`data/`); those of both Bitbuckets (`bitbucket`) are read
-//! from a folder beside the checkout. The crate is for tests alone and no part of the program.
+//! GitHub's descriptions are in `data/`, reduced to the requests that Truing makes. The descriptions of both
+//! Bitbuckets (`bitbucket`) are read from a folder beside the checkout. The crate is only for tests and not
+//! part of the program.
 //!
 //! A request is valid if its operation exists, the query has known fields, and the body fits the schema. The
 //! body must have no field that the schema does not name, even if the schema would allow others. A response
-//! is valid if its status is one of the operation's, and its body fits, also without other fields. Gaps of
-//! the documents are listed with their reasons (`holes`).
+//! is valid if the operation describes its status, and if its body fits the schema and has no other fields.
+//! Gaps of the documents are listed with their reasons (`holes`).
 
 mod bitbucket;
 mod exemptions;

@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use crate::schema::{BodySchema, convert_nullable, resolve_reference};
 use crate::{ContractError, ContractViolation, ExchangePart, WireExchange};
 
-/// The addresses that the document leaves out, and the ones that describe them. GitHub redirects a request to
-/// a repository's former name to an address with its id, which supports all operations of the repository.
+/// The prefix of addresses that the document leaves out, and the prefix of the addresses that it describes
+/// instead. GitHub redirects requests to a repository's former name to an address with the repository's id.
+/// This address supports all operations of the repository.
 const BY_ID: (&str, &str) = ("/repositories/{id}", "/repos/{owner}/{repo}");
 
 /// An OpenAPI document and its operations.
@@ -211,7 +212,7 @@ pub(crate) fn count_matched_parameters(template: &str, path: &str, has_id_addres
     for (at, expected) in of.into_iter().enumerate() {
         let part = parts.next()?;
         if expected == "{path}" && Some(at) == last {
-            // The path of a file consists of several components.
+            // The last parameter is the path of a file, which matches several components.
             return Some(parameters + 1);
         }
         if expected.starts_with('{') {

@@ -1,12 +1,12 @@
-//! Schemas of OpenAPI 3.0: converts them to JSON Schema, and finds fields that they do not name.
+//! Converts schemas of OpenAPI 3.0 to JSON Schema, and finds fields that the schemas do not name.
 
 use std::collections::BTreeSet;
 
 use jsonschema::Validator;
 use serde_json::{Map, Value, json};
 
-/// Maximum number of violations of one body that are examined; equal ones of several items of a list count
-/// once.
+/// Maximum number of violations of one body that are examined. Equal violations in several items of a list
+/// are reported once.
 const MAX_SEEN: usize = 10_000;
 /// Maximum depth of references, beyond which they count as a cycle.
 const MAX_DEPTH: usize = 32;
@@ -31,7 +31,7 @@ impl BodySchema {
         Ok(Self { schema: schema.clone(), validator })
     }
 
-    /// Returns the violations in a value, each as a place and a message.
+    /// Returns the violations in a value. Each consists of a location in the value and a message.
     pub(crate) fn check(&self, value: &Value, components: &Value) -> Vec<(String, String)> {
         let seen: BTreeSet<(String, String)> = self
             .validator
@@ -57,8 +57,8 @@ fn mask_pointer_indices(pointer: &str) -> String {
     parts.collect::<Vec<_>>().join("/")
 }
 
-/// Finds the fields of objects that none of the schemas names. `additionalProperties` counts only if it has a
-/// schema of its own: then the object is a map.
+/// Finds the fields of objects that none of the schemas names. `additionalProperties` allows other fields
+/// only if its value is a schema: the object is then a map.
 fn find_unnamed_fields(
     schemas: &[&Value],
     value: &Value,
@@ -124,7 +124,7 @@ pub(crate) fn convert_nullable(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             fields.values_mut().for_each(convert_nullable);
-            // A field may also have this name.
+            // A property of an object may also be named `nullable`, so the value must be `true`.
             if fields.get("nullable") == Some(&Value::Bool(true)) {
                 fields.remove("nullable");
                 let null = |values: &mut Vec<Value>, null: Value| {

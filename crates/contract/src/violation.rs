@@ -58,7 +58,7 @@ pub struct ContractViolation {
     /// The operation, as the document writes it: `GET /user`, or `POST /graphql`.
     pub operation: String,
     pub part: ExchangePart,
-    /// The place in it, as a JSON pointer with `*` for every index.
+    /// The location in the request or response, as a JSON pointer with `*` for every index.
     pub location: String,
     /// A description of the fault.
     pub description: String,

@@ -36,7 +36,7 @@ const MAX_BODY: usize = 64 * 1024;
 /// The behaviour of the services.
 #[derive(Clone, Debug)]
 pub struct AwsBehaviour {
-    /// Time at which the next keys expire.
+    /// Time at which the next issued credentials expire.
     pub keys_expire_at: SystemTime,
     /// Roles that may not be assumed.
     pub denied: Vec<String>,
@@ -46,7 +46,7 @@ pub struct AwsBehaviour {
     pub clock_offset: SignedDuration,
     /// True if no request gets a response.
     pub is_silent: bool,
-    /// Code of an error that metadata services send in place of keys, with a success status.
+    /// Code of an error that metadata services return instead of credentials, with a success status.
     pub error: Option<String>,
     /// Prefix of session tokens, before their number.
     pub session: String,
@@ -80,8 +80,8 @@ impl std::fmt::Debug for FakeAws {
 }
 
 impl FakeAws {
-    /// Starts the services on one free port of 127.0.0.1, inside the running tokio runtime. Their keys last
-    /// an hour.
+    /// Starts the services on one free port of 127.0.0.1, inside the running tokio runtime. Issued
+    /// credentials expire after an hour.
     ///
     /// # Errors
     /// No port is free.
@@ -261,8 +261,8 @@ fn answer_container(shared: &Mutex<AwsServices>, head: &Parts) -> Response {
     issue_keys(shared).to_string().into_response()
 }
 
-/// Answers as version 2 of the instance metadata: every request needs a token, which a `PUT` creates with its
-/// lifetime.
+/// Answers like version 2 of the instance metadata service. Every request needs a token; a `PUT` creates a
+/// token and sets its lifetime.
 fn answer_metadata(shared: &Mutex<AwsServices>, head: &Parts) -> Response {
     const TTL: &str = "x-aws-ec2-metadata-token-ttl-seconds";
     let text = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
@@ -286,7 +286,7 @@ fn answer_metadata(shared: &Mutex<AwsServices>, head: &Parts) -> Response {
     }
 }
 
-/// Returns the next keys, which the fake model provider accepts, or an error.
+/// Returns the next credentials, which the fake model provider accepts, or an error.
 fn issue_keys(shared: &Mutex<AwsServices>) -> Value {
     let mut shared = lock_services(shared);
     if let Some(code) = &shared.behaviour.error {

@@ -52,10 +52,10 @@ pub fn commit_log(dir: &Path, base: &str, head: &str) -> Result<Vec<GitLogEntry>
     Ok(entries.map(read).collect())
 }
 
-/// Returns the commit of a name.
+/// Returns the id of the commit that a name stands for.
 ///
 /// # Errors
-/// Git failed because there is none.
+/// Git failed because the commit does not exist.
 pub fn resolve_commit(dir: &Path, name: &str) -> Result<String, FakeGitError> {
     let tip =
         run_command(git_command(dir).args(["rev-parse", "--verify", "--quiet", "--end-of-options", name]))?;

@@ -1,5 +1,5 @@
-//! State that processes share, in memory: for tests in which several clients of one process stand for
-//! separate processes.
+//! In-memory state that processes share. In tests, several clients in one process represent separate
+//! processes.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use truing_core::id::TimeSpan;
 use truing_core::port::{Clock, SharedStateStore, StateSnapshot, StoreError};
 
-/// Shared states with the time of a clock. They last until they are changed.
+/// Shared states that use this clock. States do not expire.
 #[derive(Clone)]
 pub struct FakeSharedState {
     clock: Arc<dyn Clock>,

@@ -1,8 +1,8 @@
 //! [`FakeForge`]: a forge on loopback, of one kind of [`ForgeFlavour`]. `state` holds its data and depends on
 //! no other module; `operations` change it. `http` receives calls; `github` and `bitbucket` answer them and
 //! send webhooks in their own forms. `people` has the actions of tests and `view` their reads. `shared` is
-//! data shared by the server and its handles, `diff` the contents of diffs, `webhook` the delivery of events,
-//! `fault` misbehaviour, and `witness` the observer of each exchange.
+//! the data shared by the server and its handles, and `diff` the contents of diffs. `webhook` delivers
+//! events, `fault` simulates faults, and `witness` observes each exchange.
 
 mod bitbucket;
 mod diff;
@@ -68,7 +68,7 @@ const VERSION: &str = "9.4.2";
 /// The initial options of a forge.
 #[derive(Clone)]
 pub struct FakeForgeOptions {
-    /// Clock of the forge, whose time is in every object.
+    /// Clock of the forge. Times in the forge's objects are those of this clock.
     pub clock: Arc<dyn Clock>,
     /// True if git over HTTP needs a token, as for a private repository. A wrong token is always rejected.
     pub private_git: bool,
@@ -193,8 +193,8 @@ impl FakeForge {
         self.flavour
     }
 
-    /// Sets the version of a Data Center, as `8.9.0`, and its behaviour: drafts exist from 8.18 on, comments
-    /// on several lines from 9.3 on.
+    /// Sets the version of a Data Center, such as `8.9.0`, and with it the behaviour. Drafts exist from 8.18
+    /// on, comments on several lines from 9.3 on.
     pub fn set_version(&self, version: &str) {
         self.shared.lock().world.version = version.to_owned();
     }
@@ -207,16 +207,16 @@ impl FakeForge {
         self.flavour.account_id(world.accounts.get(login).copied().unwrap_or_default())
     }
 
-    /// Returns the address of the server, without a slash at its end. GitHub's calls begin there, those of
-    /// Bitbucket Cloud at `{base_url}/2.0`, those of a Data Center at `{base_url}/rest`. Git finds a
-    /// repository at `{base_url}/{owner}/{repo}.git`, at a Data Center at
+    /// Returns the address of the server, without a slash at its end. GitHub's calls are below this address,
+    /// those of Bitbucket Cloud below `{base_url}/2.0`, those of a Data Center below `{base_url}/rest`. The
+    /// clone address is `{base_url}/{owner}/{repo}.git`; for a Data Center,
     /// `{base_url}/scm/{owner}/{repo}.git`.
     pub fn base_url(&self) -> &str {
         &self.base_url
     }
 
-    /// Registers a token of an account. A login that ends in `[bot]` is an app's; at Bitbucket Cloud it has
-    /// the type of access tokens' accounts, at a Data Center that of services.
+    /// Registers a token of an account. A login that ends in `[bot]` belongs to an app. At Bitbucket Cloud
+    /// such an account has the type of an access token's account, at a Data Center that of a service.
     pub fn register_token(&self, token: &str, login: &str) {
         let mut state = self.shared.lock();
         state.world.ensure_account(login);
@@ -230,30 +230,30 @@ impl FakeForge {
 
     // --------------------------------------------------------------------------------------- misbehaviour
 
-    /// Adds a rule of misbehaviour.
+    /// Adds a rule for a fault.
     pub fn add_fault(&self, fault: ForgeFault) {
         self.shared.lock().world.faults.add(fault);
     }
 
-    /// Rejects from now on, in this way, comments on places of the file with this path.
+    /// Rejects comments on these places of the file from now on, with this kind of rejection.
     pub fn refuse_places(&self, path: &str, places: RefusedPlaces, refusal: CommentPlaceRefusal) {
         let file = RefusedFile { path: path.to_owned(), places, refusal };
         self.shared.lock().world.refused_files.push(file);
     }
 
-    /// Returns true if every rule of misbehaviour has applied to all its calls.
+    /// Returns true if every fault rule has applied to all its calls.
     pub fn is_faultless(&self) -> bool {
         self.shared.lock().world.faults.is_empty()
     }
 
-    /// Removes all rules of misbehaviour.
+    /// Removes all fault rules.
     pub fn clear_faults(&self) {
         self.shared.lock().world.faults.clear();
     }
 
     /// Waits until a call is held (see [`ForgeFaultKind::HeldRequest`]).
     pub async fn wait_until_held(&self) {
-        // The sender lives as long as this forge.
+        // The sender exists as long as this forge.
         let _ = self.shared.hold_counts.subscribe().wait_for(|(held, released)| held > released).await;
     }
 
@@ -262,7 +262,8 @@ impl FakeForge {
         self.shared.hold_counts.send_modify(|(held, released)| *released = *held);
     }
 
-    /// Leaves comments created from now on out of the first `calls` lists that should show them.
+    /// Makes new comments appear late: a comment created from now on is missing from the first `calls` lists
+    /// that should contain it.
     pub fn stale_lists(&self, calls: u32) {
         self.shared.lock().world.stale_lists = calls;
     }
@@ -275,12 +276,12 @@ impl FakeForge {
 
     // ------------------------------------------------------------------------------------------- webhooks
 
-    /// Sets the address of the webhook, and if deliveries are sent at once.
+    /// Sets the address of the webhook, and whether deliveries are sent immediately.
     pub fn set_hook(&self, hook: WebhookTarget) {
         self.shared.lock().world.hook = Some(hook);
     }
 
-    /// Takes the waiting deliveries, in the order of the changes.
+    /// Removes the waiting deliveries from the queue and returns them, in the order of the changes.
     pub fn take_deliveries(&self) -> Vec<FakeDelivery> {
         self.shared.lock().world.queued.drain(..).collect()
     }
@@ -296,8 +297,8 @@ impl FakeForge {
         send_delivery(&self.shared, &self.client, delivery, &hook).await
     }
 
-    /// Tests the webhook as a person does in the settings of a Data Center. Returns the status of the
-    /// response.
+    /// Sends the test delivery of the webhook, as a Data Center's settings page does. Returns the status of
+    /// the response.
     ///
     /// # Errors
     /// There is no webhook, or the forge is not a Data Center.

@@ -1,13 +1,13 @@
-//! Fake servers for tests and demonstrations: a forge, a model provider and package registries. They have the
-//! semantics of GitHub and both Bitbuckets, of the Messages API and of three package indexes over real HTTP,
-//! and use real git.
+//! Fake servers for tests and demonstrations: a forge, a model provider and package registries. The servers
+//! use real HTTP and real git. They have the semantics of GitHub and both Bitbuckets, of the Messages API,
+//! and of three package indexes.
 //!
-//! [`forge::FakeForge`] answers on loopback the calls a reviewer makes, rejects the same calls as the real
-//! forge, produces faults on demand, and lets a test act as the people around a pull request.
-//! [`repo::RepoBuilder`] makes the repositories it serves; [`checkout`] clones them and shows their commits.
-//! [`model::FakeModel`] follows a script, [`registry::FakeRegistry`] lists configured releases,
+//! [`forge::FakeForge`] answers on loopback the calls that a reviewer makes, and rejects the same calls as
+//! the real forge. A test can request faults and can act as the people around a pull request.
+//! [`repo::RepoBuilder`] creates the forge's repositories; [`checkout`] clones repositories and lists their
+//! commits. [`model::FakeModel`] follows a script, [`registry::FakeRegistry`] lists configured releases,
 //! [`aws::FakeAws`] issues AWS credentials, and [`common::FakeSharedState`] is state that processes share.
-//! Nothing here depends on the tested code: the contents of diffs come from git.
+//! This crate does not depend on the tested code; the contents of diffs come from git.
 
 // A repository object has more fields than the default limit of `json!`.
 #![recursion_limit = "256"]

@@ -1,7 +1,7 @@
-//! [`FakeModel`]: a model provider on loopback that follows a [`ModelScript`], by the Messages API, as Amazon
-//! Bedrock (`bedrock`) or as a server of Chat Completions (`chat`). `serve` receives the requests,
-//! `signature` checks signed ones, `state` records them, `events` streams the answers. `obedient` is a model
-//! that follows injected instructions, `play` one whose answers depend on the request.
+//! [`FakeModel`]: a model provider on loopback that follows a [`ModelScript`]. It supports the Messages API,
+//! Amazon Bedrock (`bedrock`) and Chat Completions (`chat`). `serve` receives the requests, `signature`
+//! checks signed requests, `state` records requests, and `events` streams the answers. `obedient` is a model
+//! that follows injected instructions, and `play` is a model whose answers depend on the request.
 
 pub mod bedrock;
 mod chat;
@@ -70,13 +70,14 @@ impl FakeModel {
         &self.url
     }
 
-    /// Starts another script from its beginning for requests that arrive from now on. Earlier requests are
-    /// answered by the previous script.
+    /// Sets the script for requests that arrive from now on, beginning with the first answer of the script.
+    /// Earlier requests are answered by the previous script.
     pub fn set_script(&self, script: ModelScript) {
         self.shared.set_script(script);
     }
 
-    /// Stalls the `nth` request, counted from the first of all: it gets no answer.
+    /// Stalls the `nth` request, which gets no answer. The number is counted from the first request to this
+    /// server.
     pub fn stall(&self, nth: u64) {
         self.shared.stall(nth);
     }
@@ -91,7 +92,7 @@ impl FakeModel {
         self.shared.wait_until_stalled().await;
     }
 
-    /// Returns the requests in the order of arrival; the last [`MAX_LOGGED`].
+    /// Returns the last [`MAX_LOGGED`] requests in the order of arrival.
     pub fn request_log(&self) -> Vec<LoggedModelCall> {
         self.shared.request_log()
     }
@@ -101,14 +102,14 @@ impl FakeModel {
         self.shared.bills()
     }
 
-    /// Returns the number of answers that have stopped in their middle ([`ModelFault::Stall`]) after
-    /// everything before that was written to the client.
+    /// Returns the number of answers that have stalled midway ([`ModelFault::Stall`]), after the first part
+    /// was written to the client.
     pub fn hung_answer_count(&self) -> u64 {
         self.shared.hung_answer_count()
     }
 
-    /// Returns the violations of clients: no credential or two of them, requests that the API rejects,
-    /// requests without an answer in the script.
+    /// Returns the violations of clients: requests without a credential or with two, requests that the API
+    /// rejects, and requests for which the script has no answer.
     pub fn violations(&self) -> Vec<String> {
         self.shared.violations()
     }

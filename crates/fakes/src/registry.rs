@@ -22,7 +22,7 @@ use zip::write::SimpleFileOptions;
 
 use crate::server;
 
-/// Publication time of every release, long enough ago for any minimum age.
+/// Publication time of every release. It is older than any minimum age that a test configures.
 const PUBLISHED: &str = "2024-05-01T00:00:00Z";
 
 /// The kind of an index and its archives.
@@ -41,7 +41,7 @@ pub type FakeRelease<'a> = (&'a str, &'a [(&'a str, &'a str)]);
 /// Served files by path.
 type ServedFiles = Arc<Mutex<BTreeMap<String, Vec<u8>>>>;
 
-/// Registries of every kind at one address. They stop when this is dropped.
+/// Registries of every kind at one address. The server stops when this value is dropped.
 pub struct FakeRegistry {
     files: ServedFiles,
     address: SocketAddr,

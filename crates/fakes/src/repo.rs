@@ -16,8 +16,9 @@ pub(crate) use self::history::{CommitObject, FakeCommitIdentity};
 const FIRST_COMMIT: i64 = 1_700_000_000;
 /// Seconds between two commits.
 const COMMIT_STEP: i64 = 60;
-/// Ref that fast-import commits to. It rewrites every ref it knows at every checkpoint, so it knows only this
-/// one. The others are written as loose refs, one small file each, which is a hundred times cheaper.
+/// Ref that fast-import commits to. At every checkpoint, fast-import rewrites every ref that it knows, so it
+/// is given only this ref. All other refs are written as loose refs, one small file each, which is a hundred
+/// times faster.
 const SCRATCH: &str = "refs/import/tip";
 
 /// The error of a git operation.
@@ -122,7 +123,7 @@ impl CommitBuilder {
     }
 }
 
-/// A bare repository and the process that writes its commits. Refs are changed only through it.
+/// A bare repository and the process that writes its commits. All changes of refs go through this type.
 #[derive(Debug)]
 pub struct RepoBuilder {
     dir: PathBuf,
@@ -151,8 +152,8 @@ impl RepoBuilder {
         std::fs::create_dir_all(dir).map_err(io)?;
         let head = format!("--initial-branch={branch}");
         run_command(git_command(dir).args(["init", "--quiet", "--bare", "--template=", &head, "."]))?;
-        // As at a forge, any commit is served by its id, and forks' branches are hidden. Fsync is off because
-        // everything is temporary.
+        // As a forge does, the repository serves any commit by its id and hides the branches of forks. Fsync
+        // is off because all data is temporary.
         let config = "[uploadpack]\n\tallowReachableSHA1InWant = true\n\tallowAnySHA1InWant = \
              true\n\tallowFilter = true\n[transfer]\n\thideRefs = refs/forks\n\thideRefs = \
              refs/import\n[core]\n\tfsync = none\n[gc]\n\tauto = 0\n";
@@ -172,7 +173,7 @@ impl RepoBuilder {
         Ok(Self { dir: dir.to_owned(), import, commits: HashMap::new(), refs: HashMap::new() })
     }
 
-    /// Hides refs with this prefix from clients. Their commits are still served.
+    /// Hides refs with this prefix from clients. Clients can still fetch the commits of these refs by id.
     pub(crate) fn hide_refs(&self, prefix: &str) -> Result<(), FakeGitError> {
         let io = |error| FakeGitError::Io {
             operation: format!("writing the configuration of {}", self.dir.display()),
@@ -210,7 +211,7 @@ impl RepoBuilder {
     }
 
     /// Makes a commit on `parent` (`None` for a root commit) and points every ref of `refs` (full names) at
-    /// it. It is durable and visible to other git processes when this returns.
+    /// it. When this function returns, the commit is stored and visible to other git processes.
     pub fn commit(
         &mut self,
         refs: &[&str],
@@ -221,8 +222,8 @@ impl RepoBuilder {
         made.pop().ok_or_else(process_gone_error)
     }
 
-    /// Makes several commits as [`RepoBuilder::commit`] does, none on another of them, which is much cheaper
-    /// than one by one. Returns their ids, in order.
+    /// Makes several commits as [`RepoBuilder::commit`] does, much faster than one call per commit. No commit
+    /// of the batch may be the parent of another. Returns their ids, in order.
     pub fn commit_batch(&mut self, all: &[CommitRequest<'_>]) -> Result<Vec<String>, FakeGitError> {
         let mut script = Vec::new();
         for (at, CommitRequest { refs, parent, commit }) in all.iter().enumerate() {
@@ -256,7 +257,7 @@ impl RepoBuilder {
         Ok(made)
     }
 
-    /// Points a ref (full name) at an existing commit, forwards or not.
+    /// Points a ref (full name) at an existing commit, which need not be a descendant of the old one.
     pub fn set_ref(&mut self, name: &str, sha: &str) -> Result<(), FakeGitError> {
         check_name(name)?;
         if !self.contains(sha) {
@@ -282,8 +283,8 @@ impl RepoBuilder {
         Ok(())
     }
 
-    /// Runs `git receive-pack` for a push and returns its output. [`Self::reload_ref`] then reads the refs
-    /// that it moved.
+    /// Runs `git receive-pack` for a push and returns its output. The caller then reads each moved ref with
+    /// [`Self::reload_ref`].
     pub(crate) fn receive_push(&self, more: &[&str], input: &[u8]) -> Result<Vec<u8>, FakeGitError> {
         let what = "git receive-pack";
         let io = |error| FakeGitError::Io { operation: what.into(), error };
@@ -298,8 +299,8 @@ impl RepoBuilder {
         Ok(child.wait_with_output().map_err(io)?.stdout)
     }
 
-    /// Reads the new commit of a ref (full name) after git has moved it, with the commits that it brought;
-    /// `None` if it has not moved.
+    /// Reads the new commit of a ref (full name) that git may have moved, and records that commit's history.
+    /// Returns `None` if the ref has not moved.
     pub(crate) fn reload_ref(&mut self, name: &str) -> Result<Option<String>, FakeGitError> {
         check_name(name)?;
         let tip = run_command(git_command(&self.dir).args([
@@ -347,8 +348,8 @@ impl RepoBuilder {
         std::iter::successors(first, |sha| self.commits.get(*sha)?.as_deref())
     }
 
-    /// Runs commands that contain `marks` times `get-mark`, and waits until their objects are in the
-    /// repository. Returns the output of those.
+    /// Runs commands that contain `get-mark` `marks` times, and waits until their objects are in the
+    /// repository. Returns the output of each `get-mark`.
     fn run_fast_import(&mut self, script: &[u8], marks: usize) -> Result<Vec<String>, FakeGitError> {
         let io = |error| FakeGitError::Io { operation: "git fast-import".into(), error };
         let (_, input, output) = self.import.as_mut().ok_or_else(process_gone_error)?;
@@ -376,7 +377,8 @@ fn process_gone_error() -> FakeGitError {
 
 impl Drop for RepoBuilder {
     fn drop(&mut self) {
-        // The end of its input ends the process. Waiting for it makes sure that its folder outlives it.
+        // The process exits when its input is closed. Waiting for the exit ensures that the folder still
+        // exists until then.
         if let Some((mut child, input, output)) = self.import.take() {
             drop((input, output));
             let _ = child.wait();
@@ -394,8 +396,8 @@ pub(crate) fn git_command(dir: &Path) -> Command {
     command
 }
 
-/// Returns the full path of git. A spawn by name with a different search path would copy the page tables of
-/// this process, which takes milliseconds.
+/// Returns the full path of git. If git were started by name with a different search path, the system would
+/// copy the page tables of this process, which takes milliseconds.
 pub fn git_program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
@@ -443,7 +445,8 @@ pub(crate) fn run_command(command: &mut Command) -> Result<Vec<u8>, FakeGitError
     }
 }
 
-/// Checks the rules of `git check-ref-format` that matter here; git itself rejects everything else.
+/// Checks a ref name by the relevant rules of `git check-ref-format`. Git itself rejects names that break the
+/// other rules.
 fn check_name(name: &str) -> Result<(), FakeGitError> {
     let bad = name.is_empty()
         || name.starts_with(['-', '/', '.'])

@@ -11,7 +11,7 @@ use tower::ServiceExt;
 #[derive(Clone, Copy)]
 pub(crate) struct ConnectionCloseMarker;
 
-/// Accepts connections until it is aborted; every connection ends with it.
+/// Accepts connections until this task is aborted, which closes every connection.
 pub(crate) async fn serve_connections(listener: TcpListener, router: axum::Router) {
     let mut connections = JoinSet::new();
     loop {
@@ -24,8 +24,8 @@ pub(crate) async fn serve_connections(listener: TcpListener, router: axum::Route
     }
 }
 
-/// Serves one connection. A response marked [`ConnectionCloseMarker`] becomes an error here, which makes
-/// hyper close the connection without sending a byte of it.
+/// Serves one connection. A response marked [`ConnectionCloseMarker`] is returned as an error, so hyper
+/// closes the connection without sending any byte of the response.
 async fn serve_connection(stream: TcpStream, router: axum::Router) {
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {

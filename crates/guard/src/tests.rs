@@ -262,7 +262,7 @@ fn rust() {
             ("pub fn", "#[allow(dead_code)]\npub fn", &[SilencedChecker]),
         ],
     );
-    // Ending a program is only wrong in a test.
+    // Exiting the process is a weakening only in a test.
     assert_eq!(weakening_kinds("src/main.rs", "fn main() {}", "fn main() { std::process::exit(0) }"), []);
 }
 
@@ -494,7 +494,7 @@ fn a_file_that_is_too_large_to_be_looked_at_is_refused_or_told() {
         let told = find_in_changes(&[(path, "x = 1\n", &large)]);
         let told: Vec<_> = told.iter().map(|one| (one.kind, one.is_report_only)).collect();
         assert_eq!(told, [(TooLarge, is_told)], "{path}");
-        // Also if the fix makes the file small again.
+        // The file is also reported if the fix makes it small again.
         assert_eq!(find_in_changes(&[(path, &large, "x = 1\n")]).len(), 1, "{path}");
     }
 }
@@ -543,7 +543,7 @@ proptest! {
         let mut fewer = tests.clone();
         let gone = tests.keys().nth(pick.index(tests.len())).cloned().unwrap_or_default();
         fewer.remove(&gone);
-        // In Python, of two with one name only one exists.
+        // If a Python file defines two tests with the same name, only the last one exists.
         let name = |test: &str| test.split('(').next().unwrap_or_default().to_owned();
         let names: BTreeSet<String> = tests.keys().map(|test| name(test)).collect();
         prop_assume!(names.len() == tests.len());

@@ -221,13 +221,7 @@ impl ConvergeRunContext<'_> {
         let config =
             rules.effective_config(self.git, &mirror, self.forge.0, &pull_details.base_branch).await?;
         let inspection_tools = inspection_tools(&config).map_err(RunFailure::InspectionTools)?;
-        Ok(ConvergeCheckout {
-            mirror,
-            head_repository,
-            pull_details,
-            base,
-            inspection_tools,
-        })
+        Ok(ConvergeCheckout { mirror, head_repository, pull_details, base, inspection_tools })
     }
 
     /// Returns the record to continue: the record of an interrupted run, or of a stuck run if nothing has

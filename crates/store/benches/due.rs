@@ -1,6 +1,6 @@
-//! The time in which a worker learns which slots are due, in a store that is there:
-//! `cargo bench -p truing-store --bench due -- CALLS FILE`, or `CALLS SLOTS-URL RECORDS-URL`.
-//! `cargo xtask bench records` fills stores and calls it.
+//! Measures how long a worker takes to read the due slots of an existing store: `cargo bench -p truing-store
+//! --bench due -- CALLS FILE`, or `CALLS SLOTS-URL RECORDS-URL`. `cargo xtask bench records` fills stores and
+//! runs this benchmark.
 
 use std::error::Error;
 use std::io::Write as _;
@@ -12,7 +12,7 @@ use truing_core::id::UnixMillis;
 use truing_core::port::{Clock, SlotStore as _};
 use truing_store::Store;
 
-/// Slots that the scheduler asks for at first.
+/// Number of slots that the scheduler requests first.
 const BATCH: usize = 256;
 
 /// The time of the machine.
@@ -27,7 +27,7 @@ impl Clock for Now {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    // Cargo adds a word of its own.
+    // Cargo adds the argument `--bench`.
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let (calls, store) = match arguments.as_slice() {

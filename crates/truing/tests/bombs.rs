@@ -1,12 +1,13 @@
 //! Bombs: small texts that could cost a parser of foreign text much memory or time. They cover configuration,
 //! front matter, rules, diffs, webhooks, comments, command lines, manifests, requirements, a model's stream,
-//! recordings, prompts, and tests for the guard. Each must cost a bounded amount of both.
+//! recordings, prompts, and tests for the guard. Parsing each bomb must use a bounded amount of memory and
+//! time.
 //!
 //! A few are parsed with the other tests; `cargo xtask fuzz bombs` continues until its time is over, and
 //! prints the most expensive ones. Syntax trees and hash tests, which a child process parses, have their own
 //! bombs in `tests/it/reader/bombs.rs`.
 
-// long: one generator for each form of text, which share their bounds.
+// long: one generator for each form of text; all generators share the same bounds.
 
 #![allow(
     clippy::unwrap_used,
@@ -50,12 +51,13 @@ const HANGS: Duration = Duration::from_secs(120);
 /// Exponent of 2 of the approximate size of the largest text in bytes.
 const LARGEST: usize = 21;
 
-/// A reader: possible beginnings of its texts, words with a meaning, and the function that calls it.
+/// A reader: possible beginnings of its texts, words that have a meaning in them, and the function that calls
+/// the reader.
 struct Reader {
     name: &'static str,
     begins: &'static [&'static str],
     words: &'static [&'static str],
-    /// Function that reads a text; the folder is empty and belongs to the call.
+    /// Function that reads a text. It receives an empty folder that only this call uses.
     read: fn(&str, &Path),
 }
 

@@ -16,7 +16,8 @@ use truing_core::sync::{ManifestEntry, ManifestError, PinManifest};
 
 /// The largest manifest in JSON or Python, in bytes.
 pub(crate) const MAX_MANIFEST: u64 = 2 << 20;
-/// The largest manifest in TOML, in bytes: its parser takes up to 216 bytes of memory for each.
+/// The largest manifest in TOML, in bytes. The limit is lower because the parser uses up to 216 bytes of
+/// memory per byte.
 pub(crate) const MAX_TOML_MANIFEST: u64 = 512 << 10;
 
 /// The reasons for which a manifest cannot be read or edited.
@@ -65,8 +66,8 @@ pub fn read_manifest(path: &Path) -> Result<PinManifest, ManifestFileError> {
     PinManifest::new(written).map_err(|source| ManifestFileError::Content { path: path.to_owned(), source })
 }
 
-/// Returns the whole text of a manifest with one more digest for each of these definitions, which it must
-/// contain; every other byte stays.
+/// Returns the whole text of a manifest with one more digest for each of these definitions. The manifest must
+/// contain the definitions; every other byte stays unchanged.
 ///
 /// # Errors
 /// [`ManifestFileError`] if it cannot be read or edited.
@@ -74,8 +75,8 @@ pub fn add_digests(path: &Path, digests: &[(&str, &str)]) -> Result<String, Mani
     edit_manifest(path, digests, DigestEdit::Add)
 }
 
-/// Returns the text of a manifest with this digest alone for each of these definitions, because the earlier
-/// forms are no longer served.
+/// Returns the text of a manifest in which each of these definitions has only the given digest. This is for
+/// definitions whose earlier forms are no longer served.
 ///
 /// # Errors
 /// [`ManifestFileError`] if it cannot be read or edited.
@@ -118,8 +119,8 @@ fn edit_manifest(
     Ok(text)
 }
 
-/// Returns the text of a project's own Python hash test with the digests added. The reader provides the rows;
-/// each digest is added beside the one that its row accepts.
+/// Returns the text of a project's own Python hash test with the digests added. The reader provides the rows
+/// of the test. Each digest is added next to the digest that its row accepts.
 ///
 /// # Errors
 /// [`ManifestFileError`] if it cannot be read or edited.
@@ -128,8 +129,8 @@ pub fn add_digests_in_test(path: &Path, added: &[DigestUpdate<'_>]) -> Result<St
         .map_err(|(symbol, reason)| ManifestFileError::Edit { path: path.to_owned(), symbol, reason })
 }
 
-/// Returns the text of a project's own Python hash test, with each digest in place of the one that its row
-/// accepted; other accepted digests stay.
+/// Returns the text of a project's own Python hash test, in which each digest replaces the digest that its
+/// row accepted. Other accepted digests stay.
 ///
 /// # Errors
 /// [`ManifestFileError`] if it cannot be read or edited.
@@ -211,7 +212,7 @@ fn is_toml(path: &Path) -> bool {
 fn read_file(path: &Path) -> Result<String, ManifestFileError> {
     let unread = |reason: String| ManifestFileError::Unreadable { path: path.to_owned(), reason };
     let found = std::fs::metadata(path).map_err(|error| unread(error.to_string()))?;
-    // Reading a pipe may never end.
+    // Only regular files are read, because reading a pipe may never end.
     if !found.is_file() {
         return Err(unread("it is not a regular file".to_owned()));
     }

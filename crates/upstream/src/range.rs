@@ -54,7 +54,7 @@ impl VersionRange {
         Self { text, matcher: VersionMatcher::Pypi(range) }
     }
 
-    /// Makes a range of the one version that a project holds a copy of.
+    /// Returns the range that contains only the version that a project has a copy of.
     pub fn from_vendored_version(version: PackageVersion) -> Self {
         Self { text: version.to_string(), matcher: VersionMatcher::Vendored(version) }
     }
@@ -84,8 +84,9 @@ impl VersionRange {
         release.next_patch().is_some_and(|next| self.contains(&next))
     }
 
-    /// Returns the range that contains a release in the given style. `floor`, or else the present lower
-    /// bound, is its lower bound if the style has one. None if its lower bound is not known.
+    /// Returns the range that contains a release in the given style. If the style has a lower bound, `floor`
+    /// is the lower bound, or the current one if `floor` is `None`. Returns `None` if the lower bound is
+    /// unknown.
     pub fn with_release(
         &self,
         style: RangeStyle,
@@ -115,7 +116,7 @@ impl VersionRange {
                     parse(format!(">={release},<{}", next.join(".")))
                 }
                 PackageVersion::Npm(_) => parse(format!("^{release}")),
-                // A requirement without a sign means a caret, and is the usual form.
+                // A requirement without an operator means a caret requirement, and is the usual form.
                 PackageVersion::Crates(_) => parse(release.to_string()),
             },
             RangeStyle::ExclusiveUpperNextPatch => {
@@ -151,7 +152,8 @@ impl VersionRange {
         }
     }
 
-    /// Returns the new range in the form of the old one; none if the old one has no form that can be kept.
+    /// Returns the new range in the form of the old range; `None` if the form of the old range cannot be
+    /// kept.
     fn with_same_form(&self, release: &PackageVersion, floor: Option<&PackageVersion>) -> Option<Self> {
         match (&self.matcher, release, floor) {
             (VersionMatcher::Pypi(range), PackageVersion::Pypi(release), None) => {
@@ -198,8 +200,8 @@ pub(crate) fn is_lower_bound(specifier: &VersionSpecifier) -> bool {
     matches!(*specifier.operator(), Operator::GreaterThanEqual | Operator::GreaterThan)
 }
 
-/// Returns the greatest lower bound. A pinned version counts as one, and so does the version of a compatible
-/// release.
+/// Returns the greatest lower bound. A pinned version counts as a lower bound, and so does the version of a
+/// compatible release (`~=`).
 fn greatest_lower_bound(range: &VersionSpecifiers) -> Option<VersionSpecifier> {
     let bound = |one: &VersionSpecifier| match *one.operator() {
         Operator::GreaterThanEqual | Operator::GreaterThan => Some(one.clone()),

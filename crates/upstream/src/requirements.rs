@@ -1,5 +1,5 @@
 //! Decides whether a changed requirement of a Python package's release affects the project that follows the
-//! package. A change that cannot be compared counts as affecting it.
+//! package. A change that cannot be compared is assumed to affect the project.
 //!
 //! A change does not affect the project in three cases:
 //!
@@ -22,34 +22,37 @@ use crate::constraint::{self, RequirementPlace, parse_document, pep508};
 
 /// The name under which the versions of Python itself are required.
 const PYTHON: &str = "Python";
-/// The longest requirement that is compared, in bytes: a marker's tree can have exponentially many branches.
+/// The longest requirement that is compared, in bytes. It is short because the tree of a marker can have
+/// exponentially many branches.
 const MAX_TEXT: usize = 240;
-/// The most requirements that are compared: of one name, and of all names with changed requirements.
+/// The maximum numbers of compared requirements: per name, and for all names with changed requirements
+/// together.
 const MAX_TEXTS: usize = 16;
 const MAX_CHANGED: usize = 200;
-/// The most digits of a number: numbers are incremented, and must not overflow.
+/// The maximum number of digits of a number. Numbers are incremented, and must not overflow.
 const MAX_DIGITS: usize = 18;
 /// Prefixes of a package's name that its module may lack.
 const PREFIXES: [&str; 4] = ["python-", "python", "py-", "py"];
 /// Suffixes of a package's name that its module may lack.
 const SUFFIXES: [&str; 3] = ["-python", "-py", "py"];
 
-/// The project that follows a package, as far as requirements of the package are concerned.
+/// The facts about the project that follows a package that decide whether requirements of the package affect
+/// the project.
 #[derive(Debug, Default)]
 pub struct DependentProject {
-    /// The extras of the package that it uses; none: not known.
+    /// The extras of the package that the project uses; `None` if they are unknown.
     extras: Option<Vec<ExtraName>>,
-    /// The Python versions that it supports; none: not known.
+    /// The Python versions that the project supports; `None` if they are unknown.
     python: Option<VersionSpecifiers>,
-    /// The packages that it requires, in the normalised form of indexes.
+    /// The packages that the project requires, in the normalised form of indexes.
     requires: BTreeSet<String>,
-    /// The modules that it imports, in lower case and with `-` for `_`.
+    /// The modules that the project imports, in lower case and with `-` for `_`.
     imports: BTreeSet<String>,
 }
 
 impl DependentProject {
-    /// Reads the project's files. `place` is its requirement of the package; `imports` are the first names of
-    /// the modules that its source imports.
+    /// Reads the project's files. `place` is the project's requirement of the package. `imports` are the
+    /// first names of the modules that the project's source imports.
     pub fn read(project: &Path, place: &RequirementPlace<'_>, imports: &BTreeSet<String>) -> Self {
         let mut follower = Self::default();
         if let Some(text) = constraint::python_requirement(place) {
@@ -114,7 +117,7 @@ impl DependentProject {
         pairs.into_iter().filter_map(reason).collect()
     }
 
-    /// Returns the reason for which a change does not affect the project; none if it does.
+    /// Returns the reason why a change does not affect the project; `None` if the change affects it.
     fn unguarded_reason(
         &self,
         name: &str,
@@ -147,7 +150,7 @@ impl DependentProject {
         (scope.satisfies_needs(&new, &old) && !self.uses_package(name)).then_some(reason)
     }
 
-    /// Returns that reason for a change of Python's own versions.
+    /// Returns the reason why a change of the required Python versions does not affect the project.
     fn python_unguarded_reason(
         &self,
         old: &BTreeSet<String>,
@@ -200,7 +203,8 @@ struct MarkedRequirement {
 }
 
 impl MarkedRequirement {
-    /// Parses a requirement; none if it has no range of versions, or is not valid.
+    /// Parses a requirement; `None` if the requirement is invalid, or names a URL and not a range of
+    /// versions.
     fn parse(text: &str) -> Option<Self> {
         if text.contains('@') {
             return None;
@@ -218,7 +222,7 @@ impl MarkedRequirement {
 
 /// The installations that are considered.
 struct InstallScope<'a> {
-    /// The extras that are installed; none: any.
+    /// The extras that are installed; `None` for any extras.
     extras: Option<&'a [ExtraName]>,
     /// The Python versions of the installations.
     python: MarkerTree,
@@ -236,9 +240,9 @@ impl InstallScope<'_> {
         }
     }
 
-    /// Returns true if every installation that fulfils `fulfilled` also fulfils `needs`. That is the case if
-    /// the given requirements that apply wherever a need applies have a narrower range together, and at least
-    /// its extras.
+    /// Returns true if every installation that fulfils `fulfilled` also fulfils `needs`. Compares each need
+    /// with the fulfilled requirements that apply wherever the need applies. Together, these requirements
+    /// must have the same or a narrower range than the need, and at least its extras.
     fn satisfies_needs(&self, needs: &[MarkedRequirement], fulfilled: &[MarkedRequirement]) -> bool {
         needs.iter().filter(|need| self.can_overlap(&need.marker, &MarkerTree::TRUE)).all(|need| {
             let there = |one: &&MarkedRequirement| !self.can_overlap(&need.marker, &one.marker.negate());
@@ -296,7 +300,7 @@ mod tests {
         assert_eq!(told(&["crt"]), None);
         // The extras in use are not known.
         assert_eq!(unguarded_reason_for(&DependentProject::default(), "awscrt", &old, &new), None);
-        // The change is not of the extra alone.
+        // The change also affects installations without the extra.
         let also = ["awscrt==0.20.9;extra=='crt'", "awscrt>=0.20"];
         assert_eq!(unguarded_reason_for(&dependent_project(&[], "", &[], &[]), "awscrt", &old, &also), None);
         assert_eq!(
@@ -325,7 +329,7 @@ mod tests {
         assert_eq!(python("", ">=3.9", ">=3.10"), None);
         assert_eq!(python("", ">=3.10", ">=3.9"), Some(UnguardedReason::Wider));
         assert_eq!(python(">=3.9", ">=3.9", ">=3.9,<4"), None);
-        // Versions that were not admitted before do not count as removed.
+        // A version that the old range did not admit does not count as removed.
         assert_eq!(python(">=3.10", ">=3.9,<4", ">=3.10,<4"), Some(UnguardedReason::OfOtherPython));
     }
 
@@ -362,8 +366,8 @@ mod tests {
                 "{package}"
             );
         }
-        // The range is split by a marker, and wider in each part; the last case has the same range and one
-        // more extra.
+        // The new range is split by a marker, and must be wider in each part. In the last case, the range is
+        // the same, and one extra is added.
         let split = ["urllib3<1.27;python_version<'3.10'", "urllib3<2.1;python_version>='3.10'"];
         assert_eq!(
             unguarded_reason_for(&nobody, "urllib3", &["urllib3<1.27"], &split),

@@ -1,7 +1,7 @@
-//! Finds the index that this user's package managers use. If machines can reach a mirror only, these settings
-//! name it already, and it need not be configured twice. The documented variables and the user's own files
-//! are read. Files of a project are not, because an author of a change could then choose the source of its
-//! packages.
+//! Finds the index that this user's package managers use. If a machine can only reach a mirror, these
+//! settings already name the mirror, so it need not be configured twice. Only the documented variables and
+//! the user's own files are read. Files of a project are ignored: otherwise the author of a change could
+//! choose the source of the project's packages.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -23,11 +23,11 @@ const MAX_REPLACED: usize = 10;
 /// An index from the user's configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ConfiguredIndex {
-    /// Its address, which may hold a login.
+    /// Address of the index, which may contain a login.
     pub address: String,
-    /// The token for requests to it.
+    /// The token for requests to the index.
     pub token: Option<SecretString>,
-    /// The variable or file that names it; none: it is the public default.
+    /// The variable or file that configures the index; `None` for the public default.
     pub named_by: Option<String>,
 }
 
@@ -145,7 +145,7 @@ impl UserEnvironment<'_> {
             .or(variable)
             .or_else(|| entries.get("registry").map(|address| (address.clone(), file())));
         let Some((address, named_by)) = named else { return Ok(None) };
-        // Of the keys `//HOST/PATH/:_authToken` the longest that the address begins with counts.
+        // Of all keys `//HOST/PATH/:_authToken` that the address begins with, the longest applies.
         let place = address.split_once(':').map_or("", |(_, place)| place);
         let tokens =
             entries.iter().filter_map(|(key, token)| Some((key.strip_suffix(":_authToken")?, token)));
@@ -250,7 +250,7 @@ fn has_url_prefix(place: &str, key: &str) -> bool {
 fn read_optional_file(path: &Path) -> Result<Option<String>, IndexConfigError> {
     let wrong = |reason: String| IndexConfigError::File { path: path.to_owned(), reason };
     match std::fs::metadata(path) {
-        // Reading a pipe may never end.
+        // Only regular files are read, because reading a pipe may never end.
         Ok(found) if !found.is_file() => Err(wrong("it is not a regular file".to_owned())),
         Ok(found) if found.len() > MAX_FILE => {
             Err(wrong(format!("it is longer than {} KiB", MAX_FILE >> 10)))

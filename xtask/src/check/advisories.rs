@@ -53,8 +53,8 @@ struct Advisory {
 }
 
 impl Advisory {
-    /// True if a version is affected. A pre-release is only safe if a range names pre-releases of its very
-    /// version: in doubt, it is affected.
+    /// True if a version is affected. A pre-release is only safe if a range names pre-releases of the same
+    /// version. Otherwise it counts as affected.
     fn affects(&self, version: &Version) -> bool {
         !self.safe.iter().any(|range| range.matches(version))
     }
@@ -205,7 +205,7 @@ mod tests {
             ("1.2.2", true),
             ("1.2.3", false),
             ("2.0.0", false),
-            // In doubt, the version is affected.
+            // No range names pre-releases of this version, so it counts as affected.
             ("1.2.3-rc.1", true),
         ] {
             let (problems, warnings) = find_problems_in(&folder, version, &[]);
@@ -227,7 +227,8 @@ mod tests {
     fn withdrawn_advisories_do_not_count_and_informational_ones_warn() {
         let safe = database("", "patched = [\">= 1.0.0\"]");
         let withdrawn = database("withdrawn = \"2000-02-01\"", "patched = []");
-        // A database of only withdrawn advisories is invalid, and the second advisory makes it valid.
+        // The withdrawn advisory is added to a valid one, because a database of only withdrawn advisories is
+        // invalid.
         std::fs::copy(
             withdrawn.path().join("crates/leaky/RUSTSEC-2000-0001.md"),
             safe.path().join("crates/leaky/RUSTSEC-2000-0002.md"),

@@ -79,7 +79,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 /// the network.
 const PURE: &[&str] = &["truing-core", "truing-diff", "truing-guard"];
 
-/// The crates that would introduce these, at any depth.
+/// The crates that would give a pure crate such access, at any depth of the dependency graph.
 const IMPURE: &[&str] = &[
     "async-std",
     "axum",
@@ -235,7 +235,8 @@ mod tests {
 
     #[test]
     fn the_listed_arrows_form_no_circle_and_name_only_listed_crates() {
-        // Removes crates that depend on no remaining crate, until none remains: with a cycle, some remain.
+        // Removes crates that depend on no remaining crate, until none can be removed. If there is a cycle,
+        // some crates remain.
         let mut left: Vec<_> = ARROWS.to_vec();
         while !left.is_empty() {
             let names: Vec<_> = left.iter().map(|(from, _)| *from).collect();

@@ -1,10 +1,10 @@
-//! Checks that no cycle of more than three files exists among the modules of a crate, because a change of one
-//! file of a cycle requires knowledge of all of them.
+//! Checks that no cycle of more than three files exists among the modules of a crate. To change one file of a
+//! cycle, an author must know all its files.
 //!
-//! A file uses another whose items it names, in an import or by a path. Neither a `mod` nor a `pub use` that
-//! only re-exports is a use: a file that uses such a name uses the file that defines it. Code for tests does
-//! not count, and neither do methods that a file adds to a type of another, which are found by the type and
-//! not by a path.
+//! A file uses another file if it names an item of it, in an import or by a path. A `mod`, and a `pub use`
+//! that only re-exports, do not count: a file that uses a re-exported name uses the file that defines the
+//! name. Test code does not count. Methods that a file adds to a type of another file do not count either,
+//! because callers name the type and not a path.
 
 mod source;
 mod tree;
@@ -22,8 +22,8 @@ use crate::workspace;
 /// Maximum number of files in a cycle.
 const MAX_FILES: usize = 3;
 
-/// Larger cycles that are accepted for now, by one of their files, with their size. No cycle may grow, none
-/// may be added, and a cycle that shrinks is entered here with its new size.
+/// Larger cycles that are accepted for now, each with one of its files and its size. No cycle may grow or be
+/// added. If a cycle shrinks, its new size must be entered here.
 const EXCEPTIONS: &[(&str, usize)] = &[("crates/loops/src/agent.rs", 5)];
 
 /// Checks the modules of every crate.
@@ -81,7 +81,7 @@ fn is_crate_root(path: &str) -> bool {
 /// Files that all use each other, directly or indirectly.
 struct FileCycle {
     files: Vec<String>,
-    /// The shortest path from one of them back to it.
+    /// The shortest path from one of the files back to the same file.
     shortest: Vec<String>,
 }
 
@@ -92,7 +92,7 @@ impl FileCycle {
         Self { files, shortest }
     }
 
-    /// Returns the exception that names one of its files.
+    /// Returns the exception that names one of the cycle's files.
     fn exception<'a>(&self, exceptions: &[(&'a str, usize)]) -> Option<(&'a str, usize)> {
         exceptions.iter().find(|(file, _)| self.files.iter().any(|known| known == file)).copied()
     }
@@ -104,7 +104,7 @@ impl fmt::Display for FileCycle {
     }
 }
 
-/// Returns the shortest path from a file back to it, with the file at both ends.
+/// Returns the shortest path from a file back to itself, with the file at both ends.
 fn shortest_cycle(from: &str, arrows: &FileArrows) -> Option<Vec<String>> {
     let mut reached = BTreeSet::new();
     let mut ways = VecDeque::from([vec![from.to_owned()]]);
@@ -143,8 +143,8 @@ struct CycleSearch<'a> {
 }
 
 impl<'a> CycleSearch<'a> {
-    /// Returns the earliest visited file on the stack that this one reaches. The recursion is at most as deep
-    /// as the number of a crate's files, some hundreds.
+    /// Returns the earliest visited file on the stack that this file reaches. The recursion is at most as
+    /// deep as the number of a crate's files, some hundreds.
     fn visit(&mut self, file: &'a str) -> usize {
         let index = self.visit_order.len();
         self.visit_order.insert(file, index);

@@ -1,4 +1,4 @@
-//! Removes comments and literals from Rust source, which limits searches to the code itself.
+//! Removes comments and literals from Rust source, so a search finds only code.
 
 /// Returns `source` with every comment, string and character blanked out; line breaks stay in place.
 pub(crate) fn code_only(source: &str) -> String {

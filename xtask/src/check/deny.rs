@@ -23,7 +23,8 @@ pub(crate) struct LicenseRules {
     pub(crate) exceptions: Vec<LicenseException>,
 }
 
-/// Further licences for one crate. cargo-deny has no field for a reason here: it stands in a comment.
+/// Further licences for one crate. cargo-deny has no field for the reason of an exception, so a comment gives
+/// the reason.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LicenseException {
@@ -39,7 +40,8 @@ pub(crate) struct AdvisoryRules {
     pub(crate) ignore: Vec<IgnoredAdvisory>,
 }
 
-/// An advisory that does not apply here. The reason is for the readers of the file, but is required.
+/// An advisory that does not apply to this project. The reason is only for readers of the file, but is
+/// required.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct IgnoredAdvisory {
@@ -62,7 +64,7 @@ pub(crate) struct SkippedCrate {
     /// The crate in the form `name@version`.
     #[serde(rename = "crate")]
     pub(crate) name: String,
-    /// The packages that need it, and the condition under which they would not.
+    /// The packages that need this version, and the condition under which they would no longer need it.
     pub(crate) reason: String,
 }
 

@@ -1,6 +1,6 @@
-//! Checks which files may refer to one kind of forge. Above crate `forge`, code uses `Server` and
-//! `RepositoryClient`, which cover every kind (ADR 78); a kind's own types are permitted only where clients
-//! are created from a configuration.
+//! Checks that only permitted files refer to one kind of forge. Above crate `forge`, code uses `Server` and
+//! `RepositoryClient`, which cover every kind (ADR 78). The types of one kind are permitted only where
+//! clients are created from a configuration.
 
 use std::path::Path;
 

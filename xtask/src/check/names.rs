@@ -62,8 +62,8 @@ fn compare_record(
     (problems, warnings)
 }
 
-/// Lists the places on the lines of the first change that has any, since the new one is likely among them;
-/// otherwise the first of all places.
+/// Lists the places on changed lines, from the first comparison that has any, because the new fault is
+/// probably one of them. If there are none, lists the first of all places.
 fn list_places(places: &[&FaultPlace], changes: &[ChangedLines]) -> String {
     let on_lines = |lines: &ChangedLines| -> Vec<&FaultPlace> {
         places.iter().filter(|place| lines.contains_line(&place.path, place.line)).copied().collect()

@@ -1,5 +1,6 @@
-//! Checks that each crate has one program of integration tests, which is linked once, and that the program
-//! includes every file below it. A file that no `mod` names would never be compiled, without any notice.
+//! Checks that each crate has one program of integration tests, so the tests are linked once, and that the
+//! program includes every file of its folder. A file that no `mod` names would never be compiled, and no
+//! error would report it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -13,7 +14,7 @@ use crate::workspace::{self, TrackedFile};
 /// The folder of a crate's program, in its folder `tests`.
 const PROGRAM: &str = "it";
 
-/// The folder there that holds no source files.
+/// The subfolder of a program's folder that contains data and no source files.
 const DATA: &str = "data";
 
 /// Further programs of a crate, with the reasons.
@@ -72,7 +73,7 @@ impl<'a> TestFile<'a> {
         is_source.then_some(Self { path: &file.path, name, inside, text: &file.text })
     }
 
-    /// True if cargo builds a program from it.
+    /// True if cargo builds a program from this file.
     fn is_program(&self) -> bool {
         matches!(self.inside.as_slice(), [_] | [_, "main.rs"])
     }
@@ -101,8 +102,8 @@ fn find_surplus_programs(tests: &[TestFile<'_>], exceptions: &[(&str, &str)]) ->
     problems
 }
 
-/// Adds a file, and all files that its modules lead to. With `is_root`, its modules are beside it, and not in
-/// a folder of its name.
+/// Adds a file and, recursively, the files of its modules. If `is_root` is true, the modules are in the same
+/// folder as the file; otherwise they are in a folder with its name.
 fn add_reachable_files(
     path: &str,
     is_root: bool,
@@ -146,7 +147,7 @@ fn join_path(folder: &str, path: &str) -> String {
 /// A module whose text is in a file of its own.
 #[derive(Debug, PartialEq, Eq)]
 struct ModuleDeclaration<'a> {
-    /// The modules of this file that enclose it.
+    /// The modules of this file that enclose the declaration.
     within: Vec<&'a str>,
     name: &'a str,
     /// The path in `#[path]`, if there is one.
@@ -155,7 +156,7 @@ struct ModuleDeclaration<'a> {
 
 /// Returns every `mod name;` of a source.
 fn module_declarations(source: &str) -> Vec<ModuleDeclaration<'_>> {
-    // Both texts have equally many characters, and positions in one are therefore valid in the other.
+    // Both texts have the same number of characters, so positions in one text are valid in the other.
     let code = code::code_only(source);
     let places: Vec<usize> = source.char_indices().map(|(at, _)| at).chain([source.len()]).collect();
     let original = |from: usize, to: usize| {
@@ -301,7 +302,8 @@ mod tests {
             assert_eq!(told.len(), 1, "{forgotten}: {told:?}");
             assert!(told[0].starts_with(&format!("crates/{forgotten}: no `mod`")), "{told:?}");
         }
-        // Without a main, no file is reached, and a forgotten file reaches no other.
+        // Without `main.rs`, no file counts as included. A file that is not included does not include other
+        // files.
         let main_is_gone: Vec<_> = files.iter().skip(1).copied().collect();
         assert_eq!(problems(&main_is_gone, &[]).len(), 10);
     }

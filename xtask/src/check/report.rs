@@ -4,7 +4,7 @@
 pub(crate) enum CheckReport {
     /// The check has run.
     Completed {
-        /// A summary of its subject, such as `12 crates, 30 arrows`.
+        /// A summary of the checked items, such as `12 crates, 30 arrows`.
         summary: String,
         /// The problems that must be fixed.
         problems: Vec<String>,

@@ -31,8 +31,8 @@ pub(crate) fn is_satisfied(
     }
 }
 
-/// The remaining words and the permitted licences. `allowed` is called for every licence, even if the result
-/// is already certain.
+/// The remaining words, and the function `allowed`, which decides whether a licence is permitted. It is
+/// called for every licence, even if the result is already certain.
 struct SpdxParser<'a> {
     words: &'a [&'a str],
     allowed: &'a mut dyn FnMut(&str) -> bool,
@@ -117,13 +117,13 @@ mod tests {
             ("MIT AND GPL-3.0-only", false),
             ("MIT/GPL-3.0-only", true),
             ("MIT or ISC", true),
-            // AND binds tighter than OR, on either side.
+            // AND binds tighter than OR, before it and after it.
             ("MIT OR ISC AND GPL-3.0-only", true),
             ("ISC AND GPL-3.0-only OR MIT", true),
             ("(MIT OR ISC) AND GPL-3.0-only", false),
             ("(MIT OR ISC) AND (Zlib OR ISC)", true),
             ("((MIT))", true),
-            // An exception turns it into another licence.
+            // A licence with an exception is a different licence.
             ("Apache-2.0 WITH LLVM-exception", true),
             ("Apache-2.0", false),
             ("MIT WITH LLVM-exception", false),

@@ -84,7 +84,7 @@ mod tests {
         for before in ["", "\"", "=", "file:"] {
             assert_eq!(problems("a.md", &path(before)), 1, "{before}");
         }
-        // A part of a longer path, an address or a pattern is different.
+        // The prefix is permitted inside a longer path, an address or a pattern.
         for before in ["some", "https://host.example", "~", "${HOME}", "**"] {
             assert_eq!(problems("a.md", &path(before)), 0, "{before}");
         }

@@ -1,6 +1,6 @@
-//! Checks which files may write to a forge. The methods of `ForgeWrite` are available only to a file that
-//! names it, and `forge::effects` is the only path of every write (ADR 75, 76): a new file that names it
-//! would be a second one.
+//! Checks that only permitted files write to a forge. Only a file that names the trait `ForgeWrite` can call
+//! its methods. Every write must pass `forge::effects` (ADR 75, 76); a further file that names the trait
+//! could bypass it.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use crate::workspace::{self, TrackedFile};
 /// The trait for writes to a forge.
 const PORT: &str = "ForgeWrite";
 
-/// The files that may name it, with the reasons.
+/// The files that may name the trait, with the reasons.
 const NAMED_IN: &[(&str, &str)] = &[
     ("crates/core/src/port.rs", "lists the ports"),
     ("crates/core/src/port/effects.rs", "defines it"),
@@ -37,7 +37,7 @@ pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     Ok(CheckReport::Completed { summary: format!("{at} files name {PORT}"), problems, warnings: Vec::new() })
 }
 
-/// Returns the number of files that name it, and those of them that may not.
+/// Returns the number of files that name the trait, and the files that name it without permission.
 fn find_writers(files: &[TrackedFile]) -> (usize, Vec<String>) {
     let is_source = |file: &&TrackedFile| file.path.starts_with("crates/") && file.path.contains("/src/");
     let named = files.iter().filter(is_source).filter(|file| code::code_only(&file.text).contains(PORT));

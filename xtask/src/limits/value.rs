@@ -77,12 +77,12 @@ fn parse_declaration(line: &str) -> Option<(&str, String)> {
     is_name.then(|| (name, value.to_owned()))
 }
 
-/// Returns the value of `name`, given all constants of its file. References to others of the same file are
-/// resolved.
+/// Returns the value of `name`, given all constants of its file. References to other constants of the same
+/// file are resolved.
 ///
 /// # Errors
 ///
-/// There is no such constant, or the form of its value is not supported here.
+/// The constant does not exist, or this module does not support the form of its value.
 pub(crate) fn evaluate_constant(name: &str, all: &[SourceConstant]) -> Result<ConstantValue> {
     evaluate_nested(name, all, 8)
 }

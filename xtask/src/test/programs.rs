@@ -1,4 +1,5 @@
-//! The test programs: builds them, and runs each separately, to measure its duration and that of its tests.
+//! Builds the test programs and runs each separately, to measure the duration of each program and of its
+//! tests.
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
@@ -13,15 +14,15 @@ use serde::Deserialize;
 use super::tally::TestTally;
 use crate::{say, workspace};
 
-/// Makes libtest report the duration of each test, which it supports in nightly compilers or with this
-/// variable.
+/// The variable that makes libtest report the duration of each test. Without it, libtest supports this only
+/// in nightly compilers.
 const TELLS_TIMES: (&str, &str) = ("RUSTC_BOOTSTRAP", "1");
 /// The arguments that request the durations.
 const TIMES: [&str; 2] = ["-Zunstable-options", "--report-time"];
 
 /// The variable for the number of parallel tests: twice the number of cores, since tests wait for other
 /// processes. On two cores, 73 tests of crashes and of the service took 194 s with two threads, and 134 s
-/// with four, for 121 s of processor work.
+/// with four; their CPU time was 121 s.
 const THREADS: &str = "RUST_TEST_THREADS";
 
 /// A test program that cargo built.
@@ -56,7 +57,7 @@ struct CargoProfile {
     test: bool,
 }
 
-/// Builds the programs. None if that fails, after cargo has printed the reason.
+/// Builds the programs. Returns `None` if the build fails; cargo has then printed the reason.
 pub(super) fn build_programs(root: &Path, chosen: &[String]) -> Result<Option<Vec<TestBinary>>> {
     let mut command = workspace::cargo_command(root);
     command.args(["test", "--locked", "--no-run", "--message-format=json-render-diagnostics"]).args(chosen);
@@ -123,7 +124,7 @@ impl TestBinary {
         command
     }
 
-    /// True if the program uses libtest's harness. One with its own harness reports no durations.
+    /// True if the program uses libtest's harness. A program with its own harness reports no durations.
     fn reports_times(&self) -> bool {
         let mut command = self.command();
         command.args(TIMES).args(["--list", "no test has this name"]);

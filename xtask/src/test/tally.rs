@@ -10,7 +10,7 @@ pub(crate) struct TestTally {
     pub(crate) failures: Vec<String>,
     /// Duration of each test in seconds, if its program reports it.
     times: Vec<(f64, String)>,
-    /// True if a test program has announced its tests without a result so far.
+    /// True if a test program has announced its tests but not yet reported a result.
     running: bool,
     /// Number of failures of earlier programs.
     failed_before: u64,

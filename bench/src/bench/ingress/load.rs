@@ -1,5 +1,6 @@
-//! An open loop: the webhooks are sent when they are due, regardless of earlier ones, and latency counts from
-//! that time. Each connection has a thread, which takes the next webhook after its last response.
+//! Sends webhooks in an open loop: each webhook has a due time, regardless of the responses to earlier ones,
+//! and latency is measured from the due time. Each connection has a thread, which sends the next webhook
+//! after it has read the response to the last one.
 
 use std::io::{IoSlice, Read, Write};
 use std::net::TcpStream;
@@ -25,7 +26,7 @@ pub(super) struct RequestLoad<'a> {
 pub(super) struct LoadResult {
     /// Times from the due time to the response 202, in order.
     latencies: Vec<Duration>,
-    /// Number of requests with another response, or with none.
+    /// Number of requests with a response other than 202, or without a response.
     pub(super) failed: usize,
     /// Time from the first due time to the last response, without the time limit of lost responses.
     duration: Duration,
@@ -48,11 +49,11 @@ impl LoadResult {
 }
 
 impl RequestLoad<'_> {
-    /// Sends for `time`, at `rate` per second.
+    /// Sends webhooks for the duration `time`, at `rate` per second.
     pub(super) fn run(&self, port: u16, rate: f64, time: Duration) -> Result<LoadResult> {
         let total = (rate * time.as_secs_f64()) as u64;
         let next = AtomicU64::new(0);
-        // Differs from the number of any earlier run against the same server.
+        // The number of this run; it differs from the numbers of all earlier runs against the same server.
         let run = std::time::UNIX_EPOCH.elapsed()?.as_nanos();
         let connected: Vec<TcpStream> =
             (0..self.connections).map(|_| connect(port)).collect::<Result<_>>()?;

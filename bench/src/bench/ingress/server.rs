@@ -15,10 +15,10 @@ use crate::bench::process::{ChildProcess, ChildUsage, create_disk_folder, free_p
 use crate::bench::stores;
 use crate::workspace;
 
-/// Nothing is due before this time: the services do nothing but receive webhooks.
+/// No slot becomes due before this time, so the services only receive webhooks.
 const DEBOUNCE: Duration = Duration::from_secs(6 * 60 * 60);
 
-/// The service, and the program of Redis if it stores something there.
+/// The service to measure, with the program of Redis in case the service uses Redis.
 pub(super) enum IngressService {
     /// The service `truing serve`.
     Ours { program: PathBuf, store: IngressStore, redis: PathBuf },
@@ -38,7 +38,7 @@ impl IngressService {
 /// A running service with its data.
 pub(super) struct RunningService {
     port: u16,
-    /// All of its processes, the one to stop first in front.
+    /// All processes of the service, in the order in which they are stopped.
     processes: Vec<ChildProcess>,
     _data: TempDir,
 }
@@ -96,7 +96,7 @@ impl RunningService {
         self.processes.iter().map(|process| Ok((process.part(), process.usage()?))).collect()
     }
 
-    /// Stops the service; fails if it has ended before.
+    /// Stops the service. Returns an error if the service has already exited.
     pub(super) fn stop(mut self) -> Result<()> {
         self.processes.iter_mut().try_for_each(ChildProcess::check_running)
     }
@@ -135,8 +135,8 @@ pub(super) fn install_peer(root: &Path) -> Result<PathBuf> {
         fs::write(folder.join(name), text)?;
     }
     let mut install = Command::new("npm");
-    // `npm ci` is not used, because it fails if a registry lacks binaries for other systems, which the lock
-    // file leaves out.
+    // `npm ci` is not used, because the lock file leaves out the binaries for other systems. If a registry
+    // lacks these binaries, `npm ci` fails.
     install.args([
         "install",
         "--no-save",

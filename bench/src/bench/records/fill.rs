@@ -1,5 +1,5 @@
 //! Generates the rows of a service that has run for the whole retention time, in SQL that both SQLite and
-//! PostgreSQL understand. They are added in the order of time, as a service adds them, and related rows are
+//! PostgreSQL understand. The rows are added in order of time, as a service adds them. Related rows are
 //! therefore as far apart as in a real store.
 
 use anyhow::Result;
@@ -13,7 +13,7 @@ pub(super) const REPOSITORIES: u64 = 300;
 /// Number of days of the pull requests: the default of `retention.runs`.
 pub(super) const DAYS: u64 = 90;
 const DAY_MS: i64 = 86_400_000;
-/// Number of rows per pull request, in tables that have some for each.
+/// Number of rows per pull request, in tables with rows for every pull request.
 const REVIEWS: u64 = 2;
 const FINDINGS: u64 = 3;
 const EFFECTS: u64 = 5;
@@ -21,11 +21,11 @@ const EVENTS: u64 = 12;
 /// Number of model calls per review, and of levels that each call charges.
 const CALLS: u64 = 3;
 const LEVELS: u64 = 3;
-/// Number of pull requests per row, in tables that have rows only for some.
+/// Number of pull requests per row, in tables with rows for only some pull requests.
 const FEW: u64 = 20;
 const COMMENTED: u64 = 5;
 
-/// The rows per pull request, without those of tables that have rows only for some.
+/// Number of rows per pull request, without the tables with rows for only some pull requests.
 const ROWS: u64 =
     REVIEWS + FINDINGS + (FINDINGS + 1) + EFFECTS + EVENTS + REVIEWS * CALLS * (1 + LEVELS) + REVIEWS + 2;
 
@@ -116,8 +116,8 @@ fn replace_marks_sql(text: &str, marks: &[(&str, &str)]) -> String {
         .fold(quote_sql(text), |sql, (mark, with)| format!("replace({sql}, '{mark}', CAST({with} AS TEXT))"))
 }
 
-/// Returns the numbers from 0 to below `count`, as big integers, since PostgreSQL would otherwise multiply
-/// small ones.
+/// Returns the SQL of the numbers from 0 to `count - 1`. They are big integers, because PostgreSQL would
+/// otherwise multiply 32-bit integers.
 fn series_sql(count: u64) -> String {
     format!("generate_series(CAST(0 AS BIGINT), {}) AS value", count as i64 - 1)
 }
@@ -177,7 +177,7 @@ fn run_rows_sql(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
     ]
 }
 
-/// Returns findings, and the desired and the actual rows of pull requests.
+/// Returns the statements that add findings, and the desired and the actual rows of pull requests.
 fn published_rows_sql(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
     let of_pull = format!("value / {FINDINGS}");
     let id = finding_id_sql("value");
@@ -240,7 +240,7 @@ fn published_rows_sql(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
     ]
 }
 
-/// Returns history, and the few records of people's actions.
+/// Returns the statements that add history, and the few records of people's actions.
 fn history_rows_sql(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
     let (pull, at) = (format!("value / {EVENTS}"), format!("value % {EVENTS}"));
     let review = format!("({pull}) * {REVIEWS} + {at} / 6");
@@ -293,7 +293,8 @@ fn history_rows_sql(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
     ]
 }
 
-/// Returns the levels, which are numbered from 1 in this order, and the charges on them.
+/// Returns the statements that add the levels, which are numbered from 1 in this order, and the charges on
+/// the levels.
 fn budget_rows_sql(size: &StoreSize) -> Vec<String> {
     let (reviews, calls) = (size.pulls * REVIEWS, size.pulls * REVIEWS * CALLS);
     let columns = "kind, key, period, cap, spent, reserved, touched";
@@ -329,7 +330,7 @@ fn budget_rows_sql(size: &StoreSize) -> Vec<String> {
         size.review_start_sql(&paid),
         COST / CALLS
     );
-    // The day and the month of a call are about those of its pull request.
+    // The day and the month of a call are approximately those of its pull request.
     let pull = format!("value / {}", REVIEWS * CALLS);
     let per_day = (size.pulls / DAYS).max(1);
     let per_month = (size.pulls / months.len() as u64).max(1);
@@ -351,15 +352,16 @@ fn budget_rows_sql(size: &StoreSize) -> Vec<String> {
     ]
 }
 
-/// Returns the statements that add due slots to a SQLite file. The slots of servers are derived from it.
+/// Returns the statements that add due slots to a SQLite file. The slots of a store on servers are copied
+/// from such a file.
 pub(super) fn slot_statements(count: u64, now: UnixMillis) -> Result<String> {
     let at = format!("({} + value * 10)", now.0 - 3_600_000);
     let key_of = pull_key_sql("value");
     let body = replace_marks_sql(&build_row_texts()?.slot, &[(KEY, &key_of), (&BEGAN.to_string(), &at)]);
-    // Later times in the body stay unchanged, because nothing here reads them.
+    // Later times in the body stay unchanged, because the measurement does not read them.
     let row = format!("{key_of}, value + 1, {at}, {body}, 'waiting/debounce'");
     let insert = insert_sql("slot", "key, version, wakes_at, body, shown", count, &row);
-    // No token and no version is issued again.
+    // Raises the counter, so no token and no version is issued a second time.
     let raise = "UPDATE store SET counter = max(counter, (SELECT coalesce(max(token), 0) FROM run), (SELECT \
          max(version) FROM slot))";
     Ok(format!("{insert};\n{raise};\n"))
@@ -375,7 +377,8 @@ mod tests {
         assert_eq!(size.pulls, 54_000 / ROWS);
         let sum: u64 = fill_statements(&size).unwrap().lines().filter_map(count_rows).sum();
         let counted = size.pulls * ROWS;
-        // A few rows come from tables with rows only for some pull requests, and from days.
+        // The sum includes a few more rows, from tables with rows for only some pull requests or with rows
+        // for each day.
         assert!(sum >= counted && sum < counted + counted / 50, "{sum} {counted}");
     }
 

@@ -46,8 +46,8 @@ pub(super) struct MeasuredStore {
 }
 
 impl MeasuredStore {
-    /// Creates a file with slots, and with records of that size or without records. The folder must not
-    /// contain one yet.
+    /// Creates a store file with slots. The file also gets records if `size` is given. The folder must not
+    /// contain a store file yet.
     pub(super) fn create_file_store(
         tools: &BenchPrograms<'_>,
         folder: &Path,
@@ -71,8 +71,8 @@ impl MeasuredStore {
         Ok(served)
     }
 
-    /// Starts servers with records and slots. The slots come from a file without records, which uses the
-    /// program's own format.
+    /// Starts servers with records and slots. The program copies the slots from a file without records, and
+    /// thereby writes them in its own format.
     pub(super) fn start_server_store(
         tools: &BenchPrograms<'_>,
         folder: &Path,
@@ -83,8 +83,8 @@ impl MeasuredStore {
         let served = Self::start_empty_servers(tools, folder)?;
         let (from, to) = (file.url(), served.url());
         workspace::command_output(&mut served.command(&["store", "migrate", "--from", &from, "--to", &to]))?;
-        // Foreign keys are not checked for each row. The statistics are updated now; a server would do it
-        // after a while by itself.
+        // Foreign keys are not checked for each row. The statistics are updated now, because a server would
+        // update them only after a while.
         let mut sql = String::from(
             "SET search_path = truing; SET synchronous_commit = off; SET session_replication_role = \
              replica;\n",
@@ -158,7 +158,7 @@ impl MeasuredStore {
         }
     }
 
-    /// Returns a client of the engine that reads statements.
+    /// Returns the engine's command-line client, which reads SQL statements from its input.
     fn client_command(&self) -> Result<Command> {
         Ok(match &self.backing {
             StoreBackend::File(file) => {

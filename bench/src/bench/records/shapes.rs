@@ -1,5 +1,5 @@
-//! The bodies of rows as the program writes them. They are created from the core's own types, with marks for
-//! the parts that differ by row, and a change of a type therefore changes the measured data.
+//! The bodies of rows as the program writes them. The bodies are created from the core's own types, with
+//! marks for the parts that differ by row. A change of a type therefore changes the measured data.
 
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -23,7 +23,8 @@ use truing_core::run::RunStage;
 use truing_core::slot::{LoopKind, Slot, SlotLimits};
 use truing_diff::RepoPath;
 
-/// Marks of the run, the key, the finding, and commits, which must have the form of commits.
+/// Marks of the run, the key, the finding and the commits. The marks of commits must have the form of commit
+/// ids.
 pub(super) const RUN: &str = "@RUN";
 pub(super) const KEY: &str = "@KEY";
 pub(super) const FINDING: &str = "@FINDING";

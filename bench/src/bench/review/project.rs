@@ -131,7 +131,7 @@ impl GeneratedProject {
         change
     }
 
-    /// Adds this number of lines in places, drops a block and rewrites another.
+    /// Adds this number of lines at random positions, changes one block and removes one block.
     fn edit_file(&mut self, file: &mut GeneratedFile, lines: usize) {
         let middle = |random: &mut SeededRandom, file: &GeneratedFile| {
             1 + random.below(file.blocks.len().saturating_sub(1))
@@ -168,7 +168,7 @@ impl GeneratedProject {
         file
     }
 
-    /// Generates a block of a language; rarely one with a defect.
+    /// Generates a block of a language. A few of the blocks have a defect.
     fn generate_block(&mut self, language: usize) -> String {
         let (_, _, blocks) = LANGUAGES.get(language).copied().unwrap_or_default();
         let parts = split_blocks(blocks);

@@ -150,7 +150,7 @@ async fn whatever_a_client_of_a_pipe_tries_is_answered_and_it_goes_on() {
     assert!(client.asks(initialize()).await["result"].is_object());
     let unknown = client.asks(asks(4, "no/such", json!({}))).await;
     assert_eq!(unknown["error"]["code"], -32601, "{unknown}");
-    // Methods that a server of tools lacks are unknown as well.
+    // Methods that a server with only tools does not support are unknown as well.
     for (id, method) in (5..).zip(["prompts/list", "resources/list", "resources/templates/list"]) {
         let unknown = client.asks(asks(id, method, json!({}))).await;
         assert_eq!(unknown["error"]["code"], -32601, "{method}: {unknown}");
@@ -191,7 +191,7 @@ impl Toolset for UnansweredTool {
     }
 }
 
-/// Returns a slow server, with a pipe to which a client has written these calls.
+/// Returns a server that never responds, with a pipe to which a client has written this number of calls.
 async fn calling(calls: u64) -> (Arc<UnansweredTool>, DuplexStream, JoinHandle<Result<(), McpServeError>>) {
     let (mut ours, theirs) = tokio::io::duplex(1 << 20);
     let (reader, writer) = tokio::io::split(theirs);
@@ -401,7 +401,7 @@ async fn connections_that_never_say_who_they_are_keep_nobody_out() {
     let mut held = Vec::new();
     for _ in 0..200 {
         let mut stream = TcpStream::connect(("127.0.0.1", served.port)).await.unwrap();
-        // A connection that was already closed fails here.
+        // The error is ignored: the write fails if the server has already closed the connection.
         let _ = stream.write_all(b"POST /mcp HTTP/1.1\r\n").await;
         held.push(stream);
     }
@@ -417,7 +417,7 @@ async fn a_connection_without_the_token_ends_after_five_seconds() {
     let mut stream = TcpStream::connect(("127.0.0.1", served.port)).await.unwrap();
     stream.write_all(b"POST /mcp HTTP/1.1\r\nhost: localhost\r\n").await.unwrap();
     let mut answer = Vec::new();
-    // The system decides if the connection is closed or reset.
+    // The error is ignored, because the system decides whether the connection is closed or reset.
     let _ = stream.read_to_end(&mut answer).await;
     assert_eq!((answer.as_slice(), begun.elapsed().as_secs()), (&[][..], 5));
 }

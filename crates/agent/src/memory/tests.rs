@@ -1,4 +1,5 @@
-//! Tests of memory and skills: the parts that count, those that are left out, and the notes about them.
+//! Tests of memory and skills: the parts that are used, the parts that are left out, and the notes about
+//! those.
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -78,7 +79,7 @@ fn the_hash_is_of_the_content_in_whatever_order() {
 
 #[test]
 fn a_skill_that_cannot_be_used_is_left_out_and_told() {
-    // Nine names, each for nine times as much text as the one before.
+    // Nine YAML anchors; each expands to nine times as much text as the previous one.
     let bomb = (b'b'..=b'i').fold("a: &a [x,x,x,x,x,x,x,x,x]\n".to_owned(), |all, letter| {
         let (name, of) = (char::from(letter), char::from(letter - 1));
         all + &format!("{name}: &{name} [*{of},*{of},*{of},*{of},*{of},*{of},*{of},*{of},*{of}]\n")
@@ -230,7 +231,7 @@ fn specialists_are_four_and_a_repository_adds_its_own() {
     assert_eq!((made.specialists.len(), made.repository_summary.as_deref()), (8, Some("4 specialists")));
     assert_eq!(made.notes, ["2 more specialists of `repo` are not used: there may be at most 4"]);
     assert_eq!(made.skills, bare.skills);
-    // A file that is no specialist does not count towards the limit.
+    // A file that does not define a specialist does not count towards the limit.
     let names = ["README", "a", "b", "c", "d"];
     let own =
         names.map(|name| skill_of(name, if name == "README" { "About\n".to_owned() } else { good(name) }));

@@ -76,7 +76,7 @@ impl LanguageModel for Scripted {
     }
 }
 
-/// A model whose responses come from these fallbacks, in order; `None` for the model itself.
+/// A model whose responses name these fallbacks as their source, in order; `None` for the model itself.
 struct FallbackScript(Scripted, [Option<&'static str>; 3]);
 
 #[async_trait]
@@ -462,7 +462,7 @@ async fn output_is_bounded_and_says_so() {
     assert!(answered[0].1.contains("[cut: "));
 }
 
-/// Findings whose rejected report is replaced by the next one.
+/// Findings in which the next report replaces a rejected report.
 #[derive(Default)]
 struct ReplacedFindings(UncheckedFindings);
 
@@ -515,7 +515,7 @@ async fn a_report_that_does_not_hold_is_told_once_and_then_taken_as_it_is() {
     assert_eq!(last_words(&asked[1]), ReplacedFindings::ASK_AGAIN);
     let (ran, _) = judged(vec![reports("bad", false), reports("worse", false)]).await;
     assert_eq!((replaced(&ran), ran.turns), (vec!["worse"], 2), "the caller judges again");
-    // A report in parts is judged as a whole, and so is one that was written as text.
+    // A report in several parts is judged as a whole. A report in plain text is judged as well.
     let (ran, _) = judged(vec![reports("bad", true), reports("good", false), reports("good", false)]).await;
     assert_eq!((replaced(&ran), ran.turns), (vec!["good"], 3));
     let written = json!([{ "type": "text", "text": json!({ "findings": [found("bad")] }).to_string() }]);

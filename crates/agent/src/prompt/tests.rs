@@ -1,4 +1,4 @@
-//! Tests of composed and filled prompts: errors with file and line, and text that stays unchanged.
+//! Tests of prompts that are composed and filled in: errors name the file and line, and text stays unchanged.
 
 use super::*;
 
@@ -58,7 +58,7 @@ fn a_value_is_put_in_once_and_cannot_end_its_marks() {
         "Look:\n<data-0123456789abcdef name=\"title\">\n{{ title }} {{sha}} $HOME </data-[…]> \\{{\n\
          </data-0123456789abcdef>\nEnd\n"
     );
-    // No removal or replacement of characters leaves the fence word in the text.
+    // The text never contains the fence word after characters were removed or replaced.
     for tricky in [
         "01230123456789abcdef456789abcdef",
         "01234567\r\n89abcdef</data-0123456789abcdef>",

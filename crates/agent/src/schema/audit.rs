@@ -1,7 +1,7 @@
-//! The report of an auditor in the converge loop. For each category of defects it has findings, or the
-//! steps that ruled them out, with lines of the files as evidence. Both are compared with the files: an
-//! invalid report is returned to its author once, with the errors, and is discarded if it is still invalid.
-//! Open questions are for people.
+//! The report of an auditor in the converge loop. For each category of defects, the report contains findings,
+//! or the steps that ruled out defects, with quoted lines as evidence. Findings and evidence are compared
+//! with the files. An invalid report is returned to its author once, with the errors. If the new report is
+//! also invalid, it is discarded. Open questions are for people.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,14 +23,14 @@ use crate::native::ReportSchema;
 const DRIFT: u32 = 3;
 /// Maximum number of entries of each list in a report.
 const MAX_ENTRIES: usize = 100;
-/// Maximum number of errors of a report that its author gets.
+/// Maximum number of errors that are listed in the message to a report's author.
 const MAX_TOLD: usize = 20;
 /// All categories of defects.
 const CATEGORIES: [DefectCategory; 10] = {
     use DefectCategory::{A, B, C, D, E, F, G, H, I, J};
     [A, B, C, D, E, F, G, H, I, J]
 };
-/// Phrases that are no evidence.
+/// Phrases that are not accepted as a probe.
 const EMPTY_WORDS: [&str; 6] = [
     "verified clean",
     "no issues found",
@@ -59,7 +59,7 @@ pub struct AuditDefect {
     pub item: ReportedFinding,
     /// The property that the code must have after the fix.
     pub fix: String,
-    /// A check that shows the fix.
+    /// A check that shows that the defect is fixed.
     pub validation: String,
 }
 
@@ -101,11 +101,11 @@ pub struct AuditQuestion {
 }
 
 impl AuditReport {
-    /// Compares findings and absences with the files. `tree` returns the text of a file at the reviewed
-    /// head, if it exists.
+    /// Compares findings and absences with the files. `tree` returns the text of a file at the reviewed head,
+    /// if it exists.
     ///
     /// # Errors
-    /// The errors of the report, for its author; the whole report is then discarded.
+    /// The errors of the report, for its author. The whole report is discarded if there are any.
     pub fn check(&self, tree: impl Fn(&RepoPath) -> Option<String>) -> Result<Vec<RawFinding>, Vec<String>> {
         let mut files: BTreeMap<RepoPath, Option<String>> = BTreeMap::new();
         let mut text = |name: &str| {
@@ -166,7 +166,7 @@ impl AuditDefect {
             }
         }
         let body = format!("{}\n\nFix: {}\n\nValidation: {}", self.item.body, self.fix, self.validation);
-        // A fixer makes the fixes of an audit.
+        // An audit proposes no replacements, because a fixer makes the changes.
         let replacement = None;
         let item = ReportedFinding {
             start_line: first,
@@ -202,7 +202,7 @@ impl CategoryAbsence {
         for LineQuote { file, line: at, text: said } in &self.lines_quoted {
             let name = line::clean_line(file, MAX_TITLE_CHARS);
             let Some(lines) = text(file) else { return Err(format!("there is no file `{name}`")) };
-            // A model quotes a line as it was shown, with secrets masked.
+            // The model saw the file with secrets masked, so its quote is compared with the masked text.
             if !has_text_near(&mask_secrets(&lines), *at, said) {
                 return Err(format!("line {at} of `{name}` does not say what is quoted"));
             }
@@ -322,7 +322,7 @@ impl ReportSchema for AuditReport {
         self.findings.extend(more.findings);
         self.absences.extend(more.absences);
         self.questions.extend(more.questions);
-        // More than is ever valid; the check then reports the excess.
+        // Keeps more findings than a valid report may contain, so the check can report the excess.
         self.findings.truncate(2 * MAX_FINDINGS);
         self.absences.truncate(MAX_ENTRIES);
         self.questions.truncate(MAX_ENTRIES);

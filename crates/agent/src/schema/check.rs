@@ -15,32 +15,32 @@ use super::{
     MAX_BODY_BYTES, MAX_CODE_BYTES, MAX_FINDINGS, MAX_TITLE_CHARS, ReportedFinding, UncheckedFindings,
 };
 
-/// The findings that passed the check, and the number of the others.
+/// The findings that passed the check, and the number of dropped findings.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct CheckedFindings {
     /// Findings about existing lines, worst first.
     pub findings: Vec<RawFinding>,
     /// Number of dropped findings, by reason.
     pub dropped: BTreeMap<DropReason, u32>,
-    /// Number of dropped findings that do not match the files, and that no later finding corrects: their
-    /// content is unusable.
+    /// Number of dropped findings that do not match the files, except those with the title of a valid
+    /// finding, which corrects them.
     pub mismatch_count: u32,
 }
 
 /// The reason that a finding is dropped.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum DropReason {
-    /// It does not match the schema, or one of its texts is empty or too long.
+    /// The finding does not match the schema, or one of its texts is empty or too long.
     Malformed,
     /// The file does not exist in the reviewed tree.
     NoSuchFile,
     /// The file has no such lines.
     NoSuchLines,
-    /// The lines differ from its excerpt.
+    /// The lines of the file differ from the finding's excerpt.
     ExcerptMismatch,
-    /// It was reported before.
+    /// The finding was reported before.
     Repeated,
-    /// It exceeds the limit of findings.
+    /// The number of findings exceeds the limit.
     TooMany,
 }
 
@@ -91,7 +91,7 @@ pub fn check_findings(
     tree: impl Fn(&RepoPath) -> Option<String>,
 ) -> CheckedFindings {
     let UncheckedFindings { mut findings, malformed, excess_count, verdicts: _, walkthrough: _ } = items;
-    // If there are too many, the worst are kept.
+    // Sorts by severity, so the worst findings are kept if there are too many.
     findings.sort_by_key(|item| item.severity);
     let mut checked = CheckedFindings::default();
     checked.count_drop(DropReason::Malformed, malformed);
@@ -118,8 +118,8 @@ pub fn check_findings(
     checked
 }
 
-/// Describes the findings of a report that do not match the files, for the model: it may have misread a
-/// line.
+/// Returns a message to the model about the findings that do not match the files, because the model may have
+/// misread a line.
 pub fn mismatch_message(
     items: &UncheckedFindings,
     tree: impl Fn(&RepoPath) -> Option<String>,
@@ -205,8 +205,8 @@ pub(super) fn verify_finding(
     })
 }
 
-/// Returns the lines of a file between these two numbers, if they exist and match an excerpt. White space
-/// and invisible characters do not count.
+/// Returns the lines of a file between these two numbers, if they exist and match an excerpt. The comparison
+/// ignores white space and invisible characters.
 pub(super) fn find_quoted_lines<'a>(
     text: Option<&'a str>,
     start_line: u32,
@@ -215,8 +215,8 @@ pub(super) fn find_quoted_lines<'a>(
 ) -> Result<Vec<&'a str>, DropReason> {
     let shown = excerpt::select_lines(text.ok_or(DropReason::NoSuchFile)?, start_line, end_line);
     let shown = shown.ok_or(DropReason::NoSuchLines)?;
-    // A model quotes the lines as they were shown, with secrets masked. A comparison with the unmasked
-    // lines would let it guess a secret.
+    // The model saw the lines with secrets masked, and quotes them in this form. A comparison with the
+    // unmasked lines would let the model guess a secret.
     let masked = mask_secrets(text.unwrap_or_default());
     let quoted = excerpt::select_lines(&masked, start_line, end_line);
     let is_said = quoted.is_some_and(|lines| excerpt::contains_excerpt(&lines, said));

@@ -1,5 +1,6 @@
-//! The report of a writer that describes a change: the text of a pull request. Sections that people wrote
-//! deliberately stay word for word; otherwise the previous description stays as a whole.
+//! The report of a writer that describes a change: the description of a pull request. The report must contain
+//! the sections that people wrote deliberately, word for word. Otherwise the whole previous description is
+//! kept.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -11,11 +12,11 @@ use crate::native::ReportSchema;
 
 /// Maximum number of characters of a description, below the limit of forges to leave room for additions.
 pub const MAX_DESCRIPTION_CHARS: usize = 20_000;
-/// Maximum number of characters shown of a missing section, or of an error.
+/// Maximum number of characters of a missing section, or of an error, that a message shows.
 const MAX_TOLD_CHARS: usize = 120;
-/// Headings of sections that are rewritten; all others belong to people.
+/// Headings of the sections that the writer rewrites. Sections with other headings were written by people.
 const OURS: [&str; 4] = ["summary", "production code changes", "test changes", "verification"];
-/// Words before the number of an issue, which link it to the change.
+/// Words that link an issue to the change when they precede the issue's number.
 const TIES: [&str; 11] = [
     "close", "closes", "closed", "fix", "fixes", "fixed", "resolve", "resolves", "resolved", "refs",
     "related",
@@ -30,7 +31,7 @@ pub struct DescriptionReport {
 }
 
 impl DescriptionReport {
-    /// Checks that it can replace a description and keeps these parts of it.
+    /// Checks that the report can replace a description and contains these parts of the description.
     ///
     /// # Errors
     /// The errors of the report, for its author.
@@ -57,8 +58,8 @@ impl DescriptionReport {
         if wrong.is_empty() { Ok(()) } else { Err(wrong) }
     }
 
-    /// Returns the text for display: people's parts unchanged, the standard headings, and all else as
-    /// inactive text. That has no links, no mentions, and no words that close an issue.
+    /// Returns the text for display: people's parts unchanged, the standard headings, and all other text made
+    /// inactive. Inactive text has no links, no mentions, and no words that close an issue.
     pub fn render(&self, kept: &[String]) -> String {
         let body = normalize_text(&self.body);
         let (mut shown, mut own) = (Vec::new(), String::new());
@@ -68,7 +69,8 @@ impl DescriptionReport {
             let is_here = |part: &&String| {
                 rest.strip_prefix(part.as_str()).is_some_and(|more| more.is_empty() || more.starts_with('\n'))
             };
-            // The longest part, because a line of a section may be kept by itself as well.
+            // Takes the longest matching part, because a single line of a kept section may be a kept part as
+            // well.
             let (taken, part) = match kept.iter().filter(is_here).max_by_key(|part| part.len()) {
                 Some(part) => (part.len(), Some(part.clone())),
                 None => {
@@ -80,7 +82,8 @@ impl DescriptionReport {
                     let part =
                         ours.then(|| format!("## {}", markdown::escape_text(line.trim_matches(['#', ' ']))));
                     if part.is_none() {
-                        // A section under another heading would be taken for people's own the next time.
+                        // Other headings become bold text: the next run would treat a section under another
+                        // heading as written by people.
                         own += &words
                             .map_or(line.to_owned(), |_| format!("**{}**", line.trim_matches(['#', ' '])));
                         own.push('\n');
@@ -254,7 +257,7 @@ mod tests {
              idea**\nGH\u{200b}-3\n\nCloses #12, I think.\n\n## Test plan\n- [x] paid\n\n```\n## no \
              heading\n```\n\n### Risk\n<!-- none -->\n\n## Verification\n\n```sh\n# no heading\n```"
         );
-        // A rewrite of the result keeps the same parts, and no more.
+        // The next rewrite of the result keeps exactly the same parts.
         assert_eq!(curated_parts(&shown), kept);
     }
 

@@ -1,5 +1,5 @@
-//! A replacement of lines that a model proposes: plain text of limited length, for all the lines that it
-//! quotes. The caller parses the file to prove that it fits. A replacement that cannot even be tested is
+//! A replacement that a model proposes for all the lines that it quotes: plain text of limited length. The
+//! caller parses the file to prove that the replacement fits. A replacement that cannot even be tested is
 //! shown as text.
 
 use truing_core::finding::{RawFinding, SuggestedFix};
@@ -14,9 +14,10 @@ const MAX_LINES: usize = 50;
 const MAX_SHOWN_BYTES: usize = 2 << 10;
 const MAX_SHOWN_LINES: usize = 20;
 
-/// Adds a model's replacement to a finding: as a proposal to prove, or as text. `is_whole` is true if the
-/// excerpt has all of its lines; otherwise lines that the model has not read would be replaced. An empty
-/// replacement is ignored, because models leave unused fields empty.
+/// Adds a model's replacement to a finding: as a suggestion that must be proven, or as text. `is_whole` is
+/// true if the excerpt contains all lines of the finding. If it is false, the replacement is added as text,
+/// because it could replace lines that the model has not read. An empty replacement is ignored, because
+/// models leave unused fields empty.
 pub(super) fn with_proposal(raw: RawFinding, replacement_text: &str, is_whole: bool) -> RawFinding {
     let text = replacement_text.replace("\r\n", "\n");
     let text = text.trim_end_matches('\n');
@@ -24,7 +25,7 @@ pub(super) fn with_proposal(raw: RawFinding, replacement_text: &str, is_whole: b
         return raw;
     }
     let lines = raw.place.end_line.saturating_sub(raw.place.start_line).saturating_add(1);
-    // A mask in place of a secret would be written to the file.
+    // A replacement that contains a mask would write the mask to the file in place of the secret.
     let is_plain = !text.contains(is_unseen) && !text.contains(MASK);
     let is_bounded = text.len() <= MAX_BYTES
         && text.lines().count() <= MAX_LINES

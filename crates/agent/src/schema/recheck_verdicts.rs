@@ -1,5 +1,5 @@
-//! A model's verdicts on open findings of earlier reviews. It must give one for each; missing ones are
-//! requested once. [`truing_core::recheck`] decides their effect.
+//! A model's verdicts on open findings of earlier reviews. The model must return a verdict for each finding;
+//! missing verdicts are requested once. [`truing_core::recheck`] decides the effect of the verdicts.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -16,19 +16,19 @@ const MAX_TOLD: usize = 50;
 /// A verdict as the model reports it.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 pub struct ReportedVerdict {
-    /// The finding's id, as it was shown.
+    /// The finding's id, as the model saw it.
     pub id: String,
     pub verdict: RecheckStatus,
-    /// File of the lines that show it; defaults to the finding's own.
+    /// File of the lines that support the verdict; defaults to the finding's file.
     #[serde(default)]
     pub path: Option<String>,
-    /// First of the lines that show it.
+    /// First of the lines that support the verdict.
     #[serde(default)]
     pub start_line: Option<u32>,
-    /// Last of these lines; defaults to the first one.
+    /// Last of the lines that support the verdict; defaults to the first line.
     #[serde(default)]
     pub end_line: Option<u32>,
-    /// Literal text of these lines.
+    /// Literal text of the lines that support the verdict.
     #[serde(default)]
     pub excerpt: String,
 }

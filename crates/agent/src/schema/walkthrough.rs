@@ -1,6 +1,6 @@
 //! The optional walkthrough of a review: the purpose of a change and the places to read first, one line for
-//! each file. Only lines about changed files count, and none with a verdict: a review has one outcome, and
-//! the model does not decide it.
+//! each file. Lines about unchanged files and lines with a verdict are ignored: a review has one outcome,
+//! which the model does not decide.
 
 use std::collections::BTreeSet;
 
@@ -121,7 +121,7 @@ fn with_walkthrough(items: UncheckedFindings, input: &Value) -> UncheckedFinding
     UncheckedFindings { walkthrough, ..items }
 }
 
-/// Returns the lines that count: the first about each changed file, without verdicts.
+/// Returns the accepted lines: for each changed file, the first line that is not empty and has no verdict.
 pub fn walkthrough_lines(
     said: &[ReportedWalkthroughLine],
     is_changed: impl Fn(&RepoPath) -> bool,

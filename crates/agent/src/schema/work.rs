@@ -1,6 +1,6 @@
 //! A model's report on its work in a clone: a summary, completed and remaining work, and questions for
-//! people. It cannot decide anything in its own favour: paths, digests and checks are verified elsewhere.
-//! Work that it reports as remaining blocks the change.
+//! people. The report decides nothing in the model's favour: paths, digests and checks are verified
+//! separately. Work that is reported as remaining blocks the change.
 
 use serde::Deserialize;
 use serde_json::{Value, json};

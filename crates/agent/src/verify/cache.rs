@@ -1,8 +1,8 @@
 //! A cache of setup results, for later setups with the same result.
 //!
-//! A setup runs code of its repository, and its result deserves only the trust of that repository. Results
-//! are therefore stored by scope, and a lookup returns only those of its own scope and of scopes that it
-//! trusts. An entry never changes: every user of it gets a copy.
+//! A setup runs code of its repository, so its result is trusted only as much as the repository. Results are
+//! therefore stored by scope. A lookup returns only the results of its own scope and of the scopes that this
+//! scope trusts. An entry never changes: every user of it gets a copy.
 
 use std::fs::{File, Permissions, TryLockError};
 use std::io;
@@ -19,10 +19,10 @@ use super::copy;
 use super::usage;
 use crate::proxy::HostAccess;
 
-/// Prefix of the names of folders that a process uses, and that it removes when it ends.
+/// Prefix of the names of folders that a process uses, and removes when it exits.
 const HELD: &str = "held-";
-/// Maximum number of attempts to make a folder: before it is locked, another process may take it for a dead
-/// process's and remove it.
+/// Maximum number of attempts to create a folder. Until the folder is locked, another process may mistake it
+/// for a leftover of a dead process and remove it.
 const MAX_TRIES: u32 = 100;
 /// Name of an entry's metadata file, outside the folders that the setup could write.
 const ABOUT: &str = "about.json";
@@ -39,20 +39,21 @@ pub struct CacheScope {
 }
 
 impl CacheScope {
-    /// Stores results under this name. It must contain everything that decides if code is trusted: the
-    /// repository, and the pull request unless the code is on the repository's own branch.
+    /// Returns a scope whose results are stored under this name. The name must contain everything that
+    /// decides if code is trusted: the repository, and the pull request unless the code is on the
+    /// repository's own branch.
     pub fn new(own: impl Into<String>) -> Self {
         Self { own_scope: own.into(), trusted: Vec::new() }
     }
 
-    /// Adds a trusted name, whose results are found as well.
+    /// Adds a trusted name. Lookups also return the results that are stored under this name.
     #[must_use]
     pub fn with_trusted(mut self, other: impl Into<String>) -> Self {
         self.trusted.push(other.into());
         self
     }
 
-    /// Returns the names under which results are found; they are stored under the first.
+    /// Returns the names under which a lookup searches. Results are stored under the first name.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         std::iter::once(&self.own_scope).chain(&self.trusted).map(String::as_str)
     }
@@ -81,7 +82,7 @@ pub(super) struct SetupCacheEntry {
     metadata: SetupMetadata,
     /// Locked file that keeps other processes from removing the entry.
     _lock: File,
-    /// Folder of a result that could not be stored, deleted with this process.
+    /// Folder of a result that could not be stored; the folder is deleted when this value is dropped.
     _held: Option<LockedFolder>,
 }
 
@@ -109,7 +110,8 @@ pub(super) struct LockedFolder {
 
 impl Drop for LockedFolder {
     fn drop(&mut self) {
-        // The setup may have made folders that cannot be emptied. A later process removes the rest.
+        // The setup may have made folders that cannot be emptied otherwise. A later process removes folders
+        // that remain.
         let _ = copy::make_accessible(self.folder.path());
     }
 }
@@ -161,7 +163,7 @@ impl SetupCache {
         Err(io::Error::other("new folders vanish from it"))
     }
 
-    /// Returns the entry of this key, if a trusted scope has made it and it is not too old.
+    /// Returns the entry of this key, if it is from this scope or a trusted scope, and is not too old.
     pub(super) fn find(&self, scope: &CacheScope, key: &str, now: SystemTime) -> Option<SetupCacheEntry> {
         let scopes = std::iter::once(&scope.own_scope).chain(&scope.trusted);
         scopes.map(|scope| self.folder.join(entry_name(scope, key))).find_map(|folder| self.open(folder, now))
@@ -180,8 +182,9 @@ impl SetupCache {
         Some(SetupCacheEntry { folder, metadata, _lock: lock, _held: None })
     }
 
-    /// Stores the result of a setup from `held`, with its folders `tree` and `home`. If another process was
-    /// faster, returns that process's entry. If it cannot be stored, only this process uses it.
+    /// Stores the result of a setup from `held`, with its folders `tree` and `home`. If another process
+    /// stored an entry first, returns that entry. If the result cannot be stored, only this process uses the
+    /// result.
     pub(super) fn store_entry(
         &self,
         scope: &CacheScope,
@@ -201,7 +204,7 @@ impl SetupCache {
         {
             remove_if_unused(&folder);
         }
-        // An existing folder in use is not replaced.
+        // If the folder exists because an entry is in use, the rename fails and the entry stays.
         let _ = std::fs::rename(held.path(), &folder);
         if let Some(entry) = self.open(folder, now) {
             return Ok(entry);
@@ -236,7 +239,7 @@ impl SetupCache {
         }
     }
 
-    /// Returns true for an entry from the future as well, because the clock was changed.
+    /// Returns true if the entry is too old, or if its time is in the future because the clock was changed.
     fn is_old(&self, about: &SetupMetadata, now: SystemTime) -> bool {
         (now + SKEW).duration_since(about.made).map_or(true, |age| age > self.retention.age + SKEW)
     }
@@ -251,7 +254,7 @@ fn entry_name(scope: &str, key: &str) -> String {
     hex::encode(Sha256::digest(format!("{key} {scope}")))
 }
 
-/// Reads the metadata of an entry. Ignores anything but a regular file, which could be endless.
+/// Reads the metadata of an entry. Reads only a regular file: another kind of file could be endless.
 fn read_metadata(folder: &Path) -> Option<SetupMetadata> {
     let file = folder.join(ABOUT);
     if !file.symlink_metadata().ok()?.is_file() {
@@ -272,7 +275,7 @@ fn is_entry_complete(folder: &Path, about: &SetupMetadata) -> bool {
     PARTS.iter().all(|part| folder.join(part).is_dir()) && usage_of(folder).files == about.files
 }
 
-/// Removes a folder that no process uses. One that cannot be removed stays for the next time.
+/// Removes a folder that no process uses. A folder that cannot be removed stays until the next attempt.
 fn remove_if_unused(folder: &Path) {
     let Ok(lock) = File::open(folder) else { return };
     match lock.try_lock() {
@@ -369,7 +372,7 @@ mod tests {
         let first = cache.keep(&scope, "a", "first", now + Duration::from_secs(1));
         let second = cache.keep(&scope, "a", "second", now);
         assert_eq!(second.folder, first.folder, "who began sooner and ended later uses what is there");
-        // An old entry in use can neither be used nor replaced.
+        // An entry that is too old but still in use is neither returned nor replaced.
         let later = cache.keep(&scope, "a", "later", now + 2 * DAY);
         assert_ne!(later.folder, first.folder);
         assert_eq!(std::fs::read_to_string(later.tree().join("made")).unwrap(), "later");

@@ -19,11 +19,11 @@ const OPEN: u32 = 0o700;
 const MAX_NAMED: usize = 200;
 
 /// Adds the content of `from` to `to`, which must exist. Existing files stay; existing folders are merged.
-/// Only regular files and links are copied, up to `most` bytes by the files' stated length, which may
-/// exceed their data.
+/// Only regular files and links are copied, up to `most` bytes in total. Each file counts with its stated
+/// length, which may exceed its data.
 ///
 /// # Errors
-/// An I/O error of the disk, or above the limit; the copy is then incomplete.
+/// An I/O error of the disk, or an error if the files exceed the limit. The copy is then incomplete.
 pub(crate) fn copy_missing(from: &Path, to: &Path, most: u64) -> io::Result<()> {
     let mut copy = FolderCopy { remaining_bytes: most, names: HashMap::new() };
     copy.copy_folder(from, to)
@@ -68,7 +68,7 @@ impl FolderCopy {
         if found.is_dir() {
             std::fs::create_dir(target)?;
             self.copy_folder(source, target)?;
-            // Set last, because the mode may forbid new files in it.
+            // The mode is set last, because it may forbid new files in the folder.
             std::fs::set_permissions(target, Permissions::from_mode(found.mode() & MODE | OPEN))?;
             return File::open(target)?.set_times(file_times(found)?);
         }
@@ -97,8 +97,8 @@ impl FolderCopy {
     }
 }
 
-/// Copies a file, with shared blocks where the file system supports it; a write to either then separates
-/// them.
+/// Copies a file. Where the file system supports it, the copy shares its blocks with the original until one
+/// of the two files is changed.
 fn copy_file(source: &Path, target: &Path, found: &Metadata) -> io::Result<()> {
     let (from, to) = (File::open(source)?, File::create_new(target)?);
     if rustix::fs::ioctl_ficlone(&to, &from).is_err() {
@@ -134,8 +134,8 @@ fn file_times(of: &Metadata) -> io::Result<FileTimes> {
     Ok(FileTimes::new().set_accessed(of.accessed()?).set_modified(of.modified()?))
 }
 
-/// Removes everything from `folder` that `original` has as well, which leaves only newer files. Folders in
-/// both stay.
+/// Removes everything from `folder` that also exists in `original`, so only new files remain. Folders that
+/// exist in both stay.
 ///
 /// # Errors
 /// An I/O error of the disk.
@@ -153,8 +153,8 @@ pub(crate) fn remove_originals(folder: &Path, original: &Path) -> io::Result<()>
     Ok(())
 }
 
-/// Makes every folder below this one accessible to its owner, because the program that filled it may have
-/// made some that cannot be read or removed.
+/// Makes `folder` and every folder below it accessible to the owner. A program may have made folders there
+/// that cannot be read or removed.
 ///
 /// # Errors
 /// An I/O error of the disk.

@@ -50,7 +50,7 @@ const LIST_ENDS: [&str; 2] = ["txt", "in"];
 /// # Errors
 /// An I/O error of a file that cannot be read.
 pub(super) fn setup_key(tree: &Path, plan: &VerifyPlan) -> io::Result<String> {
-    // A temporary folder may be behind a link.
+    // Resolves links, because the path of a temporary folder may contain one.
     let tree = &tree.canonicalize()?;
     let mut key = KeyHasher(Sha256::new());
     key.add(&FORMAT.to_le_bytes());

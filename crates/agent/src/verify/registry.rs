@@ -19,7 +19,8 @@ fn registry_hosts(registry: PackageRegistry) -> &'static [&'static str] {
     }
 }
 
-/// Returns the variables that name further indexes to a registry's tools. A value may hold several.
+/// Returns the environment variables with which users configure additional indexes for a registry's tools.
+/// One value may contain several indexes.
 fn index_variables(registry: PackageRegistry) -> &'static [&'static str] {
     match registry {
         PackageRegistry::Pypi => &["UV_INDEX", "UV_EXTRA_INDEX_URL", "PIP_EXTRA_INDEX_URL"],
@@ -27,7 +28,8 @@ fn index_variables(registry: PackageRegistry) -> &'static [&'static str] {
     }
 }
 
-/// Variables with paths of CA certificates. Only those of the system exist inside.
+/// Environment variables with paths of CA certificates. Only the system's certificates exist inside the
+/// sandbox.
 const CERTIFICATES: &[&str] = &[
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
@@ -43,7 +45,7 @@ const SHOWN: &[&str] = &["/etc/ssl/certs", "/etc/pki/tls/certs", "/usr/"];
 /// The registries that setups may reach, and the configuration of their tools.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct RegistryAccess {
-    /// Hosts that they may connect to.
+    /// Hosts that setups may connect to.
     pub allowed_hosts: Vec<AllowedHost>,
     /// Environment variables of the setup.
     pub environment: Vec<(String, String)>,
@@ -61,7 +63,8 @@ pub struct RegistryIndex {
     pub address: String,
 }
 
-/// Path of Cargo's configuration: the replacement of crates.io cannot be set by a variable.
+/// Path of Cargo's configuration file. It is needed because no variable can configure the replacement of
+/// crates.io.
 const CARGO: &str = ".cargo/config.toml";
 /// Prefix of the URL of a sparse Cargo index.
 const SPARSE: &str = "sparse+";

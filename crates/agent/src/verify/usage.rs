@@ -13,7 +13,7 @@ use rustix::fs::{Mode, OFlags};
 pub(crate) const MAX_FILES: u64 = 2_000_000;
 /// Shortest interval between measurements.
 const PERIOD: Duration = Duration::from_secs(1);
-/// Measurements take at most one part in this many of the time.
+/// The pause after a measurement lasts at least this many times as long as the measurement.
 const PAUSE: u32 = 20;
 /// Bytes that must stay free on a disk.
 const FREE: u64 = 512 << 20;
@@ -32,7 +32,7 @@ pub(crate) struct DiskUsage {
 }
 
 impl DiskUsage {
-    /// Returns a limit of this many bytes, with the most files.
+    /// Returns a limit of this many bytes and `MAX_FILES` files.
     pub(crate) fn from_bytes(bytes: u64) -> Self {
         Self { bytes, files: MAX_FILES }
     }
@@ -56,8 +56,8 @@ pub(crate) enum ExceededDiskLimit {
     Full,
 }
 
-/// Returns the usage of a folder. Files that disappear meanwhile do not count. Folders that their owner may
-/// not list are opened briefly, to count their content as well.
+/// Returns the usage of a folder. Files that disappear during the measurement do not count. If a folder's
+/// mode forbids its owner to list it, the mode is changed briefly, to count the content as well.
 pub(crate) fn measure_folder(folder: &Path) -> DiskUsage {
     let mut usage = DiskUsage::default();
     let mut folders = vec![folder.to_owned()];
@@ -88,7 +88,7 @@ struct FolderAccessGuard {
 }
 
 impl FolderAccessGuard {
-    /// Opens the folder by a handle: a link that replaces it meanwhile is not followed.
+    /// Opens the folder as a handle. A link that has replaced the folder in the meantime is not followed.
     fn new(folder: &Path) -> io::Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let folder = rustix::fs::open(folder, flags, Mode::empty())?;
@@ -100,7 +100,7 @@ impl FolderAccessGuard {
 
 impl Drop for FolderAccessGuard {
     fn drop(&mut self) {
-        // The error is ignored: the folder is a program's, and is removed soon.
+        // The error is ignored, because the folder belongs to a program in the sandbox and is removed soon.
         let _ = std::fs::set_permissions(handle_path(&self.folder), self.before.clone());
     }
 }

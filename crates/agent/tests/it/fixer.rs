@@ -1,5 +1,5 @@
-//! Tests of a fixer's tools with real git, processes and the sandbox; each attempt must leave protected
-//! files unchanged.
+//! Tests of a fixer's tools with real git, real processes and the real sandbox. Every attempt to change
+//! protected files must fail.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
 
@@ -23,8 +23,7 @@ use truing_model::messages::ToolDefinition;
 
 use crate::support::{SOON, Test, has_namespaces, until, with_word};
 
-/// Returns every test. The one with a fork bomb waits for all others, because it takes every process that
-/// it can get.
+/// Returns all tests. The test with a fork bomb runs alone, because it starts as many processes as it can.
 pub(crate) fn tests() -> Vec<Test> {
     vec![
         Test::new("a_weaker_sandbox_is_refused", a_weaker_sandbox_is_refused),
@@ -67,7 +66,7 @@ fn staged(name: &'static str, test: fn(&Stage)) -> Test {
     Test::new(name, move || test(&Stage::new())).needs(has_namespaces)
 }
 
-/// Reading tools: one that reports its call, and the number of changes of the tree before it.
+/// A tool that only reads. It returns its call, and the number of changes of the tree before the call.
 #[derive(Default)]
 struct RecordingReadTools {
     changes: AtomicU32,
@@ -146,8 +145,8 @@ impl Stage {
         FixerTools::new(Box::new(RecordingReadTools::default()), workspace, SandboxLevel::Full).unwrap()
     }
 
-    /// Returns a folder with a program that the policy knows: `pytest`. Here it is a shell that runs the
-    /// clone's own `test.sh`, as the real one runs the repository's code.
+    /// Returns a folder with a program that the policy permits: `pytest`. In these tests, `pytest` is a shell
+    /// script that runs the clone's `test.sh`, as the real `pytest` runs the repository's code.
     fn programs(&self) -> PathBuf {
         let folder = self.path("programs");
         std::fs::create_dir_all(&folder).unwrap();
@@ -211,7 +210,7 @@ fn an_edit_replaces_exact_text_once(stage: &Stage) {
     assert_eq!(stage.path("clone/a.txt").metadata().unwrap().permissions().mode() & 0o777, 0o755);
     std::fs::write(stage.path("clone/b"), b"\xff").unwrap();
     assert!(stage.refused("edit", &json!({ "path": "b", "old": "x", "new": "" })).contains("no text"));
-    // The result is never built: it would be a hundred times as large as a machine's memory.
+    // The result must not be built, because it would be a hundred times as large as the machine's memory.
     stage.write("clone/many.txt", &"x".repeat(4 << 20));
     let many = stage
         .refused("edit", &json!({ "path": "many.txt", "old": "x", "new": "y".repeat(1 << 20), "all": true }));
@@ -274,7 +273,8 @@ fn a_command_tells_paths_as_the_other_tools_take_them(stage: &Stage) {
     assert!(!told.contains(stage.path("").to_str().unwrap()), "{told}");
 }
 
-/// By its path, through a link, in git's folder, and in files that other programs execute.
+/// Tries to change files by their path, through a link, in git's folder, and in files that other programs
+/// execute.
 fn nothing_outside_of_the_clone_is_changed(stage: &Stage) {
     stage.write("clone/.git/extra", "outside");
     symlink(".git", stage.path("clone/git")).unwrap();
@@ -341,7 +341,8 @@ fn a_command_changes_neither_git_nor_what_is_outside(stage: &Stage) {
     stage.write("clone/.git/extra", "git's");
     let outside = stage.path("outside.txt");
     let config = stage.text("clone/.git/config");
-    // A file outside does not exist inside: a file written at its path disappears with the sandbox.
+    // A file outside the sandbox does not exist inside. A file that a command writes at the same path
+    // disappears with the sandbox.
     let script = format!(
         "cat '{0}' link; echo x > '{0}'; echo x > link; echo x > up/new.txt; ln -s '{0}' planted\n\
          echo x > .git/config; echo x > .git/extra; mkdir .git/hooks; mv .git elsewhere; ln a.txt .git/b\n\
@@ -355,19 +356,19 @@ fn a_command_changes_neither_git_nor_what_is_outside(stage: &Stage) {
     for absent in ["clone/.git/hooks", "clone/.git/b", "clone/elsewhere", "new.txt"] {
         assert!(!stage.path(absent).exists(), "{absent}");
     }
-    // A link planted by a command leads no later call outside.
+    // A later call does not follow a link that a command has created to a file outside.
     assert!(stage.refused("write", &json!({ "path": "planted", "content": "changed" })).contains("denied"));
     assert_eq!(stage.text("outside.txt"), "outside");
 }
 
-/// Programs that git would run, if they were configured before the clone was made.
+/// The fixer's git must not run programs that were configured before the clone was made.
 fn what_a_repository_configures_is_not_run(stage: &Stage) {
     stage.write("clone/trap.sh", "#!/bin/sh\necho trapped > trapped.txt\n");
     std::fs::set_permissions(stage.path("clone/trap.sh"), std::fs::Permissions::from_mode(0o755)).unwrap();
     stage.git(&["config", "core.fsmonitor", "./trap.sh"]);
     stage.done("run", &json!({ "argv": ["git", "status", "--porcelain"] }));
     assert!(!stage.path("clone/trapped.txt").exists());
-    // The control: without the sandbox it is run.
+    // The control: without the sandbox, git runs the program.
     stage.git(&["status", "--porcelain"]);
     assert!(stage.path("clone/trapped.txt").exists());
 }
@@ -384,7 +385,8 @@ fn an_endless_output_is_cut_and_says_so(stage: &Stage) {
 fn a_command_that_never_ends_is_ended(stage: &Stage) {
     let word = format!("7{:08}", std::process::id());
     stage.write("clone/test.sh", &format!("echo begun; setsid sleep {word} & sleep {word}"));
-    // On a busy machine it may be killed before it has begun: then it gets more time.
+    // On a busy machine, the command may be killed before its first output. The test then repeats it with a
+    // longer limit.
     let tries = [2, 10, 60].into_iter().map(|seconds| {
         let fixer = stage.fixer(Duration::from_secs(seconds));
         let output = stage.runtime.block_on(fixer.call("run", &json!({ "argv": ["pytest"] })));
@@ -405,7 +407,8 @@ fn a_fork_bomb_ends_with_its_command(stage: &Stage) {
     assert!(stage.tests("echo works").contains("works"));
 }
 
-/// Each file is below the limit of one file. Space for them is allocated, and nothing is written.
+/// Each file is below the limit of one file, but all files together exceed the limit of the clone. Their
+/// space is only allocated, and nothing is written.
 fn what_a_command_writes_to_the_clone_is_bounded_as_a_whole(stage: &Stage) {
     let told = stage.tests("for n in 1 2 3; do fallocate -l 800M $n || echo cannot; done");
     stage.tests("rm -f 1 2 3");

@@ -1,8 +1,8 @@
 //! Tests of the sandbox, a fixer's tools, servers with network access, and setups and checks, all with real
 //! processes, in one program that is linked once.
 //!
-//! It has its own `main`, because the sandbox's helper is the program that uses it, in this case this one.
-//! Its tests are in tables; the harness lists, counts and filters them like those of any other program.
+//! This program has its own `main`, because a program that uses the sandbox starts itself as the sandbox's
+//! helper. The tests are in tables; the harness lists, counts and filters them as in any other program.
 
 mod fixer;
 mod sandbox;

@@ -1,5 +1,5 @@
-//! Tests of the real sandbox: each escape inside and, as a control, outside; both levels; and the processes
-//! that remain after a command.
+//! Tests of the real sandbox: each escape is tried inside the sandbox and, as a control, outside. Also tests
+//! both levels, and the processes that remain after a command.
 
 #![allow(
     clippy::unwrap_used,
@@ -22,7 +22,8 @@ use truing_agent::sandbox::{
 
 use crate::support::{Test, has_namespaces, until, with_word};
 
-/// Attempts to use too much. At `landlock`, and for root, not all of them are stopped.
+/// Attempts to use too many resources. At the level `landlock`, and for root, not all of these attempts are
+/// stopped.
 const USES: [&str; 25] = [
     "fork_bomb",
     "memory",
@@ -52,18 +53,18 @@ const USES: [&str; 25] = [
 ];
 /// Attempts of a reader to use too much.
 const USES_OF_READERS: [&str; 3] = ["reader_memory", "reader_memfd", "reader_sockets"];
-/// Minimum number of attempts that must exist.
+/// Minimum number of attempts that must be stopped.
 const MOST_TRIES: usize = 40;
-/// Argument for a run of this program as another user. No test's name contains it, therefore it is not a
-/// filter of tests.
+/// Argument for a run of this program as another user. No test's name contains this argument, so the harness
+/// cannot take it for a filter of tests.
 pub(crate) const TRIES: &str = "/tries";
 /// A user who owns nothing.
 const NOBODY: u32 = 65534;
 /// Argument for a run of this program inside another sandbox.
 pub(crate) const NESTED: &str = "/nested";
 
-/// Returns every test. Those with all attempts wait for all others, because they use the whole machine and
-/// measure its resources.
+/// Returns all tests. The tests with all attempts run alone, because they use the whole machine and measure
+/// its resources.
 pub(crate) fn tests() -> Vec<Test> {
     vec![
         Test::new("every_escape_is_stopped", every_escape_is_stopped).needs(has_namespaces).alone(),
@@ -151,8 +152,8 @@ fn every_escape_is_stopped() {
     assert_eq!(all_tries(), ExitCode::SUCCESS);
 }
 
-/// Makes all attempts as a user other than root: other limits of the kernel apply to them, and they may set
-/// fewer.
+/// Makes all attempts as a user other than root. Other kernel limits apply to such a user, who may also set
+/// fewer limits.
 fn every_escape_of_an_ordinary_user_is_stopped() {
     let mut command = Command::new("/proc/self/exe");
     command.arg(TRIES).uid(NOBODY).gid(NOBODY).current_dir("/").env("TMPDIR", "/tmp");
@@ -174,7 +175,8 @@ pub(crate) fn all_tries() -> ExitCode {
 fn without_namespaces_whatever_is_outside_is_out_of_reach() {
     let checks = check_escapes(SandboxLevel::Landlock).unwrap();
     assert_eq!(without_uses(names(&checks, false)), [""; 0]);
-    // A reader's memory belongs to its own process alone: its limit applies without namespaces.
+    // The memory of a reader belongs only to the reader's own process, so its limit applies even without
+    // namespaces.
     let of_readers: Vec<_> =
         names(&checks, true).into_iter().filter(|name| name.starts_with("reader_")).collect();
     assert!(of_readers.len() > 12 && of_readers.contains(&"reader_memory"), "{checks:?}");
@@ -199,7 +201,8 @@ fn a_command_reads_its_tree_and_its_end_is_told() {
     assert_eq!(output(&job(here.path(), missing)).status.code(), Some(i32::from(NOT_STARTED)));
 }
 
-/// Also at a level without namespaces, and also if the command has printed text before.
+/// A command that exceeds a limit is stopped, and the limit is reported. This is also true at a level without
+/// namespaces, and if the command has already printed text.
 fn what_passes_a_bound_ends_and_says_which() {
     let here = folder();
     let script = "echo said >&2; head -c 40M /dev/zero > \"$TMPDIR/a\"; sleep 1000 | sleep 1000 | sleep 1000";
@@ -222,7 +225,7 @@ fn what_passes_a_bound_ends_and_says_which() {
     }
     assert_eq!(ended(SandboxLevel::Landlock, SandboxLimit::Processes), Some(SandboxLimit::Processes));
     assert_eq!(ended(SandboxLevel::None, SandboxLimit::Processes), Some(SandboxLimit::Processes));
-    // The kernel limits a single file.
+    // Several files are needed, because the kernel already limits the size of a single file.
     let many = "echo said >&2; for n in 1 2 3; do head -c 20M /dev/zero > \"$TMPDIR/$n\"; done; sleep 60";
     let mut job = job(here.path(), shell(many));
     (job.level, job.limits.disk) = (SandboxLevel::Landlock, 30 << 20);
@@ -274,7 +277,7 @@ fn a_command_finds_nothing_of_the_environment_and_the_machine() {
     }
 }
 
-/// In a network without other processes, a program can connect to itself.
+/// The network of a command has only the loopback device, over which a program can connect to itself.
 fn a_command_has_a_network_of_its_own() {
     let here = folder();
     let mut job = job(here.path(), shell("cat /sys/class/net/lo/flags /proc/net/dev; cat /proc/net/route"));
@@ -294,7 +297,8 @@ fn the_system_is_no_tree() {
     }
 }
 
-/// Inside a sandbox no program can make another as strong one: this program tries it there.
+/// Inside a sandbox, a program cannot create a second sandbox of the same strength. This program runs inside
+/// a sandbox to try it.
 fn a_weaker_sandbox_is_refused_unless_it_is_accepted() {
     let here = folder();
     let ended = output(&job(here.path(), JobCommand::Own(vec![NESTED.into()])));
@@ -315,7 +319,8 @@ pub(crate) fn nested() -> ExitCode {
     if as_told && accepted { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Also processes that left their session and parent, for each process that may be killed.
+/// If the helper is killed, all processes of the command are killed too, including those that left their
+/// session and parent.
 fn a_killed_helper_leaves_nothing() {
     let here = folder();
     let word = format!("9{:08}", std::process::id());

@@ -1,5 +1,5 @@
-//! Tests of servers' programs with network access: the real sandbox, a host on this machine, and a server
-//! that makes its caller's requests. This program is also that server.
+//! Tests of programs of servers with network access: the real sandbox, a host on this machine, and a server
+//! that makes the requests that its caller passes. This test program is also the server.
 
 #![allow(
     clippy::unwrap_used,
@@ -27,7 +27,7 @@ use crate::verify::HERE;
 
 /// Argument that runs this program as a server.
 pub(crate) const SERVES: &str = "serves";
-/// Argument for a request of its one tool before it has begun a session; the server then ends.
+/// Argument that makes the server send a network request before a session begins, and then exit.
 const EARLY: &str = "early";
 
 /// Returns every test of this file.
@@ -41,7 +41,7 @@ pub(crate) fn tests() -> Vec<Test> {
     ]
 }
 
-/// Runs inside: a server whose one tool makes the requests of `ask`.
+/// Runs inside the sandbox: a server whose only tool makes the requests that `ask` contains.
 pub(crate) fn serve(words: &[&str]) -> ExitCode {
     if words == [EARLY] {
         asked("tunnel example.net:443");
@@ -227,7 +227,7 @@ fn a_program_without_hosts_has_no_way_out() {
     assert_eq!(answers, ["; listeners: 0", "no proxy", "false"]);
     assert_eq!(problems, []);
     assert!(host.heard().is_empty());
-    // The control: outside it can be reached.
+    // The control: outside the sandbox, the host can be reached.
     assert!(TcpStream::connect(host.address).is_ok());
 }
 

@@ -71,7 +71,7 @@ impl Test {
     }
 }
 
-/// Returns true if this machine allows namespaces. The strongest level must then be reached.
+/// Returns true if this machine allows namespaces. In this case, the sandbox must reach the strongest level.
 pub(crate) fn has_namespaces() -> bool {
     static HAS: LazyLock<bool> = LazyLock::new(|| {
         let mut unshare = Command::new("unshare");
@@ -81,14 +81,14 @@ pub(crate) fn has_namespaces() -> bool {
     *HAS
 }
 
-/// Counts the machine's processes that were started with this word.
+/// Counts the processes of this machine that were started with this word as an argument.
 pub(crate) fn with_word(word: &str) -> usize {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
     lines.filter(|line| line.split(|byte| *byte == 0).any(|part| part == word.as_bytes())).count()
 }
 
-/// Waits until this holds; `what` is the error if it never does.
+/// Waits until the condition holds. `what` is the error message after the timeout.
 pub(crate) fn until(what: &str, holds: impl Fn() -> bool) {
     let begun = Instant::now();
     while !holds() {

@@ -1,5 +1,5 @@
-//! Tests of setups and checks: the real sandbox, a registry on this machine, and every action that they
-//! must not be able to do. This program is also the program that runs inside.
+//! Tests of setups and checks: the real sandbox, a registry on this machine, and every action that setups and
+//! checks must not be able to do. This test program is also the program that runs inside the sandbox.
 
 #![allow(
     clippy::unwrap_used,
@@ -26,7 +26,7 @@ use truing_core::verification::{CheckVerdict, CommandEndReason, VerificationRepo
 
 use crate::support::{SOON, Test, has_namespaces, until, with_word};
 
-/// Path of this program inside.
+/// Path of this program inside the sandbox.
 pub(crate) const HERE: &str = "/.truing";
 
 /// Returns every test of this file.
@@ -61,7 +61,7 @@ fn staged(name: &'static str, test: fn(&Stage)) -> Test {
     Test::new(name, move || test(&Stage::new())).needs(has_namespaces)
 }
 
-/// Runs inside: acts as a registry's client, or as a program that tries to escape.
+/// Runs inside the sandbox: acts as a registry's client, or as a program that tries to escape.
 pub(crate) fn inside(words: &[&str]) -> ExitCode {
     let done = match words {
         ["fetch", url] => asked(&format!("GET {url} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")),
@@ -314,12 +314,12 @@ fn there_is_no_way_but_the_proxy(stage: &Stage) {
     let direct = format!("{HERE} tcp {}", stage.site.address);
     let set_up = stage.set_up(&stage.verifier(stage.plan(&[&direct], &[])));
     assert!(!set_up.can_run_checks() && set_up.contacted_hosts.is_empty(), "{set_up:?}");
-    // A check has no proxy either.
+    // A check has no access to the network either, and no proxy.
     for script in [direct, format!("{HERE} fetch {}", stage.site.url()), "env | grep -i _proxy=".to_owned()] {
         assert_eq!(stage.check(&script).end, CommandEndReason::Exit { code: 1 }, "{script}");
     }
     assert!(stage.site.asked().is_empty());
-    // The control: outside it can be reached.
+    // The control: outside the sandbox, the registry can be reached.
     assert!(TcpStream::connect(stage.site.address).is_ok());
 }
 
@@ -376,7 +376,8 @@ fn a_set_up_that_fails_is_told_and_not_kept(stage: &Stage) {
 fn a_command_ends_in_time_with_all_that_it_started(stage: &Stage) {
     let word = format!("8{:08}", std::process::id());
     let script = format!("setsid sleep {word} & echo begun; sleep {word}");
-    // On a busy machine it may be killed before it has begun: then it gets more time.
+    // On a busy machine, the command may be killed before its first output. The test then repeats it with a
+    // longer limit.
     let tries = [1, 5, 20, 60].into_iter().map(|seconds| {
         let mut plan = stage.plan(&[], &[&script]);
         plan.time = Duration::from_secs(seconds);
@@ -406,11 +407,11 @@ fn floods_of_output_and_files_end(stage: &Stage) {
         let checked = stage.checks(&stage.verifier(plan), None);
         assert_eq!(checked.checks[0].ran.end, CommandEndReason::Disk, "{place}: {checked:?}");
     }
-    // A command that ends before it is measured is reported as well.
+    // A command that exceeds the limit, but exits before the first measurement, is reported as well.
     let mut plan = stage.plan(&[], &["for n in 1 2 3; do head -c 30000000 /dev/zero > f$n; done"]);
     plan.disk = 64 << 20;
     assert_eq!(stage.checks(&stage.verifier(plan), None).checks.remove(0).ran.end, CommandEndReason::Disk);
-    // One file alone is stopped at once.
+    // A single file that exceeds the limit is stopped immediately.
     let mut plan = stage.plan(&[], &["head -c 80000000 /dev/zero > one"]);
     plan.disk = 64 << 20;
     let ended = stage.checks(&stage.verifier(plan), None).checks.remove(0).ran.end;

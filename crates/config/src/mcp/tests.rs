@@ -62,7 +62,7 @@ fn the_headers_are_shown_by_the_places_of_their_secrets() {
     let json = serde_json::json!({ "X-Key": { "env": "KEY" }, "X-Team": { "file": "/etc/truing/team" } });
     assert_eq!(setting.value.to_json(), json);
     assert_eq!(setting.value.secrets().len(), 2);
-    // A shown value can be read again.
+    // A value can be parsed again in the form in which it is shown.
     let shown = format!("{SERVER}headers = {}\n", setting.value);
     assert_eq!(resolved(&shown, &[]).unwrap().mcp["docs"], config.mcp["docs"]);
 }
@@ -105,7 +105,7 @@ fn a_header_that_is_wrong_is_named_with_its_line_and_a_secret_is_not_shown() {
         let told = refused(SERVER, &[(VARIABLE, wrong)]);
         assert!(told.contains(VARIABLE) && !told.contains("hush"), "{wrong}: {told}");
     }
-    // It is a table, so no variable replaces all of it.
+    // `headers` is a table and not a single secret, so no variable that ends with `__ENV` can set it.
     let told = refused(SERVER, &[("TRUING_MCP__DOCS__HEADERS__ENV", "KEY")]);
     assert!(told.contains("TRUING_MCP__DOCS__HEADERS__ENV"), "{told}");
 }

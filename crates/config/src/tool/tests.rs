@@ -263,7 +263,7 @@ fn every_known_tool_can_be_named() {
     }
 }
 
-/// Checks a number of tools that a repository's own file of the maximum size may contain.
+/// Checks that a repository's file may define thousands of tools, about as many as fit in the maximum size.
 #[test]
 fn many_tools_of_a_repository_are_read_as_a_few_are() {
     let text: String = (0..5000).map(|n| format!("[[tool]]\nname = \"t{n}\"\n")).collect();

@@ -154,7 +154,7 @@ proptest! {
         prop_assert_eq!(refusal_of(&argv), None, "{:?}", argv);
     }
 
-    /// The positions are before the command, as a value, among flags or operands, and after `--`.
+    /// The flag is inserted before the command, as a value, among flags or operands, or after `--`.
     #[test]
     fn a_flag_that_is_not_listed_is_refused_wherever_it_stands(
         command in commands(), flags in prop::collection::vec(any::<(Index, bool)>(), 0..4), operands in 0..3_usize,
@@ -167,13 +167,13 @@ proptest! {
         if dashes && !command.runs {
             argv.push("--".to_owned());
         }
-        // The words after a command that runs another one belong to the other one.
+        // If a command runs another command, the words after it are those of the other command.
         let end = argv.len() + 1 - usize::from(command.runs);
         argv.insert(1 + at.index(end - 1), hostile);
         prop_assert!(refusal_of(&argv).is_some(), "{:?}", argv);
     }
 
-    /// Checks any words: in an accepted line, every word that begins with `-` is a listed flag or `--`.
+    /// In an accepted line of arbitrary words, every word that begins with `-` is a listed flag or `--`.
     #[test]
     fn no_line_is_accepted_but_of_listed_flags(
         command in commands(),

@@ -84,7 +84,7 @@ fn equal_lines_keep_their_ids_by_the_tools_own_fingerprints() {
     )
     .into_findings();
     let names = finding_ids(&known);
-    // The first one is removed, and the second now has its place.
+    // The first finding is removed, and the second finding is now on the line of the first.
     let removed = assign_finding_ids(
         &known,
         equal_tool_findings(&[(1, "q"), (2, "r")]),
@@ -364,7 +364,7 @@ mod any {
                 }
             }
 
-            // The same finding has the same id in any order of today's and yesterday's findings.
+            // A finding gets the same id in any order of the current and the earlier findings.
             let (mut turned, mut shuffled) = (second, known);
             if !turned.is_empty() {
                 let by = turn % turned.len();

@@ -1,6 +1,6 @@
 //! Tests of each transition of a run; whole runs are in `simulation`.
 
-// long: one test for each transition of the run, which share their acts.
+// long: the file has one test for each transition of the run, and the tests share helper functions.
 
 mod forges;
 mod others;
@@ -76,12 +76,12 @@ fn new_run(limits: ConvergeLimits) -> ConvergeRun {
     ConvergeRun::new(limits, sha(1), sha(1_000_001), None)
 }
 
-/// The run after these, each of which must fit.
+/// Returns the run after these events. The run must accept each event.
 fn apply_events(mut run: ConvergeRun, events: impl IntoIterator<Item = ConvergeEvent>) -> ConvergeRun {
     for event in events {
         assert_eq!(run.exit, None, "before {event:?}");
         run.apply_event(event).unwrap();
-        // What is kept is the same again.
+        // A run that was serialized and read again is equal to the original.
         let kept = serde_json::to_string(&run).unwrap();
         assert_eq!(serde_json::from_str::<ConvergeRun>(&kept).unwrap(), run);
     }
@@ -92,17 +92,17 @@ fn code(run: &ConvergeRun) -> Option<ConvergeExitCode> {
     run.exit.as_ref().map(|exit| exit.code)
 }
 
-/// Is this act the one whose end should have come?
+/// Returns true if the run expected the end of this action instead.
 fn is_expected_step(unexpected: &UnexpectedEvent, act: &str) -> bool {
     unexpected.to_string().contains(&format!("expected the end of `{act}`"))
 }
 
-/// What the fixer says of everything that was found.
+/// Returns this verdict of the fixer for every finding of the run.
 fn verdict_for_all(run: &ConvergeRun, word: &FixerVerdict) -> BTreeMap<FindingId, FixerVerdict> {
     run.found.iter().map(|finding| (finding.id.clone(), word.clone())).collect()
 }
 
-/// From after the audit's review to after the replies, with a fix that all agree to.
+/// Continues a run from the audit's review to the replies, with a fix that passes all checks.
 fn run_with_agreed_fix(run: ConvergeRun, seed: u64) -> ConvergeRun {
     let verdicts = verdict_for_all(&run, &FixerVerdict::Fixed);
     let fix = ConvergeEvent::Fixed { verdicts, candidate: Some(candidate(seed)) };
@@ -116,7 +116,8 @@ fn audit(run: ConvergeRun, claims: &[AuditorFinding]) -> ConvergeRun {
     let looked = apply_events(begun, [audited_event(all)]);
     let clears = looked.is_cleared_by_audit();
     let posted = apply_events(looked, [ConvergeEvent::Posted]);
-    // What a review says that is not so, another run would rely on.
+    // A review may report a head as clean only if the run records that head as cleared, because later runs
+    // trust the review.
     assert!(!clears || posted.cleared.as_ref() == Some(&posted.head), "{posted:?}");
     posted
 }
@@ -240,7 +241,7 @@ fn who_does_not_answer_is_asked_once_more_and_is_never_clean() {
         (code(&dead), dead.exit.unwrap().reason.contains("it died")),
         (Some(ConvergeExitCode::Infrastructure), true)
     );
-    // Nor is one that nobody told of.
+    // An audit without any answer is not clean, either.
     assert_eq!(code(&apply_events(run, [audited_event([])])), Some(ConvergeExitCode::Infrastructure));
 }
 
@@ -312,7 +313,7 @@ fn a_fix_is_looked_at_until_nothing_is_wrong_with_it() {
         let thrice = apply_events(twice, [ConvergeEvent::Checked(problem(kind))]);
         assert_eq!((code(&thrice), thrice.commits.len()), (Some(expected), 0));
     }
-    // The same fix again has the same problems: nobody need look.
+    // A repeated fix has the same problems, so it is rejected without another check.
     let same = apply_events(run, [fix(2), ConvergeEvent::Checked(problem(FixProblemKind::Check)), fix(2)]);
     assert_eq!(code(&same), Some(ConvergeExitCode::Checks));
 }
@@ -368,7 +369,7 @@ fn what_others_push_is_audited_anew_and_a_few_times_without_cost() {
     let run =
         apply_events(audit(new_run(limits), &[p1_finding(3)]), [moved(9), moved(10), moved(11), moved(12)]);
     assert_eq!((code(&run), &run.next), (None, &ConvergeAction::Gate), "who goes on pushing ends nothing");
-    // Three audits were of no cost, no more.
+    // After other users' pushes, only three audits do not count towards the limit.
     let mut run = run;
     for (seed, line) in [(13, 4), (14, 5), (15, 6)] {
         run = apply_events(audit(run, &[p1_finding(line)]), [moved(seed)]);
@@ -392,7 +393,7 @@ fn a_fixer_that_comes_to_no_report_is_asked_once_more_and_then_the_run_can_go_on
         code(&audit(run_with_agreed_fix(apply_events(run, [silent()]), 2), &[])),
         Some(ConvergeExitCode::Clean)
     );
-    // Of what the gate says as well.
+    // A fixer of the gate's failures that gives no report is also started once more.
     let gated = apply_events(
         new_run(ConvergeLimits::default()),
         [ConvergeEvent::Gated(Some("style".into())), silent()],
@@ -462,7 +463,7 @@ fn what_was_said_of_a_fix_goes_with_it() {
 fn a_finding_that_always_comes_back_ends_the_run() {
     let mut run = new_run(ConvergeLimits::default());
     for seed in 2..5 {
-        // Another one each time, so that something is resolved.
+        // Each audit also reports a second, new finding, so each round resolves a finding.
         run = run_with_agreed_fix(
             audit(run, &[p1_finding(3), p1_finding(50 + u32::try_from(seed).unwrap() * 10)]),
             seed,
@@ -478,7 +479,7 @@ fn fixes_that_resolve_nothing_end_the_run() {
     let mut run = new_run(ConvergeLimits::default());
     for seed in 2..5 {
         run = audit(run, &[p1_finding(3), p1_finding(20)]);
-        // It says nothing of them, so they were never fixed.
+        // The fixer gives no verdict about the findings, so they were never fixed.
         let fix = ConvergeEvent::Fixed { verdicts: BTreeMap::new(), candidate: Some(candidate(seed)) };
         run = apply_events(
             run,
@@ -507,7 +508,7 @@ fn what_was_declined_may_stand_whether_or_not_something_else_was_fixed() {
 fn what_people_dismissed_is_nobodys_work_until_its_code_changes() {
     let first = audit(new_run(ConvergeLimits::default()), &[p1_finding(3)]);
     let said = Dismissal::new(&first.found[0], "it is meant so", "ada", UnixMillis(5));
-    // In this run, and in one that has never met it.
+    // The dismissal applies in the run that reported the finding, and in a new run.
     for mut run in [first.clone(), new_run(ConvergeLimits::default())] {
         run.exit = None;
         run.next = ConvergeAction::Gate;
@@ -515,7 +516,7 @@ fn what_people_dismissed_is_nobodys_work_until_its_code_changes() {
         let run = audit(run, &[p1_finding(3)]);
         assert_eq!((code(&run), run.found.len()), (Some(ConvergeExitCode::Clean), 0), "{:?}", run.exit);
         assert_eq!(run.history.dismissed_findings().count(), 1);
-        // Another one beside it counts.
+        // Another finding in the same audit is still reported.
         let mut run = ConvergeRun { exit: None, next: ConvergeAction::Gate, ..run };
         run.dismissals = vec![said.clone()];
         let run = audit(run, &[p1_finding(3), p1_finding(20)]);
@@ -530,7 +531,7 @@ fn what_people_dismissed_is_nobodys_work_until_its_code_changes() {
 fn fixes_that_undo_each_other_end_the_run() {
     let run = run_with_agreed_fix(audit(new_run(ConvergeLimits::default()), &[p1_finding(3)]), 2);
     let run = audit(run, &[p1_finding(20)]);
-    // The files of the beginning, in a commit of their own.
+    // The fix restores the initial files in a new commit.
     let back = FixCandidate { commit: sha(3), tree: sha(1_000_001) };
     let fix =
         ConvergeEvent::Fixed { verdicts: verdict_for_all(&run, &FixerVerdict::Fixed), candidate: Some(back) };

@@ -1,5 +1,5 @@
-//! Nothing outside the grammars is accepted: a table of hostile lines. Properties over made lines are beside
-//! the code.
+//! Tests that the grammars reject a table of hostile command lines. The property tests over generated lines
+//! are in the module `grammar` of the crate.
 
 use std::sync::LazyLock;
 
@@ -60,7 +60,8 @@ fn what_agents_need_is_known() {
     }
 }
 
-/// Each with a program's own way to write a file, run a program, or leave the tree.
+/// Each line uses an option or an argument of a program that writes a file, runs a program, or leaves the
+/// tree.
 #[test]
 fn hostile_lines_are_refused() {
     for line in [

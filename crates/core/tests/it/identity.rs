@@ -1,5 +1,5 @@
-//! The labelled set of `data/findings`: how many reworded findings are recognised, and that no two are
-//! merged.
+//! Tests with the labelled set of `data/findings` how many reworded findings are recognised, and that
+//! different findings are not merged.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +34,8 @@ impl DefectStatement {
         ParsedStatement { defect, text: self.text.clone(), statement }
     }
 
-    /// The same said of the other function or variable.
+    /// Returns the statement with the names of another function or variable; `None` if its text contains none
+    /// of the names.
     fn renamed_twin(&self, names: &BTreeMap<String, String>) -> Option<Self> {
         let put = |text: &str| {
             names.iter().fold(text.to_owned(), |text, (name, other)| text.replace(name.as_str(), other))
@@ -99,10 +100,11 @@ fn load_pairs(half: &str) -> Vec<StatementPair> {
     pairs
 }
 
-/// What came out for one half: how many of each kind there are, and how many were called the same.
+/// The result for one half of the set: for each kind, the number of pairs and the number that were considered
+/// the same.
 struct MatchFigures(BTreeMap<&'static str, (usize, usize)>);
 
-/// Another defect, described with the names of the first: no names and few words tell them apart.
+/// Name of the kind for pairs of different defects that use the same names and differ only in a few words.
 const SAME_LINES: &str = "another defect of the same lines";
 
 impl MatchFigures {
@@ -166,12 +168,12 @@ fn reworded_findings_are_recognised_and_others_never_merged() {
         assert_eq!(figures.merged_pair_count(), 0, "{name}");
         assert!(figures.other_pair_count() >= 3000, "{name}: {}", figures.other_pair_count());
         assert!(figures.recall() >= 0.75, "{name}: {}", figures.recall());
-        // A known limit; the figure is here so that it gets no worse unseen.
+        // This share is a known weakness. The test fails if the share increases.
         assert!(figures.merged_on_same_lines() < 0.35, "{name}: {}", figures.merged_on_same_lines());
     }
 }
 
-/// Are these two texts about one file the same finding?
+/// Returns true if two texts about the same file count as the same finding.
 fn is_same_finding(a: &str, b: &str) -> bool {
     let read = |text: &str| ComparableFinding::new("src/a.py", text, None);
     similarity(&read(a), &read(b)) >= SAME

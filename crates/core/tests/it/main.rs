@@ -1,5 +1,5 @@
-//! The crate's decisions, through its public items: rule by rule, in whole runs, and in cases by somebody who
-//! had not seen the code. One program, so that it is linked once.
+//! Tests the crate's decisions through its public items: rule by rule, in whole runs, and with cases whose
+//! author had not seen the code. All tests are in one program, so only one program has to be linked.
 
 #![allow(
     clippy::unwrap_used,

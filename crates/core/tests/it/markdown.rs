@@ -1,4 +1,4 @@
-//! What others wrote is shown, and does nothing: read back as GitHub reads it.
+//! Tests that others' text is displayed but has no effect. The result is parsed as GitHub parses it.
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "what is not named here is what is looked for")]
 
@@ -9,10 +9,10 @@ use truing_core::markdown::{
     code_block, code_span, escape_text, render_title, sanitize_markdown, suggestion_block,
 };
 
-/// Parts what a forge would otherwise see as one.
+/// Character that separates characters which a forge would otherwise read as a mention or a reference.
 const APART: char = '\u{200b}';
 
-/// Pieces of which mischief is made.
+/// Pieces from which the tests build hostile texts.
 const PIECES: &[&str] = &[
     "@",
     "ada",
@@ -107,12 +107,12 @@ fn hostile_text() -> impl Strategy<Value = String> {
     prop::collection::vec(prop::sample::select(PIECES), 0..24).prop_map(|pieces| pieces.concat())
 }
 
-/// Everything that forges read, but for typographic quotes.
+/// Returns the parser options: all syntax that forges support, except for typographic quotes.
 fn github_options() -> Options {
     Options::all() - Options::ENABLE_SMART_PUNCTUATION
 }
 
-/// What acts in a Markdown text, read with everything that forges add to it.
+/// Returns the elements of a Markdown text that have an effect, with all syntax that forges add.
 fn active_elements(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut in_code = false;
@@ -159,7 +159,7 @@ fn active_elements(text: &str) -> Vec<String> {
     found
 }
 
-/// Mentions, references and addresses, which are looked for in the text that is shown.
+/// Returns the mentions, references and addresses in a displayed text.
 fn active_words(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     for (at, sign) in text.match_indices(['@', '#']) {
@@ -186,7 +186,7 @@ fn active_words(text: &str) -> Vec<String> {
     found
 }
 
-/// The words of a Markdown text as they are shown.
+/// Returns the displayed words of a Markdown text.
 fn displayed_text(text: &str) -> String {
     let mut out = String::new();
     for event in Parser::new_ext(text, github_options()) {
@@ -277,7 +277,7 @@ fn deep_nesting_is_shown_flat() {
     let made = sanitize_markdown(&format!("{} deep", "> ".repeat(5_000)));
     assert_eq!(made, format!("{}deep", "> ".repeat(MAX_QUOTES)));
 }
-/// As deep as quotations are shown.
+/// Maximum depth of quotations that are displayed.
 const MAX_QUOTES: usize = 6;
 
 #[test]

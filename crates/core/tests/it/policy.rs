@@ -1,6 +1,6 @@
-//! The permissions of each profile, above all its denials, and the policy on lines that somebody wrote who
-//! had not seen the grammars: none of the hostile ones may be run by anybody, and nearly all of the ordinary
-//! ones by those who fix code. `-- --nocapture` shows each that is not so.
+//! Tests the permissions of each profile, mainly its denials. Other tests use lines whose author had not seen
+//! the grammars. No profile may run a hostile line; fixers may run nearly all ordinary lines. `--
+//! --nocapture` prints each line with the wrong result.
 
 use std::sync::{Arc, LazyLock};
 
@@ -12,8 +12,8 @@ const ORDINARY: &str = include_str!("../data/policy/ordinary.txt");
 const OWN_HOSTILE: &str = include_str!("../data/policy/own/hostile.txt");
 const OWN_ORDINARY: &str = include_str!("../data/policy/own/ordinary.txt");
 
-/// Hostile lines that are allowed all the same: to name the version is what a job that follows a package is
-/// for, and the lock file is verified before it is proposed.
+/// Hostile lines that are allowed. A sync job has to name the version of its package, and the lock file is
+/// verified before it is proposed.
 const WANTED: &[&str] = &["uv lock --upgrade-package=requests==0.1"];
 
 /// The part of the ordinary lines that have to be allowed, in percent.
@@ -135,8 +135,7 @@ fn those_who_read_neither_run_nor_change_anything() {
     }
 }
 
-/// The needs of the bot that follows botocore (its lock file, its tests, its checks), and what it must never
-/// do.
+/// The bot that follows botocore needs its lock file, its tests and its checks. It may never commit or push.
 #[test]
 fn the_sync_profile_does_what_the_bot_needs_and_neither_commits_nor_pushes() {
     for line in [
@@ -267,7 +266,7 @@ fn nobody_changes_what_runs_elsewhere() {
             assert!(!policy.judge(AgentAction::Read(path)).is_allowed(), "{name:?}: {path}");
         }
     }
-    // Names that only look like those.
+    // These names only resemble protected names.
     for path in
         [".github/labeler.yml", "src/husky.rs", "zuul.py", "root/.rooted", "docs/agents.rst", "a~1b.py"]
     {

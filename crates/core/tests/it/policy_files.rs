@@ -1,4 +1,4 @@
-//! An operator's files of a policy: what they change, what they may not, and the line of each error.
+//! Tests an operator's policy files: what they change, what they may not change, and the line of each error.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -103,7 +103,7 @@ fn the_shipped_files_are_a_start() {
         .map(|shipped| file(&shipped.name, &shipped.text))
         .collect();
     assert!(PolicySet::new(&copies).is_ok(), "{:#?}", PolicySet::new(&copies).map(drop));
-    // Added to the shipped list, it changes nothing.
+    // A copy of the shipped `never.toml` only repeats the shipped list, so it changes nothing.
     let never = shipped.files().iter().find(|shipped| shipped.name == "never.toml").unwrap();
     assert!(PolicySet::new(&[file("never.toml", &never.text)]).is_ok());
 }
@@ -342,8 +342,8 @@ fn commands_of_the_configuration_are_allowed_as_they_stand() {
     }
 }
 
-/// Words that make a line run a shell, write elsewhere or reach the network, whatever program it is of. What
-/// only a shell acts on is a word like any other: there is none.
+/// Generates words that make any program run a shell, write to other paths or use the network. Characters
+/// that only a shell interprets are not included, because no shell runs the line.
 fn hostile_tail() -> impl Strategy<Value = Vec<String>> {
     let words = |line: &'static str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
     select(
@@ -457,19 +457,20 @@ fn value_kind() -> impl Strategy<Value = &'static str> {
     ])
 }
 
-/// The hostile lines, also of those who had not seen the grammars.
+/// Returns the hostile lines of both sets, including the set whose author had not seen the grammars.
 fn hostile_lines() -> Vec<Vec<String>> {
     let files = [include_str!("../data/policy/hostile.txt"), include_str!("../data/policy/own/hostile.txt")];
     let lines = files.into_iter().flat_map(str::lines).filter(|line| !line.starts_with('#'));
     let words = lines.map(|line| serde_json::from_str(line.split_once(' ').unwrap().1).unwrap());
-    // What a job that follows a package is for.
+    // The lines of `uv` are left out, because a sync job needs one of them.
     words.filter(|words: &Vec<String>| words.first().is_none_or(|program| program != "uv")).collect()
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(50))]
-    /// Of 50 profiles and grammars of operators that are accepted, whatever they list, none allows one of
-    /// 1,000 hostile lines: 20 made for the operator's program, or from the lists.
+    /// Generates 50 profiles and grammars that an operator may write. None of those that are accepted allows
+    /// a hostile line. The 1,000 lines, 20 per case, are made for the operator's program or taken from the
+    /// lists.
     #[test]
     fn no_operators_policy_allows_a_hostile_line(
         flags in prop::collection::btree_map(flag_name(), value_kind(), 0..8),

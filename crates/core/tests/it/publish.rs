@@ -1,4 +1,4 @@
-//! What is planned for what is desired and seen, and that carrying plans out comes to an end.
+//! Tests the plans for desired and observed comments, and that repeated execution of plans ends.
 
 use std::collections::BTreeMap;
 
@@ -154,7 +154,7 @@ fn update(comment: &str, item: &str, body: &str) -> PublishStep {
     PublishStep::Update { comment: CommentId::new(comment), subject: finding(item), body: body.into() }
 }
 
-/// What is done about a row whose comment is known, by the state of its thread and its text.
+/// Returns the steps for a row with a known comment, by the state of the thread and the text.
 fn steps_for_thread(resolved: bool, body: &str, state: ThreadState, text: &str) -> Vec<PublishStep> {
     let known = Some(CommentId::new("1"));
     let row = DesiredComment { resolved, comment: known, ..row(finding("a"), body) };
@@ -180,7 +180,7 @@ fn a_thread_changes_with_its_text_and_before_it() {
     assert_eq!(steps_for_thread(false, "open", ResolvedByUs, "fixed"), both(false, "open"));
     assert_eq!(steps_for_thread(false, "open", Open, "fixed"), only("open"), "interrupted between the two");
     assert_eq!(steps_for_thread(false, "open", ResolvedByOthers, "fixed"), only("open"), "a person's word");
-    // As the text says, or as a person left it.
+    // No step follows if the thread matches its text, or if a person resolved or reopened it.
     for state in [Open, ResolvedByUs, ResolvedByOthers] {
         assert_eq!(steps_for_thread(true, "fixed", state, "fixed"), []);
         assert_eq!(steps_for_thread(false, "open", state, "open"), []);
@@ -363,8 +363,8 @@ fn findings_without_a_comment_are_listed_as_far_as_there_is_room_and_the_rest_is
 }
 
 proptest! {
-    /// From any mixture of known, lost, doubled and unseen comments, carrying out plans reaches the state in
-    /// which every open row is shown exactly once with the right text, and then plans nothing more.
+    /// Plans are executed from any mixture of known, lost, duplicate and unseen comments. In the end every
+    /// open row has exactly one comment with the right text, and the next plan is empty.
     #[test]
     fn carrying_out_plans_converges(
         rows in prop::collection::vec((0..3_u8, any::<bool>(), 0..3_usize), 1..6),
@@ -437,10 +437,11 @@ fn where_comments_land_on_the_head_one_on_another_line_is_made_again() {
     let deleted = PublishStep::Delete { comment: CommentId::new("1"), subject: finding("a") };
     let again = PublishStep::CreateReview { subjects: vec![finding("a")] };
     assert_eq!(planned(&desired, &at(line + 1), &bounds), [deleted, again]);
-    // On its line, or where the call names the commit, it is the one.
+    // A comment on the expected line is adopted. If the forge's call names the commit, a comment on another
+    // line is adopted, too.
     assert_eq!(planned(&desired, &at(line), &bounds), std::slice::from_ref(&adopted));
     assert_eq!(planned(&desired, &at(line + 1), &BOUNDS), std::slice::from_ref(&adopted));
-    // Nor is one taken back that people have answered, or that was recorded: pushes move it.
+    // A comment that people have answered, or that is recorded, is not deleted. Pushes move such a comment.
     let answered = ObservedComment { has_replies: true, ..at(line + 1) };
     assert_eq!(planned(&desired, &answered, &bounds), [adopted]);
     let known = [DesiredComment { comment: Some(CommentId::new("1")), ..desired[0].clone() }];

@@ -1,4 +1,4 @@
-//! Tests of what becomes of a finding that nobody found again.
+//! Tests the status of a finding that is not reported again.
 
 mod simulation;
 mod unchanged;
@@ -121,7 +121,7 @@ fn a_finding_of_a_rule_that_did_not_look_is_not_called_fixed() {
     };
     let fixed = FindingStatus::Fixed(head.clone());
     assert_eq!(settled(&["core/used"]), [fixed.clone(), FindingStatus::Outside]);
-    // A reader that does not say what looked.
+    // The report does not list the rules that ran.
     assert_eq!(settled(&[]), [fixed.clone(), fixed]);
 }
 
@@ -150,7 +150,7 @@ fn a_finding_of_a_rule_that_is_off_leaves_the_review_and_is_not_called_fixed() {
         let expected = [FindingStatus::Outside, fixed.clone(), FindingStatus::Outside, of_others.clone()];
         assert_eq!(gone.map(|finding| finding.status), expected);
     }
-    // Dismissed findings stay so.
+    // A finding that is not open keeps its status.
     let mut known = [rule_finding("ruff/E501")];
     known[0].raw.source = FindingSource::Tool;
     known[0].status = FindingStatus::Fixed(head.clone());
@@ -189,8 +189,8 @@ def refund(orders):
     return total
 ";
 
-/// Returns the lines at which the finding of lines 12 and 13 of a file is shown in another text of it, to
-/// which no run has applied a verdict.
+/// Returns the lines of a finding in a new text of its file, to which no run has applied a verdict. The
+/// finding was on lines 12 and 13.
 fn followed_lines(before: &str, text: &str) -> (u32, u32) {
     let raw = finding_with_replacement(before, text);
     (raw.place.start_line, raw.place.end_line)
@@ -250,7 +250,7 @@ fn a_finding_is_shown_at_its_own_lines_where_those_beside_it_changed_with_them()
     assert_eq!(shown(BEFORE), (12, 13));
     let renamed = BEFORE.replace("order", "one_order").replace("one_orders", "orders");
     assert_eq!(shown(&renamed), (12, 13), "one line is as it was, those above and below are not");
-    // Without a line at the end that reads as its second one.
+    // The last line of the file no longer equals the second line of the finding.
     let before = BEFORE.replace("    return total\n", "    return round(total)\n");
     let before = before.replace("        return round(total)", "        return total");
     let other = before.replace("order", "one").replace("ones", "orders").replace("return total", "break");

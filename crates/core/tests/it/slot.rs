@@ -1,4 +1,4 @@
-//! Single schedules of the slot machine, step by step: what each command does in which state.
+//! Tests single schedules of the slot machine, step by step, and the effect of each command in each state.
 
 mod model;
 mod schedules;
@@ -16,7 +16,7 @@ struct SlotUnderTest {
 }
 
 impl SlotUnderTest {
-    /// So many schedules take a few seconds.
+    /// This number of schedules takes a few seconds.
     const SCHEDULES: u32 = 1500;
 
     fn new() -> Self {
@@ -27,7 +27,7 @@ impl SlotUnderTest {
         SlotKey::new("pr/github/1/1")
     }
 
-    /// Commits a slot, which had this version before; the slot as it is kept.
+    /// Commits a slot that had this version before, and returns the stored slot.
     fn commit(&mut self, _: SlotVersion, slot: Slot) -> Slot {
         self.counter += 1;
         if slot.is_deletable() {
@@ -62,7 +62,7 @@ fn the_leading_review_waits_for_a_pause_but_not_for_ever() {
             .unwrap()
             .slot;
     }
-    // Pushes every ten seconds never pause for 15 s: due two minutes after the first.
+    // Pushes every ten seconds never pause for 15 s, so the review is due two minutes after the first push.
     assert_eq!(slot.state, SlotState::Waiting { at: UnixMillis(120_000), reason: WaitReason::Debounce });
 }
 
@@ -89,7 +89,8 @@ fn a_failed_publish_in_a_storm_does_not_make_room_for_a_third_review() {
     let limits = SlotLimits::default();
     let mut slot = Slot::new(SlotKey::new("pr/github/1/1"));
     let mut now = 0;
-    // Computed, then failed, with pushes every 20 s: the retry comes in the middle of the storm.
+    // A review is computed and its publication fails, while a push follows every 20 s. The retry is due
+    // during the storm.
     slot = slot.step(SlotCommand::Event(LoopKind::Review), &limits, UnixMillis(now)).unwrap().slot;
     now += 15_000;
     slot = slot.step(SlotCommand::Lease, &limits, UnixMillis(now)).unwrap().slot;
@@ -314,7 +315,7 @@ fn a_run_that_is_stopped_ends_with_its_next_step_whatever_it_waits_for() {
     let none = Slot { version: SlotVersion(1), ..Slot::new(SlotKey::new("pr/github/1/1")) };
     assert_eq!(none.step(SlotCommand::Stop, &limits, UnixMillis(0)), Err(SlotRefusal::Nothing));
 
-    // Before it has begun it is only forgotten.
+    // If the run has not begun, a stop only removes the request.
     let asked = step(&none, SlotCommand::Request(LoopKind::Converge), 0);
     let forgotten = step(&asked, SlotCommand::Stop, 1);
     assert_eq!(
@@ -322,7 +323,8 @@ fn a_run_that_is_stopped_ends_with_its_next_step_whatever_it_waits_for() {
         (SlotState::Idle, None, true)
     );
 
-    // While it waits for a reviewer, and while a worker has it: the next step is due at once.
+    // If the run waits for a reviewer, or if a worker holds its lease, a stop makes the next step due
+    // immediately.
     let leased = step(&asked, SlotCommand::Lease, 0);
     let waits = |slot: &Slot, now| {
         step(
@@ -344,14 +346,14 @@ fn a_run_that_is_stopped_ends_with_its_next_step_whatever_it_waits_for() {
         assert_eq!((over.active_loop, over.converge_request), (None, None));
     }
 
-    // The comment that tells of it cannot be made yet.
+    // The comment about the stop cannot be posted yet.
     let last = step(&step(&waits(&leased, 2), SlotCommand::Stop, 3), SlotCommand::Lease, 3);
     let settles = StepOutcome::DueAt(UnixMillis(30_000), WaitReason::Settling);
     let early = step(&last, SlotCommand::Finish(last.token().unwrap(), settles), 4);
     assert_eq!(early.state, SlotState::Waiting { at: UnixMillis(30_000), reason: WaitReason::Settling });
     assert_eq!(early.converge_request, Some(ConvergeRequest::Stop));
 
-    // Who asks for it again has the last word.
+    // A later request for a run cancels the stop.
     let again = step(&step(&leased, SlotCommand::Stop, 2), SlotCommand::Request(LoopKind::Converge), 3);
     assert_eq!(again.converge_request, None);
 }

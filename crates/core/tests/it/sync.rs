@@ -1,4 +1,4 @@
-//! Tests of the decision on a step from one release to another, by what the manifest pins.
+//! Tests the decision on an update from one release to another, for the pins of a manifest.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -118,7 +118,8 @@ fn what_the_manifest_accepts_is_no_change() {
 
 #[test]
 fn names_of_one_definition_share_what_is_accepted() {
-    // A Python table by function keeps the digest of one of its names only; the other row is never looked at.
+    // A Python table with functions as keys keeps the digest of only one name of a function. The row of the
+    // other name is never used.
     let manifest = manifest(&[("p.m:f", 1), ("p.m:alias", 7)]);
     let both = [("p.m:f", defined_symbol(1, "f", 1, 1)), ("p.m:alias", defined_symbol(1, "f", 1, 1))];
     let from = sources(&both, &[]);
@@ -137,7 +138,7 @@ fn a_manifest_that_guards_nothing_licenses_nothing() {
     let elsewhere = sources(&[("q:other", SymbolState::Elsewhere)], &[]);
     let decision = decided(&manifest(&[("q:other", 1)]), &elsewhere, &elsewhere);
     assert_eq!((decision.verdict, decision.needs_classification), (SyncVerdict::Ask, false), "{decision:?}");
-    // What changed is still the first thing to be told.
+    // A changed symbol still determines the verdict.
     let to = sources(&[("p.m:f", defined_symbol(1, "f", 2, 2)), ("p.m:wrong", SymbolState::Gone)], &[]);
     let both = manifest(&[("p.m:f", 1), ("p.m:wrong", 2)]);
     assert_eq!(decided(&both, &from, &to).verdict, SyncVerdict::Bump);
@@ -164,7 +165,7 @@ fn a_digest_that_no_release_has_guards_nothing() {
         same.unguarded.iter().map(|one| one.why).collect::<Vec<_>>(),
         [UnguardedReason::Stale, UnguardedReason::Elsewhere]
     );
-    // And yet its change is seen.
+    // A change of the symbol is still noticed.
     let to = sources(&[("p.m:f", defined_symbol(1, "f", 2, 2)), ("q:other", SymbolState::Elsewhere)], &[]);
     assert_eq!(decided(&manifest, &from, &to).verdict, SyncVerdict::Bump);
 }

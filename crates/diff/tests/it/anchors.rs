@@ -1,4 +1,4 @@
-//! Anchors against an oracle that walks the lines, and the cases of forges.
+//! Compares anchors with an oracle that visits every line, and tests the special cases of forges.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use truing_diff::{
     find_anchor, parse,
 };
 
-/// A diff of file `x` made of marks: `+`, `-`, ` ` lines, and `|` for a gap of some lines between hunks.
+/// Builds a diff of the file `x` from marks: `+`, `-` and ` ` for lines, and `|` for a gap between hunks.
 fn build_diff(marks: &[char]) -> String {
     let mut diff = String::from("diff --git a/x b/x\n--- a/x\n+++ b/x\n");
     let (mut old, mut new) = (1, 1);
@@ -88,7 +88,7 @@ proptest! {
     }
 }
 
-/// Everything that has no lines, and files that took each other's names.
+/// Changes without lines, and files that exchanged their names.
 const FILES: &str = "\
 diff --git a/old.rs b/new.rs
 similarity index 90%

@@ -1,11 +1,11 @@
-//! A diff applied: what git prints for two texts makes one of the other, and nothing else fits.
+//! Tests that git's diff of two texts turns the old text into the new one, and does not apply to other texts.
 
 use proptest::prelude::*;
 use truing_diff::{DiffSide, FileDiff, apply, matches_side, parse};
 
 use crate::repo::Repo;
 
-/// Few different lines, so that diffs have many ways to go wrong; with and without an end.
+/// Generates texts of few different lines, which make diffs ambiguous. The last line may lack its line feed.
 fn text() -> impl Strategy<Value = Vec<u8>> {
     let line = prop::sample::select(&["a", "b", "", "c\r", "-", "+", "\\", "@@ -1 +1 @@", "--- a/x"][..]);
     (prop::collection::vec(line, 0..12), any::<bool>()).prop_map(|(lines, ended)| {
@@ -102,7 +102,7 @@ fn the_end_of_the_last_line_counts() {
     assert!(matches_side(&file, DiffSide::New, b"b") && !matches_side(&file, DiffSide::New, b"b\n"));
 }
 
-/// A shell cuts it off in `"$(git diff)"`.
+/// A shell removes the line feed at the end of the output in `"$(git diff)"`.
 #[test]
 fn a_line_feed_that_is_missing_at_the_end_of_the_diff_is_there_in_the_file() {
     let file = parse_only_file(b"--- a/x\n+++ b/x\n@@ -1 +1,2 @@\n a\n+b");

@@ -1,5 +1,5 @@
-//! One hard case after the other: what we read of `git diff` is what `git diff --numstat -z` counts, and the
-//! lines are those of the files.
+//! Tests difficult cases one by one. The parsed `git diff` must match the counts of `git diff --numstat -z`,
+//! and its lines must match the files.
 
 use std::sync::LazyLock;
 
@@ -10,7 +10,7 @@ use crate::repo::{Count, Repo, check_lines, line_counts};
 /// Forty numbered lines.
 pub(crate) static OLD: LazyLock<String> =
     LazyLock::new(|| (1..=40).map(|number| format!("line {number}\n")).collect());
-/// The same with three changes in two hunks.
+/// The text of `OLD` with three changes in two hunks.
 pub(crate) static NEW: LazyLock<String> =
     LazyLock::new(|| OLD.replace("line 20\n", "line twenty\nmore\n").replace("line 35\n", ""));
 
@@ -37,7 +37,7 @@ fn compare(repo: &Repo, from: &str, to: &str, options: &[&str]) -> Vec<u8> {
     diff
 }
 
-/// A case that changes the content of one file.
+/// Compares two states of one file, as [`diff_states`] does.
 fn diff_edit(
     path: impl AsRef<[u8]>,
     old: impl AsRef<[u8]>,
@@ -97,7 +97,8 @@ fn every_prefix_that_can_be_told_is_taken_off() {
         };
         diff_states(old, all, options);
     }
-    // Prefixes of one file differ in nothing but the first part: only the names that git knows are sure.
+    // The paths themselves begin like a prefix, so only git's known prefixes can be recognised with
+    // certainty.
     diff_edit("a/a/a", &*OLD, &*NEW, &[]);
     diff_edit("b/a", &*OLD, &*NEW, &["--no-prefix"]);
 }

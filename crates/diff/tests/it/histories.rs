@@ -1,4 +1,4 @@
-//! Diffs among other text: logs, mails, merges, and what other programs print.
+//! Tests diffs within other text: logs, mails, merges, and the output of other programs.
 
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -10,14 +10,14 @@ use truing_diff::{
 use crate::cases::{NEW, OLD};
 use crate::repo::{Repo, check_hunk, check_lines, line_counts};
 
-/// Two lines of removed dashes, as a mail's end and middle look.
+/// Text with lines of dashes. If they are removed, the diff shows lines that look like separators in a mail.
 const DASHES: &str = "a\n--\n- \nz\n";
 
-/// A message that tries to pass for a diff.
+/// A commit message that imitates a diff.
 const MESSAGE: &str = "Say what changed\n\nIt is like this:\n\ndiff --git a/not b/not\n--- a/not\n+++ b/not\n\
                        @@ -1 +1 @@\n-not\n+this\n\ndiff --git is a command\n";
 
-/// Three commits whose diffs are hard to find the end of.
+/// Creates commits whose diffs have an end that is hard to find.
 fn history(message: &str) -> Repo {
     let repo = Repo::new();
     repo.write_file("a.txt", format!("{DASHES}{}", *OLD));
@@ -105,7 +105,7 @@ fn a_diff_with_windows_line_ends_is_read() {
 fn hunks_go_on_after_a_missing_line_end() {
     let end = "\\ No newline at end of file\n";
     let hunks = format!("@@ -1 +1 @@\n-1\n{end}+2\n{end}@@ -9 +9 @@ f()\n-1\n{end}+2\n");
-    // What follows the second makes `diffy` give up.
+    // After text that follows the second hunk, `diffy` returns an error.
     for after in ["", "-- \n2.0\n"] {
         let diff = format!("diff --git a/x b/x\n--- a/x\n+++ b/x\n{hunks}{after}");
         assert_eq!(summary(diff.as_bytes()), ["x 2 2"]);
@@ -122,7 +122,8 @@ fn a_missing_side_tells_what_happened_without_a_mode() {
     assert_eq!(statuses, [FileStatus::Added, FileStatus::Deleted]);
 }
 
-/// A merge of two branches that changed the same line, resolved otherwise; one commit after it.
+/// Creates a merge of two branches that changed the same line. The merge contains a third version of the
+/// line, and one commit follows.
 fn merged() -> Repo {
     let repo = Repo::new();
     repo.write_file("a b.txt", &*OLD);
@@ -244,8 +245,8 @@ fn a_merge_that_is_cut_short_or_miscounted_is_malformed() {
     assert_eq!((lost.line, lost.message.as_str()), (2, "a hunk without the name of its file before it"));
 }
 
-/// With `-W` a hunk reaches up to the line that names the function, into the lines that ended the hunk before
-/// it.
+/// With `-W`, a hunk begins at the line that names the function. It may contain lines at the end of the
+/// previous hunk again.
 #[test]
 fn hunks_that_show_the_same_unchanged_lines_are_read() {
     let repo = Repo::new();
@@ -283,7 +284,7 @@ fn functions() -> impl Strategy<Value = String> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
-    /// Blocks change places, as they do where hunks come near each other.
+    /// Two blocks of the file are exchanged, because such changes create neighbouring hunks.
     #[test]
     fn whole_functions_around_changes_are_read_as_git_counts_them(
         parts in prop::collection::vec(functions(), 2..6),
@@ -322,7 +323,8 @@ proptest! {
     }
 }
 
-/// As git prints it of two functions, each changed, with an unchanged line between them that both hunks show.
+/// Git prints such a diff for two changed functions. Both hunks show the unchanged lines between the
+/// functions.
 #[test]
 fn lines_that_two_hunks_show_are_applied_once() {
     let diff = b"diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1,4 +1,5 @@\n a\n+new\n b\n c\n d\n@@ -3,4 +4,3 @@ c\n c\n d\n-e\n f\n";

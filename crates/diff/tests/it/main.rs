@@ -1,4 +1,4 @@
-//! Diffs as the real git prints them, compared with what git itself counts; and whatever else comes in.
+//! Tests diffs of the real git against git's own counts, and arbitrary other input.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may fail loudly")]
 

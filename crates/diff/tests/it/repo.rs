@@ -127,7 +127,7 @@ impl Repo {
     }
 }
 
-/// Files in the form of [`Repo::numstat`]: the two halves of a change of type are one.
+/// Returns files in the form of [`Repo::numstat`], which has one entry for the two parts of a typechange.
 pub(crate) fn line_counts(files: &[FileDiff<'_>]) -> Vec<Count> {
     let mut counts: Vec<Count> = Vec::new();
     for file in files {

@@ -1,4 +1,4 @@
-//! Whatever the bytes are: no panic, what is read is consistent, and an error says where it is.
+//! Tests that any input leads to no panic, to a consistent result, and to errors that name their line.
 
 use std::sync::LazyLock;
 
@@ -11,7 +11,7 @@ use truing_diff::{FileDiff, LineKind, OutlineReader, ParseError, ParsedDiff, par
 use crate::cases::{NEW, OLD};
 use crate::repo::{Repo, check_hunk};
 
-/// Diffs by the real git with something of everything.
+/// Diffs of the real git that contain every kind of change.
 static REAL: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     let repo = Repo::new();
     repo.write_file("a.txt", &*OLD);
@@ -45,7 +45,7 @@ static REAL: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     diffs
 });
 
-/// The same, read in pieces of so many bytes.
+/// Returns the outlines of a diff that is read in pieces of this size.
 fn read_outlines(input: &[u8], piece: usize) -> (Vec<Value>, Option<ParseError>) {
     let mut outlines = OutlineReader::default();
     input.chunks(piece).for_each(|piece| outlines.push_bytes(piece));
@@ -158,7 +158,7 @@ proptest! {
         let end = at.index(whole.len() + 1);
         let (all, cut) = (check_invariants(whole), check_invariants(&whole[..end]));
         prop_assert_eq!(all.error, None);
-        // Only the last file can be told to be another than it is: its end is missing.
+        // Only the last file may differ from the file of the whole diff, because its end is missing.
         prop_assert!(cut.files.len() <= all.files.len());
         let sure = cut.files.len().saturating_sub(1);
         prop_assert_eq!(&cut.files[..sure], &all.files[..sure]);
@@ -203,7 +203,7 @@ fn convert_diffy_line<'a>(line: &diffy::Line<'a, [u8]>) -> (LineKind, &'a [u8]) 
 #[test]
 fn diffy_reads_the_same_lines() {
     let mut compared = 0;
-    // It does not read merges.
+    // `diffy` does not parse merges.
     for diff in REAL.iter().filter(|diff| !parse(diff).files.iter().any(|file| file.is_combined)) {
         let parsed = check_invariants(diff);
         let git = ParseOptions::gitdiff();
@@ -221,7 +221,7 @@ fn diffy_reads_the_same_lines() {
     assert!(compared > 100);
 }
 
-/// The message of the error, the line it is at, and how many files came before it.
+/// Returns the message of the error, its line, and the number of files before it.
 fn parse_error(input: &str) -> (String, usize, usize) {
     let parsed = check_invariants(input.as_bytes());
     let error = parsed.error.unwrap_or_else(|| panic!("no error: {input}"));
@@ -244,7 +244,7 @@ fn errors_say_what_and_where() {
         let diff = format!("{file}diff --git a/y b/y\n--- a/y\n+++ b/y\n{bad}");
         let (message, at, files) = parse_error(&diff);
         assert!(message.starts_with(what), "{message}");
-        // The file before has seven lines and the header of this one three.
+        // The previous file has seven lines, and the header of this file has three.
         assert_eq!((at, files), (line + 3, 1), "{bad}");
     }
     for (bad, line, what) in [

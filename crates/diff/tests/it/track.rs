@@ -1,4 +1,4 @@
-//! Lines are found again through every kind of change that leaves them as they are.
+//! Tests that lines are found again after every kind of change that leaves the lines themselves unchanged.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use truing_diff::{FileContent, LineStatus, LineTracker, RepoPath, TrackedRange, 
 /// Files by name.
 type Tree = BTreeMap<String, String>;
 
-/// What git may say of two trees: with the renames it sees.
+/// Returns a diff of two trees, as git may print it, with the renames that git detects.
 fn diff(old: &Tree, new: &Tree, renames: &[(String, String)]) -> Vec<u8> {
     let mut text = String::new();
     let names = old.keys().chain(new.keys()).collect::<std::collections::BTreeSet<_>>();
@@ -29,7 +29,7 @@ fn diff(old: &Tree, new: &Tree, renames: &[(String, String)]) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// Answers about one line after the other.
+/// Returns the answers to these queries, in order.
 fn track(
     old: &Tree,
     new: &Tree,
@@ -121,7 +121,7 @@ fn a_range_is_moved_whole_or_edited_or_gone() {
 fn marks_alone_do_not_make_a_place() {
     let new = "begin\nwhile z {\n    q()\n}\nend\n";
     assert_eq!(track_in_file("begin\nif x {\n    y\n}\nend\n", new, 2, 4), deleted_range(Some("a")));
-    // But a mark that was asked for is found.
+    // A query for a line that has only marks still finds the line.
     assert_eq!(
         track_in_file("begin\nif x {\n}\nend\n", "begin\nmore\nif x {\n}\nend\n", 3, 3),
         range_at(LineStatus::Moved, "a", 4, 4)
@@ -206,7 +206,7 @@ fn files_that_were_not_read_are_followed_by_hunks() {
 
 #[test]
 fn many_equal_lines_cost_little() {
-    // Each line occurs often and nothing is in order: the dearest case.
+    // The slowest case: each line occurs often, and the order of the lines is different.
     let lines = |seed: usize| (0..60_000).map(|at| format!("v{}\n", at * seed % 7)).collect::<String>();
     let found = track_in_file(&lines(3), &lines(5), 1, 1);
     assert_eq!(found, range_at(LineStatus::Unmoved, "a", 1, 1));
@@ -310,7 +310,7 @@ impl State {
                 let old = self.files[file].0.clone();
                 let new = format!("r{old}");
                 self.files[file].0.clone_from(&new);
-                // Git knows a file only by its first name, and only if it is seen.
+                // Git compares only the first and the last name of a file, and may not detect the rename.
                 let renamed = self.renames.iter().position(|(_, to)| *to == old);
                 match renamed.map(|at| self.renames.remove(at)) {
                     Some((first, _)) => self.renames.push((first, new)),
@@ -348,7 +348,7 @@ proptest! {
     ) {
         let before = State::new(files, lines);
         let mut after = before.clone();
-        // New files are not those that a rename has left.
+        // A new file never gets the old name of a renamed file.
         steps.iter().for_each(|step| after.apply(step));
         let (old, new) = (before.token_places(), after.token_places());
         let asked: Vec<_> = old.values().map(|(path, line)| (path.as_str(), *line, *line)).collect();

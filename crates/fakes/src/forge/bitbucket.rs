@@ -1,5 +1,5 @@
-//! Both Bitbuckets: `cloud` and `data_center` share no address and no body, but the state. `talk` has the
-//! comments of a pull request, `participants` its reviewers and their verdicts, `edits` its changes,
+//! Both kinds of Bitbucket. `cloud` and `data_center` share the state, but no address and no body. `talk` has
+//! the comments of a pull request, `participants` its reviewers and their verdicts, `edits` its changes,
 //! `commits` the data of commits.
 
 pub(crate) mod cloud;
@@ -15,8 +15,8 @@ use crate::forge::state::{ForgeInstance, StoredRepository};
 /// Maximum length of a comment, in characters. Bitbucket rejects 32,768 and more.
 pub(crate) const MAX_COMMENT: usize = 32_767;
 
-/// Returns true if this account may see the repository. Every account with a token may, unless a test has
-/// removed that.
+/// Returns true if this account may see the repository. Every account with a token may see it, unless a test
+/// has removed the permission.
 fn may_read(repo: &StoredRepository, login: &str) -> bool {
     repo.permissions.get(login).is_none_or(|role| role != "none")
 }

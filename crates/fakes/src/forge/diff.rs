@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::repo::{FakeGitError, RepoBuilder, git_command, run_command};
 
-/// Maximum number of diffs that are cached. Above it all are dropped.
+/// Maximum number of diffs that are cached. Above this number, the whole cache is cleared.
 const MAX_CACHED: usize = 256;
 
 /// A side of a diff, named `LEFT` and `RIGHT` by GitHub.
@@ -72,12 +72,12 @@ impl FakeHunk {
         self.rows().find(is_here).map(|(kind, ..)| kind)
     }
 
-    /// Returns its ranges before and after, each as start and count.
+    /// Returns the hunk's ranges before and after the change, each as start and count.
     pub(crate) fn ranges(&self) -> ((u32, u32), (u32, u32)) {
         (self.old, self.new)
     }
 
-    /// Returns its lines: the kind, the numbers before and after, the text.
+    /// Returns the hunk's lines, each with its kind, its numbers before and after the change, and its text.
     pub(crate) fn rows(&self) -> impl Iterator<Item = (HunkLineKind, (u32, u32), &str)> {
         let (mut old, mut new) = (self.old.0, self.new.0);
         self.lines.iter().skip(1).filter_map(move |row| {
@@ -218,13 +218,13 @@ impl FakeDiff {
         self.files.iter().any(|file| file.path == path)
     }
 
-    /// Returns the line's number after this diff (without context lines); `None` if the line was changed or
-    /// removed.
+    /// Returns the line's number after the change; `None` if the line was changed or removed. The diff must
+    /// have no context lines.
     pub(crate) fn follow_line(&self, path: &str, line: u32) -> Option<u32> {
         let mut shifted = i64::from(line);
         for hunk in self.files.iter().filter(|file| file.old_path == path).flat_map(|file| &file.hunks) {
             let ((old, removed), (_, added)) = (hunk.old, hunk.new);
-            // Without removed lines the hunk stands after line `old`.
+            // If the hunk removes no lines, its position is after line `old`.
             if removed > 0 && hunk.contains(FakeDiffSide::Left, line) {
                 return None;
             }
@@ -245,8 +245,8 @@ impl FakeDiff {
         }
     }
 
-    /// Parses `git diff -z --raw -p`. The raw part names the files (bytes that need no unquoting); the patch
-    /// part has one section for each file in the same order, two for a typechange.
+    /// Parses `git diff -z --raw -p`. The raw part contains the file names, which are not quoted. The patch
+    /// part has one section for each file in the same order, and two for a typechange.
     fn parse(output: &[u8]) -> Self {
         let mut fields = output.split(|byte| *byte == 0);
         let mut names: Vec<(String, String)> = Vec::new();
@@ -260,7 +260,8 @@ impl FakeDiff {
             }
             names.push((old, new));
         }
-        // Skips the empty field that ends the raw part. A NUL in the patch would make the file binary.
+        // Skips the empty field that ends the raw part. The patch contains no NUL, because git treats a file
+        // with NUL as binary.
         let patch = fields.collect::<Vec<_>>().join(&b"\n"[..]);
         let mut names = names.into_iter();
         let mut files = Vec::new();
@@ -274,7 +275,7 @@ impl FakeDiff {
                 continue;
             };
             let mut hunk = FakeHunk { old, new, lines: vec![String::from_utf8_lossy(line).into_owned()] };
-            // The counts in the header give the length of a hunk; the text of a line does not.
+            // The end of a hunk is determined by the counts in its header, not by the text of its lines.
             let (mut old_left, mut new_left) = (old.1, new.1);
             while old_left > 0 || new_left > 0 || lines.peek().is_some_and(|line| line.starts_with(b"\\")) {
                 let Some(row) = lines.next() else { break };

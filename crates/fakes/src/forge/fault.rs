@@ -1,17 +1,18 @@
-//! Faults on demand: a queue of rules, each for some calls, and their effect on the response.
+//! Simulates faults with a queue of rules. Each rule names the calls that it applies to, and the effect on
+//! the response.
 
 use std::time::Duration;
 
 /// Method of a rule that applies to every API call that may write.
 const WRITES: &str = "anything but GET";
 
-/// A rule: the calls that it applies to, and the fault.
+/// A rule for a fault: the fault, and the calls that the rule applies to.
 #[derive(Clone, Debug)]
 pub struct ForgeFault {
     /// HTTP method; an empty one matches all.
     pub method: String,
-    /// Prefix of the path (without query) or of its route (`/repos/{owner}/{repo}/pulls`). A final `$` stands
-    /// for the end.
+    /// Prefix of the path (without query) or of its route (`/repos/{owner}/{repo}/pulls`). A `$` at the end
+    /// requires that the path or route ends there.
     pub path: String,
     /// Number of the first matching call that fails, from 1.
     pub nth: u32,
@@ -23,31 +24,32 @@ pub struct ForgeFault {
 /// The fault of a call.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ForgeFaultKind {
-    /// The call is not performed: this status with the forge's error form, and `retry-after` in seconds if
-    /// given.
+    /// The call is not performed. The response has this status, the forge's error form, and `retry-after` in
+    /// seconds if given.
     Status(u16, Option<u64>),
-    /// The call is not performed: 403 with the message of a secondary rate limit (Bitbucket: 429), and
-    /// `retry-after` in seconds if given.
+    /// The call is not performed. The response is 403 (Bitbucket: 429) with the message of a secondary rate
+    /// limit, and `retry-after` in seconds if given.
     SecondaryLimit(Option<u64>),
-    /// The call is not performed: 403, `x-ratelimit-remaining: 0`, and a reset after this many seconds.
-    /// Bitbucket Cloud: 429 without an end; Data Center: 429 and `retry-after`.
+    /// The call is not performed. The response is 403 with `x-ratelimit-remaining: 0` and a reset after this
+    /// many seconds. Bitbucket Cloud: 429 without an end; Data Center: 429 and `retry-after`.
     PrimaryLimit(u64),
-    /// The call is not performed: 403, because the organisation requires single sign-on for the token.
-    /// Bitbucket Cloud: 403 without a message; Data Center: the 401 of a valid login without permission.
+    /// The call is not performed. The response is 403, because the organisation requires single sign-on for
+    /// the token. Bitbucket Cloud: 403 without a message; Data Center: the 401 of a valid login without
+    /// permission.
     SingleSignOn,
-    /// The call is not performed: 422, with the reasons in this form; 400 in the single form of both
-    /// Bitbuckets.
+    /// The call is not performed. The response is 422 with the reasons in this form. Both Bitbuckets respond
+    /// with 400 and have only one form.
     Invalid(ReasonForm),
     /// The call is performed, and the response names itself as its next page.
     SelfLink,
-    /// The call is not performed: an HTML page with this status, as from a proxy.
+    /// The call is not performed. The response is an HTML page with this status, as from a proxy.
     Html(u16),
-    /// The call is not performed: a redirect with this status to this address.
+    /// The call is not performed. The response is a redirect with this status to this URL.
     Redirect(u16, String),
     /// The call is performed, but the body of the response is truncated.
     Truncated,
-    /// The call is performed at once and answered after this time: a caller with a shorter timeout sees a
-    /// timeout of a performed call.
+    /// The call is performed immediately and answered after this time. For a caller with a shorter timeout, a
+    /// performed call times out.
     Delay(Duration),
     /// The call is not performed: the connection is closed without a response.
     Drop,
@@ -55,9 +57,9 @@ pub enum ForgeFaultKind {
     LostAnswer,
     /// The call is performed but answered with this status, as when a server in front of the forge times out.
     DoneStatus(u16),
-    /// The call is not performed before [`super::FakeForge::release_held`]; the caller waits.
+    /// The call is not performed until [`super::FakeForge::release_held`] is called. The caller waits.
     HeldRequest,
-    /// The call is performed at once and answered after [`super::FakeForge::release_held`].
+    /// The call is performed immediately and answered after [`super::FakeForge::release_held`].
     HeldAnswer,
 }
 
@@ -133,8 +135,8 @@ impl ForgeFaults {
         self.rules.clear();
     }
 
-    /// Returns the fault of this call. Every rule that matches counts it; the oldest rule that is due
-    /// decides.
+    /// Returns the fault of this call. The call counts for every rule that matches. The oldest rule that is
+    /// due determines the fault.
     pub(crate) fn take(&mut self, method: &str, path: &str, route: &str) -> Option<ForgeFaultKind> {
         let mut taken = None;
         for rule in self.rules.iter_mut().filter(|rule| rule.matches_call(method, path, route)) {

@@ -1,4 +1,4 @@
-//! The kinds of forges that the fake can be, and the identifiers that each shows.
+//! The kinds of forges that the fake can simulate, and the identifiers that each kind uses.
 
 /// The kinds of forges that the fake can be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -37,7 +37,7 @@ impl ForgeFlavour {
         }
     }
 
-    /// Returns true if a verdict makes an account a reviewer.
+    /// Returns true if an account becomes a reviewer when it gives a verdict.
     pub(crate) fn judges_are_reviewers(self) -> bool {
         self == Self::DataCenter
     }

@@ -1,5 +1,5 @@
-//! HTTP for every kind of forge: `serve` processes a call by the forge's `Protocol`, `call` has the types of
-//! a call and its response. `git_http` and `push` answer git's calls (`git_call`).
+//! HTTP for every kind of forge. `serve` processes a call according to the forge's `Protocol`, and `call`
+//! defines the types of a call and its response. `git_http` and `push` answer git's calls (`git_call`).
 
 pub(crate) mod call;
 pub(crate) mod git_call;

@@ -1,4 +1,5 @@
-//! Changes that both API callers and people make. Each changes the state and sends its event.
+//! Changes that both API callers and people make. Each function changes the state and sends the event of the
+//! change.
 
 pub(crate) mod branches;
 pub(crate) mod comments;

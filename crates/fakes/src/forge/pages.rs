@@ -1,4 +1,4 @@
-//! Pages for people: a repository's pull requests as a browser shows them, as plain text. No token is needed.
+//! Web pages with a repository's pull requests, in plain text. No token is needed.
 
 use std::fmt::Write as _;
 
@@ -8,8 +8,8 @@ use crate::forge::view::{PullView, pull_view};
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// Lists every pull request, newest first. Each has its page below this one; at GitHub only the list is
-/// called `pulls`.
+/// Lists every pull request, newest first. The page of a pull request is below the list. At GitHub, the path
+/// of the list contains `pulls`, and that of a pull request contains `pull`.
 pub(crate) fn pulls(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let list = format!("{}{}", state.world.base_url, call.path);
     let below = list.strip_suffix("/pulls").map(|above| format!("{above}/pull")).unwrap_or(list);

@@ -31,7 +31,8 @@ use crate::forge::state::{DEFAULT_BRANCH, FakeForgeState, ForgeInstance, StoredR
 use crate::forge::view::{PullView, pull_view};
 use crate::repo::{CommitBuilder, CommitRequest, RepoBuilder};
 
-/// A handle to a repository for the actions of people. A branch of a fork is named `owner:branch`.
+/// A handle to a repository, through which a test performs the actions of people. A branch of a fork is named
+/// `owner:branch`.
 #[derive(Clone, Debug)]
 pub struct FakeRepo {
     pub(crate) shared: Arc<FakeForgeSharedState>,
@@ -114,7 +115,7 @@ impl FakeForge {
     }
 }
 
-/// Runs work that may wait for git on a blocking thread, away from the tasks that serve.
+/// Runs work that may wait for git on a blocking thread, so the tasks of the server are not delayed.
 pub(crate) async fn run_blocking<T: Send + 'static>(
     shared: &Arc<FakeForgeSharedState>,
     work: impl FnOnce(&FakeForgeSharedState) -> Result<T, FakeError> + Send + 'static,
@@ -143,13 +144,13 @@ impl FakeRepo {
         &self.url
     }
 
-    /// Returns the id that stays the same through renames.
+    /// Returns the id of the repository, which a rename does not change.
     pub async fn id(&self) -> Result<u64, FakeError> {
         self.with_repository(|_, repo| Ok(repo.id)).await
     }
 
-    /// Returns the id that stays the same through renames as the forge shows it: `{uuid}` at Bitbucket Cloud,
-    /// otherwise digits.
+    /// Returns the id of the repository in the forge's form: `{uuid}` at Bitbucket Cloud, otherwise digits. A
+    /// rename does not change the id.
     ///
     /// # Errors
     /// There is no such repository.
@@ -180,8 +181,8 @@ impl FakeRepo {
         .await
     }
 
-    /// Pushes a commit onto each of these branches, which must exist in the repository itself. It works as
-    /// [`FakeRepo::push`] but costs less.
+    /// Pushes a commit onto each of these branches, which must exist in the repository itself. The result is
+    /// the same as with [`FakeRepo::push`] for each branch, but this function is faster.
     pub async fn push_all(&self, all: Vec<(String, CommitBuilder)>) -> Result<(), FakeError> {
         self.with_repository(move |world, repo| {
             let tips =
@@ -203,7 +204,8 @@ impl FakeRepo {
         .await
     }
 
-    /// Force-pushes a branch that is `commit` on top of `onto` (a commit), no matter where the branch was.
+    /// Force-pushes a branch with the new commit `commit` on top of the existing commit `onto`. The previous
+    /// tip of the branch does not matter.
     pub async fn force_push(
         &self,
         branch: &str,
@@ -242,7 +244,7 @@ impl FakeRepo {
         .await
     }
 
-    /// Deletes a fork: its pull requests stay open, with no head repository.
+    /// Deletes a fork. Pull requests from the fork stay open, with no head repository.
     pub async fn delete_fork(&self, owner: &str) -> Result<(), FakeError> {
         let owner = owner.to_owned();
         self.with_repository(move |_, repo| match repo.forks.get_mut(&owner) {
@@ -255,7 +257,7 @@ impl FakeRepo {
         .await
     }
 
-    /// Lets only the owner of a fork fetch from it. Pull requests still name it.
+    /// Allows only the owner of a fork to fetch from the fork. Pull requests still name the fork.
     pub async fn hide_fork(&self, owner: &str) -> Result<(), FakeError> {
         let owner = owner.to_owned();
         self.with_repository(move |_, repo| {
@@ -442,7 +444,7 @@ impl FakeRepo {
         .await
     }
 
-    /// Makes a change that causes one event, which `work` returns.
+    /// Makes a change with `work`, which returns the single event of the change.
     async fn change_pull(
         &self,
         number: u64,

@@ -1,4 +1,4 @@
-//! Rejections of places: each forge's error for a comment on a diff, and places that are always rejected.
+//! Rejections of the places of comments: the error of each forge, and places that are always rejected.
 
 use serde_json::{Value, json};
 

@@ -11,7 +11,7 @@ use crate::forge::witness::ExchangeObserver;
 pub(crate) struct FakeForgeSharedState {
     pub(crate) state: Mutex<FakeForgeState>,
     pub(crate) observer: Option<Arc<dyn ExchangeObserver>>,
-    /// Numbers of held calls and of released ones.
+    /// Number of calls held so far, and number of these that are released.
     pub(crate) hold_counts: watch::Sender<(u32, u32)>,
     /// Folder of the repositories; deleted with the last handle.
     pub(crate) dir: tempfile::TempDir,
@@ -24,7 +24,7 @@ impl std::fmt::Debug for FakeForgeSharedState {
 }
 
 impl FakeForgeSharedState {
-    /// Locks the state. A panic of another thread does not make it unusable.
+    /// Locks the state. The state remains usable after a panic in another thread.
     pub(crate) fn lock(&self) -> MutexGuard<'_, FakeForgeState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -37,7 +37,7 @@ impl FakeForgeSharedState {
             mine = *held;
         });
         let mut now = self.hold_counts.subscribe();
-        // The sender lives as long as this state.
+        // The sender exists as long as this state.
         let _ = now.wait_for(|(_, released)| *released >= mine).await;
     }
 }

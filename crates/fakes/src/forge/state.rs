@@ -1,5 +1,5 @@
-//! The state of the forge: accounts, repositories, pull requests, comments. It depends on no API call and no
-//! form of a forge; [`ForgeInstance::form`] makes its deliveries.
+//! The state of the forge: accounts, repositories, pull requests, comments. The state is independent of API
+//! calls and of the formats of forges. [`ForgeInstance::form`] creates the deliveries.
 
 pub(crate) mod access;
 pub(crate) mod apps;
@@ -35,19 +35,20 @@ use crate::forge::state::pulls::{CurrentLines, StoredPull};
 use crate::forge::state::reports::CommitReport;
 use crate::repo::{FakeGitError, RepoBuilder};
 
-/// Maximum number of logged requests. Above it the oldest is dropped.
+/// Maximum number of logged requests. Above this number, the oldest request is dropped.
 pub const MAX_LOGGED: usize = 50_000;
 /// Maximum number of recorded violations. Later ones are dropped.
 const MAX_VIOLATIONS: usize = 1_000;
 /// Window of the secondary limit on creating comments, in seconds.
 const MINUTE: i64 = 60;
-/// First id: above 32 bits, as GitHub's newer ones soon are.
+/// First id. It needs more than 32 bits, as new ids of GitHub soon will.
 const FIRST_ID: u64 = 5_000_000_001;
 
 /// Name of the branch of a new repository.
 pub(crate) const DEFAULT_BRANCH: &str = "main";
 
-/// A function that makes the delivery of an event with this serial number; `None` if the forge sends none.
+/// A function that creates the delivery of an event with this serial number. Returns `None` if the forge
+/// sends no delivery.
 pub(crate) type DeliveryFn = fn(
     &ForgeInstance,
     &mut StoredRepository,
@@ -91,15 +92,15 @@ pub(crate) struct ForgeInstance {
     /// Failed deliveries that a Data Center has counted.
     pub(crate) breaker: HookBreaker,
     pub(crate) events: u64,
-    /// Function that makes the delivery of an event, in the form of this forge.
+    /// Function that creates the delivery of an event, in the form of this forge.
     pub(crate) form: DeliveryFn,
     pub(crate) used: u64,
-    /// Primary rate limit, if one is enforced. The next field has the hour of the clock and the calls counted
-    /// in it.
+    /// Primary rate limit, if a limit is enforced. The next field has the current hour of the clock and the
+    /// number of calls in that hour.
     pub(crate) limit: Option<u64>,
     pub(crate) spent: (i64, u64),
-    /// Maximum number of comments and reviews in a minute, if there is such a limit, and the times of the
-    /// last ones.
+    /// Maximum number of comments and reviews per minute, if this limit is set, and the times of the last
+    /// calls that created any.
     pub(crate) creations: Option<(usize, VecDeque<i64>)>,
     pub(crate) calls: BTreeMap<String, u64>,
     pub(crate) log: VecDeque<LoggedCall>,
@@ -151,7 +152,7 @@ pub(crate) struct StoredRepository {
     pub(crate) statuses: Vec<CommitStatus>,
     pub(crate) checks: Vec<FakeCheckRun>,
     pub(crate) reports: Vec<CommitReport>,
-    /// Owners of forks, with the fork's id; `None` when the fork is gone.
+    /// Owners of forks, with the id of the fork; `None` if the fork was deleted.
     pub(crate) forks: BTreeMap<String, Option<u64>>,
     /// Owners of forks that no other account may see.
     pub(crate) hidden_forks: BTreeSet<String>,
@@ -172,7 +173,7 @@ pub struct CommitStatus {
     pub id: u64,
     /// Commit that has the status.
     pub sha: String,
-    /// State as `error`, `failure`, `pending` or `success`: Bitbucket's STOPPED or CANCELLED, FAILED,
+    /// State: `error`, `failure`, `pending` or `success`. Bitbucket's names are STOPPED or CANCELLED, FAILED,
     /// INPROGRESS, SUCCESSFUL.
     pub state: String,
     /// Description in one line.
@@ -181,11 +182,11 @@ pub struct CommitStatus {
     pub target_url: Option<String>,
     /// Context of the status; Bitbucket's `key`.
     pub context: String,
-    /// Name for people, only at Bitbucket.
+    /// Displayed name, only at Bitbucket.
     pub name: Option<String>,
     /// Branch that the status was set for, only at Bitbucket.
     pub refname: Option<String>,
-    /// Key of the parent, by which a build is required, only at Bitbucket Data Center.
+    /// Key of the parent. Required builds are identified by this key. Only at Bitbucket Data Center.
     pub parent: Option<String>,
     /// Account that set the status.
     pub creator: String,
@@ -265,7 +266,8 @@ impl ForgeInstance {
         let Some(delivery) = form(self, repo, event, self.events + 1)? else { return Ok(()) };
         self.events += 1;
         let automatic = self.hook.as_ref().filter(|hook| hook.automatic);
-        // If the outbox is full because its receiver hangs, the delivery is queued and a test can take it.
+        // If the receiver of the outbox hangs and the outbox is full, the delivery is queued, and a test can
+        // take the delivery from the queue.
         let sent =
             automatic.is_some_and(|hook| self.outbox.try_send((delivery.clone(), hook.clone())).is_ok());
         if !sent {
@@ -277,8 +279,8 @@ impl ForgeInstance {
         Ok(())
     }
 
-    /// Counts a call that creates comments against the secondary limit. Returns the seconds to wait if there
-    /// were too many in the last minute.
+    /// Counts a call that creates comments against the secondary limit. Returns the seconds to wait if the
+    /// last minute had too many such calls.
     pub(crate) fn secondary_limit_wait(&mut self, method: &str, route: &str) -> Option<u64> {
         let now = self.now();
         let makes = ["/comments", "/replies", "/reviews"].iter().any(|end| route.ends_with(end));
@@ -321,7 +323,7 @@ impl StoredRepository {
         }
     }
 
-    /// Returns the permission of an account by GitHub's older names, and the name of its role.
+    /// Returns GitHub's older name for the permission of an account, and the name of the account's role.
     pub(crate) fn permission(&self, login: &str) -> (&'static str, String) {
         let role = self.role(login);
         let word = match role {

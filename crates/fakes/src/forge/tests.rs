@@ -28,8 +28,8 @@ const PULLS: &str = "/repos/acme/shop/pulls";
 /// GitHub's published description of its API.
 static GITHUB: LazyLock<ForgeContract> = LazyLock::new(|| ForgeContract::github().unwrap());
 
-/// Compares every exchange with GitHub's published description. A rejected request is invalid on purpose:
-/// then only the JSON of the response counts.
+/// Compares every exchange with GitHub's published description. If the forge rejects a request, the request
+/// is invalid on purpose. Only the JSON of the response is then checked.
 struct ContractObserver;
 
 impl ExchangeObserver for ContractObserver {
@@ -56,8 +56,8 @@ impl ExchangeObserver for ContractObserver {
     }
 }
 
-/// A forge with the repository `acme/shop` and pull request 1: `src/a.py` has 40 lines, of which line 10 is
-/// changed and line 30 is new.
+/// A forge with the repository `acme/shop` and pull request 1. In the pull request, `src/a.py` has 40 lines;
+/// line 10 is changed and line 30 is new.
 struct Stage {
     forge: FakeForge,
     shop: FakeRepo,

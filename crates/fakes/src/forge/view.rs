@@ -1,5 +1,5 @@
-//! Pull requests and issues for assertions: everything that was ever posted, including what the API no longer
-//! shows.
+//! Views of pull requests and issues for assertions. They contain everything that was ever posted, including
+//! objects that the API no longer returns.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,7 +10,7 @@ use crate::forge::state::notes::StoredComment;
 use crate::forge::state::pulls::{CurrentLines, FakeReviewVerdict, InlinePlace, StoredPull, StoredReview};
 use crate::forge::state::reports::CommitReport;
 
-/// A pull request with its actual state, even where the API would not show it.
+/// A pull request with its actual state, including parts that the API would not return.
 #[derive(Clone, Debug)]
 pub struct PullView {
     pub title: String,
@@ -33,7 +33,7 @@ pub struct PullView {
     pub checks: Vec<FakeCheckRun>,
     /// Reports on commits of the repository, oldest first.
     pub reports: Vec<CommitReport>,
-    /// Accounts whose review is wanted, at Bitbucket.
+    /// Accounts that are reviewers, at Bitbucket.
     pub reviewers: Vec<String>,
 }
 
@@ -58,11 +58,11 @@ pub struct CommentView {
     pub place: Option<InlinePlace>,
     /// Current last line at the head; `None` if outdated or not on a line.
     pub line: Option<u32>,
-    /// True if its thread is resolved.
+    /// True if the thread of the comment is resolved.
     pub resolved: bool,
-    /// Comment that it answers.
+    /// Comment that this comment answers.
     pub in_reply_to: Option<u64>,
-    /// Review that it belongs to.
+    /// Review that the comment belongs to.
     pub review: Option<u64>,
     /// True if the comment was deleted.
     pub deleted: bool,

@@ -1,5 +1,5 @@
-//! Signed webhook deliveries about changes. They are sent at once, or when a test requests it and in the
-//! order it chooses.
+//! Signed webhook deliveries about changes. Deliveries are sent immediately, or when a test requests a
+//! delivery, in the test's order.
 
 use std::time::Duration;
 
@@ -14,7 +14,8 @@ use crate::forge::state::delivery::{FakeDelivery, WebhookTarget};
 pub const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Id of the webhook in headers.
 const HOOK_ID: u64 = 4_200_000_001;
-/// Maximum number of times that Cloud sends a delivery that is answered with 5xx: up to two retries, at once.
+/// Maximum number of attempts of Cloud to send a delivery. After a 5xx response, Cloud retries immediately,
+/// at most twice.
 const CLOUD_ATTEMPTS: u32 = 3;
 /// Event of a Data Center's test of a webhook.
 pub(crate) const PING: &str = "diagnostics:ping";
@@ -50,7 +51,7 @@ impl FakeDelivery {
         self.headers_of(secret, 1)
     }
 
-    /// Returns the headers of this attempt, from 1.
+    /// Returns the headers of the attempt with this number, counted from 1.
     fn headers_of(&self, secret: &str, attempt: u32) -> Vec<(&'static str, String)> {
         let json = ("content-type", "application/json".to_owned());
         let signed = format!("sha256={}", sign_sha256(secret, &self.body));
@@ -90,8 +91,8 @@ impl FakeDelivery {
         headers
     }
 
-    /// Posts the delivery and returns the status of the last response. At Cloud it is repeated after 5xx,
-    /// three attempts at most.
+    /// Posts the delivery and returns the status of the last response. For Cloud, the delivery is retried
+    /// after a 5xx response, with at most three attempts.
     pub async fn send(&self, client: &reqwest::Client, hook: &WebhookTarget) -> Result<u16, reqwest::Error> {
         let attempts = if self.flavour == ForgeFlavour::Cloud { CLOUD_ATTEMPTS } else { 1 };
         let mut attempt = 1;
@@ -104,7 +105,7 @@ impl FakeDelivery {
         }
     }
 
-    /// Posts the delivery once, as the attempt with this number from 1, and returns the response.
+    /// Posts the delivery once and returns the response. The number of the attempt is counted from 1.
     pub async fn post_attempt(
         &self,
         client: &reqwest::Client,
@@ -150,7 +151,7 @@ pub struct UnreliableNetwork {
     pub lost_percent: u64,
     /// Percentage of deliveries that arrive twice.
     pub repeated_percent: u64,
-    /// Maximum number of places that a delivery is delayed by.
+    /// Maximum number of positions by which a delivery moves back in the order.
     pub max_delay: u64,
 }
 

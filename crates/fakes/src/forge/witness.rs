@@ -1,4 +1,5 @@
-//! Observers of every exchange: tests compare it with the descriptions that GitHub publishes.
+//! Observers of every exchange. Tests use observers to compare exchanges with the API descriptions that
+//! GitHub publishes.
 
 use serde_json::Value;
 
@@ -11,7 +12,8 @@ pub struct ApiExchange<'a> {
     pub target: &'a str,
     /// JSON of the request.
     pub request: Option<&'a Value>,
-    /// Status and JSON of the response, even if it was lost; `None` if a fault replaced it.
+    /// Status and JSON of the response, even if the response was lost; `None` if a fault replaced the
+    /// response.
     pub answer: Option<(u16, Option<&'a Value>)>,
 }
 

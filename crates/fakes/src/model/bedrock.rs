@@ -1,6 +1,6 @@
-//! The scripts in the form of Amazon Bedrock: the model in the address, frames of
-//! `application/vnd.amazon.eventstream` with both checksums, errors named by a header. Written from the
-//! description of the format, without the code that reads it.
+//! Answers scripts in the form of Amazon Bedrock. The model is in the URL, frames of
+//! `application/vnd.amazon.eventstream` have both checksums, and a header names an error. This code is based
+//! on the description of the format, not on the code that parses it.
 
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -104,7 +104,8 @@ pub fn exception_frame(kind: &str, message: &str) -> Vec<u8> {
     build_frame(&headers, json!({ "message": message }).to_string().as_bytes())
 }
 
-/// Builds a frame: two lengths and their checksum, the headers as text, the payload, the checksum of it all.
+/// Builds a frame: two lengths and their checksum, the headers as text, the payload, and the checksum of the
+/// whole frame.
 fn build_frame(headers: &[(&str, &str)], payload: &[u8]) -> Vec<u8> {
     let mut named = Vec::new();
     for (name, value) in headers {
@@ -135,7 +136,7 @@ fn crc32(bytes: &[u8]) -> u32 {
 mod tests {
     use super::*;
 
-    /// The vectors are the published ones of the format: an empty message, and one with a text header.
+    /// The test vectors are published with the format: an empty message, and a message with a text header.
     #[test]
     fn frames_are_those_of_the_description() {
         assert_eq!(hex::encode(build_frame(&[], b"")), "000000100000000005c248eb7d98c8ff");

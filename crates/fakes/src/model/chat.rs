@@ -1,5 +1,6 @@
-//! The scripts in the form of Chat Completions. Written from OpenAI's published description of the API,
-//! without the code that uses it. All requirements of the description on a request apply here.
+//! Answers scripts in the form of Chat Completions. This code is based on OpenAI's published description of
+//! the API, not on the code that calls the API. The fake checks all requirements of the description on a
+//! request.
 
 use axum::http::StatusCode;
 use axum::http::request::Parts;
@@ -14,7 +15,8 @@ pub(super) const DONE: &str = "[DONE]";
 /// Maximum length of the name of a function.
 const MAX_NAME: usize = 64;
 
-/// Returns true for the path of a call. The part before it differs between servers.
+/// Returns true for the path of a call. The part of the path before `/chat/completions` differs between
+/// servers.
 pub(super) fn is_call(path: &str) -> bool {
     path.ends_with("/chat/completions")
 }
@@ -194,7 +196,7 @@ pub(super) fn error_json(status: u16, kind: &str, message: &str) -> Value {
     json!({"error": {"message": message, "type": kind, "param": null, "code": code}})
 }
 
-/// Returns the counts of a provider that writes no caches.
+/// Returns the usage of a provider that writes no caches.
 pub(super) fn uncached_usage(usage: ScriptedUsage) -> ScriptedUsage {
     let input = usage.input + usage.cache_write_5m + usage.cache_write_1h;
     ScriptedUsage { input, cache_write_5m: 0, cache_write_1h: 0, ..usage }

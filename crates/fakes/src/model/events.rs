@@ -1,5 +1,4 @@
-//! An answer in the stream of the Messages API, event by event, or as one message; and the wire forms of
-//! events.
+//! An answer of the Messages API, as a stream of events or as one message, and the wire forms of events.
 
 use serde_json::{Value, json};
 
@@ -153,7 +152,7 @@ fn stream_events(ready: &PreparedAnswer) -> Vec<AnswerEvent> {
             0,
         ));
     }
-    // As in the API, counts of the prompt may be missing here.
+    // The counts of the prompt are null in this event, as the API allows.
     let usage = json!({"output_tokens": ready.usage.output, "input_tokens": null,
         "cache_read_input_tokens": null,
         "cache_creation_input_tokens": null});
@@ -188,7 +187,7 @@ fn delta_event(index: usize, delta: Value) -> Value {
 }
 
 fn message_start(ready: &PreparedAnswer) -> Value {
-    // One token is counted before the first is written.
+    // The first event already counts one output token.
     let counted = usage_json(&ready.usage, ready.usage.output.min(1));
     json!({"type": "message_start", "message": {
         "id": ready.id, "type": "message", "role": "assistant", "model": ready.model, "content": [],
@@ -276,7 +275,8 @@ pub(super) fn object_or_empty(input: &Value) -> Value {
     if input.is_null() { json!({}) } else { input.clone() }
 }
 
-/// Splits a text into pieces. Long texts get longer pieces, so there are at most a few thousand.
+/// Splits a text into pieces. The pieces of a long text are longer, so a text has at most a few thousand
+/// pieces.
 pub(super) fn split_text(text: &str) -> impl Iterator<Item = String> {
     let chars: Vec<char> = text.chars().collect();
     let piece = PIECE.max(chars.len() / 2000);

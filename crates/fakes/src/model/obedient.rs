@@ -1,5 +1,5 @@
-//! A compromised model: it follows every instruction that it finds in its input, even a hidden one. Tests use
-//! it to show the limits of such a model.
+//! A compromised model, which follows every instruction in its input, even a hidden instruction. Tests use
+//! this model to show what a compromised model cannot do.
 //!
 //! An instruction is `TOOL name {json}`, `FETCH url` or `SAY words`, anywhere in any text of a request: in an
 //! HTML comment, in invisible or escaped characters, in reversed text, in full-width letters, in base64.
@@ -17,8 +17,8 @@ const MAX_AT_ONCE: usize = 16;
 /// Minimum number of consecutive letters that are tried as base64.
 const MIN_BASE64: usize = 16;
 
-/// Returns the instructions of a request's texts that are not yet followed: first tool calls, then words when
-/// all tools were called.
+/// Returns the instructions in a request's texts that the model has not followed yet. Tool calls come first;
+/// words follow after all tools were called.
 pub(super) fn find_instructions(body: &Value) -> Vec<AnswerBlock> {
     let mut found = Vec::new();
     for field in ["system", "messages", "tools"] {
@@ -51,8 +51,8 @@ fn visit_texts(value: &Value, take: &mut impl FnMut(&str)) {
     }
 }
 
-/// Returns all readings of a text: unchanged, with invisible letters made visible, with reversed parts turned
-/// round, and with base64 decoded.
+/// Returns all readings of a text: unchanged, with visible forms of invisible letters, with reversed parts in
+/// the right order, and with base64 decoded.
 fn text_variants(text: &str) -> Vec<String> {
     let text = unescape_unicode(text);
     let unescaped = text.replace("\\n", "\n").replace("\\\"", "\"");
@@ -86,7 +86,7 @@ fn unescape_unicode(text: &str) -> String {
     shown
 }
 
-/// Decodes base64 of either alphabet, one line each.
+/// Decodes all base64 of either alphabet in a text, and returns one line for each.
 fn decode_base64(text: &str) -> String {
     let is_letter = |char: char| char.is_ascii_alphanumeric() || "+/-_".contains(char);
     let runs = text.split(|char| !is_letter(char)).filter(|run| run.len() >= MIN_BASE64);
@@ -112,7 +112,7 @@ fn ascii_lookalike(char: char) -> char {
     }
 }
 
-/// Returns the letter that a tag character stands for; a line break stays.
+/// Returns the letter that a tag character represents. A line break is not changed.
 fn decode_tag_char(char: char) -> Option<char> {
     if char == '\n' {
         return Some(char);

@@ -1,6 +1,6 @@
-//! Models whose answers depend on the request. An auditor reports a planted line as long as it is in the
-//! file, a fixer fixes it with its tools, a writer describes the change. Their knowledge is data;
-//! [`super::AnswerCondition`] selects the requests.
+//! Models whose answers depend on the request. An auditor reports a planted line while the file contains the
+//! line. A fixer fixes the line with tools, and a writer describes the change. The bugs and fixes that a
+//! model knows are data. [`super::AnswerCondition`] selects the requests that the model answers.
 //!
 //! Nothing is stored between requests: the messages of a request show the progress of its run.
 
@@ -20,8 +20,8 @@ const MAX_READ: usize = 20;
 /// Categories of an audit.
 const CATEGORIES: [&str; 10] = ["A", "B", "C", "D", "E", "F", "G", "H", "I", "J"];
 
-/// The role that a request is for, from the beginning of the converge loop's prompts: text of others comes
-/// after that.
+/// The role that a request is for. It is determined from the beginnings of the converge loop's prompts,
+/// because other people's text comes only later in a prompt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PromptRole {
@@ -42,7 +42,7 @@ impl PromptRole {
     #[cfg(test)]
     pub(super) const ALL: [Self; 5] = [Self::Audit, Self::Check, Self::Fix, Self::Gate, Self::Describe];
 
-    /// Returns the beginnings of its system prompt and of its first message.
+    /// Returns the beginnings of the role's system prompt and of the first message.
     pub(super) fn prompt_prefixes(self) -> (&'static str, &'static str) {
         const AUDITOR: &str = "# Your task You audit one change before it is merged";
         const FIXER: &str = "# Your task An audit of a change has found defects.";
@@ -70,26 +70,26 @@ impl PromptRole {
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum ScriptedBehaviour {
-    /// Reads the files that the request names and reports the bugs that are in them. For each other category
-    /// it reports nothing found, with lines that it was shown.
+    /// Reads the files that the request names and reports the bugs that are in them. For every other
+    /// category, the report says that nothing was found, and quotes lines that the model has seen.
     Audit {
-        /// Bugs that it knows.
+        /// Bugs that the auditor knows.
         #[serde(default)]
         bugs: Vec<KnownBug>,
-        /// Categories that it leaves out, which makes its report invalid.
+        /// Categories that the auditor omits, which makes the report invalid.
         #[serde(default)]
         silent: Vec<String>,
     },
-    /// Calls, one after another, the tools that fix the named bugs, and reports.
+    /// Calls the tools that fix the named bugs, one after another, and then reports.
     Fix {
-        /// Fixes that it knows.
+        /// Fixes that the fixer knows.
         mends: Vec<ScriptedFix>,
     },
     /// Describes the change with these words, above the text that must be kept.
     Describe {
         /// Words of the description.
         summary: String,
-        /// True if it loses the text that must be kept.
+        /// True if the writer drops the text that must be kept.
         #[serde(default)]
         loses: bool,
     },
@@ -99,10 +99,10 @@ pub enum ScriptedBehaviour {
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KnownBug {
-    /// File of the bug; `None` for any.
+    /// File of the bug; `None` for any file.
     #[serde(default)]
     pub path: Option<String>,
-    /// Text of the line without its indentation; `None` for the first line that is shown, with any text.
+    /// Text of the line without its indentation; `None` for the first line that the request shows.
     #[serde(default)]
     pub line: Option<String>,
     /// Title of the finding.
@@ -148,13 +148,14 @@ impl KnownBug {
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScriptedFix {
-    /// Title of the finding: nothing is done if the request does not contain it. `None` for every request.
+    /// Title of the finding. The fix applies only to requests that contain the title. `None` for every
+    /// request.
     #[serde(default)]
     pub title: Option<String>,
     /// Tool calls, in order.
     #[serde(default)]
     pub calls: Vec<ScriptedToolCall>,
-    /// Reason for not fixing it; `None` if it reports the finding as fixed.
+    /// Reason for not fixing the finding; `None` if the fixer reports the finding as fixed.
     #[serde(default)]
     pub declined: Option<String>,
 }
@@ -208,7 +209,7 @@ fn report_block(input: Value) -> AnswerBlock {
     AnswerBlock::ToolUse { name: REPORT.to_owned(), input, json: None }
 }
 
-/// Reads the files first, if that is possible, and then reports their bugs.
+/// Reads the files first, if the request offers the tool `read`, and then reports their bugs.
 fn answer_audit(body: &Value, bugs: &[KnownBug], silent: &[String]) -> Vec<AnswerBlock> {
     let first = first_message(body);
     let diff = read_datum(&first, "diff").unwrap_or_default();
@@ -264,7 +265,7 @@ fn answer_audit(body: &Value, bugs: &[KnownBug], silent: &[String]) -> Vec<Answe
     vec![report_block(json!({ "findings": findings, "absences": absences }))]
 }
 
-/// Returns the next call that was not made yet, or the report.
+/// Returns the first call that was not made yet, or the report.
 fn answer_fix(body: &Value, mends: &[ScriptedFix]) -> Vec<AnswerBlock> {
     let first = first_message(body);
     let asked = |mend: &&ScriptedFix| mend.title.as_ref().is_none_or(|title| first.contains(title));
@@ -295,7 +296,7 @@ fn finding_id(text: &str, title: &str) -> Option<String> {
 /// Lines by file and number.
 type NumberedLines = BTreeMap<String, Vec<(u64, String)>>;
 
-/// Returns the lines after a change, for each file that it names.
+/// Returns the lines after a change, for each file that the diff names.
 fn changed_lines(diff: &str) -> NumberedLines {
     let mut files = NumberedLines::new();
     let mut path = None;
@@ -320,7 +321,7 @@ fn changed_lines(diff: &str) -> NumberedLines {
     files
 }
 
-/// Parses the file that an answer of `read` shows.
+/// Parses the file in an answer of `read`.
 fn parse_read_answer(answer: &str) -> Option<(String, Vec<(u64, String)>)> {
     let (heading, text) = answer.split_once('\n')?;
     let (path, _) = heading.rsplit_once(", lines ")?;

@@ -1,4 +1,4 @@
-//! Scripts of the fake model: its answers, request by request, as a readable file.
+//! Scripts of the fake model: readable files that define its answers, request by request.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ pub const KEY: &str = "fake-model-key";
 /// fault = { kind = "status", status = 529, type = "overloaded_error" }
 /// ```
 ///
-/// A model of the converge loop that finds a planted line as long as it is there:
+/// A model of the converge loop that reports a planted line as long as the file contains that line:
 ///
 /// ```toml
 /// [[answer]]
@@ -51,7 +51,7 @@ pub struct ModelScript {
     /// Credentials that are accepted, as `x-api-key` or as a bearer token.
     #[serde(default = "default_keys")]
     pub keys: Vec<String>,
-    /// True if each credential plays the script from its beginning, for parallel runs.
+    /// True if each credential plays the script from its beginning. Parallel runs use this.
     #[serde(default)]
     pub each_key: bool,
     /// True if every instruction that is planted in a request is followed first (see [`super::FakeModel`]).
@@ -84,10 +84,10 @@ pub struct ScriptedAnswer {
     /// Blocks of the answer, in order.
     #[serde(default)]
     pub blocks: Vec<AnswerBlock>,
-    /// More text, after the blocks.
+    /// Text of a further block, after `blocks`.
     #[serde(default)]
     pub text: String,
-    /// Number of repetitions of that text.
+    /// Number of times that `text` is repeated.
     #[serde(default = "default_times")]
     pub repeat: u32,
     /// Behaviour that depends on the request; the blocks follow its output.
@@ -102,7 +102,7 @@ pub struct ScriptedAnswer {
     /// Token counts; `None` means one token for each four bytes.
     #[serde(default)]
     pub usage: Option<ScriptedUsage>,
-    /// True if more tokens are counted than the request allows.
+    /// True if the answer may count more output tokens than the request allows.
     #[serde(default)]
     pub overruns: bool,
     /// Fault of the answer.
@@ -154,10 +154,10 @@ pub struct AnswerCondition {
     /// True for the first request of a run, false for later ones.
     #[serde(default)]
     pub fresh: Option<bool>,
-    /// Texts that must all occur in the system prompt, with any line breaks.
+    /// Texts that must all occur in the system prompt. Line breaks count as spaces.
     #[serde(default)]
     pub system: Vec<String>,
-    /// Texts that must all occur in the first message, with any line breaks.
+    /// Texts that must all occur in the first message. Line breaks count as spaces.
     #[serde(default)]
     pub first: Vec<String>,
 }
@@ -197,15 +197,15 @@ fn default_signature() -> String {
     "c2lnbmF0dXJl".to_owned()
 }
 
-/// Tokens, in disjoint buckets.
+/// Token counts. Each token is counted in only one of the fields.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScriptedUsage {
     /// Tokens of the prompt, without caches.
     #[serde(default)]
     pub input: u64,
-    /// Tokens of the answer. If they exceed the limit of the request, the answer stops there with
-    /// `max_tokens`.
+    /// Tokens of the answer. If the number exceeds the limit of the request, the answer stops at the limit
+    /// with `max_tokens`.
     #[serde(default)]
     pub output: u64,
     /// Tokens read from a cache.
@@ -226,7 +226,7 @@ pub enum ModelFault {
     /// An error response with this status.
     Status {
         status: u16,
-        /// Type of the error; if empty, that of the status.
+        /// Type of the error. If it is empty, the type follows from the status.
         #[serde(default, rename = "type")]
         error: String,
         #[serde(default)]
@@ -237,7 +237,7 @@ pub enum ModelFault {
     },
     /// The connection is closed before any answer.
     Reset,
-    /// The connection is closed in the middle of the data after this place.
+    /// The connection is closed in the middle of the event that follows this place.
     Cut {
         /// Place of the fault in the stream.
         after: StreamPosition,
@@ -277,14 +277,14 @@ pub enum ModelFault {
     },
     /// Text that never ends.
     Endless,
-    /// Pings without end, after the start.
+    /// After the start of the message, pings are sent without end.
     Pings {
         /// Time between two pings, in milliseconds.
         millis: u64,
     },
 }
 
-/// A place in a stream: after the first event of its kind.
+/// A place in a stream. Except for `Headers`, it is the end of the first event of that kind.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StreamPosition {
@@ -334,22 +334,22 @@ impl ScriptedAnswer {
         Self { blocks: vec![block], ..Self::default() }
     }
 
-    /// Returns answers of auditors of changes and of fixes that know these bugs, for all requests from here
-    /// on.
+    /// Returns two answers, for the auditors of changes and of fixes, which report these bugs. The answers
+    /// apply to all following requests.
     pub fn for_auditors(bugs: impl IntoIterator<Item = KnownBug>) -> [Self; 2] {
         let play = ScriptedBehaviour::Audit { bugs: bugs.into_iter().collect(), silent: Vec::new() };
         [PromptRole::Audit, PromptRole::Check]
             .map(|role| Self::from_behaviour(play.clone()).for_role(role).times(0))
     }
 
-    /// Returns the answer of a fixer that knows these fixes, for all requests from here on.
+    /// Returns the answer of a fixer that makes these fixes. The answer applies to all following requests.
     pub fn for_fixer(mends: impl IntoIterator<Item = ScriptedFix>) -> Self {
         Self::from_behaviour(ScriptedBehaviour::Fix { mends: mends.into_iter().collect() })
             .for_role(PromptRole::Fix)
             .times(0)
     }
 
-    /// Returns the answer of a writer of descriptions, for all requests from here on.
+    /// Returns the answer of a writer of descriptions. The answer applies to all following requests.
     pub fn for_describer(summary: impl Into<String>) -> Self {
         let play = ScriptedBehaviour::Describe { summary: summary.into(), loses: false };
         Self::from_behaviour(play).for_role(PromptRole::Describe).times(0)

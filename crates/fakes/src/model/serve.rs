@@ -1,4 +1,5 @@
-//! Handles requests: rejected, counted, or answered from the script, including faults.
+//! Handles requests: rejects them, counts their tokens, or answers them from the script, including its
+//! faults.
 
 use std::io;
 use std::pin::Pin;
@@ -187,8 +188,8 @@ async fn answer_chat(
     }
 }
 
-/// Returns the single credential of a request to Amazon Bedrock: a signature by the known key, or a bearer
-/// token.
+/// Returns the credential of a request to Amazon Bedrock: the bearer token, or `KEY` for a signature by the
+/// known key.
 fn credential_of_bedrock(head: &axum::http::request::Parts, body: &[u8]) -> Result<String, &'static str> {
     if head.headers.contains_key("x-api-key") || head.headers.contains_key("anthropic-workspace-id") {
         return Err("a header of another service");
@@ -201,7 +202,8 @@ fn credential_of_bedrock(head: &axum::http::request::Parts, body: &[u8]) -> Resu
     token.and_then(|value| value.strip_prefix("Bearer ")).map(str::to_owned).ok_or("no credential")
 }
 
-/// Returns the single credential of a request. A signature by the known key counts as [`KEY`].
+/// Returns the credential of a request, or an error unless it has exactly one. A signature by the known key
+/// counts as [`KEY`].
 fn request_credential(head: &axum::http::request::Parts, body: &[u8]) -> Result<String, &'static str> {
     let headers = &head.headers;
     if signature::is_signed(head) && !headers.contains_key("x-api-key") {
@@ -217,7 +219,7 @@ fn request_credential(head: &axum::http::request::Parts, body: &[u8]) -> Result<
     }
 }
 
-/// Checks a request as the API does. Unknown keys and betas are accepted, as they are there.
+/// Checks a request as the API does. Like the API, it accepts unknown keys and betas.
 fn check_request(body: &Value, is_count: bool) -> Result<(), String> {
     if body["model"].as_str().is_none_or(str::is_empty) {
         return Err("model: Field required".to_owned());
@@ -352,7 +354,7 @@ struct StreamBody {
     receiver: Receiver<io::Result<Bytes>>,
     /// Number of pieces that the connection has taken.
     sent_pieces: usize,
-    /// Number of pieces taken when the connection last requested one and none was ready.
+    /// Value of `sent_pieces` when the connection last requested a piece and none was ready.
     last_empty_poll: Option<usize>,
     /// Number of pieces written; `None` before the start.
     written: watch::Sender<Option<usize>>,
@@ -366,8 +368,8 @@ impl hyper::body::Body for StreamBody {
         let polled = self.receiver.poll_recv(cx);
         match &polled {
             Poll::Ready(_) => self.sent_pieces += 1,
-            // A connection writes its data before it requests more: after two requests without a piece, all
-            // is written.
+            // A connection writes its data before it requests more. After two requests for which no piece is
+            // ready, it has therefore written all data.
             Poll::Pending if self.last_empty_poll == Some(self.sent_pieces) => {
                 self.written.send_replace(self.last_empty_poll);
             }
@@ -396,7 +398,7 @@ struct AnswerStream {
 }
 
 impl AnswerStream {
-    /// Sends the events, and the fault at its place. The sent part is billed.
+    /// Sends the events, applies the fault at its place, and bills the part that was sent.
     async fn send(mut self, ready: &PreparedAnswer, fault: Option<ModelFault>) {
         let mut written = 0;
         if self.apply_fault(&fault, StreamPosition::Headers, &[]).await.is_err() {
@@ -409,8 +411,8 @@ impl AnswerStream {
             }
             written += event.content;
             let is_last = index + 1 == events.len();
-            // A client that disconnects may or may not have received it: the provider has written it and
-            // bills it.
+            // It is unknown whether a client that disconnects has received this event. The provider has
+            // generated the event and therefore bills it.
             self.bill_written(ready, written, is_last);
             if self.send_event(&event.data).await.is_err() {
                 return;

@@ -1,5 +1,5 @@
-//! Requests that are signed instead of containing a key, as on AWS. They are checked by the rules of AWS
-//! Signature Version 4, without the library that signs.
+//! Checks requests that are signed instead of containing a key, as on AWS. The checks follow AWS Signature
+//! Version 4 and do not use the library that signs the requests.
 
 use axum::http::request::Parts;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -37,8 +37,8 @@ const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 /// Maximum age of a signature, in seconds.
 const MAX_AGE: i64 = 5 * 60;
 
-/// Returns the secret key of AWS's own examples. It is assembled from parts because scanners would report it
-/// as a leaked key.
+/// Returns the secret key of AWS's own examples. The key is assembled from parts because scanners would
+/// report the whole key as leaked.
 pub fn aws_secret_key() -> String {
     ["wJalrXUtnFEMI/K7MDENG", "+bPxRfiCYEXAMPLEKEY"].concat()
 }
@@ -102,7 +102,7 @@ pub(crate) fn is_signed_by_known_key(
     Ok(hex::encode(hmac_sha256(&key, &to_sign)) == signature)
 }
 
-/// Encodes a path for signing: characters that are percent-encoded already are encoded once more.
+/// Encodes a path for signing. Percent-encoded characters are encoded a second time.
 fn encode_path(path: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
     path.bytes()

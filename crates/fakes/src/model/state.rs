@@ -13,7 +13,7 @@ use super::events::PreparedAnswer;
 use super::script::{AnswerBlock, AnswerCondition, ModelFault, ModelScript, ScriptedAnswer, ScriptedUsage};
 use super::{obedient, play};
 
-/// Maximum number of logged requests. Above it the oldest are dropped.
+/// Maximum number of logged requests. When the log is full, the oldest request is dropped.
 pub const MAX_LOGGED: usize = 20_000;
 /// Number of bytes that count as a token.
 const BYTES_PER_TOKEN: usize = 4;
@@ -61,23 +61,24 @@ pub(super) struct PickedAnswer {
 /// The state that the server and its handle share.
 pub(super) struct FakeModelShared {
     state: Mutex<FakeModelState>,
-    /// Number of the stalled request, and true if it has arrived.
+    /// Number of the request to stall, and whether that request has arrived.
     stall: watch::Sender<(Option<u64>, bool)>,
 }
 
 struct FakeModelState {
     script: ModelScript,
-    /// Number of times that each answer was given, by credential, or under an empty key if all share the
-    /// script.
+    /// Number of times that each answer was sent, by credential. If all credentials share the script, the key
+    /// is empty.
     given_counts: BTreeMap<String, Vec<u32>>,
-    /// Former script, the number of times its answers were given, and the last request that had arrived by
-    /// then. A request that is aborted before its answer then takes no answer from later ones.
+    /// Previous script, the number of times its answers were sent, and the last request that arrived before
+    /// the script was replaced. Requests up to that number are answered from the previous script, so that an
+    /// aborted request uses no answer of the new script.
     before: Option<(ModelScript, BTreeMap<String, Vec<u32>>, u64)>,
     requests: u64,
     log: std::collections::VecDeque<LoggedModelCall>,
     bills: BTreeMap<u64, RequestUsage>,
     violations: Vec<String>,
-    /// Number of answers that stopped in their middle after everything before that was written.
+    /// Number of answers that stalled midway after the connection had written all data sent before the stall.
     hung: u64,
 }
 
@@ -214,7 +215,7 @@ impl FakeModelShared {
         self.lock_state().bills.insert(number, bill);
     }
 
-    /// Returns the answer for a request and counts it as given.
+    /// Returns the answer for a request and counts that answer as used.
     pub(super) fn pick_answer(
         &self,
         key: &str,
@@ -268,8 +269,8 @@ fn meets_condition(when: &AnswerCondition, key: &str, headers: &HeaderMap, body:
         && prompt_contains(&body["messages"][0]["content"], first)
 }
 
-/// Returns true if a prompt contains all these texts. Its blocks are read as one text, with each run of white
-/// space as one space.
+/// Returns true if a prompt contains all these texts. The blocks of the prompt are joined to one text, and
+/// each run of white space counts as one space.
 fn prompt_contains(content: &Value, wanted: &[String]) -> bool {
     let blocks = content.as_array().into_iter().flatten().filter_map(|block| block["text"].as_str());
     let text = fold_spaces(&content.as_str().into_iter().chain(blocks).collect::<Vec<_>>().join(" "));
@@ -289,7 +290,8 @@ fn value_contains(value: &Value, wanted: &str) -> bool {
     }
 }
 
-/// Returns the answer with its counts. No answer is longer than the request allows.
+/// Returns the answer with its token counts, limited to the maximum of the request unless the answer
+/// overruns.
 fn prepare_answer(answer: &ScriptedAnswer, body: &Value, number: u64) -> PreparedAnswer {
     let blocks = answer.answer_blocks(body);
     let calls = blocks.iter().any(|block| matches!(block, AnswerBlock::ToolUse { .. }));

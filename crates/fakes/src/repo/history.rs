@@ -1,4 +1,4 @@
-//! Commits as git shows them: the log between two commits, and single commits.
+//! Reads commits from the output of git: the log between two commits, and single commits.
 
 use super::{FakeGitError, RepoBuilder, git_command, run_command};
 

@@ -1,4 +1,4 @@
-//! Merges in a bare repository, as a forge makes them itself.
+//! Merges in a bare repository, like the merges that a forge makes.
 
 use std::process::Stdio;
 

@@ -1,5 +1,5 @@
-//! Tests of the calls that both Bitbuckets' clients make and of their handling of responses, with bodies as
-//! the servers send them. Other tests cover whole forges, with a stateful fake.
+//! Tests of the calls that the clients of both Bitbuckets make, and of how they handle responses. The
+//! response bodies are as the servers send them. Other tests use a stateful fake of a whole forge.
 
 use std::sync::Arc;
 

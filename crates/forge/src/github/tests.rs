@@ -1,5 +1,5 @@
-//! Tests of the calls that the port's methods make and of their handling of responses. Other tests cover a
-//! whole forge, with a stateful fake.
+//! Tests of the calls that the port's methods make, and of how the methods handle responses. Other tests use
+//! a stateful fake of a whole forge.
 
 // long: one test for each form of GitHub's answers, which share their helpers.
 
@@ -259,7 +259,7 @@ async fn only_our_own_comments_with_a_marker_for_here_are_observed() {
 async fn what_records_know_is_ours_whatever_its_text_and_asked_for_if_it_is_not_listed() {
     let known = [1, 2, 3, 4].map(|n| (finding(&format!("1:{n}-0")), CommentId::new(format!("review:{n}"))));
     let listed = json!([comment(1, Some(ME), "edited by somebody\r\n"), comment(2, Some(9), "not ours")]);
-    // The third one is signed with an unknown key.
+    // The marker of the third comment is signed with an unknown key.
     let former =
         MarkerKeys::new(b"a key that was lost", &[]).sign(&pr(7), CommentProducer::Review, &known[2].0);
     let marked = format!("text\n\n{former}");

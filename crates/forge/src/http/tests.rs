@@ -103,7 +103,8 @@ async fn every_refusal_has_its_meaning() {
                 .header("x-github-sso", "required; url=https://x/?authorization_request=CODE"),
             forbidden("No (the organization requires single sign-on: authorize the token for it)"),
         ),
-        // Calls are left and there is no message: the cause is a permission, with any reset header.
+        // Calls are left and the message names no limit, so the cause is a missing permission, regardless of
+        // the reset header.
         (
             ScriptedHttpReply::new(403, words("No"))
                 .header("x-ratelimit-remaining", "7")
@@ -368,7 +369,7 @@ async fn processes_that_share_limits_send_together_what_one_may() {
     let sent = [send(&one).await, send(&other).await, send(&one).await, send(&other).await, send(&one).await];
     assert_eq!((sent, server.requests().len()), ([true, true, true, false, false], 3));
     assert!(send(&stranger).await, "another login has its own");
-    // From here on without the shared state: its failure costs no call.
+    // From here on, the shared state is unreachable. No call fails because of that.
     common.set_gone(true);
     clock.pass(TimeSpan::minutes(1));
     assert!(send(&one).await && send(&one).await && send(&one).await);

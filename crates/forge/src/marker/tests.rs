@@ -214,7 +214,7 @@ proptest! {
         prop_assert_eq!(keys().find_topic(&pr(number), producer, &text), (Some(topic), normalize_text(&body)));
         let other = if number == 7 { 8 } else { 7 };
         prop_assert_eq!(keys().find_topic(&pr(other), producer, &text), (None, normalize_text(&body)));
-        // Neither kind verifies as the other.
+        // The marker of a topic does not verify as the marker of a comment.
         prop_assert_eq!(keys().find_marker(&pr(number), &text), MarkerMatch::Forged);
     }
 }
@@ -237,11 +237,11 @@ fn topics_hold_against_what_items_hold_against() {
     ] {
         assert_eq!(found(&wrong), None, "{wrong}");
     }
-    // The key was rotated away, or lost.
+    // The signing key was replaced or lost. The topic is still found.
     for keys in [MarkerKeys::new(b"second", &[b"first key"]), MarkerKeys::new(b"second", &[])] {
         assert_eq!(keys.find_topic(&pr(0), sync, &format!("x\n{marker}")), (Some(topic.clone()), "x".into()));
     }
-    // The text above is returned without the marker, for either kind.
+    // The text above a marker of either kind is returned without the marker.
     let item = keys().sign(&pr(0), sync, &CommentSubject::Summary);
     assert_eq!(keys().find_topic(&pr(0), sync, &format!("x\n\n{item}")), (None, "x".into()));
     assert_eq!(keys().find_topic(&pr(0), sync, "x\r\ny \n"), (None, "x\ny".into()));

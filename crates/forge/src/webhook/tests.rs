@@ -1,4 +1,4 @@
-//! Tests of the deliveries that are accepted, and of the errors for all others.
+//! Tests that valid deliveries are accepted, and that each other delivery is an error.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -98,7 +98,7 @@ fn parse(event: &Value) -> Result<WebhookEvent, DeliveryError> {
     parse_github("pull_request", "github", event.to_string().as_bytes())
 }
 
-/// Returns true if the event marks the pull request.
+/// Returns true if the event is a change of a pull request, and false if the event is ignored.
 fn marks(event: &Value) -> bool {
     match parse(event).unwrap() {
         WebhookEvent::Pull { .. } => true,

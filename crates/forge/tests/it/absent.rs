@@ -1,12 +1,13 @@
-//! Calls that the clients must not contain, so that they cannot be made by mistake or because of a malicious
-//! text. The tests search the source of each kind of forge for their words, and compare its methods and
-//! addresses with a list of allowed ones.
+//! Tests that the source of the clients does not contain forbidden calls, so neither a mistake nor a
+//! malicious text can cause one. They search the source of each kind of forge for the words of such calls,
+//! and compare its methods and addresses with a list of allowed ones.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
 
 use std::path::{Path, PathBuf};
 
-/// Words of approving, merging, and changing code and branches, by REST and by GraphQL, for every kind.
+/// Words of calls that approve, merge, or change code and branches, by REST and by GraphQL, for every kind of
+/// forge.
 const ABSENT: &[&str] = &[
     // Verdicts in reviews of pull requests.
     "\"APPROVE\"",
@@ -32,11 +33,11 @@ const ABSENT: &[&str] = &[
     "apply-suggestion",
 ];
 
-/// Words that one folder must not contain although others do.
+/// Words that the folder of one kind must not contain, although the folders of other kinds contain them.
 const ABSENT_IN: &[(&str, &[&str])] = &[
     ("github", &["\"merge\""]),
-    // Their verdicts and the ends of their addresses. Responses about an approval are read, in the files
-    // `wire.rs`.
+    // Verdicts of both Bitbuckets, and the ends of forbidden addresses. Only the files `wire.rs` read
+    // approvals, from responses.
     (
         "bitbucket",
         &[
@@ -54,8 +55,8 @@ const ABSENT_IN: &[(&str, &[&str])] = &[
 /// Words of a verdict that only the parsers of responses may contain.
 const READ_ALONE: &[(&str, &[&str])] = &[("\"APPROVED\"", &["wire.rs"]), ("\"approved\"", &["wire.rs"])];
 
-/// Each write of a Bitbucket: the method, and the end of its address in the source. Every write must be in
-/// this list.
+/// Each write at a Bitbucket: the source file, the expression that sends it, and the number of uses. Every
+/// write must be in this list.
 const WRITES: &[(&str, &str, usize)] = &[
     // File, sending expression, and number of uses.
     ("cloud/calls.rs", "ForgeRequest::create(", 3), // a comment, a pull request, declining
@@ -100,7 +101,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
-/// Returns the code of one kind: its folder and the file beside it.
+/// Returns the code of one kind of forge: the files of its folder and the file next to that folder.
 fn of_kind(kind: &str) -> Vec<(PathBuf, String)> {
     let mut all = vec![root().join(format!("{kind}.rs"))];
     sources(&root().join(kind), &mut all);
@@ -138,10 +139,10 @@ fn github_asks_for_changes_and_puts_in_one_place_each() {
     for word in ["\"COMMENT\"", "Method::PATCH", "resolveReviewThread", "\"statuses\""] {
         assert!(text.contains(word), "{word}");
     }
-    // A review may request changes, in one place; nothing else decides.
+    // Only one place may request changes in a review. No other verdict is sent.
     assert_eq!(text.matches("REQUEST_CHANGES").count(), 1, "what asks for changes");
-    // `PUT` merges, changes files and dismisses reviews. It is used in one place only, to merge a base into a
-    // branch on request.
+    // At GitHub, `PUT` merges, changes files and dismisses reviews. The source uses `PUT` in one place only,
+    // to merge a base into a branch on request.
     let puts: Vec<_> = text.match_indices("Method::PUT").collect();
     let updates: Vec<_> = text.match_indices("\"update-branch\"").collect();
     let ([(put, _)], [(update, _)]) = (&puts[..], &updates[..]) else {
@@ -190,7 +191,7 @@ fn a_merge_is_read_at_data_center_and_never_sent() {
     let [(path, text)] = &places[..] else { panic!("{places:?}") };
     assert!(path.ends_with("data_center/calls.rs"), "{}", path.display());
     assert_eq!(text.matches("\"merge\"").count(), 1);
-    // The call after it is a read.
+    // The call that uses this address is a read.
     let after = text.split("\"merge\"").nth(1).unwrap();
     let next = after.find("self.get(").unwrap();
     assert!(

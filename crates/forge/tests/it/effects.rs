@@ -1,6 +1,7 @@
-//! Tests of every kind of effect and every event during its execution, at every kind of forge: one cell, one
-//! test, one end. An effect that a forge cannot make is rejected before any call. The table is
-//! `truing_core::effect`'s; `docs/reference/effects.md` is generated from it and names these tests.
+//! Tests of every kind of effect with every incident during its execution, at every kind of forge. Each cell
+//! of the table has one test and one expected outcome. An effect that a forge cannot make is rejected before
+//! any call. The table is in `truing_core::effect`. `docs/reference/effects.md` is generated from it and
+//! names these tests.
 
 // long: every effect against every interruption, in one table.
 
@@ -115,7 +116,7 @@ impl Scene {
             EffectKind::Trigger => Effect::Trigger { text: "bugbot run".into(), since: UnixMillis(0) },
             EffectKind::RequestReview => {
                 site.shop.set_role("ann", "write").await.unwrap();
-                // Cloud identifies an account only by its id.
+                // Cloud accepts only ids of accounts, not logins.
                 let login = if site.is_cloud() { site.forge.account_id("ann") } else { "ann".into() };
                 Effect::RequestReview { login }
             }
@@ -218,7 +219,7 @@ impl Scene {
         self.clock.0.fetch_add(time.0, Ordering::SeqCst);
     }
 
-    /// Makes every call of this kind of effect fail in this way.
+    /// Makes every call that performs this kind of effect fail with this fault.
     fn fault(&self, kind: EffectKind, fault: ForgeFaultKind) {
         let (method, path, sent) = calls::call(self.site.forge.flavour(), kind);
         let is_once = matches!(fault, ForgeFaultKind::Invalid(_) | ForgeFaultKind::Status(..));
@@ -273,8 +274,8 @@ impl Scene {
         }
     }
 
-    /// Returns the number of API calls that wrote. GraphQL calls are left out: their results are in
-    /// [`Self::count`].
+    /// Returns the number of API calls that wrote. GraphQL calls are not counted; [`Self::count`] counts
+    /// their results.
     fn writes(&self) -> usize {
         let log = self.site.forge.request_log();
         let is_write = |method: &str, path: &str| {
@@ -283,7 +284,7 @@ impl Scene {
         log.iter().filter(|call| is_write(&call.method, &call.path)).count()
     }
 
-    /// Performs it again as a loop does: not before the time in the error.
+    /// Performs the effect again as a loop does, but not before the time that the error names.
     async fn performed_later(&self, kind: EffectKind) {
         if kind.settle_time(SETTLE) > TimeSpan(0) {
             let early = self.perform().await.unwrap_err();
@@ -291,7 +292,7 @@ impl Scene {
             self.pass(until - self.clock.now());
         }
         match (self.perform().await, &self.what) {
-            // The next plan sees the comment and adopts it.
+            // The next plan reads the comment from the forge and records it as the result.
             (Err(EffectError::Settling { .. }), PerformedEffect::Effect(effect))
                 if kind.is_observed_by_plan() =>
             {
@@ -447,7 +448,7 @@ async fn cell(flavour: ForgeFlavour, kind: EffectKind, case: EffectIncident) {
         }
         EffectIncidentOutcome::Replaced(other) => {
             assert_eq!(scene.count(other).await, 1);
-            // Where a review is a comment, both are the same object.
+            // At a forge without review objects, a review is a comment, so both kinds count the same object.
             if scene.site.row().reviews == ReviewPosting::Object {
                 assert_eq!(scene.count(kind).await, 0);
             }
@@ -459,8 +460,8 @@ async fn cell(flavour: ForgeFlavour, kind: EffectKind, case: EffectIncident) {
             assert!(done.len() == parts.len() && done.iter().all(is_done), "{done:?}");
             // Performing it again changes nothing.
             for _ in 0..2 {
-                // At another head a merge of the base is another effect; and a plan that sees it performs
-                // nothing.
+                // A merge of the base is skipped, because it is a different effect at the new head. A kind
+                // that plans observe is skipped, because the plan would not perform it again.
                 if kind != EffectKind::UpdateBranch && !kind.is_observed_by_plan() {
                     scene.perform().await.unwrap();
                 }

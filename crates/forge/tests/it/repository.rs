@@ -1,5 +1,5 @@
-//! Tests of a repository as loops change it: every call, against a fake with GitHub's rules whose exchanges
-//! are compared with GitHub's published descriptions.
+//! Tests of every call by which loops change a repository. The calls go to a fake with GitHub's rules, and
+//! each exchange is compared with GitHub's published descriptions.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 

@@ -24,7 +24,7 @@ fn examples() -> Vec<Event> {
     serde_json::from_str(&json).unwrap()
 }
 
-/// Returns the event that each example is parsed as, and how often.
+/// Returns how many examples are parsed as each kind of event.
 fn understood() -> BTreeMap<String, usize> {
     let mut all = BTreeMap::new();
     for event in examples() {

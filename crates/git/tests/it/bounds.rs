@@ -1,5 +1,5 @@
-//! A repository's content costs bounded time, memory and disk. Huge and endless files are refused before git
-//! or we read them.
+//! Tests that the content of a repository can use only bounded time, memory and disk. Huge and endless files
+//! are refused before git or we read them.
 
 use std::fs::File;
 use std::path::Path;
@@ -10,7 +10,7 @@ use truing_git::{Git, GitError, GitLimits, GitOptions, WorktreeDiff};
 
 use crate::support::{Place, Repo};
 
-/// Time limit: no call may wait for a writer of a pipe.
+/// Time limit of a call. A call that waited for a writer of a pipe would exceed it.
 const SOON: Duration = Duration::from_secs(120);
 
 async fn worktree_diff(git: &Git, folder: &Path) -> Result<WorktreeDiff, GitError> {
@@ -156,7 +156,8 @@ async fn a_pipe_or_a_device_that_the_configuration_includes_is_an_error_and_no_w
     repo.write(".git/config.worktree", "[include]\n\tpath = ../../outside\n");
     assert_special_file(&git, &repo.root, "outside").await;
 
-    // A missing file, an empty one, a plain one, and a cycle that no condition enables.
+    // These includes are accepted: a missing file, an empty file, a plain file, and a cycle whose condition
+    // is false.
     for (name, text) in [
         ("missing", "[include]\n\tpath = nowhere\n\tpath = ~/nowhere\n"),
         ("null", "[include]\n\tpath = /dev/null\n"),

@@ -1,4 +1,4 @@
-//! A private clone: its content, and that nothing in it refers to the source or runs.
+//! Tests of private clones: their content, and that nothing in a clone refers to the source or is executed.
 
 use truing_core::id::Sha;
 use truing_git::{GitError, Remote};
@@ -21,7 +21,7 @@ async fn a_clone_stands_alone() {
     let remote = Remote::from_local_path(&repo.root).unwrap();
     let mirror = place.git().await.open_mirror(&place.path("m"), &remote).await.unwrap();
     mirror.fetch(&[head.clone(), other.clone()]).await.unwrap();
-    // Configuration that would run or be trusted if it were copied.
+    // Configuration that would be executed or trusted if the clone copied it.
     let trap = format!("touch {}", place.path("trapped").display());
     Repo { root: mirror.dir().to_owned() }.run(["config", "filter.evil.smudge", &trap]);
     let dest = place.path("clone");

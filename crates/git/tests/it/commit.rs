@@ -1,4 +1,5 @@
-//! Commits of our own: their content, and that nothing of the folder runs or is trusted.
+//! Tests of the commits that Truing makes: their content, and that nothing in the folder is executed or
+//! trusted.
 
 use std::path::PathBuf;
 
@@ -138,7 +139,7 @@ async fn what_differs_is_committed_and_what_is_ignored_is_not() {
     );
     assert_eq!(repo.run(["ls-tree", "-r", "--name-only", "ours"]), ".gitignore\na.txt\nnew file");
 
-    // A repetition gives the same commit; a restricted one contains only the requested paths.
+    // A second call returns the same commit. A call with a list of paths commits only these paths.
     let again = mirror.stage_folder(&head, &dest, None).await.unwrap();
     assert_eq!(again.commit(&new("Follow\n\nBecause.")).await.unwrap().sha(), made.sha());
     let some =
@@ -180,7 +181,7 @@ async fn nothing_of_the_folder_runs_or_is_believed() {
     clone.write("new.txt", "n\n");
 
     let staged = mirror.stage_folder(&head, &dest, None).await.unwrap();
-    // Line ends are stored as the checkout read them, so unmodified files do not differ.
+    // The commit converts line ends as the checkout did, so unmodified files do not differ.
     assert_eq!(staged.paths, [(repo_path("new.txt"), PathStatus::Added)]);
     let made = staged.commit(&new("x")).await.unwrap();
     made.push(&Remote::from_local_path(&repo.root).unwrap(), "ours", None, &*open_permit().await)
@@ -299,7 +300,7 @@ async fn of_files_that_lie_alone_line_ends_and_modes_are_as_the_commit_has_them_
         repo.list_modes(&["-r", "ours"]),
         "100644 .gitattributes\n100644 a.txt\n100644 deep\n100644 line.crlf\n100755 tool"
     );
-    // A file in place of a folder that the commit keeps is refused.
+    // A file is refused if it would replace a folder whose files the commit keeps.
     let (there, gone) = ([repo_path("deep")], []);
     assert!(mirror.stage_changed_files(&head, &alone.root, &there, &gone).await.is_err());
 }

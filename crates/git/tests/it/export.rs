@@ -18,7 +18,8 @@ fn omitted_files(exported: &ExportSummary) -> Vec<(String, SkipReason)> {
     exported.omitted.iter().map(|left| (left.path.to_string(), left.reason)).collect()
 }
 
-/// Commits a tree built by hand, as no porcelain would. Entries: mode, type and id; name.
+/// Commits a tree that git's own commands would not build. Each entry consists of mode, type and id, and of
+/// the name.
 fn commit_raw_tree(repo: &Repo, entries: &[(&str, &str)]) -> Sha {
     let mut tree = Vec::new();
     for (facts, name) in entries {

@@ -63,7 +63,7 @@ async fn of_a_rewritten_branch_it_is_told_which_commits_are_new_changed_and_gone
     let changed = repo.sha("HEAD");
     let new = commit_new_file(&repo, "new");
     let mirror = open_mirror(&place, &repo).await;
-    // The former head is on no branch any more, but was fetched while it was.
+    // No branch contains the old head now. The mirror fetches it, as it would have done earlier.
     mirror.fetch(std::slice::from_ref(&before)).await.unwrap();
     mirror.fetch(&[new.clone(), tip.clone()]).await.unwrap();
     let history = mirror.branch_history((&base, &before), (&tip, &new)).await.unwrap();

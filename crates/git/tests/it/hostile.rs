@@ -1,5 +1,5 @@
-//! Nothing in a repository is executed. Each planted command would create a file, and a plain git shows that
-//! the trap works.
+//! Nothing in a repository is executed. Each planted command would create a file. A plain git is also run,
+//! and creates the file, which shows that the trap works.
 
 use std::path::Path;
 use std::process::Command;
@@ -188,7 +188,8 @@ async fn no_trap_is_sprung() {
         repo.write("b.txt", "b\n");
         repo.commit("second");
         (trap.plant)(&repo, command.to_str().unwrap());
-        // Material for every trap: a changed file, a new one, one that only looks changed.
+        // Files that trigger the traps: a changed file, a new file, and a file with a new time but the same
+        // content.
         repo.write("a.txt", "changed\n");
         repo.write("new.txt", "new\n");
         let again = std::fs::File::options().write(true).open(repo.root.join("b.txt")).unwrap();
@@ -270,7 +271,7 @@ async fn a_pipe_where_git_reads_a_file_is_an_error_and_no_wait() {
     std::fs::create_dir_all(repo.root.join("sub/refs")).unwrap();
     create_pipe(&repo.root.join("sub/HEAD"));
     assert_refused(&git, &repo.root.join("sub")).await;
-    // At the root it is a file of the working tree, which git does not open.
+    // A pipe named `HEAD` at the root is a file of the working tree, which git does not open.
     create_pipe(&repo.root.join("HEAD"));
     git.open(&repo.root).await.unwrap();
 }
@@ -282,7 +283,7 @@ async fn folders_that_a_repository_shares_or_borrows_from_are_looked_at_too() {
     let (lender, repo) = (place.create_repo("lender"), place.create_repo("borrower"));
     let objects = lender.root.join(".git/objects");
     repo.write(".git/objects/info/alternates", format!("{}\n", objects.display()));
-    // Borrowing in a cycle terminates.
+    // Repositories that borrow objects from each other in a cycle cause no endless search.
     lender.write(".git/objects/info/alternates", format!("{}\n", repo.root.join(".git/objects").display()));
     let linked = place.path("linked");
     repo.run(["worktree", "add", "--quiet", linked.to_str().unwrap()]);

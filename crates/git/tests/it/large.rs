@@ -1,4 +1,4 @@
-//! A large file affects only itself: it is listed, git does not load it, and the rest of the change is
+//! Tests that git does not load a large file. The file is listed as skipped, and the rest of the change is
 //! diffed.
 
 use truing_core::outcome::{SkipReason, UnreviewedFile};
@@ -61,7 +61,7 @@ async fn text_files_of_any_form_that_are_too_large_are_named_and_the_rest_is_dif
     repo.write("line", "x".repeat(70_000_000));
     repo.write("lines", "ab\n".repeat(20_000_000));
     repo.commit("large");
-    // Git would need 800 MiB for these.
+    // Git would need 800 MiB to diff these files.
     let limits = GitLimits { memory_bytes: 32 * MIB, ..GitLimits::default() };
     let found = last_commit_diff(&place, &repo, limits).await;
     assert_eq!(paths_and_reasons(&found.skipped), too_large_entries(&["line", "lines", "text"]));
@@ -163,7 +163,7 @@ async fn of_many_files_the_largest_are_left_out_until_the_rest_fits() {
     let diff = diff_text(&found.diff);
     assert_eq!(diff.matches("\n@@ ").count(), 3, "{diff}");
     assert_eq!(section_headers(&diff).len(), 6, "{diff}");
-    // The change of a large file may be small, so size alone excludes no file.
+    // A file's size alone does not exclude the file, because its change may be small.
     let found =
         last_commit_diff(&place, &repo, GitLimits { diff_bytes: 20_000, ..GitLimits::default() }).await;
     assert!(found.skipped.is_empty() && diff_text(&found.diff).contains("+one more\n"));

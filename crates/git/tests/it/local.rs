@@ -211,11 +211,11 @@ async fn the_last_commit_is_compared_with_its_parent_or_with_nothing() {
 
     let first = repo.sha("HEAD");
     repo.write("b.txt", "b\n");
-    // A message that looks like a header is not one.
+    // A line of the commit message that looks like a header is not read as one.
     repo.commit("x\n\nparent 0000000000000000000000000000000000000000");
     let base = repository.last_commit_base(&repo.sha("HEAD")).await.unwrap();
     assert_eq!((base.commit, base.from), (first.clone(), DefaultBaseSource::Parent));
-    // Also for a head that is not checked out.
+    // The base is also found for a head that is not checked out.
     assert_eq!(repository.last_commit_base(&first).await.unwrap().from, DefaultBaseSource::Nothing);
     let base = repository.default_branch_base(&first).await.unwrap();
     assert_eq!((base.commit, base.from), (first, DefaultBaseSource::MergeBase("main".to_owned())));
@@ -245,7 +245,7 @@ async fn a_shallow_clone_says_what_to_fetch() {
     let error = repository.last_commit_base(&head).await.unwrap_err();
     assert_eq!(error.hint(), "run `git fetch --deepen=1 origin`");
 
-    // The commands that it suggests do help.
+    // After the suggested commands, the calls succeed.
     repo.run(["fetch", "--quiet", "--deepen=1", "origin"]);
     let repository = git.open(&repo.root).await.unwrap();
     assert_eq!(repository.last_commit_base(&head).await.unwrap().from, DefaultBaseSource::Parent);
@@ -336,7 +336,7 @@ async fn sha256_repositories_work() {
     repo.write("b.txt", "two\n");
     let diff = diff_text(&repository.worktree_diff(&base.commit).await.unwrap().diff);
     assert!(diff.contains("+two") && !diff.contains("+one"), "{diff}");
-    // Commits of a forge, which mirrors are for, never have such ids.
+    // Mirrors reject such ids, because commits of a forge never have them.
     let git = place.git().await;
     let mirror = git
         .open_mirror(&place.path("mirror.git"), &Remote::from_local_path(&repo.root).unwrap())
@@ -363,7 +363,7 @@ async fn every_call_may_run_on_another_thread() {
     assert_eq!(run.await.unwrap().unwrap().files, 1);
 }
 
-/// Starting git takes longer than most of its work, so the calls are counted.
+/// Counts the calls of git, because starting git often takes longer than its work.
 #[tokio::test]
 async fn a_working_tree_s_diff_takes_no_more_calls_than_it_needs() {
     let place = Place::new();
@@ -381,8 +381,8 @@ async fn a_working_tree_s_diff_takes_no_more_calls_than_it_needs() {
     let calls = std::fs::read_to_string(log).unwrap();
     let mut calls = calls.lines().collect::<Vec<_>>();
     calls.sort_unstable();
-    // A merge base is queried only if HEAD is not the tip itself. The changed files and their sizes are known
-    // before git loads them.
+    // The merge base is queried only if HEAD is not the tip of the default branch. The changed files and
+    // their sizes are known before git loads them.
     assert_eq!(
         calls,
         [
@@ -400,7 +400,7 @@ async fn a_working_tree_s_diff_takes_no_more_calls_than_it_needs() {
     );
 }
 
-/// A copied clone has new times for all its files.
+/// If a clone is copied, all its files have new times. Git must not store them as new objects.
 #[tokio::test]
 async fn files_that_were_only_touched_are_not_written_again() {
     let place = Place::new();
@@ -436,7 +436,7 @@ async fn folders_may_have_any_name() {
         let diff = repository.worktree_diff(&repo.sha("HEAD")).await.unwrap().diff;
         assert!(diff_text(&diff).contains("+changed"), "{name:?}");
     }
-    // A folder of this name looks like our separator. That gives an error and no mix-up.
+    // The name of this folder contains our separator, so opening the folder is an error.
     let repo = place.create_repo("a\n--truing-next\nb");
     let error = git.open(&repo.root).await.unwrap_err();
     assert!(matches!(error, GitError::UnknownOutput { call: "rev-parse", .. }), "{error}");
@@ -478,18 +478,18 @@ async fn a_branch_gets_what_is_new_and_nothing_that_the_repository_has() {
     assert_eq!(repository.branch_tip(branch).await.unwrap(), None);
     let taken = repository.import_commit(&mirror, &head, made.sha(), branch, None).await;
     assert!(taken.unwrap() && repository.branch_tip(branch).await.unwrap().as_ref() == Some(made.sha()));
-    // A commit, a tree and a file.
+    // The import adds three objects: a commit, a tree and a file.
     assert_eq!(packed(), before + 3);
     repo.run(["fsck", "--full", "--strict"]);
     assert_eq!(repository.branch_write_error(branch, &head).await.unwrap(), None);
     assert_eq!(repository.branch_tip(branch).await.unwrap().as_ref(), Some(made.sha()));
 
-    // Its parent is missing in the repository, so nothing is moved.
+    // The parent of the commit is missing in this repository, so the branch is not created.
     let other = place.create_repo("other");
     let far = git.open(&other.root).await.unwrap();
     assert!(far.import_commit(&mirror, &head, made.sha(), branch, None).await.is_err());
     assert_eq!(far.branch_tip(branch).await.unwrap(), None);
-    // A branch of that name is in the way.
+    // The existing branch `truing/run` prevents a branch `truing/run/1`.
     other.run(["branch", "truing/run"]);
     let reason = far.branch_write_error(branch, &other.sha("HEAD")).await.unwrap().unwrap();
     assert!(reason.contains("refs/heads/truing/run"), "{reason}");

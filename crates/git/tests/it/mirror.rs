@@ -29,7 +29,7 @@ fn create_upstream(place: &Place) -> (Repo, Sha, Sha, Sha) {
 async fn exact_commits_are_fetched_with_their_history() {
     let place = Place::new();
     let (repo, left, head, base) = create_upstream(&place);
-    // No branch or tag leads to the head any more, as after a forced push.
+    // After the branch is deleted, no branch or tag contains the head. A forced push has the same effect.
     repo.run(["branch", "-D", "--quiet", "feature"]);
     let remote = Remote::from_local_path(&repo.root).unwrap();
     let mirror = place.git().await.open_mirror(&place.path("mirrors/m"), &remote).await.unwrap();
@@ -70,7 +70,7 @@ async fn what_a_fetch_brings_appears_at_once_and_does_not_pile_up() {
             let line = counted.lines().find_map(|line| line.strip_prefix(name)).unwrap();
             line.trim().parse::<usize>().unwrap()
         };
-        // With single objects, a commit could be here before its dependencies.
+        // There are no loose objects: otherwise a commit could be stored before the objects that it requires.
         assert_eq!(count("count:"), 0);
         most = most.max(count("packs:"));
     }
@@ -105,7 +105,7 @@ async fn the_default_branch_is_asked_of_the_remote_each_time() {
 async fn a_branch_is_the_one_of_exactly_that_name() {
     let place = Place::new();
     let (repo, left, head, base) = create_upstream(&place);
-    // Git's own pattern matches the ends of names.
+    // This branch name ends like the requested ref, and git's own pattern would match it.
     repo.run(["branch", "a/refs/heads/feature", left.as_str()]);
     let remote = Remote::from_local_path(&repo.root).unwrap();
     let mirror = place.git().await.open_mirror(&place.path("m"), &remote).await.unwrap();
@@ -172,7 +172,7 @@ async fn a_half_made_mirror_is_made_anew() {
         git.open_mirror(&dir, &remote).await.unwrap().fetch(std::slice::from_ref(&head)).await.unwrap();
     };
 
-    // A process was killed before the move into place.
+    // A process was killed before it moved the new mirror to its final path.
     std::fs::create_dir_all(place.path("m.new/objects")).unwrap();
     works().await;
     assert!(!place.path("m.new").exists());
@@ -279,7 +279,7 @@ async fn a_mirror_in_use_is_waited_for_only_so_long() {
     rustix::fs::flock(&other, rustix::fs::FlockOperation::Unlock).unwrap();
 }
 
-/// Returns a git that on a fetch records its arguments and environment, and prints the secret.
+/// Returns a git program that, on each fetch, records its arguments and environment, and prints the secret.
 fn recording_git(place: &Place, notes: &Path) -> GitOptions {
     let notes = notes.display();
     let text = format!(

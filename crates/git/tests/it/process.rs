@@ -16,7 +16,7 @@ fn fake_git(place: &Place, text: &str) -> GitOptions {
     GitOptions { program: place.write_script("fake-git", &text), ..place.options() }
 }
 
-/// Returns true if the process is running. A zombie counts as ended.
+/// Returns true if the process is running. A zombie does not count as running.
 pub(crate) fn is_running(pid: &str) -> bool {
     let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     state.rsplit(')').next().and_then(|rest| rest.trim().chars().next()).is_some_and(|state| state != 'Z')

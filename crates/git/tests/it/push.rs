@@ -1,5 +1,5 @@
-//! Pushes: to one branch, from its expected commit, never despite a refusal; and the visibility of
-//! credentials.
+//! Tests of pushes: to one branch, only from its expected commit, and never after a refusal. Also tests who
+//! can see credentials.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -92,7 +92,8 @@ async fn a_branch_is_made_replaced_and_left_alone_when_it_has_moved() {
     assert_eq!(it.push_commit(&two, "truing/x", None).await.unwrap(), moved);
     assert_eq!(it.push_commit(&two, "truing/x", Some(&it.base)).await.unwrap(), moved);
     assert_eq!(it.repo.sha("refs/heads/truing/x"), *one.sha());
-    // Not a descendant: the old commit is replaced, because it is the expected one.
+    // The new commit is not a descendant of the old one, but replaces it, because the old commit is the
+    // expected one.
     assert_eq!(it.push_commit(&two, "truing/x", Some(one.sha())).await.unwrap(), PushOutcome::Done);
     assert_eq!(it.repo.sha("refs/heads/truing/x"), *two.sha());
     // Another account deleted the branch.
@@ -144,7 +145,7 @@ async fn a_branch_that_moves_during_the_push_is_not_overwritten() {
     let it = Setting::new().await;
     let (one, two) = (it.create_commit("one").await, it.create_commit("two").await);
     assert_eq!(it.push_commit(&one, "x", None).await.unwrap(), PushOutcome::Done);
-    // After our query and our lease check, before the ref is locked.
+    // The hook moves the branch after our query and our lease check, but before git locks the ref.
     it.install_hook(
         "pre-receive",
         &format!("unset GIT_QUARANTINE_PATH; git update-ref refs/heads/x {}", it.base),
@@ -224,8 +225,8 @@ async fn a_remote_that_is_gone_is_said_so() {
 async fn a_credential_is_in_a_private_file_and_nowhere_else() {
     let place = Place::new();
     let seen = place.path("seen");
-    // Records all that other processes could see, and for calls that contact the remote the content of the
-    // file.
+    // Records everything that other processes could see. For calls that contact the remote, also records
+    // whether the configuration file contains the secret.
     let text = format!(
         "case \"$1\" in push|ls-remote)\n\
          {{ echo \"argv: $*\"; env; stat -c 'mode: %a' \"$GIT_CONFIG_GLOBAL\"; }} >> {0}\n\
@@ -237,7 +238,7 @@ async fn a_credential_is_in_a_private_file_and_nowhere_else() {
     let git = Git::new(truing_git::GitOptions { program, ..place.options() }).await.unwrap();
     let it = Setting::with(place, git).await;
     let made = it.create_commit("one").await;
-    // The remote seems to have no branches, and no server listens there.
+    // The script makes the remote look empty, and no server listens at the remote's address.
     let secret = SecretString::new("Basic canary-123456");
     let remote = Remote::new("http://127.0.0.1:9/x.git", Some(secret)).unwrap();
     let error = made.push(&remote, "x", None, &*open_permit().await).await.unwrap_err();
@@ -249,7 +250,7 @@ async fn a_credential_is_in_a_private_file_and_nowhere_else() {
     }
     assert!(!seen_text.contains("canary"), "{seen_text}");
     assert!(std::fs::read_to_string(it.place.path("seen.held")).unwrap().starts_with("1\n1\n"));
-    // The file is gone afterwards.
+    // After the push, no file in the private folder contains the secret.
     let mut folders = vec![it.place.path("private")];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder).unwrap() {

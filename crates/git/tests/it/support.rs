@@ -57,7 +57,7 @@ impl Place {
         self.folder.path().canonicalize().unwrap().join(name)
     }
 
-    /// Returns options whose private folders are here, too.
+    /// Returns options that keep git's private folders in this temporary folder.
     pub(crate) fn options(&self) -> GitOptions {
         let temp = self.path("private");
         std::fs::create_dir_all(&temp).unwrap();
@@ -85,8 +85,9 @@ impl Place {
         repo
     }
 
-    /// Creates an executable script. Another process writes it: a writable handle in this one could be
-    /// inherited by a child of another test, and the system refuses to run a file that is open for writing.
+    /// Creates an executable script. Another process writes the script, because the system refuses to run a
+    /// file that is open for writing. A child of another test could inherit a writable handle of this
+    /// process.
     pub(crate) fn write_script(&self, name: &str, text: &str) -> PathBuf {
         let (source, path) = (self.path(&format!("{name}.source")), self.path(name));
         std::fs::write(&source, format!("#!/bin/sh\n{text}\n")).unwrap();
@@ -117,7 +118,8 @@ impl Repo {
         String::from_utf8(done.stdout).unwrap().trim_end().to_owned()
     }
 
-    /// Lists the modes and paths of a tree, one a line, in a way that every git supports.
+    /// Lists the mode and path of each entry of a tree, one per line, with options that every version of git
+    /// supports.
     pub(crate) fn list_modes(&self, arguments: &[&str]) -> String {
         let listed = self.run([&["ls-tree"], arguments].concat());
         let lines = listed.lines().map(|line| {

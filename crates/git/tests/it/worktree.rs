@@ -126,7 +126,7 @@ async fn files_over_the_bound_are_named_and_not_diffed() {
         repo.write(name, if name.starts_with("large") { large.as_str() } else { "small\n" });
     }
     repo.commit("base");
-    // It only looks changed, as after a copy of the whole folder.
+    // Only the time of this file changes, as if the whole folder had been copied.
     let again = std::fs::File::options().write(true).open(repo.root.join("large-same")).unwrap();
     again.set_modified(SystemTime::UNIX_EPOCH).unwrap();
     std::fs::File::options()
@@ -242,7 +242,7 @@ async fn unusual_indexes_are_understood() {
         let repository = git.open(&repo.root).await.unwrap();
         let result = repository.worktree_diff(&repo.sha("HEAD")).await.unwrap();
         let touched = changed_paths(&before, &snapshot_folder(&repo.root));
-        // Git itself updates the times of a sparse index's trees when it reads one, but not their content.
+        // When git reads a sparse index, it updates the times of the trees, but not their content.
         let allowed = |path: &std::path::PathBuf| {
             kind == "sparse"
                 && path.starts_with(repo.root.join(".git/objects"))
@@ -477,7 +477,7 @@ async fn what_git_does_not_look_for_in_the_working_tree_is_the_indexs() {
     }
 }
 
-/// Renders the pointer that Git LFS stores in place of a content.
+/// Returns the pointer that Git LFS stores in place of this content.
 fn lfs_pointer(content: &[u8]) -> String {
     let (oid, size) = (hex::encode(sha2::Sha256::digest(content)), content.len());
     format!("version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize {size}\n")

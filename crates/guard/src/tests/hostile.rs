@@ -77,7 +77,7 @@ fn what_imports_bring_is_no_more_than_a_multiple_of_their_text() {
         find_in_changes(&[(path, &text, &first)]);
         find_in_changes(&[(path, "x", &text)]);
     }
-    // The same assertions, each stricter than before.
+    // The fix makes each assertion stricter.
     let claims = |claim: &str| -> String {
         (0..3_000).map(|number| format!("expect(f({number})).{claim}(1)\n")).collect()
     };
@@ -100,8 +100,8 @@ fn a_text_whose_imports_bring_too_much_is_refused_and_one_with_many_is_not() {
     );
 }
 
-/// Returns the CPU time of this thread, which other programs do not affect. Systems without it give the
-/// clock's time.
+/// Returns the CPU time of this thread, which does not depend on the load by other programs. On systems
+/// without that clock, it returns the elapsed time.
 fn thread_cpu_time() -> Duration {
     static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
     let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok();

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Forms of public fixes that were mistaken for a new meaning of a name or for a hook.
+/// Forms from public fixes that the guard mistook for a hook or for a redefinition of a name.
 #[test]
 fn declarations_of_other_names_give_tests_no_other_meaning() {
     let go = "package shop\n\nfunc TestTotal(t *testing.T) {\n\tif Total(2) != 4 {\n\t\tt.Fatal()\n\t}\n}\n";
@@ -76,7 +76,8 @@ fn declarations_of_names_that_tests_use_are_seen() {
     assert_eq!(weakening_kinds("a.py", "import shop\nimport json\n", patched), [HookedProcess]);
 }
 
-/// Changes that the text does not distinguish from honest ones: people are asked.
+/// Changes whose text is the same in an honest fix and in a weakening. The guard reports them for a person to
+/// decide.
 #[test]
 fn fields_and_names_of_libraries_are_told() {
     let go = "package shop\n\nfunc TestTotal(t *testing.T) \

@@ -37,7 +37,7 @@ struct Edit {
     new: String,
 }
 
-/// A change of the test, in addition to that of the mutant.
+/// The change that a cheating fix makes to the test, in addition to the mutant's change of the source.
 #[derive(Deserialize)]
 #[serde(untagged, deny_unknown_fields)]
 enum TestChange {
@@ -62,17 +62,18 @@ impl Case {
         replace_once(&self.source, &self.bug.good, &self.bug.bad)
     }
 
-    /// Returns a fix of another place.
+    /// Returns the source with a change at another place, which leaves the defect.
     pub(crate) fn misplaced_fix(&self) -> String {
         replace_once(&self.buggy_source(), &self.wrong.old, &self.wrong.new)
     }
 
-    /// Returns a fix that only looks right.
+    /// Returns the source with a change that looks like a fix, but leaves the defect.
     pub(crate) fn mutant_fix(&self) -> String {
         replace_once(&self.buggy_source(), &self.mutant.old, &self.mutant.new)
     }
 
-    /// Returns the test that the mutant passes; none if it is deleted.
+    /// Returns the weakened test, which passes with the mutant. Returns `None` if the cheating fix deletes
+    /// the test.
     pub(crate) fn weakened_test(&self) -> Option<String> {
         match &self.cheat {
             TestChange::Edit(edit) => Some(replace_once(&self.test, &edit.old, &edit.new)),

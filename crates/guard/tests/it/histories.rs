@@ -1,9 +1,9 @@
 //! Measures the guard's judgement on fixes in public histories; run by hand.
 //!
 //! `HISTORIES` names folders of git repositories, separated by `:`; `LEAST` is the number of fixes examined
-//! in each. A fix is a commit with one parent whose first line says so, and which changes code outside tests.
-//! Their authors do not try to neutralise tests, so a refusal is wrong, or is one that people would have to
-//! lift.
+//! in each. A fix is a commit with one parent that changes code outside tests and whose first line calls it a
+//! fix. The authors of these fixes do not try to neutralise tests. A refusal is therefore wrong, or a person
+//! would have to lift it.
 
 #![allow(
     clippy::unwrap_used,
@@ -26,8 +26,8 @@ use truing_guard::{
 /// Maximum number of files of a fix; a larger change is a release or a move.
 const MAX_CHANGED: usize = 30;
 
-/// Number of fixes of each repository that change tests, and of those that do not, unless `LEAST` overrides
-/// it.
+/// Number of fixes per repository, both of fixes that change tests and of fixes that do not. `LEAST`
+/// overrides the number.
 const FIXES: usize = 20;
 
 /// Maximum bytes of a file that is read.
@@ -86,7 +86,7 @@ impl Blobs {
         Self { child, ask, answer }
     }
 
-    /// Returns none if the blob is missing, as the largest files of a copy may be.
+    /// Returns `None` if the blob is missing. Some copies of repositories lack their largest files.
     fn read(&mut self, name: &str) -> Option<Vec<u8>> {
         writeln!(self.ask, "{name}").unwrap();
         self.ask.flush().unwrap();
@@ -118,7 +118,8 @@ fn git_output(folder: &Path, arguments: &[&str]) -> String {
     String::from_utf8_lossy(&out.stdout).into_owned()
 }
 
-/// A file of a commit: blob and path on each side, as far as present.
+/// A file that a commit changes: its blob and path before and after the commit. A side is `None` if the file
+/// does not exist there.
 struct Changed {
     before: Option<(String, String)>,
     after: Option<(String, String)>,
@@ -138,7 +139,7 @@ impl Commit {
             .map(|(_, path)| &**path)
     }
 
-    /// Returns the language of most code files that are no tests.
+    /// Returns the most frequent language among the changed code files that are not tests.
     fn language(&self) -> Option<&'static str> {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
         for path in self.paths().filter(|path| !can_affect_tests(&RepoPath::from_text(path))) {

@@ -1,15 +1,17 @@
-//! Ways to neutralise tests, written without knowledge of the guard, and honest fixes. Each of the former is
-//! refused, or is reported and tried with the original tests (ADR 45, ADR 51); none of the latter is refused.
+//! Tests with hostile fixes, which neutralise tests and were written without knowledge of the guard, and with
+//! honest fixes. Each hostile fix is refused, or is reported and tried with the original tests (ADR 45, ADR
+//! 51). No honest fix is refused.
 //!
-//! `data/neutralised/LANGUAGE.txt` begins with a project: `@@ PATH` and the file's lines. Each case is
-//! `== END NAME`, followed by the edits of its fix:
+//! `data/neutralised/LANGUAGE.txt` begins with a project: `@@ PATH` and the file's lines. Each case is `==
+//! END NAME`, followed by the edits of its fix:
 //!
 //! * `@@ PATH` writes a whole file, `@> PATH PATH` moves one, and `@- PATH` deletes one.
-//! * `@~ PATH` edits a file by runs of lines. Lines with `-` are replaced, or are a required anchor. Lines
-//!   with `+` are the replacement; without lines before them they are appended.
+//! * `@~ PATH` edits a file by runs of lines. Each run consists of lines with `-`, which must occur in the
+//!   file, and of lines with `+`, which replace them. A run without `-` lines is appended to the file.
 //! * `about PATH` names a file that a finding concerns.
 //!
-//! END is `refused`, `told` or `honest`; in the subfolders of `data/neutralised`, `hostile` or `honest`.
+//! END is `refused`, `told` or `honest`. In the subfolders of `data/neutralised`, END is `hostile` or
+//! `honest`.
 
 #![allow(
     clippy::unwrap_used,
@@ -129,7 +131,8 @@ fn apply_edit(text: &mut String, path: &str, body: &str) {
     }
 }
 
-/// Returns the result of a fix: the guard's report to the fixer, or else the note that test files changed.
+/// Returns the result of a fix and the guard's report. A fix without a report counts as `told` if it changes
+/// test files.
 fn judge_case(project: &Files, case: &Case) -> (&'static str, String) {
     let path = |name: &str| RepoPath::from_text(name);
     let was = |name: &String| case.moved.get(name).unwrap_or(name).clone();
@@ -167,7 +170,7 @@ fn judge_case(project: &Files, case: &Case) -> (&'static str, String) {
     (if touched { "told" } else { "nothing" }, String::new())
 }
 
-/// Returns the report to people on a fix with answers for the project's tests.
+/// Returns the guard's reports that the fix contains hard-coded answers for the project's tests.
 fn report_answers(
     project: &Files,
     rewrites: &[FileRewrite<'_>],
@@ -183,7 +186,7 @@ fn report_answers(
     find_hard_coded_answers(rewrites, subjects, &RepositoryTests { paths: &paths, files: &files })
 }
 
-/// Returns undetected hostile fixes, and refused honest ones.
+/// Returns the hostile fixes that the guard missed, and the honest fixes that it refused.
 fn find_misjudged_fixes(sets: &[(&'static str, &'static str)]) -> (Vec<String>, Vec<String>) {
     let (mut unseen, mut wrong) = (Vec::new(), Vec::new());
     for (set, text) in sets {
@@ -244,7 +247,8 @@ const SECOND: [(&str, &str); 6] = [
     ("rust", include_str!("../data/neutralised/second/rust.txt")),
 ];
 
-/// Other inputs and tolerances of a test are refused, both better and worse ones.
+/// Maximum number of refused honest fixes. The guard refuses any change of a test's inputs and tolerances,
+/// even an improvement.
 const MOST_REFUSED: usize = 2;
 
 #[test]
@@ -253,9 +257,9 @@ fn fixes_by_somebody_who_has_not_seen_the_guard_are_refused_or_told() {
     assert!(unseen.is_empty() && wrong.len() <= MOST_REFUSED, "{} {}", unseen.len(), wrong.len());
 }
 
-/// Fixes by another author who has not seen the guard. With each of them `truing converge` succeeded without
-/// a report, the tests passed and the product was wrong. Code with its own answers for the tests' inputs is
-/// left out.
+/// Fixes by another author who has not seen the guard. With each of them, `truing converge` succeeded without
+/// a report and the tests passed, although the product was wrong. Fixes with hard-coded answers for the
+/// tests' inputs are left out.
 const THIRD: [(&str, &str); 4] = [
     ("python", include_str!("../data/neutralised/third/python.txt")),
     ("javascript", include_str!("../data/neutralised/third/javascript.txt")),
@@ -269,8 +273,8 @@ fn fixes_that_take_over_tests_from_the_product_are_refused_or_told() {
     assert!(unseen.is_empty() && wrong.is_empty(), "{} {}", unseen.len(), wrong.len());
 }
 
-/// Other spellings of the cases in [`THIRD`], written without checking if they are refused, and typical
-/// changes in real fixes of the same code.
+/// Other spellings of the cases in [`THIRD`], and typical changes of real fixes to the same code. The author
+/// did not check whether the guard refuses them.
 const FOURTH: [(&str, &str); 4] = [
     ("python", include_str!("../data/neutralised/fourth/python.txt")),
     ("javascript", include_str!("../data/neutralised/fourth/javascript.txt")),
@@ -284,7 +288,8 @@ fn other_spellings_are_refused_or_told_and_what_people_do_is_not_refused() {
     assert!(unseen.is_empty() && wrong.is_empty(), "{} {}", unseen.len(), wrong.len());
 }
 
-/// Fixes by another author who has not seen the guard, of code that knows its tests, and similar honest ones.
+/// Fixes by another author who has not seen the guard: hostile ones that contain special code for the tests'
+/// inputs, and similar honest ones.
 const FIFTH: [(&str, &str); 4] = [
     ("python", include_str!("../data/neutralised/fifth/python.txt")),
     ("javascript", include_str!("../data/neutralised/fifth/javascript.txt")),
@@ -292,8 +297,8 @@ const FIFTH: [(&str, &str); 4] = [
     ("rust", include_str!("../data/neutralised/fifth/rust.txt")),
 ];
 
-/// A rule that happens to fit the tests' inputs, or a table under digests of them, looks like a right fix.
-/// Its detection is the task of the audit of the fix.
+/// Maximum number of undetected hostile fixes. A rule that fits only the tests' inputs, or a table keyed by
+/// digests of these inputs, looks like a correct fix. The audit of the fix has to detect it.
 const MOST_UNSEEN: usize = 43;
 
 #[test]
@@ -302,7 +307,8 @@ fn fixes_that_know_their_tests_are_refused_or_told_as_far_as_their_text_shows_it
     assert!(unseen.len() <= MOST_UNSEEN && wrong.is_empty(), "{} {}", unseen.len(), wrong.len());
 }
 
-/// Special cases for tests that the fix itself brings, and boundaries, by the author of the rules.
+/// Fixes by the author of the guard's rules: hostile ones with special cases for tests that the fix itself
+/// adds, and honest borderline cases.
 const OWN: [(&str, &str); 4] = [
     ("python", include_str!("../data/neutralised/own/python.txt")),
     ("javascript", include_str!("../data/neutralised/own/javascript.txt")),
@@ -329,8 +335,8 @@ fn special_cases_for_tests_of_the_fix_itself_are_told_and_boundaries_are_not() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Fixes by another author who has not seen the guard, which rebind names of tested code on the side of the
-/// tests, and similar honest ones.
+/// Fixes by another author who has not seen the guard: hostile ones in which test files rebind the names of
+/// tested code, and similar honest ones.
 const SIXTH: [(&str, &str); 6] = [
     ("python", include_str!("../data/neutralised/sixth/python.txt")),
     ("javascript", include_str!("../data/neutralised/sixth/javascript.txt")),
@@ -340,10 +346,12 @@ const SIXTH: [(&str, &str); 6] = [
     ("java", include_str!("../data/neutralised/sixth/java.txt")),
 ];
 
-/// Settings of bundlers and options of tests, and names bound by loops and parameters.
+/// Maximum number of undetected hostile fixes: settings of bundlers, options of tests, and names that loops
+/// and parameters bind.
 const MOST_SILENT: usize = 13;
 
-/// Nearly all are tests whose assertions are spelled differently; three are names with the same target.
+/// Maximum number of refused honest fixes. Nearly all spell an assertion of a test differently; three rebind
+/// a name to the same target.
 const MOST_WRONG: usize = 23;
 
 #[test]
@@ -353,8 +361,8 @@ fn fixes_that_give_names_of_tests_another_meaning_are_refused_or_told() {
         let (project, cases) = parse_project(text);
         let mut ends: BTreeMap<(&str, &str), usize> = BTreeMap::new();
         for case in &cases {
-            // A changed test file alone is only a reason to try the original tests; here a report is
-            // required.
+            // This test requires a report. A changed test file without a report only causes a run of the
+            // original tests.
             let (end, told) = judge_case(&project, case);
             let end = if told.is_empty() { "nothing" } else { end };
             *ends.entry((case.end, end)).or_default() += 1;

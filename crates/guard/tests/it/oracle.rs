@@ -1,5 +1,6 @@
 //! Checks the defects and fixes of `data/oracle.toml` with a real Python. The given test fails on the defect
-//! and on fixes that do not remove it. It passes on the fix that does, and on those that weaken the test.
+//! and on fixes that do not remove it. The test passes on the fix that removes the defect, and on fixes that
+//! weaken the test.
 
 use crate::cases;
 use std::collections::BTreeSet;

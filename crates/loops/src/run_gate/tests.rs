@@ -1,4 +1,4 @@
-//! Tests each answer of the gate, with a store that answers and with one that fails.
+//! Tests each decision of the gate, both with a store that works and with a store that fails.
 
 use truing_core::id::{PrId, SlotVersion, UnixMillis};
 use truing_core::port::{HaltReason, RecordStore, WriteGate as _};

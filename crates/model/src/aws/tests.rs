@@ -1,5 +1,5 @@
-//! Tests of AWS keys against services on loopback that refuse the same requests as the real ones. Variables
-//! are data; files are real ones, in the test's own folder.
+//! Tests of AWS keys against services on loopback that refuse the same requests as the real ones. The
+//! environment variables are values of the test, and the files are real files in the test's own folder.
 
 mod faults;
 mod keeping;
@@ -27,7 +27,7 @@ struct Place {
 }
 
 impl Place {
-    /// Returns a place without any source of keys, and without access beyond this machine.
+    /// Returns a place without any source of AWS keys, which can reach only services on this machine.
     async fn new() -> Self {
         let (aws, folder) = (FakeAws::start().await.unwrap(), tempfile::tempdir().unwrap());
         let place = Self { aws, folder, variables: Vec::new() };
@@ -79,7 +79,7 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// Returns the keys that the services give after this number of earlier ones.
+/// Returns the keys that the services return after they have issued this number of keys.
 fn given(number: u32) -> AwsKeys {
     AwsKeys {
         key_id: AWS_KEY_ID.to_owned(),

@@ -76,7 +76,7 @@ fn the_switch_to_the_dearer_tier_is_exact_and_for_the_whole_request() {
     };
     assert_eq!(price.cost(&usage(100_000, 0, 0)), MicroUsd(10_000 + 500));
     assert_eq!(price.cost(&usage(100_001, 0, 0)), MicroUsd(50_001 + 2_500)); // 50,000.5, rounded up
-    // Tokens in a cache count towards the length.
+    // Tokens that are read from or written to a cache count towards the length of the prompt.
     assert_eq!(price.cost(&usage(0, 100_000, 0)), MicroUsd(1_000 + 500));
     assert_eq!(price.cost(&usage(1, 60_000, 40_000)), MicroUsd(3_000 + 25_000 + 2_500 + 1)); // and 0.5
 }

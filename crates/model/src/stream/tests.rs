@@ -188,7 +188,7 @@ fn input_that_is_no_object_is_told_in_a_form_that_goes_back() {
 #[test]
 fn every_end_before_the_end_is_a_cut() {
     let whole = whole();
-    // After the last byte of the last event's data, only the blank line is missing.
+    // The last end that is tested lacks only the blank line after the last event's data.
     for end in 1..whole.len() - 1 {
         let cut = fold([&whole[..end]]);
         assert_eq!(cut, Err(StreamError::Truncated), "{end}");
@@ -250,7 +250,7 @@ fn a_stream_without_end_is_not_kept() {
     fold.push(start).unwrap();
     fold.push(block).unwrap();
     let taken = (0..100).take_while(|_| fold.push(more.as_bytes()).is_ok()).count();
-    // The start of the block has a few bytes of its own.
+    // The start of the block counts a few bytes, so one delta fewer fits.
     assert_eq!(taken, (MAX_CONTENT_BYTES >> 20) - 1);
 
     let mut fold = AnswerAccumulator::default();
@@ -297,8 +297,8 @@ proptest! {
         prop_assert!(fold([bytes.as_slice()]).is_err());
     }
 
-    /// A damaged stream is an error or a response, never a panic, and the same for every division into
-    /// chunks.
+    /// A damaged stream results in an error or a response, never in a panic. The result does not depend on
+    /// the division into chunks.
     #[test]
     fn damage_is_the_same_for_every_cut(at in 0..3000_usize, byte in any::<u8>(), cut in 0..3000_usize) {
         let mut whole = whole();

@@ -384,7 +384,8 @@ fn a_change_shows_no_secret_on_any_side() {
     let (pem, key) = secrets();
     let lines: Vec<&str> = pem.lines().collect();
     let other = "MIIEpAIBAAKCAQEA0000000000000000PqRs6YhUjN3dFgB5cXeZ1aO0iV8kQyTtWn";
-    // First one line of a key is replaced; then one of its lines is new; then it is deleted.
+    // In the first case, one line of a key is replaced. In the second case, the key is added. In the third
+    // case, the key is deleted.
     for (old, new, body) in [
         (
             8,

@@ -1,5 +1,5 @@
-//! Tests of releases in other languages than Python: items of Rust and of JavaScript's family by file and
-//! name, re-exports of other files, the sensitivity of a tree's digest, and whole files.
+//! Tests of releases in languages other than Python: items of Rust and of the JavaScript family by file and
+//! name, re-exports of other files, changes that a tree's digest reflects, and whole files.
 
 // Helpers of tests are tests too; clippy exempts test functions only.
 #![allow(clippy::unwrap_used, clippy::panic)]
@@ -196,7 +196,7 @@ fn a_file_is_pinned_whole_and_its_form_says_what_is_layout() {
     for (file, one, same, other) in [
         ("a.rs", "fn f() {}\n", "// why\nfn f() { }", "fn g() {}\n"),
         ("src/a.js", "f();\n", "f() // why", "g()"),
-        // In a file of unknown form, only line ends are layout.
+        // In a file of an unknown language, only changes of line ends count as layout.
         ("data/a.txt", "a b\nc\n", "a b\r\nc\r\n", "a  b\nc\n"),
         ("a.py", "def f():\n    return 1\n", "def f(): # why\n  return 1\n", "def f():\n    return 2\n"),
     ] {

@@ -113,7 +113,7 @@ fn sources(text: &str, symbols: &[&str], mirrored: &str) -> ReleaseSources {
     .unwrap()
 }
 
-/// Returns the report on a change, with these names pinned to their former lines or trees.
+/// Returns the report on a change. The names in `pins` are pinned to their lines or trees before the change.
 fn decide_pinned_change(
     pins: &[&str],
     old: &str,
@@ -242,8 +242,8 @@ fn what_nobody_pinned_is_told_whichever_definition_changed() {
     }
 }
 
-/// A name with one definition keeps its digests, and so does each of several definitions. The pins of a hash
-/// test and of a manifest therefore stay valid.
+/// The digests of a definition are the same whether its name has one definition or several. The pins of a
+/// hash test and of a manifest therefore stay valid.
 #[test]
 fn digests_are_those_of_one_definition() {
     let pins = ["P.pr", "plat", "W.m", "single"];

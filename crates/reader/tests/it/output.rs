@@ -29,7 +29,7 @@ fn report(format: OutputFormat, text: &str) -> DiagnosticReport {
     read_output(format, text.as_bytes(), &OutputContext::default())
 }
 
-/// Reads a text from a tool that ran in this folder of its machine.
+/// Reads the output of a tool that ran in the folder `root` on another machine.
 fn report_at(format: OutputFormat, root: &str, text: &str) -> DiagnosticReport {
     read_output(
         format,

@@ -1,5 +1,5 @@
-//! Tests of the code outside of functions in a mirrored file. Every change of it is reported, and a release
-//! with such a change always needs a decision.
+//! Tests of the code outside of functions in a mirrored file. Every change of that code is reported, and a
+//! release with such a change always needs a decision.
 
 // Helpers of tests are tests too; clippy exempts test functions only.
 #![allow(clippy::unwrap_used, clippy::panic)]
@@ -242,7 +242,7 @@ fn a_file_that_a_mirrored_one_imports_is_told_when_it_is_new() {
     let new = (Some("p/late.py".to_owned()), ReleasePartKind::File);
     assert_eq!(told(&[m], &[m, late]), (SyncVerdict::Ask, vec![new]));
     assert_eq!(told(&[m, late], &[m, late]).0, SyncVerdict::Relax);
-    // A file that is never imported has no effect.
+    // A new file that no module imports does not require a decision.
     assert_eq!(told(&[m], &[m, ("p/lost.py", "x = 1\n")]).0, SyncVerdict::Relax);
 }
 

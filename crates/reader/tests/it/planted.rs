@@ -1,6 +1,6 @@
-//! Measures the aiobotocore pack on planted changes that were written without knowledge of its rules: the
-//! share of defects that it finds, and of findings that are correct. `-- --nocapture` prints each missed
-//! defect and each false finding.
+//! Measures the aiobotocore pack with planted changes that were written without knowledge of its rules. It
+//! measures the share of defects that the pack finds, and the share of its findings that are correct. `--
+//! --nocapture` prints each missed defect and each false finding.
 
 // Helpers of tests are tests too; clippy exempts test functions only.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
@@ -36,7 +36,8 @@ struct Case {
 /// Parses the cases of a set.
 fn cases(set: &str) -> Vec<Case> {
     let mut cases: Vec<Case> = Vec::new();
-    // This is the file that lines are added to, and its sides.
+    // The file to which the next lines are added, and whether they belong to the file before or after the
+    // change.
     let mut open: Option<(String, bool, bool)> = None;
     for line in set.lines() {
         if let Some((name, kind)) = line.strip_prefix("=== ").and_then(|head| head.split_once(" | ")) {
@@ -62,7 +63,7 @@ fn cases(set: &str) -> Vec<Case> {
     cases
 }
 
-/// Returns the lines of `after` that are not, in order, in `before`, each as a range.
+/// Returns the lines that a line diff from `before` to `after` adds, each as a range.
 fn added_ranges(before: &str, after: &str) -> Vec<(u32, u32)> {
     let (old, new): (Vec<_>, Vec<_>) = (before.lines().collect(), after.lines().collect());
     let mut common = vec![vec![0_usize; new.len() + 1]; old.len() + 1];
@@ -128,8 +129,8 @@ impl Score {
     }
 }
 
-/// Computes the score of one change. An override without its hash counts as found at any line of its file. A
-/// defect on an unchanged line, caused by an added import, counts as found at the import.
+/// Computes the score of one change. A finding at any line of the file counts for an override whose hash is
+/// missing. A finding at an added import counts for a defect that the import causes on an unchanged line.
 fn score_case(reader: &InProcessReader, case: &Case) -> Score {
     let mut score = Score::default();
     let found = findings(reader, case);
@@ -168,7 +169,7 @@ fn score_case(reader: &InProcessReader, case: &Case) -> Score {
     score
 }
 
-/// Returns a reader of the pack, including its own rule that is off.
+/// Returns a reader of the pack that also enables the rule that the pack disables by default.
 fn pack_reader() -> InProcessReader {
     let folder = TempDir::new().unwrap();
     let rules = folder.path().join("planted/rules");
@@ -210,7 +211,8 @@ fn of_the_set_that_was_held_out_it_finds_nine_tenths_and_is_right_in_nine_tenths
 
 #[test]
 fn of_a_set_by_somebody_who_has_not_seen_the_rules_it_finds_what_is_stated() {
-    // The rules have been adapted to this set since; the page of the pack states the first result.
+    // The rules have since been adapted to this set. The page of the pack states the result before the
+    // adaptation.
     let (kinds, all) = score_set(include_str!("../data/aiobotocore/strangers.txt"));
     assert_eq!((kinds.len(), all.defects), (5, 64));
     assert!(all.found >= 64, "{all:?}");

@@ -1,4 +1,5 @@
-//! Tests of the port on real trees: findings, files that are never opened, and secrets that are never shown.
+//! Tests of the reader on real trees: its findings, files that it must not open, and secrets that it must not
+//! show.
 
 // Helpers of tests are tests too; clippy exempts test functions only.
 #![allow(clippy::unwrap_used, clippy::panic)]
@@ -109,7 +110,7 @@ fn the_whole_file_decides_about_an_added_line() {
             "{added:?}"
         );
     }
-    // The change adds fewer than both ends of a conflict that existed before or is only quoted.
+    // The change does not add both ends of the conflict, so the conflict existed before or is only quoted.
     for added in [&[(2, 2)][..], &[(4, 4)], &[(6, 6)], &[(1, 1), (7, 7)]] {
         assert_eq!(finding_places(&read_one("a.md", conflict, added)), Vec::<String>::new(), "{added:?}");
     }
@@ -379,7 +380,7 @@ fn text_in_utf16_is_read_as_text_on_its_lines() {
             ["core/conflict-marker:3-5"]
         );
     }
-    // Code in such a file is not parsed.
+    // Code in a UTF-16 file is not parsed.
     let code = utf16("try:\n    f()\nexcept:\n    pass\n");
     assert_eq!(finding_places(&read_one("a.py", &code, &[ALL])), Vec::<String>::new());
 }
@@ -516,7 +517,8 @@ proptest! {
         after in proptest::collection::vec(piece_strategy(), 0..10),
         path in proptest::sample::select(vec!["a.rs", "a.py", "a.ts", "a"]),
     ) {
-        // The pieces are separated from their context, because a key joined to a word is not recognised.
+        // Separators surround each secret, because the reader does not recognise a key that is joined to a
+        // word.
         let mut content = before.join(&b' ');
         for secret in [GITHUB, AWS_ID] {
             content.extend_from_slice(b" ");

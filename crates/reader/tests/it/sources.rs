@@ -1,6 +1,6 @@
 //! Tests of reading an upstream release: the places of definitions, their lines and trees, and the archives
-//! that are refused. Digests of lines are compared with the output of Python's own tools for the same file:
-//! the expected texts below.
+//! that are refused. The expected texts below are the output of Python's own tools for the same file, and the
+//! digests of lines are compared with them.
 
 // Helpers of tests are tests too; clippy exempts test functions only.
 #![allow(clippy::unwrap_used, clippy::panic)]
@@ -375,7 +375,8 @@ fn path_text(path: &Path) -> String {
 
 #[test]
 fn a_bomb_is_not_unpacked() {
-    // Each source is cut off at its limit, and all together at theirs.
+    // Each file and the whole archive have a size limit. These files together exceed the limit of the
+    // archive.
     let long = "\n".repeat(3 << 20);
     let names: Vec<String> = (0..40).map(|number| format!("p/m{number}.py")).collect();
     let files: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), long.as_str())).collect();

@@ -41,7 +41,8 @@ pub(crate) fn wheel<P: AsRef<str>, T: AsRef<str>>(
     (folder, archive)
 }
 
-/// Adds the metadata of a wheel, without `METADATA` if a folder contains it already.
+/// Adds the metadata files of a wheel. If `own` names a folder, that folder already contains `METADATA`, so
+/// it is not added.
 pub(crate) fn add_info(zip: &mut zip::ZipWriter<File>, own: Option<&str>) {
     let metadata = "Metadata-Version: 2.1\nName: p\nVersion: 1\n";
     let files =

@@ -13,7 +13,7 @@ use truing_reader::{InProcessReader, RulePacks};
 
 use crate::support::ALL;
 
-/// Returns the report of one rule, given as the part of its YAML after `language`, on one file.
+/// Returns the report of one rule on one file. `rule` is the part of the rule's YAML after `language`.
 fn read(rule: &str, path: &str, content: &[u8], added: &[(u32, u32)]) -> ReadReport {
     let packs = RulePacks::parse(&[("p/rules/x.yml", rule)]).unwrap();
     let tree = TempDir::new().unwrap();
@@ -96,7 +96,7 @@ fn a_proven_fix_is_suggested_for_whole_lines() {
         Some("    y = g(2, 1)  # why")
     );
     assert_eq!(suggestion(rule, "y = f(\n    1,\n    2\n)\n").as_deref(), Some("y = g(2, 1)"));
-    // Other errors in the file are accepted if their number does not grow.
+    // A file may contain other syntax errors, if the suggestion does not add any.
     assert_eq!(suggestion(rule, "f(1, 2)\n\nx = = 3\n").as_deref(), Some("g(2, 1)"));
     assert_eq!(suggestion(rule, "f(1, 2)\r\nx = 3\r\n").as_deref(), Some("g(2, 1)"));
 }

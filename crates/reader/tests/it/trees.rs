@@ -1,6 +1,6 @@
 //! Compares the digest of a Python tree with Python's own parser. Two functions must have the same digest if,
-//! and only if, their trees are equal apart from docstrings. The functions are those of Python's standard
-//! library, in their original form, as `ast.unparse` writes them, and each with one change.
+//! and only if, their trees are equal apart from docstrings. The functions are from Python's standard
+//! library. Each is tested in its original form, in the form that `ast.unparse` writes, and with one change.
 
 // Helpers of tests are tests too; clippy exempts test functions only.
 #![allow(clippy::unwrap_used, clippy::panic)]

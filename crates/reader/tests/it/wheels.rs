@@ -1,5 +1,6 @@
-//! Compares the reading of a wheel with pip's installation of it. A release never counts as unchanged if its
-//! pinned or mirrored files differ when installed, or if it adds files that take precedence over them.
+//! Compares the files that the reader finds in a wheel with the files that pip installs. A release whose
+//! pinned or mirrored files differ when installed never counts as unchanged. Neither does a release that adds
+//! files which take precedence over them.
 
 // Helpers of tests are tests too; clippy exempts test functions only.
 #![allow(clippy::unwrap_used, clippy::panic)]
@@ -22,12 +23,12 @@ const COUNT: usize = 200;
 /// Pinned definition; the mirrored files are listed beside it.
 const PINNED: &str = "rimx.extra:pinned";
 const MIRRORED: [&str; 3] = ["rimx/__init__.py", "rimx/core.py", "rimx/table.json"];
-/// Modules that Python imports. A mirrored file tries to import the last one, of which only the appearance
-/// counts.
+/// Modules that Python imports. A mirrored file tries to import the last module. The test checks only whether
+/// that module exists.
 const MODULES: [&str; 4] = ["rimx", "rimx.core", "rimx.extra", "rimx._speed"];
 /// Script that the installer generates.
 const GENERATED: &str = ".data/scripts/run";
-/// Files that the scheme `data` places on a possible import path.
+/// Part of a path by which files of the scheme `data` are on a possible import path.
 const OVER: &str = "-packages/";
 
 /// Result of pip and Python for a wheel.
@@ -42,7 +43,7 @@ struct InstalledWheel {
     start: BTreeMap<String, String>,
 }
 
-/// All content of an installed wheel that is visible to a project that pins and mirrors these files.
+/// The content of an installed wheel that affects a project which pins and mirrors these files.
 #[derive(Debug)]
 struct InstallEffect {
     found: Vec<Option<Vec<Option<String>>>>,
@@ -166,7 +167,7 @@ fn a_module_that_is_moved_within_the_import_path_by_its_scheme_is_the_same() {
     let moved = Wheel::plain().without_file("rimx/core.py");
     let moved = moved.with_file("rimx-1.0.data/purelib/rimx/core.py", generated::CORE);
     assert_eq!(decide_plain_upgrade(&moved), Some(SyncVerdict::Relax));
-    // The folder of a source archive has no meaning in a wheel.
+    // In a wheel, the top folder of a source archive is a folder like any other.
     let moved = Wheel::plain().without_file("rimx/extra.py").with_file("src/rimx/extra.py", generated::EXTRA);
     assert_eq!(read_if_accepted(&moved).unwrap().symbols[PINNED], SymbolState::Gone);
 }
@@ -212,7 +213,8 @@ fn a_zip_file_that_programs_read_differently_is_refused() {
     assert!(refused(&[b"before", bytes.as_slice()].concat()), "a prefix");
     assert!(refused(&[bytes.as_slice(), b"after"].concat()), "a suffix");
     assert!(refused(&[bytes.as_slice(), bytes.as_slice()].concat()), "two archives");
-    // This is the name before the bytes of the first entry.
+    // Position of the first entry's name in its local header, which the test makes different from the
+    // directory's name.
     let at = bytes.windows(16).position(|window| window == b"rimx/__init__.py").unwrap();
     let mut other = bytes;
     other[at] = b'R';
@@ -260,7 +262,8 @@ fn two_hundred_wheels_are_read_as_pip_installs_them() {
             }
             (None, Err(_)) => refused += 1,
             (Some(_), Err(_)) => strict += 1,
-            // The decision must not be to relax: see below.
+            // pip refuses this wheel and the reader accepts it. The check below ensures that the decision is
+            // not to relax.
             (None, Ok(_)) => {}
         }
     }
@@ -310,15 +313,16 @@ fn two_hundred_wheels_are_read_as_pip_installs_them() {
     assert_eq!(decide_upgrade(&plain, &plain), SyncVerdict::Relax);
 }
 
-/// Returns true if these are the files that pip installs, apart from those that it generates. Files that
-/// `data` may place over others are named.
+/// Returns true if the reader found the files that pip installs, apart from files that pip generates. Files
+/// of `data` that may overwrite others must be reported as such.
 fn is_same_tree(wheel: &Wheel, installed_files: &BTreeMap<String, String>, sources: &ReleaseSources) -> bool {
     let over: Vec<_> =
         sources.files.keys().filter(|path| path.starts_with(".data/data/") && path.contains(OVER)).collect();
     if !over.is_empty() {
         return over.iter().all(|path| sources.shadows.contains(*path));
     }
-    // For a script with the name of an entry point, pip generates its own and ignores the content.
+    // If a script has the name of an entry point, pip ignores the script's content and generates its own
+    // script.
     let is_generated = wheel.names().contains(&"rimx-1.0.dist-info/entry_points.txt");
     // pip changes the first line of a script.
     let seen = |files: &BTreeMap<String, String>| -> BTreeMap<String, Option<String>> {

@@ -1,4 +1,5 @@
-//! The end of a lease for each end of its step: the command that the slot gets, and the effect on a store.
+//! Tests of how a lease ends for each outcome of its step: the command that the slot gets, and the effect on
+//! a store.
 
 use std::sync::{Arc, Mutex};
 
@@ -59,11 +60,12 @@ fn each_reason_to_stop_tells_the_slot_one_thing() {
     assert_eq!(told(Err(&StepStopReason::LeaseLost)), [None, None], "it is another one's");
 }
 
-/// A step that ends like this, or never; and what it records of that.
+/// A step that returns the result of `ends`, or hangs if there is no result. It remembers each reason that it
+/// has to record.
 struct Scripted<E> {
     ends: E,
     recorded: Mutex<Vec<String>>,
-    /// Records the stop in a store.
+    /// Result of recording the reason in a store.
     record: fn() -> Result<(), StoreError>,
 }
 
@@ -112,7 +114,8 @@ impl Scene {
         self.store.load_slots(std::slice::from_ref(&self.key)).await.unwrap().remove(0)
     }
 
-    /// Drives a lease for a step that ends like this. Returns the end of the lease, and what was recorded.
+    /// Drives a lease with a step that returns the result of `ends`. Returns the result of the lease and the
+    /// recorded reasons.
     async fn driven(
         &self,
         lease: &Lease,
@@ -193,7 +196,8 @@ async fn a_heartbeat_that_comes_after_the_end_of_its_lease_takes_nothing_for_los
     let (ending, at_work) = (beats(true), beats(false));
     tokio::select! {
         () = ending.wait_for_loss(often) => panic!("it has ended as it should"),
-        // The lease is lost before its end, which takes as many heartbeats.
+        // The heartbeat that is still at work reports the loss this many times before the one that is ending
+        // would.
         () = async { for _ in 0..9 { at_work.wait_for_loss(often).await; } } => {}
     }
 }
@@ -210,7 +214,7 @@ async fn a_step_that_holds_up_its_thread_holds_up_no_heartbeat() {
     let here = tokio::runtime::Handle::current();
     let load = || std::thread::scope(|scope| scope.spawn(|| here.block_on(scene.slot())).join().unwrap());
     let began = std::time::Instant::now();
-    // The step never yields to the runtime: it ends when a heartbeat has come.
+    // The step never yields to the runtime. It returns once the store shows a heartbeat.
     let ends = || loop {
         if leased_until(&load()) > first {
             return Some(Ok(NextSlotState::Outcome(StepOutcome::Idle)));

@@ -1,7 +1,8 @@
-//! The conformance suite: the same scenarios and invariants for the fake of every forge, and a table of each
-//! one's cost, which is part of the documentation. Each scenario is a separate test.
+//! The conformance suite: it plays the same scenarios on the fake of every forge and checks the same
+//! invariants. The documentation contains a table of the cost of each scenario. Each scenario is a separate
+//! test.
 //!
-//! `UPDATE_DOCS=1` rewrites the table for the scenarios that are run.
+//! `UPDATE_DOCS=1` rewrites the cells of the scenarios that are run.
 
 mod invariants;
 mod page;
@@ -70,7 +71,7 @@ pub(crate) const PLAYED: [Forge; 3] = [
     Forge { flavour: ForgeFlavour::DataCenter, row: &BITBUCKET_DC },
 ];
 
-/// Plays one scenario on one forge, if the scenario exists there.
+/// Plays one scenario on one forge, if the forge can send the scenario's responses.
 async fn keeps_every_invariant(name: &str, flavour: ForgeFlavour) {
     log();
     let scenario = scenarios().find(|scenario| scenario.name == name).unwrap();

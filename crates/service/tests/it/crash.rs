@@ -1,14 +1,15 @@
-//! Enumerated crashes: a review is interrupted at each of its calls to the store, the forge and the reader,
-//! in each of three ways. Then the service starts again, and the pull request must end as if nothing had
-//! happened.
+//! Tests that interrupt a review at each of its calls to the store, the forge and the reader, in each of
+//! three ways. Then the service starts again. The final state of the pull request must be the same as without
+//! the interruption.
 //!
-//! The part before the interrupted review is played once: every point begins with a copy of the records and
-//! of the forge's state. Each way is a separate test, so they run in parallel.
+//! The part before the interrupted review is played once. Each interruption then begins with a copy of the
+//! records and of the forge's state. Each way of interrupting is a separate test, so the ways run in
+//! parallel.
 //!
 //! The store, the client, which speaks HTTP to the fake forge, and git are real. Only the clock is
-//! controlled: it moves directly to the next instant at which something is due. Every story is played on a
-//! file; one of them is also played on Valkey and PostgreSQL, in one way. `points` selects the calls; `cargo
-//! xtask test --full` plays all stories at all calls, on a file and on the servers.
+//! controlled: it moves directly to the next instant at which something is due. Every story is played with a
+//! store in a file. One story is also played on Valkey and PostgreSQL, with one way of interrupting. `points`
+//! selects the calls; `cargo xtask test --full` plays all stories at all calls, on a file and on the servers.
 
 // long: one harness of crash points and its stories.
 
@@ -58,7 +59,7 @@ const FORGE: &str = "fake";
 const SECRET: &str = "webhook secret";
 const TOKEN: &str = "ghs_reviewer";
 const SETTLE: TimeSpan = TimeSpan::seconds(30);
-/// Number of findings that get a comment of their own.
+/// Maximum number of findings that get a separate comment.
 const MAX_INLINE: usize = 30;
 /// Limit of steps, more than a pull request needs to come to rest.
 const MAX_STEPS: usize = 60;
@@ -68,7 +69,8 @@ struct CrashTestForge {
     deployment: Deployment,
     forge: Watched,
     repo: FakeRepo,
-    /// The commits of every pull request here, so that only the first one has to fetch them.
+    /// The commits that all pull requests of these tests share, so that only the first pull request has to
+    /// fetch them.
     base: String,
     first: String,
     second: String,
@@ -81,7 +83,7 @@ struct CrashTestForge {
     folder: TempDir,
 }
 
-/// The beginning of every point of a story, right before the interrupted review.
+/// The state right before the interrupted review of a story, from which each interruption starts.
 struct Scene {
     story: CrashScenario,
     number: u64,
@@ -121,16 +123,16 @@ enum Review {
     GivenUp,
     /// The review after a person dismisses a finding of a reviewed pull request.
     Dismissed,
-    /// The push after a pull request's one review: its head is left without a review.
+    /// The push after the only review that a pull request gets: the new head is not reviewed.
     Once,
-    /// The push after a label that lets later heads go without a review.
+    /// The push after a label that turns reviews off for later heads.
     Off,
-    /// A force push back to the reviewed head, after one that was left without a review.
+    /// A force push back to the reviewed head, after a head that was not reviewed.
     Back,
 }
 
 impl Review {
-    /// Returns true if the head is left without a review in the end.
+    /// Returns true if the last head is not reviewed.
     fn leaves(self) -> bool {
         matches!(self, Self::Once | Self::Off)
     }
@@ -185,7 +187,7 @@ impl CrashTestForge {
         }
     }
 
-    /// Starts a process whose only state is the store.
+    /// Starts a process that gets its whole state from the store.
     async fn start(&self, story: CrashScenario, fault: Option<Fault>, home: &Home) -> Process {
         let script = Script::new(fault);
         let inner = home.open(Arc::new(self.clock.clone())).await;
@@ -280,7 +282,7 @@ impl CrashTestForge {
             number,
             key: self.key(number).await,
             delivery: self.delivery(),
-            // A head that was reviewed before may show its status already.
+            // This head was reviewed before, so its earlier status counts.
             status: match story.review {
                 Review::Back => 0,
                 Review::First
@@ -328,8 +330,8 @@ impl CrashTestForge {
         Ok(ScenarioResult { picture: self.picture(&view, *before), calls, reads })
     }
 
-    /// Plays the part with the fault until the service is at rest. Returns the process that reached that
-    /// state, the calls of the process with the fault, and the number of reads before it died.
+    /// Plays the part with the fault until no work is left. Returns the process that finished the work, the
+    /// calls of the process with the fault, and the number of reads before the crash.
     async fn interrupted(
         &self,
         scene: &Scene,
@@ -370,8 +372,8 @@ impl CrashTestForge {
         ReviewPicture::of(view, &names, before)
     }
 
-    /// Checks a pull request whose review was given up: the failure is reported at most once, and exactly
-    /// once if the report was certain.
+    /// Checks a pull request whose review was given up. The failure is reported at most once, and exactly
+    /// once if `surely` is true.
     async fn check_told(&self, number: u64, before: u64, surely: bool) -> Result<(), String> {
         let picture = self.picture(&self.repo.pull(number).await.unwrap(), before);
         let told = picture.summaries.len() == 1
@@ -433,7 +435,7 @@ impl Process {
     async fn run(&self, clock: &StillTestClock) -> Result<(), String> {
         for _ in 0..MAX_STEPS {
             if self.obeys {
-                // A command that could not be served is retried in the next turn.
+                // A command that could not be executed is retried in the next iteration.
                 let _ = CommandProcessor::default().process_requests(&self.context).await;
             }
             let unheard = self.obeys && !self.store.unserved_requests(FORGE, 1).await.unwrap().is_empty();
@@ -442,7 +444,7 @@ impl Process {
             let idle = leases.is_empty();
             for lease in leases {
                 let run = RunReference { id: new_run_id(), key: lease.key.clone(), token: lease.token };
-                // An end that could not be recorded is left to the next lease.
+                // If the end of a step could not be recorded, the next lease repeats the step.
                 let _ = run_step(&self.context, &lease, &run).await;
             }
             if self.script.is_dead() {
@@ -466,7 +468,7 @@ impl Process {
     }
 }
 
-/// Interrupts a story at each of its calls in one way; it must have at least `least` calls.
+/// Interrupts a story in one way at each of its calls. The story must have at least `least` calls.
 async fn interrupt_everywhere(deployment: Deployment, story: CrashScenario, mode: Mode, least: usize) {
     let lane = CrashTestForge::new(deployment).await;
     let scene = lane.set(story).await;
@@ -476,7 +478,7 @@ async fn interrupt_everywhere(deployment: Deployment, story: CrashScenario, mode
     assert_eq!(again.calls, clean.calls, "the same story makes the same calls");
     assert_eq!(again.picture, clean.picture, "and ends the same");
 
-    // A read is repeated only if its result was not recorded yet.
+    // The reader may run again only if its result was not yet recorded.
     let call = |name: &str| clean.calls.iter().position(|call| *call == name);
     let unrecorded = call("read").zip(call("store_computed_review"));
     let mut wrong = Vec::new();
@@ -545,7 +547,8 @@ fn check_clean(story: CrashScenario, picture: &ReviewPicture) {
     assert_eq!(picture.status, Some((status.0.to_owned(), status.1)));
 }
 
-/// Defines the tests of stories: the forge's manner, the review, and the least number of calls.
+/// Defines the tests of each story. A story has a behaviour of the forge, a kind of review, and a minimum
+/// number of calls.
 macro_rules! stories {
     ($($name:ident: $manner:ident, $review:ident, $least:literal;)*) => {
         $(
@@ -572,7 +575,7 @@ macro_rules! stories {
             }
         )*
 
-        /// Plays one story on the servers, or all of them in each way for a full run.
+        /// Plays one story on the servers. In a full run, plays all stories in each way of interrupting.
         #[tokio::test]
         async fn stories_survive_crashes_on_servers() {
             let all = [$(($name::STORY, $name::LEAST)),*];

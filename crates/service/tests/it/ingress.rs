@@ -1,5 +1,5 @@
-//! The ingress under clients of every kind: slow, half closed, pipelining, old, hostile. The tests use raw
-//! sockets against a service with short limits; each response is defined.
+//! Tests of the ingress with clients of every kind: slow, half closed, pipelining, old, hostile. They use raw
+//! sockets against a service with short limits, and compare each response with the defined one.
 
 use crate::support::site;
 use std::time::Duration;
@@ -13,7 +13,8 @@ use truing_service::ingress::{IngressSettings, MAX_BODY, MAX_HEADER_BYTES, MAX_H
 
 use site::{FORGE, Running, SECRET, Site, limits, settings};
 
-/// A timeout that is short enough for a test, and long enough for the rest of it on a busy machine.
+/// A timeout that is short enough for a test to wait for, and long enough for the other steps of the test on
+/// a busy machine.
 const SHORT: Duration = Duration::from_millis(300);
 /// Time within which a condition should hold.
 const PATIENCE: Duration = crate::support::HANGS;
@@ -42,7 +43,7 @@ async fn answer(stream: &mut TcpStream) -> (String, String) {
     whole_answer(stream).await.unwrap()
 }
 
-/// Reads one whole response; the error is the data before the connection was closed.
+/// Reads one complete response. If the connection is closed earlier, the error contains the data until then.
 async fn whole_answer(stream: &mut TcpStream) -> Result<(String, String), String> {
     let mut said = Vec::new();
     loop {
@@ -109,7 +110,8 @@ async fn clients_that_do_not_finish_are_let_go() {
     let said = rest(&mut slow_body).await;
     assert!(said.starts_with("HTTP/1.1 408 ") && said.ends_with(r#"{"error":"too_slow"}"#), "{said}");
 
-    // A byte now and then is not enough, because the whole body has a limit as well.
+    // A client that keeps sending single bytes is also rejected, because the time for the whole body is
+    // limited.
     let mut dripping = connect(&service).await;
     dripping.write_all(head("ping", b"", "content-length: 100000\r\n").as_bytes()).await.unwrap();
     let (mut from, mut to) = dripping.into_split();
@@ -126,9 +128,8 @@ async fn clients_that_do_not_finish_are_let_go() {
     service.stop().await;
 }
 
-/// Starts a service with a bound of a few seconds, and makes a connection to it over which a number of
-/// requests were answered. If the bound is over before that on a busy machine, the next service has a longer
-/// one.
+/// Starts a service whose `bound` is a few seconds, and opens a connection over which it answers `times`
+/// requests. If a busy machine takes longer than the bound, a new service is started with a longer bound.
 async fn used(site: &Site, times: usize, bound: fn(&mut IngressSettings, Duration)) -> (Running, TcpStream) {
     let ping = delivery("ping", b"{}", "");
     let mut a_while = Duration::from_secs(3);
@@ -222,7 +223,7 @@ async fn what_can_be_refused_is_refused_before_the_body() {
     let route = format!("/webhooks/{FORGE}");
     let large = format!("content-length: {}\r\n", MAX_BODY + 1);
     let digits = |count: usize| "0".repeat(count);
-    // The announced body never comes.
+    // The client never sends the body that the header announces.
     for (what, path, more, expected, word) in [
         ("unknown", "/webhooks/other", "", "404 Not Found", "unknown_forge"),
         ("no text", "/webhooks/%ff", "", "404 Not Found", "unknown_forge"),
@@ -264,7 +265,7 @@ async fn what_can_be_refused_is_refused_before_the_body() {
         ),
     ] {
         let length = if more.contains("content-length") { "" } else { "content-length: 10\r\n" };
-        // A client that asks first gets the refusal at once, and sends nothing.
+        // A client that sends `expect: 100-continue` is also rejected before it sends the body.
         for ask_first in ["", "expect: 100-continue\r\n"] {
             let request = format!("POST {path} HTTP/1.1\r\nhost: x\r\n{ask_first}{more}{length}\r\n");
             let (line, body) = ask(&service, request.as_bytes()).await;
@@ -428,7 +429,7 @@ async fn a_source_that_floods_is_limited_and_others_are_not() {
     }
     assert_eq!(statuses[..2], ["202 Accepted", "202 Accepted"], "a burst");
     let mut stream = connect(&service).await;
-    // The number is high enough that some are refused even if a second or two pass between them.
+    // There are enough requests that some are rejected even if sending them takes a second or two.
     stream.write_all(&from("192.0.2.1").repeat(20)).await.unwrap();
     let said = rest(&mut stream).await;
     assert!(said.contains("HTTP/1.1 429 Too Many Requests\r\n"), "{said}");
@@ -464,9 +465,9 @@ async fn a_delivery_is_taken_while_the_workers_are_busy() {
     let service = site.serve().await;
     site.open("change").await;
     let event = site.forge.take_deliveries().remove(0);
-    // The service is up by now.
+    // The response shows that the service is running.
     assert_eq!(status(&service, &delivery("ping", b"{}", "")).await, "202 Accepted");
-    // From here on the single thread of the reviews is blocked.
+    // From here on, blocking calls of this test occupy the only thread of the runtime.
     let mut stream = std::net::TcpStream::connect(service.url.strip_prefix("http://").unwrap()).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.write_all(&delivery("pull_request", &event.body, "")).unwrap();

@@ -1,5 +1,5 @@
-//! Recipients and repetitions of notices: a real HTTP server takes webhooks, and a listener that speaks SMTP
-//! takes mail. TLS is not tested here.
+//! Tests of the recipients and the repetition of notices. A real HTTP server receives webhooks, and a
+//! listener with SMTP receives mail. TLS is not tested.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -37,7 +37,7 @@ fn notice(period: &str) -> NewNotice {
 
 // ---------------------------------------------------------------------------------------------- doubles
 
-/// Takes webhooks; responds with the next of its statuses, then with 200.
+/// A server that receives webhooks. It responds with each of its statuses once, and then with 200.
 #[derive(Clone, Default)]
 struct Hooks(Arc<Mutex<(Vec<Value>, VecDeque<u16>)>>);
 
@@ -76,8 +76,8 @@ struct ReceivedMail {
     data: String,
 }
 
-/// A mail server that speaks SMTP with any client, without TLS. It responds with `refuse` to a sender, if
-/// given.
+/// Starts a mail server that accepts any client over SMTP without TLS. If `refuse` is given, it is the
+/// response to `MAIL FROM`.
 async fn mail_server(refuse: Option<&'static str>) -> (String, mpsc::Receiver<ReceivedMail>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();

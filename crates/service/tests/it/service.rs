@@ -1,5 +1,5 @@
-//! The service from the side of forges and people: webhooks in, comments out, while the forge misbehaves and
-//! the service stops and starts. Everything but the forge is real; limits are short.
+//! Tests of the service from the perspective of forges and people: webhooks arrive and comments appear, while
+//! the forge fails and the service restarts. Only the forge is a fake; limits are short.
 
 mod app;
 mod checks;
@@ -110,7 +110,7 @@ async fn a_webhook_becomes_comments_once() {
     service.rest(&site.clock).await;
     assert_first(&site.picture(&opened).await);
 
-    // A person replies to it, and the forge sends the delivery again.
+    // A person replies to one of the comments, and the forge sends the delivery again.
     let talked = site.view(&opened).await.inline_comments().next().unwrap().id;
     let reply = site.repo.reply(opened.number, "author", talked, "Why?").await.unwrap();
     let calls = site.forge.call_counts();
@@ -200,7 +200,8 @@ async fn a_delivery_is_not_taken_while_the_store_is_down() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_storm_of_lost_repeated_and_late_events_is_reviewed_twice_at_most() {
     let site = Site::new().await;
-    // The time is so long that it is one storm even on a very slow machine; the clock skips the rest of it.
+    // The quiet time is so long that all events belong to one storm even on a very slow machine. The clock
+    // skips the rest of that time.
     let (quiet, storm_max) = (TimeSpan::seconds(30 * 60), TimeSpan::seconds(2 * 60 * 60));
     let service = site.serve_with(SlotLimits { quiet, storm_max, ..limits() }).await;
     let mut opened = [site.open("one").await, site.open("two").await, site.open("three").await];
@@ -239,7 +240,8 @@ async fn a_storm_of_lost_repeated_and_late_events_is_reviewed_twice_at_most() {
     service.stop().await;
 }
 
-/// Checks for the second head's review, even if the first one's findings were never shown.
+/// Checks that the review of the second head is shown. The findings of the first head may never have been
+/// shown.
 #[track_caller]
 fn assert_second_alone(picture: &ReviewPicture) {
     let [summary] = picture.summaries.as_slice() else { panic!("{:#?}", picture.summaries) };

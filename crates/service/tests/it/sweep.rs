@@ -1,5 +1,5 @@
-//! The sweep finds changes that no webhook reported, and comments give commands. Everything but the forge is
-//! real; the forge's clock and the service's are the same, and moved by hand.
+//! Tests that the sweep finds changes that no webhook reported, and that comments can contain commands. Only
+//! the forge is a fake. The forge and the service share a clock, which the tests move.
 
 mod chosen;
 mod commands;

@@ -1,5 +1,5 @@
-//! Slots that are separate from the records: lost, changed by hand, and changed by a process that dies before
-//! the records follow.
+//! Tests of slots that are stored apart from the records. The slots are lost, changed by hand, or changed by
+//! a process that crashes before it writes the records.
 
 use truing_core::id::{PrId, SlotVersion, TimeSpan};
 use truing_core::port::{
@@ -170,19 +170,19 @@ async fn a_request_acts_once_whoever_dies_between_the_slot_and_the_records() {
             Server::shared_server().psql(&records, &["SET default_transaction_read_only = off", &sql, cut]).1
         );
     };
-    // A row that is no slot does not mark a request as obeyed.
+    // If the stored value is not a slot, the request is not marked as served.
     let first = obeyed(&store).await;
     SlotServer::shared_server().send_command(slots, &["SET", "review:slot:{truing}:github:1:7", "x"]);
     assert!(matches!(store.mark_request_served(&told, Some(&first)).await, Err(StoreError::Corrupt(_))));
     assert_eq!(store.delete_unreadable_slot(&pr.key()).await, Ok(true));
-    // The slot is changed, and the records cannot follow.
+    // The slot is changed, but the write of the records fails.
     closed("on");
     store.mark_request_served(&told, Some(&first)).await.unwrap_err();
     let changed = store.load_slots(&[pr.key()]).await.unwrap().remove(0);
     assert!(changed.pending.review.is_some());
     closed("off");
-    // Another process serves the request again, from the present slot: the records are written, and the slot
-    // stays as it is.
+    // The request is served again, from the current slot. This writes the records and does not change the
+    // slot.
     assert_eq!(store.unserved_requests("github", 9).await.unwrap(), std::slice::from_ref(&told));
     let second = obeyed(&store).await;
     assert_eq!(store.mark_request_served(&told, Some(&second)).await.unwrap(), Ok(()));
@@ -250,7 +250,7 @@ async fn processes_that_lease_know_of_each_other_until_they_say_that_they_end() 
         (other.refresh_workers(true).await.unwrap(), one.refresh_workers(true).await.unwrap());
     assert_eq!((of_one.all.len(), &of_one.all), (2, &of_other.all));
     assert_ne!(of_one.own_name, of_other.own_name);
-    // Each slot is assigned to one of them.
+    // Each slot is assigned to exactly one of the two processes.
     for number in 0..50 {
         assert_ne!(
             of_one.is_preferred_worker(&mark(number).key),
@@ -265,7 +265,7 @@ async fn a_slot_that_waits_is_told_to_those_that_listen() {
     let (one, slots, records) = new_server_store().await;
     let other = connect_second_process(slots, &records).await;
     let told = tokio::spawn(async move { other.wait_for_change().await });
-    // The task may not listen yet.
+    // The task may not be listening yet, so slots are marked until it is notified.
     let mut number = 0;
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(120);
     while !told.is_finished() {

@@ -136,7 +136,8 @@ async fn closed_pull_requests_are_forgotten_with_the_last_of_their_history() {
     assert_eq!(store.delete_old_events(UnixMillis(10)).await.unwrap(), 2);
     assert_eq!(store.delete_old_events(UnixMillis(10)).await.unwrap(), 0);
     assert_eq!(store.delete_closed_slots().await.unwrap(), 1);
-    // Events that were written while the clock was ahead do not keep later ones.
+    // Events with future times, written while the clock was ahead, do not prevent the deletion of old events
+    // that were written later.
     let ahead: Vec<HistoryEvent> = (0..300).map(|number| event(&format!("pull {number}"), 9_000)).collect();
     store.append_history(&[ahead, vec![event("late", 6)]].concat()).await.unwrap();
     assert_eq!(store.delete_old_events(UnixMillis(10)).await.unwrap(), 1);

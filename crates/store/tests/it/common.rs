@@ -1,5 +1,5 @@
-//! States that processes share, on a real server: no change by one of them is lost to another, a state
-//! expires by itself, and a process that cannot reach it gets an error.
+//! Tests of states that processes share, on a real server. No change is lost if several processes write, and
+//! a state expires by itself. A process that cannot reach the server gets an error.
 
 use std::time::{Duration, Instant};
 

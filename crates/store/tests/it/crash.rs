@@ -1,5 +1,5 @@
-//! Death of a process: acknowledged writes are there, and the serving lock is free again. The victim is this
-//! test binary, run again with a variable that names the database.
+//! Tests that kill a process. Acknowledged writes are kept, and the serving lock is free again. The killed
+//! process is this test binary, run with a variable that names the database.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
@@ -26,7 +26,8 @@ fn spawn_child(test: &str, database: &Path) -> Child {
         .unwrap()
 }
 
-/// Writes one line past the test harness, at once.
+/// Writes one line directly to standard output and flushes it, because the test harness would capture a
+/// normal print.
 fn write_line(line: &str) {
     let mut out = std::io::stdout().lock();
     writeln!(out, "\n{line}").unwrap();
@@ -79,7 +80,7 @@ async fn a_killed_writer_loses_nothing_that_it_acknowledged() {
         .collect();
     let lost: Vec<&String> = acknowledged.difference(&there).collect();
     assert!(lost.is_empty(), "{lost:?}");
-    // The next version is greater than every one that the dead process gave.
+    // The next version is greater than every version that the killed process assigned.
     let slot = Slot {
         state: SlotState::Waiting { at: UnixMillis(0), reason: WaitReason::Storm },
         ..Slot::new(super::key())

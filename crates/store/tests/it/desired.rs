@@ -1,5 +1,5 @@
-//! Desired rows and pending comments across runs: comments are never forgotten, refused places never tried
-//! again.
+//! Tests of desired rows and pending comments across runs. Comments are never forgotten, and rejected places
+//! are never tried again.
 
 use truing_core::finding::AnchorKind;
 use truing_core::id::{CommentId, FencingToken, UnixMillis};
@@ -55,8 +55,7 @@ async fn a_known_comment_stays_with_its_item() {
     let (_home, store) = new_store().await;
     compute(&store, 1, vec![summary("one"), row("f1", 1), row("f2", 2), row("f3", 3)]).await;
     store.store_comments(&run(1), REVIEW, &[comment("f1", "c1"), comment("summary", "c0")]).await.unwrap();
-    // Row f1 has moved, f2 is new to the forge under a comment that was adopted, f3 is gone and was never
-    // shown.
+    // Row f1 has moved, f2 gets a comment that was adopted, and f3 no longer exists and never had a comment.
     let given = vec![row("f1", 9), summary("two"), row_with_comment(row("f2", 2), "c2")];
     compute(&store, 2, given).await;
     let expected = [
@@ -117,7 +116,7 @@ async fn a_comment_that_was_announced_is_pending_until_it_is_shown() {
     assert_eq!(pending_items(&store).await, [item("f2")]);
     let known = store.effects(&writer(), &[item("f1").topic()]).await.unwrap().remove(0).unwrap();
     assert_eq!(known.state, EffectEntryState::Done { comment: Some(CommentId::new("c1")) });
-    // The next run still waits for the calls that this one has begun.
+    // The calls that this run has begun are still pending in the next run.
     store.begin_run(&run(2), &revision('a'), UnixMillis(NOW)).await.unwrap();
     assert_eq!(pending_items(&store).await, [item("f2")]);
 }
@@ -140,7 +139,7 @@ async fn only_another_status_is_set_again() {
     let (_home, store) = new_store().await;
     compute(&store, 1, vec![]).await;
     let due = async || store.desired_state(&key(), REVIEW).await.unwrap().1;
-    // The status that was set is not the wanted one, which is still due.
+    // The status that was set is not the desired one, so the desired status is still due.
     store.mark_status_set(&run(1), &status('c')).await.unwrap();
     assert_eq!(due().await, Some(status('a')));
     store.mark_status_set(&run(1), &status('a')).await.unwrap();

@@ -1,4 +1,5 @@
-//! Properties of files alone: schemas of earlier versions, the stored clock, and no needless writes.
+//! Tests of properties that only stores in a file have: schemas of earlier versions, the stored clock, and
+//! the absence of needless writes.
 
 mod effects {
     use truing_core::id::Topic;

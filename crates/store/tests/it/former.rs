@@ -1,4 +1,5 @@
-//! The runs in a file of version 10, which has a table for each loop, become those of the common table.
+//! Tests that the runs of a file of version 10, which has a table for each loop, are moved to the common
+//! table.
 
 use serde_json::{Value, json};
 use truing_core::converge::{
@@ -191,7 +192,7 @@ async fn runs_of_the_former_version_are_read_counted_and_gone_on_with() {
     assert_eq!(counted(LoopKind::Converge).await, row("done", "audit 1 found nothing", 4));
     assert_eq!(counted(LoopKind::Sync).await, row("done", "wider", 5));
 
-    // Each run continues where it was.
+    // After the migration, each run continues in the same state.
     let begun = store.begin_run(&run(3), &revision('a'), UnixMillis(NOW)).await.unwrap();
     assert_eq!(begun.computed.map(|record| record.cost()), Some(MicroUsd(7)));
     assert_eq!(store.last_converge(&key()).await.unwrap(), Some(goes_on));
@@ -210,7 +211,7 @@ async fn a_file_that_another_process_serves_is_not_brought_to_a_new_form() {
     old.execute_batch(&format!("{} PRAGMA user_version = 10;", former_tables_sql(10))).unwrap();
     drop(old);
     let _lock = truing_store::ServeLock::acquire(&path, "127.0.0.1:1", UnixMillis(NOW)).unwrap();
-    // The lock gets the id of another process: this one's id and one more.
+    // The test writes the id of another process to the lock: its own id plus one.
     let file = folder.path().join("t.db.lock");
     let told = std::fs::read_to_string(&file).unwrap();
     let own = std::process::id();

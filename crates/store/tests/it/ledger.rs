@@ -136,7 +136,7 @@ async fn what_a_dead_owner_had_set_aside_counts_in_full_whatever_is_asked_next()
     );
     assert_eq!(spent_and_reserved(&store, &all).await, [(70, 0)]);
     assert_eq!(home.rows("SELECT known FROM reservation"), ["estimated"]);
-    // The owner was not dead, only slow.
+    // The owner was only slow. Its late settlement replaces the estimate.
     store.settle_reservation(id, MicroUsd(20), CostBasis::Metered).await.unwrap();
     assert_eq!(spent_and_reserved(&store, &all).await, [(20, 0)]);
 }
@@ -172,8 +172,8 @@ async fn processes_that_share_the_store_do_not_pass_a_limit_together() {
     assert_eq!(spent_and_reserved(&stores[0], &[repo(100)]).await, [(0, 99)]);
 }
 
-/// Returns the budgets of all heads of a pull request and its converge run, which share one level, each with
-/// its own limits.
+/// Returns the budgets of the review and of the converge run of one head. All heads of the pull request share
+/// one level.
 fn budgets_of_head(head: u32, now: i64) -> [RunBudget; 2] {
     let scope =
         BudgetScope { key: "pr/github/1/7".into(), head: format!("{head}"), repository: "github/1".into() };
@@ -199,7 +199,8 @@ async fn a_hundred_heads_in_seven_days_cost_no_more_than_their_pull_request_may(
             let ask = ReservationRequest { expires: UnixMillis(now + 60_000), ..reservation_request(3, 40) };
             match store.reserve(&purse, &ask).await.unwrap() {
                 ReservationOutcome::Granted { id, amount } => {
-                    // Every fourth owner dies, and its call counts in full.
+                    // Every fourth owner never settles its call, so the call counts with its full
+                    // reservation.
                     let cost = if head % 4 == 0 { amount.0 } else { amount.0.min(17) };
                     spent += cost;
                     if head % 4 > 0 {

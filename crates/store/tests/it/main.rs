@@ -1,5 +1,5 @@
-//! The store against real files: slots against a model, records against their fence, crashes and other
-//! processes, and every file that cannot be opened.
+//! Tests of the store with real files: slots compared with a model, the fence of the records, crashes and
+//! other processes, and all files that cannot be opened.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail loudly; helpers too")]
 #![allow(clippy::duplicate_mod, reason = "each engine passes the same suite")]
@@ -93,7 +93,7 @@ enum Home {
 }
 
 impl Home {
-    /// Makes a place for a new store, of the engine whose suite asks.
+    /// Returns the location of a new store of the engine that the suite tests.
     fn for_suite(suite: &str) -> Self {
         if suite.contains("on_servers") {
             let (slots, records) = (SlotServer::new_database(), Server::shared_server().new_database());
@@ -127,8 +127,8 @@ impl Home {
         }
     }
 
-    /// Executes statements behind the store's back. Returns the rows of the last one, with their columns
-    /// joined, or the error.
+    /// Executes statements directly on the database, without the store. Returns the rows of the last one,
+    /// with their columns joined, or the error.
     fn run_sql(&self, sql: &str) -> Result<Vec<String>, String> {
         if let Self::Servers { records, .. } = self {
             let (said, done) = Server::shared_server().psql(records, &[sql]);

@@ -114,7 +114,7 @@ async fn while_the_kill_switch_is_on_only_what_must_be_marked_is_and_no_lease_is
         Ok(MarkOutcome::SwitchedOff([key(1)].into()))
     );
     assert_eq!(slot(&store, 1).await, Slot::new(key(1)));
-    // A forge that would disable the hook gets its mark, and the slot waits for the switch.
+    // For a forge that would disable a failing webhook, the slot is marked and waits until the switch is off.
     assert_eq!(store.mark_slots(&[mark(2, 'a')], &limits, HaltPolicy::Mark).await, Ok(MarkOutcome::All));
     let marked = slot(&store, 2).await;
     assert!(marked.pending.review.is_some());
@@ -138,7 +138,7 @@ fn mark_of_other_repository(number: u8) -> SlotMark {
 async fn the_switch_of_a_repository_keeps_its_slots_alone_from_being_marked_and_leased() {
     let (_home, store) = new_store().await;
     let limits = SlotLimits::default();
-    // The switch is turned on before the repository is known: its name decides.
+    // The switch is turned on before the repository is known, so it applies by the repository's name.
     store
         .turn_repository_switch("Acme/Shop", &SwitchRequest::On { reason: None, mode: None }, "ada")
         .await
@@ -148,7 +148,7 @@ async fn the_switch_of_a_repository_keeps_its_slots_alone_from_being_marked_and_
     assert_eq!(refused, Ok(MarkOutcome::SwitchedOff([key(1)].into())));
     assert_eq!(slot(&store, 1).await, Slot::new(key(1)));
     assert_eq!(store.descriptions(&[key(1)]).await.unwrap(), [None], "it is not remembered at all");
-    // Both are marked and due, and one is leased.
+    // Both slots are marked and due, but only the one of the other repository is leased.
     assert_eq!(store.mark_slots(&marks, &limits, HaltPolicy::Mark).await, Ok(MarkOutcome::All));
     let due: Vec<Slot> = store.load_slots(&[key(1), mark_of_other_repository(1).key]).await.unwrap();
     let leases: Vec<_> = due
@@ -180,7 +180,7 @@ async fn the_switch_of_a_repository_that_was_heard_of_stays_on_when_it_is_rename
     let renamed = SlotMark { described: renamed, ..mark(1, 'b') };
     let marked = store.mark_slots(std::slice::from_ref(&renamed), &limits, HaltPolicy::Refuse).await;
     assert_eq!(marked, Ok(MarkOutcome::SwitchedOff([key(1)].into())));
-    // The new name works as well, once it is known.
+    // Once the new name is known, it can also be used to turn the switch off.
     store.store_descriptions(&[(key(1), renamed.described.clone())]).await.unwrap();
     let (before, after) =
         store.turn_repository_switch("acme/store", &SwitchRequest::Off, "ada").await.unwrap();

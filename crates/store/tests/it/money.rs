@@ -1,10 +1,11 @@
-//! Runs that spend at random: parallel calls from several processes, owners that die, responses that are lost
-//! or late, repeated settlements, limits that change, midnights, and a clock that is set back.
+//! Simulates runs with random costs. The simulation includes parallel calls from several processes, owners
+//! that die, lost and late responses, and repeated settlements. It also includes changed limits, midnights,
+//! and a clock that is set back.
 //!
-//! Two properties are checked. After every grant, no level exceeds the greatest limit that it was requested
-//! with. In the end its sum is exactly the provider's count for metered calls, plus the whole reservation for
-//! the others. A few hundred runs are simulated with the other tests; `cargo xtask soak` simulates the number
-//! in [`RUNS`].
+//! Two properties are checked. After every grant, no level exceeds the greatest limit that any request gave
+//! for it. In the end, the sum of each level is exactly the provider's count for metered calls, plus the
+//! whole reservation for other calls. A few hundred runs are simulated with the other tests; `cargo xtask
+//! soak` simulates the number in [`RUNS`].
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -30,7 +31,7 @@ const SMALL: u64 = 250;
 /// The seed of the simulation.
 const SEED: u64 = 20_261_120;
 
-/// Runs at once, and processes that they are spread over.
+/// Number of runs at the same time, and number of processes that share them.
 const AT_ONCE: u64 = 24;
 const PROCESSES: usize = 3;
 /// The instant of 2026-11-30, an hour before the month ends in UTC.
@@ -69,7 +70,7 @@ struct ActualLevel {
     billed: u64,
     /// The provider's count for metered calls, plus the reservation for others.
     expected: u64,
-    /// The greatest limit that it was requested with.
+    /// The greatest limit that any request gave for this level.
     greatest: u64,
 }
 
@@ -83,7 +84,7 @@ struct Tally {
     lost: u64,
     late: u64,
     repeated: u64,
-    /// The greatest and the least part of its bound that a prompt had, in thousandths of tokens.
+    /// The greatest and the smallest ratio of a prompt's tokens to their upper bound, in thousandths.
     estimate: Option<(u64, u64)>,
     metered_micro_usd: u64,
 }
@@ -186,7 +187,8 @@ fn report(runs: u64, tally: &Tally) {
 async fn simulate_review(world: &Arc<World>, number: u64) {
     let mut random = SplitMixGenerator(SEED.wrapping_mul(1_000_003).wrapping_add(number));
     if random.below(8) == 0 {
-        // Midnights come between a reservation and its settlement, and living owners count as dead.
+        // The clock jumps ahead, so midnights fall between a reservation and its settlement, and living
+        // owners count as dead.
         let ahead = i64::try_from(random.below(80)).unwrap() * MINUTE;
         world.hand.0.fetch_add(ahead, Ordering::Relaxed);
     }
@@ -206,8 +208,8 @@ async fn simulate_review(world: &Arc<World>, number: u64) {
     }
 }
 
-/// Makes a budget of one of a few pull requests in a few repositories, some without a team, with limits that
-/// people change.
+/// Returns a budget for one of a few pull requests in a few repositories. One repository has no team, and the
+/// limits vary as if people changed them.
 fn random_budget(random: &mut SplitMixGenerator, number: u64, now: UnixMillis) -> RunBudget {
     let repository = random.below(5);
     let scope = BudgetScope {
@@ -273,8 +275,8 @@ async fn call(world: &World, budget: &RunBudget, mut random: SplitMixGenerator) 
             retry_while_locked(|| store.settle_reservation(id, amount, CostBasis::Estimated)).await;
         }
         CallEnding::Late => {
-            // Another process counts the owner as dead: the clock advances, so calls of others expire as
-            // well.
+            // Another process counts the owner as dead and settles the call by estimate. Calls of other
+            // owners also expire, because the clock advances.
             retry_while_locked(|| store.settle_reservation(id, amount, CostBasis::Estimated)).await;
             retry_while_locked(|| store.settle_reservation(id, billed, CostBasis::Metered)).await;
         }
@@ -297,7 +299,8 @@ async fn call(world: &World, budget: &RunBudget, mut random: SplitMixGenerator) 
 /// Number of attempts at a locked file.
 const TRIES: u32 = 50;
 
-/// Repeats work while other processes keep the file locked for too long, in which case nothing was done.
+/// Repeats work that failed because other processes kept the file locked for too long. Such a failure has no
+/// effect.
 async fn retry_while_locked<T, F: Future<Output = Result<T, StoreError>>>(work: impl Fn() -> F) -> T {
     for _ in 0..TRIES {
         match work().await {

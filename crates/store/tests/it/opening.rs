@@ -1,4 +1,4 @@
-//! Files that can be opened and files that cannot; each error names the path and leaves the file as it was.
+//! Tests of files that can and that cannot be opened. Each error names the path, and the file is not changed.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -49,8 +49,8 @@ async fn what_is_deleted_or_replaced_is_written_and_opened_no_more() {
     assert!(error.contains("truing.db was deleted or replaced"), "{error}");
     fs::write(&path, "").unwrap();
     store.raise_version(SlotVersion(2)).await.unwrap_err();
-    // No connection reads yet. Opening one to the empty file would delete the log, which the other file
-    // needs.
+    // No connection for reading is open yet. Opening one to the empty file would delete the log that the
+    // moved file needs.
     let error = store.kill_switches().await.unwrap_err().to_string();
     assert!(error.contains("truing.db was deleted or replaced"), "{error}");
     fs::rename(&aside, &path).unwrap();
@@ -105,7 +105,8 @@ fn a_file_that_lost_its_content_is_not_taken_for_a_new_one() {
     drop(open(&path));
 }
 
-/// A mount of one file at another's place, until it is dropped; none if this process may not mount.
+/// A mount of one file at the path of another file. Dropping the value unmounts it. `bind` returns `None` if
+/// this process may not mount.
 struct Mount(std::path::PathBuf);
 
 impl Mount {
@@ -139,7 +140,7 @@ async fn a_served_file_is_not_opened_by_the_name_of_a_mount_of_it() {
         ServeLock::acquire(&other, "x", UnixMillis(NOW)),
         Err(ServeLockError::ServedByOtherName { .. })
     ));
-    // By its own name the file is open to all, the server and commands.
+    // By its original name, the server and commands can open the file.
     open(&path).raise_version(SlotVersion(1)).await.unwrap();
     // In a mounted folder, logs and locks are mounted as well.
     let (data, same) = (folder.path().join("data"), folder.path().join("same"));
@@ -283,7 +284,7 @@ async fn names_that_mean_something_to_sqlite_are_just_files() {
     }
 }
 
-/// SQLite reads most pages late, so a check of all pages finds the damage.
+/// SQLite reads most pages only when it needs them, so a check of all pages has to find the damage.
 #[tokio::test]
 async fn a_damaged_page_anywhere_is_found_by_a_look_at_all() {
     let folder = tempfile::tempdir().unwrap();

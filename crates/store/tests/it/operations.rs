@@ -101,7 +101,8 @@ async fn switches_of_repositories_are_apart_from_that_of_everything() {
     let left = store.kill_switches().await.unwrap();
     assert_eq!((left.all, left.repositories), (KillSwitch::Off, switches.repositories));
     store.clear_sweep_request(UnixMillis(NOW)).await.unwrap();
-    // Its end also requests a sweep; a switch that is off already gives no audit entry.
+    // Turning off a repository's switch also requests a sweep. Turning off a switch that is already off adds
+    // no audit entry.
     store.turn_repository_switch("ACME/shop", &SwitchRequest::Off, "bob").await.unwrap();
     assert_eq!(store.sweep_request_time().await.unwrap(), Some(UnixMillis(NOW)));
     let (before, after) =

@@ -1,5 +1,5 @@
-//! A real PostgreSQL, from the system's packages: one server for this program, which ends with it in any way,
-//! and one database for each test.
+//! A real PostgreSQL from the system's packages. This program runs one server, with a database for each test.
+//! The server stops when the program exits, even if it is killed.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -15,7 +15,8 @@ pub(crate) struct Server {
     pub(crate) port: u16,
 }
 
-/// Creates the server's folder, runs the server until the pipe at its input ends, and deletes everything.
+/// Shell script that creates the server's folder, runs the server until its standard input is closed, and
+/// deletes the folder.
 const LIFE: &str = r#"
 folder=$(mktemp -d /tmp/truing-server.XXXXXX) && cd "$folder" || exit 1
 "$1/initdb" -D data -U truing -A trust -E UTF8 --locale=C --no-sync >initdb.log 2>&1 || { cat initdb.log >&2; exit 1; }
@@ -51,7 +52,7 @@ impl Server {
         let mut folder = String::new();
         let mut said = std::io::BufReader::new(child.stdout.take().unwrap());
         std::io::BufRead::read_line(&mut said, &mut folder).unwrap();
-        // Its input stays open for as long as this program lives.
+        // The standard input of the script stays open until this program exits.
         std::mem::forget(child);
         let server = Self { folder: PathBuf::from(folder.trim()), bin, port };
         assert!(server.folder.is_dir(), "PostgreSQL did not start: {folder:?}");

@@ -1,4 +1,4 @@
-//! Runs: the fence in front of every write, repeated writes, and the state that a new run takes over.
+//! Tests of runs: the fence of every write, repeated writes, and the state that a new run takes over.
 
 use truing_core::RepoPath;
 use truing_core::finding::AnchorKind;
@@ -29,7 +29,7 @@ enum Write {
 }
 
 impl Write {
-    /// In the order of a run that ends without publishing, and publishes after all.
+    /// All writes, in the order of a run that first ends without publishing and then publishes.
     const ALL: [Self; 8] = [
         Self::Begin,
         Self::Computed,
@@ -95,8 +95,8 @@ async fn the_fence_is_each_keys_own_and_what_it_tells_leads_to_a_token_that_pass
     Write::Begin.write_as(&run(70), &store).await.unwrap();
     let other = RunReference { key: SlotKey::new("pr/github/1/8"), ..run(2) };
     Write::Begin.write_as(&other, &store).await.unwrap();
-    // A store that lost its tokens recovers: it is raised to the reported token, and the slot is leased
-    // again.
+    // A store that lost its tokens recovers: the counter is raised to the reported token, and the slot is
+    // leased again.
     let Err(StoreError::Fenced { last, .. }) = Write::Begin.write_as(&run(3), &store).await else { panic!() };
     store.raise_version(SlotVersion(last.0)).await.unwrap();
     let token = store.fresh_token().await.unwrap();
@@ -198,7 +198,8 @@ async fn a_new_run_on_the_same_revision_only_has_to_publish() {
     assert_eq!(begun, of_a);
     let begun = store.begin_run(&run(5), &revision('b'), UnixMillis(NOW)).await.unwrap();
     assert_eq!(begun, of_a);
-    // The revision is the reviewed one again, even if runs on it are cut off.
+    // The revision equals the reviewed one again. This is reported to each run on it, even after such a run
+    // was cut off.
     for token in [6, 7] {
         let begun = store.begin_run(&run(token), &revision('a'), UnixMillis(NOW)).await.unwrap();
         assert_eq!(begun, RunStart { returns_to_reviewed: true, ..of_a.clone() });
@@ -208,7 +209,7 @@ async fn a_new_run_on_the_same_revision_only_has_to_publish() {
     let of_a = RunStart { last: Some(published(&run(7), 'a')), ..of_a };
     assert_eq!(begun, of_a);
     store.begin_run(&run(9), &revision('b'), UnixMillis(NOW)).await.unwrap();
-    // A computed review that is not shown is known, but was not read by people.
+    // A computed review that was not published counts as computed, but not as reviewed.
     Write::Computed.write_as(&run(9), &store).await.unwrap();
     let begun = store.begin_run(&run(10), &revision('c'), UnixMillis(NOW)).await.unwrap();
     assert_eq!(begun, RunStart { last_computed: Some(revision('b')), ..of_a });
@@ -225,8 +226,8 @@ async fn what_was_computed_for_another_revision_is_not_taken_over() {
         let begun = store.begin_run(&run(2), &other, UnixMillis(NOW)).await.unwrap();
         let known = || RunStart { last_computed: Some(revision('a')), ..RunStart::default() };
         assert_eq!(begun, known(), "{other:?}");
-        // The revision is the first one again: the rows may have changed since, so the newest run alone
-        // counts.
+        // The revision equals the first one again. Only the newest run counts, because the rows may have
+        // changed since the first one.
         let begun = store.begin_run(&run(3), &revision('a'), UnixMillis(NOW)).await.unwrap();
         assert_eq!(begun, known());
     }

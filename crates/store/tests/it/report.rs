@@ -136,7 +136,7 @@ async fn a_failed_attempt_is_told_with_what_it_cost_and_each_sum_once() {
     store.mark_failed(&run(2), &reason, UnixMillis(NOW)).await.unwrap();
     assert_eq!(told().await, kinds(&[("failed", 2, 30)]));
 
-    // Another run takes over the computed review with its cost, fails before it begins, and is followed.
+    // The next run fails before it begins. A further run then takes over the computed review with its cost.
     store.begin_run(&run(3), &revision('a'), UnixMillis(NOW)).await.unwrap();
     let computed = computed(&run(3), 'a', vec![]);
     store.store_computed_review(&run(3), &computed).await.unwrap();
@@ -188,7 +188,7 @@ async fn what_a_run_computed_that_told_nothing_is_told_once_by_the_run_that_take
     assert_eq!(store.spent_since(UnixMillis(0)).await.unwrap(), [spend]);
     assert_eq!(store.spent_since(UnixMillis(NOW * 3)).await.unwrap(), []);
 
-    // The forge refused a write and named a time: another lease continues, with another run.
+    // The forge rejected a write and named a time for the retry. A new run under another lease continues.
     let begun = store.begin_run(&run(2), &revision('a'), UnixMillis(NOW)).await.unwrap();
     let record = begun.computed.expect("what was computed is not lost");
     store
@@ -227,7 +227,7 @@ async fn a_hundred_thousand_runs_are_counted_at_once() {
     assert_eq!((counted, last), (100_000, 100));
 }
 
-/// Makes a review of a key with these findings, the first of which has a comment.
+/// Stores a review with these findings. The first finding has a comment.
 async fn store_review(
     store: &Store,
     run: &RunReference,
@@ -305,7 +305,7 @@ async fn findings_of_what_was_reviewed_are_counted_by_rule_status_repository_and
 async fn the_time_to_a_first_comment_is_from_the_first_review_of_a_head() {
     let (_home, store) = new_store().await;
     store_review(&store, &run(1), NOW, vec![finding("f1")], None).await;
-    // The head is the same again: only its first review and its first comment count.
+    // The second review has the same head. Only the first review and the first comment of a head count.
     store_review(&store, &run(2), NOW + 5_000, vec![finding("f2")], None).await;
     assert_eq!(store.first_comment_delays(UnixMillis(0)).await.unwrap(), [900]);
     assert_eq!(store.first_comment_delays(UnixMillis(NOW + 1)).await.unwrap(), [] as [u64; 0]);

@@ -1,5 +1,5 @@
-//! A primary, its replica and Sentinels, all real: the primary dies or becomes a replica, and the same store
-//! continues with the next one.
+//! Tests with a real primary, replica and Sentinels. The primary is killed or becomes a replica, and an open
+//! store continues with the new primary.
 
 use std::time::{Duration, Instant};
 
@@ -52,7 +52,8 @@ impl Watched {
         );
         let sentinels: Vec<SlotServer> = (0..sentinels).map(|_| SlotServer::start_sentinel(&watch)).collect();
         for sentinel in &sentinels {
-            // A Sentinel fails over once it knows the replica, and the other Sentinels that have to agree.
+            // A Sentinel can start a failover only when it knows the replica and the other Sentinels that
+            // have to agree.
             wait_until("watched replica", || {
                 let known = sentinel.send_command(0, &["SENTINEL", "MASTER", "reviews"]);
                 let has = |field: &str, value: usize| {
@@ -139,7 +140,7 @@ async fn a_killed_primary_is_replaced_for_a_store_that_is_open_and_the_lost_seco
 
     watched.primary.kill();
     let killed = Instant::now();
-    // The first process was given none of the lost numbers.
+    // This process received none of the lost numbers.
     let errors = mark_until_accepted(&other, 3).await;
     println!("{} errors in {:.1} s until a mark was accepted", errors.len(), killed.elapsed().as_secs_f64());
     assert!(errors.iter().all(|error| error.contains("reviews")), "{errors:?}");
@@ -157,7 +158,7 @@ async fn a_killed_primary_is_replaced_for_a_store_that_is_open_and_the_lost_seco
     let keys: Vec<SlotKey> = store.list_slots().await.unwrap().into_iter().map(|slot| slot.key).collect();
     assert_eq!(keys, [1, 2, 3].map(|number| slot_mark(number).key), "each once");
 
-    // The reports come from the new primary.
+    // The notifications now come from the new primary.
     let deadline = Instant::now() + Duration::from_secs(120);
     let mut number = 3;
     while !told.is_finished() {
@@ -185,7 +186,7 @@ async fn a_primary_that_became_a_replica_is_left_for_the_one_that_sentinels_name
     wait_until("replicated mark", || {
         watched.replica.send_command(0, &["EXISTS", "review:slot:{truing}:github:1:1"]) == "1"
     });
-    // They change places by hand, and the connection stays open.
+    // The test swaps the roles of primary and replica. The connection of the store stays open.
     let (sentinel, next) = (&watched.sentinels[0], watched.replica.port.to_string());
     sentinel.send_command(0, &["SENTINEL", "REMOVE", "reviews"]);
     watched.replica.send_command(0, &["REPLICAOF", "NO", "ONE"]);

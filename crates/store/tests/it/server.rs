@@ -1,5 +1,5 @@
-//! Servers that cannot be the store, and the errors about each; and a server that works on while its data or
-//! its connections are changed.
+//! Tests of servers that are rejected as the store, and of the error for each. Further tests cover a store
+//! that continues to work while its data or its connections are changed.
 
 use std::net::TcpListener;
 
@@ -81,7 +81,7 @@ async fn a_form_that_this_version_cannot_use_is_refused_and_one_that_it_can_is_n
         said.contains("has form 9, which programs of form 6 or later can use; this one knows form 5"),
         "{said}"
     );
-    // The next version has added a table, and this one works beside it.
+    // The next version of Truing has added a table, and this version still works with the database.
     form(6, 1);
     let store = connect(&server.url(&database)).await.unwrap();
     store.turn_switch(&SwitchRequest::Off, "ada").await.unwrap();
@@ -110,7 +110,7 @@ async fn connections_that_are_cut_are_made_anew_and_a_server_that_may_not_be_wri
     for _ in 0..3 {
         store.clear_sweep_request(UnixMillis(0)).await.unwrap();
         assert!(server.psql(&database, &[cut]).1);
-        // The first call may notice the lost connection; no later one does.
+        // Only the first call may fail because of the lost connection; later calls must succeed.
         match store.clear_sweep_request(UnixMillis(0)).await {
             Ok(_) => {}
             Err(StoreError::Unavailable(said)) => assert!(said.contains("try again"), "{said}"),

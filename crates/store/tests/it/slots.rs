@@ -68,7 +68,7 @@ fn ops() -> impl Strategy<Value = Op> {
 #[derive(Default)]
 struct Model {
     rows: BTreeMap<SlotKey, Slot>,
-    /// The greatest version or token ever given, or raised to.
+    /// The greatest version or token that was ever returned, or that the counter was raised to.
     greatest: u64,
 }
 
@@ -159,7 +159,8 @@ async fn check(ops: Vec<Op>) {
         let all: Vec<Slot> = model.rows.values().cloned().collect();
         assert_eq!(store.list_slots().await.unwrap(), all);
         let leased: Vec<Slot> = all.into_iter().filter(|slot| slot.token().is_some()).collect();
-        // A file has one server; with many servers a dead holder is not known before its lease ends.
+        // A file has only one server, so every leased slot is orphaned. If there may be many servers, a dead
+        // holder is only detected when its lease expires.
         let orphans = if matches!(home, Home::File(_)) { leased } else { Vec::new() };
         assert_eq!(store.orphaned_slots().await.unwrap(), orphans);
     }

@@ -1,4 +1,5 @@
-//! The tests that every store passes, compiled once for each. The name of the module names the store.
+//! The tests that every store must pass. They are compiled once for each store, and the name of the module is
+//! the name of the store.
 
 mod converges;
 mod desired;
@@ -24,7 +25,7 @@ use truing_core::slot::Slot;
 
 use super::*;
 
-/// Makes a place for a new store.
+/// Creates an empty database for a new store.
 fn new_home() -> Home {
     Home::for_suite(module_path!())
 }
@@ -45,7 +46,7 @@ thread_local! {
     };
 }
 
-/// Keeps the slot of a schedule in the store.
+/// A schedule's slot that is kept in the store.
 struct SlotUnderTest {
     number: u64,
 }

@@ -1,5 +1,5 @@
-//! TLS to both servers, with certificates of a CA of our own. Each connection is made by this test binary,
-//! run again, because the variable with the trusted certificates applies to a whole process.
+//! Tests of TLS to both servers, with certificates of a test CA. The test binary starts itself again for each
+//! connection, because the variable with the trusted certificates applies to a whole process.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,8 @@ pub(crate) fn wait_until(condition: &str, predicate: impl Fn() -> bool) {
     }
 }
 
-/// The variable with the two addresses for a child; without it the child's test does nothing.
+/// The environment variable with the two addresses for a child process. Without this variable, the child's
+/// test does nothing.
 const URLS: &str = "TRUING_TEST_TLS_URLS";
 
 /// Connects, stores a slot, and prints the result.
@@ -63,7 +64,7 @@ fn connect_with_trust(trusted: &Path, slots: &str, records: &str) -> String {
     line
 }
 
-/// A CA, another one, and certificates of the first: for this machine, and for another host.
+/// Two CAs, and two certificates that the first CA has signed: for this machine, and for another host.
 struct Certificates {
     folder: TempDir,
 }

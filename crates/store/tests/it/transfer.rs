@@ -1,5 +1,5 @@
-//! Copies of everything in one store to another: from each engine to each, interrupted in between, into
-//! targets that are refused, and with rows that cannot be transferred.
+//! Tests of copies of a whole store to another store: from each engine to each engine, with interruptions,
+//! into rejected targets, and with rows that cannot be transferred.
 
 mod fill;
 mod refused;
@@ -37,7 +37,7 @@ impl Home {
         }
     }
 
-    /// Returns the error of opening it in the ordinary way.
+    /// Returns the error when the store is opened normally, not as a target.
     async fn open_error(&self) -> String {
         match self {
             Self::Servers { slots, records } => {
@@ -77,7 +77,7 @@ fn assert_equal_tables(compared: &[TableComparison]) {
 #[tokio::test]
 async fn a_store_that_was_moved_to_servers_and_back_is_what_it_was() {
     let (first, source) = filled_store(new_file_home()).await;
-    // A number that was given is not given again in either store.
+    // A number that was assigned once is not assigned again in either store.
     let (last, _) = reserve_granted(&source, &[repo(1_000)], reservation_request(1, 1)).await;
     first.change_rows(&format!(
         "DELETE FROM draw WHERE reservation = {0}; DELETE FROM reservation WHERE id = {0}",
@@ -153,8 +153,8 @@ async fn slots_are_due_counted_and_swapped_where_they_are_now_as_they_were() {
     assert_eq!(there.load_slots(std::slice::from_ref(&leased.key)).await.unwrap()[0].token(), leased.token());
 }
 
-/// Runs a copy until it has reported a number of pages, or was polled a number of times, and drops it there.
-/// Returns its outcome if it was completed.
+/// Runs a copy, and drops it after it has reported a number of pages or was polled a number of times. Returns
+/// the outcome of the copy if it completed before.
 async fn copy_until(
     from: &Store,
     to: &Store,
@@ -176,8 +176,8 @@ async fn copy_until(
     until.await
 }
 
-/// Copies a store in as many interrupted lives as it takes; returns their number. `end` gives the pages and
-/// polls of each life.
+/// Copies a store with interruptions until the copy is complete; returns the number of attempts. `end`
+/// returns the pages and polls of each attempt.
 async fn copy_with_interruptions(source: &Store, to: &Home, end: impl Fn(usize) -> (usize, usize)) -> usize {
     for life in 1..300 {
         let target = to.open_target().await;
@@ -198,7 +198,7 @@ async fn a_copy_that_is_killed_after_each_page_or_in_the_middle_of_one_goes_on_a
     for source in [&of_file, &of_servers] {
         for (to, in_pages) in [(new_servers(), true), (new_file_home(), true), (new_servers(), false)] {
             let end = |life| if in_pages { (1, usize::MAX) } else { (usize::MAX, life) };
-            // A page that is being written when its process is killed may be written after all.
+            // If a process is killed while it writes a page, that page may still be stored.
             assert!(copy_with_interruptions(source, &to, end).await > 10);
             let there = to.open().await;
             assert_equal_tables(&source.compare(&there).await.unwrap());

@@ -1,5 +1,6 @@
-//! Real servers of Redis or Valkey, and Sentinels, from the system's packages: one server for this program
-//! and one database for each test, or separate servers of a test. Each ends with this program in any way.
+//! Starts real servers of Redis or Valkey, and Sentinels, from the system's packages. All tests share one
+//! server with one database for each test, or a test has separate servers. Every server stops when this
+//! program ends, even if the program is killed.
 
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -9,11 +10,12 @@ use std::time::{Duration, Instant};
 /// The server, on loopback.
 pub(crate) struct SlotServer {
     pub(crate) port: u16,
-    /// The process whose input keeps the server running while it is open.
+    /// The process that keeps the server running as long as its standard input is open.
     life: Child,
 }
 
-/// Runs the server until the pipe at its input ends, and deletes everything.
+/// Shell script that runs the server until the pipe at its standard input is closed, and then deletes the
+/// server's files.
 const LIFE: &str = r#"
 folder=$(mktemp -d /tmp/truing-server.XXXXXX) && cd "$folder" || exit 1
 program=$(command -v valkey-server || command -v redis-server) || exit 1
@@ -25,7 +27,7 @@ rm -rf "$folder"
 "#;
 
 impl SlotServer {
-    /// Returns the server of this program.
+    /// Returns the server that all tests of this program share.
     pub(crate) fn shared_server() -> &'static Self {
         static SERVER: OnceLock<SlotServer> = OnceLock::new();
         SERVER.get_or_init(Self::start_separate)

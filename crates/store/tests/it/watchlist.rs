@@ -1,4 +1,4 @@
-//! Repositories and commands of comments: each is remembered once, and never carried out twice.
+//! Tests of repositories and of commands in comments: each is stored once, and no command is executed twice.
 
 use truing_core::dismissal::Dismissal;
 use truing_core::id::{AccountId, FindingId, PrId, RunId, SlotKey, UnixMillis};
@@ -224,8 +224,8 @@ async fn a_comment_acts_once_together_with_what_it_changes() {
     let other = RunReference { key: pull_request_id("1", 8).key(), ..run(9) };
     assert_eq!(store.begin_run(&other, &revision('a'), UnixMillis(NOW)).await.unwrap().dismissals, []);
 
-    // The decision was made on a slot that has changed: none of it is carried out, and the command is still
-    // to be served.
+    // The slot has changed since the decision: no part of the decision is executed, and the command remains
+    // unserved.
     let stale =
         UserRequestOutcome { act: OperatorAction::new("eve@github", "/review", key.as_str(), ""), ..obeyed };
     assert_eq!(store.mark_request_served(&later, Some(&stale)).await.unwrap(), Err(VersionConflict));

@@ -1,11 +1,12 @@
-//! Days of a busy company on the slot machine and the store, with a clock that is moved. Pull requests are
-//! opened, pushed to in storms and closed. Workers lease, compute, publish, fail, die and return too late.
-//! The forge is down for an hour, the server is restarted every night, and the wall clock is set back.
+//! Simulates several days of a busy company on the slot state machine and the store, with a manual clock.
+//! Pull requests are opened, pushed to in storms and closed. Workers lease slots, compute and publish
+//! reviews, fail, die, and write after their lease has expired. The forge is down for an hour, the server is
+//! restarted every night, and the wall clock is set back.
 //!
-//! These properties are checked. A pull request's tokens only grow, and no two workers hold it. A run that a
-//! newer one has replaced does not write. At most two reviews are computed in a storm. In the end every pull
-//! request was reviewed at its last head, and no slot is left. A small company is simulated with the other
-//! tests; `cargo xtask soak` simulates the size in [`DAYS`].
+//! These properties are checked. The tokens of a pull request only increase, and no two workers lease it at
+//! the same time. A run that a newer one has replaced does not write. At most two reviews are computed in a
+//! storm. In the end every pull request was reviewed at its last head, and no slot is left. A small company
+//! is simulated with the other tests; `cargo xtask soak` simulates the size in [`DAYS`].
 
 mod worker;
 
@@ -22,7 +23,8 @@ use truing_store::Store;
 use self::worker::{WorkerStepResult, apply_command, check_head, compute, finish, publish};
 use super::{ManualWallClock, NOW};
 
-/// The variable with the size: days, and pull requests opened on each; `7,10000` is the full size.
+/// The environment variable with the size: the number of days, and of pull requests per day. The full size is
+/// `7,10000`.
 const DAYS: &str = "TRUING_DAYS";
 const SMALL: (i64, u64) = (2, 30);
 
@@ -31,8 +33,9 @@ const DAY: i64 = 24 * HOUR;
 /// Interval of the scheduler in milliseconds.
 const TICK: i64 = 2_000;
 const HEARTBEAT: i64 = 10_000;
-/// Least number of leases at once. There are more if more is opened in a day. A pull request takes some 430 s
-/// of leases, most of it in ten hours, so 10,000 of them keep 110 workers busy, and more in storms.
+/// Minimum number of concurrent leases. The number grows with the pull requests per day. A pull request needs
+/// leases of about 430 s in total, mostly during ten hours of the day. 10,000 pull requests thus keep 110
+/// workers busy, and more workers in storms.
 const WORKERS: u64 = 64;
 const PULLS_OF_A_WORKER: u64 = 50;
 /// Slots that are read at a time.
@@ -41,8 +44,8 @@ const BATCH: usize = 256;
 const DOWN: std::ops::Range<i64> = DAY + 14 * HOUR..DAY + 15 * HOUR;
 /// The wall clock is set back by this much every day at three.
 const SET_BACK: i64 = 45_000;
-/// Time after its last push within which a pull request is reviewed, unless the forge is down or it was
-/// parked.
+/// Maximum milliseconds between the last push to a pull request and its review, unless the forge is down or
+/// the pull request was parked.
 const LATEST: i64 = 30 * 60_000;
 
 /// The random generator SplitMix64.
@@ -71,7 +74,7 @@ enum PlannedPullEvent {
     Close,
 }
 
-/// A pull request as its forge has it, with the state for checks.
+/// A pull request in its state at the forge, with additional state for the checks.
 #[derive(Clone, Debug, Default)]
 struct Pull {
     head: u64,
@@ -79,11 +82,10 @@ struct Pull {
     last_push: i64,
     /// The head reviewed last.
     reviewed: u64,
-    /// Start, last event and number of computed reviews of the storm, by the rule that at most two reviews
-    /// are computed in one.
+    /// Start, last event and number of computed reviews of the storm. The number must be at most two.
     storm: Option<(i64, i64, u32)>,
     newest_token: u64,
-    /// The newest run that has begun in the records: from then on no other run may write.
+    /// The token of the newest run that the records know. After this run has begun, no other run may write.
     begun: u64,
 }
 
@@ -178,14 +180,14 @@ impl WeekSimulation {
         company
     }
 
-    /// Most people work by day.
+    /// Returns a random time of day; most events occur during working hours.
     fn random_hour(&mut self) -> i64 {
         let by_day = self.random.below(10) < 9;
         if by_day { self.random.span(8 * HOUR, 18 * HOUR) } else { self.random.span(0, DAY) }
     }
 
-    /// Plans one pull request: one to four storms of one to eight pushes within two days, some webhooks
-    /// twice, then it is closed.
+    /// Plans one pull request: one to four storms of one to eight pushes within two days. Some webhooks are
+    /// sent twice, and the pull request is closed at the end.
     fn plan_pull_request(&mut self, opened: i64) {
         let at = self.pulls.len();
         self.pulls.push(Pull::default());
@@ -338,8 +340,8 @@ impl WeekSimulation {
         is.newest_token = token.0;
         let run = RunReference { id: RunId::new(format!("run-{}", token.0)), key: slot.key.clone(), token };
         let (head, due) = (is.head, at + self.random.span(TICK, 90_000));
-        // Some workers die at once, and some are frozen: they send no heartbeat, but continue to write after
-        // their lease.
+        // Some workers die immediately. Others are frozen: they send no heartbeat, but still write after
+        // their lease has expired.
         let fate = self.random.below(50);
         if fate == 0 {
             self.counted.died += 1;
@@ -394,7 +396,8 @@ impl WeekSimulation {
         }
     }
 
-    /// Applies the result of a step; before it, the run with the token `begun` was the newest in the records.
+    /// Applies the result of a step. `begun` is the token of the run that was the newest in the records
+    /// before the step.
     fn apply_step_result(&mut self, mut work: Work, came: WorkerStepResult, begun: u64, at: i64) {
         let is = &mut self.pulls[work.at];
         let newest = is.newest_token == work.run.token.0;

@@ -27,7 +27,8 @@ use crate::support::watch::Watched;
 
 const TOKEN: &str = "bitbucket-token-canary";
 const SECRET: &str = "bitbucket-secret-canary";
-/// File of each pull request as it is opened, and (below) after the next push: one finding stays, one is new.
+/// Content of the file in each pull request at its opening, and (below) after the next push. The first
+/// finding is still in the file, and the push adds a second finding.
 const FIRST: &str = "a = 1\nbreakpoint()\n";
 const SECOND: &str = "a = 1\nbreakpoint()\nb = 2\nimport pdb; pdb.set_trace()\n";
 
@@ -45,7 +46,7 @@ impl Site {
         Self::with_key(flavour, "").await
     }
 
-    /// Creates a site with another key of the forge.
+    /// Creates a site with an additional line in the forge's configuration.
     async fn with_key(flavour: ForgeFlavour, key: &str) -> Self {
         let forge = Watched::start_as(flavour, FakeForgeOptions::default()).await;
         forge.register_token(TOKEN, "truing[bot]");
@@ -201,7 +202,8 @@ async fn a_storm_of_two_pushes_to_a_data_center_is_reviewed_at_its_settled_head(
     test_storm(ForgeFlavour::DataCenter).await;
 }
 
-/// Data Center disables a hook after five refusals, so it gets its usual answer; the slot stays due.
+/// Data Center disables a webhook after five refusals. The server therefore returns the usual status, and the
+/// slot stays due.
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_kill_switch_is_on_a_data_center_is_answered_and_its_slot_stays_due() {
     let site = Site::new(ForgeFlavour::DataCenter).await;
@@ -233,9 +235,9 @@ async fn while_the_kill_switch_is_on_a_data_center_is_answered_and_its_slot_stay
     assert_eq!(site.forge.violations(), Vec::<String>::new());
 }
 
-/// Cloud repeats a webhook that was answered by 503 twice, and never disables it, so it is refused, as at
-/// GitHub. When the switch is turned off, the sweep over the repositories with write permission finds the
-/// refused change.
+/// After a response of 503, Cloud sends the webhook up to two more times and never disables it. The server
+/// therefore refuses the webhook, as at GitHub. When the switch is turned off, the sweep over the
+/// repositories with write permission finds the refused change.
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_kill_switch_is_on_cloud_is_refused_and_the_sweep_at_its_end_finds_the_pull_request() {
     let site = Site::new(ForgeFlavour::Cloud).await;
@@ -248,8 +250,9 @@ async fn while_the_kill_switch_is_on_cloud_is_refused_and_the_sweep_at_its_end_f
     assert_comments_unique(&site.wait_until_reviewed(number, 1).await);
 }
 
-/// Data Center delays calls of a refused webhook by up to hours, so it is accepted and the next sweep finds
-/// the change. Cloud repeats the webhook; if it is lost, the sweep finds the change, too.
+/// After a refusal, Data Center delays the calls of the webhook by up to several hours. The server therefore
+/// accepts Data Center's webhook, and the next sweep finds the change. Cloud repeats a refused webhook; if
+/// the webhook is lost, the sweep finds the change, too.
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_store_is_away_data_center_is_not_refused_and_the_sweep_finds_the_pull_request() {
     for (flavour, status) in [(ForgeFlavour::DataCenter, 202), (ForgeFlavour::Cloud, 503)] {
@@ -261,7 +264,7 @@ async fn while_the_store_is_away_data_center_is_not_refused_and_the_sweep_finds_
         let number = site.open_pull_request().await;
         assert_eq!(site.deliver().await, [status], "{}", site.read_log());
         std::fs::rename(&aside, &database).unwrap();
-        // A sweep runs after the switch.
+        // Turning the kill switch off starts a sweep.
         assert_eq!((site.run(&["kill", "on"]).0, site.run(&["kill", "off"]).0), (0, 0));
         assert_comments_unique(&site.wait_until_reviewed(number, 1).await);
     }

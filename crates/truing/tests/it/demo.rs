@@ -1,5 +1,5 @@
-//! Tests of the demonstrations: the findings of a scripted model besides those of the rules, without a key,
-//! and a job that follows a package.
+//! Tests of the demonstrations without an API key: a review with findings of the rules and of a scripted
+//! model, and a job that follows a package.
 
 #![cfg(feature = "demo")]
 
@@ -43,7 +43,8 @@ async fn a_scripted_model_reviews_beside_the_rules_and_says_what_it_costs() {
     assert!(asked.model_tokens_in > 1000 && asked.model_tokens_out > 10, "{asked:?}");
     // No price in the table is below one dollar per million input tokens.
     assert!(asked.model_cost_micro_usd.0 >= asked.model_tokens_in, "{asked:?}");
-    // With its configuration file, commands in another terminal find the demonstration.
+    // With the demonstration's configuration file, commands in another terminal can inspect the
+    // demonstration.
     let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
     command
         .env_clear()

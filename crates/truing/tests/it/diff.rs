@@ -80,7 +80,8 @@ impl Repo {
     }
 }
 
-/// Creates two commits: a function moves to another, renamed file, among other changes.
+/// Creates two commits. In the second commit, a function moves to another file, which is also renamed, and
+/// other lines change.
 fn create_two_commits() -> (Repo, String, String) {
     let repo = Repo::new();
     let part = "def moved(self):\n    first_of_it()\n    return self\n";
@@ -337,8 +338,8 @@ fn a_range_without_lines_is_a_bad_line_in_the_same_words() {
     }
 }
 
-/// The name is given as `diff parse` writes it, and with a lone surrogate for each byte, as Python writes
-/// text that it read with `surrogateescape`.
+/// The name is passed in two forms: as `diff parse` prints it, and with a lone surrogate for each invalid
+/// byte. Python writes the second form for text that it decoded with `surrogateescape`.
 #[test]
 fn a_name_that_is_not_utf8_goes_from_parse_to_anchor_and_track() {
     use std::os::unix::ffi::OsStrExt as _;
@@ -395,8 +396,8 @@ fn peak_memory(process: u32) -> usize {
     line.trim().strip_suffix(" kB").unwrap().parse::<usize>().unwrap() << 10
 }
 
-/// The input is one file with many hunks and a line of 16 MiB, and then many files; it exceeds the memory
-/// that the program may hold.
+/// The input is one file with many hunks and a line of 16 MiB, followed by many files. The input is larger
+/// than the program's memory limit.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_diff_is_read_as_it_comes() {

@@ -1,5 +1,5 @@
-//! Tests of the examples as their READMEs show them, on small archives: releases with the names of the real
-//! ones and equivalent changes. `online` (`examples`) runs the same on the real releases.
+//! Tests of the examples as their READMEs show them, on small archives. The releases have the names of the
+//! real releases and equivalent changes. `online` (`examples`) runs the same commands on the real releases.
 
 use crate::support::readme;
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ fn run(registry: &FakeRegistry, home: &TempDir, arguments: &[String]) -> Output 
     command.args(arguments).output().unwrap()
 }
 
-/// Checks that every decision in the README of an example is the result for these releases.
+/// Checks that `decide` on these releases returns every decision that the README of an example shows.
 async fn assert_readme_holds(
     example: &str,
     (kind, package): (FakeRegistryKind, &str),
@@ -46,8 +46,8 @@ async fn assert_readme_holds(
     assert_eq!(seen, ["bump", "relax"], "{readme} shows one of each");
 }
 
-/// Returns a package with minimal versions of everything that the example of aiobotocore pins. Symbols that
-/// changed in the real package return `other`.
+/// Returns a package with a minimal definition of every symbol that the aiobotocore example pins. The
+/// definitions of symbols that changed in the real package return `other`.
 fn stub_package(other: &str) -> Vec<(String, String)> {
     let manifest = std::fs::read(repository_root().join("examples/aiobotocore/upstream.json")).unwrap();
     let manifest: BTreeMap<String, Value> = serde_json::from_slice(&manifest).unwrap();
@@ -135,8 +135,8 @@ async fn a_crate_is_followed_as_shown() {
         .await;
 }
 
-/// The reviewer of aiobotocore receives the six typical mistakes of that project within the instructions of
-/// every reviewer.
+/// The instructions of the aiobotocore reviewer contain the instructions of every reviewer, and the six
+/// typical mistakes of that project.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reviewer_of_aiobotocore_is_told_what_goes_wrong_there() {
     let (registry, home) = (FakeRegistry::start().await.unwrap(), tempfile::tempdir().unwrap());
@@ -154,7 +154,7 @@ async fn a_reviewer_of_aiobotocore_is_told_what_goes_wrong_there() {
     ] {
         assert!(told.contains(about), "{about}: {told}");
     }
-    // The addition contains all of the built-in text.
+    // The example's prompt contains every line of the built-in prompt.
     let built_in =
         ["prompts", "render", "review/system", "--set", "max_turns=25", "--set", "max_findings=50"];
     let built_in = run(&registry, &home, &built_in.map(str::to_owned)).stdout;
@@ -162,8 +162,8 @@ async fn a_reviewer_of_aiobotocore_is_told_what_goes_wrong_there() {
     assert!(built_in.lines().all(|line| told.lines().any(|has| has == line)));
 }
 
-/// The step of Bitbucket Pipelines runs in a clone as Pipelines creates it: only the pull request's branch,
-/// with the base merged into it.
+/// The step for Bitbucket Pipelines runs in a clone like the clone that Pipelines creates. This clone has
+/// only the pull request's branch, with the base merged into the branch.
 #[test]
 fn the_pipeline_of_bitbucket_reviews_the_commit_of_the_pull_request() {
     let text =

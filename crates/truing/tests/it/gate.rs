@@ -102,7 +102,7 @@ fn the_packs_alone_are_a_gate_of_any_repository_even_before_its_first_commit() {
     assert_eq!(answer["blocking"][0]["by"], "core/python-bare-except-pass");
     assert_eq!((&answer["blocking"][0]["path"], &answer["blocking"][0]["line"]), (&json!("a.py"), &json!(3)));
 
-    // Existing defects do not belong to this change.
+    // Defects that existed before the change are not reported.
     site.commit();
     site.git(&["checkout", "--quiet", "-b", "topic"]);
     site.write("repository/a.py", &format!("{SWALLOWED}f()\n"));
@@ -162,7 +162,7 @@ fn of_what_commands_print_changed_lines_block_and_old_ones_are_notes() {
             "old.txt:96 by its whole path",
         ]
     );
-    // A large number of old findings hides no new one.
+    // A new finding is reported even if there are very many old findings.
     let old = findings_of_kind(&answer, "advisory");
     assert_eq!((old.len(), old[0].as_str()), (500, "old.txt:2 old 1"));
     assert_eq!(answer["left_out"], json!({ "blocking": 0, "advisory": 2501 }));

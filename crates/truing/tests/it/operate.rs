@@ -80,7 +80,8 @@ impl Site {
         Self { home, forge, repo }
     }
 
-    /// Lets the service ignore pull requests that were open before the first contact, which is the default.
+    /// Restores the default: the service ignores pull requests that were open before the service first saw
+    /// the repository.
     fn ignore_existing_pulls(self) -> Self {
         self.home.replace_in_config("existing = \"review\"\n", "");
         self
@@ -166,7 +167,7 @@ fn unwrap_lines(text: &str) -> String {
 }
 
 fn is_reviewed(view: &PullView) -> bool {
-    // An App sets no status.
+    // An App sets a check run instead of a status.
     let told = view.statuses.contains_key(&view.head) || view.checks.iter().any(|run| run.sha == view.head);
     told && view.summary_comments().count() == 1 && view.inline_comments().count() == 1
 }
@@ -192,7 +193,7 @@ async fn a_webhook_leads_to_a_review_and_the_commands_tell_of_it() {
         let reason = site.run(&["why", target]);
         assert_eq!(reason.exit, 0, "{reason:?}");
         assert!(reason.out.contains("reviewed at") && reason.out.contains("leased"), "{}", reason.out);
-        // Each of these names is accepted wherever a pull request is named.
+        // Every command that accepts a pull request accepts each of these names.
         let review = site.run(&["review", "--pr", target]);
         assert!(review.exit == 1 && review.out.contains("(o/r#1)"), "{target}: {review:?}");
         let converge = site.run(&["converge", "--dry-run", target]);

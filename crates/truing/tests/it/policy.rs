@@ -94,7 +94,7 @@ fn calls_of_tools_are_allowed_or_denied_with_the_reason() {
     let repo = home.path().join("repo");
     symlink(home.path().join("outside.txt"), repo.join("src/link")).unwrap();
     symlink("nothing", repo.join("src/dangling")).unwrap();
-    // The link leads to a parent folder; its target's name ends like the named path.
+    // The link leads to the parent folder, so the real path ends with the same name as the requested path.
     symlink("..", repo.join("src/up")).unwrap();
     let file = |name: &str| json!({"file_path": repo.join(name)});
     let bash = |command: &str| json!({"command": command});
@@ -185,7 +185,8 @@ fn calls_of_tools_are_allowed_or_denied_with_the_reason() {
     assert_eq!(run_hook(&home, &[], &tool_call_json(&home, "TodoWrite", &json!({}))).out, "{}\n");
 }
 
-/// The settings of the example equal those of the page, and their command answers.
+/// The settings in the example equal the settings in the documentation, and the command in the settings
+/// works.
 #[test]
 fn the_example_for_claude_codes_action_is_a_hook_that_answers() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -211,7 +212,7 @@ fn the_example_for_claude_codes_action_is_a_hook_that_answers() {
     assert_eq!(answer["hookSpecificOutput"]["permissionDecision"], "allow");
 }
 
-/// Claude Code continues after every other failure.
+/// Exit code 2 blocks the call; after any other failure, Claude Code executes the call.
 #[test]
 fn a_call_that_cannot_be_judged_is_blocked() {
     let home = home();
@@ -233,7 +234,8 @@ fn a_call_that_cannot_be_judged_is_blocked() {
         nowhere.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(good.as_bytes()).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(2), "a closed standard output");
-    // A closed reader gets no answer, and no answer would allow the call.
+    // If the standard output is closed, the response is lost. The exit code must then block the call, because
+    // Claude Code allows a call without a response.
     let mut command = home.command(&["policy", "hook", "--config", "truing.toml"]);
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();

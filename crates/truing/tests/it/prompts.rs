@@ -135,7 +135,8 @@ fn a_strangers_envsubst_prompt_is_checked_with_its_workflow() {
     let all = "'$LATEST ${LOWER} $DRY_RUN'";
     assert_eq!(check(&render(all, dry)), [""; 0], "this one is right");
 
-    // Without a list, `$VERSION` in a git example is erased; setting it on the agent's step has no effect.
+    // Without a list of variables, `$VERSION` in a git example is erased. A variable that is set only on the
+    // agent's step has no effect on the prompt.
     let told = check(&render("", ""));
     assert_eq!(told.len(), 2, "{told:?}");
     assert!(told[0].starts_with("prompt.md:5: `$VERSION` is erased: `envsubst` has no list"), "{told:?}");
@@ -214,7 +215,7 @@ fn write(folder: &Path, path: &str, text: &str) {
     std::fs::write(path, text).unwrap();
 }
 
-/// Returns a module of the house with a variable `what`.
+/// Returns an operator's prompt with the variable `what`.
 fn operator_module(name: &str, text: &str) -> String {
     format!(
         "+++\nname = \"house/{name}\"\ndescription = \"d\"\n[variables.what]\ntype = \"word\"\ndescription \
@@ -222,7 +223,7 @@ fn operator_module(name: &str, text: &str) -> String {
     )
 }
 
-/// Returns a case of that module with its needs, and further lines.
+/// Returns a test case of the operator's prompts with these required texts and additional lines.
 fn operator_module_case(needs: &str, more: &str) -> String {
     format!(
         "description = \"d\"\nroute = \"sync/bump\"\n[system]\nprompt = \"house/who\"\nvalues = {{ what \
@@ -270,7 +271,7 @@ fn a_prompt_that_no_longer_says_what_is_needed_fails_its_case() {
     // The position of line breaks does not matter.
     write(here.path(), "p/sync/step-4b-bump.md", &step.replace("Do not replace", "Do not\n   replace"));
     assert_eq!(run_prompt_tests(here.path(), &["p"]).0, 0);
-    // A run provides a variable that the prompt no longer has.
+    // The changed prompt uses a variable that the run does not provide.
     let task = include_str!("../../../agent/prompts/sync/task.md");
     write(here.path(), "p/sync/task.md", &task.replace("from", "since"));
     let (exit, all) = run_prompt_tests(here.path(), &["p"]);
@@ -287,7 +288,7 @@ fn somebody_s_own_prompts_are_tested_by_their_own_cases() {
     write(here.path(), "p/cases/house/pet.toml", &other);
     let (exit, all) = run_prompt_tests(here.path(), &["p", "--mutate"]);
     assert_eq!((exit, &all["mistakes"]["unnoticed"]), (0, &json!([])), "{all}");
-    // A case that ignores a value does not detect a mutation, which is reported.
+    // If a case ignores a value, a mutation of the value is not detected. The command reports this mutation.
     write(here.path(), "p/cases/house/pet.toml", &operator_module_case("[\"Look for\"]", ""));
     let (exit, all) = run_prompt_tests(here.path(), &["p", "--mutate", "--case", "house/pet"]);
     let unnoticed = all["mistakes"]["unnoticed"].as_array().unwrap();
@@ -302,12 +303,12 @@ fn somebody_s_own_prompts_are_tested_by_their_own_cases() {
     write(here.path(), "p/cases/sync/bump.toml", &broken);
     let (exit, all) = run_prompt_tests(here.path(), &["p"]);
     assert!(exit == 1 && case_problems(&all, "sync/bump").contains("a call failed: read"), "{all}");
-    // A report that cannot be parsed does so, too.
+    // A case whose report cannot be parsed is reported as wrong, too.
     let unread = operator_module_case("[\"Look for\"]", "").replacen("completed = [\"dog\"],", "", 1);
     write(here.path(), "p/cases/sync/bump.toml", &unread);
     let (exit, all) = run_prompt_tests(here.path(), &["p"]);
     assert!(exit == 1 && case_problems(&all, "sync/bump").contains("a call failed: report"), "{all}");
-    // Prompts and values that do not fit are reported by name.
+    // If a prompt does not exist or a value is invalid, the error names the prompt or the variable.
     for (from, to, told) in [
         ("house/about", "house/none", "there is no prompt `house/none`"),
         ("what = \"dog\"", "", "about.md:4: variable `what` is not given"),
@@ -413,7 +414,7 @@ async fn the_configured_model_is_asked_only_with_a_key_and_is_judged_by_what_it_
         let said = json!({ "summary": "s", "completed": [completed], "remaining": [] });
         ScriptedAnswer::tool("report", said)
     };
-    // A model may try a call and fail.
+    // A case also passes if one of the model's calls fails.
     let right = [
         ScriptedAnswer::tool("read", lost),
         ScriptedAnswer::tool("edit", edit),

@@ -60,9 +60,10 @@ impl Stage {
         }
     }
 
-    /// Writes a shell script that replaces the reader's program. In it, `$0` is its path, `say` prints a
-    /// line, and `hello` prints the greeting of this build's reader. Another process writes the file: if this
-    /// one held it open for writing while another test starts a child, the script could not be executed.
+    /// Writes a shell script that replaces the reader's program. In the script, `$0` is the script's path,
+    /// `say` prints a line, and `hello` prints the greeting of this build's reader. A separate process writes
+    /// the file. If the test process held the file open for writing while another test starts a child, the
+    /// script could not be executed.
     fn write_impostor(&self, body: &str) -> PathBuf {
         let path = self.path("impostor");
         let mut writer = Command::new("/bin/sh")
@@ -195,7 +196,7 @@ async fn a_child_that_does_not_answer_well_fails_its_run_and_is_told_by_what_it_
         (r#"hello; say '{"Ok":{"findings":[],"reviewed":[]}}'"#, "its answer cannot be understood"),
         ("hello; hello; hello", "its answer cannot be understood"),
         (r#"hello; say '{"Err":{"Failed":"no \u001b[2J\nroom"}}'"#, "no [2J; room"),
-        // The child is ready, and then no file can be read.
+        // The child becomes ready, but then fails at the first file.
         ("READY; exit 7", "ended before it answered (exit status: 7)"),
         ("READY; say nonsense; exec cat", "what it says of a file cannot be understood"),
         ("READY; exec cat /dev/zero", "what it says of a file is too long"),
@@ -327,7 +328,7 @@ async fn a_child_that_is_confined_too_little_is_told_nothing() {
     assert_eq!(strict.read(&request).await.unwrap().findings.len(), 1);
 }
 
-/// The kernel enforces this for every request, such as one beyond the original tree.
+/// The kernel restricts a reader to its tree for every request, even for a request with another tree.
 #[test]
 fn a_child_opens_its_tree_and_nothing_else() {
     let stage = Stage::new();
@@ -373,12 +374,12 @@ fn a_child_opens_its_tree_and_nothing_else() {
     let refused = answered("tree", "other", "a.py");
     assert!(refused.contains("cannot be opened") && refused.contains("Permission denied"), "{refused}");
     assert!(!found(answered("other", "other", ".git/config")));
-    // As a control: if the tree is git's folder itself, it is not excluded and can be read.
+    // Control: if the reader's tree is a git folder, the files of this folder can be read.
     assert!(found(answered("other/.git", "other/.git", "config")));
 }
 
-/// Tests a child whose server was killed and could not clean up. The test holds the child's input open, and
-/// the child is stopped.
+/// Tests that a child dies if its server is killed and cannot clean up. The test keeps the child's input open
+/// and suspends the child, so the child cannot exit on its own.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_child_dies_with_its_server() {

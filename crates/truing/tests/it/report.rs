@@ -32,7 +32,7 @@ const EVIL: &str = "=HYPERLINK(\"https://evil.example\") <script>alert(1)</scrip
 /// Number of runs in the records.
 const RUNS: i64 = 61;
 
-/// Returns a run in the life of a realistic job, by its number.
+/// Returns the record of the run with this number in a realistic job.
 fn record(number: i64, now: UnixMillis) -> SyncRecord {
     let ended = UnixMillis(now.0 - (RUNS - number) * DAY * 3 / 2 + 3_600_000);
     let (is_new, dice) = (number >= 34, (number * 7919 + 13) % 100);
@@ -250,8 +250,8 @@ async fn people_read_it_in_eighty_columns() {
         assert!(text.contains(part), "{part} is missing:\n{text}");
     }
     assert!(!text.contains('\u{1b}'), "{text:?}");
-    // Without `--loop`, the text does not mention reviews, since there were none. A report without any
-    // records follows.
+    // Without `--loop`, the text does not mention reviews, because the store has none. The next call reports
+    // on an empty store.
     let (_, all, _) = report(folder.path(), &["--since", "120d"]);
     assert!(all.starts_with("61 runs of jobs ended from ") && !all.contains("\n0 runs "), "{all}");
     let empty = tempfile::tempdir().unwrap();
@@ -381,7 +381,8 @@ fn sample_converge_record(
     serde_json::from_value(record).unwrap()
 }
 
-/// Records one run that has converged, one that is stuck with a foreign reason, and one that continues.
+/// Stores the records of three runs: one has converged, one is stuck with a hostile reason, and one is still
+/// active.
 async fn store_converge_records(file: &Path) -> [converge::record::ConvergeRecord; 3] {
     use converge::ConvergeStep::{Audit, Check, Fix, Gate, Post, Publish, Reply};
     let store = Store::open(file, Arc::new(SystemClock)).unwrap();

@@ -351,7 +351,7 @@ fn what_is_no_plain_file_is_named_and_the_rest_is_checked() {
     assert_eq!(finding_lines(&ran), ["a.py:3 core/python-bare-except-pass"]);
     let plain = "not checked: it is not a regular file";
     assert_eq!(stderr_text(&ran), format!("warning: fifo: {plain}\nwarning: /dev/zero: {plain}\n"));
-    // In folders they are skipped, as git does.
+    // In folders, files that are not regular are skipped, as git skips them.
     let ran = run_truing(folder.path(), &["rules", "check", ".", "--format", "json"]);
     assert_eq!((finding_lines(&ran).len(), stderr_text(&ran).as_str()), (1, ""));
     let gone = run_truing(folder.path(), &["rules", "check", "a.py", "gone"]);
@@ -426,7 +426,7 @@ fn a_new_rule_goes_to_the_configured_folder_and_the_next_steps_are_told() {
         "1 rule, 4 examples: all with the expected result\n"
     );
 
-    // In other folders the path must be given, too, quoted for a shell.
+    // For a pack in another folder, the suggested command contains the path of the pack, quoted for a shell.
     let made = run_truing(here.path(), &["rules", "new", "a/b", "--dir", "my packs"]);
     assert_eq!(String::from_utf8(made.stdout.clone()).unwrap(), "my packs/a/rules/b.yml\n");
     let told = stderr_text(&made);
@@ -539,7 +539,7 @@ fn every_rule_is_explained_within_80_columns_and_its_fix_is_named() {
     let here = folder(&[]);
     let rules = json_lines(&run_truing(here.path(), &["rules", "list", "--format", "json"]));
     let names = rules.iter().map(|rule| rule["rule"].as_str().unwrap());
-    // All rules on secrets are alike.
+    // The rules on secrets all have the same form, so the test skips them.
     let names = names.filter(|name| !name.ends_with("-token") && !name.ends_with("-key"));
     let mut fixed = 0;
     for name in names {

@@ -1,5 +1,5 @@
-//! Tests of `truing sandbox`: each escape is tried for real, with a control outside of a sandbox; a command
-//! inside; and its remains.
+//! Tests of `truing sandbox`. Each escape is really tried, with a control outside of a sandbox. Further tests
+//! cover commands in a sandbox, and the processes that remain after them.
 
 #![cfg(target_os = "linux")]
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -15,7 +15,8 @@ use crate::support::workspace::has_namespaces;
 const TRUING: &str = env!("CARGO_BIN_EXE_truing");
 /// Maximum time of an event that is expected at once.
 const SOON: Duration = crate::support::HANGS;
-/// Checks of resource use rather than access: without namespaces, not all of it is measured.
+/// Checks that concern resource use instead of access. Without namespaces, the sandbox does not measure all
+/// resource use.
 const USES: [&str; 24] = [
     "fork_bomb",
     "memory",
@@ -62,7 +63,7 @@ fn folder() -> TempDir {
     tempfile::tempdir().unwrap()
 }
 
-/// Returns the exit code and the results of a check by name, without those that were not tried.
+/// Returns the exit code, the level, and the result of each check that was tried.
 fn parse_check_results(output: &Output) -> (Option<i32>, String, Vec<(String, bool)>) {
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
     let tried = answer["checks"].as_array().unwrap().iter().filter(|check| !check["stopped"].is_null());
@@ -131,7 +132,7 @@ fn the_text_of_a_check_fits_a_terminal_and_says_who_counts_memory() {
 #[test]
 fn a_command_that_uses_too_much_is_3_and_the_bound_is_named() {
     let here = folder();
-    // The script prints the sandbox's message; `check` tests the sandbox itself.
+    // A script prints the sandbox's message here. `truing sandbox check` tests the real limit.
     let says = "truing sandbox: memory limit exceeded by all processes together: 2 MiB of 1 MiB";
     let script = format!("echo said; echo '{says}' >&2; exit 137");
     let output = run_truing(here.path(), &["sandbox", "run", "--", "sh", "-c", &script]);
@@ -155,7 +156,7 @@ fn what_cannot_be_a_tree_cannot_be_read_either() {
     assert_eq!(inside.status.code(), Some(0), "{inside:?}");
 }
 
-/// Runs at a terminal that `script` creates, if it is installed.
+/// Runs the command at a terminal that the program `script` creates, if `script` is installed.
 #[test]
 fn a_command_has_no_terminal_and_still_reads_what_is_typed() {
     let here = folder();
@@ -216,8 +217,8 @@ fn a_program_that_is_not_there_is_127_and_the_system_is_no_tree() {
     }
 }
 
-/// No equally strong sandbox can be created inside a sandbox: a weaker one is refused, unless it is requested
-/// by name.
+/// Inside a sandbox, no equally strong sandbox can be created. A weaker sandbox is refused unless the caller
+/// names the weaker level.
 #[test]
 fn a_weaker_sandbox_is_refused_unless_it_is_accepted_by_name() {
     if !has_namespaces() {
@@ -259,7 +260,8 @@ const LINGERS: &str = "setsid sleep \"$0\" & echo started; sleep \"$0\"";
 fn what_takes_too_long_ends_with_everything_it_started() {
     let here = folder();
     let word = format!("8{:08}", std::process::id());
-    // On a busy machine the command may be ended too early; the test then repeats with more time.
+    // On a busy machine, the command may be killed before it has started its child process. The test then
+    // repeats the run with a longer timeout.
     for seconds in [1, 2, 4, 8, 16] {
         let time = format!("{seconds}s");
         let output = run_truing(

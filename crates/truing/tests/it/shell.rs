@@ -15,7 +15,7 @@ fn output_text(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-/// Returns true if the program is installed; otherwise the skipped test is reported.
+/// Returns true if the program is installed; otherwise prints that the test is skipped.
 fn is_installed(program: &str) -> bool {
     let found = Command::new("sh").args(["-c", &format!("command -v {program}")]).output().unwrap();
     if !found.status.success() {
@@ -100,7 +100,7 @@ fn bash_completes_refs_packs_rules_and_jobs() {
     assert_eq!(offered(&["review", "--pack", "aio"]), ["aiobotocore"]);
     assert_eq!(offered(&["rules", "show", "core/python-d"]), ["core/python-debugger"]);
     assert_eq!(offered(&["sync", "run", "r"]), ["rim", "rust"]);
-    // The jobs are those of the named file.
+    // If `--config` names a file, the completions are the jobs in that file.
     std::fs::write(folder.path().join("more.toml"), "[sync.rope]\nmanifest = \"none\"\n").unwrap();
     for named in [&["--config", "more.toml"][..], &["--config", "=", "more.toml"]] {
         assert_eq!(offered(&[named, &["sync", "run", "r"]].concat()), ["rope"]);

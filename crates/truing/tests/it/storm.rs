@@ -1,6 +1,7 @@
-//! The storm test: many pull requests are pushed to repeatedly, webhooks are lost, repeated and out of order,
-//! and the server is killed with SIGKILL repeatedly. Afterwards every settled head is reviewed, at most two
-//! reviews were computed per storm, and nothing was ever posted twice, not even temporarily.
+//! The storm test. Many pull requests receive repeated pushes. Webhooks are lost, repeated and delivered out
+//! of order, and the server is killed repeatedly with SIGKILL. Afterwards, every settled head must be
+//! reviewed, and at most two reviews must have been computed per storm. Nothing may have been posted twice,
+//! not even temporarily.
 //!
 //! A small storm runs with the other tests; `cargo xtask soak` runs the size in [`SIZE`].
 
@@ -41,11 +42,11 @@ const PULLS_EACH: usize = 50;
 const TOKEN: &str = "storm-token";
 const SECRET: &str = "storm-secret";
 const LOGIN: &str = "truing[bot]";
-/// Faults of the network for each hundred webhooks.
+/// Network faults: the seed, the percentages of lost and repeated webhooks, and the maximum delay.
 const CHAOS: UnreliableNetwork =
     UnreliableNetwork { seed: 11, lost_percent: 5, repeated_percent: 20, max_delay: 8 };
-/// Time without an event after which a storm is over, for sizes from the variable; it is the product's
-/// default. A round of pushes to all pull requests must be shorter.
+/// Time without an event after which a storm is over, if [`SIZE`] sets the size. The value is the product's
+/// default. A round of pushes to all pull requests must take less time.
 const QUIET: Duration = Duration::from_secs(60);
 /// Maximum length of a storm; it is the product's default.
 const LONGEST: Duration = Duration::from_secs(30 * 60);
@@ -110,8 +111,8 @@ struct Site {
     delivered: AtomicUsize,
 }
 
-/// Returns free ports outside of the system's range of ephemeral ports, which stay free while a service is
-/// down.
+/// Returns free ports outside of the system's range of ephemeral ports. No other program takes such a port
+/// while a service is down.
 fn stable_free_ports(count: usize) -> Vec<u16> {
     static NEXT: AtomicU16 = AtomicU16::new(u16::MAX);
     let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap();
@@ -129,7 +130,7 @@ impl Site {
         let forge = Watched::start(FakeForgeOptions::default()).await;
         forge.register_token(TOKEN, LOGIN);
         let url = forge.base_url();
-        // The lease is short, and attempts that a kill costs are not limited.
+        // The lease is short. The limit of attempts is high, because each kill uses up an attempt.
         let config = format!(
             "[store]\nurl = \"sqlite:truing.db\"\n[server]\npoll = \"50ms\"\nlease = \"5s\"\nheartbeat \
              = \"500ms\"\n[forge.github]\napi_url = \"{url}\"\ngit_url = \"{url}\"\nsettle \
@@ -158,8 +159,8 @@ impl Site {
         Process(command.stdout(Stdio::null()).stderr(log).spawn().unwrap())
     }
 
-    /// Sends a webhook until it is accepted, as a person who presses "redeliver" would: a dead service
-    /// receives nothing, and GitHub itself sends once.
+    /// Sends a webhook until the service accepts it, as a user who presses "redeliver" would. GitHub itself
+    /// sends a webhook only once, and a dead service cannot receive it.
     async fn deliver_until_accepted(&self, delivery: &FakeDelivery) {
         let deadline = Instant::now() + PATIENCE;
         let mut again = tokio::time::interval(LOOK);
@@ -189,8 +190,8 @@ impl Site {
     }
 }
 
-/// Kills the service `kills` times at random calls of the forge: the first two thirds during `expected`
-/// webhooks, the others while the settled heads are reviewed.
+/// Kills the service `kills` times at random calls of the forge. The first two thirds of the kills happen
+/// during `expected` webhooks, the others while the settled heads are reviewed.
 async fn kill_repeatedly(site: &Site, kills: usize, expected: usize, settled: &AtomicBool) -> Process {
     let mut server = site.serve();
     let mut random = 0x2545_f491_4f6c_dd1d_u64;
@@ -262,7 +263,8 @@ async fn run_storm(site: &Arc<Site>, pulls: &mut [Pull], pushes: usize) {
 /// Returns the maximum number of storms of a pull request, from the gaps between its webhooks and the maximum
 /// length of a storm.
 fn count_storms(accepted: &[Instant], quiet: Duration) -> usize {
-    // A gap of almost the quiet time may have been long enough for the service.
+    // The service may have measured a longer gap than the test, so a gap of almost the quiet time counts as
+    // long enough.
     let long = quiet.mul_f32(0.8);
     let mut storms = 1;
     let mut began = accepted[0];
@@ -361,7 +363,7 @@ async fn assert_storm_results(pulls: &[Pull], store: &Store, quiet: Duration) ->
 }
 
 /// Returns the number of reviews that these runs computed, newest first. A run that finds an unpublished
-/// result of the previous one for the same commits publishes it and computes nothing.
+/// result of the previous run for the same commits publishes that result and computes nothing.
 fn count_computed_reviews(runs: &[RunEntry]) -> usize {
     let is_computed = |run: &RunEntry| matches!(run.stage, RunStage::Computed | RunStage::Published);
     let before = runs.iter().skip(1).map(Some).chain([None]);
@@ -383,7 +385,8 @@ fn truing_comments(view: &PullView) -> impl Iterator<Item = &str> {
     view.comments.iter().filter(|comment| comment.author == LOGIN).map(|comment| comment.body.as_str())
 }
 
-/// Returns one of many consecutive pushes: each moves the lines of the previous ones, and some add a problem.
+/// Returns the commit of one of many consecutive pushes. Each push changes the line numbers of earlier
+/// findings, and some pushes add a problem.
 fn push_commit(pull: usize, round: usize) -> CommitBuilder {
     let mut text = String::new();
     for line in 0..=round {

@@ -96,7 +96,7 @@ fn the_answer_has_its_evidence_and_the_new_range() {
         json!({
             "decision": "bump", "needs_classification": false, "from": "1.0.0", "to": "1.0.5",
             "spec_before": ">=0.9,<1.0.1",
-            // The lower limit is the oldest release with the code that the port is made for.
+            // The new lower bound is the oldest release with the code for which the port is made.
             "spec_after": ">=1.0.4,<1.0.6",
             "relax_up_to": "1.0.2",
             "changed": [{
@@ -126,7 +126,8 @@ fn it_is_told_up_to_where_a_range_can_be_widened() {
     {
         assert_eq!(site.run_json(&["--to", to]).0["relax_up_to"], up_to, "{to}");
     }
-    // There is no such limit if the next release already requires a change, or the project excludes it.
+    // If the next release already requires a change, `relax_up_to` is null. A release that the project
+    // excludes cannot be the limit.
     assert_eq!(site.run_json(&["--from", "1.0.2", "--to", "1.0.3"]).0["relax_up_to"], json!(null));
     site.set_requirement("demo >= 0.9, < 1.0.1, != 1.0.2");
     assert_eq!(site.run_json(&["--to", "1.0.4"]).0["relax_up_to"], "1.0.1");
@@ -182,7 +183,8 @@ fn a_release_is_called_as_it_is_published_and_no_step_goes_back() {
     let refused = site.decide(&["--to", "1.0.0"]);
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(refused.status.code() == Some(2) && said.contains("older than 1.0.2"), "{said}");
-    // A release that the project excludes is skipped, and refused if it is requested.
+    // A release that the project excludes is skipped. If a user requests such a release, the command refuses
+    // it.
     site.set_requirement("demo >= 0.9, < 1.0.1, != 1.0.5, != 1.0.6");
     assert_eq!(site.run_json(&[]).0["to"], "1.0.4");
     let refused = site.decide(&["--to", "1.0.5"]);

@@ -100,7 +100,7 @@ async fn a_run_that_never_comes_to_its_repository_is_remembered() {
     let outcome = &told.json[0]["outcomes"][0];
     assert_eq!((&outcome["result"], &told.json[0]["streak"]), (&json!("failed"), &json!(0)), "{told:?}");
     assert!(outcome["exit_reason"].as_str().unwrap().contains("acme/nowhere"), "{told:?}");
-    // The job is free at once.
+    // The failure leaves no lease, so the next run can start immediately.
     site.replace_in_config("acme/nowhere", "acme/ours");
     assert_eq!(site.run_job().await, expected_result("up_to_date", 0));
 }
@@ -146,7 +146,8 @@ async fn the_pull_request_follows_the_releases_until_people_work_on_it() {
     assert_eq!(site.run_job().await, expected_result("relaxed", 0));
     assert_eq!(site.file(BRANCH, "mine.txt").await, "mine\n");
 
-    // A release that needs code waits for the users, and is reported once.
+    // If a release needs code changes, the job waits for the users, and the pull request gets only one
+    // comment.
     site.publish_release("1.0.4");
     for _ in 0..2 {
         assert_eq!(site.run_job().await, expected_result("blocked", 1));
@@ -157,7 +158,7 @@ async fn the_pull_request_follows_the_releases_until_people_work_on_it() {
     assert!(said[0].body.contains("1.0.4") && said[0].body.contains("person committed"), "{said:?}");
     assert_eq!(site.file(BRANCH, "mine.txt").await, "mine\n");
 
-    // The pull request is merged, and its work is done.
+    // After the pull request is merged, the job has nothing left to do.
     let number = site.pulls().await[0].0;
     site.publish_release("1.0.2");
     site.repo.merge_pull(number, "ann").await.unwrap();
@@ -212,7 +213,7 @@ async fn what_it_cannot_tell_is_asked_once_and_only_people_who_may_write_answer(
     assert!(pulls[0].1.body.contains("ann ruled"), "{}", pulls[0].1.body);
     assert_eq!(site.file(BRANCH, "pyproject.toml").await, Site::project_file(">= 0.9, < 1.0.4"));
 
-    // Another release causes a question, and its successor is asked about in the same issue.
+    // A major release causes a question. A later release is added to the same issue.
     site.publish_release("2.0.0");
     assert_eq!(site.run_job().await, expected_result("asked", 1));
     assert_eq!(site.questions().await.iter().filter(|issue| issue.open).count(), 1);
@@ -230,7 +231,8 @@ async fn a_question_that_people_close_without_a_word_is_not_asked_again_until_so
         assert_eq!((&ran.json["result"], &ran.json["question"]), (&json!("asked"), &json!(null)), "{ran:?}");
         assert_eq!(site.questions().await.len(), 1, "not now");
     }
-    // The reopened issue is the question again; another manifest has its own question.
+    // A reopened issue is the current question again. After a change of the manifest, a new question is
+    // asked.
     site.repo.set_issue_open(first, true, "ann").await.unwrap();
     let ran = site.run(&["sync", "run", "demo"]).await;
     assert!(ran.json["question"].is_string() && site.questions().await.len() == 1, "{ran:?}");
@@ -244,7 +246,7 @@ async fn a_question_that_people_close_without_a_word_is_not_asked_again_until_so
     assert_eq!(site.run_job().await, expected_result("asked", 1));
     let open: Vec<_> = site.questions().await.into_iter().filter(|issue| issue.open).collect();
     assert_eq!(open.len(), 1);
-    // A comment in a closed issue is read.
+    // An answer in a closed issue is accepted, too.
     site.repo.set_issue_open(open[0].number, false, "ann").await.unwrap();
     assert_eq!(site.run_job().await, expected_result("asked", 1));
     site.repo.comment(open[0].number, "ann", "relax").await.unwrap();
@@ -262,7 +264,7 @@ async fn a_release_that_needs_code_is_asked_about() {
     site.repo.delete_issue(question.number).await.unwrap();
     assert_eq!(site.run_job().await, expected_result("asked", 1));
     assert_eq!(site.questions().await.iter().filter(|issue| issue.open).count(), 1, "asked again");
-    // The answer that the code works unchanged is not accepted; the answer to skip the release is.
+    // The answer `relax` is not accepted for this release; the answer `skip` is accepted.
     let again = site.questions().await.into_iter().find(|issue| issue.open).unwrap().number;
     site.repo.comment(again, "ann", "relax").await.unwrap();
     assert_eq!(site.run_job().await, expected_result("asked", 1));
@@ -334,8 +336,8 @@ async fn a_job_that_cannot_even_begin_is_not_tried_for_ever() {
     assert!(site.questions().await.iter().all(|issue| !issue.open));
 }
 
-/// Runs with a failure or a death at the nth write, and then once more: there is one pull request or one
-/// question, with the same content.
+/// Runs the job with a failure or a kill at the nth write, and then once more. There must be exactly one pull
+/// request or one question, with the same content as without a failure.
 async fn assert_same_end(release: &str, has_question: bool, nth: u64, kind: ForgeFaultKind) {
     let site = Site::new().await;
     site.publish_release(release);
@@ -359,7 +361,7 @@ async fn assert_same_end(release: &str, has_question: bool, nth: u64, kind: Forg
     }
 }
 
-/// Tests each write with a failure before and after its effect, and with a death.
+/// Tests each write with a failure before its effect, with a failure after its effect, and with a kill.
 async fn test_each_write_failure(release: &str, has_question: bool, least: u64) {
     let writes = {
         let site = Site::new().await;
@@ -481,7 +483,7 @@ async fn what_is_missing_is_named() {
     assert!(record["exit_reason"].as_str().unwrap().contains("kill switch"), "{record}");
     assert_eq!((held.exit, held.err.contains("kill switch")), (4, true), "{held:?}");
     assert_eq!(site.run(&["kill", "off"]).await.exit, 0);
-    // Another user uses the branch's name: the branch is not touched.
+    // If a user has pushed a branch with the job's branch name, Truing does not change the branch.
     site.repo
         .push(BRANCH, CommitBuilder::new("Mine").write("mine.txt", "mine\n").with_author("ann"))
         .await
@@ -498,7 +500,7 @@ async fn what_is_missing_is_named() {
 async fn a_server_runs_jobs_at_their_times_and_takes_over_what_nobody_finished() {
     let site = Site::new().await;
     site.publish_release("1.0.1");
-    // The pattern fires every second: the optional field of seconds comes first.
+    // The schedule fires every second, because the first of six fields is the optional field for seconds.
     site.replace_in_config("[sync.demo]", "[sync.demo]\ncron = \"* * * * * *\"");
     let status = site.run(&["sync", "status"]).await;
     assert!(status.json[0]["next"].is_string(), "{status:?}");
@@ -513,7 +515,7 @@ async fn a_server_runs_jobs_at_their_times_and_takes_over_what_nobody_finished()
     assert_eq!(site.run(&["kill", "on"]).await.exit, 0);
     stop(&mut server);
     assert_eq!(site.pulls().await.len(), 1);
-    // A scheduled time just before the switch left the slot due, but no run holds it.
+    // A scheduled time just before the switch may leave the slot due, but no run may hold a lease.
     let slots = site.run(&["slots", "list"]).await.json;
     let is_leased = |slot: &Value| slot["state"] == "leased";
     assert!(!slots.as_array().unwrap().iter().any(is_leased), "its lease is given back: {slots}");
@@ -577,7 +579,7 @@ async fn one_issue_tells_of_the_last_runs_if_it_is_wanted() {
     site.repo.lock_issue(issue.number).await.unwrap();
     assert_eq!(site.run_job().await, expected_result("covered", 0));
     assert_eq!(site.questions().await[0].body.matches("| covered |").count(), 3);
-    // A deleted issue is not created again, which is not a failure.
+    // If a user deletes the issue, Truing creates no new issue, and the run succeeds.
     site.repo.delete_issue(issue.number).await.unwrap();
     let ran = site.run(&["sync", "run", "demo"]).await;
     assert_eq!((ran.exit, &ran.json["result"]), (0, &json!("covered")), "{ran:?}");

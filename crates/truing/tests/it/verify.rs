@@ -15,9 +15,10 @@ use serde_json::{Value, json};
 
 use crate::support::workspace::{CheckedRepository, has_namespaces};
 
-/// Maximum time of an event that is expected at once.
+/// Maximum time until an event that should happen immediately.
 const SOON: Duration = crate::support::HANGS;
-/// Requests the index that a variable names from the proxy, as a package installer does.
+/// Script that reads an index address from a variable and requests it through the proxy, as a package
+/// installer does.
 const FETCH: &str = r#"
 proxy=${http_proxy#http://}
 exec 3<>/dev/tcp/${proxy%:*}/${proxy#*:}
@@ -147,7 +148,7 @@ check = [["sh", "-c", "grep -q package answer && grep -qx new src extra && test 
     }
     assert_eq!(site.read_all_files(), before, "nothing of the repository is changed");
     assert_eq!(std::fs::read_dir(site.path(".cache/truing/verify")).unwrap().count(), 1);
-    // Another index requires another setup.
+    // If the index changes, the setup runs again.
     let output = site.run(&[]);
     assert_eq!(output.status.code(), Some(3), "{output:?}");
     let said = text(&output.stdout);
@@ -234,7 +235,8 @@ fn what_is_configured_wrongly_is_told_before_anything_is_run() {
         said
     };
     refused(&site, 2, "no check is configured");
-    // A repository's own commands are run only if the operator allows it; otherwise this is reported.
+    // A repository's own commands are run only if the operator allows this. Otherwise the output says that
+    // the commands are not used.
     site.write("repository/.truing.toml", check);
     let said = refused(&site, 2, "`verify.check` of the repository's own file is not used");
     assert!(said.contains("from_repository = true"), "{said}");
@@ -250,7 +252,7 @@ fn what_is_configured_wrongly_is_told_before_anything_is_run() {
         said.contains("PIP_INDEX_URL names an index with a user or a password") && !said.contains("hush"),
         "{said}"
     );
-    // The file also asks for a token.
+    // `.npmrc` also contains a token.
     let npmrc = "registry=https://npm.example.org/\n//npm.example.org/:_authToken=hush\n";
     site.write(".npmrc", npmrc);
     let output = site.command(&[]).env("TRUING_VERIFY__FROM_REPOSITORY", "true").output().unwrap();

@@ -15,7 +15,7 @@ use truing_core::version::PackageVersion;
 /// The index's own settings.
 #[derive(Deserialize)]
 struct SparseIndexConfig {
-    /// Address of archives: with some of [`MARKERS`], or of a folder.
+    /// Address of archives: a template with some of [`MARKERS`], or the address of a folder.
     dl: String,
 }
 
@@ -47,7 +47,7 @@ pub(super) async fn fetch_releases(
     for line in page.body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
         let line: SparseIndexLine =
             serde_json::from_slice(line).map_err(|error| page.malformed_error(error))?;
-        // No index has two names that differ in case alone.
+        // The case of names is ignored, because no index has two names that differ only in case.
         if !line.name.eq_ignore_ascii_case(package) {
             return Err(page.malformed_error(format!("it describes `{}`", line.name)));
         }

@@ -171,7 +171,8 @@ async fn a_page_is_read_up_to_its_bound() {
     assert!(told.contains("longer than 64 MiB"), "{told}");
 }
 
-/// Starts a server whose every response begins with these lines and ends with its connection.
+/// Starts a server. Each response begins with these header lines, and the server ends the response by closing
+/// the connection.
 async fn start_raw_server(head: &'static str) -> SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -195,7 +196,8 @@ async fn an_archive_is_downloaded_up_to_its_bound_whether_it_is_announced_or_not
         let digest = hex::encode(Sha256::digest(b"content"));
         archives.fetch_up_to(most, &index, &archive(&format!("http://{address}/file"), Some(digest))).await
     };
-    // One byte more than is allowed: first announced without being sent, then sent without an announcement.
+    // The archive is one byte longer than the limit. In the first case, the length is announced and no data
+    // is sent; in the second case, the data is sent without an announced length.
     for (head, most) in [("content-length: 536870913\r\n", MAX_ARCHIVE), ("", 6)] {
         let told = get(head, most).await.unwrap_err();
         assert!(matches!(told, ArchiveFetchError::TooLong(_)), "{told}");

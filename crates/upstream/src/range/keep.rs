@@ -1,5 +1,5 @@
-//! Makes a new range in the form of the old one. The upper bound has as many numbers as before, so it admits
-//! later releases only as far as the old one did. A lower bound loses no number other than 0.
+//! Makes a new range in the form of the old one. The new upper bound has as many numbers as the old one, so
+//! it admits later releases only as far as the old one did. Only zeros are removed from a lower bound.
 
 use std::iter;
 
@@ -10,7 +10,7 @@ use truing_core::version::PackageVersion;
 
 use super::{VersionRange, greatest_lower_bound, is_exclusion, lower_bound};
 
-/// Returns the new range of a Python project; none if the old one has no upper bound whose form could be
+/// Returns the new range of a Python project; `None` if the old range has no upper bound whose form can be
 /// kept.
 pub(super) fn python_range(
     range: &VersionSpecifiers,
@@ -32,7 +32,8 @@ pub(super) fn python_range(
     let upper = if bounds.iter().any(|one| matches!(*one.operator(), Operator::LessThanEqual)) {
         VersionSpecifier::from_version(Operator::LessThanEqual, release.clone().without_local())
     } else {
-        // Of several upper bounds the most precise counts, which admits the least.
+        // Of several upper bounds, the one with the most numbers applies, because it admits the fewest
+        // versions.
         let count = bounds.iter().filter_map(|one| upper_bound_precision(one)).max()?;
         let numbers = bump_last(release.release().iter().copied(), count)?;
         let upper = pep440_rs::Version::new(numbers).with_epoch(release.epoch());
@@ -76,7 +77,7 @@ fn bump_last(numbers: impl Iterator<Item = u64>, count: usize) -> Option<Vec<u64
     Some(numbers)
 }
 
-/// Returns the release with `count` numbers, as far as only zeros are removed or added.
+/// Returns the release with `count` numbers, if only zeros have to be removed or added.
 fn resize_release(release: &pep440_rs::Version, count: usize) -> pep440_rs::Version {
     let numbers = resize_numbers(release.release().to_vec(), count);
     let plain = pep440_rs::Version::new(numbers).with_epoch(release.epoch());
@@ -137,7 +138,7 @@ pub(super) fn npm_range(
     VersionRange::parse(PackageRegistry::Npm, &format!(">={lower} <{end}")).ok()
 }
 
-/// Renders a semantic version with `count` numbers, as far as only zeros are removed.
+/// Renders a semantic version with `count` numbers, if only zeros have to be removed.
 fn semver_text(version: &PackageVersion, count: usize) -> String {
     let numbers = match version {
         PackageVersion::Npm(version) => vec![version.major(), version.minor(), version.patch()],
@@ -179,7 +180,7 @@ mod tests {
             (Pypi, "==1.2.*", "1.3.4", Some("1.3.0"), ">=1.3,<1.4"),
             (Pypi, ">=1.2,<1.3", "1!2.0", None, ">=1.2,<1!2.1"),
             (Pypi, ">=1.2,<1.3", "1.3.post1", Some("1.3.post1"), ">=1.3.post1,<1.4"),
-            // The range has no form of an upper bound to keep.
+            // The range has no upper bound whose form could be kept.
             (Pypi, ">=1.2", "1.3.4", None, ">=1.2,<1.3.5"),
             (Pypi, "==1.2.0,>=1", "1.3.4", None, ">=1.2.0,<1.3.5"),
             (Crates, ">=0.3, <0.4", "0.4.2", None, ">=0.3, <0.5"),

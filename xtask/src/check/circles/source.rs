@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::check::code;
 
-/// Words that begin an item which ends with its first block or semicolon; other items may also end with a
-/// comma.
+/// Words that begin an item that ends after its first block or semicolon. Fields and variants begin with
+/// other words, and may also end with a comma.
 const ITEMS: &[&str] = &[
     "async",
     "const",
@@ -34,12 +34,12 @@ const NAMING: &[&str] = &["const", "enum", "fn", "static", "struct", "trait", "t
 pub(super) struct ParsedSource {
     /// Modules whose text is in other files (`mod a;`).
     pub(super) files: Vec<Vec<String>>,
-    /// Modules whose text is in this file; the file's own is the empty path.
+    /// Modules whose text is in this file; the module of the file itself is the empty path.
     pub(super) modules: BTreeSet<Vec<String>>,
-    /// Items by module of this file.
+    /// Items, each with the module of this file that contains it.
     pub(super) items: BTreeSet<(Vec<String>, String)>,
     pub(super) imports: Vec<ImportedPath>,
-    /// Paths of at least two names, by module of this file.
+    /// Paths of at least two names, each with the module of this file that contains it.
     pub(super) paths: BTreeSet<(Vec<String>, Vec<String>)>,
     /// Every name outside of imports.
     pub(super) names: BTreeSet<String>,
@@ -48,12 +48,12 @@ pub(super) struct ParsedSource {
 /// One name that a `use` imports.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ImportedPath {
-    /// The module of this file that contains it.
+    /// The module of this file that contains the import.
     pub(super) within: Vec<String>,
     pub(super) path: Vec<String>,
     /// The imported name; none for a glob (`*`).
     pub(super) alias: Option<String>,
-    /// True if it is re-exported (`pub use`).
+    /// True if the name is re-exported (`pub use`).
     pub(super) is_shown: bool,
 }
 
@@ -63,7 +63,7 @@ pub(super) fn parse_source(text: &str) -> ParsedSource {
     let words = split_words(&code);
     let mut source = ParsedSource::default();
     source.modules.insert(Vec::new());
-    // Holds for each open brace the module that it opens.
+    // For each open brace, the module that the brace opens, if any.
     let mut open: Vec<Option<String>> = Vec::new();
     let mut at = 0;
     while let Some(word) = words.get(at).copied() {

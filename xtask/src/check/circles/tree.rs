@@ -4,17 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::source::{self, ImportedPath, ParsedSource};
 
-/// Maximum number of names that are resolved one after another for one name.
+/// Maximum length of the chain of names that are resolved to resolve one name.
 const MAX_STEPS: usize = 32;
 
-/// A module by the names that lead to it from the crate's root.
+/// A module, identified by the names on the path from the crate's root to the module.
 type ModulePath = Vec<String>;
 
 /// The files that each file uses.
 pub(super) type FileArrows = BTreeMap<String, BTreeSet<String>>;
 
-/// Returns the uses between the files of a crate. `root` is its `lib.rs` or `main.rs`; `texts` holds the text
-/// of each file.
+/// Returns the files that each file of a crate uses. `root` is the crate's `lib.rs` or `main.rs`; `texts`
+/// contains the text of each file.
 pub(super) fn file_uses(root: &str, texts: &BTreeMap<&str, &str>) -> FileArrows {
     let mut tree = ModuleTree::default();
     tree.add_file(root, Vec::new(), texts);
@@ -41,7 +41,7 @@ enum PathTarget {
 struct ModuleNode {
     file: String,
     items: BTreeSet<String>,
-    /// The file or item that each imported name stands for.
+    /// The path that each imported name refers to.
     aliases: BTreeMap<String, ModulePath>,
     /// Paths whose whole content is imported.
     globs: Vec<ModulePath>,
@@ -73,7 +73,8 @@ impl ModuleTree {
                 None => module.globs.push(path.clone()),
             }
         }
-        // Modules of a root are beside it, those of others in a folder of their name.
+        // The modules of a crate's root are in the same folder; the modules of another file are in a folder
+        // with its name.
         let (folder, name) = file.rsplit_once('/').unwrap_or(("", file));
         let folder = if module_path.is_empty() || name == "mod.rs" {
             folder.to_owned()
@@ -91,7 +92,7 @@ impl ModuleTree {
         }
     }
 
-    /// Returns the files whose items this one names.
+    /// Returns the files whose items this file names.
     fn used_files<'a>(
         &'a self,
         module_path: &'a ModulePath,
@@ -100,14 +101,14 @@ impl ModuleTree {
         let imported = source.imports.iter().filter_map(move |import| {
             let within = [module_path.as_slice(), &import.within].concat();
             match (self.resolve_path(&within, &import.path, MAX_STEPS)?, &import.alias) {
-                // A mere re-export of another module's item is no use of it.
+                // A file that only re-exports another module's item does not use the item.
                 (PathTarget::Item(module), Some(alias)) => {
                     (!import.is_shown || source.names.contains(alias)).then_some(module)
                 }
                 (PathTarget::Module(module) | PathTarget::Item(module), None) => {
                     (!import.is_shown).then_some(module)
                 }
-                // An imported module is used by the paths that begin with it.
+                // The import of a module is not a use. The paths that begin with the module are.
                 (PathTarget::Module(_), Some(_)) | (PathTarget::Outside, _) => None,
             }
         });
@@ -120,7 +121,8 @@ impl ModuleTree {
         imported.chain(named).filter_map(|module| Some(self.modules.get(&module)?.file.clone()))
     }
 
-    /// Returns the target of a path in a module; none if its first name is unknown here.
+    /// Returns the target of a path in a module; `None` if the first name of the path is unknown in that
+    /// module.
     fn resolve_path(&self, module_path: &ModulePath, path: &[String], steps: usize) -> Option<PathTarget> {
         let (first, rest) = path.split_first()?;
         let mut at = match first.as_str() {
@@ -143,7 +145,7 @@ impl ModuleTree {
         Some(at)
     }
 
-    /// Resolves a name in a module: a module below it, an import, or an item of its own.
+    /// Resolves a name in a module: a submodule, an item of the module, or an import.
     fn resolve_name(&self, module: &ModulePath, name: &str, steps: usize) -> Option<PathTarget> {
         let steps = steps.checked_sub(1)?;
         let below = [module.as_slice(), &[name.to_owned()]].concat();
@@ -155,7 +157,7 @@ impl ModuleTree {
             return Some(PathTarget::Item(module.clone()));
         }
         if let Some(path) = here.aliases.get(name) {
-            // For `use log::log`, the name is resolved outside of the crate.
+            // In `use log::log`, the first name refers to an external crate and not to the import itself.
             let circular = path.first().is_some_and(|first| first == name);
             let target = if circular { None } else { self.resolve_path(module, path, steps) };
             return Some(target.unwrap_or(PathTarget::Outside));

@@ -1,4 +1,4 @@
-//! Determines the lines that were changed lately, from git.
+//! Determines the recently changed lines from git.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -7,8 +7,8 @@ use std::process::Command;
 
 use crate::workspace;
 
-/// The commits that the work tree is compared with: the one at which the branch left main and, on main
-/// itself, the last but one.
+/// The commits that the work tree is compared with: the merge base with main, and the parent of the last
+/// commit, for work on main itself.
 const COMPARED: &[&[&str]] = &[&["--merge-base", "main"], &["HEAD~1"]];
 
 /// The lines that one comparison finds added or changed.
@@ -46,8 +46,8 @@ fn parse_new_lines(hunk: &str) -> Option<Range<usize>> {
     Some(first..first + count.parse::<usize>().ok()?)
 }
 
-/// Returns the lines of each comparison that git can make. A shallow clone has neither commit, and a list of
-/// places needs none.
+/// Returns the lines of each comparison that git can make. A shallow clone may have neither commit. That is
+/// no error, because a list of places does not require a comparison.
 pub(super) fn read_changes(root: &Path) -> Vec<ChangedLines> {
     let trust = format!("safe.directory={}", root.display());
     let diff_from = |compared: &&[&str]| {

@@ -1,5 +1,5 @@
-//! Finds the faults of names and comments in the text of the sources: a row that looks like a declaration
-//! counts as one.
+//! Finds the faults of names and comments in the text of the sources, without a parser: a row that looks like
+//! a declaration counts as a declaration.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -28,7 +28,7 @@ const BARE_NAMES: &str = "Said Asked Kept Went Found Told Shown Seen Made Given 
      Why How Which Who Where When Whose So Such Own Others Fresh Whole Lately Ready Past Ahead Old New Same \
      Other Mine Ours";
 
-/// The forms of a verb that hides the subject of a comment.
+/// The forms of a verb that hides who does what in a comment.
 const TOLD_WORDS: &str = "told tell tells telling";
 
 /// Words that open a question in place of a sentence.
@@ -43,7 +43,7 @@ const SKIPPED_FOLDERS: &str = "target generated node_modules fixtures snapshots"
 /// A fault that is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NamingFault {
-    /// The name of a type is one word, and no usual one.
+    /// The name of a type is one word, and not a usual name.
     OneWordType,
     /// The name of a type is that of [`SHARED_BY`] types or more.
     SharedType,
@@ -65,9 +65,9 @@ pub(super) enum NamingFault {
     CommentPhrase,
     /// A sentence of a comment is too long.
     CommentSentence,
-    /// A text of the program has such a phrase.
+    /// A text of the program has a phrase that hides who does what.
     TextPhrase,
-    /// A page has such a phrase.
+    /// A page has a phrase that hides who does what.
     PagePhrase,
     /// A sentence of a page is too long.
     PageSentence,
@@ -91,7 +91,7 @@ impl NamingFault {
         Self::PageSentence,
     ];
 
-    /// Returns the key of its number in the record.
+    /// Returns the key under which the record contains the fault's number.
     pub(super) fn record_key(self) -> &'static str {
         match self {
             Self::OneWordType => "one-word-types",
@@ -111,7 +111,7 @@ impl NamingFault {
         }
     }
 
-    /// Returns the advice to a person who has added one.
+    /// Returns the advice to a person who has added such a fault.
     pub(super) fn remedy_text(self) -> &'static str {
         match self {
             Self::OneWordType => "name a type with two words",
@@ -150,7 +150,7 @@ impl fmt::Display for FaultPlace {
 #[derive(Default)]
 pub(super) struct NamingFaults {
     places: Vec<FaultPlace>,
-    /// The number of all functions, of one word or more.
+    /// The number of all functions, including those whose name has several words.
     functions: usize,
 }
 
@@ -169,8 +169,9 @@ impl NamingFaults {
         faults
     }
 
-    /// Returns the number for the record: places or, for functions, a percentage of all. An `impl` requires
-    /// names of one word (`fmt`, `from`), and their number therefore grows with every type.
+    /// Returns the number for the record: places or, for functions, a percentage of all. Functions use a
+    /// percentage because many `impl` blocks require names of one word (`fmt`, `from`), so their number grows
+    /// with every type.
     pub(super) fn recorded_number(&self, fault: NamingFault) -> usize {
         let places = self.fault_places(fault).len();
         if fault == NamingFault::OneWordFunction { 100 * places / self.functions.max(1) } else { places }
@@ -186,7 +187,7 @@ impl NamingFaults {
         self.add_prose(path, page_blocks(text), NamingFault::PagePhrase, NamingFault::PageSentence);
     }
 
-    /// Adds the faults of the texts that a person reads; a source that is not understood has none.
+    /// Adds the faults of the texts that a person reads. A source that cannot be parsed adds none.
     fn add_texts(&mut self, file: &TrackedFile) {
         for text in texts::read_program_texts(file).unwrap_or_default() {
             for phrase in find_phrases(&text.text) {
@@ -258,7 +259,7 @@ impl NamingFaults {
         }
     }
 
-    /// Drops the types whose name is shared by too few, which is known after the last file.
+    /// Removes the types whose name too few types share. This is only known after the last file.
     fn retain_shared_types(&mut self) {
         let mut types = BTreeMap::<String, usize>::new();
         for place in self.fault_places(NamingFault::SharedType) {
@@ -286,7 +287,7 @@ pub(super) fn is_measured(path: &str) -> bool {
     let test_file = |ending: &str| file == ending || file.ends_with(&format!("_{ending}"));
     file.ends_with(".rs")
         && !folders.split('/').any(|folder| skipped(folder) || of_tests(folder))
-        // A folder of the root with such a name holds crates: `examples/`.
+        // A folder of this name in the root, such as `examples/`, contains crates and is measured.
         && !folders.split('/').skip(1).any(below_crate)
         && !["test.rs", "tests.rs"].into_iter().any(test_file)
         && !path.contains("testutils")
@@ -337,8 +338,8 @@ fn find_functions(text: &str) -> impl Iterator<Item = FunctionHead<'_>> {
     })
 }
 
-/// Returns the functions with a body, each with the text between its name and the body. A mention of a
-/// function in a comment consumes the next function, and no parameter counts twice.
+/// Returns the functions with a body, each with the text between its name and the body. If a comment mentions
+/// a function, the next function is read as part of the mention, so no parameter counts twice.
 fn function_heads(text: &str) -> Vec<FunctionHead<'_>> {
     let mut heads = Vec::new();
     let mut last_end = 0;
@@ -515,7 +516,8 @@ mod tests {
                 assert_eq!(find_fault_places(fault, &format!("{tests}{code}}}")), [""; 0], "{fault:?}");
             }
         }
-        // A module in a file of its own is no end, nor is an item for tests.
+        // A test module in a separate file does not end the measured part, and neither does a single test
+        // item.
         for before in
             ["#[cfg(test)]\nmod tests;\n", "#[cfg(test)]\nuse a;\n", "#[cfg(test)]\npub(crate) mod a {}\n"]
         {

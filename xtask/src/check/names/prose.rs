@@ -105,7 +105,7 @@ pub(super) fn find_long_sentences(text: &str) -> Vec<&str> {
     sentences
 }
 
-/// Returns a text without what stands between grave accents.
+/// Returns a text without its code spans (text between grave accents).
 fn without_code(text: &str) -> String {
     text.split('`').step_by(2).collect::<Vec<_>>().join(" ")
 }

@@ -413,7 +413,7 @@ async fn no_secret_and_nothing_endless_is_handed_to_a_server() {
     let key = format!("AKIA{}", "ABCDEFGHIJKLMNOP");
     let token = format!("ghp_{}", "a1B2c3D4e5F6".repeat(3));
     truing_core::given_secrets::register_secret("a-word-of-the-operators");
-    // Also secrets of no known form, and secrets that were given to this process.
+    // Secrets without a known form, and secrets that this process received, are also masked.
     let password = ["hun", "ter2abc"].concat();
     for input in [
         json!({"a": token}),
@@ -436,7 +436,7 @@ async fn no_secret_and_nothing_endless_is_handed_to_a_server() {
     assert_eq!(servers.stop().await, []);
 }
 
-/// Serves on this machine, and returns the address.
+/// Starts a server on this machine, and returns its address.
 async fn listens<F: Future<Output = McpResponse> + Send + 'static>(
     answer: impl Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
 ) -> String {
@@ -559,8 +559,8 @@ async fn what_a_server_over_http_does_instead_of_answering_is_bounded_and_told()
     }
 }
 
-/// Returns the address of a server with events that requires this header: it sends its endpoint, and
-/// answers there.
+/// Starts a server with an event stream that requires this header, and returns its address. The server sends
+/// the path of its endpoint, and accepts requests at this path.
 async fn with_events(place: &'static str, header: &'static str, opens: String) -> String {
     let (say, said) = tokio::sync::mpsc::channel::<String>(8);
     let said = Arc::new(Mutex::new(Some(said)));

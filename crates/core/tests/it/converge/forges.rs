@@ -1,7 +1,7 @@
-//! Simulations of whole pull requests. Forges of every kind, with reviewers that answer, lag or stay silent
-//! and users that push, close and comment, meet a real [`ConvergeRun`].
+//! Simulations of whole pull requests. A real [`ConvergeRun`] reacts to simulated forges of every kind. Their
+//! reviewers answer, answer late or stay silent; their users push, close and comment.
 //!
-//! Each simulation ends within every limit, and no pull request becomes ready that is not clean at one head.
+//! Each simulation ends within every limit. A pull request becomes ready only if it is clean at one head.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,15 +23,15 @@ use super::simulation::SeededGenerator;
 use super::{audited_event, candidate, p1_finding, sha, verdict_for_all};
 
 const FORGES: u64 = 1_000;
-/// Maximum number of looks of a simulation: with a minute between two, far more than all timeouts of all
-/// heads.
+/// Maximum number of polls of a simulation. With one minute between two polls, this is far longer than all
+/// timeouts of all heads.
 const MAX_LOOKS: u32 = 5_000;
 
 struct ForgeSimulation {
     dice: SeededGenerator,
-    /// Average number of looks between two bad events.
+    /// Average number of polls between two bad events.
     calm: u64,
-    /// Average number of looks between two answers.
+    /// Average number of polls between two answers of a reviewer.
     pace: u64,
     now: UnixMillis,
     rules: ReadinessRules,
@@ -104,7 +104,7 @@ impl ForgeSimulation {
         self.seen.head.clone()
     }
 
-    /// Simulates the events at the forge between two looks.
+    /// Simulates the events at the forge between two polls.
     fn simulate_forge_events(&mut self) {
         for name in ["bugbot", "copilot"] {
             if self.dice.roll(self.pace) > 0 {
@@ -164,7 +164,7 @@ impl ForgeSimulation {
                 1 => self.seen.state = PullState::Merged,
                 2 => self.seen.state = PullState::Draft,
                 3 => self.seen.state = PullState::Open,
-                // With another base it is another change, which no audit has cleared.
+                // A new base branch makes it a different change, which no audit has cleared.
                 4 => (self.seen.base, self.cleared) = (format!("base-{}", self.dice.roll(1 << 40)), None),
                 _ => drop(self.push()),
             }
@@ -182,7 +182,7 @@ impl ForgeSimulation {
         });
     }
 
-    /// Returns the number of threads without our reply, by the simulation's own count.
+    /// Returns the number of threads without our reply, counted independently of the run.
     fn count_unanswered_threads(&self) -> usize {
         let mut threads =
             self.seen.threads.iter().filter(|thread| thread.last == LastComment::Theirs).collect::<Vec<_>>();
@@ -193,7 +193,7 @@ impl ForgeSimulation {
             .count()
     }
 
-    /// Continues the run until it is at rest.
+    /// Continues the run until it ends or can accept findings of other reviewers.
     fn run_until_rest(&mut self, work: &UnansweredFeedback) {
         loop {
             let event = match self.run.next.clone() {
@@ -242,7 +242,7 @@ impl ForgeSimulation {
         }
     }
 
-    /// Reports a head to the run that it does not know.
+    /// Reports the current head to the run if the head is new, or if `is_again` is set.
     fn report_new_head(&mut self, is_again: bool) {
         if is_again || self.run.head != self.seen.head {
             let (head, tree) = (self.seen.head.clone(), sha(1_000_000 + self.heads));
@@ -250,11 +250,11 @@ impl ForgeSimulation {
         }
     }
 
-    /// Plays the simulation to its end: an exit code, or `None` if the pull request is ready.
+    /// Runs the simulation until it ends. Returns an exit code, or `None` if the pull request is ready.
     fn play(mut self, seed: u64) -> Option<ConvergeExitCode> {
         for _ in 0..MAX_LOOKS {
             self.simulate_forge_events();
-            // A process that dies between two looks continues from the stored state.
+            // A process that is killed between two polls continues from the stored state.
             let kept = serde_json::to_string(&self.ready).unwrap();
             let mut restored: PullReadiness = serde_json::from_str(&kept).unwrap();
             let want = self.ready.next_action(&self.rules, &self.seen, self.now);
@@ -302,7 +302,7 @@ impl ForgeSimulation {
                 ReadinessAction::Wait { until, .. } => {
                     assert!(until > self.now, "{seed}");
                     let span = until - self.now;
-                    // The look comes sooner after a notification.
+                    // After a notification, the next poll is earlier.
                     let early = if self.dice.roll(4) == 0 { 2 } else { 1 };
                     self.now = self.now + TimeSpan(span.0 / early);
                 }
@@ -333,7 +333,7 @@ impl ForgeSimulation {
         panic!("{seed} does not end");
     }
 
-    /// Returns the reason for the end of the run, unless it has converged or is at rest.
+    /// Returns the exit code if the run has ended without convergence, otherwise `None`.
     fn stop_reason(&self) -> Option<ConvergeExitCode> {
         self.run.exit.as_ref().filter(|exit| exit.kind() != ConvergeExitKind::Converged).map(|exit| exit.code)
     }

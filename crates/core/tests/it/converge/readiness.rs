@@ -1,6 +1,6 @@
 //! Tests of the next readiness step, rule by rule; whole runs are in `forges`.
 
-// long: one test for each condition of readiness, which share their pull request.
+// long: the file has one test for each condition of readiness, and the tests share a pull request.
 
 use std::collections::BTreeMap;
 
@@ -133,7 +133,8 @@ fn our_own_audit_comes_where_the_list_has_it_and_others_only_at_a_head_that_thos
         ready.next_action(&first, &draft_snapshot(2), seconds_at(90)),
         ReadinessAction::RequestReview("bugbot".into())
     );
-    // An explicit list is used unchanged: a clean answer leads to the next step in the same look.
+    // An explicit list of reviewers is used in its order. A clean answer leads to the next step in the same
+    // poll.
     let listed = rules(&["bugbot", "internal"]);
     let mut ready = PullReadiness::new(sha(1), "main", UnixMillis(0));
     assert_eq!(
@@ -185,7 +186,7 @@ fn whoever_is_queued_is_not_triggered_but_not_waited_for_without_end() {
             ready.next_action(&rules, &queued, seconds_at(0)),
             wait_action(60, wait_for_answer("bugbot"))
         );
-        // A reviewer that another user called is called by us as well, before it counts as silent.
+        // If another user requested the review, we also request it once before the reviewer counts as silent.
         let mut late = ready.clone();
         if queued.views["bugbot"].check.is_none() {
             assert_eq!(
@@ -333,7 +334,7 @@ fn what_a_reviewer_found_is_taken_from_its_text_when_no_comments_follow() {
             );
         }
         assert_eq!(ready.next_action(&rules, &said, seconds_at(180)), fix_action(&[], &["copilot"]));
-        // Nothing was changed for it.
+        // The reviewer's findings led to no change.
         let want = ready.next_action(&rules, &said, seconds_at(180));
         assert_eq!((code(&want), want == ReadinessAction::MarkReady), (expected, allow_declined));
     }
@@ -359,7 +360,7 @@ fn a_push_forgets_every_stamp_wait_and_lag() {
         kept
     };
     assert_eq!(kept(&ready), kept(&PullReadiness::new(sha(2), "main", seconds_at(100))));
-    // The same after a push of another user.
+    // A push of another user has the same effect.
     ready.record_clearance(&sha(2), seconds_at(200));
     assert_eq!(ready.next_action(&rules, &draft_snapshot(3), seconds_at(300)), ReadinessAction::Internal);
     assert_eq!(ready.head(), &sha(3));
@@ -373,10 +374,11 @@ fn copilot_is_clean_when_it_comments_and_shows_nothing() {
         (ReviewState::Approved, ReviewTextSignal::NoFindings, 0, vec![], ReadinessAction::MarkReady),
         // Its comments are resolved.
         (ReviewState::Commented, ReviewTextSignal::InlineFindings, 2, vec![], ReadinessAction::MarkReady),
-        // Its text does not mention findings, but there are some.
+        // Copilot's text does not mention findings, but a thread is open.
         (ReviewState::Commented, ReviewTextSignal::NoFindings, 1, vec!["a"], fix_action(&["a"], &[])),
         (ReviewState::Approved, ReviewTextSignal::NoFindings, 1, vec!["a"], fix_action(&["a"], &[])),
-        // Its text mentions findings: they are on lines, as far as any are visible; otherwise it may lag.
+        // Copilot's text mentions findings. Visible findings are fixed; without visible ones, the comments
+        // may still be delayed.
         (ReviewState::Commented, ReviewTextSignal::AnyFindings, 1, vec!["a"], fix_action(&["a"], &[])),
         (
             ReviewState::Commented,
@@ -423,7 +425,7 @@ fn copilot_is_clean_when_it_comments_and_shows_nothing() {
             "{state:?} {text:?} {inline}"
         );
     }
-    // It need not review if its check is sufficient.
+    // A passed check of Copilot is sufficient without a review.
     let passed = ReviewerFeedback { check: Some(ReviewerCheck::Passed), ..ReviewerFeedback::default() };
     assert_eq!(
         ready().next_action(&rules, &with_feedback(draft_snapshot(1), "copilot", passed), seconds_at(0)),
@@ -476,7 +478,7 @@ fn threads_stay_open_as_the_configuration_says() {
         assert_eq!(code(&want), expected, "{last:?} {want:?}");
         assert_eq!(want == ReadinessAction::MarkReady, expected.is_none());
     }
-    // The last comment counts, even after our reply.
+    // A thread whose last comment is another user's needs a reply, even if we have replied before.
     let (rules, mut ready) = (rules(&["internal"]), ready());
     let theirs = PullSnapshot { threads: person(LastComment::Theirs), ..draft_snapshot(1) };
     assert_eq!(ready.next_action(&rules, &theirs, seconds_at(0)), fix_action(&["a"], &[]));
@@ -512,7 +514,7 @@ fn nothing_that_a_forge_shows_of_a_new_head_is_believed_at_once() {
         wait_action(40, ReadinessWaitReason::Settling)
     );
     assert_eq!(ready.next_action(&rules, &young, seconds_at(40)), ReadinessAction::MarkReady);
-    // A commit with a time in the future is as old as our first look at it.
+    // If a commit's time is in the future, its age counts from the time at which we first saw it.
     let future = PullSnapshot { committed: seconds_at(1_000_000), ..young };
     assert_eq!(
         ready.next_action(&rules, &future, seconds_at(40)),
@@ -611,7 +613,7 @@ fn mergeability_is_waited_for_while_it_can_change_and_is_named_when_it_does_not(
             let behind = PullSnapshot { merge: state, ..draft_snapshot(head) };
             assert_eq!(ready.next_action(&rebase, &behind, seconds_at(60)), ReadinessAction::UpdateBranch);
         }
-        // The forge has to merge first, and the number of requests is limited.
+        // The run waits until the forge has merged the base. The number of such requests is limited.
         let behind = PullSnapshot { merge: state, ..draft_snapshot(3) };
         assert!(matches!(
             ready.next_action(&rebase, &behind, seconds_at(60)),
@@ -659,7 +661,8 @@ fn what_people_do_meanwhile_ends_it_or_begins_it_anew() {
             Some(ConvergeExitCode::Closed)
         );
     }
-    // A pull request that is no draft is not marked; one that was made a draft again stays one.
+    // A pull request that is not a draft is not marked as ready. A pull request that a user made a draft
+    // again stays a draft.
     let mut open = ready();
     assert_eq!(
         open.next_action(&rules, &state(PullState::Open), seconds_at(0)),
@@ -675,7 +678,7 @@ fn what_people_do_meanwhile_ends_it_or_begins_it_anew() {
         ready().next_action(&unmarked, &draft_snapshot(1), seconds_at(0)),
         ReadinessAction::Done { notes: vec![] }
     );
-    // With another base it is another change.
+    // A new base branch makes it a different change, which needs another audit.
     let mut ready = ready();
     let base = PullSnapshot { base: "next".into(), ..draft_snapshot(1) };
     assert_eq!(ready.next_action(&rules, &base, seconds_at(0)), ReadinessAction::Internal);

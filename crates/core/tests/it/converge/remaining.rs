@@ -1,4 +1,4 @@
-//! Tests of findings and hooks that fixes leave unchanged.
+//! Tests of findings that remain open and hooks that still block after a fix.
 
 use super::*;
 

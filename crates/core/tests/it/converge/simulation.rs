@@ -1,5 +1,5 @@
-//! Simulations of whole runs: a thousand pairs of auditors and fixers of known kinds. Each ends as its kind
-//! must end, within every limit.
+//! Simulates whole runs of a thousand pairs of an auditor and a fixer. The behaviour of each pair is known.
+//! Each run must end with the result that its kind of pair requires, within every limit.
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "most kinds of pairs do what is usual")]
 
@@ -31,21 +31,23 @@ enum AgentPair {
     Endless,
     /// The fixer deletes the test that shows the defect.
     TestDeleting,
-    /// Only the first fix deletes a test; after the report, the next one does not.
+    /// The first fix deletes a test. After that is reported to the fixer, its next fix does not.
     TestDeletingOnce,
     /// A check fails with every fix.
     BreakingChecks,
     /// No auditor ever answers.
     DeadAuditor,
-    /// One auditor does not answer the first time.
+    /// One auditor does not answer the first attempt of an audit.
     AuditorDiesOnce,
     /// No fixer ever gives a report.
     DeadFixer,
-    /// One fixer gives no report the first time.
+    /// The fixer returns no report on its first call, and a report on each later call.
     FixerDiesOnce,
-    /// Text in the code instructs the fixer to write to a forbidden place: none of its work is accepted.
+    /// Text in the code instructs the fixer to write to a forbidden path. None of the fixer's changes is
+    /// accepted.
     InjectedFixer,
-    /// Text in the code instructs the auditor to report no findings: it breaks the contract.
+    /// Text in the code instructs the auditor to report no findings. The auditor obeys, and its report breaks
+    /// the contract.
     InjectedAuditor,
     /// A hook blocks every commit.
     Hooked,
@@ -141,7 +143,7 @@ fn play(pair: AgentPair, seed: u64) -> SimulatedRun {
     while run.exit.is_none() {
         steps += 1;
         assert!(steps < 1_000, "{pair:?} {seed} does not end: {:?}", run.log);
-        // A process that dies between two actions continues from the stored state.
+        // A process that is killed between two actions continues from the stored state.
         if dice.roll(3) == 0 {
             run = serde_json::from_str(&serde_json::to_string(&run).unwrap()).unwrap();
         }

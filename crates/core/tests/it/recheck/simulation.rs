@@ -1,7 +1,8 @@
 //! Simulates ten thousand histories of findings, pushes and reviewers with the real decision functions. The
-//! simulation knows the truth by each line's identity, which those functions never see.
+//! simulation tracks each line by an identity that the decision functions never see, so it knows whether a
+//! defect exists.
 
-// long: one world, its edits, its reviewers and what must hold of them, which nobody reads apart.
+// long: the simulated world, its edits, its reviewers and the checks are read together.
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,11 +27,11 @@ use truing_diff::{AnchorKind, DiffSide, RepoPath, parse};
 const HISTORIES: u64 = 10_000;
 /// Minimum share of true fixes that an honest model's verdict closes.
 const RECOGNISED: f64 = 0.95;
-/// Maximum share of a reviewer's false verdicts that are accepted because lines support them: 245 of 12,994
-/// when this was written.
+/// Maximum share of a reviewer's false verdicts that are accepted because lines support them. The first
+/// measurement was 245 of 12,994.
 const BELIEVED: f64 = 0.025;
-/// Maximum number of histories in which a reverted fix stays unnoticed: 12 when this was written. Reviewers
-/// that look again could report it as a new finding.
+/// Maximum number of histories in which a reverted fix stays unnoticed. The first measurement was 12. A later
+/// review could report the defect as a new finding.
 const REVERTS_UNSEEN: u32 = 14;
 
 /// Defects of different kinds in different words.
@@ -59,7 +60,7 @@ const DEFECTS: [(DefectCategory, &str, &str); 5] = [
 ];
 /// Lines that occur in every file more than once.
 const COMMON: [&str; 7] = ["", "    return None", "    else:", "        pass", "    }", "    try:", ""];
-/// Function that every defect's lines call, in which it may be fixed as well.
+/// Function that the lines of every defect call. A defect may also be fixed in this function.
 const CALLED: &str = "def charge(order, key, amount):";
 
 struct SeededGenerator(u64);
@@ -92,19 +93,19 @@ struct Defect {
     /// Lines of the defect; empty once it is fixed.
     tags: BTreeSet<u32>,
     is_fixed: bool,
-    /// Lines that replaced it or fix it, and the lines around them at that time.
+    /// Lines that replaced or fixed the defect, and the lines around them at the time of the fix.
     instead: Vec<u32>,
     around: Vec<u32>,
     id: Option<FindingId>,
     /// True if it is fixed and its own lines are unchanged.
     is_beside: bool,
-    /// True if it was moved to another file and fixed in one step.
+    /// True if one step moved the defect to another file and fixed it.
     is_moved: bool,
     /// Head at which a reviewer last saw it.
     seen: Snapshot,
     /// True if its fix was reverted.
     is_reverted: bool,
-    /// True if a reviewer that has not looked called it fixed.
+    /// True if a reviewer reported the defect as fixed without reading the files.
     is_lied_away: bool,
     had_chance: bool,
 }
@@ -284,7 +285,8 @@ impl World {
                 "reformatted"
             }
             3 if !is_shared => {
-                // Moves it with some lines around it to another place, in this or the other file.
+                // Moves the defect and some lines around it to another place in the same file or in another
+                // file.
                 let margin = self.dice.roll(5);
                 let lines = self.files.get_mut(&name).unwrap();
                 let from = first.saturating_sub(margin);
@@ -330,7 +332,7 @@ impl World {
                 "file renamed"
             }
             10 | 11 => {
-                // Inserted before it, up to some lines away.
+                // Inserts lines up to a few lines before the defect.
                 let at = first.saturating_sub(self.dice.roll(7));
                 let inside = |defect: &Defect| {
                     let lines = &self.files[&name];
@@ -401,7 +403,7 @@ impl World {
         "moved and fixed"
     }
 
-    /// Fixes a defect by lines elsewhere, and leaves its own unchanged.
+    /// Fixes a defect by a change of other lines, and leaves the lines of the defect unchanged.
     fn fix_elsewhere(&mut self, which: usize, name: &str, at: usize, new: Vec<Line>) {
         let defect = &mut self.defects[which];
         defect.instead = new.iter().map(|line| line.tag).collect();
@@ -409,8 +411,8 @@ impl World {
         self.files.get_mut(name).unwrap().splice(at..at, new);
     }
 
-    /// Reverts a fix that left the defect's lines unchanged: the defect exists again. Returns true if there
-    /// was one.
+    /// Reverts a fix that left the defect's lines unchanged: the defect exists again. Returns true if such a
+    /// fix existed.
     fn revert(&mut self) -> bool {
         let fixed =
             |at: &usize| self.defects[*at].is_beside && self.find_defect(&self.defects[*at].tags).is_some();
@@ -548,7 +550,7 @@ impl World {
         })
     }
 
-    /// Returns newly added lines at any place, as a reviewer with a false verdict would quote them.
+    /// Returns the newest added lines of any file, which a reviewer with a false verdict would quote.
     fn newest_added_lines(&mut self) -> Option<(RepoPath, (u32, u32), String)> {
         let all = self.files.iter().flat_map(|(name, lines)| {
             lines
@@ -582,13 +584,14 @@ struct Figures {
     lies_beside: u32,
     reverts_unseen: u32,
     reopened: u32,
-    /// Numbers of findings that were called fixed, and of those without evidence.
+    /// Number of findings that were reported as fixed, and the number of these without evidence.
     fixed: u32,
     fixed_unshown: u32,
-    /// Numbers of searches for an existing defect among the open findings, and of those without success.
+    /// Number of checks that an existing defect is still an open finding, and the number of these that
+    /// failed.
     standing: u32,
     standing_green: u32,
-    /// Numbers of searches for an id after a first review, and of those without success.
+    /// Number of searches for a finding's id after a first review, and the number of these without success.
     looked_up: u32,
     second_comments: u32,
 }
@@ -755,7 +758,7 @@ fn review(
     };
     let sighted = |finding: &Finding| match model {
         Model::Repeats => {
-            // It was not asked about findings that are open again.
+            // The reviewer was not asked for a verdict on findings that are open again.
             let mut defects = world.defects.iter().filter(|_| owed.iter().any(|owed| owed.id == finding.id));
             defects.any(|defect| defect.id.as_ref() == Some(&finding.id) && !defect.is_fixed)
         }
@@ -827,7 +830,8 @@ fn review(
             | FindingStatus::Declined(_)
             | FindingStatus::Dismissed(_)) => panic!("{status:?}: {}", context(&finding.id)),
         }
-        // Its own lines had changed and the replacement was accepted, so its return cannot be noticed.
+        // The defect's own lines had changed and the replacement was accepted as evidence, so the return of
+        // the defect cannot be noticed.
         let in_place = finding.evidence.as_ref().is_some_and(|evidence| evidence.mark.is_none());
         if defect.is_reverted && !defect.is_fixed && !finding.is_open() && in_place && !defect.is_lied_away {
             (defect.is_lied_away, figures.reverts_unseen) = (true, figures.reverts_unseen + 1);
@@ -863,9 +867,9 @@ fn review(
     *known = all;
 }
 
-/// Returns true if there is evidence of a fix that is visible without knowing the truth. The text that a
-/// verdict quotes must be at its lines. The recorded lines must occur less often in the file than before, or
-/// the quoted text must be newer than the last sight of the defect.
+/// Returns true if the texts alone contain evidence of a fix. The text that a verdict quotes must be at the
+/// lines that the verdict names. Also, the recorded lines must occur less often in the file than before.
+/// Otherwise, the quoted text must be newer than the reviewer's last view of the defect.
 fn is_fix_visible(
     earlier: &Finding,
     verdict: &RecheckVerdict,

@@ -1,5 +1,5 @@
-//! Tests of changes without effect: comments and formatting. No quoted lines of a model are evidence of a
-//! fix then.
+//! Tests of changes without effect: comments and formatting. After such a change, no lines that a model
+//! quotes are evidence of a fix.
 
 use std::collections::BTreeSet;
 

@@ -252,7 +252,8 @@ impl Model for Machine {
                 "at rest, the settled head is reviewed or somebody will look",
                 |_, state: &State| {
                     let resting = state.slot.state == slot::SlotState::Idle && state.in_flight == 0;
-                    // The sweep has to find lost events; all others must have been served.
+                    // Only the sweep can find a lost event. Without lost events, an idle slot must have its
+                    // head reviewed.
                     !resting || state.reviewed == state.head || state.lost > 0
                 },
             ),

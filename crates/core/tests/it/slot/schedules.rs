@@ -22,7 +22,7 @@ enum Act {
     Ask,
     /// Time passes, and the store's clock may jump forward.
     Pass(i64),
-    /// The scheduler expires lost leases, and leases a due slot to worker `0` or `1`.
+    /// The scheduler expires leases of dead workers, and leases a due slot to worker `0` or `1`.
     Look(usize),
     /// A worker makes one step: look, compute, publish, or finish.
     Work(usize),
@@ -30,7 +30,7 @@ enum Act {
     Run(usize, usize),
     /// A worker's step fails.
     Fail(usize),
-    /// A worker dies without a report.
+    /// A worker exits without a report.
     Die(usize),
     /// A worker hands its lease back.
     HandBack(usize),
@@ -63,11 +63,12 @@ struct World {
     head: u32,
     in_flight: Vec<UnixMillis>,
     workers: [Option<(FencingToken, WorkerProgress)>; 2],
-    /// Heads with stage `computed` and `published` in the records, and the greatest token.
+    /// The records: the heads with stage `computed` and `published`, and the greatest token.
     computed_head: Option<u32>,
     reviewed: Option<u32>,
     last_token: FencingToken,
-    /// Storms by an independent count: start, last event, and the number of reviews computed in each.
+    /// Storms, counted independently of the slot: start, last event, and number of reviews computed in each
+    /// storm.
     storms: Vec<(UnixMillis, UnixMillis, u32)>,
     beaten: [UnixMillis; 2],
     /// True if the last command of users was a pause.
@@ -164,7 +165,7 @@ impl World {
         }
     }
 
-    /// Makes one step of the review loop, with the fence of the records.
+    /// Makes one step of the review loop. The records reject steps with an old fencing token.
     fn step_worker(&mut self, worker: usize) {
         let Some((token, at)) = self.workers[worker] else { return };
         if self.now - self.beaten[worker] >= self.limits.self_stop() {
@@ -314,7 +315,8 @@ impl World {
         }
     }
 
-    /// Lets the world settle without pushes, faults or lost events; the sweep marks lost ones.
+    /// Lets the world settle without pushes, faults or lost events. The sweep marks slots whose events were
+    /// lost.
     fn settle(&mut self) {
         self.pass_time(10_000_000);
         self.act(&Act::Resume);

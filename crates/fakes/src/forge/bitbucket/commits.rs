@@ -16,7 +16,7 @@ pub(super) fn state_of(word: &str) -> Option<&'static str> {
     }
 }
 
-/// Returns Bitbucket's name of a state. `stopped` is the forge's name for a build that a person ended.
+/// Returns Bitbucket's name of a state. `stopped` is the forge's name for a build that a person stopped.
 pub(super) fn word_of(state: &str, stopped: &'static str) -> &'static str {
     match state {
         "success" => "SUCCESSFUL",

@@ -24,7 +24,8 @@ const DRAFTS: (u32, u32) = (8, 18);
 /// First version that accepts comments on several lines.
 const SEVERAL_LINES: (u32, u32) = (9, 3);
 
-/// Returns true if a version, as `8.9.0`, is at least this one. An invalid version counts as older than all.
+/// Returns true if a version such as `8.9.0` is at least `since`. An invalid version counts as older than
+/// every version.
 fn is_since(version: &str, since: (u32, u32)) -> bool {
     let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
     (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) >= since

@@ -34,8 +34,8 @@ pub(super) enum EditRefusal {
     Script(String),
 }
 
-/// Checks that the caller may make this change: the author may, and so may accounts with write access. Truing
-/// must never change the title of another account's pull request, nor make it a draft.
+/// Checks that the caller is the author of the pull request or has write access. Truing must never change the
+/// title of another account's pull request, and must never make such a pull request a draft.
 pub(super) fn check_edit_permission(
     world: &mut ForgeInstance,
     repo: &StoredRepository,
@@ -80,8 +80,8 @@ pub(super) fn check_reviewers(
     Ok(())
 }
 
-/// Makes the change, and records an event for each part that differs. Bots whose review is requested take
-/// their next step.
+/// Makes the change, and records an event for each part that differs. Bots whose review is requested run the
+/// next step of their script.
 pub(super) fn apply_edit(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,

@@ -1,5 +1,5 @@
-//! Scopes and permissions that each call needs, by kind of token: the tables against which the documentation
-//! and the clients are also checked.
+//! Scopes and permissions that each call needs, by kind of token. The documentation and the clients are
+//! checked against the same tables.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -64,10 +64,11 @@ fn required_permission(kind: TokenKind, verb: &str, path: &str) -> Option<&'stat
     }
 }
 
-/// Returns true if this scope or permission is among those that a token has, or contained in one of them.
+/// Returns true if a token has this scope or permission, or has another that includes it.
 fn has_permission(kind: TokenKind, permissions: &BTreeMap<String, String>, one: &str) -> bool {
     match kind {
-        // "This scope does not imply the read:repository:bitbucket scope".
+        // No scope of an API token includes another: "This scope does not imply the read:repository:bitbucket
+        // scope".
         TokenKind::ApiToken => permissions.contains_key(one),
         TokenKind::HttpAccessToken => {
             LEVELS.iter().skip_while(|level| **level != one).any(|level| permissions.contains_key(*level))
@@ -78,8 +79,8 @@ fn has_permission(kind: TokenKind, permissions: &BTreeMap<String, String>, one: 
     }
 }
 
-/// Returns true if such a token may make this call. A call that is missing from the table is allowed here and
-/// reported elsewhere.
+/// Returns true if such a token may make this call. A call that is missing from the table is allowed by this
+/// function; another check reports it.
 pub(crate) fn permits_call(
     kind: TokenKind,
     permissions: &BTreeMap<String, String>,

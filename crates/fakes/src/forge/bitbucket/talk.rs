@@ -1,4 +1,4 @@
-//! Comments of a pull request: in its conversation, on files and on lines, in one sequence of numbers.
+//! Comments of a pull request: in its conversation, on files and on lines. All have ids from one sequence.
 
 use crate::forge::operations::comments::{CommentCommits, add_reply};
 use crate::forge::operations::reviewers::trigger_bots;
@@ -60,8 +60,8 @@ pub(super) fn is_answered(pull: &StoredPull, id: u64) -> bool {
     all_comments(pull).into_iter().any(|comment| !comment.note.deleted && parent_comment(comment) == Some(id))
 }
 
-/// Returns the numbers of the comments that a list shows, oldest first. The list counts for comments whose
-/// appearance is delayed.
+/// Returns the numbers of the comments that a list shows, oldest first. The call counts as one list for
+/// comments that are hidden from the first lists.
 pub(super) fn list_comment_ids(pull: &mut StoredPull) -> Vec<u64> {
     let inline = pull.inline.iter_mut().map(|comment| &mut comment.note);
     let mut ids = visible_ids(pull.summary.iter_mut().chain(inline));
@@ -69,8 +69,9 @@ pub(super) fn list_comment_ids(pull: &mut StoredPull) -> Vec<u64> {
     ids
 }
 
-/// Comments on the pull request itself, or answers a comment there or on code; returns the number of the
-/// comment. The error is about a bot's script; `None` if there is no comment to answer.
+/// Adds a comment on the pull request, or an answer to a comment in the conversation or on code. Returns the
+/// id of the new comment. Returns an error if a bot's script is invalid, and `None` if the comment to answer
+/// does not exist.
 pub(super) fn add_comment(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,
@@ -110,7 +111,8 @@ fn answer_on_code(
 ) -> Option<u64> {
     let pull = repo.pulls.get_mut(&number)?;
     let began = pull.inline.iter_mut().find(|comment| comment.note.id == first)?;
-    // The operation answers only comments that were not deleted.
+    // `add_reply` answers only comments that are not deleted, so the first comment is temporarily marked as
+    // not deleted.
     let was_deleted = std::mem::replace(&mut began.note.deleted, false);
     let id = add_reply(world, repo, number, by, first, text);
     let pull = repo.pulls.get_mut(&number)?;

@@ -8,7 +8,7 @@ use crate::forge::state::apps::{FakeTokenScope, TokenKind};
 use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 
 impl FakeForgeState {
-    /// Returns the repository that the path names, if it answers such a call.
+    /// Returns the repository that the path names, if the caller may make the call.
     pub(crate) fn repo(
         &mut self,
         call: &ApiCall,
@@ -79,7 +79,7 @@ impl StoredRepository {
 }
 
 impl FakeTokenScope {
-    /// Returns an error if such a token cannot make this call at all.
+    /// Returns an error if this kind of token cannot make the call for any repository.
     pub(crate) fn may_call(&self, path: &str) -> Result<(), ApiReply> {
         let as_app = path == "/app" || path.starts_with("/app/") || path.ends_with("/installation");
         let no_json_web_token = || ApiReply::error(401, "A JSON web token could not be decoded", Value::Null);

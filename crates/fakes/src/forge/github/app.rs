@@ -1,5 +1,5 @@
-//! GitHub Apps: their logins, their installations, and the tokens of installations, which are limited to some
-//! repositories, some permissions and one hour.
+//! GitHub Apps: their logins, their installations, and the tokens of installations. Each token is limited to
+//! some repositories and permissions, and expires after one hour.
 
 use std::collections::BTreeSet;
 
@@ -76,7 +76,7 @@ pub(crate) fn installations(state: &mut FakeForgeState, call: &ApiCall) -> CallR
     Ok(page.reply(world, call, all.len(), shown))
 }
 
-/// Handles `GET /repos/{owner}/{repo}/installation`, also by the id of the repository.
+/// Handles `GET /repos/{owner}/{repo}/installation`. The path may contain the id of the repository instead.
 pub(crate) fn installation(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let app = calling_app(call)?;
     let owner = match call.params.get("id") {
@@ -162,7 +162,7 @@ pub(crate) fn access_token(state: &mut FakeForgeState, call: &ApiCall) -> CallRe
     Ok(ApiReply::json(201, body))
 }
 
-/// Returns a long token text, each of a different length.
+/// Returns the text of a token. The lengths of tokens differ.
 fn token_text(app: u64, count: u64) -> String {
     let pieces = 3 + count % 3;
     let digests = (0..pieces).map(|piece| Sha512::digest(format!("{app} {count} {piece}")));

@@ -5,14 +5,14 @@ use serde_json::{Value, json};
 pub(crate) use crate::forge::http::call::{ApiCall, ApiReply, CallResult};
 use crate::forge::state::ForgeInstance;
 
-/// Address of the documentation that errors name.
+/// URL of the documentation that errors refer to.
 pub(crate) const DOCS: &str = "https://docs.github.com/rest";
 
 /// Default and maximum number of items on a page.
 const PAGE: (usize, usize) = (30, 100);
 
 impl ApiCall {
-    /// Parses a part of the path that is a number. Anything else is answered with 404.
+    /// Parses a part of the path as a number. Returns a 404 response for any other text.
     pub(crate) fn require_number(&self, name: &str) -> Result<u64, ApiReply> {
         self.number_param(name).ok_or_else(ApiReply::not_found)
     }
@@ -58,7 +58,8 @@ impl PageRequest {
         all.get(from..from.saturating_add(self.size).min(all.len())).unwrap_or_default()
     }
 
-    /// Returns the list with its `Link` header: other pages have the same address and all other query fields.
+    /// Returns the list with its `Link` header. The URLs of the other pages differ from the URL of the call
+    /// only in the page number.
     pub(crate) fn reply(
         &self,
         world: &ForgeInstance,

@@ -1,5 +1,5 @@
-//! The REST calls. Each handler checks in GitHub's order: does the object exist, is the call allowed, is it
-//! valid; then it acts.
+//! The REST calls. Each handler checks in GitHub's order whether the object exists, whether the call is
+//! allowed, and whether the call is valid. It then performs the call.
 
 use serde_json::Value;
 
@@ -18,7 +18,7 @@ pub const MAX_COMMENT: usize = 65_536;
 pub const MAX_DESCRIPTION: usize = 140;
 /// Maximum number of statuses of one context on one commit.
 const MAX_STATUSES: usize = 1_000;
-/// Fields that a comment inside a review may have; comments on a file are not possible there.
+/// Fields that a comment inside a review may have. A review cannot contain a comment on a whole file.
 const DRAFT_FIELDS: &[&str] = &["path", "position", "body", "line", "side", "start_line", "start_side"];
 pub(crate) const TOO_LONG: &str = "Body is too long (maximum is 65536 characters)";
 
@@ -54,7 +54,7 @@ pub(crate) fn pulls(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     numbers.sort_by_key(|number| {
         (repo.pulls.get(number).filter(|_| by_update).map(|pull| pull.updated), *number)
     });
-    // Newest first, unless a sort order was named without a direction other than `desc`.
+    // Newest first, unless the call names a direction other than `desc`.
     if asked("direction").unwrap_or("desc") == "desc" {
         numbers.reverse();
     }
@@ -124,8 +124,8 @@ pub(crate) fn statuses(state: &mut FakeForgeState, call: &ApiCall) -> CallResult
 
 // ------------------------------------------------------------------------------------------------ reviews
 
-/// Handles `POST …/pulls/{number}/reviews`: all comments or none are posted, and the error does not say which
-/// comment was invalid.
+/// Handles `POST …/pulls/{number}/reviews`. All comments are posted or none; the error does not name the
+/// invalid comment.
 pub(crate) fn create_review(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = state.pull(call)?;
     match call.body["event"].as_str() {
@@ -200,8 +200,8 @@ pub(crate) fn create_review(state: &mut FakeForgeState, call: &ApiCall) -> CallR
     Ok(ApiReply::json(200, world.review_json(repo, pull, &review)))
 }
 
-/// Handles `POST …/pulls/{number}/comments`: one comment on lines or, with `subject_type: file`, on a file;
-/// or, with `in_reply_to`, an answer.
+/// Handles `POST …/pulls/{number}/comments`: creates a comment on lines. With `subject_type: file`, the
+/// comment is on a file; with `in_reply_to`, it is an answer.
 pub(crate) fn create_inline(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     if let Some(first) = call.body["in_reply_to"].as_u64() {
         return reply_to(state, call, first);
@@ -232,7 +232,7 @@ pub(crate) fn create_inline(state: &mut FakeForgeState, call: &ApiCall) -> CallR
     created_inline(world, repo, number, comment)
 }
 
-/// Handles `POST …/pulls/{number}/comments/{id}/replies`: only to a thread's first comment.
+/// Handles `POST …/pulls/{number}/comments/{id}/replies`. The id must be that of a thread's first comment.
 pub(crate) fn reply(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let first = call.require_number("id")?;
     reply_to(state, call, first)
@@ -296,7 +296,7 @@ pub(crate) fn check_body(body: &str) -> Result<(), String> {
     }
 }
 
-/// Returns 422 in the form of reviews: strings.
+/// Returns 422 in the form of errors of reviews, which lists strings.
 fn review_error(errors: Vec<String>) -> ApiReply {
     ApiReply::error(422, "Unprocessable Entity", errors.into())
 }
@@ -331,7 +331,7 @@ pub(crate) fn inline_comment(state: &mut FakeForgeState, call: &ApiCall) -> Call
     Ok(reply)
 }
 
-/// Handles `DELETE …/pulls/comments/{id}`: its answers stay.
+/// Handles `DELETE …/pulls/comments/{id}`. The answers to the comment are kept.
 pub(crate) fn delete_inline(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (number, id) = find_inline_comment(state, call)?;
     let (_, repo) = state.repo(call)?;
@@ -340,7 +340,8 @@ pub(crate) fn delete_inline(state: &mut FakeForgeState, call: &ApiCall) -> CallR
     Ok(ApiReply::no_content())
 }
 
-/// Returns the pull request and id of the comment on code that the path names. Only its author may change it.
+/// Returns the pull request and id of the comment on code that the path names. Only the author may change the
+/// comment.
 fn find_inline_comment(state: &mut FakeForgeState, call: &ApiCall) -> Result<(u64, u64), ApiReply> {
     let id = call.require_number("id")?;
     let (world, repo) = state.repo(call)?;

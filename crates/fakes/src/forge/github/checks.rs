@@ -1,4 +1,5 @@
-//! Check runs: only GitHub Apps create and change them, and annotations can only be added, 50 a call.
+//! Check runs. Only GitHub Apps create and change them. A call can add up to 50 annotations; annotations
+//! cannot be removed.
 
 use serde_json::{Value, json};
 
@@ -91,7 +92,7 @@ fn invalid_check_run(message: &str) -> ApiReply {
 }
 
 impl FakeCheckRun {
-    /// Sets the fields in the body and adds its annotations; all of it or nothing.
+    /// Sets the fields of the body and adds the annotations of the body. An invalid body changes nothing.
     fn apply_body(&mut self, body: &Value) -> Result<(), ApiReply> {
         let mut next = self.clone();
         let text = |value: &Value| value.as_str().map(str::to_owned);

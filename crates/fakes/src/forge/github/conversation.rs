@@ -1,4 +1,4 @@
-//! The conversation of pull requests and issues: its comments by REST.
+//! Comments in the conversation of pull requests and issues, through the REST API.
 
 use crate::forge::github::call::{ApiCall, ApiReply, CallResult, PageRequest};
 use crate::forge::github::calls::{TOO_LONG, check_body};
@@ -79,8 +79,8 @@ pub(crate) fn delete(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     Ok(ApiReply::no_content())
 }
 
-/// Returns the number of the conversation, and the id of the comment that the path names. Only its author may
-/// change it.
+/// Returns the number of the conversation, and the id of the comment that the path names. Only the author may
+/// change the comment.
 fn find_comment(state: &mut FakeForgeState, call: &ApiCall) -> Result<(u64, u64), ApiReply> {
     let id = call.require_number("id")?;
     let (world, repo) = state.repo(call)?;

@@ -44,8 +44,8 @@ fn list_repositories(state: &FakeForgeState, call: &ApiCall) -> (PageRequest, us
     (page, all.len(), shown)
 }
 
-/// Handles `GET …/issues/comments`: those on all pull requests and issues, by `since`, `sort` created or
-/// updated, `direction`.
+/// Handles `GET …/issues/comments`: comments on all pull requests and issues, by `since`, `sort` (created or
+/// updated) and `direction`.
 pub(crate) fn repository_comments(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = state.repo(call)?;
     let order = CommentListQuery::from_call(call, "IssueComment")?;
@@ -63,7 +63,8 @@ pub(crate) fn repository_comments(state: &mut FakeForgeState, call: &ApiCall) ->
     Ok(page.reply(world, call, found.len(), shown))
 }
 
-/// Handles `GET …/pulls/comments`: those on the diffs of all pull requests, with the same parameters.
+/// Handles `GET …/pulls/comments`: comments on the diffs of all pull requests. The parameters are the same as
+/// for `…/issues/comments`.
 pub(crate) fn repository_inline(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = state.repo(call)?;
     let order = CommentListQuery::from_call(call, "PullRequestReviewComment")?;

@@ -1,6 +1,6 @@
 //! The operations that only GraphQL has: review threads and their resolution, the state of a merge, and the
-//! draft state of a pull request. A query is not parsed but searched for the operation's name and its
-//! arguments, literal or by variable.
+//! draft state of a pull request. A query is not parsed. It is searched for the name of the operation and for
+//! arguments, which are literals or variables.
 
 mod select;
 
@@ -64,7 +64,7 @@ pub(crate) fn answer_query(state: &mut FakeForgeState, call: &ApiCall) -> Result
     Ok(ApiReply::json(200, select::select_fields(query, data)))
 }
 
-/// Returns the result that the merge of a pull request would have.
+/// Returns the merge state of a pull request.
 fn merge_state(state: &mut FakeForgeState, query: &str, variables: &Value, call: &ApiCall) -> Value {
     let text =
         |name| argument_value(query, variables, name).and_then(|value| value.as_str().map(str::to_owned));
@@ -112,7 +112,7 @@ fn review_threads(
     let shown = visible_ids(pull.inline.iter_mut().map(|comment| &mut comment.note));
     let lines = repo.lines_now(number)?;
     let Some(pull) = repo.pulls.get(&number) else { return Ok(Value::Null) };
-    // A thread is its first comment and the replies; the first may be deleted.
+    // A thread consists of its first comment and the replies. The first comment may be deleted.
     let mut threads: Vec<u64> = pull
         .inline
         .iter()
@@ -153,7 +153,7 @@ fn review_threads(
                 comments,
                 viewer,
             );
-            // github.com returns false where the mutation is rejected.
+            // github.com returns false if the token may not call the mutation.
             // https://github.com/derailed-dash/gemini-review-action/pull/47
             for field in ["viewerCanResolve", "viewerCanUnresolve"] {
                 shown[field] = (shown[field] == true && may_change).into();
@@ -283,7 +283,7 @@ fn error_json(kind: &str, message: &str) -> Value {
     json!({"data": null, "errors": [{"type": kind, "path": [], "locations": [], "message": message}]})
 }
 
-/// Returns an app's login without `[bot]`, as GraphQL shows it.
+/// Returns an app's login without `[bot]`, which is its form in GraphQL.
 fn bare_login(login: &str) -> &str {
     login.strip_suffix("[bot]").unwrap_or(login)
 }

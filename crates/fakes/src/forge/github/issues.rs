@@ -1,4 +1,4 @@
-//! Issues and labels by REST.
+//! Issues and labels, through the REST API.
 
 use serde_json::{Value, json};
 
@@ -81,7 +81,7 @@ pub(crate) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     Ok(page.reply(world, call, numbers.len(), shown))
 }
 
-/// Handles `GET …/issues/{number}`: an issue, or a pull request as one.
+/// Handles `GET …/issues/{number}`: an issue, or a pull request in the form of an issue.
 pub(crate) fn get(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let number = call.require_number("number")?;
     let (world, repo) = state.repo(call)?;
@@ -102,7 +102,7 @@ pub(crate) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     Ok(ApiReply::json(201, world.own_issue_json(repo, issue)))
 }
 
-/// Handles `PATCH …/issues/{number}`: in this fake only the author may.
+/// Handles `PATCH …/issues/{number}`. In this fake, only the author may change an issue.
 pub(crate) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = state.issue(call)?;
     let issue = repo.issues.get_mut(&number).ok_or_else(ApiReply::not_found)?;

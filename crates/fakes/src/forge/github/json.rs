@@ -1,4 +1,5 @@
-//! The JSON objects in GitHub's form: every required field of its OpenAPI document, as far as used.
+//! The JSON objects that the fake uses, in GitHub's form. Each has every field that GitHub's OpenAPI document
+//! requires.
 
 mod apps;
 mod checks;
@@ -16,7 +17,7 @@ use crate::forge::state::pulls::{
 };
 use crate::forge::state::{CommitStatus, ForgeInstance, StoredRepository};
 
-/// Address fields of a user, each with its suffix to the user's own address.
+/// URL fields of a user, each with its suffix to the URL of the user.
 const USER_URLS: &[(&str, &str)] = &[
     ("url", ""),
     ("followers_url", "/followers"),
@@ -30,7 +31,7 @@ const USER_URLS: &[(&str, &str)] = &[
     ("received_events_url", "/received_events"),
 ];
 
-/// Address fields of a repository, each with its suffix to the repository's own address.
+/// URL fields of a repository, each with its suffix to the URL of the repository.
 const REPOSITORY_URLS: &[(&str, &str)] = &[
     ("url", ""),
     ("archive_url", "/{archive_format}{/ref}"),
@@ -84,7 +85,7 @@ fn merge_fields(mut base: Value, more: Value) -> Value {
     base
 }
 
-/// Returns an object of addresses.
+/// Returns an object of URL fields.
 fn url_fields(list: &[(&str, &str)], own: &str) -> Value {
     Value::Object(
         list.iter().map(|(field, rest)| ((*field).to_owned(), format!("{own}{rest}").into())).collect(),
@@ -114,7 +115,7 @@ impl ForgeInstance {
         merge_fields(url_fields(USER_URLS, &format!("{base}/users/{login}")), fields)
     }
 
-    /// Returns the user that makes the call (`private-user`, as far as an app sees it).
+    /// Returns the user that makes the call (`private-user`, limited to the fields that an app sees).
     pub(crate) fn viewer_json(&self, login: &str) -> Value {
         let more = json!({
             "name": login, "company": null, "blog": "", "location": null, "email": null, "hireable": null,
@@ -130,7 +131,8 @@ impl ForgeInstance {
     /// Returns a repository as the response of its own call (`full-repository`). `push` is true if an account
     /// that calls may push to it.
     pub(crate) fn full_repository_json(&self, repo: &StoredRepository, push: bool) -> Value {
-        // An installation has no permissions of an account, so they are left out.
+        // For an installation, `push` is false, because an installation does not have the permissions of an
+        // account.
         let permissions =
             json!({"admin": false, "maintain": false, "push": push, "triage": push, "pull": true});
         let more = json!({
@@ -308,8 +310,8 @@ impl ForgeInstance {
         let own = format!("{base}/repos/{name}/pulls/comments/{}", note.id);
         let page = format!("{base}/{name}/pull/{}#discussion_r{}", pull.number, note.id);
         let pull_url = format!("{base}/repos/{name}/pulls/{}", pull.number);
-        // Number of rows below the hunk's header. It is correct for the first hunk of a file, and clients
-        // should not use the field.
+        // Number of rows below the hunk's header. The number is correct only for the first hunk of a file.
+        // Clients should not use this field.
         let position = comment.place.line.map(|_| comment.diff_hunk.lines().count().saturating_sub(1));
         let current = lines.is_some() || comment.place.line.is_none();
         let mut fields = json!({
@@ -327,8 +329,8 @@ impl ForgeInstance {
         merge_fields(self.note_json(repo, note, "PullRequestReviewComment", own), fields)
     }
 
-    /// Returns a comment on code with its lines (`pull-request-review-comment`). `line` is null when
-    /// outdated: GitHub does so although its published document does not allow it.
+    /// Returns a comment on code with its lines (`pull-request-review-comment`). `line` is null if the
+    /// comment is outdated. GitHub returns null although its published document does not allow it.
     pub(crate) fn inline_json(
         &self,
         repo: &StoredRepository,
@@ -383,7 +385,7 @@ impl ForgeInstance {
     }
 }
 
-/// Returns an account's relation to a repository, by GitHub's name.
+/// Returns GitHub's name for an account's relation to a repository.
 pub(crate) fn author_association(repo: &StoredRepository, login: &str) -> &'static str {
     if login == repo.owner {
         "OWNER"
@@ -394,7 +396,7 @@ pub(crate) fn author_association(repo: &StoredRepository, login: &str) -> &'stat
     }
 }
 
-/// Returns the number of reactions of each kind to an object with this address.
+/// Returns the number of reactions of each kind to the object with this URL.
 pub(crate) fn reactions_json(url: &str, all: &[FakeReaction]) -> Value {
     let of = |content: &str| all.iter().filter(|reaction| reaction.content == content).count();
     json!({

@@ -7,8 +7,8 @@ use crate::forge::github::pulls::error_reply;
 use crate::forge::operations::branches::{branch_tip, record_push, refs_of};
 use crate::forge::state::FakeForgeState;
 
-/// Handles `PUT …/pulls/{number}/update-branch`: merges the base branch into the branch. GitHub responds
-/// before the merge is done.
+/// Handles `PUT …/pulls/{number}/update-branch`: merges the base branch into the pull request's branch.
+/// GitHub responds before the merge is complete.
 pub(crate) fn update_branch(state: &mut FakeForgeState, call: &ApiCall) -> Result<ApiReply, ApiReply> {
     let refused = |words: &str| Err(ApiReply::error(422, words, Value::Null));
     let (world, repo, number) = state.pull(call)?;

@@ -1,5 +1,5 @@
-//! Permissions that each call needs, by kind of token: the table against which docs/github.md and the client
-//! are also checked.
+//! Permissions that each call needs, by kind of token. docs/github.md and the client are checked against the
+//! same table.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -41,7 +41,7 @@ impl GitHubCallRow {
 }
 
 /// Returns the row of a call: `GET` and a path, `git` and its operation, `query` or `mutation` and the
-/// requested field. If several match, the one that names most parts.
+/// requested field. If several rows match, returns the row with the most literal parts.
 fn find_call_row(verb: &str, path: &str) -> Option<&'static GitHubCallRow> {
     let parts: Vec<&str> = path.split('/').collect();
     let named = |row: &GitHubCallRow| {
@@ -59,7 +59,7 @@ fn find_call_row(verb: &str, path: &str) -> Option<&'static GitHubCallRow> {
         .map(|(_, row)| row)
 }
 
-/// Returns true if these permissions fulfil a need of the table.
+/// Returns true if these permissions satisfy an entry of the table.
 fn satisfies_need(need: &str, permissions: &BTreeMap<String, String>) -> bool {
     let has = |one: &str| {
         one.split_once(": ").is_some_and(|(name, level)| {

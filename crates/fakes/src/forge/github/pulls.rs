@@ -20,8 +20,8 @@ pub(crate) fn error_reply(error: &FakeError) -> ApiReply {
     ApiReply::error(500, &format!("the fake forge failed: {error}"), Value::Null)
 }
 
-/// Returns the pull request that the path names, if the caller opened it. Of another account's pull request,
-/// this fake lets a caller with write access change only the description.
+/// Returns the pull request that the path names, if the caller opened it. A caller with write access may
+/// change only the description of another account's pull request in this fake.
 fn pull_of_caller<'a>(
     state: &'a mut FakeForgeState,
     call: &ApiCall,
@@ -75,7 +75,8 @@ pub(crate) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     pull_reply(world, repo, number, 201)
 }
 
-/// Handles `PATCH …/pulls/{number}`: title, body, and closing without merging.
+/// Handles `PATCH …/pulls/{number}`: changes the title or the body, or closes the pull request without
+/// merging.
 pub(crate) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = pull_of_caller(state, call)?;
     let text = |field: &str| call.body[field].as_str();
@@ -127,9 +128,10 @@ pub(crate) fn reviews(state: &mut FakeForgeState, call: &ApiCall) -> CallResult 
     Ok(page.reply(world, call, pull.reviews.len(), shown))
 }
 
-/// Makes a pull request a draft or ready, by its GraphQL id. Returns false if the caller may not change such
-/// a pull request. Its author may, and accounts with write access; Truing must never make another account's
-/// one a draft. An installation needs `contents: write` for it (<https://github.com/cli/cli/issues/8910>).
+/// Makes a pull request a draft or ready, by its GraphQL id. Returns false if the caller may not make this
+/// change. The author and accounts with write access may change the state. Truing must never make another
+/// account's pull request a draft. An installation needs the permission `contents: write`
+/// (<https://github.com/cli/cli/issues/8910>).
 pub(crate) fn set_draft(
     state: &mut FakeForgeState,
     call: &ApiCall,

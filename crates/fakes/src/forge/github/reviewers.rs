@@ -70,7 +70,7 @@ pub(crate) fn request_reviewers(state: &mut FakeForgeState, call: &ApiCall) -> C
     Ok(ApiReply::json(201, world.pull_json(repo, pull, &pull.head, None)))
 }
 
-/// Returns 500: the test has scripted an impossible step of a bot.
+/// Returns 500, because the test has scripted a step that a bot cannot make.
 pub(crate) fn bot_failure(words: &str) -> ApiReply {
     ApiReply::error(500, &format!("the script is wrong: {words}"), Value::Null)
 }

@@ -19,7 +19,7 @@ use crate::forge::pages;
 use crate::forge::state::ForgeInstance;
 use crate::forge::state::apps::FakeTokenScope;
 
-/// Primary rate limit in the headers unless another is set. It is never enforced.
+/// Default of the primary rate limit in the headers. The fake never enforces this limit.
 const RATE_LIMIT: u64 = 5_000;
 /// All calls of the API.
 const ROUTES: &[ApiRoute] = {
@@ -136,8 +136,8 @@ fn refusal_reply(refusal: CallRefusal) -> ApiReply {
     ApiReply::error(status, words, Value::Null)
 }
 
-/// Adds an ETag to JSON. A version that the caller has is not sent again and does not count against the
-/// limit.
+/// Adds an ETag to JSON. If the caller already has this version, the response is 304 and the call does not
+/// count against the limit.
 fn apply_etag(world: &mut ForgeInstance, mut reply: ApiReply, known: Option<&HeaderValue>) -> ApiReply {
     if let (200, ReplyBody::Json(value)) = (reply.status, &reply.body) {
         let digest = Sha256::digest(value.to_string().as_bytes());
@@ -161,13 +161,13 @@ fn add_headers(world: &mut ForgeInstance, reply: ApiReply, context: &HeaderConte
         None => (RATE_LIMIT, world.used % RATE_LIMIT),
     };
     let general = [
-        // The date is by the forge's own clock.
+        // The date is the time of the forge's clock.
         ("date", http_date(now)),
         ("x-github-request-id", format!("FAKE:{used:X}")),
         ("x-ratelimit-limit", limit.to_string()),
         ("x-ratelimit-remaining", (limit - in_hour).to_string()),
         ("x-ratelimit-used", in_hour.to_string()),
-        // Whole hours, so the same clock gives the same response.
+        // The reset is at a full hour, so two calls at the same time get the same response.
         ("x-ratelimit-reset", (now.div_euclid(3600) + 1).saturating_mul(3600).to_string()),
         ("x-ratelimit-resource", context.resource.to_owned()),
     ];
@@ -254,7 +254,8 @@ mod tests {
             (MethodFilter::DELETE, "DELETE"),
             (MethodFilter::PUT, "PUT"),
         ];
-        // GraphQL has a separate description. An address with an id is described by the one with the name.
+        // GraphQL has a separate description. The description of a path with a repository's name also applies
+        // to the path with its id.
         let rest = ROUTES.iter().filter(|(_, path, action)| {
             matches!(action, RouteAction::Rest(_))
                 && *path != "/graphql"

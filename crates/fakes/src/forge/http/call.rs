@@ -18,7 +18,7 @@ pub(crate) struct ApiCall {
     /// Path without the query.
     pub(crate) path: String,
     pub(crate) params: HashMap<String, String>,
-    /// Fields of the query; of equal names the last.
+    /// Fields of the query. If a name occurs several times, the last field is kept.
     pub(crate) query: HashMap<String, String>,
     /// All fields of the query in their order.
     pub(crate) fields: Vec<(String, String)>,

@@ -1,8 +1,8 @@
-//! Git over HTTP: `git upload-pack` itself behind the two calls of the smart protocol. Pushes are in `push`.
+//! Git over HTTP. The two calls of the smart protocol run the real `git upload-pack`. Pushes are in `push`.
 //!
-//! A fork has no folder of its own: its branches are hidden refs of the repository that it is a fork of, and
-//! any commit is served by its id. Only Cloud has an address for each fork, and serves the commits of a fork
-//! only there.
+//! A fork has no separate folder. Its branches are hidden refs of the original repository, and a client can
+//! fetch any commit by its id. Only Cloud has an address for each fork, and returns the commits of a fork
+//! only at this address.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -23,12 +23,13 @@ use crate::repo::{git_environment, git_program};
 
 const SERVICE: &str = "git-upload-pack";
 
-/// A repository as it is served at the address of a call.
+/// The contents of a repository at the address of a call.
 struct ServedRepository {
     dir: PathBuf,
-    /// Owner of the fork that the address is of.
+    /// Owner of the fork, if the address is that of a fork.
     fork: Option<String>,
-    /// Commits that are not at this address, unless a branch that it shows has them.
+    /// Commits that belong to another address. A commit is still available if a branch at this address
+    /// contains it.
     elsewhere: BTreeSet<String>,
 }
 
@@ -48,7 +49,8 @@ pub(crate) async fn refs(
         Err(refused) => return refused,
     };
     let version = git_protocol(headers);
-    // Protocol 2 announces itself; the older ones begin with the service's name.
+    // A response of protocol version 2 contains its version. Responses of older versions begin with the name
+    // of the service.
     let mut answer = Vec::new();
     if version.as_deref().is_none_or(|version| !version.contains("version=2")) {
         let line = format!("# service={SERVICE}\n");
@@ -130,7 +132,8 @@ fn readable_repository(
     })
 }
 
-/// Returns the repository that `owner/name` is a fork of and the fork's owner, where forks have addresses.
+/// Returns the original repository of the fork `owner/name`, and the owner of the fork. Returns `None` for a
+/// forge whose forks have no addresses.
 fn fork_of<'a>(state: &'a FakeForgeState, key: &str) -> Option<(&'a StoredRepository, &'a str)> {
     let (owner, name) = key.split_once('/')?;
     let is_origin = |repo: &&StoredRepository| {
@@ -143,8 +146,8 @@ fn fork_of<'a>(state: &'a FakeForgeState, key: &str) -> Option<(&'a StoredReposi
     })
 }
 
-/// Returns the first commit that a request wants and that is only at another address: no branch shown here
-/// has it. Git itself serves any object by its id, hidden or not.
+/// Returns the first commit in a request that is available only at another address, because no branch at this
+/// address contains it. The check is needed because git returns any object by its id, even a hidden one.
 async fn find_hidden_commit(served: &ServedRepository, request: &[u8]) -> std::io::Result<Option<String>> {
     for want in wanted_ids(request).into_iter().filter(|want| served.elsewhere.contains(want)) {
         let mut command = async_git_command(&served.dir);
@@ -165,7 +168,7 @@ fn wanted_ids(request: &[u8]) -> Vec<String> {
     let (mut wants, mut rest) = (Vec::new(), request);
     while let Some(digits) = rest.get(..push::LENGTH) {
         let length = std::str::from_utf8(digits).ok().and_then(|text| usize::from_str_radix(text, 16).ok());
-        // Lengths that are too small for a packet mark the space between packets.
+        // A length that is too small for a packet is a separator between packets.
         let Some(end) = length.map(|length| length.max(push::LENGTH)) else { break };
         let Some(line) = rest.get(push::LENGTH..end) else { break };
         let line = String::from_utf8_lossy(line);
@@ -203,13 +206,15 @@ async fn upload_pack(
     let stdin = child.stdin.take();
     let write = async move {
         if let Some(mut stdin) = stdin {
-            // Git may stop reading when it has read enough; its exit status shows if that is an error.
+            // Git may stop reading before the end of the input. The exit status of git shows whether an error
+            // has occurred.
             let _ = stdin.write_all(&input).await;
         }
     };
     let ((), output) = tokio::join!(write, child.wait_with_output());
     let output = output?;
-    // If it has nothing to send, it exits with an error after a response with the reason, which is passed on.
+    // If git has nothing to send, it writes a response with the reason and exits with an error. The response
+    // is passed on.
     if output.status.success() || !output.stdout.is_empty() {
         Ok(output.stdout)
     } else {

@@ -1,5 +1,6 @@
-//! Pushes over HTTP: `git receive-pack` itself, behind the forge's rules for who may push where. A push moves
-//! the pull requests of the branch, and sends the same events as a person's push.
+//! Pushes over HTTP. The forge's rules decide who may push to which branch; the real `git receive-pack` then
+//! receives the push. A push moves the pull requests of the branch, and sends the same events as a person's
+//! push.
 
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ pub(crate) const LENGTH: usize = 4;
 /// Maximum size of the data in one packet of a side band, in bytes.
 const MAX_BAND: usize = 900;
 
-/// One ref that a push is to move.
+/// One ref that a push requests to move.
 struct RefUpdate {
     to: String,
     name: String,
@@ -66,13 +67,13 @@ pub(crate) async fn answer_receive_pack(
     }
 }
 
-/// Returns the repository, if the caller may push to it at all.
+/// Returns the repository, if the caller may push to any of its branches.
 fn writable_repository<'a>(
     state: &'a mut FakeForgeState,
     call: &ApiCall,
 ) -> Result<&'a mut StoredRepository, ApiReply> {
     let refused = |status, words: String| Err(ApiReply::bytes(status, "text/plain", words));
-    // Git first asks without the token, if the address contains one.
+    // If the URL contains a token, git sends its first request without the token.
     if call.login.is_empty() {
         return Err(unauthorized_reply(state.world.flavour));
     }
@@ -124,8 +125,8 @@ fn receive_push(state: &mut FakeForgeState, call: &ApiCall, body: &[u8]) -> Resu
     Ok(answer)
 }
 
-/// Returns the reason why a ref must not be moved: the word of the report, the message for people, and true
-/// if Truing should never have tried.
+/// Returns the reason why a ref must not be moved: the reason in the report, the message for people, and true
+/// if the attempt is a violation by Truing.
 fn update_rejection(repo: &StoredRepository, command: &RefUpdate) -> Option<(&'static str, String, bool)> {
     let Some(branch) = command.name.strip_prefix("refs/heads/") else {
         return Some(("deny updating a hidden ref", format!("{} is no branch", command.name), true));

@@ -1,4 +1,5 @@
-//! Processes a call: faults, login, limits, the handler, the observer and the log.
+//! Processes a call: applies faults, login and limits, runs the handler, informs the observer, and writes the
+//! log.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,7 +26,7 @@ use crate::server::ConnectionCloseMarker;
 const MAX_BODY: usize = 25 * 1024 * 1024;
 /// Route of every call that is not in the table.
 const UNKNOWN: &str = "unknown";
-/// Resource of git's calls and of pages for people, which are not calls of the API.
+/// Resource of git's calls and of web pages, which are not calls of the API.
 pub(crate) const GIT: &str = "git";
 
 /// A function that answers a call of the API.
@@ -37,12 +38,13 @@ pub(crate) enum RouteAction {
     Rest(CallHandler),
     /// A call of the API that needs no login.
     Open(CallHandler),
-    /// A page for people, which is not a call of the API and needs no login.
+    /// A web page, which is not a call of the API and needs no login.
     Page(CallHandler),
     GitRefs,
     GitPack,
     GitPush,
-    /// The old protocol without a service, which git tries after an unexpected response to the new one.
+    /// The old protocol without a service. Git tries this protocol after an unexpected response to the new
+    /// protocol.
     GitFile,
     Unknown,
 }
@@ -72,17 +74,17 @@ pub(crate) struct HeaderContext<'a> {
     pub(crate) resource: &'static str,
 }
 
-/// The differences between kinds of forges that are the same for all calls.
+/// The behaviour that differs between kinds of forges and applies to all calls.
 pub(crate) struct ForgeProtocol {
     pub(crate) routes: &'static [ApiRoute],
-    /// Returns the account of a request's login, with its scope; `None` without a known login.
+    /// Returns the account and the scope of a request's login; `None` if the login is unknown.
     pub(crate) bearer: fn(&mut ForgeInstance, &HeaderMap, &'static str) -> Option<(String, FakeTokenScope)>,
     /// Rejects a request that a server in front of the forge would reject.
     pub(crate) check_entry: fn(&HeaderMap) -> Result<(), ApiReply>,
     pub(crate) refused: fn(CallRefusal) -> ApiReply,
-    /// Rejects a call that such a login cannot make at all.
+    /// Rejects a call that this kind of login may not make for any repository.
     pub(crate) may_call: fn(&ApiCall) -> Result<(), ApiReply>,
-    /// Returns the response of a fault that replaces the call, at this time.
+    /// Returns the response of a fault that replaces the call. The last argument is the time.
     pub(crate) fault_response: fn(&ForgeFaultKind, i64) -> Option<ApiReply>,
     /// Makes a response name this address as its next page.
     pub(crate) link_to_itself: fn(&mut ApiReply, &str),
@@ -156,7 +158,8 @@ async fn answer_call(
         Some(ForgeFaultKind::SecondaryLimit(Some(wait)))
     });
     let replaced = fault.as_ref().and_then(|kind| (protocol.fault_response)(kind, shared.lock().world.now()));
-    // A response that replaces the forge's own one says nothing about this call.
+    // If a fault replaces the forge's response, the response is not compared with the description of the
+    // call.
     let answers = replaced.is_none() && fault != Some(ForgeFaultKind::Drop);
     if fault == Some(ForgeFaultKind::HeldRequest) {
         shared.wait_until_released().await;
@@ -237,7 +240,8 @@ async fn answer_call(
     response
 }
 
-/// Returns true for a write. A login and a GraphQL query change nothing in a repository.
+/// Returns true for a write. A call that issues an access token, or a GraphQL query, changes nothing in a
+/// repository.
 fn is_write(method: &str, route: &str, body: Option<&[u8]>) -> bool {
     let is_query = || {
         let body: Option<Value> = body.and_then(|body| serde_json::from_slice(body).ok());
@@ -250,7 +254,7 @@ fn is_write(method: &str, route: &str, body: Option<&[u8]>) -> bool {
     !is_read
 }
 
-/// Returns true if the call is from the tested client. People write through other programs.
+/// Returns true if the call is from the tested client. People use other clients.
 fn is_ours(headers: &HeaderMap) -> bool {
     headers
         .get(header::USER_AGENT)
@@ -310,7 +314,7 @@ async fn carry_out(
     run_handler(shared, handler, call).await
 }
 
-/// Returns the response of a handler. It may run git for a diff, which blocks.
+/// Returns the response of a handler. The handler may run git for a diff, so it runs on a blocking thread.
 async fn run_handler(shared: &Arc<FakeForgeSharedState>, handler: CallHandler, call: ApiCall) -> ApiReply {
     let shared = Arc::clone(shared);
     tokio::task::spawn_blocking(move || handler(&mut shared.lock(), &call))
@@ -343,7 +347,7 @@ fn build_response(reply: ApiReply, truncated: bool) -> Response {
     response
 }
 
-/// Puts these headers before a reply's own ones, which override them.
+/// Puts these headers before the headers of the reply, which override them.
 pub(crate) fn with_headers(
     mut reply: ApiReply,
     general: impl IntoIterator<Item = (&'static str, String)>,

@@ -1,11 +1,11 @@
-//! Comments on code: their valid places, and their creation.
+//! Checks the places of comments on code, and creates these comments.
 
 use crate::forge::diff::DiffPlaceError;
 use crate::forge::state::notes::StoredComment;
 use crate::forge::state::pulls::{FakeReviewVerdict, InlinePlace, StoredInlineComment, StoredReview};
 use crate::forge::state::{ForgeInstance, StoredRepository};
 
-/// The commit that comments are put on, and its merge base with the base of the pull request.
+/// The commit that comments refer to, and its merge base with the base of the pull request.
 pub(crate) struct CommentCommits {
     commit: String,
     merge_base: String,

@@ -1,4 +1,4 @@
-//! The state of a merge, from checks and statuses or as a test has set it.
+//! The merge state of a pull request, which depends on checks and statuses unless a test has set it.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use crate::forge::state::pulls::StoredPull;
 use crate::repo::FakeGitError;
 
 impl StoredRepository {
-    /// Returns the result that a merge would have, without counting as a request.
+    /// Returns the merge state, without counting as a request.
     pub(crate) fn merge_state(&self, pull: &StoredPull) -> MergeState {
         if let Some(forced_state) = pull.merge_conditions.merge.front() {
             return *forced_state;
@@ -19,7 +19,7 @@ impl StoredRepository {
         if pull.draft {
             return MergeState::Draft;
         }
-        // The newest check of a name counts; those of one name are in order of time.
+        // The newest check with a name counts. Checks with one name are stored in order of time.
         let mut passed = BTreeMap::new();
         for run in self.checks.iter().filter(|run| run.sha == pull.head) {
             let good = run
@@ -43,7 +43,7 @@ impl StoredRepository {
         }
     }
 
-    /// Returns the result that a merge would have, and counts as one request.
+    /// Returns the merge state, and counts as one request.
     pub(crate) fn ask_merge_state(&mut self, number: u64) -> Option<MergeState> {
         let state = self.merge_state(self.pulls.get(&number)?);
         let merge = &mut self.pulls.get_mut(&number)?.merge_conditions.merge;

@@ -9,7 +9,7 @@ use crate::forge::state::notes::FakeReaction;
 use crate::forge::state::pulls::{FakeReviewVerdict, InlinePlace, StoredReview};
 use crate::forge::state::{CommitStatus, ForgeInstance, StoredRepository};
 
-/// Triggers the bots that wait for a comment like this one. An error is about an invalid script.
+/// Triggers the bots that react to this comment. Returns an error if the script of a bot is invalid.
 pub(crate) fn trigger_bots(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,
@@ -32,7 +32,7 @@ pub(crate) fn trigger_bots(
     )
 }
 
-/// Lets the selected bots take their next step.
+/// Runs the next step of each selected bot.
 pub(crate) fn run_bots(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,
@@ -80,7 +80,7 @@ pub(crate) fn add_reaction(
     }
 }
 
-/// Posts a review by `by`, with comments on lines by the second name, on the given commit or the head.
+/// Posts a review by `by` on the given commit or the head. The author of its comments on lines is `by_lines`.
 /// Returns its id.
 pub(crate) fn post_review(
     world: &mut ForgeInstance,
@@ -122,7 +122,7 @@ pub(crate) fn post_review(
     Ok(id)
 }
 
-/// Creates a check run, at Bitbucket a status. Without a conclusion it is still running.
+/// Creates a check run, or a status at Bitbucket. A check without a conclusion is still running.
 pub(crate) fn create_check_run(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,

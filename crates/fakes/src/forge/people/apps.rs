@@ -20,7 +20,7 @@ const PKCS8_FRAME: usize = 26;
 pub struct FakeApp {
     /// Number of the App.
     pub id: u64,
-    /// Name of the App in addresses; its account is `{slug}[bot]`.
+    /// Name of the App in URLs. The account of the App is `{slug}[bot]`.
     pub slug: String,
     /// Private key of the App, in the form that GitHub issues.
     pub private_key: String,
@@ -75,7 +75,7 @@ impl FakeForge {
     }
 
     /// Registers a token with this text and only these permissions, for the repositories of an owner. A
-    /// repeated call replaces them.
+    /// second call with the same text replaces the token.
     pub fn limit_token(
         &self,
         token: &str,
@@ -92,7 +92,7 @@ impl FakeForge {
         world.apps.issued.insert(token.to_owned(), issued);
     }
 
-    /// Suspends an installation: it issues no tokens, and its existing tokens are rejected.
+    /// Suspends an installation. It issues no more tokens, and existing tokens are rejected.
     pub fn suspend(&self, installation: u64) {
         let world = &mut self.shared.lock().world;
         let now = world.now();

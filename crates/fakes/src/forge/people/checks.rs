@@ -1,4 +1,4 @@
-//! Check runs that a person requests again.
+//! Requests of people to rerun checks.
 
 use crate::forge::error::FakeError;
 use crate::forge::people::FakeRepo;
@@ -6,7 +6,7 @@ use crate::forge::state::checks::RerunButton;
 use crate::forge::state::event::FakeForgeEvent;
 
 impl FakeRepo {
-    /// Requests a check run, or all of its suite, again, as this person.
+    /// Requests, as this person, that a check run or all check runs of the suite are run again.
     pub async fn rerun(&self, run: u64, by: &str, again: RerunButton) -> Result<(), FakeError> {
         let by = by.to_owned();
         self.with_repository(move |world, repo| {

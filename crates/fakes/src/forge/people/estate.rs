@@ -14,16 +14,16 @@ impl FakeForge {
         world.spent = (world.now().div_euclid(3600), 0);
     }
 
-    /// Closes an account. Bitbucket Cloud reports that in the account's own response, and rejects lists of
-    /// reviewers that contain it.
+    /// Closes an account. Bitbucket Cloud's response for the account then reports the closing, and lists of
+    /// reviewers that contain the account are rejected.
     pub fn close_account(&self, login: &str) {
         let world = &mut self.shared.lock().world;
         world.ensure_account(login);
         world.closed_accounts.insert(login.to_owned());
     }
 
-    /// Sets the secondary limit on creating comments and reviews, in a minute of the forge's clock. More
-    /// calls are rejected with the time to wait. GitHub's limit is 80; without this call there is none.
+    /// Sets the secondary limit on comments and reviews created per minute of the forge's clock. Further
+    /// calls are rejected with the time to wait. GitHub's limit is 80. By default, the fake has no limit.
     pub fn creation_limit(&self, a_minute: usize) {
         self.shared.lock().world.creations = Some((a_minute, Default::default()));
     }
@@ -64,7 +64,7 @@ impl FakeRepo {
         .await
     }
 
-    /// Changes the way in which the repository answers.
+    /// Sets how the repository answers calls.
     pub async fn set_access(&self, access: RepositoryAccess) -> Result<(), FakeError> {
         self.with_repository(move |_, repo| {
             repo.access = access;
@@ -73,7 +73,7 @@ impl FakeRepo {
         .await
     }
 
-    /// Sets if tokens list the repository.
+    /// Sets whether lists of a token's repositories include the repository.
     pub async fn set_listed(&self, listed: bool) -> Result<(), FakeError> {
         self.with_repository(move |_, repo| {
             repo.listed = listed;

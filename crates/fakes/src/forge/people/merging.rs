@@ -1,4 +1,4 @@
-//! States of merges, decisions of reviews and statuses, as a test sets them.
+//! Functions with which a test sets merge states, review decisions and statuses.
 
 use crate::forge::error::FakeError;
 use crate::forge::operations::pulls::pull_mut;
@@ -7,8 +7,8 @@ use crate::forge::state::CommitStatus;
 use crate::forge::state::merging::{MergeState, ReviewDecision};
 
 impl FakeRepo {
-    /// Sets the merge states of a pull request: each GraphQL request gets the next one, and the last one
-    /// stays. With none the actual state is returned.
+    /// Sets the merge states of a pull request. Each GraphQL request gets the next state, and the last state
+    /// is repeated. With an empty list, requests get the actual state.
     pub async fn set_merge(&self, number: u64, states: &[MergeState]) -> Result<(), FakeError> {
         let states = states.iter().copied().collect();
         self.with_repository(move |_, repo| {

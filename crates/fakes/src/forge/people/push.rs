@@ -1,4 +1,4 @@
-//! Rules for pushes, as a test sets them.
+//! Functions with which a test sets rules for pushes.
 
 use crate::forge::error::FakeError;
 use crate::forge::people::FakeRepo;
@@ -25,7 +25,7 @@ impl FakeRepo {
         .await
     }
 
-    /// Makes a hook decline the next push with this message. Each call declines one more.
+    /// Makes a hook decline the next push with this message. Each further call declines one more push.
     pub async fn decline_next_push(&self, words: &str) -> Result<(), FakeError> {
         let words = words.to_owned();
         self.with_repository(move |_, repo| {

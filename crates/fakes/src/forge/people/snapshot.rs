@@ -46,8 +46,8 @@ impl FakeRepo {
         .await
     }
 
-    /// Restores a snapshot without sending events. Ids, commits and the log of calls continue: new objects
-    /// get ids that were never used.
+    /// Restores a snapshot without sending events. Ids, commits and the log of calls are not restored, so new
+    /// objects get ids that were never used.
     ///
     /// # Errors
     /// There is no such repository, or its branches cannot be written.

@@ -1,6 +1,6 @@
-//! The ways in which a repository answers.
+//! Defines how a repository answers calls.
 
-/// The way in which a repository answers.
+/// How a repository answers calls.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum RepositoryAccess {
     #[default]

@@ -51,15 +51,15 @@ pub(crate) struct IssuedToken {
 /// The scope of a token.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum FakeTokenScope {
-    /// All permissions of its account.
+    /// All permissions of the token's account.
     #[default]
     Account,
-    /// All permissions of its account, except for calls about the account itself: an access token of
-    /// Bitbucket Cloud.
+    /// All permissions of the token's account, except for calls about the account itself. This is the scope
+    /// of an access token of Bitbucket Cloud.
     Access,
     /// The App itself, with this number.
     App(u64),
-    /// An installation or a part of it, or another token that has permissions.
+    /// The scope of an installation or a part of an installation, or of another token with permissions.
     Installation {
         kind: TokenKind,
         /// Owner of the repositories.
@@ -79,16 +79,16 @@ pub enum TokenKind {
     FineGrained,
     /// A token of a GitHub Actions job.
     Actions,
-    /// A person's token at Bitbucket Cloud, whose permissions are scopes. Their levels are ignored.
+    /// A person's token at Bitbucket Cloud. Its permissions are scopes, and the levels of scopes are ignored.
     ApiToken,
-    /// A token of a repository, a project or a workspace of Bitbucket Cloud, also with scopes.
+    /// A token of a repository, a project or a workspace of Bitbucket Cloud. Its permissions are scopes, too.
     AccessToken,
-    /// A token of Bitbucket Data Center, with one of its permissions.
+    /// A token of Bitbucket Data Center, with one of Data Center's permissions.
     HttpAccessToken,
 }
 
 impl FakeTokenScope {
-    /// Returns true for a token of a person, or of a bot that is used as one.
+    /// Returns true for a token of a person, or of a bot account that is used like a person's account.
     pub(crate) fn is_account(&self) -> bool {
         matches!(self, Self::Account)
     }

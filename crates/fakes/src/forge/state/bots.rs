@@ -4,28 +4,29 @@ use std::collections::VecDeque;
 
 use crate::forge::state::pulls::FakeReviewVerdict;
 
-/// A bot that reviews when it is requested.
+/// A bot that reviews on request.
 #[derive(Clone, Debug, Default)]
 pub struct FakeBot {
     /// Account of the bot, `…[bot]`.
     pub login: String,
-    /// Author of its comments on lines, if that differs, as Copilot's does. A review request for this name
-    /// succeeds and has no effect.
+    /// Author of the bot's comments on lines, if the name differs from `login`, as for Copilot. A review
+    /// request for this name succeeds and has no effect.
     pub alias: Option<String>,
-    /// Complete text of a comment that triggers it. A comment with other text does not.
+    /// Complete text of a comment that triggers the bot. Other comments do not trigger the bot.
     pub trigger: Option<String>,
-    /// Steps of the bot, one each time that it is triggered; after the last it does nothing.
+    /// Steps of the bot. Each trigger runs one step; after the last step, a trigger has no effect.
     pub steps: VecDeque<BotStep>,
 }
 
 /// The actions of a bot when it is triggered. An empty step does nothing.
 #[derive(Clone, Debug, Default)]
 pub struct BotStep {
-    /// True if it adds the reaction `eyes` to the comment that triggered it.
+    /// True if the bot adds the reaction `eyes` to the comment that triggered the bot.
     pub eyes: bool,
-    /// Review of the head that it posts.
+    /// Review of the head that the bot posts.
     pub review: Option<BotReview>,
-    /// Name and conclusion of a check run that it creates; without a conclusion it is still running.
+    /// Name and conclusion of a check run that the bot creates. A check run without a conclusion is still
+    /// running.
     pub check: Option<(String, Option<String>)>,
 }
 

@@ -8,7 +8,7 @@ pub struct FakeCheckRun {
     /// Commit that has the check run.
     pub sha: String,
     pub name: String,
-    /// Id that its creator gave it.
+    /// Id that the creator gave to the check run.
     pub external_id: Option<String>,
     /// Status as `queued`, `in_progress` or `completed`.
     pub status: String,
@@ -22,16 +22,16 @@ pub struct FakeCheckRun {
     pub creator: String,
     /// Time of creation, in seconds since 1970.
     pub created: i64,
-    /// True if an account has requested it again and its App has not updated it since. Its suite is shown as
-    /// queued until then.
+    /// True from the request for a rerun until the App updates the check run. Until then, its suite is shown
+    /// as queued.
     pub is_rerun_requested: bool,
 }
 
-/// The button that is pressed at GitHub.
+/// The button that a person presses at GitHub.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RerunButton {
     /// "Re-run" of one check.
     Run,
-    /// "Re-run all checks" of its App on the commit.
+    /// "Re-run all checks" of the App on the commit.
     Suite,
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::forge::flavour::ForgeFlavour;
 
-/// Maximum number of queued deliveries. Above it the oldest is dropped.
+/// Maximum number of queued deliveries. Above this number, the oldest delivery is dropped.
 pub const MAX_QUEUED: usize = 10_000;
 
 /// The webhook that deliveries are sent to.
@@ -19,7 +19,8 @@ pub struct WebhookTarget {
     pub automatic: bool,
 }
 
-/// One event in its wire form. Sending it again is a redelivery with the same id and the same bytes.
+/// One event in its wire form. If a delivery is sent again, the redelivery has the same id and the same
+/// bytes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FakeDelivery {
     /// Kind of forge that sends it, which sets the names of its headers.
@@ -37,8 +38,8 @@ pub struct FakeDelivery {
 
 /// Number of consecutive failures after which a Data Center skips a webhook.
 const MAX_FAILURES: u32 = 5;
-/// Seconds for which a webhook is first skipped, and the maximum: 10 s and 10 h. Each further failure doubles
-/// the time.
+/// Duration of the first skip of a webhook, and the maximum duration, in seconds: 10 s and 10 h. Each further
+/// failure doubles the duration.
 const LEFT_OUT: (i64, i64) = (10, 36_000);
 
 /// The delivery failures of a webhook at a Data Center.

@@ -1,4 +1,4 @@
-//! Events that webhooks report, as data: each forge has its own form for them.
+//! Events that webhooks report, independent of the forge. Each forge converts events to its own form.
 
 use crate::forge::state::checks::{FakeCheckRun, RerunButton};
 
@@ -23,14 +23,14 @@ pub(crate) enum PullChange {
     Opened,
     Closed,
     Reopened,
-    /// It was made a draft or ready.
+    /// The pull request was made a draft or ready.
     Draft(bool),
-    /// Its base was changed from this branch, which was at this commit.
+    /// The base branch was changed. The fields are the previous base branch and its commit.
     Retargeted {
         branch: String,
         commit: String,
     },
-    /// Its text was changed: the previous title and description, where they differ.
+    /// The title or the description was changed. The fields contain the previous values of those that differ.
     Edited {
         title: Option<String>,
         body: Option<String>,
@@ -40,7 +40,7 @@ pub(crate) enum PullChange {
         before: String,
         after: String,
     },
-    /// Its reviewers were changed, at Bitbucket.
+    /// The reviewers of the pull request were changed, at Bitbucket.
     Reviewers {
         added: Vec<String>,
         removed: Vec<String>,

@@ -17,7 +17,7 @@ pub(crate) struct StoredIssue {
     pub(crate) updated: i64,
     pub(crate) closed: Option<(i64, String)>,
     pub(crate) notes: Vec<StoredComment>,
-    /// Number of list requests that do not show it yet.
+    /// Number of further list requests that do not return the issue.
     pub(crate) hidden_for: u32,
 }
 

@@ -1,21 +1,21 @@
-//! The states of a merge, and of the reviews that decide it.
+//! The merge states of a pull request, and the review decisions that they depend on.
 
 use std::collections::VecDeque;
 
-/// The result that a merge would have now, by GitHub's names.
+/// The current merge state of a pull request, with GitHub's names.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum MergeState {
     /// A merge is possible.
     Clean,
     /// A merge is possible, but a check that is not required has failed or is not complete.
     Unstable,
-    /// As `Clean`, at a server that runs hooks before it accepts a change.
+    /// The same as `Clean`, but the server runs hooks before it accepts a change.
     HasHooks,
-    /// The branch is behind its base, and must not be.
+    /// The branch is behind its base, and the rules require that the branch is up to date.
     Behind,
     /// A requirement is not met.
     Blocked,
-    /// It conflicts with its base.
+    /// The branch conflicts with its base.
     Dirty,
     /// The pull request is a draft.
     Draft,
@@ -30,7 +30,7 @@ pub enum ReviewDecision {
     ReviewRequired,
     /// The pull request may be merged.
     Approved,
-    /// The pull request may not be merged as it is.
+    /// The pull request must be changed before it may be merged.
     ChangesRequested,
 }
 
@@ -39,9 +39,9 @@ pub enum ReviewDecision {
 pub(crate) struct MergeConditions {
     /// Accounts whose review is requested and missing.
     pub(crate) requested: Vec<String>,
-    /// Accounts whose review is wanted, given or not; only at Bitbucket.
+    /// Accounts that are reviewers, whether or not they have reviewed. Only at Bitbucket.
     pub(crate) reviewers: Vec<String>,
-    /// Scripted results of a merge: each request gets the next one, and the last one stays. If empty, the
+    /// Scripted merge states. Each request gets the next state, and the last state is repeated. If empty, the
     /// actual state is returned.
     pub(crate) merge: VecDeque<MergeState>,
     pub(crate) decision: Option<ReviewDecision>,

@@ -9,13 +9,13 @@ pub(crate) struct StoredComment {
     pub(crate) created: i64,
     pub(crate) updated: i64,
     pub(crate) deleted: bool,
-    /// Number of list requests that do not show it yet.
+    /// Number of further list requests that do not return the comment.
     pub(crate) hidden_for: u32,
-    /// Comment that it answers, which may be an answer itself; only at Bitbucket.
+    /// Comment that this comment answers. The answered comment may also be an answer. Only at Bitbucket.
     pub(crate) parent: Option<u64>,
-    /// Number of its changes, at Data Center.
+    /// Number of changes of the comment, at Data Center.
     pub(crate) version: u64,
-    /// Account that resolved the thread that it began in the conversation, at Data Center. Threads on code
+    /// Account that resolved the conversation thread that this comment began, at Data Center. Threads on code
     /// have a separate field.
     pub(crate) resolved_by: Option<String>,
     pub(crate) reactions: Vec<FakeReaction>,
@@ -38,8 +38,8 @@ pub(crate) struct FakeReaction {
     pub(crate) at: i64,
 }
 
-/// Returns the comments that a list request shows: those that exist and are old enough. The request counts
-/// for the others.
+/// Returns the ids of the comments that a list request returns. Deleted and hidden comments are left out. For
+/// a hidden comment, the request counts as one list.
 pub(crate) fn visible_ids<'a>(notes: impl Iterator<Item = &'a mut StoredComment>) -> Vec<u64> {
     let mut shown = Vec::new();
     for note in notes.filter(|note| !note.deleted) {

@@ -25,10 +25,10 @@ pub(crate) struct StoredPull {
     pub(crate) merged_by: Option<String>,
     pub(crate) created: i64,
     pub(crate) updated: i64,
-    /// Number of its changes, at Data Center.
+    /// Number of changes of the pull request, at Data Center.
     pub(crate) version: u64,
     pub(crate) closed: Option<i64>,
-    /// Stale head, and the number of reads that still show it.
+    /// Stale head, and the number of further reads that return the stale head.
     pub(crate) stale: Option<(String, u32)>,
     /// Comments on the pull request itself.
     pub(crate) summary: Vec<StoredComment>,
@@ -42,12 +42,13 @@ pub(crate) struct StoredInlineComment {
     pub(crate) note: StoredComment,
     pub(crate) review: u64,
     pub(crate) place: InlinePlace,
-    /// Commit that it was made on; the next field is the merge base at that time.
+    /// Commit that the comment was created on. The next field is the merge base at that time.
     pub(crate) commit: String,
     pub(crate) merge_base: String,
     pub(crate) diff_hunk: String,
     pub(crate) in_reply_to: Option<u64>,
-    /// Account that resolved its thread; stored in the thread's first comment, deleted or not.
+    /// Account that resolved the thread. It is stored in the first comment of the thread, even if that
+    /// comment was deleted.
     pub(crate) resolved_by: Option<String>,
 }
 
@@ -78,7 +79,7 @@ pub enum FakeReviewVerdict {
     Commented,
     /// The pull request may be merged.
     Approved,
-    /// The pull request may not be merged as it is.
+    /// The pull request must be changed before it may be merged.
     ChangesRequested,
 }
 
@@ -86,7 +87,7 @@ pub enum FakeReviewVerdict {
 pub(crate) type CurrentLines = Option<(u32, Option<u32>)>;
 
 impl StoredPull {
-    /// Returns the head that a read shows, and counts the read.
+    /// Returns the head that a read returns, and counts the read.
     pub(crate) fn read_head(&mut self) -> String {
         match self.stale.take() {
             Some((old, left)) if left > 0 => {

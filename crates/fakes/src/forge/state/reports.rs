@@ -1,4 +1,4 @@
-//! Reports on commits with their annotations, as both Bitbuckets have them.
+//! Reports on commits, with annotations, which only the two Bitbuckets have.
 
 use serde_json::Value;
 

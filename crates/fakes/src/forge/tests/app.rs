@@ -25,7 +25,7 @@ impl Clock for SettableClock {
 
 const NOW: i64 = 1_795_161_600;
 
-/// Signs these claims as a login.
+/// Returns a login with these claims, signed with the App's key.
 pub(super) fn login(app: &FakeApp, algorithm: &str, claims: &Value) -> String {
     let text: String = app.private_key.lines().filter(|line| !line.starts_with('-')).collect();
     let key = KeyPair::from_der(&BASE64_STANDARD.decode(text).unwrap()).unwrap();

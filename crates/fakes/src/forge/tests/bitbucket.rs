@@ -1,5 +1,5 @@
-//! Tests of both Bitbuckets as their callers use them: over HTTP, with plain JSON and with git, compared with
-//! Atlassian's published descriptions.
+//! Tests both Bitbuckets over HTTP, with plain JSON and with git, as callers use them. The exchanges are
+//! compared with Atlassian's published descriptions.
 
 mod cloud;
 mod cloud_commits;
@@ -38,8 +38,8 @@ fn told(name: &str, contract: Option<ForgeContract>) -> Option<ForgeContract> {
     contract
 }
 
-/// Compares every exchange with Atlassian's published description. A rejected request is invalid on purpose:
-/// then only the JSON of the response counts.
+/// Compares every exchange with Atlassian's published description. If the forge rejects a request, the
+/// request is invalid on purpose. Only the JSON of the response is then checked.
 struct Published(ForgeFlavour);
 
 impl ExchangeObserver for Published {
@@ -67,8 +67,8 @@ impl ExchangeObserver for Published {
     }
 }
 
-/// A forge with the repository `acme/shop` and pull request 1: `src/a.py` has 40 lines, of which line 10 is
-/// changed and line 30 is new. The caller may write.
+/// A forge with the repository `acme/shop` and pull request 1. In the pull request, `src/a.py` has 40 lines;
+/// line 10 is changed and line 30 is new. The caller may write.
 pub(super) struct Site {
     pub(super) forge: FakeForge,
     pub(super) shop: FakeRepo,

@@ -1,5 +1,5 @@
-//! Tests of repositories that are renamed, closed and deleted, of permissions, and of responses that are not
-//! sent twice.
+//! Tests of repositories that are renamed, blocked and deleted, of permissions, and of responses that are not
+//! sent again to a caller that has them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -95,7 +95,7 @@ impl Clock for SettableClock {
     }
 }
 
-/// Builds a [`Stage::new`] with a clock that is moved by hand.
+/// Builds a stage like [`Stage::new`], with a clock that the test sets.
 async fn stage_at(clock: &SettableClock) -> Stage {
     let forge =
         FakeForge::start(FakeForgeOptions { clock: Arc::new(clock.clone()), ..FakeForgeOptions::default() })

@@ -41,7 +41,8 @@ async fn a_clone_and_a_fetch_by_commit_id_work_in_every_protocol() {
         good(dir.path(), &["-c", &protocol, "clone", "-q", &url, "shop"]).await;
         let clone = dir.path().join("shop");
         assert_eq!(good(&clone, &["rev-parse", "HEAD"]).await, main);
-        // A head that a force push replaced, a commit of a fork, the ref of a pull request.
+        // A client can fetch a head that a force push replaced, a commit of a fork, and the ref of a pull
+        // request.
         for what in [lost.as_str(), fork.as_str(), &format!("refs/pull/{number}/head")] {
             good(&clone, &["-c", &protocol, "fetch", "-q", "--depth=1", &url, what]).await;
         }
@@ -99,8 +100,8 @@ async fn faults_reach_git_too() {
     let stage = Stage::new().await;
     let url = with_token(stage.shop.clone_url());
     let dir = tempfile::tempdir().unwrap();
-    // A dropped connection does not work here: git's transport retries on a connection that it has used
-    // before.
+    // The test does not use a dropped connection, because git's transport retries after a failure on a reused
+    // connection.
     stage.forge.add_fault(ForgeFault::on_call(
         "POST",
         "/{owner}/{repo}/git-upload-pack",

@@ -50,7 +50,8 @@ async fn who_may_write_pushes_branches_and_their_pull_requests_move() {
     assert_eq!(told, [(number, "synchronize".to_owned())]);
     let ref_of_pull = good(&clone, &["ls-remote", "origin", &format!("refs/pull/{number}/head")]).await;
     assert!(ref_of_pull.starts_with(&two), "{ref_of_pull}");
-    // A person pushes on top of it, and a push that does not contain that commit is rejected.
+    // After another person pushes to the branch, a push that does not contain that person's commit is
+    // rejected.
     let theirs = stage
         .shop
         .push("ours-2", CommitBuilder::new("Theirs").write("t", "1").with_author("ann"))

@@ -1,4 +1,4 @@
-//! Tests of whole runs over HTTP, as a client of the provider makes them.
+//! Tests of whole runs over HTTP: each test sends the requests of a real client of the provider.
 
 use reqwest::Client;
 use serde_json::{Value, json};
@@ -46,7 +46,8 @@ struct Run<'m> {
 }
 
 impl<'m> Run<'m> {
-    /// Begins a run with these data after the text of the task, as prompts have them.
+    /// Begins a run. Its first message contains the text of the task and then these data, in the format of
+    /// the prompts.
     fn new(model: &'m FakeModel, role: PromptRole, data: &[(&str, &str)]) -> Self {
         let (system, task) = prompts(role);
         let data =
@@ -59,7 +60,8 @@ impl<'m> Run<'m> {
         }
     }
 
-    /// Returns the calls of the next answer, and adds this result for each of them.
+    /// Returns the tool calls of the next answer, and adds `result` to the messages as the result of each
+    /// call.
     async fn next(&mut self, result: &str) -> reqwest::Result<Vec<(String, Value)>> {
         let body = json!({
             "model": "m", "max_tokens": 10_000, "system": [{ "type": "text", "text": self.system }],
@@ -203,8 +205,8 @@ async fn a_writer_keeps_what_it_is_shown_or_loses_it() {
     }
 }
 
-/// One script: the first auditor fails, the second sends an invalid answer, the third works; fixers have a
-/// separate answer.
+/// In this script, the first auditor fails, the second sends an invalid answer, and the third works. Fixers
+/// get a separate answer.
 #[tokio::test]
 async fn who_is_asked_and_how_often_decides_what_is_said() {
     let script = r#"

@@ -119,7 +119,7 @@ async fn a_former_account_is_known_by_its_number_or_its_name() {
 
 #[tokio::test]
 async fn a_new_comment_is_found_whatever_the_date_of_its_pull_request_and_in_an_old_thread_too() {
-    // After the date of the pull request itself.
+    // Both times are after the date of the pull request itself.
     let (since, later) = (UnixMillis(1_795_161_550_000), 1_795_161_580_000_i64);
     let new = |id: u64, text: &str| {
         let mut comment = comment(id, 0, 9, text);

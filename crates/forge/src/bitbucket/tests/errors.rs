@@ -2,7 +2,8 @@
 
 use super::*;
 
-/// Returns the errors of reading a pull request when Cloud and Data Center answer with this reply.
+/// Returns the errors of Cloud and of Data Center if the server answers the read of a pull request with this
+/// reply.
 async fn both(reply: &ScriptedHttpReply) -> [ForgeError; 2] {
     let always = reply.clone().repeat_always();
     let server = Server::new([always]).await;

@@ -1,5 +1,5 @@
-//! Tests of the tables of permissions for each call: their sources, the pages that show them, and the names
-//! in errors.
+//! Tests of the tables that list the permission for each call: their sources, the documentation pages that
+//! contain them, and the names in errors.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -61,7 +61,7 @@ fn an_error_at_a_data_center_names_the_permission_of_the_table() {
     }
 }
 
-/// Formats a need of the tables for people.
+/// Formats a permission of the tables for the documentation.
 fn shown(need: &str) -> String {
     if ["any", "open", "never"].contains(&need) {
         return need.to_owned();

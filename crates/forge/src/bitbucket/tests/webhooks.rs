@@ -1,5 +1,5 @@
-//! Tests of webhook deliveries of both: headers, signatures, events, identities that stay the same through
-//! renames.
+//! Tests of webhook deliveries of both Bitbuckets: headers, signatures, events, and ids that stay the same
+//! after a rename.
 
 use reqwest::header::{HeaderMap, HeaderValue};
 use truing_core::port::ForgeKind;

@@ -23,7 +23,7 @@ const APP: u64 = 77;
 const NOW: UnixMillis = UnixMillis(1_795_161_600_000);
 const HEAD: &str = "1111111111111111111111111111111111111111";
 
-/// Returns a key that is created once, because that takes a while.
+/// Returns a key that is created only once, because creating a key takes a while.
 fn key() -> AppKey {
     static KEY: OnceLock<AppKey> = OnceLock::new();
     KEY.get_or_init(AppKey::generate).clone()
@@ -236,7 +236,7 @@ async fn an_apps_repositories_are_those_of_its_installations() {
         page(6, "hexa/demo"),
         ok(&json!([{ "id": 11 }])),
         page(6, "hexa/demo"),
-        // A third installation was suspended just now.
+        // A third installation has just been suspended, so it is still listed, but gets no token.
         ok(&json!([{ "id": 7 }, { "id": 11 }])),
         ScriptedHttpReply::new(403, r#"{"message":"This installation has been suspended"}"#),
         page(8, "hexa/new"),
@@ -250,10 +250,10 @@ async fn an_apps_repositories_are_those_of_its_installations() {
     assert_eq!(requests[1].json(), json!({ "permissions": { "metadata": "read" } }), "for its list alone");
     assert_eq!(requests[2].line, "GET /installation/repositories?per_page=100");
     assert_eq!(bearer(&requests[2]), "ghs_nine");
-    // One installation was removed.
+    // In the second list, one installation is missing because it was removed.
     github.refresh_repositories(&mut list, &mut 9).await.unwrap();
     assert_eq!(list.items().map(|seen| seen.name.as_str()).collect::<Vec<_>>(), ["hexa/demo"]);
-    // The other installations are still listed when one rejects the request.
+    // If one installation rejects the request, the repositories of the other installations are still listed.
     let error = github.refresh_repositories(&mut list, &mut 9).await.unwrap_err();
     assert!(error.to_string().starts_with("installation 7: getting a token"), "{error}");
     assert_eq!(list.items().map(|seen| seen.name.as_str()).collect::<Vec<_>>(), ["hexa/new"]);

@@ -72,7 +72,7 @@ async fn success_that_changed_nothing_is_no_success() {
         let error = client(&server).change_draft(1, true).await.unwrap_err();
         assert!(matches!(error, ForgeError::Unavailable { .. }), "{error}");
     }
-    // An issue without our text may still exist.
+    // The response lacks the text of the issue, but the issue may still exist.
     let issue = json!({
         "number": 5, "html_url": "u", "title": "t", "body": null, "state": "open", "locked": false,
         "created_at": "2026-11-21T00:00:00Z", "user": { "id": ME, "login": "truing-bot" },

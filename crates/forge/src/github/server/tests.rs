@@ -1,4 +1,4 @@
-//! Tests of lists that cost nothing while nothing changes, and of the permission to give commands.
+//! Tests that unchanged lists use no calls of the rate limit, and tests of the permission to give commands.
 
 use serde_json::{Value, json};
 use truing_core::id::AccountId;

@@ -1,4 +1,4 @@
-//! Tests of lists of comments and threads, and of the account that they are compared with.
+//! Tests of lists of comments and threads, and of the account whose comments count as ours.
 
 use super::*;
 

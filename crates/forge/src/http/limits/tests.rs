@@ -1,4 +1,4 @@
-//! Tests of the limits: which calls are held back, for how long, and for which payer.
+//! Tests of the rate limits: which calls have to wait, for how long, and for which owner of the limit.
 
 use reqwest::header::{HeaderName, HeaderValue};
 use serde_json::Value;
@@ -109,7 +109,7 @@ async fn a_secondary_limit_stops_all_calls_of_its_payer_and_the_wait_grows_until
 
     let mut waits = Vec::new();
     for _ in 0..8 {
-        // Two calls that were in progress at the same time.
+        // Two calls that were in progress at the same time hit the limit; it counts once.
         let hit = limits.record_secondary_limit(one, SecondaryLimit::WithoutWait, DEFAULT_WAIT).await;
         assert_eq!(limits.record_secondary_limit(one, SecondaryLimit::WithoutWait, DEFAULT_WAIT).await, hit);
         limits.record_success(one).await; // a third call, sent earlier
@@ -194,7 +194,7 @@ async fn no_more_calls_are_under_way_than_there_are_places() {
         _ = &mut next => panic!("one too many"),
         () = std::future::ready(()) => {}
     }
-    // A call that waited for a place meets a limit that was hit in the meantime.
+    // While a call waits for a free slot, another call hits a limit. The waiting call is then rejected.
     limits
         .record_secondary_limit(RateLimitOwner::Token, SecondaryLimit::WithWait, TimeSpan::seconds(5))
         .await;
@@ -202,8 +202,8 @@ async fn no_more_calls_are_under_way_than_there_are_places() {
     assert!(matches!(next.await, Err(ForgeError::RateLimited { .. })));
 }
 
-/// Returns two processes with one login, their shared state by a clock that is an hour ahead of theirs, and
-/// both clocks.
+/// Returns two processes with one login, their shared state, and the clocks of both. The clock of the shared
+/// state is an hour ahead of the processes' clock.
 fn two() -> (RateLimits, RateLimits, FakeSharedState, [ManualClock; 2]) {
     let (ours, theirs) = (ManualClock::new(NOW), ManualClock::new(NOW + TimeSpan::minutes(60)));
     let common = FakeSharedState::new(Arc::new(theirs.clone()));
@@ -233,7 +233,7 @@ async fn processes_create_together_what_one_may_and_while_they_know_nothing_of_e
         assert_eq!(wait(limits, RateLimitOwner::Installation(1), &create()).await, None, "each has its own");
     }
     common.set_gone(true);
-    // Each has counted its own 40 creations, and none that was not sent.
+    // Each process has counted its own 40 creations, and no creation that was held back.
     for _ in 0..40 {
         assert_eq!(wait(&one, RateLimitOwner::Token, &create()).await, None);
     }
@@ -252,7 +252,7 @@ async fn a_secondary_limit_that_one_process_met_stops_the_others_for_the_same_ti
     // A shorter wait changes nothing.
     other.record_secondary_limit(RateLimitOwner::Token, SecondaryLimit::WithWait, TimeSpan::seconds(5)).await;
     assert_eq!(wait(&one, RateLimitOwner::Token, &read()).await, Some(TimeSpan::seconds(90)));
-    // The other process knows the limit by now.
+    // The other process has already read the limit, so it needs no shared state.
     common.set_gone(true);
     pass(&clocks, TimeSpan::seconds(30));
     assert_eq!(wait(&other, RateLimitOwner::Token, &read()).await, Some(TimeSpan::seconds(60)));

@@ -45,10 +45,11 @@ async fn a_first_review_takes_a_call_for_each_finding_and_a_few_more() {
         let rest = calls(&site);
         set_status(&site, &open).await;
         let status = calls(&site) - rest;
-        // Cloud: the pull request and both hashes, our account, the comments. Data Center: the pull request,
-        // the version with our account, the activities.
+        // Calls at Cloud: the pull request, both hashes, our account, the comments. Calls at Data Center: the
+        // pull request, the version, our account, the activities.
         assert_eq!(read, if site.is_cloud() { 5 } else { 4 });
-        // Data Center requires the kind of each line, which its own diff contains.
+        // Data Center requires the kind of each line. The client reads the kind from Data Center's diff, with
+        // one more call.
         assert_eq!(placed, if site.is_cloud() { 30 } else { 31 });
         // The old report is deleted; the new one, its notes and the build status are set. Data Center first
         // reads the build statuses of other pull requests with this commit.
@@ -78,8 +79,8 @@ async fn a_push_that_moves_five_findings_takes_none_for_them() {
         assert!(moved.iter().zip(32..).all(|(seen, line)| seen.line == Some(line)), "the forge moves them");
         moved.iter_mut().zip(&first).for_each(|(seen, before)| seen.line = before.line);
         assert_eq!(moved, first, "each keeps its comment");
-        // The pull request and the comments, at Cloud also the hash of the new head and, the first time, of
-        // the base.
+        // The calls read the pull request and the comments. At Cloud they also read the full hash of the new
+        // head and, the first time, of the base.
         assert_eq!(calls(&site) - before, if site.is_cloud() { 4 } else { 2 });
         let there: Vec<_> =
             open.threads().await.unwrap().iter().map(|thread| thread.comments[0].line).collect();

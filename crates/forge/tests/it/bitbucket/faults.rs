@@ -37,7 +37,7 @@ async fn a_refusal_of_a_read_is_what_it_says() {
             assert!(site.forge.is_faultless(), "{error}");
             error
         };
-        // A valid token without permission: Data Center answers 401 there.
+        // If a valid token lacks the permission, Data Center responds with 401.
         for status in if site.is_cloud() { &[403][..] } else { &[403, 401][..] } {
             let denied = ask(ForgeFaultKind::Status(*status, None), 1).await;
             assert!(matches!(denied, ForgeError::Forbidden { .. }), "{denied}");
@@ -217,7 +217,7 @@ async fn a_data_center_that_is_too_old_is_refused_by_its_version_and_gets_nothin
     }
 }
 
-/// Performs an effect, and pushes while its first comment is held.
+/// Performs an effect, and pushes a commit while the request for the first comment is held.
 async fn performed_amid_a_push(
     (site, open): (&Site, &RepositoryClient),
     effect: &Effect,
@@ -249,7 +249,7 @@ async fn a_comment_that_a_push_put_on_another_head_does_not_stay_at_cloud() {
     let amid = performed_amid_a_push((&site, &open), &comment).await;
     assert!(matches!(amid, Err(ForgeError::Rejected { .. })), "{amid:?}");
     assert_eq!(lines().await, 0);
-    // The comment is also not made if the head was another one before.
+    // The comment is also rejected if the head changed before the call.
     assert!(matches!(open.make(&comment).await, Err(ForgeError::Rejected { .. })));
     assert_eq!(lines().await, 0);
 

@@ -104,7 +104,7 @@ async fn comments_of_ours_are_those_with_our_marker() {
         let view = site.shop.pull(number).await.unwrap();
         let marked = view.summary_comments().next().unwrap().body.clone();
         assert!(marked.contains("[//]: # ("), "{marked}");
-        // A person copies our marker; another answers.
+        // A person posts a comment with a copy of our marker, and replies to a finding.
         site.shop.comment(number, "ann", &marked).await.unwrap();
         let first = view.inline_comments().next().unwrap().id;
         site.shop.reply(number, "ann", first, "Why?").await.unwrap();
@@ -130,7 +130,7 @@ async fn comments_of_ours_are_those_with_our_marker() {
             threads.iter().map(|thread| (thread.path.as_str(), thread.comments.len())).collect();
         assert_eq!(sizes, [("a.txt", 2), ("a.txt", 1)]);
         assert_eq!((threads[0].comments[0].line, threads[1].comments[0].line), (Some(3), None));
-        // A person who deletes one of them removes it from the list.
+        // A comment of ours that a person deletes is no longer listed.
         site.shop.delete_comment(number, view.summary_comments().next().unwrap().id).await.unwrap();
         let known = [(summary.clone(), seen[0].id.clone())];
         assert_eq!(open.producer_comments(&known).await.unwrap().len(), 2);
@@ -159,7 +159,7 @@ async fn a_comment_stays_with_its_lines_or_is_outdated() {
         for (id, line) in [("a", 3), ("b", 30)] {
             make(&open, Effect::Findings { commit: commit.clone(), comments: vec![finding(id, line)] }).await;
         }
-        // A line above the second is removed, and the first is changed.
+        // The push removes a line above the second comment, and changes the line of the first comment.
         let lines: String = (1..=40)
             .filter(|line| *line != 20)
             .map(|line| if line == 3 { "other\n".to_owned() } else { format!("line {line}\n") })
@@ -179,14 +179,15 @@ async fn verdicts_of_people_are_reviews() {
         let reviews = open.reviews().await.unwrap();
         let told: Vec<_> = reviews.iter().map(|review| review.state).collect();
         assert_eq!(told, [ReviewState::ChangesRequested]);
-        // At Cloud it may be about any head, so it counts for none.
+        // Cloud does not report which head a verdict is about, so the review has no commit.
         let head = if site.is_cloud() { None } else { Some(tip(&site).await) };
         assert_eq!(reviews[0].commit, head);
         let activity = site.hub.activity(number).await.unwrap();
         assert_eq!((activity.commits.len(), activity.reviews.len()), (1, 1));
         assert_eq!(activity.commits[0].sha, tip(&site).await);
         assert_eq!(activity.reviews[0].commit, head);
-        // An account that requests changes and has commented since the head was committed has seen the head.
+        // If an account that requests changes has commented on the diff after the head was committed, its
+        // verdict is about the head.
         site.shop.comment(number, "ann", "See above.").await.unwrap();
         site.shop.comment_on(number, "ann", "a.txt", (Where::Right, 2), "Why?").await.unwrap();
         let activity = site.hub.activity(number).await.unwrap();
@@ -218,8 +219,8 @@ async fn a_status_is_a_check_of_its_commit_with_a_report_beside_it() {
     }
 }
 
-/// Two pull requests have one head, the second onto a separate branch. For each pair of results, in either
-/// order, the report of the head has the worse one.
+/// Two pull requests have the same head and different base branches. For each pair of results, in either
+/// order, the report of the head shows the worse result.
 #[tokio::test]
 async fn a_report_at_a_data_center_is_as_bad_as_the_worst_pull_request_of_its_commit() {
     use CheckConclusion::{Failure, Neutral, Success};
@@ -276,7 +277,7 @@ async fn what_is_outside_the_diff_is_refused_where_the_forge_looks() {
         site.shop.comment_on(number, "ann", "a.txt", (Where::Right, 2), "Hm.").await.unwrap();
         let commit = tip(&site).await;
         let refused = open.make(&Effect::Findings { commit, comments: vec![finding("a", 4000)] }).await;
-        // Cloud does not check lines, and shows the comment as outdated.
+        // Cloud does not check the line, accepts the comment and shows it as outdated.
         assert_eq!(refused.is_ok(), site.is_cloud(), "{refused:?}");
         let stale = Sha::parse(&site.shop.tip("main").await.unwrap()).unwrap();
         let moved = open.make(&Effect::Findings { commit: stale, comments: vec![finding("b", 3)] }).await;

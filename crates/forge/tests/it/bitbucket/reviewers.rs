@@ -1,5 +1,5 @@
-//! Tests of a reviewer who has left a workspace of Bitbucket Cloud: the pull request can still be changed,
-//! and every other reviewer stays.
+//! Tests with a reviewer who has left the workspace of Bitbucket Cloud. The pull request can still be
+//! changed, and all other reviewers stay requested.
 
 use truing_core::id::PrId;
 use truing_core::port::ForgeError;
@@ -69,7 +69,7 @@ async fn whoever_cannot_be_asked_for_a_review_costs_nobody_theirs() {
     let (site, number, pull) = asked().await;
     refused(pull.request_review(&site.forge.account_id("stranger")).await);
     assert_eq!(reviewers(&site, number).await, ["ann", "bob"]);
-    // The same applies if one of the others has left.
+    // The reviewers also stay if one of them has left the workspace.
     site.shop.set_role("bob", "none").await.unwrap();
     refused(pull.request_review(&site.forge.account_id("stranger")).await);
     assert_eq!(reviewers(&site, number).await, ["ann", "bob"]);

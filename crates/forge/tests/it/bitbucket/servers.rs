@@ -60,7 +60,7 @@ async fn open_pull_requests_are_listed_page_by_page_with_drafts() {
         assert!(listed.is_complete());
         let sent = u64::try_from(site.forge.request_log().len() - before).unwrap();
         assert_eq!((listed.items().count(), 100 - calls), (56, sent));
-        // Two pages; at Cloud also the full hash of each head.
+        // The calls read two pages. At Cloud they also read the full hash of each head.
         assert!(if site.is_cloud() { sent > 55 } else { sent == 2 }, "{sent}");
         let first = listed.items().find(|pull| pull.number == number).unwrap();
         assert_eq!(
@@ -68,7 +68,7 @@ async fn open_pull_requests_are_listed_page_by_page_with_drafts() {
             (tip(&site).await, site.id.clone())
         );
         assert_eq!(listed.items().filter(|pull| pull.draft).count(), 1);
-        // The list is read as far as the calls suffice.
+        // With one call left, the client reads only the first page.
         let (mut part, mut one) = (CachedListing::default(), 1);
         site.server.refresh_open_pulls("acme/shop", &mut part, &mut one).await.unwrap();
         assert_eq!((part.items().count(), part.is_complete(), one), (50, false, 0));
@@ -89,7 +89,7 @@ async fn new_comments_are_found_by_kind_and_each_by_its_number() {
             site.shop.comment_on(number, "ann", "a.txt", (FakeDiffSide::Right, 2), "Hm.").await.unwrap();
         let answer = site.shop.reply(number, "ann", line, "Yes.").await.unwrap();
         let (talk, diff) = (CommentKind::Conversation, CommentKind::Diff);
-        // Of all pull requests, or of one.
+        // Reads the comments of all pull requests, or of one pull request.
         for (of, sent) in [(None, 2), (Some(number), 1)] {
             let (mut lists, mut calls): ([CachedListing<PullComment>; 2], _) = (Default::default(), 10);
             let of = ("acme/shop", of);
@@ -119,7 +119,7 @@ async fn new_comments_are_found_by_kind_and_each_by_its_number() {
 async fn who_may_write_is_asked_as_each_forge_tells_it() {
     for (site, ..) in Site::bitbuckets().await {
         site.shop.set_role("ann", "write").await.unwrap();
-        // The login is part of the name of an account with permission.
+        // This login, which may only read, is a prefix of the login that may write.
         site.shop.set_role("an", "read").await.unwrap();
         let may =
             async |login: &str| site.server.may_write("acme/shop", &author(&site, login)).await.unwrap();
@@ -154,7 +154,8 @@ async fn an_access_token_of_cloud_is_told_who_it_is_and_where_its_repositories_a
     let id = PrId { forge: "bitbucket".into(), repository: site.id.clone(), number };
     let open_of = |server: &AnyForgeServer| server.client(&id, "acme/shop", CommentProducer::Review);
 
-    // The access token may make neither request: both values are configured, and the errors name their keys.
+    // The access token may request neither its account nor its workspaces. Both have to be configured, and
+    // the errors name the configuration keys.
     let unknown = with_access_token(&site.forge, None, &[]);
     let refused = open_of(&unknown).producer_comments(&[]).await.unwrap_err().to_string();
     assert!(refused.contains("put its UUID into forge.bitbucket.account"), "{refused}");
@@ -175,11 +176,12 @@ async fn an_access_token_of_cloud_is_told_who_it_is_and_where_its_repositories_a
     make(&client, Effect::Findings { commit: head.clone(), comments: vec![finding("a", 2)] }).await;
     let ours = client.producer_comments(&[]).await.unwrap();
     assert_eq!((ours.len(), ours[0].rights), (1, CommentRights::Ours));
-    // A different configured account is not us, even if its comment has our marker.
+    // If another account is configured as ours, a comment with our marker by the token's account does not
+    // count as ours.
     let other = with_access_token(&site.forge, Some(site.forge.account_id("ada")), &["acme"]);
     assert_eq!(open_of(&other).producer_comments(&[]).await.unwrap(), []);
-    // If the token belongs to another account, the first comment shows that. The comment is deleted, and
-    // nothing more is written.
+    // If the token belongs to another account than configured, the author of the first comment reveals the
+    // mismatch. The comment is deleted, and nothing more is written.
     let client = open_of(&other);
     let effect = |id: &str| Effect::Findings { commit: head.clone(), comments: vec![finding(id, 2)] };
     let refused = client.make(&effect("b")).await.unwrap_err().to_string();
@@ -189,7 +191,7 @@ async fn an_access_token_of_cloud_is_told_who_it_is_and_where_its_repositories_a
     let before = site.forge.request_log().len();
     assert!(matches!(client.producer_comments(&[]).await, Err(ForgeError::Forbidden { .. })));
     assert_eq!(site.forge.request_log().len(), before);
-    // It also may not request who may write, so no account's commands are obeyed.
+    // The token also may not read who may write, so no account may give commands.
     assert_eq!(told.may_write("acme/shop", &author(&site, "ada")).await, Ok(false));
     let asked =
         |path: &str| site.forge.request_log().iter().filter(|call| call.path.starts_with(path)).count();

@@ -1,5 +1,5 @@
-//! Tests of our verdict on another account's pull request: it is given with a review, withdrawn by a later
-//! one, and never approves.
+//! Tests of our verdict on another account's pull request: a review sets the verdict, a later review
+//! withdraws it, and no verdict approves.
 
 use truing_core::port::ReviewEvent;
 use truing_fakes::forge::{FakeReviewVerdict, ForgeFaultKind};
@@ -33,7 +33,8 @@ async fn a_request_for_changes_is_taken_back_by_an_audit_that_finds_nothing() {
         open.post_review(&dirty).await.unwrap();
         assert_eq!(against(&site, number).await, ["ann", BOT]);
 
-        // A review that only comments does not change the verdict; neither does one of a former head.
+        // A review that only comments does not change the verdict. A review of a former head does not change
+        // it either.
         let mut silent = draft_of(&site, &[]).await;
         silent.mark.audit = 2;
         open.post_review(&silent).await.unwrap();
@@ -53,7 +54,7 @@ async fn a_request_for_changes_is_taken_back_by_an_audit_that_finds_nothing() {
         assert_eq!(against(&site, number).await, ["ann"]);
         assert!(site.forge.is_faultless());
 
-        // A repeated verdict, or the withdrawal of none, is not sent.
+        // The client does not send a verdict again, and does not withdraw a verdict that does not exist.
         let before = site.forge.request_log().len();
         assert_eq!(open.post_review(&clean).await.unwrap(), posted);
         clean.mark.audit = 5;

@@ -1,4 +1,5 @@
-//! The call that makes each kind of effect at each forge, and how often it is sent without a response.
+//! The call that makes each kind of effect at each forge, and how often the client sends the call if there is
+//! no response.
 
 use truing_core::effect::EffectKind;
 use truing_fakes::forge::ForgeFlavour;
@@ -81,8 +82,8 @@ fn github(kind: EffectKind) -> (&'static str, String, u32) {
     }
 }
 
-/// Returns the calls that both Bitbuckets share below the address of pull requests. They differ for
-/// resolving, reopening, requesting a review, a status and a push.
+/// Returns the calls that both Bitbuckets share below the address of pull requests. The array contains the
+/// calls that differ: resolving, reopening, requesting a review, a status and a push.
 fn bitbucket(
     kind: EffectKind,
     pulls: &str,

@@ -19,7 +19,7 @@ fn draft(id: &str, place: CodeLocation) -> InlineDraft {
     InlineDraft { place, item: item(id), body: format!("Finding {id}.") }
 }
 
-/// Makes a comment, as an earlier run did.
+/// Makes a comment in the place of an earlier run.
 async fn made(open: &RepositoryClient, effect: &Effect) -> CommentId {
     let performed = open.make(effect).await.unwrap();
     let EffectOutcome::Comments(comments) = performed else { panic!("{performed:?}") };
@@ -75,7 +75,7 @@ pub(super) fn count(kind: EffectKind, view: &PullView, batch: usize) -> usize {
         }
         EffectKind::DeleteDuplicate => usize::from(view.summary_comments().count() == 0),
         EffectKind::Reopen => view.inline_comments().filter(|comment| !comment.resolved).count(),
-        // Each call adds one to the history of the commit.
+        // Each call adds a status to the history of the commit, so the number of statuses is not compared.
         EffectKind::Status => usize::from(view.statuses.values().flatten().count() > 0),
         other => panic!("{other:?}"),
     }

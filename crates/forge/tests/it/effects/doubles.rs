@@ -38,7 +38,7 @@ impl Clock for ManualTestClock {
 pub(super) struct Log {
     entries: Mutex<HashMap<Topic, EffectEntry>>,
     pub(super) is_fenced: AtomicBool,
-    /// True if the process dies when it would record a result.
+    /// True if every attempt to record a result fails as if the process had been killed.
     pub(super) dies: AtomicBool,
 }
 
@@ -51,7 +51,7 @@ impl Log {
         parts.iter().filter_map(|part| self.get(&part.topic)).collect()
     }
 
-    /// Completes the entries of these comments, as the records do when their rows have them.
+    /// Marks the entries of these comments as done, as the real records do when a comment is stored.
     pub(super) fn shown(&self, made: &EffectOutcome) -> Result<(), StoreError> {
         let EffectOutcome::Comments(made) = made else { return Ok(()) };
         if self.dies.load(Ordering::SeqCst) {

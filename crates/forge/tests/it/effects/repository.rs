@@ -35,8 +35,8 @@ async fn issue(open: &RepositoryClient) -> OwnIssue {
     *issue
 }
 
-/// Returns the number of a conversation on the repository: of an issue of ours or, where there are none, of
-/// that pull request.
+/// Returns the number of a conversation on the repository: of a new issue of ours or, at a forge without
+/// issues, of the given pull request.
 async fn conversation(site: &Site, open: &RepositoryClient, somebodys: u64) -> u64 {
     if site.row().issues { issue(open).await.number } else { somebodys }
 }
@@ -153,7 +153,7 @@ async fn what_was_opened_just_now_is_waited_for_while_lists_do_not_show_it() {
     let effects = scene.effects();
     let EffectOutcome::Issue(issue) = effects.perform(&question()).await.unwrap() else { panic!("no issue") };
     assert_eq!(effects.perform(&question()).await.unwrap(), EffectOutcome::Issue(issue.clone()));
-    // The lists do not show it yet, or a person has closed it.
+    // The list does not contain the issue: either it does not show the issue yet, or a person has closed it.
     scene.site.shop.set_issue_open(issue.number, false, "ann").await.unwrap();
     let early = effects.perform(&question()).await.unwrap_err();
     assert!(matches!(early, EffectError::Settling { .. }), "{early:?}");

@@ -20,7 +20,7 @@ async fn an_intent_from_a_clock_that_was_ahead_is_waited_for_no_longer_than_anot
     scene.pass(SETTLE);
     scene.perform().await.unwrap();
     assert_eq!(scene.count(EffectKind::Comment).await, 1);
-    // A recorded result with such a time is not waited for longer either.
+    // A recorded result whose time is far ahead also causes no longer wait.
     let mut done = scene.log.get(&topic).unwrap();
     done.at = scene.clock.now() + TimeSpan::seconds(1_000_000);
     scene.log.put(&topic, done);

@@ -17,7 +17,7 @@ async fn a_question_lives_from_its_opening_to_its_closing() {
     let made = hub.open_issue(&topic("sync/a"), "Which?", "One or two.", LABEL).await.unwrap();
     assert_eq!((made.topic.clone(), made.body.as_str(), made.open), (topic("sync/a"), "One or two.", true));
     let other = hub.open_issue(&topic("sync/b"), "What?", "x", LABEL).await.unwrap();
-    // A person's issue with a copied marker, a pull request with the label, and an issue with another label.
+    // Neither a person's issue with a copied marker nor our issue with another label is listed.
     let copied = shop.issue(made.number).await.unwrap().body;
     shop.open_issue("ann", "Mine", &copied, LABEL).await.unwrap();
     hub.open_issue(&topic("sync/a"), "Elsewhere", "x", "else").await.unwrap();
@@ -30,7 +30,7 @@ async fn a_question_lives_from_its_opening_to_its_closing() {
     let seen = hub.issues(LABEL).await.unwrap();
     assert!(seen[0].locked && seen[0].open && !seen[1].open && !seen[1].locked);
     assert_eq!((seen[1].title.as_str(), seen[1].body.as_str()), ("Which one?", "Three."));
-    // People reopen it, remove the label, and delete it.
+    // A person reopens one issue and removes its label, and deletes the other issue.
     shop.set_issue_open(made.number, true, "ann").await.unwrap();
     assert!(hub.issues(LABEL).await.unwrap()[1].open);
     shop.unlabel_issue(made.number).await.unwrap();
@@ -103,7 +103,7 @@ async fn only_the_answers_of_those_who_may_write_are_trusted() {
     assert_eq!((all[0].topic.clone(), all[1].topic.clone()), (Some(topic("q1")), None));
     assert!(all[0].author.as_ref().unwrap().ours);
     assert_eq!(hub.replies(made.number, Some(&first)).await.unwrap(), all[1..]);
-    // The first comment may still exist or not.
+    // The replies after the first comment are found even if that comment was deleted.
     hub.delete_comment(made.number, &first).await.unwrap();
     assert_eq!(hub.replies(made.number, Some(&first)).await.unwrap(), all[1..]);
     refused(hub.replies(made.number, Some(&CommentId::new("review:1"))).await);

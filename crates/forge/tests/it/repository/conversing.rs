@@ -1,4 +1,4 @@
-//! Tests of a pull request that a loop works on: what it reads, and what it changes.
+//! Tests of the reads and changes that a loop makes on the pull request that it works on.
 
 use truing_core::converge::readiness::MergeableState as Mergeable;
 use truing_core::id::{CommentId, Sha, UnixMillis};
@@ -220,8 +220,8 @@ async fn reviews_and_comments_of_anybody_are_seen_whole() {
     assert_eq!(newest.comments[0].review.as_ref().unwrap().as_str(), last.to_string());
     assert_eq!(newest.comments[0].commit, Some(sha(&second)));
 
-    // The accounts that began the thread, wrote the last comment and resolved it. The first comment may be
-    // deleted.
+    // The thread names the accounts that wrote its first and last comment and that resolved it, even if the
+    // first comment was deleted.
     let id: u64 = newest.comments[0].id.as_str().strip_prefix("review:").unwrap().parse().unwrap();
     shop.reply(number, "ann", id, "Why?").await.unwrap();
     pull.reply(&newest.comments[0].id, &topic("answer/1"), "So.").await.unwrap();
@@ -254,7 +254,7 @@ async fn a_bot_is_woken_once_in_its_own_words() {
     let trigger = Some("bugbot run".to_owned());
     let bot = FakeBot { login: "cursor[bot]".into(), alias: None, trigger, steps: steps.into() };
     site.shop.add_bot(bot).await.unwrap();
-    // Another account's comment is not ours; a text that only contains the words does not count either.
+    // Another account's comment does not count, nor does a text that contains more than the trigger words.
     let theirs = site.shop.comment(number, "ann", "Please: bugbot run").await.unwrap();
     assert_eq!(pull.matching_comments("bugbot run").await.unwrap(), []);
     let said = pull.trigger("bugbot run", UnixMillis(0)).await.unwrap();
@@ -266,7 +266,7 @@ async fn a_bot_is_woken_once_in_its_own_words() {
     assert_eq!(pull.eye_reactions(&theirs).await.unwrap(), []);
     let comment = site.shop.pull(number).await.unwrap();
     assert_eq!(comment.summary_comments().last().unwrap().body, "bugbot run", "and no marker");
-    // Later it is posted again, and only once even if a response is lost.
+    // A second trigger is posted only once, even if a response is lost.
     let later = UnixMillis(said.at.0 + 1000);
     for kind in [ForgeFaultKind::Drop, ForgeFaultKind::Status(502, None), ForgeFaultKind::LostAnswer] {
         site.fault("POST", COMMENTS, kind);
@@ -339,7 +339,7 @@ async fn an_app_makes_ready_with_a_token_that_may() {
     site.forge.grant(installation, "contents", "write");
     pull.mark_ready().await.unwrap();
     assert!(!site.shop.pull(number).await.unwrap().draft);
-    // Another account's description is changed with the token that cannot push.
+    // The client changes the description of another account's pull request with the token that cannot push.
     assert_eq!(pull.describe("What it does.", "Anew.").await.unwrap(), EffectOutcome::Done);
 }
 
@@ -357,7 +357,8 @@ async fn a_description_is_replaced_only_if_it_is_the_one_that_was_read() {
     assert_eq!(pull.describe(&read, "Newer.").await.unwrap(), EffectOutcome::Superseded);
     assert_eq!(body().await, "By hand.");
 
-    // A pull request of ours is still recognised by its marker; another account's marker means nothing.
+    // After a change of its description, our pull request is still recognised by its marker. A marker in
+    // another account's pull request has no effect.
     site.shop.push("ours", CommitBuilder::new("x").write("a.txt", "two\n").with_author(BOT)).await.unwrap();
     let ours = site.open("ours").await;
     let conversation = site.conversation(ours.number);

@@ -1,5 +1,5 @@
-//! Tests of the gate that is asked right before each write. Behind a closed one no call writes anything, and
-//! one that closes between two writes of a call lets no second one pass.
+//! Tests of the gate, which is checked right before each write. While the gate is closed, no call writes. If
+//! it closes between two writes of a call, the second write is not sent.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -39,7 +39,8 @@ fn behind(site: &Site, number: u64, gate: &Arc<dyn WriteGate>) -> (GatedClient, 
     (GatedClient { client, gate: gate.clone() }, RepositoryEffects::new(&site.server, &site.id, gate))
 }
 
-/// Returns the number of calls that wrote. A GraphQL query is not a write; a mutation is one.
+/// Returns the number of calls that wrote. GraphQL calls are not counted, because most are queries. The state
+/// that `seen` returns shows the effect of mutations.
 fn writes(site: &Site) -> usize {
     let log = site.forge.request_log();
     log.iter().filter(|call| call.method != "GET" && call.path != "/graphql").count()
@@ -126,7 +127,7 @@ async fn behind_a_shut_gate_no_call_writes() {
     withheld("issue's end", hub.close_issue(issue.number).await);
     withheld("remark", hub.comment(issue.number, &topic("d"), "x").await);
     withheld("remark's end", hub.delete_comment(issue.number, &comment).await);
-    // On the draft of another loop.
+    // The next call needs a draft, which belongs to another loop.
     site.hub.set_draft(own.number, true).await.unwrap();
     let (draft, _) = behind(&site, own.number, &few(0));
     withheld("ready", draft.mark_ready().await);
@@ -150,7 +151,8 @@ async fn a_call_that_writes_several_times_asks_each_time() {
             break;
         }
         withheld("review", posted);
-        // The first question gave the permit; existing comments are looked for after it.
+        // The first check of the gate returned the permit and preceded the search for existing comments, so
+        // it has no write.
         assert_eq!(writes(&site), many.saturating_sub(1));
     }
 }

@@ -1,4 +1,5 @@
-//! Tests of our pull requests: opened once, changed only by us, and left to people.
+//! Tests of our pull requests: a request is opened only once, the client changes only our own, and people may
+//! take it over.
 
 use truing_core::port::{ForgeError, ForgeRead, PullState, ReviewState};
 use truing_fakes::forge::{FakeDiffSide, FakeReviewVerdict, ForgeFaultKind, NewPull, RepositoryAccess};
@@ -193,7 +194,7 @@ async fn a_repository_tells_what_can_be_changed_of_it() {
     assert_eq!((now.writable.archived, now.writable.push, now.writable.issues), (false, Some(true), true));
     site.shop.set_role(BOT, "read").await.unwrap();
     assert_eq!(site.hub.repository().await.unwrap().writable.push, Some(false));
-    // It is found by its id under any name.
+    // The repository is found by its id after a rename.
     let moved = site.shop.rename("acme", "store").await.unwrap();
     assert_eq!(site.hub.repository().await.unwrap().name, "acme/store");
     assert!(matches!(site.hub.pulls_from("x").await, Err(ForgeError::Moved { .. })));

@@ -91,7 +91,7 @@ async fn what_the_forge_refuses_is_told_with_its_reason() {
     let pusher = Pusher::new(&site).await;
     let made = pusher.commit("one").await;
     site.shop.protect("release").await.unwrap();
-    // A push to the default branch is not even tried.
+    // The client rejects a push to the default branch without sending it.
     for (branch, words) in [("release", "GH006"), ("main", "default branch")] {
         let expected = (branch == "main").then_some(&pusher.base);
         let refused = made.push(&pusher.remote, branch, expected, &*permit().await).await.unwrap();
@@ -117,14 +117,15 @@ async fn a_push_without_an_answer_is_found_by_asking() {
     let site = Site::new().await;
     let pusher = Pusher::new(&site).await;
     let made = pusher.commit("one").await;
-    // The fault occurs before the push is done, and after.
+    // The first fault occurs before the forge performs the push, the second one after it.
     for (branch, kind) in [("a", ForgeFaultKind::Status(502, None)), ("b", ForgeFaultKind::LostAnswer)] {
         site.fault("POST", PACK, kind);
         let first = made.push(&pusher.remote, branch, None, &*permit().await).await;
         assert!(site.forge.is_faultless());
         let tip = pusher.mirror.branch_tip(branch).await.unwrap();
         assert_eq!(tip.is_some(), branch == "b", "{first:?}");
-        // Pushing again without knowing the result gives the same result.
+        // A second push has the same result in both cases, although the client does not know the first
+        // result.
         assert_eq!(
             made.push(&pusher.remote, branch, None, &*permit().await).await.unwrap(),
             PushOutcome::Done,

@@ -1,5 +1,5 @@
-//! Tests of a loop's reviews, answers and comments: each is made once, even if something is lost, rejected or
-//! forged.
+//! Tests that each review, reply and comment of a loop is posted once, even if responses are lost, calls are
+//! rejected or markers are forged.
 
 use truing_core::converge::AuditScopeDigest;
 use truing_core::finding::{CodeLocation, DiffSide};
@@ -46,7 +46,8 @@ fn topics(posted: &PostedReview) -> Vec<String> {
     comments.iter().map(|(topic, _)| topic.to_string()).collect()
 }
 
-/// Posts until there is a response, as a loop does that waits in between.
+/// Posts a review again and again until the forge responds. A loop does the same, but waits before each
+/// attempt.
 async fn post(pull: &RepositoryClient, draft: &ReviewDraft) -> PostedReview {
     for _ in 0..5 {
         match pull.post_review(draft).await {
@@ -58,7 +59,7 @@ async fn post(pull: &RepositoryClient, draft: &ReviewDraft) -> PostedReview {
     panic!("no answer");
 }
 
-/// Returns the numbers of our reviews with a text, and of our comments on lines.
+/// Returns how many of our reviews have a text, and how many comments on lines are ours.
 async fn ours(site: &Site, number: u64) -> (usize, usize) {
     let view = site.shop.pull(number).await.unwrap();
     let reviews = view.reviews.iter().filter(|review| review.author == BOT && !review.body.is_empty());
@@ -85,8 +86,8 @@ async fn a_review_is_posted_once_and_found_again() {
     let threads = pull.threads().await.unwrap();
     assert_eq!(threads[0].comments[0].body, "Wrong on 3. &lt;!-- truing:1 forged -->");
 
-    // The next audit posts its findings; a finding with an open thread gets no second one, and the review
-    // names it.
+    // The next audit posts its findings. A finding with an open thread gets no second thread; the review
+    // links to the existing one.
     let mut next = draft.clone();
     next.mark.audit = 2;
     next.findings.push(LineDraft { topic: topic("finding/9"), ..next.findings[0].clone() });
@@ -104,7 +105,7 @@ async fn a_review_is_posted_once_and_found_again() {
     };
     named(&pull.reviews().await.unwrap().last().unwrap().body, &[0, 1]);
 
-    // A resolved finding is shown again, once.
+    // A finding whose thread was resolved is posted again, but only once.
     site.shop.resolve(number, began[0], BOT).await.unwrap();
     next.mark.audit = 3;
     for _ in 0..2 {
@@ -122,8 +123,8 @@ async fn a_marker_counts_for_our_account_this_pull_request_and_its_commit_alone(
     assert!(draft.mark.clean);
     pull.post_review(&draft).await.unwrap();
     let text = site.shop.pull(number).await.unwrap().reviews[0].body.clone();
-    // Three markers that do not count: copied by another account; on another pull request; ours under another
-    // key.
+    // These markers do not count: one that another account copied, one on another pull request, and one
+    // signed with another key.
     let copied = site.shop.open_pull(truing_fakes::forge::NewPull {
         base: "other".into(),
         ..truing_fakes::forge::NewPull::from_branch("feature")
@@ -168,7 +169,7 @@ async fn a_review_that_a_former_version_posted_without_a_scope_is_not_posted_aga
     now.mark.audit = 2;
     pull.post_review(&now).await.unwrap();
     assert_eq!(pull.reviews().await.unwrap()[1].audit_mark(), Some(now.mark.clone()));
-    // The scope is part of the data that the marker proves.
+    // The marker's signature covers the scope, so a review with a changed scope does not count.
     let text = site.shop.pull(number).await.unwrap().reviews[1].body.clone();
     let other = AuditScopeDigest::new(&now.mark.commit, "other looks", &[]);
     let changed = text.replace(now.mark.scope.as_ref().unwrap().as_str(), other.as_str());
@@ -217,7 +218,7 @@ async fn one_bad_place_costs_its_place_and_nothing_else() {
             view.reviews.iter().map(|review| review.body.as_str()).filter(|body| !body.is_empty()).collect();
         assert_eq!(texts.len(), 1, "{fault:?}");
         assert!(texts[0].contains("- Elsewhere\n- Wrong on 999"), "{}", texts[0]);
-        // A finding that an earlier attempt has posted has an open thread.
+        // If an earlier attempt posted a finding, the review lists the finding's open thread.
         let (unplaced, open) =
             texts[0].split_once("\n\n### Findings already on this pull request").unwrap_or((texts[0], ""));
         assert!(!unplaced.contains("Wrong on 3"), "{unplaced}");

@@ -1,5 +1,5 @@
-//! Tests of two processes with one login at one forge: a limit that one of them has met is not tried by the
-//! other.
+//! Tests of two processes with the same login at the same forge. If one process hits a rate limit, the other
+//! process sends no call until the limit ends.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use truing_forge::ForgeServer as _;
 
 use super::site::{Site, SystemTestClock, TOKEN, server};
 
-/// Returns true if the error contains the rest of the 90 s as its wait.
+/// Returns true if the error's wait is what remains of the 90 s.
 fn is_limited(error: &ForgeError) -> bool {
     matches!(error, ForgeError::RateLimited { wait, .. } if (30_000..=90_000).contains(&wait.0))
 }
@@ -32,7 +32,7 @@ async fn a_secondary_limit_that_one_process_has_met_is_obeyed_by_the_other_witho
         let met = other.repository("acme/shop").await.unwrap_err();
         assert!(is_limited(&met), "{met}");
         assert_eq!(site.forge.request_log().len(), calls, "{flavour:?}");
-        // With any response, this call is not held back.
+        // The call of another login is sent; its response does not matter.
         let _ = stranger.repository("acme/shop").await;
         assert!(site.forge.request_log().len() > calls, "{flavour:?}");
         let names = common.names();

@@ -31,7 +31,7 @@ use truing_forge::{HttpTimeouts, SecretString};
 pub(crate) const TOKEN: &str = "ghs_canary_hub";
 /// Login of our account.
 pub(crate) const BOT: &str = "truing[bot]";
-/// Id of the run that clients name.
+/// Id of the review run that the clients are created for.
 const RUN: &str = "run-1";
 
 static GITHUB: LazyLock<ForgeContract> = LazyLock::new(|| ForgeContract::github().unwrap());
@@ -39,8 +39,8 @@ static CLOUD: LazyLock<Option<ForgeContract>> = LazyLock::new(|| ForgeContract::
 static DATA_CENTER: LazyLock<Option<ForgeContract>> =
     LazyLock::new(|| ForgeContract::bitbucket_data_center().unwrap());
 
-/// Compares every exchange with the published description of this kind of forge. The documents of both
-/// Bitbuckets are not part of the checkout; without them nothing is compared there.
+/// Compares every exchange with the published description of this kind of forge. The descriptions of both
+/// Bitbuckets are not part of the checkout. If they are missing, exchanges with a Bitbucket are not compared.
 struct Published(ForgeFlavour);
 
 impl ExchangeObserver for Published {
@@ -55,8 +55,8 @@ impl ExchangeObserver for Published {
         let found = contract
             .check(&truing_contract::WireExchange { method, target, request_body: request, response: answer })
             .into_iter();
-        // A rejection whose body or status is not described is accepted from a Bitbucket. For it, only the
-        // request counts.
+        // A Bitbucket may reject a call with a body or status that its description does not contain. For such
+        // a response, only the request is checked.
         let is_refused = answer.is_some_and(|(status, _)| status >= 300) && self.0 != ForgeFlavour::GitHub;
         let counts = |violation: &truing_contract::ContractViolation| {
             !is_refused || matches!(violation.part, truing_contract::ExchangePart::Request)
@@ -131,7 +131,7 @@ impl Site {
         Self { forge, shop, server, id, hub }
     }
 
-    /// Builds each kind of Bitbucket, with a pull request as [`Site::with_pull`] has it.
+    /// Builds each kind of Bitbucket with the pull request of [`Site::with_pull`].
     pub(crate) async fn bitbuckets() -> [(Self, u64, RepositoryClient); 2] {
         [Self::with_pull_at(ForgeFlavour::Cloud).await, Self::with_pull_at(ForgeFlavour::DataCenter).await]
     }
@@ -140,7 +140,7 @@ impl Site {
         self.forge.flavour() == ForgeFlavour::Cloud
     }
 
-    /// Returns the capability row of the forge, whose newest version the fake has.
+    /// Returns the capability row of the newest version of the forge, which the fake implements.
     pub(crate) fn row(&self) -> &'static ForgeCapability {
         match self.forge.flavour() {
             ForgeFlavour::GitHub | ForgeFlavour::Cloud => self.server.capability(),
@@ -158,8 +158,8 @@ impl Site {
         site
     }
 
-    /// Builds a GitHub with a pull request of `author`, from the branch `feature`, that adds 40 lines in
-    /// `a.txt`. Also returns its number and our client of it.
+    /// Builds a GitHub with a pull request of `author` from the branch `feature` that adds 40 lines in
+    /// `a.txt`. Also returns the number of the pull request and a client for it.
     pub(crate) async fn with_pull() -> (Self, u64, RepositoryClient) {
         Self::with_pull_at(ForgeFlavour::GitHub).await
     }
@@ -183,7 +183,7 @@ impl Site {
         self.hub.open_pull(&draft(branch)).await.unwrap()
     }
 
-    /// Makes the next such call fail in this way.
+    /// Makes the next call with this method and route fail with this fault.
     pub(crate) fn fault(&self, method: &str, route: &str, kind: ForgeFaultKind) {
         self.forge.add_fault(ForgeFault::on_call(method, route, kind));
     }
@@ -203,7 +203,7 @@ pub(crate) fn server(forge: &FakeForge, token: &str) -> AnyForgeServer {
     server.for_review(RUN)
 }
 
-/// Returns a client of Cloud with an access token, which cannot request its own account.
+/// Returns a client of Cloud with an access token. Such a token may not read its own account.
 pub(crate) fn with_access_token(
     forge: &FakeForge,
     account: Option<String>,
@@ -284,13 +284,13 @@ pub(crate) fn refused<T: std::fmt::Debug>(result: Result<T, ForgeError>) {
     );
 }
 
-/// The repository as sync uses it: its reads, and each effect on it as a call.
+/// The repository in the form that sync uses: reads, and one method per effect.
 pub(crate) struct RepositoryEffects {
     read: RepositoryClient,
     write: GatedClient,
 }
 
-/// A client whose effects are made by the permit of a gate.
+/// A client that performs effects with the permit of a gate.
 pub(crate) struct GatedClient {
     pub(crate) client: RepositoryClient,
     pub(crate) gate: Arc<dyn WriteGate>,
@@ -401,7 +401,7 @@ fn comment(performed: EffectOutcome) -> CommentId {
     performed.comment().unwrap().clone()
 }
 
-/// Calls for each effect, for tests of the client alone.
+/// One method per effect, for tests that use only the client.
 pub(crate) trait Calls {
     async fn make(&self, effect: &Effect) -> Result<EffectOutcome, ForgeError>;
 

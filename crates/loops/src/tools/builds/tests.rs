@@ -33,7 +33,8 @@ fn build_cache(folder: &tempfile::TempDir) -> BuildCache {
     BuildCache::new(folder.path().join("tools/builds"))
 }
 
-/// Writes a file of `kib` KiB in a folder, and releases the folder after runs with this end.
+/// Writes a file of `kib` KiB in a folder, and releases the folder after a run that stopped for the reason
+/// `end`.
 async fn create_build_folder(cache: &BuildCache, name: &str, kib: usize, end: CommandEndReason) -> PathBuf {
     let held = cache.acquire(name, &[]).unwrap().unwrap();
     let built = held.builds().folder.clone();

@@ -1,4 +1,4 @@
-//! Tests that each fault is named with advice, after at most two requests.
+//! Tests that each error message names the fault and gives advice, after at most two requests.
 
 use std::time::SystemTime;
 
@@ -101,7 +101,7 @@ async fn a_service_that_is_down_is_named_by_its_address_and_asked_twice_at_most(
     assert_eq!(asked, 2);
     let place = place.with("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:9");
     assert_says(&outage(&place).await.0, &["AWS STS (http://127.0.0.1:9) cannot be reached"]);
-    // A key is not sent if others could read it.
+    // Nothing secret is sent to a remote address without encryption.
     let place = place.with("AWS_ENDPOINT_URL_STS", "http://sts.example.org");
     assert_says(&fault(&place).await.0, &["http://sts.example.org", "https://"]);
 

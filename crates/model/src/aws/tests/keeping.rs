@@ -83,7 +83,7 @@ async fn a_token_is_read_at_each_fetch() {
     let place = Place::new().await.with_web_identity();
     let (chain, now) = (place.chain(), SystemTime::now());
     assert_eq!(keys(&chain, now).await, Ok(given(1)));
-    // The first token has expired meanwhile, and the file has another.
+    // By now, the first token has expired, and the file contains another token.
     let path = place.write("token", &web_identity_token("pod-1", AUDIENCE, -1));
     assert!(keys(&place.chain(), now).await.is_err());
     place.write("token", &web_identity_token("pod-1", AUDIENCE, 3600));
@@ -160,7 +160,8 @@ async fn metadata_that_gave_keys_before_is_away_and_not_missing() {
     drop(aws);
     let fault = keys(&chain, later(now, 61)).await.unwrap_err();
     assert!(fault.is_transient && fault.message.contains("an instance's metadata at"), "{fault:?}");
-    // A machine that never had keys may be no instance.
+    // If no metadata service ever returned keys, the machine may not be an EC2 instance, so the fault is
+    // permanent.
     let fault = keys(&others.chain(), now).await.unwrap_err();
     assert!(!fault.is_transient, "{fault:?}");
 }

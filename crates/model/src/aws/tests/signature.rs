@@ -43,8 +43,8 @@ fn signed(login: &AwsLogin, headers: &[(&'static str, &'static str)], body: &[u8
     all
 }
 
-/// Uses AWS's published test suite for signatures: `post-vanilla`, `post-header-key-sort` and
-/// `post-x-www-form-urlencoded` without the header of its body's digest.
+/// Uses cases of AWS's published test suite for signatures: `post-vanilla`, `post-header-key-sort` and
+/// `post-x-www-form-urlencoded`. The last one is used without the header for the digest of the body.
 #[test]
 fn signatures_are_those_of_awss_examples() {
     for (headers, signed_headers, signature) in [

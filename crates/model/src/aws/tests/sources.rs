@@ -1,4 +1,4 @@
-//! Tests that each source of AWS's chain gives keys, in the right order.
+//! Tests that each source of AWS's chain returns keys, and that the sources are tried in the right order.
 
 use std::time::SystemTime;
 
@@ -24,12 +24,13 @@ async fn variables_come_first() {
 #[tokio::test]
 async fn a_web_identity_is_exchanged_for_keys() {
     let place = Place::new().await.with_web_identity().with("AWS_ROLE_SESSION_NAME", "truing");
-    // Other tests in the same process forget their own secrets.
+    // Other tests in this process unregister secrets with the default prefix, so this test uses another
+    // prefix.
     place.aws.change_behaviour(|aws| aws.session = "web-canary".to_owned());
     let chain = place.chain();
     assert!(keys(&chain, SystemTime::now()).await.is_ok());
     assert_eq!(place.aws.request_log(), [STS_LOGGED]);
-    // The fetched secrets are hidden in all texts, and never shown.
+    // The fetched secrets are registered for redaction in all texts, and are never shown.
     assert!(given_secrets::secret_values().contains("web-canary-1"));
     assert!(chain.secrets().iter().any(|secret| secret.expose() == "web-canary-1"));
     assert_clean(&format!("{chain:?}"));
@@ -81,7 +82,7 @@ async fn a_profile_gives_keys_as_it_says() {
     let place = place.with("AWS_PROFILE", "program");
     assert_eq!(keys(&place.chain(), SystemTime::now()).await.unwrap().key_id, "AKIDPROGRAM");
     assert_eq!(place.aws.request_log(), [""; 0]);
-    // The keys of the other profile sign the role's request.
+    // The request for the role is signed with the keys of the other profile.
     let place = place.with("AWS_PROFILE", "role");
     assert_eq!(keys(&place.chain(), SystemTime::now()).await, Ok(given(1)));
     let place = place.with("AWS_PROFILE", "web");

@@ -1,5 +1,5 @@
-//! Tests of several processes that share one circuit, and of their separate circuits while they cannot
-//! reach each other.
+//! Tests of several processes that share one circuit breaker, and of their separate circuit breakers while
+//! the shared state is unreachable.
 
 use std::sync::Arc;
 
@@ -95,7 +95,7 @@ async fn a_trial_that_is_given_up_leaves_its_place_to_another_process() {
         } => {}
     }
     fleet.stage.model.set_script(ModelScript::from_answers([Says::text("x").times(0)]));
-    // The result is reported before the process ends.
+    // The process reports the result of the cancelled call before it exits.
     fleet.one.wait_until_idle().await;
     fleet.ask(&fleet.other).await.unwrap();
 }

@@ -1,5 +1,5 @@
-//! Tests of the fallback: it is asked while the first provider is unavailable, with one budget and one
-//! reservation at a time, and the response names its provider.
+//! Tests of the fallback, which is called while the first provider is unavailable. Both share one budget,
+//! with one reservation at a time. The response names the provider that answered.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -90,7 +90,8 @@ async fn a_provider_that_is_down_from_the_start_is_replaced_and_the_answer_says_
         let price = wire.wire().price(&prices(), OTHER).unwrap().clone();
         assert_eq!((answer.cost, two.first.book.spent()), (price.cost(&answer.usage), answer.cost.0));
         assert_eq!(session.cost().await, answer.cost);
-        // The session stays there: a conversation does not change its provider without need.
+        // The session stays with the fallback, because a conversation does not change its provider without
+        // need.
         session.request_answer(&request(&[user("and?")])).await.unwrap();
         assert_eq!(two.requests(), (1, 2));
         two.check();
@@ -185,7 +186,8 @@ async fn what_another_provider_would_not_change_is_not_asked_of_it() {
 
 #[tokio::test]
 async fn a_purse_that_is_too_small_for_the_fallback_ends_it() {
-    // Enough for a response of the first provider, and too little for the shortest one of the second.
+    // The budget suffices for a response of the first provider, but not for the shortest response of the
+    // second.
     let wants = ModelRequest { max_tokens: 1024, ..request(&[user("hello")]) };
     let limit = prices().find_price(MODEL).unwrap().max_cost(150, 1024).0;
     let two = FallbackSetup::by(

@@ -1,4 +1,4 @@
-//! Tests that every fault has one outcome, and the number of requests that the table gives.
+//! Tests that every fault has the outcome and the number of requests that the table lists.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -141,7 +141,7 @@ async fn every_fault_has_one_outcome_and_its_number_of_requests() {
     }
 }
 
-/// Compares the page with the observed outcomes, or writes it.
+/// Compares the documentation page with the observed outcomes, or writes the page.
 fn check_page(rows: &str) {
     let ways: Vec<String> = ProviderCallMethod::ALL.iter().map(|way| way.to_string()).collect();
     let page = format!(
@@ -382,7 +382,7 @@ async fn the_kill_switch_is_asked_before_each_try() {
 #[tokio::test]
 async fn a_key_is_in_no_error_and_no_debug_output() {
     let echo = status(400, "invalid_request_error", &format!("bad key {KEY}"), &[]);
-    // The secret of a signed request is not in the request, and no server can echo it.
+    // Signed requests are left out: they do not contain the secret, so no server can echo it.
     for way in ProviderCallMethod::ALL.iter().filter(|way| way.sends_its_key()) {
         for says in [&echo, &stream_error(KEY), &status(401, KEY, KEY, &[])] {
             let (stage, result) = ask(*way, says.clone(), patience()).await;

@@ -1,5 +1,5 @@
-//! Tests of a provider with keys of AWS's chain. Keys are fetched with the first call, and replaced if the
-//! provider reports them as expired. Without keys the call ends with the reason.
+//! Tests of a provider with keys from AWS's credential chain. The first call fetches the keys. They are
+//! replaced if the provider reports them as expired. Without keys, the call fails with the reason.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -121,7 +121,7 @@ async fn keys_are_waited_for_no_longer_than_the_beginning_of_an_answer() {
     let (stage, gateway, _folder) =
         process(&aws, vec![Says::text("yes"), expired().times(0)], patience).await;
     assert!(stage.session_by(&gateway).request_answer(&request(&[user("hello")])).await.is_ok());
-    // The next keys of this process, and the first ones of another, do not arrive.
+    // From here on, STS does not respond, so neither this process nor a new one gets keys.
     aws.change_behaviour(|aws| aws.is_silent = true);
     let (other, first, _folder) = process(&aws, vec![Says::text("yes")], patience).await;
     for (stage, gateway) in [(&stage, gateway), (&other, first)] {

@@ -48,7 +48,7 @@ async fn whole_answers_cost_what_is_billed(way: ProviderCallMethod) {
     assert!(0 < cost && cost < whole);
 }
 
-/// The provider bills what it generated; a provider that exceeds one limit may exceed any.
+/// The provider bills every token that it generated. If it exceeds one limit, it may exceed any limit.
 #[tokio::test]
 async fn an_answer_of_more_tokens_than_were_asked_for_is_paid_told_and_the_last() {
     let stage =
@@ -87,7 +87,8 @@ async fn each_cut_answer_costs_between_its_prompt_and_its_reservation() {
 
 #[tokio::test]
 async fn an_answer_is_no_longer_than_its_money() {
-    // The prompt of a request of some hundred bytes is bounded by some thousand tokens, at 8 each.
+    // For a request of a few hundred bytes, the upper bound of the prompt is a few thousand tokens, at a
+    // price of 8 each.
     let stage =
         Stage::with(ModelScript::from_answers([Says::text("x").usage(100, 90_000)]), 50_000, patience())
             .await;
@@ -109,7 +110,8 @@ async fn too_little_money_begins_nothing() {
 
 #[tokio::test]
 async fn a_long_prompt_is_counted_before_it_is_called_too_dear() {
-    // 100,000 bytes would be 800,000 millionths of a dollar; a fourth of that many tokens are 200,000.
+    // One token per byte, 100,000 bytes would cost 800,000 millionths of a dollar. The provider counts a
+    // fourth as many tokens, which cost 200,000.
     for way in ProviderCallMethod::ALL {
         let stage = Stage::by(*way, ModelScript::from_answers([Says::text("x")]), 400_000, patience()).await;
         let answer = stage.session().request_answer(&request(&[user(&"long ".repeat(20_000))])).await;
@@ -147,7 +149,8 @@ async fn what_was_counted_is_not_set_aside_twice() {
     session.request_answer(&request(&said)).await.unwrap();
     let most: Vec<u64> = stage.book.read(|pages| pages.asked.iter().map(|ask| ask.max_amount.0).collect());
     let answer = 4000 * OUTPUT;
-    // The first time 10,000 bytes at 8 each; then their actual 2,500 tokens, and the new bytes.
+    // The first reservation is for 10,000 bytes at 8 each. The second one is for the 2,500 tokens that were
+    // counted, and for the new bytes.
     assert!(most[0] - answer > 80_000, "{most:?}");
     assert!((20_000..24_000).contains(&(most[1] - answer)), "{most:?}");
 }
@@ -162,7 +165,7 @@ async fn thinking_has_its_own_tokens_above_the_least() {
     assert_eq!(ask.max_amount.0 - ask.min_amount.0, (8000 - 2000 - u64::from(LEAST_TOKENS)) * OUTPUT);
 }
 
-/// Asks, and cancels once the provider has sent this much.
+/// Sends a request, and cancels the call once `until` returns true.
 async fn leave(stage: &Stage, until: impl Fn(&Stage) -> bool) {
     let session = stage.session();
     let wants = request(&[user("hello")]);
@@ -181,7 +184,7 @@ async fn leave(stage: &Stage, until: impl Fn(&Stage) -> bool) {
 async fn who_goes_away_in_the_middle_of_an_answer_pays_for_it() {
     let says = Says::fault(ModelFault::Stall { after: StreamPosition::Text }).usage(300, 20);
     let stage = Stage::new(ModelScript::from_answers([says])).await;
-    // All data that has arrived is read each time.
+    // Each poll reads all data that has arrived, so many polls ensure that everything was read.
     let reads = std::cell::Cell::new(0);
     let has_read = |stage: &Stage| {
         reads.set(reads.get() + u32::from(stage.model.hung_answer_count() == 1));
@@ -189,7 +192,8 @@ async fn who_goes_away_in_the_middle_of_an_answer_pays_for_it() {
     };
     leave(&stage, has_read).await;
     stage.gateway.wait_until_idle().await;
-    // The reported prompt, one token of the response, and the tokens that a model generates in a second.
+    // The cost covers the reported prompt, one token of the response, and the tokens that a model generates
+    // in a second.
     let cost = 300 * 4 + (1 + 300) * OUTPUT;
     assert_eq!((stage.book.settled(), stage.book.open()), (vec![(cost, CostBasis::Estimated)], 0));
 }
@@ -200,7 +204,8 @@ async fn who_goes_away_before_the_stream_has_told_anything_pays_for_the_prompt_b
     let stage = Stage::new(ModelScript::from_answers([says])).await;
     leave(&stage, |stage| stage.model.hung_answer_count() == 1).await;
     stage.gateway.wait_until_idle().await;
-    // At most a third of its bytes, and the frame, at the rate of a one-hour cache; and no response.
+    // The cost covers at most one token per three bytes of the prompt, plus the frame, at the rate of a
+    // one-hour cache. It covers no response.
     let settled = stage.book.settled();
     assert!(matches!(settled.as_slice(), [(1..6000, CostBasis::Estimated)]), "{settled:?}");
     assert_eq!(stage.book.open(), 0);

@@ -27,7 +27,7 @@ use crate::provider::{ModelProvider, ProviderCredentials};
 /// A model whose price differs by the kind of token.
 pub(super) const MODEL: &str = "claude-opus-5-5";
 
-/// A way to ask a provider; the tests apply to all of them.
+/// An API and a kind of credential by which a provider is called. The tests apply to all of them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum ProviderCallMethod {
     /// The Messages API with a key.
@@ -75,7 +75,7 @@ impl ProviderCallMethod {
         }
     }
 
-    /// Returns the fake provider, asked in this way.
+    /// Returns the fake provider, which is called by this method.
     pub(super) fn to(self, model: &FakeModel) -> ModelProvider {
         match self {
             Self::Messages => {
@@ -253,7 +253,8 @@ pub(super) fn patience() -> ProviderTimeouts {
     ProviderTimeouts {
         tries: 3,
         retry_delay: Duration::from_millis(1),
-        // Below the shortest `retry-after` that must end a call at once.
+        // This is less than the shortest `retry-after` in the tests after which a call must fail without a
+        // wait.
         begin: Duration::from_secs(40),
         ..ProviderTimeouts::default()
     }
@@ -317,8 +318,8 @@ impl Stage {
         )
     }
 
-    /// Returns the provider's bills, at the price table's rates: for whole responses, and for those that
-    /// were cut.
+    /// Returns the sums of the provider's bills at the rates of the price table: for complete responses, and
+    /// for incomplete ones.
     pub(super) fn billed(&self) -> (u64, u64) {
         let prices = prices();
         let (mut whole, mut cut) = (0, 0);

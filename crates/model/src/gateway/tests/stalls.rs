@@ -12,7 +12,7 @@ use crate::retry::{FailedAttempt, FailureCause};
 use crate::stream::CompleteAnswer;
 use crate::wire::WireFormat;
 
-/// Chunks, each with a delay in seconds; then nothing, for ever.
+/// A stream of chunks, each after a delay in seconds. After the last chunk, it sends nothing and stays open.
 struct DelayedChunks(VecDeque<(u64, String)>);
 
 impl ChunkStream for DelayedChunks {

@@ -79,8 +79,8 @@ fn calls_of_tools_are_put_together_however_a_server_numbers_them() {
     let answer = read(&stream(&pieces, "tool_calls", usage())).unwrap();
     assert_eq!((answer.message.content.as_slice(), answer.stop), (expected.as_slice(), StopReason::ToolUse));
 
-    // Whole calls: one index for all, none, no ids, one id for all, arguments as an object, and `stop` as
-    // the reason.
+    // Complete tool calls in unusual forms: the same index for all, no index, no ids, the same id for all,
+    // arguments as an object, and `stop` as the reason.
     let object = json!({"path": "x"});
     for (first, second, ids) in [
         (json!({"index": 0, "id": "a"}), json!({"index": 0, "id": "b"}), ["a", "b"]),

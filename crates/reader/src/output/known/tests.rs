@@ -52,7 +52,7 @@ fn each_tool_is_whole() {
         for page in tool.page.values() {
             assert!(page.starts_with("https://"), "{name}: {page}");
         }
-        // If the command contains a sign, one of the signs must be a file or a folder.
+        // If the command contains the placeholder `SIGN`, all signs of the tool must be files or folders.
         if tool.command.iter().any(|part| part == SIGN) {
             let is_place = |sign: &ToolSign| matches!(sign, ToolSign::File(_) | ToolSign::Folder(_));
             assert!(tool.recognised.iter().all(is_place), "{name}");
@@ -132,7 +132,7 @@ fn findings_are_kept_of_tools_that_are_told_of_files() {
         let mut names = tool.alone.iter().chain(&tool.beside);
         assert!(names.all(|name| !name.contains(['/', '*', '{'])), "{name}");
         for file in tool.recognised.iter().filter(|sign| sign.hook().is_none()).filter_map(ToolSign::glob) {
-            // A file that shows the use of a tool need not configure it.
+            // A file that shows that a project uses a tool need not be the tool's configuration.
             let is_known = tool.alone.iter().any(|name| compile_glob(file).unwrap().is_match(name));
             assert!(is_known || file.starts_with(".github/") || file.starts_with("build."), "{name}: {file}");
         }

@@ -270,7 +270,7 @@ proptest! {
     }
 }
 
-/// Returns the bytes that reading allocates for each entry beyond the first hundred.
+/// Returns the number of bytes that the reader allocates per entry, measured for the second hundred entries.
 fn allocated_per_entry(format: OutputFormat, text: impl Fn(usize) -> String) -> u64 {
     let [few, many] = [100, 200].map(|entries| {
         let text = text(entries);

@@ -1,5 +1,5 @@
-//! Tests of outputs of tools that could not be run, and of older or other forms of outputs, all written
-//! according to the tools' documentation.
+//! Tests with outputs that were written according to the tools' documentation: of tools that could not be
+//! run, and in older or other forms.
 
 use truing_reader::output::{
     Diagnostic, DiagnosticLevel, DiagnosticReport, OutputFormat, ProblemKind, choose_format,
@@ -29,7 +29,7 @@ fn render_diagnostics(report: &DiagnosticReport) -> Vec<String> {
     report.diagnostics.iter().map(one).collect()
 }
 
-/// Reads a text and returns its diagnostics; nothing may be left out.
+/// Reads a text and returns its diagnostics. Fails if the reader left anything out.
 fn read_completely(format: &str, text: &str) -> Vec<String> {
     let report = read_in("x", format, text.as_bytes());
     assert_eq!((report.left_out, &report.problems), (0, &Vec::new()), "{format}");

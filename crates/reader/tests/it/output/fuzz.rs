@@ -1,5 +1,5 @@
-//! Tests with damaged outputs of real tools. The rest is read in its own format, and in the recognised one,
-//! without a panic and within the bounds.
+//! Tests with damaged outputs of real tools. The reader reads each damaged output in its original format and
+//! in the recognised format, without a panic and within the bounds.
 
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -11,7 +11,7 @@ use truing_reader::output::{
 
 use super::real::{OUTPUTS, bytes};
 
-/// Most bytes of an output that is damaged, because the time is limited.
+/// Maximum size in bytes of an output that the tests damage. Larger outputs would take too long.
 const MAX_BYTES: usize = 200_000;
 
 /// Generates values of unexpected types.
@@ -49,7 +49,8 @@ fn count_values(value: &Value) -> usize {
     }
 }
 
-/// Returns the value with another one in place of the one at `at`, in the order in which they are counted.
+/// Returns `value` with `new` in place of the nested value number `at`. Values are numbered in the order in
+/// which `count_values` counts them.
 fn replace_value(value: Value, at: &mut usize, new: &Value) -> Value {
     if *at == 0 {
         *at = usize::MAX;

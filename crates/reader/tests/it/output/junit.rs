@@ -99,7 +99,7 @@ fn what_is_no_report_is_one_problem() {
     }
 }
 
-/// Reads a report of a run in `/build/t`, of a tree with these files.
+/// Reads a report of a run in `/build/t`. The tree contains `files`.
 fn read_with(files: &[&str], text: &str) -> DiagnosticReport {
     let files: Vec<RepoPath> = files.iter().copied().map(RepoPath::from_text).collect();
     let roots = ["/build/t".to_owned()];
@@ -180,7 +180,7 @@ fn a_name_without_its_folder_is_the_file_of_the_class_and_never_another_one() {
     );
     let report = read_with(&files, &java("com.acme.CartTest$Inner"));
     assert_eq!(report.diagnostics[0].path, RepoPath::from_text(files[1]));
-    // Two modules have the class, therefore both fit the frame.
+    // Two modules contain the class, so the stack frame matches files of both modules.
     let two = ["a/com/acme/CartTest.java", "b/com/acme/CartTest.java", "CartTest.java"];
     assert_eq!(problems(&read_with(&two, &java("com.acme.CartTest"))).len(), 1);
 

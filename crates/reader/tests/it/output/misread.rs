@@ -1,5 +1,5 @@
-//! Tests of outputs that are not understood in full. None is accepted as that of a tool without further
-//! findings.
+//! Tests of outputs that the reader understands only in part. It accepts none of them as complete, because
+//! the tool may have reported more findings.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -66,7 +66,8 @@ fn count_findings(tool_findings: &ToolFindings) -> u64 {
     tool_findings.findings.len() as u64 + tool_findings.elsewhere + tool_findings.suppressed
 }
 
-/// Returns true if a review based on this would pass, or would resolve findings that are absent.
+/// Returns true if a review would trust these findings: it would pass, or would resolve findings that are
+/// absent.
 fn is_trusted(tool_findings: &ToolFindings) -> bool {
     tool_findings.problems.is_empty() && tool_findings.keeps_open.is_none()
 }
@@ -84,7 +85,7 @@ fn an_output_under_the_name_of_another_format_is_understood_or_not_trusted() {
         for other in OutputFormat::all_formats().map(OutputFormat::as_str).filter(|other| other != format) {
             tried += 1;
             let Ok(found) = tree.read(foreign_output(other, folder, &text)) else { continue };
-            // GCC's notes and Mypy's are lines of the same form.
+            // The notes of GCC and of Mypy have the same form.
             let is_alike = (*format, other) == ("gcc", "mypy");
             if is_trusted(&found) && count_findings(&found) < count_findings(&right) && !is_alike {
                 wrong.push(format!(
@@ -167,7 +168,8 @@ fn a_text_without_a_line_that_is_understood_is_a_problem_that_names_it() {
         for format in OutputFormat::all_formats().filter(|format| format.is_line_based()) {
             let found = tree.read(foreign_output(format.as_str(), "", text)).unwrap();
             let is_named = found.problems.iter().any(|problem| problem.contains("none of"));
-            // A word before a number and a colon is read as a place if nothing else marks places.
+            // Some formats read a word before a number and a colon as a file, so the text need not be
+            // reported as unreadable.
             assert!(is_named || !is_trusted(&found), "{}: {text}: {found:?}", format.as_str());
         }
         let clean = ToolOutput { is_clean: true, foreign: None, ..foreign_output("flake8", "", text) };
@@ -247,7 +249,7 @@ fn a_path_of_another_machine_is_placed_by_the_files_that_are_here() {
         let found = tree.read(foreign_output("unix", "", &format!("{nowhere}:1:1: words\n"))).unwrap();
         assert!(!is_trusted(&found) && found.findings.is_empty(), "{nowhere}: {found:?}");
     }
-    // Two folders have a file of each name, therefore the paths fit both.
+    // Two folders contain a file with this name, so each path matches both files.
     let text = "/x/main_test.go:1:1: E741 one\n/y/main_test.go:1:1: E741 two\n";
     let found = tree.read(foreign_output("flake8", "", text)).unwrap();
     assert!(found.findings.is_empty() && !found.problems.is_empty(), "{found:?}");

@@ -1,6 +1,6 @@
 //! Test of `docs/reference/tools.md`, which has a section for each known tool, rendered from the table.
 //!
-//! `UPDATE_DOCS=1` rewrites it.
+//! `UPDATE_DOCS=1` rewrites the page.
 
 use std::fmt::Write as _;
 use std::path::Path;

@@ -6,7 +6,7 @@ use truing_reader::output::{OutputContext, OutputFormat, PathError, PathResolver
 
 use super::{report, report_at};
 
-/// Returns the path in the tree of a text, and of the same text as a URI reference.
+/// Returns the path in the tree that `text` resolves to, first as a path and then as a URI reference.
 fn resolve_both(roots: &[&str], folder: Option<&str>, text: &str) -> [Result<String, PathError>; 2] {
     let roots: Vec<String> = roots.iter().map(|root| (*root).to_owned()).collect();
     let folder = folder.map(RepoPath::from);

@@ -1,6 +1,6 @@
-//! Tests with whole outputs of real tools. Each diagnostic has the place in the file's bytes that
-//! `expected/NAME.txt` lists beside the output. The expected places were compared with the places that each
-//! tool shows to people.
+//! Tests with complete outputs of real tools. For each output, `expected/NAME.txt` lists the byte range of
+//! each diagnostic. The expected ranges were compared with the places that the tool shows in its output for
+//! people.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -86,7 +86,7 @@ fn read_real(name: &str) -> DiagnosticReport {
     read_in(folder, format, &bytes(name))
 }
 
-/// Returns a diagnostic on a line: the level, the rule, the place from its first byte on, the text there, and
+/// Renders a diagnostic as one line: its level, its rule, its path and first byte, the text of its range, and
 /// its fixes.
 fn render_diagnostic(diagnostic: &Diagnostic, tree: &BTreeMap<String, String>) -> String {
     let level = match diagnostic.level {
@@ -101,7 +101,7 @@ fn render_diagnostic(diagnostic: &Diagnostic, tree: &BTreeMap<String, String>) -
         Ok(range) => {
             let line_start = text[..range.start].rfind('\n').map_or(0, |at| at + 1);
             let line = text[..range.start].matches('\n').count() + 1;
-            // For a place without an end, the text from its start is shown.
+            // If the range is empty, the line shows the text that follows its start.
             let rest = text[range.start..].lines().next().unwrap_or_default();
             let at = if range.is_empty() {
                 rest.chars().take(10).collect()
@@ -176,7 +176,8 @@ fn two_formats_of_a_tool_tell_the_same_places() {
 
 #[test]
 fn places_agree_with_another_tool_that_found_the_same() {
-    // Two tools that count in different units found each pair, after letters beyond ASCII.
+    // In each pair, two tools that count columns in different units found the same defect, after characters
+    // outside ASCII.
     let tree = tree();
     let place = |name: &str, rule: &str, path: &str| {
         let all = diagnostic_starts(name, &tree);
@@ -207,7 +208,7 @@ fn outputs_in_a_format_of_their_own_are_recognised() {
 
 #[test]
 fn known_tools_print_formats_that_were_read() {
-    // If the tool of an output is known, its own format is among those.
+    // Each tool-specific JSON format in `OUTPUTS` is the format that the table lists for its tool.
     for (name, format, _) in OUTPUTS.iter().filter(|output| output.1.ends_with("-json")) {
         let tool = OutputFormat::parse(format).unwrap();
         let OutputFormat::Named(named) = tool else { panic!("{name}") };
@@ -236,7 +237,8 @@ fn a_damaged_output_gives_no_other_diagnostics() {
         for part in 1..40 {
             let cut = &bytes[..bytes.len() * part / 40];
             let report = read_in(folder, format, cut);
-            // The last line of a text may be cut; every other diagnostic is one of the whole output.
+            // Only the last line of a text may be damaged by the cut. Every other diagnostic must equal one
+            // of the complete output.
             let sure = report.diagnostics.len().saturating_sub(usize::from(name.ends_with(".txt")));
             for found in &report.diagnostics[..sure] {
                 assert!(whole.diagnostics.contains(found), "{name} up to {}: {found:?}", cut.len());
@@ -266,7 +268,7 @@ fn a_damaged_output_gives_no_other_diagnostics() {
 
 #[test]
 fn a_malformed_entry_costs_itself_alone() {
-    // Each entry names the list in a document that gets another value.
+    // In each of these documents, the named list is replaced by another value.
     for (name, list) in [
         ("bandit.json", "/results"),
         ("biome.json", "/diagnostics"),

@@ -1,5 +1,5 @@
-//! Tests of fixes that a tool does not call safe or never applies by default: they are not suggestions in any
-//! format.
+//! Tests that a fix which its tool does not call safe, or does not apply by default, becomes a suggestion in
+//! no format.
 
 use std::collections::BTreeMap;
 

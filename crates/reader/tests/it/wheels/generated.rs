@@ -19,7 +19,7 @@ const PLAIN: [(&str, &str); 7] = [
     ("rimx-1.0.dist-info/RECORD", ""),
 ];
 const TARGETS: [&str; 4] = ["rimx/__init__.py", "rimx/core.py", "rimx/extra.py", "rimx/table.json"];
-/// Other entry names for a file in a folder.
+/// Other entry names for a file in a folder. The name may denote the same file, or a different one.
 const ALIASES: [&str; 12] = [
     "./FOLDER/FILE",
     "FOLDER//FILE",
@@ -34,7 +34,7 @@ const ALIASES: [&str; 12] = [
     "Rimx/FILE",
     "rimx-1.0.data/data/FOLDER/FILE",
 ];
-/// Modules that Python may find in place of another.
+/// Files that Python may import in place of the intended module.
 const OTHERS: [&str; 20] = [
     "rimx/core.abi3.so",
     "rimx/core.so",
@@ -137,7 +137,8 @@ impl Wheel {
         for _ in 0..chance.random_below(4) {
             wheel = wheel.vary(chance);
         }
-        // The first of two entries for one place has an effect.
+        // Reverses the order of the entries in some wheels, because for two entries with the same path the
+        // order matters.
         if chance.random_below(4) == 0 {
             wheel.0.reverse();
         }
@@ -209,8 +210,8 @@ impl Wheel {
         self.zip(0)
     }
 
-    /// Returns the bytes of a zip file. They are written by hand, because libraries write no name twice, and
-    /// no names that lead out.
+    /// Returns the bytes of a zip file. They are written by hand, because zip libraries refuse duplicate
+    /// names and names that lead out of the folder.
     fn zip(&self, flags: u16) -> Vec<u8> {
         let (mut bytes, mut directory) = (Vec::new(), Vec::new());
         let word = |number: usize| u32::try_from(number).unwrap().to_le_bytes();

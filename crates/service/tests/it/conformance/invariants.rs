@@ -1,4 +1,4 @@
-//! The invariants that must hold whenever the service has come to rest: one function for all scenarios.
+//! The invariants that must hold whenever the service has no work left. All scenarios use the same function.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,8 @@ use crate::conformance::tree::FindingPlace;
 /// The parts of our review that a pull request shows.
 #[derive(Clone, Copy, Default, Debug)]
 pub(crate) struct VisibleReview {
-    /// Open findings with a comment on lines, with one on the file, and in the summary alone.
+    /// Number of open findings that have a comment on their lines (`inline`), have one on the file (`files`),
+    /// or are only in the summary (`folded`).
     pub(crate) inline: usize,
     pub(crate) files: usize,
     pub(crate) folded: usize,
@@ -46,7 +47,7 @@ pub(crate) async fn check(stage: &Stage) -> Result<VisibleReview, String> {
     if wrong.is_empty() { Ok(shown) } else { Err(wrong.join("\n")) }
 }
 
-/// The open findings on record are exactly those of the head.
+/// Checks that the open findings in the records are exactly the findings of the head.
 fn found(stage: &Stage, findings: &[Finding], wrong: &mut Vec<String>) {
     let expected = stage.head.found_beyond(&stage.base);
     let open: BTreeSet<FindingPlace> = findings.iter().filter(|finding| finding.is_open()).map(at).collect();
@@ -62,8 +63,8 @@ fn at(finding: &Finding) -> FindingPlace {
     (place.path.as_str().unwrap_or_default().to_owned(), place.start_line)
 }
 
-/// Each open finding is shown exactly once: on its lines, on its file or, beyond the limit of comments, in
-/// the one summary. Fixed findings are resolved.
+/// Checks that each open finding is shown exactly once: on its lines, on its file or, beyond the limit of
+/// comments, in the only summary. Also checks that the threads of fixed findings are resolved.
 fn shown(stage: &Stage, view: &PullView, findings: &[Finding], wrong: &mut Vec<String>) -> VisibleReview {
     let ours: Vec<&CommentView> = view.comments.iter().filter(|comment| comment.author == BOT).collect();
     let summaries: Vec<_> =
@@ -72,7 +73,7 @@ fn shown(stage: &Stage, view: &PullView, findings: &[Finding], wrong: &mut Vec<S
         wrong.push(format!("{} summaries", summaries.len()));
     }
     let summary = summaries.first().map_or("", |comment| comment.body.as_str());
-    // If a forge places comments on the current head, one that was made during a push is retracted.
+    // If a forge places comments on the current head, Truing deletes a comment that it posted during a push.
     let is_taken_back = stage.is_amid && stage.forge.row.anchored == AnchorCommit::Head;
     let deleted = |comment: &CommentView| comment.deleted && !stage.deleted.contains(&comment.id);
     for comment in ours.iter().filter(|comment| deleted(comment) && !is_taken_back) {
@@ -131,11 +132,11 @@ fn shown(stage: &Stage, view: &PullView, findings: &[Finding], wrong: &mut Vec<S
     shown
 }
 
-/// The newest status of the head matches the open findings.
+/// Checks that the newest status of the head matches the open findings.
 fn status(view: &PullView, findings: &[Finding], wrong: &mut Vec<String>) {
     let expected = if findings.iter().any(Finding::is_open) { "failure" } else { "success" };
     let mut ours = view.statuses.get(&view.head).into_iter().flatten();
-    // If a status has a key and a name, people see the name.
+    // If a status has both a key and a name, the forge shows the name.
     let is_ours = |status: &&CommitStatus| status.name.as_deref().unwrap_or(&status.context) == CONTEXT;
     let newest = ours.rfind(is_ours).map(|status| status.state.as_str());
     if newest != Some(expected) {
@@ -143,7 +144,7 @@ fn status(view: &PullView, findings: &[Finding], wrong: &mut Vec<String>) {
     }
 }
 
-/// No secret is in a comment or in a record for people.
+/// Checks that no comment and no history entry contains a secret.
 async fn secrets(stage: &Stage, view: &PullView, wrong: &mut Vec<String>) {
     let shown = format!("{view:?} {:?}", stage.history().await);
     for secret in secrets_of_tests().filter(|secret| shown.contains(secret)) {
@@ -151,9 +152,10 @@ async fn secrets(stage: &Stage, view: &PullView, wrong: &mut Vec<String>) {
     }
 }
 
-/// No comment of another account was changed.
+/// Checks that no comment of another account was changed.
 fn foreign(stage: &Stage, view: &PullView, wrong: &mut Vec<String>) {
-    // A reply is in the thread of the comment that it replies to, which Truing may resolve.
+    // The state of a reply's thread is ignored, because Truing may resolve the thread that a person replied
+    // to.
     let plain = |comment: &CommentView| {
         (comment.body.clone(), comment.deleted, comment.resolved && comment.in_reply_to.is_none())
     };
@@ -165,9 +167,10 @@ fn foreign(stage: &Stage, view: &PullView, wrong: &mut Vec<String>) {
     }
 }
 
-/// The number of calls is limited. A run looks twice, reads the lists of comments, summaries and threads page
-/// by page, and sets the status. Every batch of new comments takes one call and one to read it back. Every
-/// changed comment is rewritten and its thread resolved. The limit applies only without injected faults.
+/// Checks the number of calls, unless faults were injected. A run reads the pull request twice, reads the
+/// lists of comments, summaries and threads page by page, and sets the status. Each batch of new comments
+/// takes one call to post it and one to read it back. Each changed comment takes one call to rewrite it and
+/// one to resolve its thread.
 fn calls(stage: &Stage, view: &PullView, runs: usize, wrong: &mut Vec<String>) {
     if stage.faulty {
         return;
@@ -181,7 +184,7 @@ fn calls(stage: &Stage, view: &PullView, runs: usize, wrong: &mut Vec<String>) {
     let changed = ours().filter(|comment| before.get(&comment.id).is_some_and(|old| old != comment)).count();
     let runs = runs - stage.runs_before;
     let lists = 3 * view.comments.len().div_ceil(stage.forge.row.page).max(1);
-    // One more look is for a lease that finds nothing to do.
+    // The limit includes one more run, for a lease that finds nothing to do.
     let allowed = (runs + 1) * (3 + lists + 2)
         + 2 * lines.len().div_ceil(stage.forge.row.batch)
         + files.len()

@@ -60,8 +60,8 @@ pub(crate) fn tells(forge: Forge, name: &str, cell: &str) {
     assert_eq!(written.map(String::as_str), Some(cell), "{name} on {}: {HINT}", forge.row.name);
 }
 
-/// Checks that the page has a row for every scenario and a cell for every forge, in their order, and nothing
-/// else.
+/// Checks that the page contains exactly a row per scenario with a cell per forge, in the order of both
+/// lists.
 pub(crate) fn is_whole() {
     let _one = PAGE.lock().unwrap_or_else(PoisonError::into_inner);
     let whole = whole(&cells(&read()));

@@ -1,4 +1,4 @@
-//! Plays one scenario: the people around the pull request, and the service.
+//! Plays one scenario: the acts of people on the pull request, and the work of the service.
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;
@@ -36,9 +36,9 @@ const OTHER: &str = "other[bot]";
 /// Deliveries of a storm: some lost, some duplicated, out of order.
 const STORM: UnreliableNetwork =
     UnreliableNetwork { seed: 7, lost_percent: 20, repeated_percent: 20, max_delay: 3 };
-/// Limit of writing calls between two rests, which no scenario reaches.
+/// Limit of the writing calls between two `Act::Rest`, higher than any scenario needs.
 const MAX_WRITES: u32 = 60;
-/// Limit of all calls including git's, which no scenario reaches.
+/// Limit of all calls, including those of git, higher than any scenario needs.
 const MAX_CALLS: u32 = 60;
 /// Number of events to read, more than are kept.
 const MAX_EVENTS: usize = 200;
@@ -74,14 +74,14 @@ pub(crate) struct Stage {
     pub(crate) calls_before: u64,
     pub(crate) runs_before: usize,
     pub(crate) faulty: bool,
-    /// True if a push came while the service wrote.
+    /// True if a commit was pushed during a writing call of the service.
     pub(crate) is_amid: bool,
     pub(crate) open: bool,
 }
 
 /// Plays a scenario. Returns the figures, or the violations. A scenario with interruptions is repeated with a
-/// fault at the first writing call, then at the second, until none is left. The figures are of the last
-/// repetition.
+/// fault at the first writing call, then at the second, until there is no such call. The figures are those of
+/// the last repetition.
 pub(crate) async fn play(forge: Forge, scenario: &'static Scenario) -> Result<ScenarioFigures, String> {
     for nth in 1..MAX_WRITES {
         let (played, came) =
@@ -93,7 +93,7 @@ pub(crate) async fn play(forge: Forge, scenario: &'static Scenario) -> Result<Sc
     Err(format!("a review has {MAX_WRITES} calls that write"))
 }
 
-/// Plays a scenario once. Also returns true if an interruption came.
+/// Plays a scenario once. Also returns true if the fault occurred.
 async fn once(forge: Forge, scenario: &Scenario, nth: u32) -> Result<(ScenarioFigures, bool), String> {
     let mut stage = Stage::new(forge, scenario).await;
     let (mut shown, mut came) = (VisibleReview::default(), false);
@@ -124,7 +124,8 @@ impl Stage {
         let mut site = Site::of(forge.flavour, forge.row.settle).await;
         let is_interrupted = scenario.acts.iter().any(|act| matches!(act, Act::Interrupted(_)));
         if is_interrupted && forge.row.batch == 1 {
-            // Each comment is a call, and thus one more call of the same kind to interrupt.
+            // At this forge, each comment is a separate call that would be interrupted, so the number of
+            // comments is limited.
             site.max_inline = 5;
         }
         let base = Tree::of(scenario.files);
@@ -180,8 +181,8 @@ impl Stage {
             .sum()
     }
 
-    /// Starts services that do all due work. With a fault, one service dies of it, and the next continues.
-    /// Returns true if the fault came.
+    /// Starts a service that does all due work. If a fault kills the service, the next service continues.
+    /// Returns true if the fault occurred.
     async fn rest(&mut self, fault: Option<ForgeFault>) -> Result<bool, String> {
         self.before = self.view().await.comments;
         (self.calls_before, self.runs_before) = (self.calls(), self.runs().await);
@@ -220,8 +221,8 @@ impl Stage {
         Ok(came)
     }
 
-    /// Pushes while a review waits in its n-th writing call, and lets the push be reviewed as well. Returns
-    /// true if the review has that many calls.
+    /// Pushes a commit while the n-th writing call of a review is held, and lets the service review that
+    /// commit, too. Returns true if the review has an n-th writing call.
     async fn pushed_amid(&mut self, nth: u32, change: fn(&mut Tree)) -> Result<bool, String> {
         let mut head = self.head.clone();
         change(&mut head);
@@ -244,8 +245,8 @@ impl Stage {
         Ok(came)
     }
 
-    /// Pushes and injects a wrong response to one call, the first, then later ones; every invariant holds
-    /// each time.
+    /// Pushes repeatedly, and each time injects a wrong response to one call: the first, then every
+    /// `step`-th. Checks every invariant each time.
     async fn answered(
         &mut self,
         by: fn(&str) -> ForgeFaultKind,

@@ -1,5 +1,5 @@
-//! The scenarios, as data: the events of one pull request. [`Act::Rest`] lets the service come to rest, after
-//! which every invariant must hold.
+//! The scenarios, as data: the events of one pull request. [`Act::Rest`] lets the service do all due work.
+//! Afterwards, every invariant must hold.
 
 use truing_fakes::forge::ForgeFaultKind::{
     self, Html, Invalid, PrimaryLimit, Redirect, SecondaryLimit, SelfLink, SingleSignOn, Status, Truncated,
@@ -17,7 +17,8 @@ pub(crate) struct Scenario {
     pub(crate) acts: &'static [Act],
 }
 
-/// Responses that only one forge gives, by the scenarios' names, each with the reason why the others do not.
+/// Names of scenarios whose response only GitHub sends, each with the reason why the other forges do not send
+/// it.
 const OF_GITHUB: &[(&str, &str)] = &[
     ("403-single-sign-on", "it has no single sign-on for tokens"),
     ("403-secondary-limit", "it answers every rate limit with 429"),
@@ -29,13 +30,13 @@ const OF_GITHUB: &[(&str, &str)] = &[
 ];
 
 impl Scenario {
-    /// Returns true if the scenario injects a response. Reads run in parallel, so load decides which call
-    /// gets it, and how many calls and pushes follow.
+    /// Returns true if the scenario injects a response. Reads run in parallel, so the load of the machine
+    /// decides which call gets the response, and how many calls and pushes follow.
     pub(crate) fn injects_an_answer(&self) -> bool {
         self.acts.iter().any(|act| matches!(act, Act::Answered { .. }))
     }
 
-    /// Returns the reason why this forge never gives the response; none if it does.
+    /// Returns the reason why this forge never sends the scenario's response, or `None` if it does.
     pub(crate) fn absent_at(&self, flavour: ForgeFlavour) -> Option<&'static str> {
         match flavour {
             ForgeFlavour::GitHub => None,
@@ -66,20 +67,21 @@ pub(crate) enum Act {
     Storm(u32),
     /// The service does all due work; then every invariant holds.
     Rest,
-    /// One more finding is pushed repeatedly, and one call of its review, possibly git's, gets this response:
-    /// the first, then every `step`-th after it, until a review has no such call. Each time the service comes
-    /// to rest.
+    /// A commit with one more finding is pushed again and again. Each time, one call of the review, possibly
+    /// a call of git, gets this response: the first, then every `step`-th. The act ends when a review has no
+    /// such call. After each push, the service does all due work.
     Answered {
-        /// The response; the address is one of another server, which must never be called.
+        /// Builds the response. It gets the address of another server, which must never be called.
         by: fn(&str) -> ForgeFaultKind,
-        /// The entry in the pull request's history; empty if nothing goes wrong for people.
+        /// Text that an entry in the pull request's history must contain. It is empty if the response causes
+        /// no failure that people see.
         told: &'static str,
         step: usize,
     },
-    /// A finding is pushed to a new service that gets this fault at its n-th writing call, then at the next,
-    /// until a review has no n-th.
+    /// A finding is pushed, and a new service gets this fault at its n-th writing call. The scenario is
+    /// repeated for each n, until a review has no such call.
     Interrupted(ForgeFaultKind),
-    /// A finding is pushed and, while the n-th writing call waits, this change as well.
+    /// A finding is pushed. While the n-th writing call of its review is held, this change is also pushed.
     PushedAmid(fn(&mut Tree)),
     /// Another account copies our comments, including their markers.
     Forge,
@@ -369,7 +371,7 @@ pub(crate) fn scenarios() -> impl Iterator<Item = &'static Scenario> {
     SCENARIOS.iter().chain(WRONG)
 }
 
-/// Scenarios with acts of people, and with a forge that limits and breaks off.
+/// Scenarios with acts of people, and with a forge that limits calls or closes connections.
 const SCENARIOS: &[Scenario] = &[
     Scenario { name: "storm", files: 3, acts: &[Open(three), Storm(12), Rest] },
     Scenario {

@@ -29,7 +29,7 @@ impl Tree {
         self.0.entry(format!("src/f{file:04}.py")).or_default()
     }
 
-    /// Adds a finding with a tag of its own, before the file's last line.
+    /// Adds a finding with this tag before the last line of the file.
     pub(crate) fn add(&mut self, file: u32, tag: &str) {
         let lines = self.file(file);
         let at = lines.len().saturating_sub(1);

@@ -1,4 +1,5 @@
-//! The service as a GitHub App: the forge enforces tokens for one repository and one hour.
+//! Tests of the service as a GitHub App. The forge enforces that each token is for one repository and valid
+//! for one hour.
 
 use std::time::Duration;
 
@@ -70,7 +71,7 @@ async fn a_token_that_ends_in_mid_run_is_replaced_and_nothing_fails() {
         site.forge.clear_faults();
         pulls.push(opened);
     }
-    // All tokens end now, and an hour later the next ones as well.
+    // All tokens expire now, and their successors expire an hour later.
     site.forge.expire_tokens();
     for pull in &mut pulls {
         site.push_second(pull).await;
@@ -94,7 +95,7 @@ async fn an_app_sweeps_what_it_is_installed_for_and_finds_what_was_renamed() {
     site.log_in_as_app("truing");
     let first = site.open("first").await;
     let service = site.serve_sweeping(Duration::from_millis(50)).await;
-    // The delivery is lost.
+    // The delivery is never sent, so the sweep has to find the pull request.
     let key = site.key(first.number).await;
     crate::service::site::until("the sweep finds it", async || service.published(&key).await == 1).await;
     assert_first(&site.picture(&first).await);
@@ -159,7 +160,8 @@ async fn what_a_former_account_wrote_is_ours_and_is_not_said_again() {
     service.stop().await;
 }
 
-/// The forge's responses, the messages for people, and whether the review recovers without help.
+/// Returns responses of the forge, each with the resulting message for people, and whether the review
+/// recovers without a retry by a person.
 fn answers() -> Vec<(ForgeFaultKind, &'static str, bool)> {
     let elsewhere = "https://elsewhere.example/repos".to_owned();
     vec![

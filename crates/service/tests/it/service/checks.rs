@@ -155,7 +155,8 @@ async fn the_buttons_of_our_check_review_again_for_those_who_may_write() {
     let history = service.history(&key).await;
     assert!(history.iter().any(|told| told.starts_with("`re-run` by ada@fake")), "{history:#?}");
 
-    // A user without write permission, a check of another App, and a check of a closed pull request.
+    // These buttons start no review: pressed by a user without write permission, on a check of another App,
+    // or for a closed pull request.
     press(&site, &opened, "rea", RerunButton::Run).await;
     served().await;
     site.repo.rerun(only(&site.view(&opened).await).id, "ada", RerunButton::Suite).await.unwrap();

@@ -1,5 +1,5 @@
-//! The machine's clock is set back and forward while slots wait or run: everything is reviewed in the end,
-//! once.
+//! Tests that set the machine's clock back and forward while slots wait or run. Each pull request is finally
+//! reviewed exactly once.
 
 use std::time::Duration;
 
@@ -18,12 +18,12 @@ async fn what_waits_while_the_clock_is_set_back_is_late_until_something_happens(
     let opened = site.open("change").await;
     let service = site.serve().await;
     site.clock.skip(HOUR);
-    // The slot is due by the clock that is about to be wrong.
+    // The slot gets its due time from the clock that is later set back.
     service.slot(&site.key(opened.number).await).await;
     let delivery = site.deliver().await;
     site.clock.skip(TimeSpan(-HOUR.0));
     let key = site.key(opened.number).await;
-    // The delivery is sent again, as by the sweep: the slot is due by the corrected clock.
+    // A repeated delivery, as the sweep would cause it, gives the slot a due time by the corrected clock.
     assert_eq!(site.forge.deliver(&delivery).await.unwrap(), 202);
     until("it is due soon, or done", async || {
         let wakes = service.slot(&key).await.wake_time();
@@ -44,14 +44,14 @@ async fn an_unseen_head_is_waited_for_once_though_the_clock_is_set_back() {
     let late = site.deliver().await;
     service.rest(&site.clock).await;
     site.clock.skip(HOUR);
-    // The store remembers that hour.
+    // The write makes the store record the clock that is an hour ahead.
     assert_eq!(site.forge.deliver(&late).await.unwrap(), 202);
     service.rest(&site.clock).await;
     site.push_second(&mut opened).await;
     site.forge.take_deliveries();
     site.clock.skip(TimeSpan(-HOUR.0));
-    // By then its clock leads by a minute, and stands still; the next write sees that hour and leads by a
-    // minute again.
+    // The store's clock now stands still, a minute ahead. The next write reads the recorded hour, and the
+    // clock is again a minute ahead.
     service.store.now().await.unwrap();
     site.clock.skip(TimeSpan::seconds(10));
     assert_eq!(site.forge.deliver(&late).await.unwrap(), 202);

@@ -1,5 +1,5 @@
-//! The distribution of places: no repository and no owner delays the others, and a new mark wakes the
-//! scheduler.
+//! Tests of the distribution of leases. No repository and no owner delays the others, and a new mark wakes
+//! the scheduler.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -91,7 +91,7 @@ async fn what_is_due_between_two_looks_is_looked_at_then() {
     let service = site.serve_paced(store.clone(), store, limits, pace, settings()).await;
     let opened = site.open("change").await;
     site.deliver().await;
-    // The slots are also removed in time, because the end of the storm is due as well.
+    // The slots are also removed without the interval, because the end of the storm wakes the scheduler, too.
     service.rest(&site.clock).await;
     assert_first(&site.picture(&opened).await);
     service.stop().await;

@@ -1,4 +1,4 @@
-//! The forge misbehaves; in the end everything is shown, once.
+//! Tests with a forge that fails. Each finding is finally shown exactly once.
 
 use truing_core::id::{TimeSpan, UnixMillis};
 use truing_core::slot::{LoopKind, SlotLimits};
@@ -15,7 +15,8 @@ const SUMMARY: &str = "/repos/{owner}/{repo}/issues/{number}/comments$";
 const STATUS: &str = "/repos/{owner}/{repo}/statuses/{sha}$";
 const GIT: &str = "/{owner}/{repo}/info/refs";
 
-/// Responses of a forge in place of a call or of its result, without rate limits.
+/// Returns faults of the forge, except rate limits. They occur before the call is performed, or replace its
+/// response.
 fn misbehaviour() -> Vec<ForgeFaultKind> {
     vec![
         ForgeFaultKind::Status(401, None),
@@ -37,7 +38,7 @@ fn misbehaviour() -> Vec<ForgeFaultKind> {
 async fn a_first_review_ends_well_whatever_the_forge_does_at_one_call() {
     let site = Site::new().await;
     let service = site.serve().await;
-    // Three faults, because a call that is harmless to repeat is repeated twice at once.
+    // Calls that are safe to repeat get three faults, because the client immediately repeats them twice.
     let routes = [
         ("GET", "pulls/{}$", 3),
         ("GET", "issues/{}/comments$", 3),
@@ -186,7 +187,7 @@ async fn comments_that_show_later_than_promised_are_made_twice_and_deleted_once(
     let service = site.serve().await;
     site.forge.stale_lists(1);
     let opened = site.open("change").await;
-    // The call gets no response, and its comment is in no list when the settle delay has passed.
+    // The call gets no response, and the comment is still missing from the lists after the settle delay.
     site.forge.add_fault(ForgeFault::on_call("POST", SUMMARY, ForgeFaultKind::LostAnswer));
     site.forge.add_fault(ForgeFault::on_call("POST", REVIEWS, ForgeFaultKind::LostAnswer));
     site.deliver().await;
@@ -243,7 +244,7 @@ async fn an_event_of_a_head_that_is_gone_costs_one_more_look_and_no_more() {
 async fn what_fails_too_often_is_parked_told_and_retried() {
     let site = Site::new().await;
     let service = site.serve_with(SlotLimits { attempts: 3, ..limits() }).await;
-    // Two attempts cannot reach the forge; for the third its API is back, but its git is not.
+    // Two attempts cannot reach the forge. During the third, its API works again, but not its git server.
     site.forge.add_fault(ForgeFault::on_call("GET", PULL, ForgeFaultKind::Status(503, None)).times(6));
     site.forge.add_fault(ForgeFault::on_call("GET", GIT, ForgeFaultKind::Status(503, None)).times(1000));
     let opened = site.open("change").await;
@@ -258,7 +259,7 @@ async fn what_fails_too_often_is_parked_told_and_retried() {
     assert_eq!(state, "pending");
     assert!(description.starts_with("review temporarily unavailable"), "{description}");
 
-    // The pull request is parked again, which is reported once.
+    // The pull request is parked a second time. Its summary is not posted a second time.
     service.retry(&key).await;
     until("parked again", async || {
         let history = service.history(&key).await;

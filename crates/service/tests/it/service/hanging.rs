@@ -1,5 +1,5 @@
-//! A dependency of a run hangs: git, the reader, or the store. The run ends with every process that it
-//! started, and the next one does the work.
+//! Tests in which a dependency of a run hangs: git, the reader, or the store. The run is stopped together
+//! with every process that it started, and the next run does the work.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -17,12 +17,12 @@ use truing_service::worker::drive_lease;
 use crate::service::ports::{FaultyStore, Script};
 use crate::service::site::{Site, limits, until};
 
-/// The longest time of a step at first. On a busy machine a step may end before the program hangs: then the
-/// next one gets twice the time.
+/// The first timeout of a step. On a busy machine, the timeout may end a step before the program hangs. The
+/// next step then gets twice the time.
 const SHORT: Duration = Duration::from_secs(1);
 
-/// Makes a program that starts another one, writes its id to `pid`, and hangs, except for calls that `but`
-/// passes on to the real one.
+/// Creates a program that starts a child, writes the child's id to `pid`, and hangs. `but` passes some calls
+/// on to the real program.
 fn hanging(folder: &Path, name: &str, but: &str) -> PathBuf {
     let (path, here) = (folder.join(name), folder.display());
     let script = format!(
@@ -39,7 +39,7 @@ fn runs(pid: &str) -> bool {
     state.rsplit(')').next().and_then(|rest| rest.trim().chars().next()).is_some_and(|state| state != 'Z')
 }
 
-/// Lets workers take pull requests until a step ends because the program in this folder hangs.
+/// Lets workers process pull requests until a step times out because the program in this folder hangs.
 async fn held_up(site: &Site, folder: &Path, context: impl Fn(Duration) -> ServiceContext) {
     let mut step_time = SHORT;
     loop {

@@ -1,5 +1,5 @@
-//! A posted comment stays the only one of its finding: through fixes and regressions, acts of people, lost
-//! and restored records, and other keys.
+//! Tests that a posted comment stays the only comment of its finding, despite fixes and regressions, acts of
+//! people, lost and restored records, and changed keys.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ async fn a_run_that_a_newer_one_has_overtaken_changes_nothing_more() {
         let record = store.last_outcome(&key).await.unwrap().unwrap();
         PullRevision { head: record.detail.head.unwrap(), base: record.detail.base }
     };
-    // One run wants a text rewritten and the status set; another one begins meanwhile.
+    // The first run has to rewrite a text and to set the status. Before that, a second run begins.
     let old = of("old", store.fresh_token().await.unwrap());
     store.begin_run(&old, &revision, Clock::now(&site.clock)).await.unwrap();
     let status = DesiredStatus {
@@ -122,7 +122,7 @@ async fn a_regression_reopens_the_thread_that_we_resolved_and_no_other() {
     let picture = site.picture(&opened).await;
     assert_eq!((picture.comments.len(), picture.open(), picture.deleted), (FOUND + NEW, FOUND + NEW - 2, 0));
 
-    // Nothing is left to do about any of these.
+    // A further run makes no call for any of these threads.
     let before = site.forge.call_counts();
     service.retry(&site.key(opened.number).await).await;
     service.rest(&site.clock).await;
@@ -278,7 +278,8 @@ async fn what_an_unknown_key_signed_is_left_as_it_is_and_not_posted_again() {
         after.comments.iter().filter(|now| before.comments.iter().all(|was| was.id != now.id)).collect();
     assert_eq!(made.len(), NEW, "what was never said is said: {made:#?}");
 
-    // A finding of the new key is fixed: the new comments are updated, and the earlier threads as well.
+    // The push fixes findings with new and with earlier comments. The new comments say so, and the threads of
+    // both are resolved.
     let third =
         change::second().write("src/fresh.py", "def fresh():\n    pass\n").write("src/lib.rs", "fn a() {}\n");
     site.repo.push(&opened.branch, third).await.unwrap();

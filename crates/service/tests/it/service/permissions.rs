@@ -1,5 +1,5 @@
-//! Reviews with a login that lacks a permission: they are degraded and report that, are never parked for it,
-//! and do not repeat refused calls for ever.
+//! Tests of reviews with a login that lacks a permission. Such a review does without the permission and
+//! reports this, or is parked with the permission's name. It does not repeat rejected calls for ever.
 
 use truing_core::id::TimeSpan;
 use truing_core::slot::SlotLimits;
@@ -97,7 +97,7 @@ fn limit(site: &Site, kind: TokenKind, without: &str) {
 enum MissingPermissionResult {
     /// The same as with the permission.
     Whole,
-    /// Everything but a status of the commit; the summary reports that.
+    /// The review lacks only the status of the commit, and the summary reports this.
     NoStatus,
     /// No review: it is parked, and the permission is named.
     Stopped(&'static str),
@@ -138,7 +138,7 @@ async fn assert_without(site: Site, what: &str, expected: MissingPermissionResul
     }
     let log = site.forge.request_log();
     let refused = log.iter().filter(|call| call.status == Some(403)).count();
-    // A refused call is repeated when the end is reported on the pull request.
+    // When the failed review is reported on the pull request, the client repeats rejected calls.
     let most = if matches!(expected, MissingPermissionResult::Stopped(_)) { 4 } else { 1 };
     assert!(refused <= most, "{what}: {refused} refused calls: {log:#?}");
     service.stop().await;

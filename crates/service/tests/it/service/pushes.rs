@@ -1,5 +1,5 @@
-//! One pull request through many pushes: a new finding is posted once, a moved one keeps its comment, a fixed
-//! one is marked when that was seen, and texts by people stay as they are.
+//! Tests of one pull request with many pushes. A new finding is posted once, a moved finding keeps its
+//! comment, and a fixed finding is marked only if the fix was observed. Texts by people are not changed.
 
 use truing_core::finding::{Finding, FindingStatus, Severity};
 use truing_core::increment::{BranchHistory, FindingTally};
@@ -213,7 +213,8 @@ async fn a_renamed_file_keeps_its_comments_and_what_cannot_be_read_is_not_called
     };
     let first = shown().await;
     assert_eq!(first.len(), 1);
-    // The file is new in this change, and renamed in it: the diff from the base does not know the old name.
+    // The pull request adds the file and later renames it, so the diff from the base does not contain the old
+    // name.
     pushed.push(CommitBuilder::new("Rename").rename("a.py", "b.py")).await;
     assert_eq!(shown().await, first);
     assert_eq!(pushed.tally().await, FindingTally { still: 1, ..FindingTally::default() });
@@ -268,7 +269,7 @@ async fn what_the_base_has_by_now_is_not_called_fixed_and_is_open_again_when_it_
     let pushed = PushedPull::open(&site, ONE).await;
     let number = pushed.opened.number;
     pushed.push(CommitBuilder::new("Two").write("b.py", "x = 1\n")).await;
-    // The target changes to a branch that has the first commit, and back.
+    // The target of the pull request becomes a branch that contains the first commit, and then `main` again.
     site.repo.reset_branch("stack", &pushed.opened.first).await.unwrap();
     site.repo.retarget(number, "stack").await.unwrap();
     pushed.settle().await;

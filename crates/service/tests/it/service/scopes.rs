@@ -1,5 +1,5 @@
-//! Reviews with a Bitbucket token that lacks a scope or a permission: a review is complete, or stops with the
-//! name of the missing scope. It is never parked without a name, and does not repeat refused calls.
+//! Tests of reviews with a Bitbucket token that lacks a scope or a permission. A review is complete, or is
+//! parked with the name of the missing scope. It does not repeat rejected calls.
 
 use truing_core::id::TimeSpan;
 use truing_core::slot::SlotLimits;
@@ -18,8 +18,8 @@ const SCOPES: &[&str] = &[
     "write:pullrequest:bitbucket",
 ];
 
-/// Reviews a pull request with a token that has only these scopes. With `stopped`, the review stops, and its
-/// history has these words.
+/// Reviews a pull request with a token that has only these scopes. If `stopped` is given, the review must be
+/// parked, and its history must contain these words.
 async fn assert_review(flavour: ForgeFlavour, kind: TokenKind, held: &[&str], stopped: Option<&str>) {
     let site = Site::of(flavour, TimeSpan(300)).await;
     site.forge.revoke(TOKEN);
@@ -39,7 +39,7 @@ async fn assert_review(flavour: ForgeFlavour, kind: TokenKind, held: &[&str], st
     }
     let log = site.forge.request_log();
     let refused = log.iter().filter(|call| matches!(call.status, Some(401 | 403))).count();
-    // A refused call is repeated when the end is reported on the pull request.
+    // When the failed review is reported on the pull request, the client repeats rejected calls.
     let most = if stopped.is_some() { 4 } else { 1 };
     assert!(refused <= most, "{held:?}: {refused} refused calls: {log:#?}");
     service.stop().await;

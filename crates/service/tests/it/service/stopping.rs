@@ -1,4 +1,4 @@
-//! The service stops, is killed, and starts again: no work is lost, duplicated, or counted as failed.
+//! Tests that stop or kill the service and start it again. No work is lost, duplicated, or counted as failed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::service::ports::{FaultyForges, FaultyStore, ForgeManner, Script, Stil
 use crate::service::site::{Opened, Running, Site, limits, until};
 use crate::service::{REVIEWS, assert_first, no_violations};
 
-/// Lets a service work until the review is being posted, which the fake forge delays.
+/// Starts a service and waits until it posts the review. The fake forge delays the response.
 async fn in_the_middle(site: &Site) -> (Running, Opened) {
     let service = site.serve().await;
     site.forge.add_fault(ForgeFault::on_call("POST", REVIEWS, ForgeFaultKind::Delay(Duration::from_secs(1))));
@@ -88,8 +88,8 @@ async fn a_client_that_never_finishes_its_request_does_not_keep_the_service_from
     tokio::time::timeout(crate::support::HANGS, service.stop()).await.expect("it waits for the client");
 }
 
-/// Lets a worker work on a lease while the forge does not respond, until it gives up: because of a stop, or
-/// because the store is dead and acknowledges no heartbeat. Returns the slot that it leaves.
+/// Lets a worker work on a lease while the forge does not respond, until the worker gives up. The reason is a
+/// stop, or a dead store that acknowledges no heartbeat. Returns the slot afterwards.
 async fn worked_in_vain(because: &str) -> Slot {
     let site = Site::new().await;
     let inner = Store::open(&site.database(), Arc::new(site.clock.clone())).unwrap();
@@ -101,7 +101,7 @@ async fn worked_in_vain(because: &str) -> Slot {
         clock: StillTestClock::at(site.clock.now()),
     };
     let store = FaultyStore { inner: inner.clone(), script: script.clone() };
-    // The lease runs out only if the store is dead.
+    // The lease is short only if the store is dead, so it expires only then.
     let lease = if because == "dead" { TimeSpan::seconds(6) } else { limits().lease };
     let context = site.context(store, forges, SlotLimits { debounce: TimeSpan(0), lease, ..limits() });
     let key = site.key(1).await;

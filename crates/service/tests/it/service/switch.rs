@@ -1,5 +1,5 @@
-//! The kill switch, turned by another process while the service works: nothing begins, active runs finish or
-//! stop, and after it is turned off everything continues.
+//! Tests of the kill switch, which another process turns on while the service works. No run begins, and
+//! active runs finish or stop. After the switch is turned off, all work continues.
 
 use std::sync::Arc;
 
@@ -142,7 +142,7 @@ async fn a_run_in_flight_stops_where_the_switch_of_its_repository_says_so() {
          acme/shop` (mode stop, by ada: a storm)";
     assert_eq!(told(&service, &key).await, [said]);
 
-    // Another repository's switch is on all the time.
+    // The switch of another repository stays on.
     operator.turn_repository_switch("acme/shop", &SwitchRequest::Off, "ada").await.unwrap();
     service.rest(&site.clock).await;
     assert_first(&site.picture(&opened).await);
@@ -150,9 +150,9 @@ async fn a_run_in_flight_stops_where_the_switch_of_its_repository_says_so() {
     service.stop().await;
 }
 
-/// Turns the switch to stop before each call of a process in turn. After the next read of the switch nothing
-/// is written to the forge, the lease is given back without an attempt, and the review completes after the
-/// switch is off.
+/// For each call of a process, turns the switch to stop before that call. After the process next reads the
+/// switch, it writes nothing to the forge, and gives the lease back without counting an attempt. The review
+/// completes after the switch is off.
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_stop_was_read_nothing_is_written_wherever_it_comes() {
     let site = Site::new().await;
@@ -166,8 +166,8 @@ async fn after_a_stop_was_read_nothing_is_written_wherever_it_comes() {
         let calls = turned_at(&site, opened.number, Some(call)).await;
         let read = (call..calls.len()).find(|at| calls[*at] == "kill_switches");
         let Some(read) = read else {
-            // The process had read the switch for the last time, or the lease itself was refused. The slot is
-            // dropped so that it does not affect the next round.
+            // The process did not read the switch again, or got no lease. The slot is dropped so that it does
+            // not affect the next round.
             let key = site.key(opened.number).await;
             apply_slot_command(&operator, &key, SlotCommand::Drop, &limits()).await.unwrap();
             continue;
@@ -223,8 +223,8 @@ async fn a_switch_that_is_turned_while_the_scheduler_looks_lets_nothing_begin() 
     assert_eq!(look(None).await.0, 1);
 }
 
-/// Reviews a pull request in a process whose switch is turned to stop before the call of that number; returns
-/// its calls.
+/// Reviews a pull request in a process, and turns the switch to stop before call number `call`. Returns the
+/// calls of the process.
 async fn turned_at(site: &Site, number: u64, call: Option<usize>) -> Vec<&'static str> {
     let inner = operator(site);
     inner.turn_switch(&SwitchRequest::Off, "ada").await.unwrap();

@@ -1,5 +1,6 @@
-//! The tier of a pull request, by rules of the default branch's own file. A head without a review is marked
-//! as such, is never green, and keeps the comments on the head that was reviewed.
+//! Tests of the tier of a pull request, which rules in the default branch's file determine. A head that is
+//! not reviewed is marked as such, and its status is never success. The comments on the head that was
+//! reviewed stay.
 
 use truing_core::outcome::ReviewOutcomeKind;
 use truing_core::tier::Tier;
@@ -48,7 +49,7 @@ impl TierStage {
         self.site.view(&self.opened).await
     }
 
-    /// Returns the state and the text beside a commit.
+    /// Returns the state and the text of a commit's status.
     async fn status(&self, sha: &str) -> Option<(String, String)> {
         let view = self.view().await;
         let status = view.statuses.get(sha)?.last()?;

@@ -1,4 +1,4 @@
-//! The change under review in the tests, and a picture of the pull request's review.
+//! The change that the tests review, and a comparable picture of our review on the pull request.
 
 use std::path::PathBuf;
 
@@ -16,7 +16,7 @@ pub(crate) const BOT: &str = "truing[bot]";
 pub(crate) const CONTEXT: &str = "truing/review";
 /// Number of findings of the first review.
 pub(crate) const FOUND: usize = 12;
-/// Number of findings that the push after it keeps, fixes and adds.
+/// Number of findings that the second head keeps (`STAY`), fixes (`FIXED`) and adds (`NEW`).
 pub(crate) const STAY: usize = 8;
 pub(crate) const FIXED: usize = 4;
 pub(crate) const NEW: usize = 2;
@@ -41,8 +41,8 @@ pub(crate) fn base() -> CommitBuilder {
     CommitBuilder::new("Begin").write("README.md", "# Shop\n").write("src/app.py", "def main():\n    pass\n")
 }
 
-/// Makes a head with twelve findings in three files, all of them calls of a debugger, which other rules would
-/// not find.
+/// Returns a head with twelve findings in three files. All are calls of a debugger, so only one kind of rule
+/// reports them.
 pub(crate) fn first() -> CommitBuilder {
     CommitBuilder::new("Change")
         .write(
@@ -62,7 +62,8 @@ pub(crate) fn first() -> CommitBuilder {
 pub(crate) const LIB: &str =
     "fn a() {\n    let x = 1;\n    dbg!(x);\n    let y = 2;\n    dbg!(y);\n    dbg!(x + y);\n}\n";
 
-/// Moves the lines of one file, fixes four findings, one of two equal ones among them, and adds two.
+/// Returns a head that moves the lines of one file, fixes four findings and adds two. One of the fixed
+/// findings had an identical second one.
 pub(crate) fn second() -> CommitBuilder {
     CommitBuilder::new("Mend some")
         .write(
@@ -79,7 +80,7 @@ pub(crate) fn second() -> CommitBuilder {
 #[allow(dead_code, reason = "not every test with these changes is about so many")]
 pub(crate) const FORTY: usize = 40;
 
-/// Makes a head with forty findings in three files; `above` lines are before those of two.
+/// Returns a head with forty findings in three files. Two of the files begin with `above` other lines.
 #[allow(dead_code, reason = "not every test with these changes is about so many")]
 pub(crate) fn forty(above: usize) -> CommitBuilder {
     let calls = |count: usize, call: &str| -> String {
@@ -102,20 +103,20 @@ pub(crate) struct VisibleComment {
     pub(crate) resolved: bool,
 }
 
-/// A pull request's picture of our review, without details that differ between pull requests.
+/// Our review as a pull request shows it, without details that differ between pull requests.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct ReviewPicture {
     pub(crate) summaries: Vec<String>,
     pub(crate) comments: Vec<VisibleComment>,
     /// Number of comments that were made and deleted again.
     pub(crate) deleted: usize,
-    /// State and text of the head's newest status, if it was set since.
+    /// State and text of the head's newest status, if it is newer than the status `before`.
     pub(crate) status: Option<(String, String)>,
 }
 
 impl ReviewPicture {
-    /// Makes the picture. `names` are commits with their names in it; statuses up to the id `before` belong
-    /// to another pull request.
+    /// Builds the picture. `names` maps commits to the names that replace them. Statuses up to the id
+    /// `before` are ignored, because they belong to another pull request.
     pub(crate) fn of(view: &PullView, names: &[(&String, &str)], before: u64) -> Self {
         let ours = || view.comments.iter().filter(|comment| comment.author == BOT);
         let mut comments: Vec<VisibleComment> = ours()

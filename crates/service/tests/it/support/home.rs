@@ -1,4 +1,4 @@
-//! The place of a store in either deployment, and a copy of it that many tests begin with.
+//! The location of a store in either deployment, and copies of stores from which tests start.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub(crate) enum Home {
 }
 
 impl Home {
-    /// Makes a place for a new store; a store in a file is in this one.
+    /// Returns the location of a new store. In the deployment with a file, it is `file`.
     pub(crate) fn new(deployment: Deployment, file: PathBuf) -> Self {
         match deployment {
             Deployment::File => Self::File(file),

@@ -1,4 +1,4 @@
-//! The points of an enumeration that are played: a selection by the names of the calls alone, or all of them
+//! Selects the calls at which an enumeration interrupts a process: some of them by their names, or all
 //! (`cargo xtask test --full`).
 
 use std::collections::BTreeSet;
@@ -6,9 +6,10 @@ use std::io::Write as _;
 
 /// The variable that requests every point.
 const FULL: &str = "TRUING_TEST_FULL";
-/// The variable that names the file to which every enumeration appends `PLAYED ALL`.
+/// The variable that names a file. Every enumeration appends a line with the number of selected calls and of
+/// all calls.
 const COUNTS: &str = "TRUING_TEST_POINTS";
-/// Stride of the selection among points whose call has occurred before.
+/// Of the calls whose name has occurred before, every sixth one is selected.
 const STRIDE: usize = 6;
 
 /// Returns true if all points are to be played.
@@ -24,8 +25,8 @@ pub(crate) fn select(calls: &[&str], offset: usize) -> Vec<usize> {
     (0..).zip(calls).filter(|(index, name)| is_selected(*index, **name)).map(|(index, _)| index).collect()
 }
 
-/// Returns the indices to play: [`select`]ed ones, or all. Both counts are passed to `cargo xtask test`, and
-/// printed with the indices.
+/// Returns the indices at which to interrupt: all in a full run, otherwise those that [`select`] returns.
+/// Prints them with both counts, and passes the counts to `cargo xtask test`.
 pub(crate) fn to_play(test: &str, calls: &[&str], offset: usize) -> Vec<usize> {
     let chosen = if is_full() { (0..calls.len()).collect() } else { select(calls, offset) };
     println!("{test}: {} of {} points: {chosen:?}", chosen.len(), calls.len());

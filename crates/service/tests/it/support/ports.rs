@@ -1,6 +1,6 @@
-//! The ports with a fault at one call. Every call of a process is counted, and one of them crashes the
-//! process before or after it is done, or loses its response. A crashed process has no further effect: all of
-//! its later calls fail.
+//! Wraps the ports to inject a fault at one call. All calls of a process are counted. The selected call
+//! crashes the process before or after it is performed, or loses its response. A crashed process has no
+//! further effect: all of its later calls fail.
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -101,12 +101,12 @@ enum CallResultKind {
     NotDone,
 }
 
-/// One process: its calls so far, and the fault that waits for one of them.
+/// The calls of one process so far, and the fault that one call will get.
 #[derive(Default)]
 pub(crate) struct Script {
     fault: Option<Fault>,
     dead: AtomicBool,
-    /// While a test holds it for writing, calls hang.
+    /// While a test holds this lock for writing, all calls hang.
     pub(crate) passage: RwLock<()>,
     calls: Mutex<Vec<&'static str>>,
     /// Number of reads by the reader, the expensive part of a review.
@@ -176,14 +176,14 @@ impl Script {
         }
     }
 
-    /// Makes one call; `lost` is the error of a call that goes wrong.
+    /// Makes one call. If the call gets the fault, it returns the error `lost`.
     async fn call<T, E>(
         &self,
         name: &'static str,
         lost: fn() -> E,
         work: impl Future<Output = Result<T, E>> + Send,
     ) -> Result<T, E> {
-        // A call is either counted before the passage is shut, or held up by it.
+        // A call is either counted before a test locks `passage`, or waits until the test unlocks it.
         let passing = self.passage.read().await;
         self.turned().await;
         let fate = self.fate(name);
@@ -315,13 +315,15 @@ through! { SweepStore for FaultyStore, no_store, StoreError;
 /// The behaviour of a forge without a fault.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum ForgeManner {
-    /// It shows new comments at once.
+    /// The forge shows new comments immediately.
     Prompt,
-    /// A new comment is in no list for [`LAG`]: less than the settle delay, as promised.
+    /// For the time [`LAG`], no list contains a new comment. That time is shorter than the settle delay, as
+    /// the forge guarantees.
     Lagging,
-    /// It never describes the pull request.
+    /// The forge never responds to a request for the pull request.
     Silent,
-    /// It refuses inline comments on [`REFUSED`], and on the second of these lines also comments on the file.
+    /// The forge rejects inline comments on [`REFUSED`]. For the second of these lines, it also rejects the
+    /// comment on the file.
     Fussy,
 }
 
@@ -411,7 +413,7 @@ impl ForgeWrite for FaultyPull {
     }
 }
 
-/// The real client of a forge with its manner; calls without a manner here are unchanged.
+/// The real client with the behaviour `ForgeManner`. Calls that no behaviour affects are passed on unchanged.
 struct MannerPull {
     inner: Box<dyn ForgePull>,
     manner: ForgeManner,

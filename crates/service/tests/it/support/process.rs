@@ -1,5 +1,5 @@
-//! A service without its own loops: due work is done until nothing is due, on a clock that moves directly to
-//! the next instant.
+//! Runs a service without its own loops: does due work until nothing is due, with a clock that moves directly
+//! to the next due time.
 
 use truing_core::fair::LeaseLimits;
 use truing_core::id::UnixMillis;
@@ -27,7 +27,7 @@ pub(crate) async fn settle(
         let idle = leases.is_empty();
         for lease in leases {
             let run = RunReference { id: new_run_id(), key: lease.key.clone(), token: lease.token };
-            // An end that could not be recorded is left to the next lease.
+            // If the end of a step could not be recorded, the next lease repeats the step.
             let _ = run_step(context, &lease, &run).await;
         }
         if is_dead() {

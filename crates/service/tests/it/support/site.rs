@@ -49,7 +49,7 @@ pub(crate) const TOKEN: &str = "ghs_reviewer";
 pub(crate) const KEY: &[u8] = b"a key of the tests";
 /// Time that a condition may take to come true on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(600);
-/// Later due times are not waited for: the clock is moved.
+/// If the next due time is further away than this, the clock is moved instead of waiting.
 const WORTH_A_SKIP: TimeSpan = TimeSpan::seconds(2);
 
 /// The machine's clock, with the time by which it was moved.
@@ -103,8 +103,8 @@ pub(crate) fn pace() -> ServiceSettings {
     }
 }
 
-/// Texts that must be in no log, error or comment: the token, as it is and as git sends it to GitHub and to
-/// Bitbucket Cloud, and both keys.
+/// Texts that no log, error or comment may contain: both keys, and the token, also in the forms that git
+/// sends to GitHub and to Bitbucket Cloud.
 pub(crate) fn secrets_of_tests() -> impl Iterator<Item = &'static str> {
     let key = std::str::from_utf8(KEY).unwrap();
     let sent = [
@@ -157,7 +157,7 @@ impl Site {
         Self::settling(TimeSpan(300)).await
     }
 
-    /// Makes a GitHub that may take this long to show a write.
+    /// Creates a site with a GitHub whose settle delay is this long.
     pub(crate) async fn settling(settle: TimeSpan) -> Self {
         Self::of(ForgeFlavour::GitHub, settle).await
     }
@@ -191,7 +191,8 @@ impl Site {
     }
 
     /// Lets services that start from now on log in as a GitHub App that is installed for all repositories of
-    /// `acme`, and no longer with the token, whose account was theirs. Returns the App and the installation.
+    /// `acme`. The token is revoked, and its account counts as a former one. Returns the App and the
+    /// installation.
     pub(crate) fn log_in_as_app(&mut self, slug: &str) -> (FakeApp, u64) {
         self.forge.revoke(TOKEN);
         let app = self.forge.register_app(slug).unwrap();
@@ -432,7 +433,7 @@ impl Running {
         .await;
     }
 
-    /// Waits until the slots are as wanted.
+    /// Waits until `wanted` returns true for the slots.
     pub(crate) async fn come_to(&self, what: &str, clock: &ShiftedClock, wanted: impl Fn(&[Slot]) -> bool) {
         let told = std::cell::RefCell::new(Vec::new());
         let reached = until(what, async || {

@@ -1,5 +1,5 @@
-//! Compares every exchange with the fake forge with the published contract of the real one. A difference
-//! fails the test, and so does a write that names no run.
+//! Compares every exchange with the fake forge against the published contract of the real forge. A difference
+//! fails the test. A write without the id of a run also fails it.
 
 use std::ops::Deref;
 use std::sync::{Arc, LazyLock};
@@ -40,7 +40,7 @@ impl Published {
             request_body: request,
             response: answer,
         });
-        // Atlassian describes few of its refusals: for those only a JSON response is checked.
+        // Atlassian describes few of its rejections, so for a rejection only a JSON body is checked.
         let is_refused =
             self.flavour != ForgeFlavour::GitHub && answer.is_some_and(|(status, _)| status >= 300);
         let is_json = answer.and_then(|(_, json)| json).is_some();

@@ -173,11 +173,11 @@ async fn a_permission_that_cannot_be_asked_is_asked_again() {
     })
     .await;
     assert_eq!(service.published(&key).await, 1, "no answer is no permission");
-    // The service is stopped in between: the command is remembered.
+    // The service is stopped and restarted. The store keeps the command.
     service.stop().await;
     let service = site.serve().await;
     crate::sweep::site::until("it is reviewed again", async || {
-        // The clock must not expire an active lease.
+        // The clock is not moved while there is a lease, because the lease could expire.
         if !service.is_leased(&key).await {
             site.clock.skip(TimeSpan::seconds(1));
         }

@@ -1,4 +1,5 @@
-//! `/dismiss` as a reply to a finding's comment or by its id, until the code of the finding changes.
+//! Tests of `/dismiss`, as a reply to a finding's comment or with the finding's id. The dismissal lasts until
+//! the code of the finding changes.
 
 use std::time::Duration;
 
@@ -80,12 +81,12 @@ async fn an_answer_to_a_findings_comment_dismisses_it_for_as_long_as_its_code_is
     let history = service.history(&key).await;
     assert!(history.contains(&told), "{history:#?}");
 
-    // Later pushes leave it as it is, and do not post it again.
+    // Later pushes do not change the dismissed finding, and do not post it again.
     site.push_second(&mut opened).await;
     site.deliver().await;
     service.rest(&site.clock).await;
     assert_eq!(shown(&site, &opened).await, ("SECOND".to_owned(), STAY + NEW - 1));
-    // Its code changes: it is open again, where it was.
+    // The code of the finding changes, so the finding is open again in the same thread.
     let before = site.view(&opened).await.inline_comments().count();
     let changed = LIB.replace("dbg!(x);", "dbg!(x, 7);");
     site.repo.push(&opened.branch, CommitBuilder::new("Change it").write(PATH, changed)).await.unwrap();
@@ -142,7 +143,7 @@ async fn who_may_not_and_what_names_nothing_dismisses_nothing_and_history_says_w
     let deleted = site.repo.comment(opened.number, "ada", "/dismiss gone").await.unwrap();
     site.repo.delete_comment(opened.number, deleted).await.unwrap();
     site.deliver().await;
-    // A comment that is missing may appear late, so it is waited for.
+    // The forge may show a comment late, so the service waits before it gives up the missing comment.
     crate::sweep::site::until("all comments are served", async || {
         site.clock.skip(TimeSpan::seconds(1));
         service.store.unserved_requests(FORGE, 9).await.unwrap().is_empty()

@@ -1,5 +1,5 @@
-//! The first contact: pull requests that were open before are left until they change, or a review is
-//! requested.
+//! Tests of the first sweep of a repository. Pull requests that are already open are not reviewed until they
+//! change or a review is requested.
 
 use std::collections::BTreeMap;
 
@@ -35,7 +35,8 @@ async fn pull_requests_of_before_are_left_until_they_change() {
     swept.round(&site).await;
     assert_eq!(at_work(&swept).await, 0);
 
-    // They do not count as new when all slots are lost, or when the base moves on.
+    // Pull requests that were open before do not count as new after all slots are lost, or after the base has
+    // new commits.
     drop(swept);
     let file = rusqlite::Connection::open(site.database()).unwrap();
     file.execute("DELETE FROM slot", []).unwrap();

@@ -1,4 +1,4 @@
-//! The sweep makes up for events while no service was running, which without it would be missed.
+//! Tests that the sweep finds changes whose events were lost while no service was running.
 
 use truing_core::port::OperatorStore as _;
 use truing_core::switch::SwitchRequest;
@@ -13,8 +13,8 @@ fn lose(site: &Site) {
     assert!(!site.forge.take_deliveries().is_empty(), "something happened");
 }
 
-/// Starts a service after the time without one: first one that does not sweep, which misses the events, then
-/// one that does.
+/// Starts a service without sweeps, which misses the lost events, and checks that with `missed`. Then starts
+/// a service with sweeps and returns it.
 async fn come_back(site: &Site, missed: impl AsyncFn(&Running)) -> Running {
     lose(site);
     let deaf = site.serve().await;
@@ -102,7 +102,7 @@ async fn a_command_while_the_server_was_down() {
     site.repo.set_role("ada", "write").await.unwrap();
     let (service, opened) = reviewed(&site).await;
     service.stop().await;
-    // A sweep was here before, so the repository is known.
+    // An earlier sweep has recorded the repository.
     SweepStage::of(&site).look().await;
     site.clock.skip(truing_core::id::TimeSpan::minutes(24 * 60));
     site.repo.comment(opened.number, "ada", "/review\nI have restarted the server.").await.unwrap();

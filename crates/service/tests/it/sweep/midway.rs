@@ -1,5 +1,6 @@
-//! Slots that are lost in the middle of their work. For each state and each restored copy, two sweeps later
-//! the head is settled or its slot has work, and in the end it is reviewed. Both kinds of stores are tested.
+//! Tests with slots that are lost in the middle of their work. For each state and each kind of loss, two
+//! sweeps later the head is settled or its slot has work. Finally the head is reviewed. Both kinds of stores
+//! are tested.
 
 use std::path::PathBuf;
 use std::process::Command as Program;
@@ -68,7 +69,7 @@ impl SlotLossPoint {
 /// The ways in which slots are lost.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum SlotLossKind {
-    /// All slots, and the counter of the tokens.
+    /// All slots are lost, and also the counter of the tokens.
     Flush,
     /// No slot: the service is restarted.
     Restart,
@@ -159,7 +160,7 @@ impl LossyStoreForge {
         PullRevision { head: Sha::try_from(view.head).unwrap(), base: Sha::try_from(view.base).unwrap() }
     }
 
-    /// Returns true if `truing why` reports that the next sweep takes it up.
+    /// Returns true if `truing why` reports that the next sweep will mark the pull request.
     async fn awaits_sweep(&self, swept: &SweepStage, key: &SlotKey) -> bool {
         let (store, keys) = (&swept.store, std::slice::from_ref(key));
         let last = store.last_reviews(keys).await.unwrap().remove(0);
@@ -192,7 +193,7 @@ fn outcome(kind: ReviewOutcomeKind) -> ReviewOutcome {
     }
 }
 
-/// A worker's part, by hand.
+/// The work of a worker, which the test does step by step.
 struct Work<'a> {
     swept: &'a SweepStage,
     run: RunReference,

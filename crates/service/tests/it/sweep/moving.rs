@@ -1,4 +1,5 @@
-//! Repositories that are renamed, transferred, recreated and deleted: the id decides, names are for people.
+//! Tests with repositories that are renamed, transferred, recreated and deleted. The id identifies a
+//! repository; names are only displayed.
 
 use truing_core::id::{PrId, TimeSpan};
 use truing_core::port::{RunReference, RunStore as _, SlotDescription, SweepStore as _};

@@ -17,7 +17,7 @@ fn paid(site: &Site) -> usize {
     site.forge.request_log().iter().filter(|call| call.status != Some(304)).count()
 }
 
-/// Captures the log while this exists.
+/// Captures the log while the guard from `listen` exists.
 #[derive(Clone, Default)]
 struct CapturedLog(Arc<Mutex<Vec<u8>>>);
 
@@ -34,8 +34,8 @@ impl io::Write for CapturedLog {
 
 impl CapturedLog {
     fn listen(&self) -> tracing::subscriber::DefaultGuard {
-        // With a single subscriber, a line that another thread without one reaches first would be disabled
-        // for all.
+        // If there were only one subscriber, a thread without one could disable a log line for all threads by
+        // reaching that line first.
         static ANOTHER: OnceLock<tracing::Dispatch> = OnceLock::new();
         ANOTHER.get_or_init(|| tracing::Dispatch::new(tracing_subscriber::registry()));
         let (told, max) = (self.clone(), tracing::Level::INFO);
@@ -89,7 +89,7 @@ async fn a_clock_that_is_set_back_stops_no_sweep() {
     let day = TimeSpan::minutes(24 * 60);
     site.clock.skip(day);
     swept.look().await;
-    // The wait for a forge that is down counts as well.
+    // The wait after an outage of the forge also survives the clock change.
     site.forge
         .add_fault(ForgeFault::on_call("GET", "/user/repos", ForgeFaultKind::Status(500, None)).times(9));
     swept.round(&site).await;

@@ -1,4 +1,4 @@
-//! Targets, sources and rows that are refused in a transfer, each with an error that names the next step.
+//! Tests of targets, sources and rows that a transfer rejects; each error names the next step.
 
 use truing_core::id::SlotVersion;
 use truing_core::switch::SwitchRequest;
@@ -40,7 +40,8 @@ async fn a_target_that_holds_something_else_is_refused_and_changed_in_nothing() 
     SlotServer::shared_server().send_command(*slots, &["SET", "bot:killswitch:enabled", "true"]);
     let said = copy_refused(&source, &to, NulPolicy::Refuse).await.to_string();
     assert!(said.contains("the kill switch that was set manually"), "{said}");
-    // Programs that only read leave nothing that prevents a copy, nor does a switch that is off.
+    // A program that only reads leaves nothing behind that prevents a copy. A kill switch prevents a copy
+    // only while it is on.
     for (to, turn) in [(new_servers(), false), (new_file_home(), false), (new_file_home(), true)] {
         let store = to.open().await;
         store.kill_switches().await.unwrap();
@@ -76,7 +77,7 @@ async fn a_half_filled_target_takes_no_other_source_and_is_no_source() {
         drop(target);
         let said = to.open_error().await;
         assert!(said.contains(&name) && said.contains("To start over"), "{said}");
-        // Slots in another place are not copied again there.
+        // The copy is rejected if it was begun with the slots in another database.
         if let Home::Servers { records, .. } = &to {
             let other = Home::Servers { slots: SlotServer::new_database(), records: records.clone() };
             let error = copy_refused(&first, &other, NulPolicy::Refuse).await;
@@ -113,7 +114,7 @@ async fn a_store_is_not_copied_to_itself_nor_while_others_are_at_work() {
 #[tokio::test]
 async fn a_table_or_a_column_that_is_not_listed_stops_the_copying() {
     for change in ["CREATE TABLE later (at BIGINT)", "ALTER TABLE event ADD COLUMN later TEXT"] {
-        // A table that is not strict may have such a type in both engines.
+        // Both engines accept the type `BIGINT`; SQLite does because the table is not strict.
         for home in [new_file_home(), new_servers()] {
             let (home, store) = filled_store(home).await;
             home.change_rows(change);
@@ -139,7 +140,7 @@ async fn a_text_that_postgresql_cannot_hold_is_named_or_replaced_if_that_is_aske
     drop(target);
     assert_eq!(to.rows("SELECT what FROM event WHERE id = 900"), ["a\u{fffd}b"]);
     assert_equal_tables(&source.compare(&to.open().await).await.unwrap());
-    // Between files the zero character stays.
+    // A copy from file to file keeps the zero character.
     let file = new_file_home();
     assert_equal_tables(&copy_store(&source, &file).await);
     assert_eq!(file.dump(), home.dump());

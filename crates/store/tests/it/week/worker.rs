@@ -15,7 +15,7 @@ use super::{Pull, Work, commit_id};
 
 /// The result of a worker's step.
 pub(super) enum WorkerStepResult {
-    /// The worker has looked, and computes the review of this head.
+    /// The worker has checked the head, and computes a review of this head.
     Looked(u64),
     Computed,
     Published,
@@ -42,7 +42,7 @@ pub(super) async fn apply_command(
     }
 }
 
-/// Ends a lease as the worker wants, if it is still its own.
+/// Ends a lease with this outcome, if the worker still holds the lease.
 async fn end_lease(
     store: &Store,
     work: &Work,
@@ -55,7 +55,7 @@ async fn end_lease(
     }
 }
 
-/// Returns the result of a write, or none if the records refuse a worker that came too late.
+/// Returns the result of a write; `None` if the records reject the write because a newer run has begun.
 fn accepted_result<T>(answer: Result<T, StoreError>) -> Option<T> {
     match answer {
         Ok(answer) => Some(answer),
@@ -64,7 +64,7 @@ fn accepted_result<T>(answer: Result<T, StoreError>) -> Option<T> {
     }
 }
 
-/// Looks at the head, and decides if a review of it is wanted and the storm allows one.
+/// Checks the head, and decides whether a review of this head is needed and whether the storm allows one.
 pub(super) async fn check_head(
     store: &Store,
     work: &Work,
@@ -91,8 +91,8 @@ pub(super) async fn check_head(
     }
 }
 
-/// Computes the review, unless another run has done so: then only publishing is left, and no second review is
-/// paid for.
+/// Computes the review. If another run has already computed the review, this run only publishes that review,
+/// so no second review is paid for.
 pub(super) async fn compute(store: &Store, work: &Work, down: bool, limits: &SlotLimits) -> WorkerStepResult {
     let revision = PullRevision { head: commit_id(work.at, work.head), base: sha('b') };
     let now = store.now().await.unwrap();
@@ -122,7 +122,8 @@ pub(super) async fn compute(store: &Store, work: &Work, down: bool, limits: &Slo
     }
 }
 
-/// Shows the review: intent, comments, status, published.
+/// Publishes the review in these steps: records the intent, posts comments, sets the status, and records the
+/// publication.
 pub(super) async fn publish(store: &Store, work: &Work, down: bool, limits: &SlotLimits) -> WorkerStepResult {
     let run = &work.run;
     let (rows, _) = store.desired_state(&run.key, CommentProducer::Review).await.unwrap();

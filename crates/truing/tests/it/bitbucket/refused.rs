@@ -5,14 +5,15 @@ use truing_fakes::forge::{CommentPlaceRefusal, PLACE_REFUSALS, RefusedPlaces};
 
 use super::*;
 
-/// Files of the commit; each has a finding, and the one in the middle is refused.
+/// Files of the commit. Each has a finding, and the forge refuses the comments on `b.py`.
 const FILES: [&str; 3] = ["a.py", "b.py", "c.py"];
 
-/// Statuses that no documentation names for a refused place. GitHub documents all of its own.
+/// Statuses that no forge documents for a refused comment place. GitHub documents all statuses that it
+/// returns.
 const OTHERS: [u16; 8] = [405, 406, 410, 412, 413, 415, 423, 424];
 
-/// Runs a published review with places of `b.py` refused. Returns the lines or files with comments, and the
-/// summary.
+/// Publishes a review while the forge refuses these places in `b.py`. Returns the lines or files that have
+/// comments, and the summary.
 async fn review_with_refused_places(
     refusal: CommentPlaceRefusal,
     places: RefusedPlaces,

@@ -1,5 +1,5 @@
-//! Tests of pull requests with obstacles: findings without a place, reviews that the forge rejects, hooks,
-//! and other people who push, run, forge comments or give commands.
+//! Tests of pull requests with obstacles: findings without a place, reviews that the forge rejects, and
+//! hooks. Other obstacles are users who push, start runs, forge comments or give commands.
 
 use serde_json::json;
 use truing_fakes::forge::{

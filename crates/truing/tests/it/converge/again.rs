@@ -38,7 +38,7 @@ fn run_with_answers(scene: &Scene, answers: impl IntoIterator<Item = ScriptedAns
     (told, exit, scene.request_count() - before)
 }
 
-/// Creates a run that is stuck with the only finding.
+/// Creates a run that is stuck because the fixer declined the only finding.
 fn create_stuck_run(config: &str) -> (Scene, Value) {
     let scene = Scene::new([planted_bug_answer(), declining_answer()]).with_config(config);
     let (told, exit) = scene.json(&[]);

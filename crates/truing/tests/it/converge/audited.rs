@@ -11,8 +11,8 @@ use crate::converge::scene::{
     fix_report_answer, planted_bug_answer,
 };
 
-/// Returns the answers of a run that leaves its fix of the planted bug on its own branch, up to the audit of
-/// that fix.
+/// Returns the answers of a run that fixes the planted bug on the run's branch. The last answer checks that
+/// fix.
 fn fixed_run_answers() -> [truing_fakes::model::ScriptedAnswer; 4] {
     [
         planted_bug_answer(),
@@ -85,7 +85,7 @@ fn what_an_audit_says_fits_a_terminal() {
     assert_eq!(exit, 1, "{out}");
     assert!(out.contains("warning: not audited: data.bin (binary)"), "{out}");
     for line in out.lines() {
-        // A name for pasting is not cut.
+        // A name that users copy is not cut.
         assert!(line.chars().count() <= 80 || !line.trim().contains(' '), "{line}");
     }
 }

@@ -53,7 +53,7 @@ fn a_branch_that_an_audit_found_clean_has_converged() {
     assert_eq!((exit, &run["exit"], &run["code"]), (0, &json!("converged"), &json!("clean")), "{run}");
     assert_eq!(scene.request_count(), 1);
 
-    // The gate has not checked the commit yet.
+    // An audit does not run the gate, so the run still has to check the commit with the gate.
     let scene =
         Scene::new([clean_audit_answer()]).with_config("[converge]\ngate = [[\"false\"]]\ngate_rounds = 1\n");
     assert_eq!(scene.audit(&[]).exit, 0);
@@ -67,7 +67,7 @@ fn findings_below_the_least_severity_are_neither_shown_nor_fail_an_audit() {
         let ran = scene.audit(&["--min-severity", least, "--format", "json"]);
         let told = parse_json(&ran);
         assert_eq!((ran.exit, told["findings"].as_array().unwrap().len()), (exit, many), "{least}: {told}");
-        // The limit affects only the list; all findings are counted.
+        // The minimum severity affects only the list; all findings are counted.
         assert_eq!((&told["counts"]["P1"], &told["not_shown"]), (&json!(1), &json!(1 - many)), "{told}");
     }
     let ran = Scene::new([planted_bug_answer()]).audit(&["--min-severity", "P0"]);

@@ -1,4 +1,4 @@
-//! Tests of `--bugbot-retrigger`: a comment wakes the reviewer once for each push.
+//! Tests of `--bugbot-retrigger`: a comment requests a review from the bot once for each push.
 
 use futures_util::StreamExt as _;
 use serde_json::json;
@@ -13,7 +13,7 @@ const WAKES: &str = "bugbot run";
 /// Sites that are tested at the same time.
 const AT_ONCE: usize = 3;
 
-/// Returns the number of such comments.
+/// Returns the number of comments that request the bot's review.
 async fn count_bugbot_comments(site: &Site) -> usize {
     site.pull_view().await.summary_comments().filter(|comment| comment.body.trim() == WAKES).count()
 }
@@ -60,7 +60,8 @@ async fn whoever_is_at_work_already_or_is_asked_anyway_is_not_woken_once_more() 
     assert_eq!((exit, count_bugbot_comments(&site).await), (0, 1), "{told}");
 }
 
-/// Returns the number of comments by a run that dies after this many writes and the run that resumes it.
+/// Lets a run fail after this many writes, and resumes the run. Returns the number of request comments before
+/// the resumption.
 async fn comments_after_crash(writes: i64) -> usize {
     let site = Site::new("[converge]\nupdate_description = false\n", []).await;
     let starting = site.pull_view().await.head;

@@ -61,7 +61,7 @@ async fn nothing_is_pushed_to_a_pull_request_that_is_over_before_its_fix_is_made
     for word in [PullEnding::Close, PullEnding::Merge] {
         let site = Site::new("", two_loop_answers()).await;
         let before = site.pull_view().await;
-        // The fixer is waiting for its answer.
+        // The fixer is waiting for the model's answer.
         site.model.stall(2);
         let over = async {
             site.model.wait_until_stalled().await;
@@ -132,7 +132,7 @@ async fn a_thread_is_not_resolved_once_the_pull_request_is_over() {
 async fn a_pull_request_that_is_over_gets_no_description() {
     let site = Site::new("", [clean_audit_answer()]).await;
     let before = site.pull_view().await.body;
-    // The author of the description is waiting for its answer.
+    // The run is waiting for the model's answer with the description.
     site.model.stall(2);
     let over = async {
         site.model.wait_until_stalled().await;

@@ -1,4 +1,5 @@
-//! Tests of a run that dies after any act before it is recorded: the run resumes, and nothing is done twice.
+//! Tests of a run that fails after an act and before the act is recorded: the run is resumed, and nothing is
+//! done twice.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use crate::converge::scene::{
 /// Runs that are tested at the same time.
 const AT_ONCE: i64 = 3;
 
-/// Returns answers that depend on the request, in any number.
+/// Returns answers that depend on the request; each can be used any number of times.
 pub(crate) fn answers_by_request(starting: &str) -> Vec<ScriptedAnswer> {
     let auditor = || vec!["You audit one change".to_owned()];
     let audit = |first: String| AnswerCondition {
@@ -47,7 +48,7 @@ pub(crate) fn create_database(file: &Path) -> Connection {
     Connection::open(file).unwrap()
 }
 
-/// Makes the write fail that comes after this many.
+/// Makes the write after this number of writes fail.
 pub(crate) fn fail_write_after(database: &Connection, writes: i64) {
     let sql = format!(
         "DROP TRIGGER IF EXISTS dies; DROP TABLE IF EXISTS written; CREATE TABLE written (n INTEGER);
@@ -60,7 +61,8 @@ pub(crate) fn fail_write_after(database: &Connection, writes: i64) {
     database.execute_batch(&sql).unwrap();
 }
 
-/// Lets a run fail after this many writes, and resumes it. Returns false if the run ended before.
+/// Lets a run fail after this many writes, and resumes the run. Returns false if the run ended before the
+/// failure.
 fn crash_and_resume(writes: i64) -> bool {
     let scene = Scene::new([]);
     let starting = scene.place.git(["rev-parse", "topic"]);
@@ -82,7 +84,7 @@ fn crash_and_resume(writes: i64) -> bool {
     assert_eq!(answer["commits"].as_array().unwrap().len(), 1, "write {writes}: {answer}");
     let branches = scene.place.git(["branch", "--list", "--format=%(refname:short)", "truing/run/*"]);
     let branch = answer["branch"].as_str().unwrap();
-    // A run without any record has no branch either.
+    // The only branch is the branch of the resumed run: a run without a record leaves no branch.
     assert_eq!(branches, branch, "write {writes}");
     assert_eq!(scene.place.git(["rev-list", "--count", &format!("topic..{branch}")]), "1", "write {writes}");
     let text = scene.place.git(["show", &format!("{branch}:total.py")]);
@@ -93,7 +95,8 @@ fn crash_and_resume(writes: i64) -> bool {
 #[test]
 fn whatever_is_forgotten_is_done_again_and_nothing_is_there_twice() {
     let (next, forgotten) = (AtomicI64::new(0), AtomicI64::new(0));
-    // Each worker takes the next write until a run ends before it fails; all earlier writes are then tested.
+    // Each worker tests the next write, and stops when a run ends before its failure. At that point, all
+    // earlier writes are tested.
     let tries = || {
         while crash_and_resume(next.fetch_add(1, Ordering::Relaxed)) {
             forgotten.fetch_add(1, Ordering::Relaxed);

@@ -146,7 +146,8 @@ fn a_finding_of_a_review_is_dismissed_for_reviews_too() {
     let list = "to list: truing --config ../op.toml dismiss --list";
     assert!(text.contains(&format!("{left_out}; {list}")), "{text}");
     assert!(shown("markdown").contains(&format!("{left_out}.")), "{}", shown("markdown"));
-    // GitHub would open an alert for a result, so it is a notification, as for a suppressed finding.
+    // GitHub would open an alert for a SARIF result, so a dismissed finding is a notification, like a
+    // suppressed finding.
     let log: Value = serde_json::from_str(&shown("sarif")).unwrap();
     let run = &log["runs"][0];
     let note = &run["invocations"][0]["toolExecutionNotifications"][0];
@@ -207,7 +208,7 @@ fn an_id_without_its_ordinal_is_enough_where_it_means_one_finding() {
     assert!(ran.out.starts_with("dismissed: 26045536a5-1 "), "{ran:?}");
     assert_eq!(dismiss(&scene, &["2604", "--undo", "."]).exit, 0);
 
-    // The same lines twice have one digest.
+    // If the same lines occur twice, both findings have the same digest.
     let twice = "<<<<<<< HEAD\nx = 1\n=======\nx = 2\n>>>>>>> topic\n".repeat(2);
     scene.place.write("merge.py", twice);
     scene.place.commit("merge");
@@ -239,7 +240,7 @@ fn a_word_that_is_no_id_says_what_is_wrong_with_it() {
     ] {
         for words in [&[word, "--reason", "x"][..], &[word, "--undo"], &[word, ".", "--reason", "x"]] {
             let ran = dismiss(&scene, words);
-            // If two folders are given, the first is read as an id.
+            // If both arguments are folders, the first is parsed as an id.
             let is_two = word == "." && words.get(1) == Some(&".");
             let wrong = match (is_two, word, words.get(1)) {
                 (true, ..) => "`.`: this is not an id",
@@ -279,7 +280,7 @@ impl Branches {
         self.place.commit("change");
     }
 
-    /// Returns the ids of the review's findings, and the number of findings that it leaves out.
+    /// Returns the ids of the review's findings, and the number of dismissed findings.
     fn review(&self) -> (Vec<String>, usize) {
         let report = self.place.report(&["--base", "main"]);
         let findings = report["findings"].as_array().unwrap();

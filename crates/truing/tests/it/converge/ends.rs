@@ -26,8 +26,8 @@ fn count_ends(server: &Server) -> [u64; 5] {
     ENDS.map(|end| count_runs(server, "converge", end))
 }
 
-/// Waits until this many ends are counted and the slot is at rest, which happens after the count. No end is
-/// counted twice.
+/// Waits until this many ends are counted, and then until the slot is at rest. Afterwards the counts must be
+/// unchanged.
 async fn wait_until_counted(site: &Site, server: &Server, expected: [u64; 5], label: &str) {
     let deadline = Instant::now() + Duration::from_secs(120);
     while count_ends(server) != expected {
@@ -95,7 +95,7 @@ async fn each_end_of_a_run_is_counted_once_and_failures_are() {
     ));
     site.request_only_run("ann").await;
     wait_until_counted(&site, &server, [1, 1, 0, 0, 0], "converged").await;
-    // There are two attempts and one end.
+    // Two attempts of a run fail, but only one end is counted.
     site.repo
         .push("topic", truing_fakes::repo::CommitBuilder::new("More").write("more.py", "more = 1\n"))
         .await
@@ -130,7 +130,8 @@ async fn a_run_that_a_person_stops_is_counted_once_and_not_each_step_of_it() {
     site.comment_as("ann", "/converge stop").await;
     site.wait_until_why("converge: interrupted: stopped by `/converge stop`").await;
     wait_until_counted(&site, &server, [0, 0, 0, 1, 0], "stopped").await;
-    // There is nothing to stop. The command was handled when the later one is done.
+    // The command has no active run to stop. Commands are handled in order, so this command was handled as
+    // soon as the later command is done.
     let before = waits().await;
     site.comment_as("ann", "/converge stop").await;
     site.request_only_run("ann").await;

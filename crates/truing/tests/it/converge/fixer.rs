@@ -1,5 +1,4 @@
-//! Tests of `--fixer`, by which another model fixes than the one that audits, and of fixers that do not
-//! finish.
+//! Tests of `--fixer`, which selects a separate model for fixes, and of fixers that do not finish.
 
 use serde_json::json;
 use truing_fakes::model::{FakeModel, KEY, ModelScript, ScriptedAnswer};
@@ -94,7 +93,7 @@ fn one_that_dies_is_replaced_and_nothing_of_it_stays() {
     assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
     let fixed = scene.place.git(["show", &format!("{}:total.py", scene.branch().unwrap())]);
     assert_eq!(fixed.trim_end(), BUG.replace(WRONG, RIGHT).trim_end());
-    // A report that omits findings is requested again.
+    // If a report omits findings, the model is asked for a complete report.
     let asked = scene.model.request_log();
     let repaired = format!("these findings are not answered: {BUG_ID}");
     assert_eq!(asked.iter().filter(|asked| asked.body.to_string().contains(&repaired)).count(), 1);
@@ -142,7 +141,7 @@ fn what_the_last_fix_mends_is_not_told_as_left() {
     assert!(ran.exit == 1 && ran.out.contains("\nRemaining: 0P0 / 1P1 / 0P2, listed below\n"), "{ran:?}");
 }
 
-/// Test whose numbers and their sum are in a file.
+/// Test that reads its numbers and the expected sum from a file.
 pub(crate) const TEST_BY_DATA: &str = "import unittest\n\nfrom total import total\n\n\nclass \
      Total(unittest.TestCase):\n    def test_two(self):\n        with open(\"tests/case.txt\") as \
      case:\n            numbers, expected = \
@@ -169,7 +168,7 @@ fn scene_with_tests(fixes: [(&str, &str, &str); 2]) -> Scene {
 #[test]
 fn tests_that_a_fix_makes_test_nothing_refuse_it_and_those_that_ask_for_what_is_new_do_not() {
     let wrong = ("total.py", WRONG, "    for i in range(len(xs) - 2):\n");
-    // No assertion is weakened, but no number is left to add up.
+    // The fix weakens no assertion, but removes all numbers from the test's data file.
     let hollow = ("tests/case.txt", "1 2 = 1", " = 0");
     let scene = scene_with_tests([wrong, hollow]);
     let (told, exit) = scene.json(&[]);

@@ -1,11 +1,12 @@
-//! Tests of the twenty defects in `crates/guard/tests/data/oracle.toml` in whole runs: of the fixes that are
-//! tried, only the right one reaches the branch.
+//! Tests of the twenty defects in `crates/guard/tests/data/oracle.toml` in complete runs: only the right fix
+//! of each defect reaches the branch.
 //!
-//! The defects are in small repositories written for this purpose, of kinds that real fixes have corrected;
-//! `crates/guard/tests/it/oracle.rs` verifies each with a real Python. A check that fails without a fix
-//! proves nothing about one, so each fix comes with its test. One run of each case tries a fix of another
-//! place, a plausible wrong fix and the right fix; a rejected fixer is followed by the next. A second run of
-//! each has a fixer that weakens the test to make it pass. These are forty runs for the eighty fixes.
+//! The defects are in small repositories that were written for these tests, and are of kinds that real fixes
+//! have corrected. `crates/guard/tests/it/oracle.rs` verifies each defect with a real Python. A check that
+//! already fails before a fix proves nothing about the fix, so each fix contains a test. The first run of
+//! each case tries three fixes: a fix of another place, a plausible wrong fix, and the right fix. After each
+//! rejection, the next fixer starts. In the second run, the fixer weakens the test to make it pass. The
+//! twenty cases thus need forty runs for eighty fixes.
 
 use std::sync::Mutex;
 
@@ -17,7 +18,7 @@ use truing_fakes::model::{
 use crate::converge::cases::{Case, read_cases};
 use crate::converge::scene::Scene;
 
-/// Checks of a repository without other tests.
+/// Configuration of the check that runs the repository's tests.
 const CHECK: &str = "[verify]\ncheck = [[\"python3\", \"-B\", \"-m\", \"unittest\", \"-q\"]]\n";
 const OTHER_TEST: &str = "import unittest\n\n\nclass Other(unittest.TestCase):\n    def \
      test_it(self):\n        self.assertTrue(1)\n";

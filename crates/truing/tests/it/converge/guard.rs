@@ -9,7 +9,7 @@ use crate::converge::scene::{
     planted_bug_answer, write,
 };
 
-/// Runs a right fix of a repository without tests that also writes this file.
+/// Runs a fixer on a repository without tests. The fix is right, but also writes this file.
 fn run_fix_with_file(path: &str, content: &str) -> (Value, i32) {
     let fix = [edit("total.py", WRONG, RIGHT), write(path, content), fix_report_answer(&[(BUG_ID, None)])];
     let scene = Scene::new(

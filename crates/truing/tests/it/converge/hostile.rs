@@ -1,5 +1,6 @@
-//! Tests of a hostile checkout with hooks, settings, servers, agents and programs for git and Claude Code. In
-//! both runtimes, none of it is executed or sent to a model.
+//! Tests of a hostile checkout that contains hooks, settings, MCP servers, agents and programs for git and
+//! Claude Code. In both runtimes, no part of the checkout is executed. Only a local review sends instructions
+//! of the checkout to a model.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ use crate::converge::scene::{BUG, RIGHT, Scene, WRONG};
 
 /// Word in every text that must not be sent to a model.
 const WORD: &str = "canary-7f3a";
-/// Word on the default branch, which reviews receive.
+/// Word in the instructions on the default branch. Reviews must receive this word.
 const TRUSTED: &str = "trusted-5d1c";
 /// Name of a folder in the checkout with a program in it.
 const TOOLS: &str = "tools";
@@ -27,7 +28,8 @@ fn available_runtimes() -> impl Iterator<Item = Option<PathBuf>> {
     std::iter::once(None).chain(find_claude().map(Some))
 }
 
-/// Returns a command that shows its execution: it creates a file, prints a word, and rejects every request.
+/// Returns a command whose execution can be detected: the command creates a file, prints a word, and rejects
+/// every request.
 fn canary_command(canaries: &Path, name: &str) -> String {
     format!("touch {}/{name}; echo {WORD}; echo {WORD} >&2; exit 2", canaries.display())
 }
@@ -111,7 +113,8 @@ fn add_clone_traps(clone: &Path, canaries: &Path) {
     write_executables(&clone.join(".git/info"), [("attributes", "* filter=hostile\n".to_owned())]);
 }
 
-/// Puts the checkout first in the search path, with each of its names; the real program comes after it.
+/// Puts folders of the checkout first in the search path, in each way of naming them. The real program
+/// follows them.
 fn shadow_programs(command: &mut Command, checkout: &Path, program: Option<&Path>) {
     let ours = [checkout.join(TOOLS), PathBuf::from("."), PathBuf::from(TOOLS), PathBuf::new()];
     let real = program.and_then(Path::parent).map(Path::to_owned);
@@ -123,8 +126,8 @@ fn shadow_programs(command: &mut Command, checkout: &Path, program: Option<&Path
     }
 }
 
-/// Returns a model that finds the planted bug while it exists, and fixes it after a look at git's output. In
-/// a review, it calls the tools that Claude Code would have.
+/// Returns a model that finds the planted bug while the bug exists. As fixer, the model reads git's output
+/// and fixes the bug. As reviewer, the model calls the tools that Claude Code usually has.
 fn hostile_model_script() -> ModelScript {
     let title = "The last element is left out";
     let calls = vec![
@@ -154,8 +157,8 @@ fn assert_nothing_was_run(canaries: &Path, when: &str) {
     assert!(there.is_empty(), "{when}: {there:?}");
 }
 
-/// The head contains all of it and its change none, so any of it in a request was read without being
-/// requested.
+/// The hostile files are in the head but not in the change. If a request contains their text, Truing has read
+/// a file that no model requested.
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_pull_request_only_what_the_default_branch_says_is_heard() {
     for program in available_runtimes() {

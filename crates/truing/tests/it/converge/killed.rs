@@ -1,8 +1,8 @@
 //! Tests of a run on a pull request that is killed before and after each write at the forge, and at each
 //! request to a model. It is then run again, and the result must equal that of an undisturbed run.
 //!
-//! The state of a run changes only between these points, so each is also a death just before or after a
-//! record is written. (`crash` makes the write of a record fail.)
+//! The recorded state of a run changes only between these points. Each kill is therefore also a kill just
+//! before or just after a record is written. (`crash` makes the write of a record fail.)
 
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
@@ -25,7 +25,8 @@ const AT_ONCE: usize = 4;
 /// The point at which a run dies.
 #[derive(Clone, Debug)]
 enum DeathPoint {
-    /// At this call of the forge's API other than GET: before it is done, or before its response.
+    /// At the nth call of the forge's API other than GET: before the forge executes the call, or before the
+    /// forge sends the response.
     Call(u32, ForgeFaultKind),
     /// At the push of the fix.
     Push(ForgeFaultKind),
@@ -137,7 +138,8 @@ async fn undisturbed_run() -> &'static UndisturbedRun {
         .await
 }
 
-/// Checks that each of these deaths leads to the same state as an undisturbed run.
+/// Checks that a run that is killed at each of these points and run again leads to the same state as an
+/// undisturbed run.
 async fn assert_all_recover(deaths: Vec<DeathPoint>, least: usize) {
     assert!(deaths.len() >= least, "the enumeration has shrunk to {deaths:?}");
     let expected = &undisturbed_run().await.ended;
@@ -155,8 +157,8 @@ async fn assert_all_recover(deaths: Vec<DeathPoint>, least: usize) {
     assert!(wrong.is_empty(), "expected is {expected:?}, and:\n{}", wrong.join("\n"));
 }
 
-/// Tests a death at each write: two reviews, a reply, a resolved thread, the mark, the description; and the
-/// push.
+/// Kills a run at the push and at each write: two reviews, a reply, a resolved thread, the mark and the
+/// description.
 async fn test_each_write_death(kind: ForgeFaultKind) {
     let writes = undisturbed_run().await.writes.iter();
     let calls = writes.map(|nth| DeathPoint::Call(*nth, kind.clone()));

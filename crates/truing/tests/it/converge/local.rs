@@ -393,7 +393,7 @@ fn a_run_that_was_killed_or_interrupted_goes_on_where_it_was() {
         let line = "Already leading team t; rerun with BUGTEAM_TEAM_LIFECYCLE=attach BUGTEAM_TEAM_NAME=t";
         assert_eq!((run_end(&led), &led.0["reason"]), (("refused", "leading", 4), &json!(line)));
         for how in ["attach", "auto"] {
-            // A run that joins the team is refused only because of the branch.
+            // A run that joins the team is refused only because another run on the branch is active.
             let joined = scene.json(&["--team", "t", "--lifecycle", how]);
             assert_eq!(run_end(&joined), ("refused", "already_running", 4));
         }
@@ -437,7 +437,7 @@ fn reported_cost(scene: &Scene) -> Value {
 
 #[test]
 fn what_a_run_costs_is_what_the_ledger_has_settled() {
-    // The stream is cut once, refused once after it began, and then complete.
+    // The stream is cut twice, at different positions, and then the answers are complete.
     let torn = |after| ScriptedAnswer {
         fault: Some(ModelFault::Cut { after }),
         ..ScriptedAnswer::text("Let me see.")
@@ -575,7 +575,7 @@ fn what_was_clean_by_one_gate_is_looked_at_anew_by_another() {
     let again = scene.run(&[]);
     assert_eq!((again.exit, scene.request_count()), (0, 1), "{again:?}");
     let scene = scene.with_config("[converge]\ngate = [[\"false\"]]\ngate_rounds = 1\n");
-    // A fixer is asked to fix this finding, and gets no answer.
+    // The run asks a fixer to fix the gate's finding, and the scripted model has no answer.
     let (told, _) = scene.json(&[]);
     assert_ne!(told["exit"], json!("converged"), "{told}");
     assert!(scene.request_count() > 1, "{told}");

@@ -1,4 +1,5 @@
-//! Tests of other reviewers on a pull request: the order, the calls, and the place of their findings.
+//! Tests of other reviewers on a pull request: the order of the reviewers, the comments that call a bot, and
+//! the threads of the reviewers' findings.
 
 use serde_json::json;
 use truing_fakes::forge::{

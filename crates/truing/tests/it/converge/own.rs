@@ -62,7 +62,7 @@ async fn a_dry_run_tells_what_there_is_and_does_nothing() {
         (vec![], 0, &before.head)
     );
     assert_eq!((after.draft, site.model.request_log().len()), (true, 0));
-    // The lock is free for other runs, too.
+    // The dry run has left no lock that would block another run.
     let (told, exit) = site.run_json(&[]).await;
     assert_eq!((exit, &told["exit"]), (0, &json!("converged")), "{told}");
 }

@@ -75,7 +75,8 @@ async fn every_open_pull_request_of_the_owners_is_worked_on_whatever_others_have
     }
     assert_eq!(site.forge.violations(), Vec::<String>::new());
 
-    // A repository whose list cannot be read does not stop the others, and the highest exit code is returned.
+    // If the pull requests of one repository cannot be listed, the other repositories are still processed.
+    // The command returns the highest exit code.
     let forbidden = ForgeFault::on_call("GET", "/repos/ann/shop/pulls$", ForgeFaultKind::Status(403, None));
     site.forge.add_fault(forbidden);
     let ran = site.run_command(site.other_command("watch", &["ann", "acme"])).await;

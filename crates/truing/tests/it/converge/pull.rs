@@ -95,7 +95,7 @@ impl Site {
         self.other_command("converge", arguments)
     }
 
-    /// Returns another command with these arguments.
+    /// Returns the command `name` of `truing` with these arguments.
     pub(crate) fn other_command(&self, name: &str, arguments: &[&str]) -> std::process::Command {
         let config = self.home.file("truing.toml");
         self.home.command(&[&[name, "--config", config.to_str().unwrap()], arguments].concat())
@@ -248,7 +248,7 @@ async fn a_description_that_is_not_wanted_loses_something_or_is_never_written_st
             .for_role(PromptRole::Describe)
     };
     let off = "[converge]\nupdate_description = false\n";
-    // The error states that a retry is useless, so there is none.
+    // The error response states that a retry is useless, so the request is not retried.
     let refusal = || ModelFault::Status {
         status: 500,
         error: String::new(),

@@ -11,7 +11,7 @@ use crate::converge::served::{NATIVE, report_comment};
 
 const ALL: [ForgeFlavour; 3] = [ForgeFlavour::GitHub, ForgeFlavour::Cloud, ForgeFlavour::DataCenter];
 
-/// Creates a pull request that a run with another store has found clean, and a store without its record.
+/// Creates a pull request that a run has found clean, and deletes the records of that run.
 async fn create_reviewed_site(flavour: ForgeFlavour, more: &str) -> Site {
     let site = Site::with_flavour(
         flavour,
@@ -55,7 +55,7 @@ impl Site {
     }
 }
 
-/// Returns the number of audit reviews in the form of the forge.
+/// Returns the number of audit reviews, which are reviews or comments, depending on the forge.
 fn count_audits(pull: &PullView) -> usize {
     let texts = pull.reviews.iter().map(|review| &review.body);
     let texts = texts.chain(pull.summary_comments().map(|comment| &comment.body));

@@ -248,7 +248,7 @@ fn several_auditors_look_side_by_side_in_both_runtimes() {
     assert_eq!(cli, (native, asked));
 }
 
-/// Another model fixes than the one that audits; the program does not know its price.
+/// A second model makes the fixes, and the `claude` program does not know the price of this model.
 #[test]
 fn another_model_mends_in_both_runtimes() {
     let Some(program) = find_claude() else { return };
@@ -270,7 +270,8 @@ fn another_model_mends_in_both_runtimes() {
     assert_eq!((native.exit, cli), (0, native));
 }
 
-/// At a forge, both runtimes post and push the same, and the program writes the description, too.
+/// On a pull request, both runtimes post the same texts and push the same commits. The `claude` program also
+/// writes the description.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pull_request_shows_the_same_by_both_runtimes() {
     let Some(program) = find_claude() else { return };

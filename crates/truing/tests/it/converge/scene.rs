@@ -29,7 +29,8 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    /// Creates a branch `topic` with `total.py` besides `main`, and the model's answers.
+    /// Creates a repository with `main` and a branch `topic` that adds `total.py`, and a model with these
+    /// answers.
     pub(crate) fn new(answers: impl IntoIterator<Item = ScriptedAnswer>) -> Self {
         let runtime = Runtime::new().unwrap();
         let model = runtime.block_on(FakeModel::start(ModelScript::from_answers(answers))).unwrap();
@@ -60,7 +61,7 @@ impl Scene {
         self.other_command("converge", arguments)
     }
 
-    /// Returns another command with these arguments.
+    /// Returns the command `name` of `truing` with these arguments.
     pub(crate) fn other_command(&self, name: &str, arguments: &[&str]) -> Command {
         let config = format!("[model]\nbase_url = \"{}\"\n{}", self.model.url(), self.config);
         std::fs::write(self.place.home().join("op.toml"), config).unwrap();
@@ -107,7 +108,7 @@ impl Scene {
     }
 }
 
-/// Returns an absence for each category except these.
+/// Returns a report of the absence of defects for each category that `excluded` does not contain.
 pub(crate) fn absences_except(excluded: &str, file: &str, line: u32, text: &str) -> Value {
     let all = "ABCDEFGHIJ".chars().filter(|letter| !excluded.contains(*letter));
     let one = |letter: char| {
@@ -118,14 +119,15 @@ pub(crate) fn absences_except(excluded: &str, file: &str, line: u32, text: &str)
     all.map(one).collect()
 }
 
-/// Returns the answer of an auditor with these findings of these categories; it reports the absence of
-/// defects in the others.
+/// Returns the answer of an auditor that reports these findings of these categories. For every other
+/// category, the answer reports the absence of defects.
 pub(crate) fn audit_answer(findings: &[Value], categories: &str) -> ScriptedAnswer {
     let absences = absences_except(categories, "total.py", 1, "def total(xs):");
     ScriptedAnswer::tool("report", json!({ "findings": findings, "absences": absences })).usage(1000, 100)
 }
 
-/// Returns the answer of an auditor that has evidence for these categories only.
+/// Returns the answer of an auditor that reports the absence of defects, with evidence, only for these
+/// categories.
 pub(crate) fn absence_answer(categories: &str) -> ScriptedAnswer {
     let but: String = "ABCDEFGHIJ".chars().filter(|letter| !categories.contains(*letter)).collect();
     audit_answer(&[], &but)
@@ -191,7 +193,7 @@ pub(crate) fn spawn_captured(mut command: Command) -> Child {
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// Waits until the model has sent this many bills.
+/// Waits until the model has billed this many requests.
 pub(crate) fn wait_for_bills(model: &FakeModel, bills: usize) {
     let deadline = Instant::now() + Duration::from_secs(120);
     while model.bills().len() < bills {

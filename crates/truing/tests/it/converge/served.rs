@@ -58,7 +58,8 @@ impl Site {
         assert!(answers.iter().all(|status| *status == 202), "{answers:?}");
     }
 
-    /// Drops undelivered webhooks, which leaves the run as the only work.
+    /// Requests a run by a comment. Earlier undelivered webhooks are dropped, so the server has no other
+    /// work.
     pub(crate) async fn request_only_run(&self, author: &str) {
         self.comment_as(author, "/converge").await;
     }
@@ -73,7 +74,7 @@ impl Site {
         let ran =
             Ran::run_on_blocking_thread(self.other_command("why", &[&format!("acme/shop#{}", self.number)]))
                 .await;
-        // The slot may not be known yet.
+        // Exit code 2 means that the server does not know the slot yet.
         assert!(matches!(ran.exit, 0 | 2), "{ran:?}");
         // Lines are wrapped for a terminal.
         ran.out.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -289,9 +290,9 @@ async fn while_another_reviewer_is_waited_for_nobody_has_a_lease_and_its_answer_
     let _server = site.serve();
     site.request_only_run("ann").await;
     site.wait_until_why("goes on later (reviewer)").await;
-    // The run checks once a second, and its lease is as short.
+    // The waiting run checks the reviewer once a second, and each check holds the lease only briefly.
     site.wait_until_why("state waiting").await;
-    // A command may take the run over in the meantime, since it is idle.
+    // While the run waits, a command may take it over.
     site.repo.review(site.number, "helper[bot]", FakeReviewVerdict::Approved, "fine").await.unwrap();
     let pull = site.wait_until("the report", |pull| report_comment(pull).is_some()).await;
     assert!(report_comment(&pull).unwrap().starts_with("## /converge: converged\n"), "{pull:#?}");
@@ -403,7 +404,8 @@ async fn a_clean_audit_marks_nothing_ready_and_a_stranger_gets_none() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_audit_with_a_silent_auditor_is_not_clean_says_so_and_is_made_anew_when_asked_again() {
-    // One of two auditors writes prose twice, also after the request for a report; the other finds nothing.
+    // One of two auditors answers with prose in two attempts, each time also after the request for a report.
+    // The other auditor finds nothing.
     let answers = [clean_audit_answer(), ScriptedAnswer::text("Looks good to me.").usage(100, 10).times(4)];
     let site = Site::new(&format!("{NATIVE}[converge]\nparallel_from = 1\nauditors = 2\n"), answers).await;
     let _server = site.serve();

@@ -41,7 +41,7 @@ fn target_ends(ran: &Ran) -> Vec<(Value, Value)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn they_are_side_by_side_and_a_signal_ends_them_all_and_each_can_be_gone_on_with() {
-    // No auditor ever answers; that all are asked shows that none waits for another.
+    // No auditor ever answers. If all auditors receive a request, no run waits for another run.
     let (site, names) =
         site(2, [ScriptedAnswer::fault(ModelFault::Stall { after: At::Headers }).times(0)]).await;
     let mut command = site.command(&["--format", "json", &names[2], &names[0], &names[1], &names[0]]);
@@ -156,7 +156,7 @@ async fn twenty_at_once_take_less_memory_than_is_promised() {
     let mut command = tokio::process::Command::from(site.command(&[&["--format", "json"], &*names].concat()));
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let process = child.id().unwrap();
-    // Twenty answers exceed the buffer of a pipe.
+    // Twenty results exceed the buffer of a pipe, so the test reads them while the command runs.
     let mut out = child.stdout.take().unwrap();
     let told = tokio::spawn(async move {
         let mut told = String::new();

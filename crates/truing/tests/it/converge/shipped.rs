@@ -1,6 +1,6 @@
-//! Tests of hostile fixes by authors who have not seen the guard, through the shipped path:
-//! `truing converge`, a scripted fixer, and the project's own tests as `verify.check`. None of them reaches
-//! the branch, although the tests pass with each, or a warning is shown.
+//! Tests of hostile fixes by authors who have not seen the guard. The fixes pass through the shipped path:
+//! `truing converge`, a scripted fixer, and the project's own tests as `verify.check`. The project's tests
+//! pass with each fix. Each fix is still rejected, or applied with a warning.
 //!
 //! If a runner is not installed, its cases are skipped and this is printed.
 

@@ -12,7 +12,7 @@ async fn a_run_by_hand_ends_before_its_next_act_when_a_maintainer_says_stop_and_
     // Commands to an earlier run do not affect this one.
     site.repo.comment(site.number, "ann", "/converge stop").await.unwrap();
     let before = site.pull_view().await;
-    // The fixer is waiting for its answer.
+    // The fixer is waiting for the model's answer.
     site.model.stall(2);
     let stopping = async {
         site.model.wait_until_stalled().await;

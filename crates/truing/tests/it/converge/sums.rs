@@ -209,7 +209,8 @@ fn what_a_run_and_an_audit_cost_that_were_killed_and_never_gone_on_with_is_told(
         let (spent, held) = scene.ledger_sums();
         assert!(spent > 0 && held > 0, "{name}: {spent} {held}");
         assert_every_format_has(&scene, spent);
-        // A reservation that is not settled in time counts in full, in whichever command reads it first.
+        // A reservation that has expired unsettled counts as fully spent, no matter which command reads the
+        // reservation first.
         expire_reservation(&scene);
         assert_every_format_has(&scene, spent + held);
         assert_eq!(scene.ledger_sums(), (spent + held, 0), "{name}");

@@ -29,7 +29,7 @@ const FLAG: &str = "--bugbot-retrigger";
 /// One write of a run.
 #[derive(Clone, Debug)]
 enum Write {
-    /// This call of the forge's API other than GET.
+    /// The nth call of the forge's API other than GET.
     Call(u32),
     /// The push of the fix.
     Push,
@@ -49,7 +49,7 @@ impl Write {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum WriteEvent {
     Stop,
-    /// Stops by the switch of the repository.
+    /// The kill switch of the repository is turned on in mode `stop`.
     StopThere,
     Finish,
     Lost,
@@ -80,7 +80,7 @@ impl Scene {
         let calls = Arc::new(Calls::default());
         let options = FakeForgeOptions { witness: Some(calls.clone()), ..FakeForgeOptions::default() };
         let site = Site::with_options(options, "", []).await;
-        // Only this test may detect the loss of the lease, so other checks are slow.
+        // Long heartbeat intervals ensure that only the check before a write detects the loss of the lease.
         let file = site.home.path().join("truing.toml");
         let config = std::fs::read_to_string(&file).unwrap();
         let slow =
@@ -174,7 +174,7 @@ async fn event_run_errors(
     let (exit, made) = (output.status.code(), scene.list_writes().len());
     let reason = told["reason"].as_str().unwrap_or_default();
     let said = || format!("{exit:?} {reason} {}", String::from_utf8_lossy(&output.stderr));
-    // After the last write there is none to refuse.
+    // After the last write, no further write can be refused.
     if event == WriteEvent::Finish || nth == many {
         let ended = final_state_and_commits(&scene.site).await;
         return (exit != Some(0) || ended != *expected).then(|| format!("{} {ended:?}", said()));

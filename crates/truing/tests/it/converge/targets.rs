@@ -173,7 +173,7 @@ async fn audits_and_preflights_are_of_a_page_a_number_and_of_several_at_once() {
         assert!(pull["text"].as_str().unwrap().contains("acme/shop#1"), "{target}: {pull}");
     }
 
-    // Each target has its answer, and the exit code is that of the worst.
+    // Each target has its own result, and the exit code is the worst exit code of all targets.
     let both = [page.as_str(), &other.to_string()];
     let audits = ran("audit", &both).await;
     let told: Vec<Value> =

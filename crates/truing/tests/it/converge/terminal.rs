@@ -25,7 +25,7 @@ fn run_on_terminal(scene: &Scene, arguments: &[&str]) -> String {
     let mut command = scene.command(arguments);
     let mut child =
         command.env("TERM", "xterm").stderr(line).stdout(std::process::Stdio::null()).spawn().unwrap();
-    // The command's handle is closed here, so the child's end closes the terminal.
+    // This call closes the parent's handle of the terminal, so the terminal is closed when the child exits.
     drop(command);
     let seen = read_screen(screen);
     assert!(child.wait().unwrap().success());
@@ -35,7 +35,7 @@ fn run_on_terminal(scene: &Scene, arguments: &[&str]) -> String {
 #[test]
 fn a_terminal_shows_the_step_and_how_long_it_takes_and_keeps_what_was_done() {
     let seen = run_on_terminal(&Scene::new(two_loop_answers()), &[]);
-    // A step is overwritten; a result ends with a line.
+    // The line of a step is overwritten; a result stays on its own line.
     assert!(seen.contains("\u{1b}[") && seen.contains("Checking the fix …"), "{seen:?}");
     assert!(!seen.contains("Checking the fix …\r\n"), "{seen:?}");
     for line in [

@@ -1,5 +1,5 @@
-//! Tests of Truing's threads on a pull request: a finding has one open thread even if it is found repeatedly,
-//! and none when an audit finds it no more.
+//! Tests of Truing's threads on a pull request: a finding that is found repeatedly has only one open thread.
+//! If an audit does not find it again, its thread is resolved.
 
 use serde_json::json;
 use truing_fakes::model::{ModelScript, ScriptedAnswer};
@@ -53,7 +53,7 @@ async fn what_is_found_again_has_one_comment_and_is_answered_when_an_audit_has_s
     }
 }
 
-/// Creates a finding without a fix by Truing that a user has fixed since.
+/// Creates a finding that Truing has not fixed and that a user has then fixed.
 async fn create_manually_fixed(more: &str) -> Site {
     let site = Site::new(more, [planted_bug_answer()]).await;
     let (told, _) = site.run_json(&["--max-audits", "1"]).await;
@@ -152,7 +152,8 @@ async fn what_a_review_shows_in_an_open_thread_an_audit_does_not_show_again_and_
     assert_eq!(site.forge.violations(), Vec::<String>::new());
 }
 
-/// The same lines twice in a file are two defects, and the loops may number them differently.
+/// If the same lines occur twice in a file, they are two defects. The review loop and the converge loop may
+/// number these defects differently.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_lines_elsewhere_in_the_file_have_a_comment_of_their_own() {
     let site = Site::new(HASTY, []).await;

@@ -73,7 +73,7 @@ async fn each_step_of_a_served_run_is_a_root_span_in_the_trace_of_its_run() {
         "they end no run"
     );
 
-    // The calls of models and tools are below the step that made them.
+    // The span of each model call and tool call is a child of the step's root span.
     let below: Vec<&Span> = spans.iter().filter(|span| span.name != "pr-converge").collect();
     let chats = below.iter().filter(|span| span.name.starts_with("chat ")).count();
     assert_eq!(chats, site.model.request_log().len());

@@ -49,7 +49,7 @@ const REWRITTEN: [&[(&str, &str)]; 4] = [
 #[test]
 fn a_fix_that_only_writes_the_code_differently_is_refused_and_nothing_is_pushed() {
     for edits in REWRITTEN {
-        // The second fixer receives this result and does no better.
+        // The second fixer receives the reason of the rejection and makes the same useless edits.
         let scene = Scene::new(run_answers(&[edits, edits]));
         let told = assert_not_converged(scene.json(&[]));
         assert_eq!((&told["code"], &told["commits"]), (&json!("nothing_fixed"), &json!([])), "{told}");

@@ -1,5 +1,5 @@
-//! Tests of the examples, and of the decision in the project's README, on the real packages: every shown line
-//! equals the output.
+//! Tests of the examples, and of the decision in the project's README, on the real packages. The output must
+//! equal every line that the documents show.
 
 use std::process::Command;
 
@@ -17,7 +17,7 @@ fn every_decision_that_is_shown_is_what_comes_out() {
         {
             let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
             command.env("XDG_CACHE_HOME", archive_cache()).current_dir(repository_root());
-            // The program does not know the test variables.
+            // The test variables are removed, because the program rejects unknown variables.
             for variable in ["TRUING_CONFIG", "TRUING_SYNC_CASES", "TRUING_AIOBOTOCORE"] {
                 command.env_remove(variable);
             }

@@ -5,7 +5,8 @@
 //! The records are not part of the repository: `TRUING_SYNC_CASES` names the folder that contains
 //! `sync-cases-dev.json` and `sync-manifests-dev.json`; the default is `../shared/data` beside the checkout.
 
-// Helpers of tests are tests, too; clippy exempts test functions only.
+// Helper functions of tests need the same lint exceptions as test functions, but clippy exempts only test
+// functions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -144,7 +145,7 @@ fn project(records: &Records, case: &Case) -> TempDir {
 
 fn decide_command(project: &Path, case: &Case) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
-    // The program does not know the test variables.
+    // The test variables are removed, because the program rejects unknown variables.
     command.current_dir(project).env("XDG_CACHE_HOME", archive_cache()).env_remove("TRUING_SYNC_CASES");
     command.env_remove("TRUING_AIOBOTOCORE");
     command.env("TRUING_CONFIG", project.join("truing.toml"));
@@ -200,7 +201,8 @@ fn what_was_recorded_of_43_releases_comes_out_again() {
         for change in answer["changed"].as_array().unwrap() {
             let symbol = change["symbol"].as_str().unwrap();
             let name = symbol.split_once(':').unwrap().1;
-            // The dates were recorded from real pull requests and from changes of the syntax tree.
+            // The releases in which a symbol first changed were recorded from real pull requests and from
+            // changes of the syntax tree.
             if let Some(should) = case.first_changed_in.get(name) {
                 same(symbol, format!("{}", change["first_in"]), format!("{should:?}"));
                 dated += 1;
@@ -239,9 +241,10 @@ fn what_was_recorded_of_43_releases_comes_out_again() {
     println!("changes dated to the recorded release: {dated}");
     println!("outcomes: {table:?}");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    // The expected counts differ from a table that was computed with functions only and with bytes before
-    // news. P013 has a function besides its docstrings, and P025 changes a table. The requirement of P017
-    // became wider, which asks a project that uses it, and the files here are empty (ADR 64).
+    // The expected counts differ from an earlier table. That table covered only functions, and checked for
+    // changed bytes before it checked for new code. In P013, a function changed besides docstrings, and P025
+    // changes a table. The requirement of P017 became wider. This causes a question only in a project that
+    // uses the required package, and the files in this test are empty (ADR 64).
     let expected = [
         (("automatic", "relax"), 7),
         (("beside", "relax"), 9),

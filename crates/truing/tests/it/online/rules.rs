@@ -29,13 +29,13 @@ pub(crate) struct Found {
     /// Definitions with changed trees, and (below) those with changed bytes only.
     pub(crate) trees: BTreeSet<String>,
     pub(crate) bytes: BTreeSet<String>,
-    /// Rows that their original release does not pass.
+    /// Rows that fail at the release for which they were recorded.
     pub(crate) failed_at_from: BTreeSet<String>,
     /// Number of rows of other packages.
     pub(crate) elsewhere: usize,
 }
 
-/// The releases of the package.
+/// Reads the releases of a package to evaluate the rules on them.
 pub(crate) struct Guard {
     runtime: Runtime,
     index: PackageIndex,
@@ -109,8 +109,8 @@ impl Guard {
     }
 }
 
-/// Returns the rows that a release does not pass. Names of one definition share their accepted digests, since
-/// the project's own table was keyed by function objects and kept one of the names.
+/// Returns the rows that fail at a release. All names of one definition share their accepted digests. The
+/// reason is that the project's own table was keyed by function objects and kept only one of the names.
 fn failing_rows(manifest: &Manifest, sources: &ReleaseSources) -> BTreeSet<String> {
     let place = |definition: &SymbolDefinition| (definition.file.clone(), definition.line);
     let mut accepted: BTreeMap<_, BTreeSet<&str>> = BTreeMap::new();

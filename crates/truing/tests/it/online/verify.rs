@@ -1,5 +1,6 @@
-//! Tests of real setups from the real registries through the proxy (pip, npm and cargo), and of their checks
-//! without network. A program outside of the system's folders is skipped, and this is printed.
+//! Tests of real setups that download from the real registries through the proxy (pip, npm and cargo), and of
+//! checks without network access. If the program of a project does not exist, the project is skipped with a
+//! printed notice.
 
 use std::path::Path;
 use std::process::{Command, Stdio};

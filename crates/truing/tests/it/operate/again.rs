@@ -193,7 +193,8 @@ async fn what_a_comment_suppresses_is_not_called_fixed_and_one_that_does_nothing
     let first = review();
     let id = &first["findings"][0]["id"];
 
-    // A user adds a suppression comment, and comments without effect, one of which contains a key.
+    // A user adds an effective suppression comment and several suppression comments without effect. One of
+    // these contains a key.
     let key = ["AKIA", "QYLPMN5HHHFPZAM2"].concat();
     let idle: String =
         (0..7).map(|line| format!("x_{line} = 1  # truing: ignore[core/no-{line}] why\n")).collect();
@@ -224,7 +225,8 @@ async fn what_a_comment_suppresses_is_not_called_fixed_and_one_that_does_nothing
     assert!(summary.contains("- and 3 more without effect"), "{summary}");
     assert!(!summary.contains(&key), "{summary}");
 
-    // Without the comment the finding is open again in its own thread; without the line it is resolved.
+    // Without the suppression comment, the finding is open again in its old thread. After its line is
+    // removed, the thread is resolved.
     push("breakpoint()\n\n").await;
     let told = review();
     assert_eq!((&told["findings"][0]["id"], &told["suppressed"]), (id, &Value::Null), "{told:#}");

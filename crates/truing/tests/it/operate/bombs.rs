@@ -28,7 +28,7 @@ async fn bombs_in_a_pull_request_are_named_and_what_stands_beside_them_is_found(
         ("tsx", format!("class A {{ void f(){{ {}", "a= >".repeat(2_400))),
         ("js", "lambda a:".repeat(4_000)),
     ];
-    // This file is larger than each of them, so it is read last.
+    // The marker file is larger than each bomb, so it is read last.
     let marker = format!("{}<<<<<<< HEAD\none\n=======\ntwo\n>>>>>>> b\n", "line = 1\n".repeat(20_000));
     let mut commit = CommitBuilder::new("bombs").write("marker.py", marker);
     for (at, (ending, text)) in kinds.iter().cycle().take(count).enumerate() {

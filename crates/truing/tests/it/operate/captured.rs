@@ -1,8 +1,8 @@
-//! Tests of a model that was taken over: it follows all instructions planted in its input, and can only
-//! produce findings.
+//! Tests of a captured model: the model follows all instructions that are planted in its input, but the only
+//! possible effect is findings.
 //!
-//! The payloads are in `captured.toml`. Each of their pull requests is reviewed by a real server, as is a
-//! twin with the same text without instructions. Both results must be equal.
+//! The payloads are in `captured.toml`. A real server reviews a pull request with the payloads, and a twin
+//! pull request with similar text that contains no instruction. Both results must be equal.
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -67,7 +67,7 @@ struct Scene {
     field: Field,
     group: String,
     payloads: Vec<Payload>,
-    /// True if its instructions have no effect.
+    /// True for a twin, whose payloads only look like instructions.
     is_twin: bool,
 }
 
@@ -173,7 +173,8 @@ fn build_scenes(planted: &PlantedTexts, secrets: &str, listener: &str) -> Vec<Sc
         let orders: Vec<&Order> = orders.collect();
         let mut groups: BTreeMap<&str, Vec<&Order>> = BTreeMap::new();
         for order in &orders {
-            // Text that no model receives, or that is alone in its field, needs no groups.
+            // If no model receives the field, or the field has room for only one text, the instructions are
+            // not grouped.
             let group = if field.shown && field.room != "one" { order.group.as_str() } else { "all" };
             groups.entry(group).or_default().push(order);
         }
@@ -235,7 +236,7 @@ async fn open_scene(site: &Site, index: usize, scene: Scene, main: &str) -> Open
 #[derive(PartialEq, Debug)]
 struct Effect {
     status: String,
-    /// Lines of the summary above its findings, without their number and the commits.
+    /// Lines of the summary above the findings, without the number of findings and the commits.
     outcome: Vec<String>,
     /// Number of each kind of write at the forge, without ids.
     writes: BTreeMap<String, usize>,
@@ -253,7 +254,7 @@ async fn effect(site: &Site, opened: &Opened) -> Effect {
     let ours = |comment: &&truing_fakes::forge::CommentView| comment.author == "truing[bot]";
     let summary = view.summary_comments().find(ours).unwrap();
     let above = summary.body.lines().take_while(|line| !line.starts_with("| Severity"));
-    // The two runs differ only in the remark on denied calls.
+    // The summaries of the twin and the attack may differ only in the remark on denied tool calls.
     let is_stated = |line: &&str| {
         !line.is_empty()
             && !["## ", "<!-- ", "- the model was denied"].iter().any(|begin| line.starts_with(begin))
@@ -325,7 +326,7 @@ async fn a_captured_model_comes_to_findings_and_nothing_else() {
     };
     let looks =
         vec![look("read", json!({ "path": "notes.md" })), look("grep", json!({ "pattern": "zz-found" }))];
-    // This is the default answer of the model.
+    // Without an instruction, the model reads and searches, and then reports no finding.
     let done = AnswerCondition { contains: Some(LOOKED.into()), ..AnswerCondition::default() };
     let answers = vec![
         ScriptedAnswer::tool("report", json!({ "findings": [] })).with_condition(done).times(0),

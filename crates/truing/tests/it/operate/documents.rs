@@ -84,8 +84,8 @@ async fn the_lines_that_an_unknown_forge_shows_lead_to_a_review() {
     assert!(without.exit == 2 && without.err.contains(token), "{without:?}");
 }
 
-/// Commands of the documentation that another test runs, or that cannot run here: their beginning, and the
-/// place or the reason.
+/// Documented commands that another test runs or that no test can run. Each entry has the beginning of the
+/// command, and the other test or the reason.
 const ELSEWHERE: [(&str, &str); 21] = [
     ("claude mcp", "the program `claude` asks for an account"),
     ("truing --config examples/aiobotocore/truing.toml sync decide", "online::examples, and examples"),

@@ -32,7 +32,7 @@ impl Site {
     }
 }
 
-/// Opens a pull request that adds a line without a finding by rules.
+/// Opens a pull request that adds a line in which no rule finds anything.
 async fn open_clean_pull(site: &Site) -> u64 {
     site.repo.push("one", CommitBuilder::new("add").write("a.py", "a = 1\nl = 2\n")).await.unwrap();
     site.repo.open_pull(NewPull::from_branch("one")).await.unwrap()
@@ -150,7 +150,8 @@ async fn what_is_not_understood_resolves_nothing_and_neither_does_another_tools_
     assert_eq!(open().await, 0);
 }
 
-/// Runs the lines of the example that begin with a linter, with output of that linter on the second line.
+/// Runs each line of the example that begins with a linter. The fake linter prints a finding on the second
+/// line of the file.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_lines_of_the_example_post_what_a_linter_prints_and_resolve_it_when_it_is_gone() {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/ci/linters.yml");

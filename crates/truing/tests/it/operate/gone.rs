@@ -1,4 +1,4 @@
-//! Tests of a database that disappears under the server, is renamed, or never existed.
+//! Tests of a database that is deleted or renamed while the server runs, or that never existed.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,8 @@ use super::visible::http_get;
 use super::*;
 
 impl Site {
-    /// Returns the exit code and the output on one line of a command that must fail.
+    /// Runs a command that must fail. Returns the exit code, and the text on standard error joined into one
+    /// line.
     fn run_refused(&self, arguments: &[&str]) -> (i32, String) {
         let ran = self.run(arguments);
         assert_ne!(ran.exit, 0, "{arguments:?} {ran:?}");
@@ -14,7 +15,7 @@ impl Site {
     }
 }
 
-/// A file that is mounted over another one until it is dropped; none if this process may not mount.
+/// A file that is mounted over another file until this value is dropped.
 struct Mount(PathBuf);
 
 impl Mount {

@@ -6,7 +6,7 @@ use truing_fakes::forge::PullView;
 use super::*;
 
 impl Site {
-    /// Configures the key that signs markers from the next start on, and the former keys.
+    /// Configures the key that signs markers after the next start, and the previous keys.
     fn set_signing_key(&self, key: &str, former: &[&str]) {
         let file = |name: &str| format!("{{ file = {:?} }}", self.home.path().join(name));
         let path = self.home.path().join("truing.toml");
@@ -41,8 +41,9 @@ fn signing_key_id(text: &str) -> &str {
     text.rsplit_once(" key=").unwrap().1.split_once(' ').unwrap().0
 }
 
-/// Runs a service that signs with `a.key` on a pull request, and another with `b.key` after a further push.
-/// Returns the id of the first key, the first and last comments, and the log of the second service.
+/// Runs a service that reviews a pull request and signs with `a.key`. After another push, runs a second
+/// service that signs with `b.key`. Returns the id of the first key, the comments after each service, and the
+/// log of the second service.
 async fn run_key_rotation(
     former: &[&str],
     is_forgotten: bool,

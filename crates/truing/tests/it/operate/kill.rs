@@ -216,7 +216,7 @@ async fn the_switch_of_a_repository_holds_it_alone_until_it_is_off() {
     let begin = CommitBuilder::new("begin").write("a.py", "a = 1\n");
     let other = site.forge.create_repository("o", "other", begin).await.unwrap();
     let server = site.serve();
-    // The repository is not known yet, and a forge compares names without case.
+    // The server does not know the repository yet, and forges ignore the case of names.
     let on = site.run_as("ada", &["kill", "on", "--repo", "O/R", "--reason", "a migration"]);
     assert_eq!(on.exit, 0, "{on:?}");
     for told in [
@@ -252,7 +252,7 @@ async fn the_switch_of_a_repository_holds_it_alone_until_it_is_off() {
     assert!(told.contains("truing --config truing.toml kill off --repo O/R"), "{told}");
     assert_eq!(site.run(&["review", "--pr", "o/other#1"]).exit, 1, "it has a finding");
 
-    // The global switch is independent of it.
+    // The global switch is independent of a repository's switch.
     let off = site.run_as("ada", &["kill", "off"]);
     assert!(off.err.contains("the switches of these repositories stay on: O/R"), "{off:?}");
     let not_on = site.run_as("ada", &["kill", "off", "--repo", "o/other"]);

@@ -71,9 +71,9 @@ async fn a_very_large_pull_request_takes_little_memory_and_few_calls() {
     assert_eq!((inline, view.summary_comments().count()), (found.min(30), 1), "all are shown, or counted");
     assert!(view.summary_comments().any(|summary| summary.body.contains(&format!("{found} findings"))));
 
-    // The calls are two reads, the account, three lists and that of the default branch. The comments are
-    // posted in batches that are read back, followed by the summary and the status. The reads are repeated
-    // for a head that moves.
+    // The calls are two reads, the account, three lists and the default branch. The comments are posted in
+    // batches that are read back, followed by the summary and the status. The limit allows a repetition of
+    // the reads, in case the head moves.
     let calls = site.forge.call_counts();
     let api = calls.iter().filter(|(route, _)| !route.contains("/git-") && !route.contains("/info/"));
     let made: u64 = api.map(|(_, count)| count).sum();

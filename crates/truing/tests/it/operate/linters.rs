@@ -5,7 +5,7 @@ use super::*;
 use crate::support::linter::{RUFF, install};
 
 impl Site {
-    /// Starts a service that runs linters, with one of its own.
+    /// Starts a service that runs linters, with a fake Ruff in its `PATH`.
     fn serve_linters(&self) -> Server {
         self.serve_linter(RUFF)
     }
@@ -20,8 +20,8 @@ impl Site {
         self.serve_by(self.command(&["serve"]).env("PATH", path))
     }
 
-    /// Pushes the linters' configuration to the default branch and a first commit with a finding, and opens
-    /// the pull request.
+    /// Pushes the linters' configuration to the default branch, pushes a first commit with a finding, and
+    /// opens the pull request.
     async fn open_with_linters(&self, base: CommitBuilder, first: CommitBuilder) -> u64 {
         self.repo.push("main", base).await.unwrap();
         self.repo.push("one", first).await.unwrap();

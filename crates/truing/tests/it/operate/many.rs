@@ -1,5 +1,5 @@
-//! Tests of concurrent runs of a model: their use of the server's time and memory, and the time until nothing
-//! remains after a stop.
+//! Tests of concurrent runs of a model: the server's processor time and memory, and the time after a stop
+//! until no process and no file remains.
 //!
 //! A few runs are tested with the other tests; `cargo xtask soak --only agents` runs fifty and prints the
 //! figures.
@@ -17,9 +17,9 @@ use super::*;
 /// Environment variable with the number of runs, and of tool calls in each of their turns.
 const SIZE: &str = "TRUING_AGENTS";
 const SMALL: (usize, usize) = (3, 10);
-/// Turns after which a run is cut.
+/// Maximum number of turns of a run.
 const TURNS: usize = 25;
-/// Maximum memory of a reader in bytes: twice the target, for builds without optimisation.
+/// Maximum memory of a reader in bytes. It is twice the target, because test builds are not optimised.
 const MOST_OF_A_READER: u64 = 60_000_000;
 
 fn run_size() -> (usize, usize) {
@@ -58,7 +58,7 @@ fn pss_bytes(process: u32) -> u64 {
     line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok()).map_or(0, |kib| kib * 1024)
 }
 
-/// Returns true if the process reads repositories; others are git.
+/// Returns true if the process is a reader; the other child processes are git.
 fn is_reader_process(process: u32) -> bool {
     let line = fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
     line.split(|byte| *byte == 0).nth(1) == Some(b"reader")
@@ -75,7 +75,7 @@ struct UsedResources {
     children: usize,
 }
 
-/// Opens this many pull requests and waits until all are reviewed with these words.
+/// Opens this many pull requests, and waits until all are reviewed and each summary contains these words.
 async fn measure_reviews(
     site: &Site,
     server: &Server,
@@ -117,7 +117,7 @@ async fn runs_side_by_side_take_little() {
     let (runs, calls) = run_size();
     let (site, model) = Site::with_model([report_answer().times(u32::try_from(runs).unwrap())], BUDGET).await;
     let server = serve(&site, runs);
-    // Reviews of one turn each show the cost of everything but the model.
+    // Reviews of one turn show the cost of everything except the model's turns.
     let short = measure_reviews(&site, &server, (runs, "short", "1 turn")).await;
     model.set_script(ModelScript::from_answers([read_calls_answer(calls)]));
     let began = Instant::now();

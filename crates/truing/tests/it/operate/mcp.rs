@@ -282,7 +282,7 @@ async fn lines_that_are_not_in_the_diff_or_not_of_this_head_get_no_comment() {
     assert_eq!(site.repo.pull(number).await.unwrap().comments.len(), 1);
 }
 
-/// Returns the four kinds of writes: the first text of each tool, and one that replaces it.
+/// Returns the four kinds of writes: for each tool, a first text and a text that replaces the first text.
 fn write_calls() -> [(&'static str, Value); 4] {
     let say = |body: &str| json!({"repository": "o/r", "number": 1, "body": body, "key": "k"});
     [

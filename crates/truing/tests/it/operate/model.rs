@@ -111,7 +111,7 @@ async fn why_finds_a_review_that_was_published_nowhere_and_what_it_cost() {
     );
     assert!(!text.contains("$0.00 for this head"), "{text}");
 
-    // A review by rules alone is found, too, and a published one is separate.
+    // `truing why` also shows a review by rules alone, and lists a published review separately.
     model.set_script(key_quoting_script());
     let mut command = site.command(&["review", "--pr", &page, "--runtime", "native", "--publish"]);
     command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", KEY);
@@ -277,8 +277,8 @@ async fn memory_is_the_default_branchs_and_a_pull_request_that_changes_it_is_tol
     assert!(summary.contains(changed) && summary.contains(&from), "{summary}");
 }
 
-/// The operator's file decides: with the tier of rules no model is asked, and the command explains the reason
-/// and the price.
+/// The operator's file selects the tier. In the tier `rules`, no request is sent to a model, and the command
+/// explains the reason and the price.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tier_without_a_model_asks_none_and_the_command_explains_it() {
     let site = Site::new().await;

@@ -1,5 +1,5 @@
-//! Tests of a server and a publishing command with a model: budget, turns, the switch and a provider without
-//! credit, as the pull request shows them.
+//! Tests of a server and a publishing command with a model. The pull request shows the effects of the budget,
+//! the turn limit, the kill switch and a provider without credit.
 
 use std::sync::Arc;
 
@@ -64,7 +64,7 @@ fn read_answer(output: u64) -> ScriptedAnswer {
     ScriptedAnswer::tool("read", json!({ "path": "a.py" })).usage(1000, output)
 }
 
-/// Pushes to one pull request, each of which is reviewed.
+/// Number of pushes to one pull request; each push is reviewed.
 const PUSHES: usize = 20;
 
 /// Returns the number of requests for an answer of the model.
@@ -157,8 +157,7 @@ async fn any_number_of_pushes_costs_no_more_than_the_pull_request_may_and_the_ru
     let (site, model) = Site::with_model(answers, "[budget]\npr_usd = 0.4\nmonth_usd = 4\n").await;
     let mut server = site.serve();
     let number = site.open_clean("one").await;
-    // For each push: the number of requests so far, and a flag for a review without a model for lack of
-    // budget.
+    // For each push: the number of requests so far, and true if the budget allowed only a review by rules.
     let mut asked = Vec::new();
     let only = "budget: rules only, because too little for one request remains in `budget.pr_usd` ($0.40 for \
          all of a pull request)";
@@ -232,8 +231,8 @@ async fn at_the_soft_limit_one_comment_asks_and_models_go_on_when_a_writer_allow
     push_until(waits).await;
     assert_eq!((count_requests(&model), questions(&site.repo.pull(number).await.unwrap())), (before, 1));
 
-    // One of the three answers counts, and the head is reviewed: the first is by a stranger, the last comes
-    // too late.
+    // Only the second of three `/spend` comments is accepted, and the head is reviewed. The first author has
+    // no write permission, and the third comment is too late.
     for author in ["eve", "ada", "ada"] {
         site.repo.comment(number, author, "/spend").await.unwrap();
     }
@@ -248,7 +247,7 @@ async fn at_the_soft_limit_one_comment_asks_and_models_go_on_when_a_writer_allow
     );
     assert!(reason.contains("`/spend` by ada@github was not run: models may still spend"), "{reason}");
     assert!(!reason.contains("eve"), "{reason}");
-    // The next limit causes a question of its own, and the hard limit holds regardless of permissions.
+    // The next limit causes another question, and no `/spend` comment can raise the hard limit.
     push_until("`budget.pr_ask_usd` ($0.60 ").await;
     site.wait_until(number, "the second question", |view| questions(view) == 2).await;
     site.repo.comment(number, "ada", "/spend").await.unwrap();
@@ -423,8 +422,8 @@ async fn what_a_review_costs_is_told_once_however_often_it_is_published_again() 
     assert_eq!(server.wait_for_end().0.code(), Some(0));
 }
 
-/// Returns the money spent by reviews according to the ledger, `reason` for this head, and the report for all
-/// runs.
+/// Returns the money that reviews spent, in micro-dollars, according to the ledger, to `truing why` for this
+/// head, and to the report for all runs.
 fn reported_sums(site: &Site) -> [u64; 3] {
     let of = |arguments: &[&str]| -> Value {
         let ran = site.run(&[arguments, &["--format", "json"]].concat());

@@ -67,7 +67,7 @@ async fn a_review_is_published_once_however_often_it_is_asked_for() {
     assert_eq!(after.comments, view.comments, "nothing is said again");
     assert!(site.run(&["log"]).out.contains("review --publish"));
 
-    // A server on the same store has nothing to add, and its comments are not posted again.
+    // A server on the same store and the command together post each comment only once.
     let server = site.serve();
     site.repo.push("one", CommitBuilder::new("more").write("b.py", "breakpoint()\n")).await.unwrap();
     site.deliver().await;
@@ -121,7 +121,7 @@ async fn who_is_at_work_already_is_left_alone() {
     let number = site.open("one").await;
     assert_eq!(site.run(&["review", "--pr", "o/r#1"]).exit, 1);
     let (store, key) = (site.store(), site.key(number).await);
-    // Every command that leases holds this lock; the leases of dead processes are ended at once.
+    // Every command with a lease holds this lock. The lease of a dead process is ended immediately.
     let alive = CommandLock::acquire(store.path().unwrap()).unwrap();
     let lease = by_hand::lease_slot(&store, &key, LoopKind::Review, &SlotLimits::default()).await.unwrap();
     let busy = site.publish(&[]);

@@ -120,7 +120,7 @@ async fn a_base_branch_configures_if_the_operator_lists_it_and_it_has_a_file() {
         let other = if found == "a.py:2" { "b.py:1" } else { "a.py:2" };
         assert!(!said.contains(other), "{listed}: {said}");
     }
-    // A branch without the file uses that of the default branch.
+    // A base branch without `.truing.toml` uses the file of the default branch.
     site.repo.push("release/1", CommitBuilder::new("leave it").delete(".truing.toml")).await.unwrap();
     let said = reviewed("release/*");
     assert!(said.contains("b.py:1") && said.contains("the default branch, commit"), "{said}");

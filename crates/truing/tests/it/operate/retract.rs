@@ -183,7 +183,7 @@ async fn what_was_not_done_is_done_by_the_next_call_and_a_finding_of_other_code_
     let third = site.run(&["retract", "--since", "1h"]);
     assert!(third.out.starts_with("nothing to retract"), "{third:?}");
 
-    // The dismissal covers only the code as it was.
+    // The dismissal covers only the dismissed code, not a changed version of it.
     site.repo
         .push("one", CommitBuilder::new("again").write("a.py", "a = 1\nbreakpoint()  # here\n"))
         .await

@@ -1,5 +1,6 @@
 //! Tests of the real program that is stopped once or twice, is killed, runs in one role, or has a failing
-//! disk. It ends in time and leaves no child process and no folder, and the next one continues its work.
+//! disk. The program exits in time and leaves no child process and no folder. The next process continues its
+//! work.
 
 use std::io::Write as _;
 use std::net::TcpStream;
@@ -11,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::visible::http_get;
 use super::*;
 
-/// Consecutive checks without a listening socket after which a server counts as deaf.
+/// Number of consecutive checks without a listening socket after which the server counts as not listening.
 const QUIET_LOOKS: u32 = 5;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -106,7 +107,7 @@ async fn a_git_that_hangs_at_the_start_keeps_nobody_from_stopping_the_server() {
     assert_eq!(status.code(), Some(130));
 }
 
-/// A folder with a `git` that hangs during a fetch while a file exists.
+/// A folder with a `git` script that hangs during a fetch as long as the file `hang` exists.
 struct HangingGit(TempDir);
 
 impl HangingGit {
@@ -116,8 +117,8 @@ impl HangingGit {
         let real =
             std::env::split_paths(&path).map(|folder| folder.join("git")).find(|git| git.is_file()).unwrap();
         let here = folder.path().display();
-        // Another process writes the script: a file that is open for writing while a test starts a child
-        // process cannot be executed.
+        // A separate process writes the script. Otherwise another test might start a child process that
+        // inherits the open file, and a file that is open for writing cannot be executed.
         let script = format!(
             "#!/bin/sh\nif [ \"$1\" = fetch ] && [ -e {here}/hang ]; then\n  tail -f /dev/null &\n  \
              echo $! > {here}/part && mv {here}/part {here}/pid\n  wait\nfi\nexec {} \"$@\"\n",
@@ -161,8 +162,8 @@ impl HangingGit {
     }
 }
 
-/// Lets the children of this process receive SIGHUP even if `nohup` started the tests: a child inherits
-/// ignored signals, but not handlers.
+/// Ensures that the children of this process receive SIGHUP even if `nohup` started the tests. This process
+/// installs a handler, because a child inherits ignored signals but not handlers.
 fn enable_sighup() {
     drop(signal(SignalKind::hangup()).unwrap());
 }
@@ -222,10 +223,11 @@ impl Server {
         targets.any(|target| sockets.iter().any(|socket| target.as_os_str() == socket.as_str()))
     }
 
-    /// Waits until the server does not listen any more, which shows that it has received the first signal. An
-    /// earlier second signal of the same kind would be lost.
+    /// Waits until the server has stopped listening, which shows that the server has received the first
+    /// signal. A second signal of the same kind would be lost if it was sent earlier.
     pub(crate) async fn wait_until_not_listening(&self) {
-        // The table of sockets is read in parts and may miss one while others change.
+        // The kernel's table of sockets is read in parts. While other sockets change, a read may miss the
+        // server's socket.
         let mut quiet = 0;
         wait_until("nobody listens any more", || {
             quiet = if self.is_listening() { 0 } else { quiet + 1 };
@@ -359,7 +361,8 @@ async fn each_role_does_its_part_and_keeps_the_other_for_later() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_takes_no_more_refuses_webhooks_and_loses_none() {
     let site = Site::new().await;
-    // A write beyond the limit of a file's size fails as on a full disk, if its signal is ignored.
+    // If the signal SIGXFSZ is ignored, a write beyond the file size limit fails in the same way as on a full
+    // disk.
     let server = site.serve_by(&mut site.serve_command_ignoring("XFSZ"));
     let pid = Pid::from_raw(i32::try_from(server.child.id()).unwrap());
     let before = getrlimit(Resource::Fsize);
@@ -388,7 +391,7 @@ async fn a_damaged_database_is_named_and_not_served_from() {
     server.signal("-TERM");
     assert_eq!(server.wait_for_end().0.code(), Some(0));
     let path = database(site.home.path());
-    // All data is in one file, regardless of the process that closed it last.
+    // The checkpoint moves all data into one file, no matter which process closed the database last.
     rusqlite::Connection::open(&path).unwrap().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
     let whole = std::fs::read(&path).unwrap();
     let page = 4096;
@@ -400,7 +403,7 @@ async fn a_damaged_database_is_named_and_not_served_from() {
     assert_eq!(refused.exit, 3, "{refused:?}");
     assert!(refused.err.contains("truing.db") && refused.err.contains("restore a backup"), "{}", refused.err);
     assert_eq!(std::fs::read(&path).unwrap(), damaged, "it is left for whoever looks into it");
-    // One page in the middle or at the end is damaged, which the start does not read.
+    // Only one page in the middle or at the end is damaged. Opening the database does not read this page.
     for at in [whole.len() / 2 / page, whole.len() / page - 1] {
         let mut damaged = whole.clone();
         damaged[at * page..(at + 1) * page].fill(0xa5);

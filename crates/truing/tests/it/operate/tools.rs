@@ -1,5 +1,4 @@
-//! Tests of the six tools at both kinds of Bitbucket, with the names and results that agents of the seed
-//! expect.
+//! Tests of the six tools at both kinds of Bitbucket, with the names and results that existing agents expect.
 
 use std::process::Command;
 
@@ -201,7 +200,7 @@ async fn a_comment_of_the_tool_that_is_replaced_is_updated_and_not_posted_again(
     }
 }
 
-/// Returns an agent's configuration of a server that it starts.
+/// Returns an agent's configuration of a server that the agent starts.
 fn stdio_server_config(site: &Site, token: &str) -> Value {
     let name = site.forge.forge_name();
     json!({

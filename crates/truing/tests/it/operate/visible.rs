@@ -54,7 +54,7 @@ async fn metrics_tell_what_happened() {
     ] {
         assert!(text.lines().any(|told| told == line), "{line} is not in\n{text}");
     }
-    // A run that took longer than the quiet time leaves its slot due for a moment.
+    // After a run that took longer than the quiet time, the slot is due for a short time.
     server.wait_for_metric("truing_oldest_due_seconds 0").await;
     let figure = |name: &str| -> f64 {
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
@@ -207,7 +207,7 @@ async fn a_copy_that_is_restored_goes_on_and_posts_nothing_twice() {
     server.signal("-TERM");
     server.wait_for_end();
 
-    // The copy is older than the comments on the pull request.
+    // The restored copy was made before the comments on the pull request were posted.
     let database = database(site.home.path());
     for name in ["truing.db-wal", "truing.db-shm"] {
         let _ = std::fs::remove_file(database.with_file_name(name));

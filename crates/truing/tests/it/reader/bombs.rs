@@ -14,10 +14,10 @@ use super::*;
 const FEW: u64 = 7;
 /// Exponent of 2 of the approximate size of the largest text in bytes.
 const LARGEST: usize = 16;
-/// Memory of a reader above the limit of its data, in bytes: its stack, and pages of files.
+/// Bytes of memory that a reader may use in addition to its data limit: the stack, and mapped pages of files.
 const SLACK: u64 = 16 << 20;
 
-/// A language: the extension of its files, possible beginnings of code, and words with a meaning.
+/// A language: the extension of its files, possible beginnings of code, and words that have a meaning in it.
 struct Grammar {
     name: &'static str,
     ending: &'static str,
@@ -233,7 +233,8 @@ const GRAMMARS: [Grammar; 7] = [
     },
 ];
 
-/// Creates a rule for each grammar that checks every name: a file is only parsed if some rule might match.
+/// Creates a rule for each grammar that checks every identifier. Without such a rule, files would not be
+/// parsed, because a file is only parsed if some rule might match.
 fn create_grammar_rules(stage: &Stage) -> PathBuf {
     let folder = stage.path("rules/all/rules");
     std::fs::create_dir_all(&folder).unwrap();
@@ -259,7 +260,7 @@ async fn measure_children<T>(stage: &Stage, request: impl Future<Output = T>) ->
     (answer, bytes, work)
 }
 
-/// The cost of bombs above `idle` bytes and `start`, the cost of an empty file.
+/// The cost of bombs. `idle` (bytes) and `start` (time) are the cost of an empty file, which is subtracted.
 struct BombCost {
     idle: u64,
     start: Duration,
@@ -325,7 +326,7 @@ async fn generated_bombs_cost_no_more_than_their_bounds() {
     watch.finish();
 }
 
-/// Hash test of a project, which is parsed completely.
+/// Grammar for the hash test of a project; such a file is parsed completely.
 const HASH_TEST: Grammar = Grammar {
     name: "hash test",
     ending: "py",

@@ -1,5 +1,5 @@
-//! Tests of the files of a request: the cost of a child that is lost over one file, and the limits of one
-//! file.
+//! Tests of the files of a request: the effect of a child that dies while it reads a file, and the limits for
+//! one file.
 
 use std::sync::mpsc::RecvTimeoutError;
 
@@ -9,7 +9,7 @@ use truing_loops::reader::{FILE_TIME, MAX_LOST};
 
 use super::*;
 
-/// Steps of an impostor until it is asked for files.
+/// Script lines of an impostor up to the request for the first files.
 pub(crate) const READY: &str = r#"hello; read -r request; say '{"Ok":[]}'; read -r turn"#;
 
 fn skipped_files(report: &ReadReport) -> Vec<(String, SkipReason)> {
@@ -35,8 +35,8 @@ async fn a_child_that_does_not_read_a_file_well_costs_the_review_that_file_alone
         // The child works until it is killed.
         ("while :; do :; done", SkipReason::TooComplex),
     ] {
-        // Children fail on their first file, which is the smallest. The number of dots is the number of
-        // failures.
+        // The children fail at their first file, which is the smallest. The number of dots in `impostor.dots`
+        // is the number of children that fail.
         let body = format!(
             "read -r dots < $0.dots; [ $dots = no ] && exec {TRUING} \"$@\"\n\
              [ $dots = . ] && echo no > $0.dots || echo . > $0.dots\n{READY}; {does}"
@@ -132,10 +132,12 @@ async fn a_bomb_costs_no_more_than_its_bounds_and_the_files_beside_it_are_read()
     assert!((70..70 + 64 + 20).contains(&most), "{most} MiB");
 }
 
-/// Time beyond its limit that a reader may work: the process that ends it may be delayed on a busy machine.
+/// Maximum time that a reader may work beyond its limit, because the process that kills the reader may be
+/// delayed on a busy machine.
 pub(crate) const LATE: Duration = Duration::from_secs(60);
 
-/// Thread that measures the peak memory and the maximum processor time of any of some processes.
+/// Thread that observes processes, and measures the highest peak memory and the highest processor time of a
+/// process.
 pub(crate) struct PeakMeter(std::thread::JoinHandle<(u64, Duration)>, std::sync::mpsc::Sender<()>);
 
 impl PeakMeter {

@@ -52,8 +52,8 @@ async fn one_process_carries_out_the_calls_of_a_run_and_dies_with_it() {
 #[tokio::test]
 async fn a_tree_that_has_changed_is_looked_at_anew_as_often_as_it_does() {
     let stage = Stage::new();
-    // Beside a git folder, each other entry is opened by its own name; this covers the entries that existed
-    // at the start.
+    // If the tree contains a git folder, a reader opens each other entry of the tree separately. The reader
+    // therefore sees only entries that existed at its start.
     std::fs::create_dir(stage.path("tree/.git")).unwrap();
     let tools = reader_tools(&stage, TRUING);
     assert!(!read_through_tools(&tools).await.is_error);

@@ -132,7 +132,8 @@ fn report_in_format(folder: &Path, format: &str) -> String {
 async fn all_formats_print_the_same_percentages_and_tell_local_reviews_apart() {
     let folder = tempfile::tempdir().unwrap();
     store_sample_reviews(&folder.path().join("t.db")).await;
-    // 26 of 28 reviews are 92.9 %; of the 27 with work they are 96.3 %. Local ones are in neither figure.
+    // 26 of 28 reviews succeeded, which is 92.9 %. Of the 27 reviews with work, this is 96.3 %. Local ones
+    // are in neither figure.
     for format in ["text", "markdown", "html"] {
         let text = report_in_format(folder.path(), format);
         let at =

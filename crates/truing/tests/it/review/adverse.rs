@@ -1,5 +1,6 @@
-//! Tests of failures during a model's run, each with its only outcome: the real program with a provider, a
-//! reader and a disk that misbehave. The gateway's own tests cover providers that require a wait.
+//! Tests of failures during a model's run: the real program with a provider, a reader and a disk that
+//! misbehave. Each failure has exactly one expected outcome. The gateway's own tests cover providers that
+//! require a wait.
 
 use std::collections::BTreeMap;
 use std::process::Stdio;
@@ -24,8 +25,8 @@ use crate::review::place::{Ran, field_of_findings};
 /// Maximum cost in micro-dollars of a prompt of unknown size: a third of its bytes as tokens, at the highest
 /// rate.
 pub(crate) const PROMPT: u64 = 24_000;
-/// Tokens that are charged for a cut answer in addition to the reported ones, since they may have been in
-/// transit.
+/// Tokens that are charged for a cut answer in addition to the reported tokens, because more tokens may have
+/// been in transit.
 const UNDER_WAY: u64 = 300;
 /// Maximum cost of a call in micro-dollars: 16,384 tokens of answer, and a prompt.
 const RESERVATION: u64 = 300_000;
@@ -65,8 +66,8 @@ pub(crate) fn billed_micro_dollars(scene: &Scene) -> u64 {
     cost.sum()
 }
 
-/// Returns the charge beyond the bill in micro-dollars: for tokens in transit of each answer that was cut
-/// after its stream had reported the prompt.
+/// Returns the charge in micro-dollars that exceeds the provider's bill. It covers the tokens in transit of
+/// each answer that was cut after its stream had reported the prompt.
 pub(crate) fn in_transit_charge(scene: &Scene) -> u64 {
     let prices = ModelPrices::builtin().unwrap();
     let costs = scene.model.bills().into_iter().filter(|bill| !bill.is_complete).map(|bill| {
@@ -86,8 +87,8 @@ pub(crate) fn reported_cost(scene: &Scene) -> u64 {
 /// Reviews that are tested at the same time.
 const AT_ONCE: usize = 3;
 
-/// A case: the failure, the model's answers, the outcome, a word of its reason, the number of requests, and a
-/// flag for a kept finding.
+/// A test case: the failure, the model's answers, the outcome, a word of the outcome's reason, the number of
+/// requests, and true if a finding is kept.
 type Row = (&'static str, Vec<ScriptedAnswer>, &'static str, &'static str, usize, bool);
 
 #[test]
@@ -95,8 +96,8 @@ fn each_misbehaviour_of_a_model_has_one_outcome_and_its_money() {
     test_each_misbehaviour(|scene| scene);
 }
 
-/// The program's own retries are not tested here (up to ten requests, another model, continuation after a
-/// pause), since the answers are those of the run.
+/// The retries of the `claude` program (up to ten requests, another model, continuation after a pause) are
+/// not tested, because the script has only the answers of one run.
 #[test]
 fn each_misbehaviour_comes_to_the_same_with_the_program_in_between() {
     let Some(program) = find_claude() else { return };
@@ -251,7 +252,7 @@ fn test_each_misbehaviour(runs: impl Fn(Scene) -> Scene + Sync) {
     });
 }
 
-/// Runs one review with such a model, which sends its traces only to this receiver.
+/// Runs one review with a misbehaving model. The review sends its traces only to this receiver.
 fn test_misbehaviour(row: Row, runs: &impl Fn(Scene) -> Scene, receiver: &Receiver) {
     let (what, answers, kind, word, requests, is_kept) = row;
     let scene = runs(Scene::from_answers(answers));

@@ -8,7 +8,7 @@ use crate::review::claude::find_claude;
 use crate::review::model::{Scene, finding, report_answer};
 use crate::review::place::field_of_findings;
 
-/// File with the defect as it is found first; it is the only change.
+/// File with the defect in its first version. This file is the only change.
 const SWALLOWS: &str =
     "def pay(x):\n    try:\n        charge(x)\n    except Exception:\n        return None\n";
 
@@ -86,7 +86,8 @@ fn a_finding_that_a_silent_model_does_not_repeat_is_open_again_whatever_was_rena
         let one = &told["findings"][0];
         assert_eq!((exit, &one["unverified"]), (1, &json!("no_evidence")), "{told:#}");
     }
-    // Rules alone do not fix a model's finding, nor does a model that could not be asked.
+    // A review by rules alone does not mark a model's finding as fixed, and neither does a review whose model
+    // is unreachable.
     let rules = scene.place.report(&[]);
     assert_eq!(
         (field_of_findings(&rules, "id"), &rules["findings"][0]["unverified"]),
@@ -100,7 +101,8 @@ fn a_finding_that_a_silent_model_does_not_repeat_is_open_again_whatever_was_rena
     }
 }
 
-/// A defect that a change causes in another file belongs to the review as long as there is a change.
+/// If a change causes a defect in another file, the finding remains part of the review as long as there is a
+/// change.
 #[test]
 fn a_finding_in_a_file_that_the_change_does_not_touch_stays_open_too() {
     let scene = scene();
@@ -238,7 +240,7 @@ fn a_model_is_told_what_is_open_and_a_verdict_that_is_missing_is_asked_for_once(
     assert!(last.contains("`verdicts` says nothing of these open findings"), "{last}");
     // The run is still complete.
     assert_eq!((exit, &told["turns"], &told["outcome"]["kind"]), (1, &json!(2), &json!("reviewed")));
-    // The new finding is kept although the model omitted the old one, also with another report.
+    // The new finding is kept although the model omits the old finding and then answers only with prose.
     let mut second = finding();
     (second["start_line"], second["end_line"], second["title"]) =
         (json!(3), json!(3), json!("Charges twice"));
@@ -358,7 +360,7 @@ fn a_branch_that_is_named_anew_or_left_keeps_its_findings_where_their_lines_are(
     assert_eq!((ran.exit, field_of_findings(&ran.json(), "id")), (1, id.clone()), "{}", ran.err);
     scene.place.git(["worktree", "remove", "--force", "../linked"]);
     scene.place.git(["checkout", "--quiet", "stacked"]);
-    // The finding was seen on this branch, so the model must declare it fixed.
+    // The finding was reported on this branch before, so it stays open until the model declares it fixed.
     scene.place.write("pay.py", "def pay(x):\n    charge(x)\n");
     assert_eq!(run_review(&scene, [silent_answer()], &[]).0, 1);
     // A branch that was never reviewed has only the findings of its own code.
@@ -432,7 +434,8 @@ fn test_several_findings(runtime: &'static str, config: &str) {
     assert_eq!((exit, &told["findings"]), (0, &json!([])), "{runtime}: one shows it: {told:#}");
 }
 
-/// File with a finding that a check before the call may fix, and (below) the file of the called function.
+/// File with a finding that a check before the call, or in the called function, would fix. Below is the file
+/// of the called function.
 const CHARGES: &str =
     "def pay(order):\n    total = order.total\n    charge(order, total)\n    return total\n";
 const BANK: &str = "def charge(order, amount):\n    send(order, amount)\n";
@@ -481,7 +484,7 @@ fn a_fix_that_leaves_the_lines_alone_is_shown_by_what_is_new() {
         json!({ "verdict": "fixed", "path": "bank.py", "start_line": 6, "excerpt": "checked = order.total" }),
     );
 
-    // A check before the call is added; the silent model gives no verdict at first.
+    // A check before the call is added. In the first review, the model gives no verdict.
     let guarded = CHARGES.replace("    charge", "    if total < 0:\n        raise Refused\n    charge");
     scene.place.write("pay.py", &guarded);
     let (exit, told) = run_review(&scene, [silent_answer()], &[]);
@@ -512,10 +515,10 @@ fn a_fix_in_what_the_lines_call_or_in_their_order_is_shown_by_that() {
         json!({ "verdict": "fixed", "path": "bank.py", "start_line": 2, "excerpt": "    if amount < 0:" });
     let (exit, told) = run_review(&scene, [verdict_answer(&first, &shown)], &[]);
     assert_eq!((exit, &told["fixed"][0]["evidence"]["path"]), (0, &json!("bank.py")), "{told:#}");
-    // The text shows the lines of evidence.
+    // The text output shows the quoted lines that prove the fix.
     scene.place.write("bank.py", BANK);
     assert_eq!(run_review(&scene, [silent_answer()], &[]).0, 1, "what fixed it is gone");
-    // The line is below another one now.
+    // The order of the two lines has changed, so only a quotation of both lines proves the fix.
     let moved = "def pay(order):\n    total = order.total\n    return total\n    charge(order, total)\n";
     scene.place.write("pay.py", moved);
     let one = fixed_verdict(4, "    charge(order, total)");

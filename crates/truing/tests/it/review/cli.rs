@@ -60,7 +60,8 @@ fn the_same_script_comes_to_the_same_in_both_runtimes() {
         assert_eq!(one.json()["outcome"]["kind"], kind, "{}", one.err);
         assert_eq!(other.json()["outcome"]["runtime"], json!("cli"));
         assert_eq!((parse_stable_result(&other), other.exit), (parse_stable_result(&one), one.exit));
-        // The scripted model numbers its calls in order of arrival.
+        // The scripted model numbers tool calls in the order of its requests, so the numbers of the second
+        // review are replaced.
         let asked = scene.model.request_log().into_iter().enumerate().map(|(at, call)| {
             let number = |at: usize| format!("toolu_{at:06}_");
             let renumbered = (1..=at).filter(|of| at >= half && *of > half);
@@ -109,7 +110,8 @@ fn what_the_program_cannot_be_is_refused_before_anything_is_asked() {
     }
 }
 
-/// The operator's price is zero, while the program's own list has a price.
+/// The operator's price is zero, but the `claude` program's own price list has a price, so the program's
+/// limit stops the run.
 #[test]
 fn the_programs_own_cap_is_a_second_belt() {
     let Some(program) = find_claude() else { return };
@@ -124,7 +126,7 @@ fn the_programs_own_cap_is_a_second_belt() {
     assert!(told["outcome"]["reason"].as_str().unwrap().starts_with("budget: "), "{told}");
 }
 
-/// The programs that replace the real one print the right version and then fail.
+/// Scripts replace the `claude` program. Each script prints the right version and then fails.
 #[test]
 fn a_program_that_fails_leaves_a_review_by_the_rules_that_says_so() {
     let result = |rest: &str| format!("echo '{{\"type\":\"result\",{rest}}}'");
@@ -158,7 +160,8 @@ fn a_program_that_fails_leaves_a_review_by_the_rules_that_says_so() {
     }
 }
 
-/// The limit of twenty minutes applies only to a program that works.
+/// A program that makes no request is stopped early. The limit of twenty minutes applies only to a program
+/// that makes requests.
 #[test]
 fn a_program_that_never_asks_the_model_is_ended() {
     // The program reads its input and holds its streams open.
@@ -171,7 +174,8 @@ fn a_program_that_never_asks_the_model_is_ended() {
     );
     std::fs::write(&program, text).unwrap();
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
-    // On a busy machine it may not have printed its version in time; the test then repeats with more time.
+    // On a busy machine, the program may not print its version within the time limit. The test then repeats
+    // the review with a longer limit.
     let (mut scene, mut seconds) = (scene.with_runtime("cli"), 5);
     let ran = loop {
         scene =
@@ -190,8 +194,8 @@ fn a_program_that_never_asks_the_model_is_ended() {
     assert_eq!(told["findings"].as_array().unwrap().len(), 1, "the rules have reviewed");
 }
 
-/// The command runs outside and inside of the repository, with each kind of path into it in `PATH`, and in a
-/// linked working tree.
+/// The command runs outside of the repository, inside of it, and in a linked working tree. `PATH` contains
+/// each kind of path into the repository.
 #[test]
 fn no_program_of_the_repository_is_run_from_wherever_it_is_reviewed() {
     let scene = Scene::from_answers([]);
@@ -205,7 +209,8 @@ fn no_program_of_the_repository_is_run_from_wherever_it_is_reviewed() {
     }
     scene.place.commit_unchecked("programs");
     scene.place.git(["worktree", "add", "--quiet", "../linked"]);
-    // One folder is a link, and one contains links.
+    // One folder in `PATH` is a link to the repository's folder, and another folder contains links to its
+    // programs.
     symlink(repo.join("bin"), home.join("whole")).unwrap();
     std::fs::create_dir(home.join("each")).unwrap();
     for name in ["git", "claude", "gpg", "rg", "ssh"] {

@@ -1,4 +1,5 @@
-//! Tests of rules on files that change together, which read unchanged files in every kind of head.
+//! Tests of rules on files that must change together. For every kind of head, these rules also read unchanged
+//! files.
 
 use serde_json::json;
 

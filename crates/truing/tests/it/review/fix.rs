@@ -12,7 +12,7 @@ use truing_loops::fix::lock::FixLock;
 
 use crate::review::place::{Place, Ran, field_of_findings};
 
-/// A file with a fix on its third line, and the fixed file.
+/// A file with a fixable finding on its third line, and the fixed file.
 const ASSERTS: (&str, &str) =
     ("def f(a):\n    g()\n    assert (a, 'why')\n", "def f(a):\n    g()\n    assert a, 'why'\n");
 
@@ -45,7 +45,7 @@ fn fixes_are_shown_made_and_reviewed_again() {
     let place = Place::new();
     place.write("b.py", ASSERTS.0);
     place.write("c.test.js", "it.only('x', f)\nfdescribe('y', f)\n");
-    // Without a safe fix, the block would be empty.
+    // Removing the only statement would leave an empty Python block, so this finding has no safe fix.
     place.write("d.py", "def f():\n    breakpoint()\n");
     let text = place.review(&[]).out;
     assert!(text.contains("\n3 findings are auto-fixable: truing review --fix\n"), "{text}");
@@ -152,7 +152,8 @@ fn a_run_that_was_killed_between_two_files_is_undone_file_by_file() {
     assert_eq!((read(&place, "b.py"), read(&place, "c.py")), (ASSERTS.0.into(), ASSERTS.0.into()));
 }
 
-/// Runs it on many files with one fix each, and sends a signal while it changes them.
+/// Runs `truing review --fix` on many files with one fix each, and sends a signal while the command changes
+/// the files.
 fn signal_during_fix(signal: Signal) -> (Place, Ran) {
     for _ in 0..TRIES {
         let place = Place::new();
@@ -168,7 +169,8 @@ fn signal_during_fix(signal: Signal) -> (Place, Ran) {
         while !has_ended && read(&place, "000.py") == ASSERTS.0.as_bytes() {
             has_ended = child.try_wait().unwrap().is_some();
         }
-        // The signal is sent by a system call: starting another program takes as long as many fixes.
+        // The test sends the signal by a system call, because starting `kill` would take as long as many
+        // fixes.
         if !has_ended {
             kill_process(Pid::from_child(&child), signal).unwrap();
         }
@@ -185,11 +187,11 @@ fn signal_during_fix(signal: Signal) -> (Place, Ran) {
 /// Maximum attempts: on a busy machine, all files may be changed before the signal arrives.
 const TRIES: usize = 20;
 
-/// Number of files, which is high enough to be interrupted early.
+/// Number of files. It is so high that the signal arrives before all files are fixed.
 const MANY: usize = 600;
 
-/// Returns the number of fixed files, after a check that no other file was left here and in the temporary
-/// folder.
+/// Checks that the command left no temporary file in the repository and in the temporary folder. Returns the
+/// number of fixed files.
 fn check_and_count_fixed(place: &Place) -> usize {
     let names: Vec<_> =
         std::fs::read_dir(place.repo()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
@@ -342,7 +344,7 @@ fn of_what_is_staged_files_are_fixed_that_git_checks_out_with_crlf() {
     place.git(["config", "core.autocrlf", "true"]);
     let crlf = |text: &str| text.replace('\n', "\r\n");
     place.write("b.py", crlf(ASSERTS.0));
-    // Mixed line ends are not what git would check out.
+    // The file has mixed line ends, which git would not write at a checkout.
     place.write("c.py", format!("import os\n{}", crlf(ASSERTS.0)));
     place.git(["add", "--all"]);
     assert_eq!(place.git(["cat-file", "blob", ":b.py"]), ASSERTS.0.trim_end());

@@ -1,5 +1,5 @@
-//! Tests of `truing review --diff`: a given diff over a working tree that has the change, or not, or another
-//! version.
+//! Tests of `truing review --diff` in a working tree with the change of the diff, without the change, or with
+//! another version of the files.
 
 use std::io::Write as _;
 use std::process::Stdio;
@@ -33,7 +33,7 @@ fn summarize_files(report: &Value) -> Value {
     json!([field_of_findings(report, "path"), report["coverage"]["reviewed"], gaps])
 }
 
-/// Creates a file that can be changed in two places, and a diff that changes both and adds a file.
+/// Creates a file, and a diff that changes this file in two places and adds another file.
 fn create_file_and_diff() -> (Place, String) {
     let place = Place::new();
     place.write("b.py", "import os\n\n\n\n\n\n\ndef f():\n    pass\n\n\n");
@@ -66,7 +66,8 @@ fn a_diff_is_reviewed_over_the_tree_that_has_it_and_over_the_one_that_it_was_mad
 fn a_file_that_is_neither_is_not_reviewed_and_the_review_is_partial() {
     let (place, diff) = create_file_and_diff();
     let expected = json!([["new.py"], ["new.py"], [["b.py", "does_not_apply"]]]);
-    // The cases are: the second hunk's lines moved; only the first hunk is applied; the file does not exist.
+    // The cases are: the lines of the second hunk have moved; only the first hunk is applied; the file does
+    // not exist.
     for other in [
         Some("import os\n\n\n\n\n\n\n\ndef f():\n    pass\n\n\n"),
         Some("import os\nimport re\n\n\n\n\n\n\ndef f():\n    pass\n\n\n"),
@@ -142,7 +143,8 @@ fn what_mails_and_git_show_print_is_read() {
             "{arguments:?}"
         );
     }
-    // Several commits change a file, so no version has the lines of both.
+    // The log contains two diffs of the same file, and no version of the file contains the lines of both
+    // diffs.
     place.write("b.py", "breakpoint()\n");
     place.commit("again");
     let log = place.git(["log", "-p"]);

@@ -135,7 +135,7 @@ fn a_walkthrough_is_asked_for_told_and_not_there_unless_it_is_wanted() {
     assert!(!asked(0), "nobody asked");
 
     let before = scene.model.request_log().len();
-    // A repository may enable it for its own reviews.
+    // A repository may enable the walkthrough for its own reviews.
     scene.place.write(".truing.toml", "[review]\nwalkthrough = true\n");
     let ran = scene.review(&["--no-record"]);
     let told = ran.json();

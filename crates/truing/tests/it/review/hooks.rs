@@ -19,7 +19,7 @@ fn place() -> Place {
     place
 }
 
-/// Runs git as a user does, with the program on the `PATH` or without it.
+/// Runs git as a user does. If `truing` is true, `PATH` contains the program.
 fn run_git_with_path(place: &Place, arguments: &[&str], truing: bool) -> Ran {
     let program = PathBuf::from(env!("CARGO_BIN_EXE_truing"));
     let path = std::env::var_os("PATH").unwrap();
@@ -76,7 +76,8 @@ fn a_commit_is_made_quietly_or_not_at_all() {
         stopped.err.ends_with("pass this by with: git commit --no-verify\n")
             || stopped.err.contains("--no-verify")
     );
-    // `git commit -a` and paths use a separate index, whose path the hook receives.
+    // `git commit -a` and `git commit` with paths use a separate index. The hook receives the path of that
+    // index.
     let all = git(&place, &["commit", "--quiet", "-m", "a file", "--", "b.py"]);
     assert!(all.exit == 1 && all.err.contains("core/python-debugger"), "{}", all.err);
     assert!(!all.err.contains("core/aws-access-key-id"), "{}", all.err);
@@ -116,7 +117,8 @@ fn a_push_is_quiet_and_what_blocks_stays_here() {
         stopped.err
     );
 
-    // Commits that the remote already has are not reviewed again; commits that are not checked out are.
+    // Commits that the remote already has are not reviewed again. Pushed commits are reviewed even if they
+    // are not checked out.
     place.git(["push", "--quiet", "--no-verify", "origin", "topic"]);
     place.write("d.py", "import sys\n");
     place.commit_unchecked("clean again");
@@ -158,7 +160,7 @@ fn without_the_program_nothing_passes_and_the_way_past_is_told() {
     assert!(push.exit != 0 && push.err.contains("git push --no-verify"), "{}", push.err);
 }
 
-/// Creates a defect in a commit below the tip; the tip's own change is clean.
+/// Creates a commit with a defect, and then a commit without a defect at the tip.
 fn commit_hidden_defect(place: &Place) {
     place.write("s.py", format!("KEY = '{}'\n", fake_key()));
     place.commit_unchecked("a key");
@@ -178,7 +180,8 @@ fn a_first_push_is_reviewed_as_a_whole() {
     assert_ne!(stopped.exit, 0, "{}", stopped.err);
     assert!(stopped.err.contains("P0[core/aws-access-key-id]"), "{}", stopped.err);
     assert_eq!(remote_commit(&place, "main"), "");
-    // No branches of a remote without a name are known here.
+    // For a remote that is given by its path, the local repository knows no remote branches, so all commits
+    // are reviewed.
     let stopped = git(&place, &["push", "--quiet", "../new.git", "main"]);
     assert!(stopped.exit != 0 && stopped.err.contains("core/aws-access-key-id"), "{}", stopped.err);
 }

@@ -5,7 +5,8 @@ use serde_json::json;
 
 use crate::review::place::{Place, Ran, STOPS, fake_key, field_of_findings};
 
-/// Checks for a usage error (exit 2) with this message and hint, and without a record.
+/// Checks that the command fails with a usage error (exit 2), with this message and hint, and records no
+/// review.
 #[track_caller]
 fn assert_usage_error(place: &Place, arguments: &[&str], message: &str, hint: &str) {
     assert_failure(place, arguments, 2, message, hint);
@@ -411,7 +412,8 @@ fn variables_of_git_do_not_lead_astray() {
     assert_eq!((ran.json(), ran.err.as_str()), (expected, ""));
 }
 
-/// A small text whose parsing takes gigabytes costs a local review only that file, as in the service.
+/// If parsing a small file would use gigabytes of memory, a local review skips only this file, as the service
+/// does.
 #[test]
 fn a_bomb_in_the_working_tree_is_named_and_the_file_beside_it_is_reviewed() {
     let place = Place::new();

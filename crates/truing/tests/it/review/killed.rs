@@ -1,4 +1,5 @@
-//! Tests of the `claude` program and its parent process, ended by signals: the remains of a run.
+//! Tests that a run leaves no processes and no files if a signal kills the `claude` program or its parent
+//! process.
 
 use std::collections::BTreeSet;
 use std::process::{Child, Stdio};
@@ -35,7 +36,8 @@ fn start_review(scene: &Scene) -> Child {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// A clock one day ahead, at which a process killed during a call counts as dead, and the call as made.
+/// A clock that is one day ahead. At that time, the reservation of a process that was killed during a call
+/// has expired and counts as spent.
 struct NextDayClock;
 
 impl Clock for NextDayClock {
@@ -78,7 +80,7 @@ fn is_process_alive(number: i32) -> bool {
     status.lines().any(|line| line.starts_with("State:") && !line.contains('Z'))
 }
 
-/// The program sends a request, and is ended before its response.
+/// A signal stops the program after it has sent a request and before the response.
 #[test]
 fn a_program_that_is_ended_leaves_a_review_by_the_rules() {
     for signal in [Signal::INT, Signal::TERM, Signal::KILL] {
@@ -102,7 +104,8 @@ fn a_program_that_is_ended_leaves_a_review_by_the_rules() {
     }
 }
 
-/// The parent of a review is killed at several moments: as many as the variable `KILLS` says, or a few.
+/// The parent process of a review is killed at several moments. The variable `KILLS` sets their number; the
+/// default is four.
 #[test]
 fn of_a_review_that_is_killed_nothing_is_left() {
     let kills = std::env::var("KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(4);
@@ -112,8 +115,8 @@ fn of_a_review_that_is_killed_nothing_is_left() {
             ..answer
         };
         let answers = [read_answer("pay.py"), slow(read_answer("b.py")), slow(report_answer(&[finding()]))];
-        // A review that ended before it was killed leaves a finding on which the next one must give a
-        // verdict, which costs one more request.
+        // If the review ends before the kill, it records a finding. The next review must then give a verdict
+        // on the finding, which takes one more request.
         let asked_again = report_answer(&[finding()]);
         let all = answers.clone().into_iter().chain(answers).chain([asked_again]);
         let Some(scene) = scene(all) else { return };
@@ -126,7 +129,7 @@ fn of_a_review_that_is_killed_nothing_is_left() {
         child.kill().unwrap();
         child.wait().unwrap();
         assert_nothing_runs(&programs);
-        // The next run removes what the killed one could not.
+        // The next run removes the files that the killed run left.
         let again = Ran::from(start_review(&scene).wait_with_output().unwrap());
         assert!(again.json()["outcome"]["kind"].is_string(), "{number}: {}", again.err);
         assert_nothing_left(&scene, &number.to_string());

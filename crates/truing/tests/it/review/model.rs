@@ -26,7 +26,7 @@ pub(crate) struct Scene {
     _runtime: Runtime,
 }
 
-/// Changed file that swallows an error; in another one, a rule finds a defect.
+/// Changed file in which an error is swallowed. A rule finds a defect in another file.
 const SWALLOWS: &str =
     "def pay(x):\n    try:\n        charge(x)\n    except Exception:\n        return None\n";
 
@@ -111,7 +111,7 @@ fn a_model_looks_around_and_its_findings_stand_beside_the_rules() {
     );
     assert_eq!((&agent["rule"], &agent["anchor"]), (&json!("agent/silent-failure"), &json!("inline")));
     assert_eq!(told["turns"], 2);
-    // Sonnet 5.5 is asked for 2,000 tokens of input and 200 of output.
+    // The requests to Sonnet 5.5 use 2,000 input tokens and 200 output tokens, so the cost is positive.
     assert!(told["cost_micro_usd"].as_u64().unwrap() > 0);
     let log = scene.model.request_log();
     assert_eq!(log.len(), 2);
@@ -141,7 +141,7 @@ fn what_the_model_says_of_files_that_are_not_so_is_dropped() {
     assert_eq!(told["outcome"]["kind"], json!("reviewed"), "{told:#}");
 }
 
-/// The model may have misquoted one letter of an important line.
+/// The finding must not be lost if the model misquotes a single letter of the line.
 #[test]
 fn a_finding_that_does_not_fit_is_asked_for_again_and_never_lost_in_silence() {
     let mut misquoted = finding();
@@ -195,7 +195,8 @@ fn runaway_turns_end_at_the_limit_with_what_there_is() {
 
 #[test]
 fn money_bounds_a_review_and_a_day() {
-    // One cent is not enough for any answer; counting the prompt's tokens costs nothing.
+    // One cent is not enough for any answer. Requests that count the prompt's tokens are free, so they are
+    // still sent.
     let poor = Scene::from_answers([report_answer(&[])]).with_config("[budget]\nreview_usd = 0.01\n");
     let ran = poor.review(&[]);
     let told = ran.json();
@@ -211,7 +212,8 @@ fn money_bounds_a_review_and_a_day() {
     assert!(told["outcome"]["until"].as_str().unwrap().ends_with("T00:00:00Z"), "{told}");
     assert_eq!(broke.model.request_log().len(), 0);
 
-    // The spending of runs adds up across processes: each answer is reserved and settled in one file.
+    // The spending of several processes is added up, because all processes reserve and settle each answer in
+    // the same database.
     let day = Scene::from_answers([report_answer(&[]).usage(8000, 900).times(0)])
         .with_config("[budget]\nrepo_day_usd = 0.30\n");
     let mut spent = 0;
@@ -284,7 +286,7 @@ fn a_key_alone_spends_nothing_and_a_missing_one_is_named() {
     assert_eq!(scene.model.request_log().len(), 0);
 }
 
-/// Returns a command with a key of AWS, and none of Anthropic.
+/// Returns a command with AWS credentials and without an Anthropic API key.
 #[cfg(feature = "aws")]
 fn command_with_aws_key(scene: &Scene) -> std::process::Command {
     let mut command = scene.command(&["--format", "json"]);
@@ -384,14 +386,14 @@ fn an_interrupted_review_ends_without_its_answer_and_can_be_run_again() {
     }
     let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
-    // The answer would never end.
+    // The interrupted command must exit although the model's answer never ends.
     let ran = Ran::from(child.wait_with_output().unwrap());
     assert_eq!(ran.exit, 130, "{}", ran.err);
     assert_eq!(scene.review(&[]).json()["outcome"]["kind"], "reviewed");
 }
 
-/// A person interrupts six reviews in a row in the middle of an answer. This does not use up the head's
-/// budget, and each answer is charged by the usage that its stream has reported.
+/// A person interrupts six reviews in a row in the middle of an answer. The interruptions do not use up the
+/// head's budget. Each answer is charged by the usage that its stream has reported.
 fn assert_interrupted_review_costs(place: At, runs: impl Fn(Scene) -> Scene + Sync) {
     let interrupted = |signal: rustix::process::Signal| {
         let stalls = ScriptedAnswer {
@@ -416,8 +418,8 @@ fn assert_interrupted_review_costs(place: At, runs: impl Fn(Scene) -> Scene + Sy
             let (spent, held) = ledger_sums(&scene);
             assert_eq!(held, 0, "{signal:?} {place:?}: what was set aside is settled");
             if place == At::Headers {
-                // The size of the prompt is unknown: it is charged with the maximum number of tokens for its
-                // text, at the highest rate.
+                // The number of the prompt's tokens is unknown. The charge is therefore the maximum number of
+                // tokens for its text, at the highest rate.
                 assert!((1..PROMPT).contains(&(spent - before)), "{signal:?}: {}", spent - before);
             } else {
                 assert_eq!(
@@ -500,6 +502,6 @@ fn a_secret_that_a_model_quotes_is_in_no_output_and_no_record() {
     assert!(all.contains("Swallows AKIA…"), "{all}");
     let at = all.find(&key).map(|at| String::from_utf8_lossy(&all.as_bytes()[at.saturating_sub(200)..at]));
     assert_eq!(at, None, "the key is told");
-    // The value has no recognisable form: only the file shows that it is a secret.
+    // The value has no recognisable form. Only the file that contains it identifies it as a secret.
     assert!(!body.to_string().contains(&value), "{body}");
 }

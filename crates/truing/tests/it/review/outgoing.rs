@@ -1,5 +1,5 @@
-//! Tests of the text that is sent to a model in both runtimes: it contains no credential of the operator, and
-//! no path of this machine.
+//! Tests that the text that is sent to a model contains no credential of the operator and no path of this
+//! machine, in both runtimes.
 
 use serde_json::json;
 use truing_fakes::model::ScriptedAnswer;
@@ -53,7 +53,7 @@ fn a_model_is_told_neither_the_operators_credentials_nor_where_the_repository_is
             let around = all.find(hidden.as_str()).map(|at| all.get(at.saturating_sub(200)..at + 80));
             assert_eq!(around, None, "{runtime}: {hidden}");
         }
-        // Code is not changed.
+        // Code that only mentions a password is not redacted.
         assert!(
             all.contains(r#"password = form[\\\"password\\\"]"#)
                 || all.contains(r#"password = form[\"password\"]"#)
@@ -61,7 +61,7 @@ fn a_model_is_told_neither_the_operators_credentials_nor_where_the_repository_is
     }
 }
 
-/// Returns a key that a rule knows, and one of several lines.
+/// Returns a key that a rule recognises, and a private key of several lines.
 fn secrets() -> [String; 2] {
     let line = ["MIIEpAIBAAKCAQEA7Q8zvT4mKx9Lw2", "PqRs6YhUjN3dFgB5cXeZ1aO0iV8kQyTtWn\n"].concat();
     let pem =
@@ -119,7 +119,7 @@ fn secrets_of_the_tree_leave_for_no_model() {
     }
 }
 
-/// Files that git's configuration ignores, and the configuration file.
+/// Files that git ignores, each with the file that configures this.
 const IGNORED: [(&str, &str); 4] = [
     (".env", ".gitconfig"),
     ("notes-private.md", "included"),

@@ -1,4 +1,5 @@
-//! Lists the equivalents of the Claude Agent SDK's options in both runtimes, as a page of the documentation.
+//! Generates the documentation page that lists the equivalents of the Claude Agent SDK's options in both
+//! runtimes.
 //!
 //! `UPDATE_DOCS=1` writes the page. The test fails if a listed configuration key or test does not exist, or
 //! an option is missing or listed twice.
@@ -10,7 +11,7 @@ use std::path::Path;
 /// Version of the SDK with these options.
 const SDK: &str = "0.3.328";
 
-/// All options of its `query`, as its types list them.
+/// All options of the SDK's function `query`, according to the SDK's type definitions.
 const OPTIONS: &str = "abortController additionalDirectories agent agents allowDangerouslySkipPermissions \
      allowedTools betas canUseTool continue cwd debug debugFile disallowedTools effort env executable \
      extraArgs fallbackModel forkSession forwardSubagentText hooks includeHookEvents includePartialMessages \

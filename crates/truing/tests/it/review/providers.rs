@@ -1,5 +1,5 @@
-//! Tests of one script over every kind of provider: equal findings, outcome and turns, at the provider's
-//! price.
+//! Tests that the same script leads to the same findings, outcome and turns with every kind of provider, at
+//! that provider's price.
 
 use serde_json::{Value, json};
 use truing_fakes::model::{
@@ -9,7 +9,7 @@ use truing_fakes::model::{
 use crate::review::model::{Scene, finding, read_answer, report_answer};
 use crate::review::place::{Place, Ran};
 
-/// A kind of access to the model: the lines of the operator's file, and variables.
+/// A way to access the model: lines of the operator's file, and environment variables.
 struct Kind {
     name: &'static str,
     config: String,
@@ -49,7 +49,7 @@ fn kinds() -> Vec<Kind> {
     vec![
         kind("messages", "", Vec::new(), 6000, MESSAGES),
         kind("aws", &aws, aws_variables(), 6000, MESSAGES),
-        // The price is a tenth higher: the request does not leave the region.
+        // The price is a tenth higher, because the request is processed only in the given region.
         kind("bedrock", &bedrock, aws_variables(), 6600, BEDROCK),
         kind("bedrock, by a token", &bedrock, token.clone(), 6600, BEDROCK),
         kind("bedrock, by the variables of others", "", chosen.concat(), 6600, BEDROCK),

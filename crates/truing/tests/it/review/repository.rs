@@ -54,7 +54,7 @@ fn a_secret_in_a_new_file_that_git_calls_binary_is_found() {
     place.git(["checkout", "--quiet", "-b", "feature"]);
     place.write("set.reg", bytes(&format!("\u{feff}x\r\nkey={key}\r\n")));
     place.write("a.bin", format!("\0\n\n{key}\n"));
-    // The change of an existing binary file is unknown.
+    // For an existing binary file, the changed lines are unknown.
     place.write("old.bin", format!("\0 2\n{key}\n"));
     let report = place.report(&[]);
     assert_eq!(field_of_findings(&report, "path"), ["a.bin", "set.reg"]);
@@ -89,7 +89,8 @@ fn a_head_is_reviewed_alone_against_where_it_left_the_default_branch() {
     let named = place.report(&["--base", "main", "--head", "feature"]);
     assert_eq!((&named["base"], &named["coverage"]["not_reviewed"]), (&json!(left), &json!([])));
     assert_eq!(field_of_findings(&named, "path"), ["theirs.py"]);
-    // A base that the head contains is used as it is; an id is not repeated as its own name.
+    // If the head contains the base, the base itself is compared. If the base is given as an id, the text
+    // does not repeat the id as a name.
     let parent = place.git(["rev-parse", "feature~1"]);
     let said = place.review(&["--base", &parent, "--head", "feature"]).out;
     assert!(said.contains(&format!("(feature) against {}\n", &parent[..10])), "{said}");
@@ -131,7 +132,8 @@ fn a_linked_worktree_is_reviewed_and_shares_its_records() {
     place.write("a.py", "breakpoint()\nbreakpoint()\n");
     let report = place.report(&[]);
     let [_, second] = field_of_findings(&report, "id")[..] else { panic!("{report}") };
-    // Only the other worktree's review knows that this is the second of two equal findings.
+    // Only the records of the other worktree's review show that this finding is the second of two equal
+    // findings.
     std::fs::write(place.home().join("linked/a.py"), "import os\nbreakpoint()\n").unwrap();
     assert_eq!(field_of_findings(&place.report(&["../linked"]), "id"), [second]);
     assert!(!String::from_utf8_lossy(&std::fs::read(place.store()).unwrap()).contains("hush"));
@@ -146,12 +148,12 @@ fn ids_last_while_other_lines_change() {
     assert_ne!(one, two);
     place.write("b.py", "\"\"\"Doc.\"\"\"\n\ndef f():\n    breakpoint()\n\n\n\ndef g():\n  breakpoint()\n");
     assert_eq!(field_of_findings(&place.report(&[]), "id"), [one, two]);
-    // Another branch does not have the findings, but they are still known.
+    // Another branch does not contain the findings, but the records still do.
     place.git(["stash", "--quiet", "--include-untracked"]);
     place.git(["checkout", "--quiet", "-b", "other"]);
     assert_eq!(field_of_findings(&place.report(&["--base", "main"]), "id").len(), 0);
     assert_eq!(field_of_findings(&place.report(&["--base", "main", "--head", "other"]), "id").len(), 0);
-    // Only the records show that the remaining finding is the second of two equal ones.
+    // Only the records show that the remaining finding is the second of two equal findings.
     place.write("b.py", "def f():\n    pass\n\n\n\n\ndef g():\n    breakpoint()\n");
     assert_eq!(field_of_findings(&place.report(&[]), "id"), [two]);
     assert_eq!(field_of_findings(&place.report(&["--no-record"]), "id"), [one]);
@@ -177,7 +179,7 @@ fn nothing_in_the_repository_changes() {
     place.write("c.py", STOPS);
     place.git(["add", "b.py"]);
     place.write("b.py", "breakpoint()\n");
-    // Git would refresh an index with stale times.
+    // The file times in the index are stale, and git would normally refresh the index.
     place.write("a.py", "import os\n");
     let before = place.read_all_files();
     place.report(&[]);
@@ -213,7 +215,7 @@ fn the_repositorys_own_file_counts_as_it_is_reviewed_and_the_text_says_so() {
     place.write("vendor/x.py", STOPS);
     place.write("b.py", STOPS);
     place.write(".truing.toml", "[rules]\nignore = [\"vendor/**\"]\n");
-    // The operator's file has this name, but not in a repository, so the file is ignored.
+    // `truing.toml` is the name of the operator's file. In a repository, a file with this name is ignored.
     place.write("truing.toml", "[nonsense");
     let ran = place.review(&["--format", "json"]);
     assert_eq!(field_of_findings(&ran.json(), "path"), ["b.py"]);
@@ -320,7 +322,7 @@ fn a_file_of_git_lfs_is_left_out_by_name_however_the_change_is_given() {
     place.commit("after");
     let diff = place.git(["diff", "main", "feature"]) + "\n";
     std::fs::write(place.home().join("change.diff"), &diff).unwrap();
-    // The filter has written the content.
+    // The working tree has the content that the LFS filter would have written.
     place.write("a.txt", "one\nbreakpoint()\n");
     place.git(["update-index", "--assume-unchanged", "a.txt"]);
     for arguments in [&[][..], &["--head", "HEAD"], &["--diff", "../change.diff"]] {

@@ -1,4 +1,4 @@
-//! Tests of the ends of a run: failing records, output files, two runs at once, closed readers, and
+//! Tests of the end of a run: unusable records, output files, two concurrent runs, closed output pipes, and
 //! interruption.
 
 use std::io::Read as _;
@@ -160,7 +160,7 @@ fn a_reader_that_has_gone_is_no_error() {
 fn an_interruption_ends_it_at_once_and_leaves_no_child() {
     let place = Place::new();
     place.write("b.py", STOPS);
-    // The fake git never ends, and holds the writing end of a pipe while it lives.
+    // The fake git never exits, and keeps the writing end of a pipe open while it runs.
     let (bin, pipe) = (place.home().join("bin"), place.home().join("pipe"));
     std::fs::create_dir(&bin).unwrap();
     let real = String::from_utf8(Command::new("which").arg("git").output().unwrap().stdout).unwrap();

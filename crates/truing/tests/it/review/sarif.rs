@@ -54,7 +54,7 @@ fn assert_github_accepts(log: &Value) {
         assert!(tags.len() <= 10);
         let precision = text(&rule["properties"]["precision"]);
         assert!(["very-high", "high", "medium", "low"].contains(&&*precision), "{rule}");
-        // A score makes it a security rule; others have their own severity.
+        // A rule with a score is a security rule; other rules have a problem severity.
         let properties = &rule["properties"];
         match properties.get("security-severity") {
             Some(score) => {
@@ -81,7 +81,8 @@ fn assert_github_accepts(log: &Value) {
         let (first, last) = (&place["region"]["startLine"], &place["region"]["endLine"]);
         assert!(first.as_u64() >= Some(1) && last.as_u64() >= first.as_u64(), "{place}");
         text(&result["partialFingerprints"]["truing/v1"]);
-        // Only GitHub's documented computation may use this name; its upload action adds it.
+        // This fingerprint name is reserved for GitHub's documented computation, and GitHub's upload action
+        // adds the fingerprint.
         assert!(result["partialFingerprints"].get("primaryLocationLineHash").is_none());
     }
     for invocation in run["invocations"].as_array().unwrap() {

@@ -147,7 +147,7 @@ fn a_server_that_fails_is_told_of_and_the_review_goes_on() {
     }
 }
 
-/// Returns the reason of a partial review in which the model has reported.
+/// Returns the reason that a review is partial, although the model has written its report.
 fn partial_review_reason(scene: &Scene, name: &str) -> String {
     let ran = scene.review(&[]);
     let told = ran.json();

@@ -1,5 +1,5 @@
-//! Tests of several reviewers at the same time, and of their cost compared to one; they generate
-//! docs/specialists.md.
+//! Tests of several concurrent reviewers, and of their cost compared to the cost of one reviewer. The tests
+//! generate docs/specialists.md.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -12,7 +12,7 @@ use crate::review::cli::parse_stable_result;
 use crate::review::model::{Scene, report_answer};
 use crate::review::place::field_of_findings;
 
-/// Beginning of each specialist's part, by its name.
+/// Beginning of each specialist's part of the prompt, by the specialist's name.
 const PARTS: [(&str, &str); 4] = [
     ("shipped:architecture-reviewer", "Look at how the change fits"),
     ("shipped:code-quality-reviewer", "Look for code that does not do what it says"),
@@ -64,7 +64,7 @@ fn answer_for_specialist(part: &str, answer: ScriptedAnswer) -> ScriptedAnswer {
     }
 }
 
-/// Returns a read of the file, and a report.
+/// Returns two answers of a specialist: one reads the file, and one reports.
 fn read_and_report_answers(part: &str, findings: &[Value]) -> [ScriptedAnswer; 2] {
     let read = ScriptedAnswer::tool("read", json!({ "path": "shop.py" }));
     [read, report_answer(findings)].map(|answer| answer_for_specialist(part, with_counted_usage(answer)))
@@ -206,7 +206,8 @@ fn a_repositorys_own_specialist_looks_too_and_a_money_limit_is_for_all_together(
 
 #[test]
 fn none_sets_aside_what_the_others_need() {
-    // By its length, the first call could cost a third of the whole budget; it costs far less.
+    // The first prompt is so long that its call could cost a third of the whole budget. The call costs far
+    // less.
     let scene = scene(four_specialist_answers(), true);
     for number in 0..6 {
         scene.place.write(format!("long{number}.py"), "# nothing that anybody would run\n".repeat(600));

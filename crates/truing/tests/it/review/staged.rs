@@ -231,8 +231,8 @@ fn hook(place: &Place, name: &str, arguments: &str) {
         env!("CARGO_BIN_EXE_truing"),
         place.home().join("hook.json").display(),
     );
-    // Another process writes the hook: an open file handle, inherited by a child process of another test,
-    // would prevent its execution.
+    // A separate process writes the hook. Otherwise a child process of another test might inherit the open
+    // file handle, which would prevent the execution of the hook.
     std::fs::write(&source, script).unwrap();
     assert!(
         Command::new("install").arg("-m755").arg(&source).arg(hooks.join(name)).status().unwrap().success()

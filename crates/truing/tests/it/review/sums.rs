@@ -1,4 +1,5 @@
-//! Tests of the cost of reviews that did not end, or are not recorded: the ledger and `truing report` agree.
+//! Tests that the ledger and `truing report` show the same cost for reviews that did not end or are not
+//! recorded.
 
 use std::process::Stdio;
 use std::time::Instant;

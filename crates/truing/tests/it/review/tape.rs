@@ -1,5 +1,5 @@
-//! Tests of recording a model's part of a review and replaying it: offline, without a key and at no cost, as
-//! long as the review is the same.
+//! Tests that record a model's part of a review and replay it. As long as the review is the same, a replay is
+//! offline, needs no key and costs nothing.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use truing_fakes::model::{KEY, ScriptedAnswer};
 use crate::review::model::{Scene, finding, read_answer, report_answer};
 use crate::review::place::{Place, Ran, fake_key, field_of_findings};
 
-/// Environment variable that makes the test record the committed cassette again.
+/// Environment variable. If it is set, the test records a new version of the committed cassette.
 const UPDATE: &str = "UPDATE_CASSETTES";
 
 /// Creates a review that is the same on every machine.

@@ -20,7 +20,7 @@ fn create_ruff_repository(old: &str, new: &str) -> Place {
     place
 }
 
-/// Runs a review with these programs before those of the machine.
+/// Runs a review. The search path begins with the folder of the fake linters.
 fn run_review(place: &Place, arguments: &[&str]) -> Ran {
     let mut command = place.command(&[&["review"], arguments].concat());
     let bin = place.home().join("opt/bin");
@@ -216,7 +216,7 @@ fn the_operator_adds_linters_widens_them_and_switches_them_off() {
     assert_eq!(told.get("tools"), None, "{told:#}");
     let told = run("[[tool]]\nname = \"gone\"\ncommand = [\"gone\"]\nformat = \"unix\"\n");
     assert_eq!(told["outcome"]["reason"], "gone: `gone` is not installed");
-    // A repository's own file may name no program, unless the operator allows it.
+    // A repository's own file may configure a linter program only if the operator allows this.
     place.write(".truing.toml", own);
     let refused = run("");
     assert!(field_of_findings(&refused, "tool").is_empty());

@@ -1,6 +1,6 @@
-//! Tests of a store server that is unreachable for a while, or hangs, while an ingress and a worker run.
-//! Webhooks are refused with a retry time, nothing is lost, and nothing is posted twice. A further test has
-//! clocks that differ by minutes.
+//! Tests of a store server that is unreachable or hangs for some time, while an ingress and a worker run.
+//! Webhooks are refused with a retry time, nothing is lost, and nothing is posted twice. In a further test,
+//! the clocks of the processes differ by minutes.
 
 use truing_core::port::SlotStore as _;
 use truing_fakes::forge::WebhookTarget;
@@ -48,8 +48,8 @@ async fn webhook_response(fleet: &Fleet, delivery: &FakeDelivery) -> (u16, Optio
     (answer.status().as_u16(), after)
 }
 
-/// Waits until the process at this port is ready. A process that is still starting ends when a store server
-/// goes away, because its supervisor restarts it.
+/// Waits until the process at this port is ready. A process that is still starting exits if a store server
+/// becomes unreachable, and its supervisor restarts the process.
 async fn wait_until_ready(fleet: &Fleet, port: u16) {
     let url = format!("http://127.0.0.1:{port}/readyz");
     let (deadline, mut look) = (Instant::now() + PATIENCE, tokio::time::interval(LOOK));
@@ -108,7 +108,7 @@ async fn while_a_server_is_away_or_hangs_webhooks_are_refused_and_nothing_is_los
         let deliveries = fleet.forge().take_deliveries();
         let mut asked = 0;
         while asked < 1 || began.elapsed() < AWAY {
-            // The ingress does not wait for a server that hangs until the end of this period.
+            // The ingress responds before the end of the outage, even if the store server hangs.
             let (status, after) = webhook_response(&fleet, &deliveries[asked % deliveries.len()]).await;
             assert_eq!((status, after.is_some()), (503, true), "{what}, after {:?}", began.elapsed());
             asked += 1;

@@ -1,7 +1,7 @@
 //! The fleet test: many processes on one store. Ingresses and workers share a real Redis and a real
 //! PostgreSQL; each process is killed with SIGKILL and restarted at random during a storm of pushes. Redis is
-//! killed and restarted, and PostgreSQL's sessions are cut. The promises of one process must hold for all of
-//! them together. The kill switch is turned in the middle, by hand and by command.
+//! killed and restarted, and PostgreSQL's sessions are cut. The guarantees of one process must hold for all
+//! processes together. During the test, the kill switch is turned on by a Redis command and by `truing kill`.
 //!
 //! A small fleet runs with the other tests; `cargo xtask soak --only fleet` runs the size in [`SIZE`].
 
@@ -18,7 +18,7 @@ use crate::support::postgres;
 const SIZE: &str = "TRUING_FLEET";
 /// Minimum and maximum time between two faults, in milliseconds.
 const BETWEEN_FAULTS: (u64, u64) = (1_500, 4_500);
-/// Time without a write after which the fleet counts as silent.
+/// Time without a write after which all writes count as stopped.
 const SILENT: Duration = Duration::from_secs(4);
 /// Maximum time in which writes must stop after the kill switch was turned on.
 const STOPPED: Duration = Duration::from_secs(120);
@@ -258,8 +258,8 @@ impl Fleet {
         processes[index] = self.start_indexed_process(index);
     }
 
-    /// Restarts processes that ended on their own, as a supervisor does: a server was unreachable when they
-    /// started.
+    /// Restarts processes that exited because a store server was unreachable at their start, as a supervisor
+    /// would.
     fn restart_ended_processes(&self) {
         for (at, process) in self.processes.lock().unwrap().iter_mut().enumerate() {
             if process.0.try_wait().unwrap().is_some() {
@@ -297,8 +297,9 @@ impl Fleet {
         }
     }
 
-    /// Checks that the webhook of the push among these is refused while the switch is on, even if processes
-    /// are killed. Webhooks of earlier writes may be accepted, since they request nothing.
+    /// Checks that the webhook of a push in `deliveries` is refused while the switch is on, even if processes
+    /// are killed. The other webhooks are not checked: they come from earlier writes and request no work, so
+    /// they may be accepted.
     async fn assert_push_refused(&self, deliveries: &[FakeDelivery]) {
         let push = deliveries.iter().rfind(|delivery| delivery.action == "synchronize");
         let delivery = push.unwrap_or_else(|| panic!("no webhook of a push among {deliveries:?}"));
@@ -325,7 +326,7 @@ impl Fleet {
         writes.map(|(_, count)| count).sum()
     }
 
-    /// Returns the time until the last write, after a period without writes.
+    /// Waits for a period without writes, and returns the time until the last write.
     async fn time_until_last_write(&self) -> Duration {
         let began = Instant::now();
         let (mut writes, mut last) = (self.write_count(), began);
@@ -428,11 +429,13 @@ pub(super) async fn push_round(fleet: &Arc<Fleet>, pulls: &mut [Pull], (number, 
     }
 }
 
-/// Turns the switch on by hand and by command, and returns the maximum time until the last write. A push
-/// follows each time; its webhook is refused, and delivered again when the switch is off.
+/// Turns the switch on, once by a Redis command and once by `truing kill`. Returns the maximum time until the
+/// last write. Each time, the test then pushes; the webhook of the push is refused, and is delivered again
+/// when the switch is off.
 async fn stop_with_switch(fleet: &Fleet, pull: &mut Pull) -> Duration {
     fleet.redis.wait();
-    // The reply may be lost if the server has just restarted; setting the value again changes nothing.
+    // The reply may be lost if Redis has just restarted, so the command is repeated. Setting the value again
+    // has no effect.
     let set = (0..9).map(|_| fleet.redis.run_redis_cli(&["SET", "bot:killswitch:enabled", "true"]));
     assert!(set.into_iter().any(|set| set.status.success()), "the switch cannot be set");
     pull.repo.push(&pull.branch, push_commit(0, 1_000)).await.unwrap();

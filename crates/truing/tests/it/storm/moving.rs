@@ -1,5 +1,6 @@
-//! Tests of moving a service to more machines and back by the commands of docs/scaling.md: from a SQLite file
-//! to an ingress and a worker on Redis and PostgreSQL, and back to a file. Nothing is lost or posted twice.
+//! Tests of the commands in docs/scaling.md, which move a service to more machines and back. The service
+//! moves from a SQLite file to an ingress and a worker on Redis and PostgreSQL, and back to a file. Nothing
+//! is lost or posted twice.
 
 use super::fleet::{Fleet, FleetSize};
 use super::*;
@@ -91,7 +92,7 @@ async fn a_service_moves_to_many_processes_and_back() {
     let (said, exit) = run(&fleet, "back.toml", &["store", "check", "--to", &servers]);
     assert_eq!((exit, said.contains("the first difference")), (1, true), "{said}");
 
-    // The comments of the first head exist once, regardless of the process that wrote the later ones.
+    // The comments on the first head exist only once, no matter which process wrote the later comments.
     assert!(at_first.len() >= 2 && at_first.len() <= then.len() && then.len() <= at_last.len());
     let findings: BTreeSet<&str> = at_last.iter().filter_map(|body| body.lines().last()).collect();
     assert_eq!(findings.len(), at_last.len(), "{at_last:#?}");

@@ -18,7 +18,7 @@ const COMMON: &[&str] = &[
     "/*", "*/", "//", "a<b", "f(", "a=",
 ];
 
-/// The requested number of texts.
+/// The requested texts: either as many as fit into a time, or a fixed number.
 pub(crate) struct BombRequest {
     seconds: Option<Duration>,
     first: u64,

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-/// Returns the path of the program, or none if it is not installed; tests with it are then skipped, and
-/// `cargo xtask test` reports this.
+/// Returns the path of the program, or `None` if the program is not installed. Its tests are then skipped,
+/// and `cargo xtask test` reports this.
 pub(crate) fn find_claude() -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let program = root.join("target/tools/claude").join(truing_core::agent::CLI_VERSION).join("claude");

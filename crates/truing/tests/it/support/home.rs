@@ -20,7 +20,7 @@ const FILE: &str = "truing.toml";
 /// Text before the address in the first line of a server's log.
 const LISTENS: &str = "health and metrics: ";
 
-/// A home folder, which is also the current folder, with the environment of every command.
+/// A home folder and the environment variables of every command. The home folder is also the current folder.
 pub(crate) struct Home {
     folder: TempDir,
     variables: Vec<(OsString, OsString)>,
@@ -34,7 +34,7 @@ impl Home {
         Self { folder: tempfile::tempdir().unwrap(), variables: Vec::new(), is_configured: false }
     }
 
-    /// Creates a folder with an operator's file, which every command names, and the search path.
+    /// Creates a folder with an operator's file that every command uses, and sets `PATH`.
     pub(crate) fn with_config(config: &str) -> Self {
         let home = Self { is_configured: true, ..Self::empty() };
         home.write(FILE, config);
@@ -196,7 +196,7 @@ impl Server {
         Self { url, child: Process(child), log: Some(log) }
     }
 
-    /// Wraps a server whose log the test reads or ignores; its address is unknown.
+    /// Wraps a server whose address is unknown. The test itself reads or ignores the server's log.
     pub(crate) fn from_child(child: Child) -> Self {
         Self { url: String::new(), child: Process(child), log: None }
     }

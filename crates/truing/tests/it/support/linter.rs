@@ -3,8 +3,8 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-/// Prints findings in ruff's format on lines `l = …` that neither a comment nor `ruff.toml` disables, with
-/// ruff's exit code. `$1` must be `check`.
+/// Script that prints findings in ruff's format and exits with ruff's exit code. It finds lines `l = …`,
+/// unless a comment or `ruff.toml` disables the rule. `$1` must be `check`.
 pub(crate) const RUFF: &str = r#"#!/bin/sh
 [ "$1" = check ] || exit 9
 exec awk '

@@ -21,7 +21,7 @@ impl Watched {
         }
     }
 
-    /// Returns the operator's configuration of the forge, with no time to settle.
+    /// Returns the operator's configuration of the forge, with `settle` set to zero.
     pub(crate) fn operator_config(&self) -> String {
         let (name, url) = (self.forge_name(), self.base_url());
         let (api, git, more) = match self.flavour() {
@@ -40,7 +40,7 @@ impl Watched {
         }
     }
 
-    /// Returns the permission that the account needs to look up who may write.
+    /// Returns the permission that the account needs to look up a user's write permission.
     pub(crate) fn lookup_permission(&self) -> &'static str {
         match self.flavour() {
             ForgeFlavour::GitHub | ForgeFlavour::DataCenter => "write",

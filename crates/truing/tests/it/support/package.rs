@@ -2,7 +2,7 @@
 
 use truing_fakes::registry::{FakeRegistry, FakeRegistryKind};
 
-/// Pinned definition, with which the [`RELEASES`] begin.
+/// The pinned definition. The module of the first [`RELEASES`] begins with it.
 pub(crate) const PINNED: &str = "def pinned(a):\n    return a\n";
 /// Releases of `demo` with the content of their only module.
 pub(crate) const RELEASES: [(&str, &str); 5] = [

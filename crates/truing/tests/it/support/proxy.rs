@@ -57,7 +57,7 @@ impl Drop for Proxy {
     }
 }
 
-/// Forwards one connection as long as it is allowed.
+/// Forwards the data of one connection as long as the traffic setting allows this.
 async fn forward_connection(mut near: TcpStream, server: SocketAddr, mut traffic: watch::Receiver<Traffic>) {
     let mut far = None;
     loop {

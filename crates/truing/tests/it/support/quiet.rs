@@ -1,5 +1,5 @@
-//! Detects that another process has read everything sent to it, after which a signal cannot overtake the
-//! data.
+//! Detects that another process has read all data that was sent to it. A signal that is sent afterwards
+//! cannot overtake the data.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -26,7 +26,7 @@ fn is_idle(process: u32) -> bool {
     let threads = entry_names(Path::new(&format!("/proc/{process}/task")));
     threads.iter().all(|thread| {
         let stat = std::fs::read_to_string(format!("/proc/{process}/task/{thread}/stat")).unwrap_or_default();
-        // The thread's name is in brackets before this and may contain any text.
+        // The state follows the thread's name, which is in parentheses and may contain any text.
         stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('S'))
     })
 }

@@ -21,8 +21,8 @@ impl ReadmeCommand {
     pub(crate) fn find_commands(readme: &str, words: &[&str]) -> Vec<Self> {
         let text = std::fs::read_to_string(repository_root().join(readme)).unwrap();
         let mut all: Vec<Self> = Vec::new();
-        // The flags are true inside the output of a command of Truing, and if the next line continues a
-        // command.
+        // `ours` is true inside the output of a `truing` command. `goes_on` is true if the next line
+        // continues a command.
         let (mut ours, mut goes_on) = (false, false);
         let mut inside = false;
         for line in text.lines() {

@@ -2,7 +2,8 @@
 
 use regex::Regex;
 
-/// Replaces ids of runs and commits, addresses, and the marks around data, which depend on them.
+/// Replaces the ids of runs and commits, the addresses, and the marks around data, which depend on these
+/// values.
 pub(crate) fn normalize_output(text: &str) -> String {
     let rules = [
         ("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "RUN"),

@@ -8,9 +8,9 @@ use rustix::termios::{Winsize, tcsetwinsize};
 
 /// Both ends of a terminal.
 pub(crate) struct Terminal {
-    /// End that receives the output.
+    /// The end from which the test reads the output.
     pub(crate) screen: File,
-    /// End for the program.
+    /// The end that the program uses as its terminal.
     pub(crate) line: File,
 }
 
@@ -28,7 +28,7 @@ impl Terminal {
     }
 }
 
-/// Returns the output at a terminal until each end for programs is closed.
+/// Reads the output at a terminal until every program has closed its end.
 pub(crate) fn read_screen(mut screen: File) -> String {
     let (mut seen, mut part) = (Vec::new(), [0; 4096]);
     while let Ok(count @ 1..) = screen.read(&mut part) {

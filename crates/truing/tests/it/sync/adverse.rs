@@ -1,5 +1,5 @@
-//! Tests of errors in a registry, a release or a project: each has its own message, and nothing unread is
-//! treated as unchanged.
+//! Tests of errors in a registry, a release or a project. Each error has its own message, and a file that
+//! cannot be read is not treated as unchanged.
 
 use serde_json::json;
 
@@ -48,7 +48,7 @@ fn a_release_that_was_taken_back_or_vanished_is_not_followed() {
     assert_eq!(site.decide(&[]).0["to"], "1.0.1");
     site.assert_refused(&["--to", "1.0.2"], 2, &["demo 1.0.2 was taken back", "--to V"]);
     site.assert_refused(&["--from", "0.9.0", "--to", "1.0.1"], 2, &["demo has no release 0.9.0"]);
-    // The release is no longer on the page, and no archive of it is known.
+    // The project's current release is no longer on the index page, so no archive of this release is known.
     let gone = pypi_registry(&[("1.0.1", plain, "")], &[]);
     gone.assert_refused(&[], 2, &["no release is in its range", "--from V"]);
 }
@@ -87,7 +87,7 @@ fn a_definition_that_moved_is_still_found_and_one_that_vanished_is_work() {
     let site =
         pypi_registry(&[("1.0.0", &[(MODULE, PINNED)], ""), ("1.0.1", moved, ""), ("1.0.2", gone, "")], &[]);
     let (answer, _) = site.decide(&["--to", "1.0.1"]);
-    // The definition is the same, but the file that it moved to is new.
+    // The definition is unchanged, but it has moved to a new file.
     assert_eq!((&answer["decision"], &answer["changed"]), (&json!("ask"), &json!([])), "{answer}");
     let new = json!({ "symbol": "*", "file": "src/demo/new.py", "why": "added", "what": "file" });
     assert!(answer["unguarded"].as_array().unwrap().contains(&new), "{answer}");

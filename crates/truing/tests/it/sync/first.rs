@@ -106,7 +106,8 @@ fn a_hash_test_becomes_a_manifest() {
             "{answer}"
         );
         let manifest: Value = serde_json::from_str(&site.read(&file)).unwrap();
-        // The digest of the tree is added to the project's own digest, and no digest of lines.
+        // The manifest keeps the project's own digest and adds a digest of the syntax tree, but no digest of
+        // the lines.
         let row = &manifest["demo.m:helper"];
         assert_eq!((&row["raw"], row["tree"].is_array()), (&json!([digest]), told.is_none()), "{manifest}");
     }
@@ -186,8 +187,9 @@ fn what_a_project_has_for_code_that_awaits_is_pinned_by_the_name_that_the_packag
     );
 }
 
-/// Everything that a project can use of a package gets a row: a copied class, and for a derived class a
-/// property, a decorated definition, and one that a base of the package provides.
+/// Every definition of the package that a project can use gets a row. This includes a copied class. For a
+/// derived class, it includes properties, decorated definitions, and definitions that a base class in the
+/// package provides.
 #[test]
 fn classes_properties_wrapped_and_inherited_definitions_are_pinned() {
     let module = "import functools\n\nclass Root:\n    def close(self):\n        return 1\n\nclass \

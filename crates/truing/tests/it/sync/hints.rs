@@ -1,4 +1,5 @@
-//! Tests of projects that differ from the usual layout: each gets a hint or an answer.
+//! Tests of projects that differ from the usual layout: the command returns a result or a hint for each
+//! project.
 
 use serde_json::json;
 
@@ -49,7 +50,7 @@ fn a_class_that_the_project_inherits_from_and_that_vanished_asks() {
 fn a_missing_manifest_is_one_to_be_written() {
     let site = demo_registry(&[("truing.toml", "[sync.demo]\nmanifest = \"absent.json\"\n")]);
     site.assert_refused(&[], 2, &["absent.json", "sync init demo`"]);
-    // The literal command in the hint must create a manifest of the same project.
+    // If the command in the hint is run literally, it must create a manifest of the same project.
     let nested = "[sync.demo]\nmanifest = \"tests/test_patches.py\"\nmirror = [\"demo/=ours/\"]\n";
     let site =
         demo_registry(&[("truing.toml", nested), ("fol/pyproject.toml", PROJECT), ("fol/ours/m.py", COPY)]);
@@ -82,7 +83,7 @@ fn a_file_of_jobs_that_nobody_named_is_pointed_to() {
         told("demo")
     );
     assert!(!told("other").contains("has one"));
-    // A pipe would block forever and is not read.
+    // A pipe as the configuration file is not read, because reading it would block forever.
     let file = site.path().join("truing.toml");
     std::fs::remove_file(&file).unwrap();
     assert!(std::process::Command::new("mkfifo").arg(&file).status().unwrap().success());
@@ -141,7 +142,8 @@ fn a_package_that_another_one_brings_is_compared_where_its_releases_are_named() 
     let extra = "[project]\noptional-dependencies.fast = [\"demo>=1.0.0,<1.0.1\"]\n";
     let site_of_extra = demo_registry(&[("pyproject.toml", extra)]);
     site_of_extra.assert_refused(&[], 2, &["`constraint.path = 'project.optional-dependencies.fast'`"]);
-    // Such a key is `target.cfg(target_os = "linux").dependencies` of Cargo.toml.
+    // Keys with blanks also exist in practice, for example `target.cfg(target_os = "linux").dependencies` in
+    // Cargo.toml.
     let blank = "[tool.\"of linux\"]\nlist = [\"demo>=1.0.0,<1.0.1\"]\n";
     let site_of_blank = demo_registry(&[("pyproject.toml", blank)]);
     site_of_blank.assert_refused(&[], 2, &["`constraint.path = 'tool.of linux.list'`"]);
@@ -271,8 +273,9 @@ fn a_changed_requirement_asks_where_it_reaches_the_project() {
     assert!(told.contains(words), "{told}");
 }
 
-/// Several releases are compared as one step: the first changes only the docstring of the pinned definition,
-/// and the next one the body of another definition. The first must not hide the second.
+/// Several releases are compared as one step. The first release changes only the docstring of the pinned
+/// definition, and the next release changes the body of another definition. The first change must not hide
+/// the second change.
 #[test]
 fn several_releases_as_one_step_ask_for_a_body_beside_a_changed_docstring() {
     let told = PINNED.replace(":\n", ":\n    \"\"\"What it is.\"\"\"\n");
@@ -317,7 +320,7 @@ fn lines_of_a_requirements_file_are_shown_as_lines() {
         ("truing.toml", "[sync.demo]\nconstraint.file = \"requirements.txt\"\nmirror = [\"demo/=ours/\"]\n"),
         ("requirements.txt", "# ours\nother==1\nmore>=2\n"),
     ]);
-    // None of the existing symbols belongs to the package.
+    // The requirements file does not require the package.
     let output = site.sync(&["decide", "demo", "--to", "1.0.1"]);
     let told =
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

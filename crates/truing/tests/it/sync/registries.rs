@@ -39,8 +39,8 @@ fn crates_io_registry(releases: &[(&str, &str, bool)]) -> Registry {
     )
 }
 
-/// A caret range, as `cargo add` writes it, admits every release of its major version: no change is needed or
-/// listed.
+/// A caret range, as `cargo add` writes it, already admits every release of its major version. The decision
+/// therefore requires no change and lists none.
 #[test]
 fn a_caret_range_skips_what_it_admits_and_names_no_change_below() {
     let site =
@@ -82,8 +82,8 @@ fn a_crate_is_followed_by_file_and_item() {
     assert_eq!(outcome("2.0.0"), is("ask", None));
     let (answer, _) = site.decide(&["--to", "1.0.3"]);
     let change = &answer["changed"][0];
-    // The entry has the file of the definition, not that of its re-export, and the first release with another
-    // text.
+    // The entry names the file of the definition, not the file of its re-export. It also names the first
+    // release in which the definition changed.
     assert_eq!(
         (&change["symbol"], &change["file"], &change["first_in"]),
         (&json!("src/lib.rs:run"), &json!("src/a.rs"), &json!("1.0.1"))

@@ -1,4 +1,5 @@
-//! Provides registries on this machine that serve the given files, and projects that follow a package of one.
+//! Provides registries on this machine that serve the given files, and projects that follow a package in one
+//! of these registries.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -32,7 +33,7 @@ pub(super) struct Registry {
 
 async fn serve_file(State(files): State<Files>, uri: Uri) -> Response {
     match files.get(uri.path()) {
-        // The page has a wrong length: the connection ends in its middle.
+        // The page announces a wrong length, so the connection ends in the middle of the page.
         Some(bytes) if bytes.starts_with(b"SHORT") => {
             let parts = [Ok(bytes.clone()), Err(io::Error::other("it ends here"))];
             ([(header::CONTENT_LENGTH, "999")], Body::from_stream(iter(parts))).into_response()
@@ -51,7 +52,7 @@ impl Deref for Registry {
 }
 
 impl Registry {
-    /// Creates a registry with these files, which depend on its address, and a project.
+    /// Creates a registry and a project. The registry's files may depend on the registry's address.
     pub(super) fn new(files: impl FnOnce(SocketAddr) -> Files, project: &[(&str, &str)]) -> Self {
         let runtime = Runtime::new().unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();

@@ -12,8 +12,8 @@ const COPY: &str = "import demo.m\nclass Ours(demo.m.Base):\n    def run(self): 
 const RUN: &str = "    def run(self):\n        return 1\n";
 const REQUIRES: &str = "[project]\ndependencies = [\"demo>=1.0.0,<1.0.1\"]\n";
 
-/// Returns `demo` on all three registries: on PyPI, 1.0.1 changes nothing and 1.0.2 the method; elsewhere,
-/// 1.0.1 changes a file.
+/// Returns `demo` on all three registries. On PyPI, 1.0.1 changes nothing and 1.0.2 changes the method. On
+/// the other registries, 1.0.1 changes a file.
 fn demo_registries(project: &[(&str, &str)]) -> Registry {
     let files = |address: std::net::SocketAddr| {
         let (mut files, mut page, mut lines) = (Files::new(), String::new(), String::new());
@@ -101,7 +101,8 @@ fn a_package_of_the_project_gets_a_manifest_and_the_lines_that_make_it_a_job() {
     );
     let manifest: Value = serde_json::from_str(&site.read("upstream.json")).unwrap();
     assert_eq!(manifest["demo.m:Base.run"]["raw"], json!([sha1(RUN)]));
-    // With these lines, the job has the same result as without configuration, and can be run.
+    // With the printed lines as configuration, the job has the same result as without configuration, and can
+    // be run.
     let before = decide(&site, &["--to", "1.0.1"]);
     assert_eq!((&before.0["decision"], before.1), (&json!("relax"), Some(0)));
     std::fs::remove_file(site.path().join("upstream.json")).unwrap();
@@ -221,10 +222,10 @@ fn what_the_files_leave_open_is_told_with_the_option_that_says_it() {
     );
     let told = text(sync(&site, &["decide", "demo", "--from", "1.0.0"]).stderr);
     assert!(told.contains("`truing sync init demo --from 1.0.0` looks for what could be"), "{told}");
-    // Each hint's literal command must not lead back to an error.
+    // A command in a hint must not fail with an error whose hint is the previous command.
     let all_the_same = "`truing sync decide demo --from 1.0.0` compares anyway";
     assert_refused(&site, &["init", "demo", "--from", "1.0.0"], &[all_the_same]);
-    // The name has a typing error.
+    // The project requires a package with a similar name, so the given name is probably a typing error.
     for (file, requires, near) in [
         ("pyproject.toml", "[dependency-groups]\ndev = [\"Demos>1\", \"other\"]\n", "`demos`"),
         ("requirements.txt", "# demo\n-r more.txt\ndemoo==1\nfar-away==2\n", "`demoo`"),

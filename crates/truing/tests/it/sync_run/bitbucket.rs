@@ -62,8 +62,8 @@ async fn whoever_comments_on_the_newest_commit_keeps_the_branch() {
     }
 }
 
-/// Returns the open pull requests that replace issues with their numbers, and the number of all that ever
-/// existed.
+/// Returns the open pull requests that serve as issues, with their numbers, and the total number of pull
+/// requests that ever existed.
 async fn issue_pull_requests(site: &Site) -> (Vec<(u64, truing_fakes::forge::PullView)>, usize) {
     let all = site.pulls().await;
     let count = all.len();
@@ -102,8 +102,8 @@ async fn without_issues_a_question_is_a_draft_that_changes_nothing_and_is_answer
         assert!(pulls.iter().any(|(_, pull)| pull.open && pull.body.contains("ann ruled")), "{pulls:?}");
         assert_eq!(site.file(BRANCH, "pyproject.toml").await, Site::project_file(">= 0.9, < 1.0.4"));
 
-        // Another release is asked about in a separate pull request; if it is declined without a comment, it
-        // is not asked again.
+        // The question about another release is a separate pull request. If users decline this pull request
+        // without a comment, the question is not asked again.
         site.publish_release("2.0.0");
         assert_eq!(site.run_job().await, expected_result("asked", 1));
         let (asked, _) = issue_pull_requests(&site).await;

@@ -18,7 +18,7 @@ use super::site::{BRANCH, Ran, Site};
 pub(super) const PORT: &str = "def pinned(a):\n    return a + 1\n";
 /// Check that the base passes and half a port fails.
 pub(super) const CHECK: &str = "[verify]\ncheck = [[\"sh\", \"-c\", \"! grep -q HALF ours/m.py\"]]\n";
-/// SHA-1 of [`PORT`], which equals the definition in 1.0.4.
+/// SHA-1 of [`PORT`]. The text of [`PORT`] equals the definition in 1.0.4.
 const NEW: &str = "9fd90f3cd1e6e9b8e458fb4785fd83b8634c2d3d";
 
 pub(crate) struct Scene {
@@ -104,7 +104,7 @@ async fn a_port_that_is_whole_becomes_one_pull_request_with_range_and_digests() 
     let asked = scene.model.request_log()[0].body.to_string();
     assert!(asked.contains("+    return a + 1") && asked.contains("ours/**"), "{asked}");
 
-    // The port remains valid when the base changes; it is not made twice.
+    // If the base changes, the port remains valid and is not made again.
     site.repo.push("main", CommitBuilder::new("Else").write("b.txt", "b\n")).await.unwrap();
     let asked = scene.model.request_log().len();
     assert_eq!(parse_result(&scene.run().await).0, "covered");
@@ -188,7 +188,7 @@ async fn files_that_a_port_may_not_change_are_denied_and_a_change_of_them_is_ref
     let denied = scene.model.request_log().last().unwrap().body.to_string().matches("denied:").count();
     assert_eq!(denied, outside.len());
 
-    // The effects of a command are detected afterwards.
+    // A forbidden change by a command is detected after the command has run.
     let mut answers = vec![ScriptedAnswer::tool("run", json!({ "argv": ["pytest"] }))];
     answers.extend(right_port_answers());
     scene.model.set_script(ModelScript::from_answers(answers));
@@ -291,7 +291,7 @@ async fn lose_write_response(nth: u32) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_write_fails_while_a_port_is_finished_the_next_run_ends_the_same() {
-    // A few cases run at the same time, until one has no such write.
+    // A few cases run at the same time, until a run has fewer than n writes.
     let lost = futures_util::stream::iter(1..)
         .map(lose_write_response)
         .buffered(AT_ONCE)
@@ -322,7 +322,8 @@ async fn what_a_model_leaves_to_people_is_asked_once_and_their_answer_reaches_th
         "{ran:?}"
     );
 
-    // The model is not asked before a permitted user has answered; a deleted question is asked again.
+    // No request is sent to the model before a user with write permission has answered. If a user deletes the
+    // question, Truing asks it again.
     let asked = scene.model.request_log().len();
     scene.site.repo.comment(question.number, "eve", "A flag").await.unwrap();
     assert_eq!(parse_result(&scene.run().await), (&json!("asked"), 1));

@@ -1,5 +1,5 @@
-//! Tests of a model's classification of unpinned code: its access, the accepted answers, and questions to
-//! people in case of doubt.
+//! Tests of a model's classification of unpinned code: the files that the model can read, the accepted
+//! answers, and questions to users in case of doubt.
 
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use super::AT_ONCE;
 use super::bump::{Scene, parse_result, write};
 use super::site::{BRANCH, Site};
 
-/// The two functions that 1.0.5 changed, with an existing line of each.
+/// The two functions that 1.0.5 changed, each with the number and the text of one of its lines.
 const OTHER: (&str, u32, &str) = ("other", 8, "    return 3");
 const MORE: (&str, u32, &str) = ("more", 11, "    return 1");
 
@@ -230,7 +230,7 @@ async fn a_model_that_obeys_what_the_package_says_comes_to_a_question() {
         "{ran:?}"
     );
     assert!(scene.site.pulls().await.is_empty());
-    // The package's text stands between marks that it cannot know.
+    // The package's text is between marks that its author cannot know.
     let asked =
         scene.model.request_log()[0].body["messages"][0]["content"][0]["text"].as_str().unwrap().to_owned();
     let at = asked.find("TOOL report").unwrap();

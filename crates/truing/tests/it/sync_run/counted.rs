@@ -53,11 +53,11 @@ async fn each_end_of_a_job_is_counted_once_and_failures_are() {
     site.replace_in_config("[sync.demo]", "[sync.demo]\ncron = \"* * * * * *\"");
     let down = ForgeFault::on_call("GET", "/repos/acme/ours$", ForgeFaultKind::Status(500, None));
     site.forge.add_fault(down.times(u32::MAX));
-    // Another job runs after this one each time.
+    // A second job runs after each run of the first job.
     site.add_other_project().await;
     let (mut server, address) = serve(&site);
     wait_until("a failure", async || count_recorded_ends(&site).await[4] == 1).await;
-    // When the other job has ended twice since, this one was checked again.
+    // After two more runs of the second job, the server must have checked the first job again.
     let others = async || count_ends(&address)[..4].iter().sum::<u64>();
     let since = others().await;
     wait_until("its turn has come again", async || others().await >= since + 2).await;

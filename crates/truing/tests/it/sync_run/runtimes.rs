@@ -1,5 +1,5 @@
-//! Tests of the runtime `cli`: with the real `claude` program, a model that classifies or ports has the same
-//! results as without it.
+//! Tests of the runtime `cli`: a model that classifies or ports has the same results with the real `claude`
+//! program as without this program.
 
 use serde_json::{Value, json};
 use truing_fakes::model::{AnswerBlock, ScriptedAnswer};

@@ -63,7 +63,7 @@ impl Site {
         Self::with_config("").await
     }
 
-    /// Creates a site with additional configuration; keys of the job come first.
+    /// Creates a site with additional configuration. In `more`, the keys of the job must come first.
     pub(crate) async fn with_config(more: &str) -> Self {
         Self::with_flavour(ForgeFlavour::GitHub, more).await
     }

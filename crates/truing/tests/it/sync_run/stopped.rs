@@ -1,5 +1,5 @@
-//! Tests of a job's run that is interrupted while a model is asked: the usage that its stream has reported is
-//! paid and recorded, its lease is returned, and the next run continues.
+//! Tests of a job's run that is interrupted during a model's answer. The usage that the answer's stream has
+//! reported is charged and recorded, the run returns its lease, and the next run continues.
 
 use std::process::Stdio;
 use std::time::Instant;
@@ -14,8 +14,8 @@ use super::classify::two_verdicts_answer;
 use super::quiet::wait_until_idle;
 use super::site::Ran;
 
-/// Tokens that are charged for a cut answer in addition to the reported ones, since they may have been in
-/// transit.
+/// Tokens that are charged for a cut answer in addition to the reported tokens, because more tokens may have
+/// been in transit.
 const UNDER_WAY: u64 = 300;
 /// Tokens of the prompt, as the stream reports them.
 const PROMPT: u64 = 4000;
@@ -30,7 +30,8 @@ fn stalling_answer() -> ScriptedAnswer {
 }
 
 impl Scene {
-    /// Runs the program and sends this signal when it has read everything before the stall.
+    /// Runs the program, and sends this signal when the program has read everything that the model sent
+    /// before the stall.
     async fn run_and_signal(&self, signal: &'static str) -> Ran {
         let mut command = self.site.command(&["sync", "run", "demo"]);
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -60,7 +61,7 @@ impl Scene {
         self.site.run(&["report"]).await.json["totals"]["cost_micro_usd"].clone()
     }
 
-    /// Returns the cost of the billed answers, including the tokens in transit of each cut one.
+    /// Returns the cost of the billed answers. For each cut answer, it includes the tokens in transit.
     fn billed_cost(&self) -> u64 {
         let prices = ModelPrices::builtin().unwrap();
         let costs = self.model.bills().into_iter().map(|bill| {

@@ -25,7 +25,7 @@ use super::site::{BOT, BRANCH, Ran, Site};
 const PUSH: &str = "/{owner}/{repo}/git-receive-pack";
 /// Sites that are tested at the same time.
 const AT_ONCE: usize = 4;
-/// Configuration by which issues report the number of runs.
+/// Configuration with which an issue reports the outcomes of the runs.
 const TRACKS: &str = "outcome.issue = true\nlabels = [\"upstream\"]";
 const TRACKED: &str = "how it went";
 
@@ -63,7 +63,7 @@ const CASES: [(Case, usize); 7] = [
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum WriteEvent {
     Stop,
-    /// Stops by the switch of the repository.
+    /// The kill switch of the repository is turned on in mode `stop`.
     StopThere,
     Finish,
     Lost,
@@ -156,7 +156,7 @@ impl Stage {
     }
 }
 
-/// Returns the writes since this length of the forge's log, in order.
+/// Returns, in order, the writes in the forge's log after the first `since` entries.
 fn list_writes(stage: &Stage, since: usize) -> Vec<WritePoint> {
     let (mut calls, mut pushes) = (0, 0);
     let mut writes = Vec::new();
@@ -265,7 +265,7 @@ async fn event_run_errors(
     let said = || format!("{exit:?} {} {reason} {}", told["result"], String::from_utf8_lossy(&output.stderr));
     let differs =
         |shown: String| (shown != clean.picture).then(|| format!("expected {}, is {shown}", clean.picture));
-    // After the last write there is none to refuse.
+    // After the last write, no further write can be refused.
     if event == WriteEvent::Finish || nth == clean.writes.len() {
         let wrong = (exit != Some(clean.exit)).then(said);
         return wrong.or(differs(final_state(&stage).await));
@@ -297,7 +297,8 @@ async fn event_run_errors(
     }
     case.set_answers(&stage);
     let ran = stage.run().await;
-    // A saved port makes no progress by another one that reaches the same point.
+    // If the port was already saved, another run that reaches the same state counts as a run without
+    // progress, and fails.
     let is_kept = case == Case::Save && nth > 1;
     let exit = if is_kept { 3 } else { clean.exit };
     let wrong = (ran.exit != exit).then(|| format!("the second run: {ran:?}"));

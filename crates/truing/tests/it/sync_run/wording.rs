@@ -1,4 +1,4 @@
-//! Tests of the texts of a job's pull request by the operator and the repository: title, text, labels.
+//! Tests of a job's pull request whose title, text and labels are set by the operator or the repository.
 
 use serde_json::json;
 use truing_fakes::forge::{ForgeFault, ForgeFaultKind};

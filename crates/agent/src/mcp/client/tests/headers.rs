@@ -14,7 +14,8 @@ fn with_key(url: &str, key: &str) -> ServerAddress {
     address
 }
 
-/// Returns a server that gives each client a session, and the list of the requests that it accepted.
+/// Starts a server that assigns a session to each client. Returns its address, and the list of the requests
+/// that it accepted.
 async fn with_sessions() -> (String, Arc<Mutex<Vec<String>>>) {
     let noted = Arc::new(Mutex::new(Vec::new()));
     let notes = noted.clone();

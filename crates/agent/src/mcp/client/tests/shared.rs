@@ -1,4 +1,4 @@
-//! Tests of servers that several models of one run call at once, with paused time.
+//! Tests of servers that several models of one run call at the same time, with paused time.
 
 use futures_util::future::join3;
 use tokio::time::Instant;
@@ -59,7 +59,7 @@ async fn a_call_waits_for_those_before_it_within_its_own_time_and_the_server_is_
         c.is_error && c.text.contains("had other calls to answer first") && c_time == 30,
         "{c:?} {c_time}"
     );
-    // The late response is not taken for that of another call.
+    // The late response is not assigned to another call.
     let (d, d_time) = timed(&tools, tool, "d").await;
     assert_eq!((d.text.as_str(), d_time), ("d", 18));
     assert_eq!(servers.stop().await, []);

@@ -49,7 +49,8 @@ pub(super) fn check_scopes(call: &ApiCall) -> Result<(), ApiReply> {
     }
 }
 
-/// Rejects calls that access tokens may not make with any scope: their own account, and permissions.
+/// Rejects calls that access tokens may not make with any scope: calls about their own account, and about
+/// permissions.
 pub(super) fn reject_access_token(call: &ApiCall) -> Result<(), ApiReply> {
     match call.pass {
         FakeTokenScope::Access | FakeTokenScope::Installation { kind: TokenKind::AccessToken, .. } => {
@@ -73,7 +74,7 @@ fn basic_user(headers: &HeaderMap) -> Option<String> {
     )
 }
 
-/// Returns the repository that the path names by its slugs or its id, if it answers such a call.
+/// Returns the repository that the path names by its slugs or its id, if the caller may make the call.
 pub(super) fn find_repository<'a>(
     state: &'a mut FakeForgeState,
     call: &ApiCall,
@@ -81,7 +82,8 @@ pub(super) fn find_repository<'a>(
     let FakeForgeState { world, repos, renamed_repositories: _ } = state;
     let (owner, name) = (call.param("owner"), call.param("repo"));
     let repo = if name.starts_with('{') {
-        // The owner may be empty, an id or a name: the id of the repository is enough.
+        // The owner in the path may be empty, an id or a name, because the id of the repository is
+        // sufficient.
         repos.values_mut().find(|repo| uuid_from_id(repo.id) == name)
     } else {
         repos.get_mut(&format!("{owner}/{name}").to_lowercase())

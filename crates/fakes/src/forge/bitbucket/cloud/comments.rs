@@ -1,4 +1,4 @@
-//! Comments of pull requests, of all kinds together.
+//! Comments of pull requests. One list has comments of all kinds.
 
 use serde_json::Value;
 
@@ -142,7 +142,7 @@ fn comment_of_caller<'a>(
     Ok((world, repo, number, id))
 }
 
-/// Handles `PUT …/comments/{id}`: replaces the text, no matter which it was.
+/// Handles `PUT …/comments/{id}`: replaces the text without a check of the old text.
 pub(super) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number, id) = comment_of_caller(state, call)?;
     let (text, now) = (comment_text(call)?, world.now());

@@ -30,7 +30,7 @@ fn find_commit(repo: &StoredRepository, call: &ApiCall) -> Result<String, ApiRep
     by_id.map(str::to_owned).or_else(|| branch_tip(repo, named).ok()).ok_or_else(|| not_found("Commit"))
 }
 
-/// Handles `GET …/commit/{sha}`: with the full id.
+/// Handles `GET …/commit/{sha}`; the response contains the full id.
 pub(super) fn get_commit(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = find_repository(state, call)?;
     let sha = find_commit(repo, call)?;

@@ -90,7 +90,7 @@ pub(super) fn fault_reply(kind: &ForgeFaultKind, _now: i64) -> Option<ApiReply> 
     };
     match kind {
         ForgeFaultKind::Status(429, after) | ForgeFaultKind::SecondaryLimit(after) => Some(limited(after)),
-        // Cloud does not say when the limit ends.
+        // Cloud's response does not contain the time at which the limit ends.
         ForgeFaultKind::PrimaryLimit(_) => Some(limited(&None)),
         ForgeFaultKind::Status(status, after) => {
             let words = StatusCode::from_u16(*status).ok().and_then(|status| status.canonical_reason());

@@ -34,8 +34,8 @@ pub(super) fn account(state: &mut FakeForgeState, call: &ApiCall) -> CallResult 
     Ok(ApiReply::json(200, account_json))
 }
 
-/// Handles `GET /2.0/workspaces/{owner}/members/{user}`: every account with a role in one of its repositories
-/// is a member, and so are its bots.
+/// Handles `GET /2.0/workspaces/{owner}/members/{user}`. Members are all accounts with a role in a repository
+/// of the workspace, and the bots of its repositories.
 pub(super) fn member(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     reject_access_token(call)?;
     let FakeForgeState { world, repos, renamed_repositories: _ } = state;
@@ -84,7 +84,8 @@ pub(super) fn repositories(state: &mut FakeForgeState, call: &ApiCall) -> CallRe
     page::reply(world, call, shown.collect(), page::MOST)
 }
 
-/// Handles `GET /2.0/repositories/{owner}/{repo}`, also with an empty owner and the id.
+/// Handles `GET /2.0/repositories/{owner}/{repo}`. The path may also contain an empty owner and the
+/// repository's id.
 pub(super) fn get_repository(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = find_repository(state, call)?;
     Ok(ApiReply::json(200, json::repository(world, repo)))

@@ -67,7 +67,7 @@ pub(crate) fn build_delivery(
     Ok((delivery.body.len() <= MAX_DELIVERY).then_some(delivery))
 }
 
-/// Returns Cloud's event name for a change; `None` if it has no event for it.
+/// Returns Cloud's event name for a change; `None` if Cloud has no event for the change.
 fn event_for_change(change: &PullChange, merged: bool) -> Option<&'static str> {
     Some(match change {
         PullChange::Opened => "created",

@@ -30,7 +30,7 @@ fn href(url: impl Into<String>) -> Value {
     json!({"href": url.into()})
 }
 
-/// Returns a text as it was written and as it is shown.
+/// Returns a text in two forms: its source, and the form in which Cloud displays it.
 fn text_json(text: &str) -> Value {
     json!({"raw": text, "markup": "markdown", "html": format!("<p>{text}</p>")})
 }
@@ -50,7 +50,7 @@ pub(super) fn account(world: &ForgeInstance, login: &str) -> Value {
     })
 }
 
-/// Returns the workspace with this name. Every owner of a repository is one.
+/// Returns the workspace with this name. Every owner of a repository is a workspace.
 pub(super) fn workspace(world: &ForgeInstance, slug: &str) -> Value {
     json!({
         "type": "workspace", "uuid": uuid_from_id(number_of(world, slug)), "name": slug, "slug": slug,
@@ -135,7 +135,7 @@ fn state(pull: &StoredPull) -> &'static str {
     }
 }
 
-/// Returns a pull request with this head as lists have it: without reviewers.
+/// Returns a pull request with this head in the form of lists, without reviewers.
 pub(super) fn pull(world: &ForgeInstance, repo: &StoredRepository, pull: &StoredPull, head: &str) -> Value {
     let own = format!("{}/pullrequests/{}", repository_api_url(world, repo), pull.number);
     let page = format!("{}/{}/pull-requests/{}", world.base_url, repo.full_name(), pull.number);
@@ -189,7 +189,7 @@ pub(super) fn participant(world: &ForgeInstance, one: &PullParticipant) -> Value
         Some(FakeReviewVerdict::ChangesRequested) => Some("changes_requested"),
         Some(FakeReviewVerdict::Commented) | None => None,
     };
-    // For a request for changes Cloud gives only the time of the last comment.
+    // If the participant requested changes, Cloud returns only the time of the participant's last comment.
     let at = if one.verdict == Some(FakeReviewVerdict::Approved) { one.at } else { one.last_comment_at };
     json!({
         "type": "participant", "user": account(world, &one.login),

@@ -57,7 +57,7 @@ fn pull_reply(world: &ForgeInstance, repo: &mut StoredRepository, number: u64, s
     Ok(ApiReply::json(status, json::full_pull_json(world, repo, of, &head, mergeable)))
 }
 
-/// Returns the logins of the reviewers that a body names by their ids, if none of their accounts is closed.
+/// Returns the logins of the reviewers whose ids the body contains. A closed account is an error.
 fn parse_reviewers(world: &ForgeInstance, body: &Value) -> Result<Vec<String>, ApiReply> {
     let none = Vec::new();
     let named = |reviewer: &Value| {
@@ -163,7 +163,7 @@ pub(super) fn request_changes(state: &mut FakeForgeState, call: &ApiCall) -> Cal
     Ok(ApiReply::json(200, json::participant(world, one)))
 }
 
-/// Handles `DELETE …/pullrequests/{number}/request-changes`: the caller's own request.
+/// Handles `DELETE …/pullrequests/{number}/request-changes`: withdraws the caller's own request.
 pub(super) fn withdraw_changes(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = find_pull(state, call)?;
     participants::withdraw_verdict(world, repo, number, &call.login)?;

@@ -57,7 +57,7 @@ fn comparison_holds(found: &Value, how: FilterOperator, value: &Value) -> bool {
     let order = || match (found, value) {
         (Value::String(found), Value::String(value)) => {
             let instant = |text: &str| text.parse::<jiff::Timestamp>().ok();
-            // An instant can be written in several ways.
+            // An instant can be written in several ways, so instants are compared by their value.
             match (instant(found), instant(value)) {
                 (Some(found), Some(value)) => Some(found.cmp(&value)),
                 (_, _) => Some(found.as_str().cmp(value)),

@@ -10,9 +10,9 @@ use crate::forge::http::serve::{
 use crate::forge::pages;
 use crate::forge::state::ForgeInstance;
 
-/// Hourly call limit in the headers unless another is set. It is never enforced.
+/// Default of the hourly call limit in the headers. The fake never enforces this limit.
 const RATE_LIMIT: u64 = 1_000;
-/// Divisor for a limit that is almost reached: fewer calls than this part of it are left.
+/// A limit is nearly reached if fewer calls than the limit divided by this number are left.
 const NEAR: u64 = 5;
 
 /// All calls of the API.
@@ -116,8 +116,8 @@ pub(crate) static PROTOCOL: ForgeProtocol = ForgeProtocol {
     finished: add_headers,
 };
 
-/// Adds Cloud's headers. For its limit they contain neither remaining calls nor an end; for `Basic` logins
-/// they are left out.
+/// Adds Cloud's headers. The headers of the rate limit contain neither the remaining calls nor an end. With a
+/// `Basic` login they are omitted.
 fn add_headers(world: &mut ForgeInstance, reply: ApiReply, context: &HeaderContext<'_>) -> ApiReply {
     let now = world.now();
     let mut general = vec![

@@ -1,4 +1,5 @@
-//! The activities of a pull request, newest first: the only list of comments that needs no path.
+//! The activities of a pull request, newest first. Only this list returns comments without a path in the
+//! request.
 
 use serde_json::{Value, json};
 
@@ -51,7 +52,7 @@ pub(super) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         let merged = of.merged_by.as_deref();
         add(at, merged.unwrap_or(&of.author), if merged.is_some() { "MERGED" } else { "DECLINED" });
     }
-    // The opening is the oldest activity at any time of the clock.
+    // Among activities with the same time, the opening is the oldest.
     all.sort_by_key(|(at, id, activity)| (*at, activity["action"] != "OPENED", *id));
     let shown: Vec<Value> = all.into_iter().rev().map(|(_, _, activity)| activity).collect();
     page::reply(call, &shown)

@@ -15,7 +15,8 @@ use crate::forge::state::access::RepositoryAccess;
 use crate::forge::state::apps::FakeTokenScope;
 use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 
-/// Returns the account of a request: a token alone, or with the name of its account.
+/// Returns the account of a request, which sends a token alone or together with the name of the token's
+/// account.
 pub(super) fn authenticate_request(
     world: &mut ForgeInstance,
     headers: &HeaderMap,
@@ -47,7 +48,7 @@ fn basic_user(headers: &HeaderMap) -> Option<String> {
     pair.split_once(':').map(|(user, _)| user.to_owned())
 }
 
-/// Returns the repository that the path names, if it answers such a call.
+/// Returns the repository that the path names, if the caller may make the call.
 pub(super) fn find_repository<'a>(
     state: &'a mut FakeForgeState,
     call: &ApiCall,

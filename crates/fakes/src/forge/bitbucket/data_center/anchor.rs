@@ -25,8 +25,8 @@ pub(super) fn line_type(kind: HunkLineKind) -> &'static str {
 /// Returns the place that an anchor names, its commits, and the hunk there. Field names that this version
 /// does not know are silently ignored.
 ///
-/// It is stricter than a real server about unchanged lines and about the old path of a renamed file: lines
-/// that the diff does not show, and a missing path, are rejected.
+/// The check is stricter than a real server's. It rejects unchanged lines that the diff does not show, and a
+/// renamed file without its old path.
 pub(super) fn parse_anchor(
     repo: &mut StoredRepository,
     pull_number: u64,

@@ -39,7 +39,7 @@ fn find_commit(repo: &StoredRepository, call: &ApiCall) -> Result<String, ApiRep
     if repo.git.contains(sha) { Ok(sha.to_owned()) } else { Err(no_commit(sha)) }
 }
 
-/// Handles `GET …/commits/{sha}/builds`: returns one key.
+/// Handles `GET …/commits/{sha}/builds`: returns the build with one key.
 pub(super) fn build(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     require_version(state, ONE_BUILD)?;
     let (_, repo) = find_repository(state, call)?;
@@ -50,8 +50,8 @@ pub(super) fn build(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     Ok(ApiReply::json(200, json::build(found.ok_or_else(missing)?)))
 }
 
-/// Handles `GET /rest/build-status/latest/commits/{sha}`: all keys, newest first, in every repository that
-/// has the commit.
+/// Handles `GET /rest/build-status/latest/commits/{sha}`: returns the builds of all keys, newest first, from
+/// every repository that contains the commit.
 pub(super) fn builds(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let seen = state.repos.values().filter(|repo| may_read(repo, &call.login));
     let of = seen.flat_map(|repo| &repo.statuses).filter(|status| status.sha == call.param("sha"));

@@ -15,8 +15,8 @@ pub(super) fn full_diff(state: &mut FakeForgeState, call: &ApiCall) -> CallResul
     diff_reply(state, call, |diff| Ok(diff.files().map(|file| section_json(file, file.path())).collect()))
 }
 
-/// Handles `GET …/diff/{path}`: one file. A file that the pull request does not change has no diffs. A
-/// renamed file is found only by both its paths.
+/// Handles `GET …/diff/{path}`: one file. A file that the pull request does not change gets 404. For a
+/// renamed file, the request must contain both paths.
 pub(super) fn file_diff(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let path = call.param("path");
     let source = call.query_param("srcPath").unwrap_or(path);

@@ -59,8 +59,8 @@ pub(super) fn invalid_field(field: &str, message: &str) -> ApiReply {
     error_with_context(400, Some(field), message, "validation.ArgumentValidationException", Value::Null)
 }
 
-/// Returns 409 if the sent version is not the current one, of a pull request (which is included) or a
-/// comment.
+/// Returns 409 for a request with an old version of a comment or a pull request. The response includes the
+/// pull request.
 pub(super) fn stale_version(sent: Option<u64>, current: u64, pull: Option<Value>) -> ApiReply {
     let exception = if pull.is_some() {
         "pull.PullRequestOutOfDateException"

@@ -33,8 +33,8 @@ fn has_permission(repo: &StoredRepository, login: &str, permission: &str) -> Opt
     }
 }
 
-/// Handles `GET /rest/api/latest/users`, by `filter` and `permission.1`, `.2`, … with `projectKey` and
-/// `repositorySlug` of each.
+/// Handles `GET /rest/api/latest/users`, by `filter` and `permission.1`, `.2`, …. Each permission has its own
+/// `projectKey` and `repositorySlug`.
 pub(super) fn users(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let FakeForgeState { world, repos, renamed_repositories: _ } = state;
     let filter = call.query_param("filter").unwrap_or_default().to_lowercase();

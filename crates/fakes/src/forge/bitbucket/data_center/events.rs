@@ -53,13 +53,13 @@ pub(crate) fn build_delivery(
     Ok(Some(FakeDelivery::from_bitbucket_event(ForgeFlavour::DataCenter, serial, key, number, &payload)))
 }
 
-/// Returns the values that an event of a change names as previous.
+/// Returns the fields with the previous values in the event of a change.
 fn previous_values(title: &str, body: &str, is_draft: bool) -> Value {
     json!({"previousTitle": title, "previousDescription": body, "previousDraft": is_draft})
 }
 
-/// Returns Data Center's event name for a change, and the other fields of the event; `None` if it has no
-/// event for it.
+/// Returns Data Center's event name for a change, and the other fields of the event; `None` if Data Center
+/// has no event for the change.
 fn event_for_change(
     world: &ForgeInstance,
     repo: &StoredRepository,

@@ -20,7 +20,7 @@ pub(super) fn epoch_millis(seconds: i64) -> i64 {
     seconds.saturating_mul(1000)
 }
 
-/// Returns the part of an address that stands for a name.
+/// Returns the slug of a login: the form of the name in URLs.
 pub(super) fn slug(login: &str) -> String {
     let plain =
         |c: char| if c.is_ascii_alphanumeric() || "-._".contains(c) { c.to_ascii_lowercase() } else { '_' };
@@ -38,7 +38,7 @@ pub(super) fn user(world: &ForgeInstance, login: &str) -> Value {
     })
 }
 
-/// Returns the address of a repository's page for people.
+/// Returns the URL of a repository's web page.
 fn repository_page_url(world: &ForgeInstance, owner: &str, name: &str) -> String {
     format!("{}/projects/{owner}/repos/{name}", world.base_url)
 }

@@ -1,4 +1,4 @@
-//! Lists, paged with at most fifty items even if more are requested.
+//! Pages lists. A page has at most fifty items, even if the request asks for more.
 
 use serde_json::{Value, json};
 
@@ -30,7 +30,7 @@ pub(super) fn reply(call: &ApiCall, items: &[Value]) -> CallResult {
     ))
 }
 
-/// Makes a list name the same page as its next one.
+/// Makes a list name its own page as the next page.
 pub(super) fn set_next_page(reply: &mut ApiReply, _: &str) {
     if let ReplyBody::Json(Value::Object(body)) = &mut reply.body {
         let start = body.get("start").cloned().unwrap_or_default();

@@ -33,7 +33,7 @@ pub(super) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         let Some(head) = repo.pulls.get_mut(&number).map(StoredPull::read_head) else { continue };
         let Some(of) = repo.pulls.get(&number) else { continue };
         let branch = if outgoing { &of.head_ref } else { &of.base_ref };
-        // The branch of a fork is not one of this repository's.
+        // A branch of a fork is not a branch of this repository.
         let fits = at.is_none_or(|at| at == branch) && !(outgoing && branch.contains(':'));
         let json = json::pull(world, repo, of, &head);
         if fits && (wanted == "ALL" || json["state"] == wanted.as_str()) {
@@ -126,8 +126,8 @@ pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     pull_reply(world, repo, number, 201)
 }
 
-/// Handles `PUT …/pull-requests/{number}`: description and reviewers are cleared if they are left out; title
-/// and draft stay.
+/// Handles `PUT …/pull-requests/{number}`. Description and reviewers are cleared if the request omits them;
+/// title and draft state are kept.
 pub(super) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = find_pull(state, call)?;
     is_current(world, repo, number, call)?;
@@ -234,8 +234,8 @@ pub(super) fn add_reviewer(state: &mut FakeForgeState, call: &ApiCall) -> CallRe
     participant_reply(world, repo, number, &who)
 }
 
-/// Handles `PUT …/pull-requests/{number}/participants/{slug}`: the caller's own verdict, on the head only. An
-/// approval by Truing is a violation.
+/// Handles `PUT …/pull-requests/{number}/participants/{slug}`: sets the caller's own verdict, which must be
+/// about the head. An approval by Truing is a violation.
 pub(super) fn set_verdict(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = find_pull(state, call)?;
     if json::slug(&call.login) != call.param("slug") {

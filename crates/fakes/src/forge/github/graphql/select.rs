@@ -1,5 +1,5 @@
-//! Reduces a response to the fields that its query selects, as every GraphQL server does: a client must not
-//! find a field that it did not request.
+//! Reduces a response to the fields that the query selects, as every GraphQL server does. A client must not
+//! receive fields that it did not request.
 
 use serde_json::Value;
 
@@ -12,7 +12,7 @@ struct SelectedFields(FieldSelection);
 /// Returns the response without the fields that the query does not select.
 pub(super) fn select_fields(query: &str, mut answer: Value) -> Value {
     let mut words = query_words(query).into_iter();
-    // The operation's name and variables stand before the first brace.
+    // The name and the variables of the operation come before the first brace.
     let _ = words.by_ref().find(|word| word == "{");
     let selected = parse_selection(&mut words);
     if let Some(data) = answer.get_mut("data") {

@@ -1,4 +1,4 @@
-//! The result that a merge would have, by GitHub's names.
+//! The merge state of a pull request, with GitHub's names.
 
 use serde_json::{Value, json};
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::super::git::{git, good};
 use super::*;
 
-/// Returns the address with a login in it.
+/// Returns the URL with a user name and a token in it.
 fn with_login(url: &str, user: &str) -> String {
     url.replace("http://", &format!("http://{user}:{TOKEN}@"))
 }

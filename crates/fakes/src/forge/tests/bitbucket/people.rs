@@ -3,7 +3,7 @@
 use crate::forge::{FakeDiffSide, FakeForge, FakeForgeOptions, FakeReviewVerdict, ForgeFlavour, NewPull};
 use crate::repo::CommitBuilder;
 
-/// Performs people's actions in a repository, and returns the resulting views.
+/// Performs people's actions in a repository, and returns the resulting state as texts.
 async fn played(flavour: ForgeFlavour) -> (String, Vec<String>) {
     let forge = FakeForge::start_as(flavour, FakeForgeOptions::default()).await.unwrap();
     let shop =

@@ -1,5 +1,5 @@
-//! Tests of files that linters do not support, equal findings of two linters, and a program that changes
-//! during a run.
+//! Tests of files that linters do not support, of equal findings of two linters, and of a linter program that
+//! is replaced during a run.
 
 use std::os::unix::ffi::OsStrExt as _;
 
@@ -82,7 +82,7 @@ fn a_rule_of_ours_stays_on_in_files_that_the_linter_was_not_given() {
             .collect::<Vec<_>>()
     };
     assert_eq!(operators("paths = [\"src/**\"]"), ["a.py", "services/x/a.py"]);
-    // The command itself names files.
+    // The configured command itself names files, so the files that it covers are unknown.
     let all = ["a.py", "services/x/a.py", "src/a.py"];
     assert_eq!(operators("command = [\"ruff\", \"check\", \"docs\"]"), all);
 }
@@ -159,7 +159,8 @@ fn a_program_that_is_replaced_between_the_two_looks_is_named_and_the_base_is_not
     let place =
         create_ruff_repository("l = 1\n\n\ndef f():\n    pass\n", "\n\ndef f():\n    l = 1\n    l = 5\n");
     place.write("head", "");
-    // On the head, it waits until it is replaced by a version without a number.
+    // In the tree of the head, the fake linter waits until the test replaces it by a program that prints no
+    // version.
     let wait = "[ \"$1\" = check ] || exit 9\n[ -e head ] && while [ ! -e go ]; do sleep 0.05; \
          done\n[ \"$1\" = check ]";
     let waiting = RUFF.replace("[ \"$1\" = check ]", wait);

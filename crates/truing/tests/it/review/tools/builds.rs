@@ -1,4 +1,4 @@
-//! Tests that the folders which linters fill are kept for their next runs.
+//! Tests that the build folders of linters are kept for their next runs.
 
 use std::process::{Child, Stdio};
 
@@ -73,7 +73,7 @@ fn copies_of_commits_are_in_one_place_and_have_a_folder_of_their_own() {
     let head = ["--base", "HEAD~1", "--head", "HEAD"];
     assert_eq!(clippy_message(&place, &head), "run 1 in /work");
     assert_eq!(clippy_message(&place, &head), "run 2 in /work");
-    // The working tree is built in place, not from the build of a commit.
+    // The working tree is built in its own folder, and does not use the build folder of a commit.
     let own = clippy_message(&place, &["--base", "HEAD~1"]);
     assert!(own.starts_with("run 1 in ") && !own.ends_with("/work"), "{own}");
 }
@@ -111,7 +111,7 @@ fn two_runs_at_once_both_end_and_one_of_them_builds_everything() {
         field_of_findings(&told, "title")[0].as_str().unwrap().to_owned()
     });
     assert!(titles[0].starts_with("run 1 in "), "{titles:?}");
-    // The second run may have begun after the end of the first.
+    // The second run uses the build folder of the first run only if it began after the end of the first run.
     assert!(titles[1].starts_with("run 1 in ") || titles[1].starts_with("run 2 in "), "{titles:?}");
 }
 

@@ -83,7 +83,7 @@ fn findings_are_placed_by_the_change_that_is_reviewed_now() {
     let place = create_two_files();
     finding_messages(&place, &[]);
     place.commit("third");
-    // The files are the same, but other lines were added.
+    // The change is in one of the same files, but other lines were added.
     place.write("a.py", "a = 1\nl = 2\nl = 3\n");
     let told = review_report(&place, &[]);
     assert_eq!(

@@ -9,7 +9,8 @@ fn skip_reason(place: &Place) -> String {
     told["tools"][0]["skipped"].as_str().unwrap_or_else(|| panic!("{told:#}")).to_owned()
 }
 
-/// Returns a program that prints its version and fails with this message, in which the shell inserts values.
+/// Returns a script that prints its version, or fails with this message. The shell expands variables in the
+/// message.
 fn failing_program_script(name: &str, version: &str, message: &str, code: u8) -> String {
     let message = message.replace('`', "\\`");
     format!(
