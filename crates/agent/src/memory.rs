@@ -227,7 +227,8 @@ impl LayeredMemory {
             if bytes + text.len() > MAX_INSTRUCTIONS_BYTES {
                 let most = MAX_INSTRUCTIONS_BYTES;
                 let note = format!(
-                    "the instruction at `{origin}` is left out: the limit for all together is {most} bytes"
+                    "the instruction at `{origin}` is left out: all instructions together may have at most \
+                        {most} bytes"
                 );
                 memory.notes.push(note);
                 continue;
@@ -336,7 +337,10 @@ impl MemoryBuilder {
         };
         for import in import_paths(text) {
             let import = line::clean_line(import, MAX_SHOWN_CHARS);
-            self.notes.push(format!("`{path}`: `{import}` is not followed: only the file itself counts"));
+            self.notes.push(format!(
+                "`{path}`: the import `{import}` is not followed: only the text of the \
+                file itself is used"
+            ));
         }
         let kept = truncate_lines(text, MAX_MEMORY_BYTES);
         if kept.len() < text.len() {
@@ -367,7 +371,7 @@ fn parse_skill(layer: MemoryLayer, folder: &str, file: &MemoryFile) -> Result<Sk
     let is_letter = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_');
     if name.is_empty() || name.len() > MAX_NAME_CHARS || !name.chars().all(is_letter) {
         return Err(format!(
-            "its name `{}` is not one of letters, digits, `-` and `_`",
+            "its name `{}` is invalid: use letters, digits, `-` and `_`",
             line::clean_line(&name, MAX_SHOWN_CHARS)
         ));
     }
@@ -440,7 +444,7 @@ fn describe_repository(memory: Option<&str>, [skills, specialists]: [&[Skill]; 2
 fn limit_notes(mut notes: Vec<String>) -> Vec<String> {
     let more = notes.len().saturating_sub(MAX_NOTES);
     notes.truncate(MAX_NOTES);
-    notes.extend((more > 0).then(|| format!("and {more} more of memory and skills like these")));
+    notes.extend((more > 0).then(|| format!("and {more} more notes about memory and skills")));
     notes
 }
 

@@ -82,10 +82,10 @@ impl ConnectionRefusal {
     pub fn to_message(&self, key: &str) -> String {
         match self {
             Self::NotListed => format!("is not listed in `{key}`"),
-            Self::NotTls => "is reached by TLS alone".to_owned(),
+            Self::NotTls => "may be reached only by TLS".to_owned(),
             Self::NotPublic => "has no public address".to_owned(),
             Self::OtherHost => "was asked to carry a connection to another host".to_owned(),
-            Self::Method => "was asked for more than to read".to_owned(),
+            Self::Method => "would have received a request that does more than read".to_owned(),
             Self::TooMuch => format!("would have sent more than {} GiB in all", MAX_BYTES >> 30),
             Self::Unreachable(why) => format!("cannot be reached: {why}"),
         }
@@ -205,7 +205,7 @@ impl EgressProxy {
     ) -> ProxyResponse {
         let tls = request.method() == Method::CONNECT;
         let Some((host, port)) = request_target(request.uri(), tls) else {
-            return text_response(StatusCode::BAD_REQUEST, "a proxy is asked for a whole address");
+            return text_response(StatusCode::BAD_REQUEST, "a request to a proxy must contain a full URL");
         };
         let answered = if tls {
             self.open_tunnel(&host, port, request, &tunnels).await

@@ -122,7 +122,7 @@ pub fn run_if_helper(arguments: &[OsString]) -> Option<ExitCode> {
         Some(HelperStage::Inside { job, outside }) => enter::run_inner_helper(&job, outside),
         Some(HelperStage::Probe(probe)) => Ok(probe.run_to_exit_code()),
         Some(HelperStage::Reading { reading, probe }) => reading.confine().map(|_| probe.run_to_exit_code()),
-        None => Err(std::io::Error::other("it is started by truing alone")),
+        None => Err(std::io::Error::other("only truing itself may start this helper")),
     };
     Some(ExitCode::from(code.unwrap_or_else(|error| {
         enter::print_error(&error);

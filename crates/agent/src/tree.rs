@@ -67,8 +67,8 @@ pub enum LostAttribute {
 impl fmt::Display for LostAttribute {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Owner => "it was another user's or group's file, and is yours now",
-            Self::OtherNames => "it had other names (hard links), which hold what it held before",
+            Self::Owner => "the file belonged to another user or group, and belongs to you now",
+            Self::OtherNames => "the file's other names (hard links) still have the earlier content",
         })
     }
 }

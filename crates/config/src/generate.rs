@@ -29,9 +29,9 @@ const REPOSITORIES: &str = "forge.NAME.repositories";
 pub fn commented_file(repository: Option<&str>) -> String {
     let mut text = String::from(
         "# Configuration of truing. Every key is shown, with its default or, where it has none, with an\n# \
-         example: remove the `# ` in front of a line to set it.\n# `review.debounce = \"30s\"` is short for \
-         `debounce = \"30s\"` below `[review]`: of a section, use one form.\n# A variable overrides a key: \
-         TRUING_REVIEW__DEBOUNCE=30s. Effective values: `truing config show`.\n",
+            example: remove the `# ` in front of a line to set it.\n# `review.debounce = \"30s\"` is short \
+            for `debounce = \"30s\"` below `[review]`: for each section, use only one form.\n# A variable \
+            overrides a key: TRUING_REVIEW__DEBOUNCE=30s. Effective values: `truing config show`.\n",
     );
     for (section, about) in SECTIONS {
         let named = named_section(section);
@@ -140,7 +140,7 @@ pub fn schema() -> Json {
 fn list_item_schema(table: &Json, named: NamedSection) -> Json {
     let mut table = table.clone();
     if let Some(keys) = table.get_mut("properties").and_then(Json::as_object_mut) {
-        let about = "The name, in place of that in the table's head.";
+        let about = "The name, which `[tool.NAME]` has in its header instead.";
         keys.insert(
             "name".to_owned(),
             json!({ "type": "string", "pattern": named.pattern(), "description": about }),
@@ -156,14 +156,14 @@ fn list_item_schema(table: &Json, named: NamedSection) -> Json {
 pub fn reference() -> String {
     let mut text = String::from(
         "# Configuration reference\n\n<!-- Generated from crates/config/src/keys.rs. To update it: \
-         UPDATE_DOCS=1 cargo test -p truing-config -->\n\nA value comes from the first of these that has \
-         one: a flag; a `TRUING_…` variable; `RUNTIME_MODE`; the operator's\nfile (`--config FILE`, else \
-         `TRUING_CONFIG`, else `truing/truing.toml` in the user's configuration folder); for some\nkeys, the \
-         repository's own `.truing.toml`; the default. `truing config show` shows which one was \
-         used.\n\nLengths of time are whole numbers with units: `500ms`, `15s`, `2m`, `1h30m`, `7d`, `2w`. A \
-         secret is never written into the file,\nbut its place: `{ env = \"VARIABLE\" }` or \
-         `{ file = \"PATH\" }`; variables then end in `__ENV` or `__FILE`. Lists in\nvariables are separated \
-         by commas. Relative paths start at the folder of the file that names them.\n",
+            UPDATE_DOCS=1 cargo test -p truing-config -->\n\nA value comes from the first of these that \
+            has one: a flag; a `TRUING_…` variable; `RUNTIME_MODE`; the operator's\nfile (`--config FILE`, \
+            else `TRUING_CONFIG`, else `truing/truing.toml` in the user's configuration folder); for \
+            some\nkeys, the repository's own `.truing.toml`; the default. `truing config show` shows which \
+            one was used.\n\nLengths of time are whole numbers with units: `500ms`, `15s`, `2m`, `1h30m`, \
+            `7d`, `2w`. The file never holds a secret itself,\nonly its place: `{ env = \"VARIABLE\" }` or \
+            `{ file = \"PATH\" }`; variables then end in `__ENV` or `__FILE`. Lists in\nvariables are \
+            separated by commas. Relative paths start at the folder of the file that names them.\n",
     );
     for (section, about) in SECTIONS {
         text += &format!("\n## [{section}]\n\n{about}\n");
@@ -171,11 +171,11 @@ pub fn reference() -> String {
             let ending = if key.kind == ValueKind::Secret { "__ENV" } else { "" };
             let repository = match key.repository {
                 RepositoryOverride::No => "no",
-                RepositoryOverride::Sets => "sets it, unless the operator does",
+                RepositoryOverride::Sets => "can set the key, unless the operator does",
                 RepositoryOverride::SetsIfAllowed => {
-                    "sets it, if `verify.from_repository` is true, unless the operator does"
+                    "can set the key if `verify.from_repository` is true and the operator does not set it"
                 }
-                RepositoryOverride::Adds => "adds to the operator's",
+                RepositoryOverride::Adds => "adds entries to the operator's",
             };
             let default = match key.default {
                 KeyDefault::Computed { words, .. } => words.to_owned(),

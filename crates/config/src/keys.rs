@@ -70,20 +70,20 @@ pub const SECTIONS: &[(&str, &str)] = &[
         "One forge, under a name of your choice: lower-case letters, digits and `-`. Its webhooks arrive at \
          `/webhooks/NAME`.",
     ),
-    ("model", "The model that reviews, if `review.runtime` says that one does."),
+    ("model", "The model that reviews, if `review.runtime` selects a review by a model."),
     (
         "model.NAME",
-        "Another model, under a name of your choice: lower-case letters, digits and `-`. It is asked where a \
-         key or a flag names it, such as `converge.fixer` or `model.fallback`.",
+        "Another model, under a name of your choice: lower-case letters, digits and `-`. Such a model is \
+            used where a key or a flag names it, such as `converge.fixer` or `model.fallback`.",
     ),
     ("review", "The review loop."),
     (
         "mcp.NAME",
-        "One MCP server whose tools a model may call in reviews and audits, besides its own, under a name of \
-         your choice: lower-case letters, digits and `-`. A server is a program (`command`), which runs in \
-         the sandbox, at `full`, without a network but `hosts`; or an address (`url`); or the tools are \
-         Truing's own (`forge`). It is started with each of them; a review without one that fails says so, \
-         and is partial.",
+        "One MCP server, under a name of your choice: lower-case letters, digits and `-`. In reviews and \
+            audits, a model may call the server's tools besides its built-in ones. A server is a program \
+            (`command`), an address (`url`), or Truing's own tools (`forge`). A program runs in the \
+            sandbox, at `full`, and may connect only to `hosts`. Each review and audit starts the server. \
+            If a server fails, the review says so, and is partial.",
     ),
     (
         "tool.NAME",
@@ -98,10 +98,11 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ("sandbox", "Where commands of agents run, and repository files are read."),
     (
         "verify",
-        "A repository's own tests: what sets them up, and what they are. `truing verify` tries them. All \
-         commands run in the sandbox, at `full`, on a copy of the files, without secrets; the set-up reaches \
-         registries alone, and checks reach nothing. A command is a list of words: `[\"cargo\", \"test\"]`; \
-         there is no shell but one that is named. A variable has the lists as JSON.",
+        "A repository's own tests: the commands that set them up, and the checks themselves. `truing \
+            verify` tries them. All commands run in the sandbox, at `full`, on a copy of the files, \
+            without secrets. The set-up may connect only to registries, and checks have no network. A \
+            command is a list of words: `[\"cargo\", \"test\"]`; no shell runs unless a command names one. \
+            In a variable, the lists are JSON.",
     ),
     (
         "converge",
@@ -125,9 +126,9 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ("repo.NAME", "One repository, by its name in quotes: `[repo.\"owner/name\"]`."),
     (
         "price.NAME",
-        "The price of a model that Truing does not know, or of another provider, in US dollars per million \
-         tokens; by the name that is asked for, in quotes. A model without a price is not used. `truing \
-         budget prices` shows all.",
+        "The price, in US dollars per million tokens, of a model that Truing does not know, or that \
+            another provider serves. NAME is the requested model name, in quotes. A model without a price \
+            is not used. `truing budget prices` shows all.",
     ),
     ("sync", "The model that works for the jobs below."),
     (
@@ -143,9 +144,9 @@ pub const SECTIONS: &[(&str, &str)] = &[
     (
         "telemetry",
         "Traces of the runs of every loop, over OTLP (HTTP, protobuf), in the form that Langfuse reads. \
-         Without an address here, `OTEL_EXPORTER_OTLP_ENDPOINT` (and `_HEADERS`) counts, else \
-         `LANGFUSE_PUBLIC_KEY`, `LANGFUSE_SECRET_KEY` and `LANGFUSE_BASE_URL`. An export that fails changes \
-         nothing.",
+            Without an address here, `OTEL_EXPORTER_OTLP_ENDPOINT` (and `_HEADERS`) is used, else \
+            `LANGFUSE_PUBLIC_KEY`, `LANGFUSE_SECRET_KEY` and `LANGFUSE_BASE_URL`. A failed export does not \
+            affect the run.",
     ),
     ("retention", "How long old records are kept."),
 ];
@@ -211,12 +212,12 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The store: `sqlite:PATH`, a file that one process serves from (a relative path starts at the \
-             folder of the file that names it); or the URL of the Valkey or Redis that keeps the slots of \
-             many processes, `valkey://host:port/db`, with TLS `valkeys://`; or that of the Sentinels that \
-             know it, `valkey+sentinel://host:port,host:port/NAME/db`, with TLS `valkeys+sentinel://`. A \
-             server on another machine needs TLS unless `?tls=off` is set. `store.records` is then \
-             required.",
+        doc: "The store. `sqlite:PATH`: a file, for one process (a relative path starts at the folder of \
+            the file that names it). `valkey://host:port/db`, with TLS `valkeys://`: the Valkey or Redis \
+            server that keeps the slots of many processes. \
+            `valkey+sentinel://host:port,host:port/NAME/db`, with TLS `valkeys+sentinel://`: the Sentinels \
+            that know this server. A server on another machine needs TLS unless `?tls=off` is set. With a \
+            server, `store.records` is required.",
     },
     ConfigKey {
         path: "store.records",
@@ -233,7 +234,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "store.password",
         kind: ValueKind::Secret,
         default: KeyDefault::Computed {
-            words: "none, or that of the URL",
+            words: "none, or the password in the URL",
             example: "{ env = \"VALKEY_PASSWORD\" }",
         },
         repository: RepositoryOverride::No,
@@ -244,7 +245,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "store.records_password",
         kind: ValueKind::Secret,
         default: KeyDefault::Computed {
-            words: "none, or that of the URL",
+            words: "none, or the password in the URL",
             example: "{ env = \"POSTGRES_PASSWORD\" }",
         },
         repository: RepositoryOverride::No,
@@ -255,7 +256,8 @@ pub const KEYS: &[ConfigKey] = &[
         path: "store.folder",
         kind: ValueKind::Folder,
         default: KeyDefault::Computed {
-            words: "the folder of the database's file; with Valkey `truing` in the user's state folder",
+            words: "the folder that contains the database file; with Valkey, the folder `truing` in the \
+                user's state folder",
             example: "\"/var/lib/truing\"",
         },
         repository: RepositoryOverride::No,
@@ -280,8 +282,8 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "An address for `/metrics` alone, which is then not on `server.listen` any more; port 0 takes \
-             any free one.",
+        doc: "A separate address for `/metrics`, which `server.listen` then no longer serves; port 0 takes \
+            any free port.",
     },
     ConfigKey {
         path: "server.concurrency",
@@ -297,8 +299,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("0"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "How many of them may be for repositories of one owner (organisation or user), so that a large \
-             one leaves places to the others. 0: as many as there are. Repositories take turns in any case.",
+        doc: "How many leases of a process may be for repositories of one owner (organisation or user), so \
+            that a large owner leaves places for others. 0: no limit. Repositories take turns in any case.",
     },
     ConfigKey {
         path: "server.lease",
@@ -314,8 +316,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("10s"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "How often a worker renews its lease: less than two thirds of `server.lease`, at which it would \
-             stop itself.",
+        doc: "How often a worker renews its lease. The value must be less than two thirds of \
+            `server.lease`: a worker that has not renewed its lease for that long stops itself.",
     },
     ConfigKey {
         path: "server.poll",
@@ -331,8 +333,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("5000"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "How many webhooks a second are taken from one source address, with bursts of twice as many; \
-             further ones are answered 429. 0: any number.",
+        doc: "How many webhooks a second are accepted from one source address, with bursts of twice as \
+            many. Further webhooks are answered with 429. 0: any number.",
     },
     ConfigKey {
         path: "server.sweep",
@@ -340,9 +342,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("5m"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "How often the forges are asked for open pull requests and comments, to make up for webhooks \
-             that were lost; with at most a tenth of each forge's rate limit, and half of Bitbucket Cloud's, \
-             which does not report the remaining calls.",
+        doc: "How often Truing asks the forges for open pull requests and comments, to make up for lost \
+            webhooks. These requests use at most a tenth of each forge's rate limit, or half at Bitbucket \
+            Cloud, which does not report the remaining calls.",
     },
     ConfigKey {
         path: "server.trusted_proxies",
@@ -350,8 +352,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Proxies in front of the service: from these alone `X-Forwarded-For` or `Forwarded` is \
-             believed, and only as far as the last address that is not one of them.",
+        doc: "Proxies in front of the service. Truing trusts `X-Forwarded-For` or `Forwarded` only from \
+            these proxies, and only up to the last address that is not one of these proxies.",
     },
     ConfigKey {
         path: "forge.NAME.kind",
@@ -365,22 +367,23 @@ pub const KEYS: &[ConfigKey] = &[
         path: "forge.NAME.api_url",
         kind: ValueKind::Url,
         default: KeyDefault::Computed {
-            words: "`https://api.github.com`, or `https://api.bitbucket.org/2.0`; a `bitbucket-dc` needs one",
+            words: "`https://api.github.com`, or `https://api.bitbucket.org/2.0`; for `bitbucket-dc`, this \
+                key is required",
             example: "\"https://api.github.com\"",
         },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Where its REST API is. Bitbucket Cloud's ends in `/2.0`; of a Bitbucket Data Center it is the \
-             server's own address.",
+        doc: "The address of the forge's REST API. Bitbucket Cloud's ends in `/2.0`; for a Bitbucket Data \
+            Center, it is the server's own address.",
     },
     ConfigKey {
         path: "forge.NAME.email",
         kind: ValueKind::Email,
-        default: KeyDefault::Computed { words: "none: an access token", example: "\"\"" },
+        default: KeyDefault::Computed { words: "none: `token` is an access token", example: "\"\"" },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The e-mail address of the account whose API token `token` is. Only for Bitbucket Cloud; an \
-             access token of a repository, a project or a workspace needs none.",
+        doc: "The e-mail address of the account that owns the API token in `token`. Only for Bitbucket \
+            Cloud; an access token of a repository, a project or a workspace needs none.",
     },
     ConfigKey {
         path: "forge.NAME.account",
@@ -388,15 +391,16 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "none: the forge is asked", example: "\"\"" },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The account that `token` writes as, by its UUID (`{…}`). For an access token of Bitbucket \
-             Cloud, which may not ask: docs/bitbucket.md says how to find it.",
+        doc: "The account that `token` writes as, by its UUID (`{…}`). Needed for an access token of \
+            Bitbucket Cloud, which may not request its own account. docs/bitbucket.md explains how to find \
+            the UUID.",
     },
     ConfigKey {
         path: "forge.NAME.git_url",
         kind: ValueKind::Url,
         default: KeyDefault::Computed {
-            words: "`https://github.com`, or `https://bitbucket.org`; of a `bitbucket-dc` the path `/scm` of \
-                 `api_url`",
+            words: "`https://github.com`, or `https://bitbucket.org`; for `bitbucket-dc`, the path `/scm` \
+                of `api_url`",
             example: "\"https://github.com\"",
         },
         repository: RepositoryOverride::No,
@@ -407,8 +411,8 @@ pub const KEYS: &[ConfigKey] = &[
         path: "forge.NAME.token",
         kind: ValueKind::Secret,
         default: KeyDefault::Computed {
-            words: "`{ env = \"GITHUB_TOKEN\" }` (`GH_TOKEN` for github.com where only that is set), of a \
-                 Bitbucket `{ env = \"BITBUCKET_TOKEN\" }`",
+            words: "`{ env = \"GITHUB_TOKEN\" }` (`GH_TOKEN` for github.com if only that variable is set); \
+                for Bitbucket, `{ env = \"BITBUCKET_TOKEN\" }`",
             example: "{ env = \"GITHUB_TOKEN\" }",
         },
         repository: RepositoryOverride::No,
@@ -421,8 +425,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "none: `token` is used", example: "123456" },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The number of a GitHub App to log in as, instead of `token`: it gets tokens for one repository \
-             and one hour at a time. With `private_key`.",
+        doc: "The number of a GitHub App to log in as, instead of `token`. The App gets tokens that are \
+            valid for one repository and one hour. Requires `private_key`.",
     },
     ConfigKey {
         path: "forge.NAME.private_key",
@@ -430,7 +434,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "none", example: "{ file = \"/etc/truing/app.pem\" }" },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The private key of the GitHub App, as its settings page gives it out (PEM).",
+        doc: "The private key of the GitHub App, in PEM format, as downloaded from the App's settings page.",
     },
     ConfigKey {
         path: "forge.NAME.accounts",
@@ -438,17 +442,17 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Accounts that wrote Truing's earlier comments, by number, UUID (`{…}`) or name; such as the \
-             token's owner, after a change to an App. Their comments count as written already and are not \
-             edited. A number is safer: no one else can take it over. At Bitbucket Cloud only the UUID is \
-             accepted: anyone may take a name there.",
+        doc: "Accounts that wrote Truing's earlier comments, by number, UUID (`{…}`) or name. An example \
+            is the token's owner, after a change to an App. Truing neither repeats nor edits their \
+            comments. A number is safer than a name, because no other account can take over a number. At \
+            Bitbucket Cloud only the UUID is accepted, because any account can take over a name.",
     },
     ConfigKey {
         path: "forge.NAME.webhook_secret",
         kind: ValueKind::Secret,
         default: KeyDefault::Computed {
-            words: "`{ env = \"GITHUB_WEBHOOK_SECRET\" }`, of a Bitbucket \
-                 `{ env = \"BITBUCKET_WEBHOOK_SECRET\" }`",
+            words: "`{ env = \"GITHUB_WEBHOOK_SECRET\" }`; for Bitbucket, `{ env = \
+                \"BITBUCKET_WEBHOOK_SECRET\" }`",
             example: "{ env = \"GITHUB_WEBHOOK_SECRET\" }",
         },
         repository: RepositoryOverride::No,
@@ -459,15 +463,15 @@ pub const KEYS: &[ConfigKey] = &[
         path: "forge.NAME.halted",
         kind: ValueKind::Choice { supported: &["refuse", "mark"], planned: &[] },
         default: KeyDefault::Computed {
-            words: "`refuse`, of a `bitbucket-dc` `mark`",
+            words: "`refuse`; for `bitbucket-dc`, `mark`",
             example: "\"refuse\"",
         },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The answer to a webhook while the kill switch is on. `refuse`: 503, so the forge may send it \
-             again, and the sweep when the switch turns off finds the event. `mark`: 202, and the pull \
-             request waits until the switch is off. A Bitbucket Data Center stops calling a webhook that is \
-             refused repeatedly.",
+        doc: "The answer to a webhook while the kill switch is on. `refuse`: 503. The forge may send the \
+            webhook again, and the sweep after the switch is turned off finds the event. `mark`: 202, and \
+            the pull request waits until the switch is off. A Bitbucket Data Center stops calling a \
+            webhook that is refused repeatedly.",
     },
     ConfigKey {
         path: "forge.NAME.marker_key",
@@ -487,8 +491,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Keys that signed markers before `marker_key` was changed: comments with their markers are \
-             still known as ours. Comments in the database are recognised without the old key.",
+        doc: "Keys that signed markers before `marker_key` was changed. Comments with such markers are \
+            still recognised as Truing's. Comments in the database are recognised without the old keys.",
     },
     ConfigKey {
         path: "forge.NAME.settle",
@@ -505,10 +509,10 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The repositories to review, such as `owner/*`, in any case; if empty, Truing serves every \
-             repository that the token sees, and each one that sends webhooks. A personal token sees every \
-             repository that its owner may see; an access token of Bitbucket Cloud sees those of the \
-             workspaces that are named here.",
+        doc: "The repositories to review, such as `owner/*`; upper and lower case do not matter. If the \
+            list is empty, Truing serves every repository that the token sees, and each one that sends \
+            webhooks. A personal token sees every repository that its owner may see. An access token of \
+            Bitbucket Cloud sees the repositories of the workspaces in this list.",
     },
     ConfigKey {
         path: "forge.NAME.config_branches",
@@ -516,9 +520,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Branches besides the default branch whose `.truing.toml` configures the reviews of pull \
-             requests into them, such as `release/*`; one without that file leaves it to the default \
-             branch's. Anyone who may push to such a branch controls what is reviewed.",
+        doc: "Branches besides the default branch, such as `release/*`, whose `.truing.toml` configures \
+            the reviews of pull requests into them. For a branch without that file, the file of the \
+            default branch is used. Anyone who may push to such a branch controls what is reviewed.",
     },
     ConfigKey {
         path: "model.provider",
@@ -526,14 +530,15 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("anthropic"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Who serves the model: `anthropic` is every server that speaks the Messages API; `openai` is \
-             every server that speaks Chat Completions (OpenAI, Azure, OpenRouter, LiteLLM, vLLM, llama.cpp, \
-             Ollama); `aws` is the one on AWS, `bedrock` is Amazon Bedrock. Requests to `aws` and `bedrock` \
-             are signed by the key in `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and, if it is a temporary \
-             one, `AWS_SESSION_TOKEN`; without these, by keys of AWS's own chain (profiles, web identity, \
-             containers, instances), which are renewed before they end; those to Bedrock have a bearer token \
-             instead where `AWS_BEARER_TOKEN_BEDROCK` or `model.api_key` is set. Variable \
-             `CLAUDE_CODE_USE_ANTHROPIC_AWS=1` means `aws`, `CLAUDE_CODE_USE_BEDROCK=1` means `bedrock`.",
+        doc: "Who serves the model. `anthropic`: any server that speaks the Messages API. `openai`: any \
+            server that speaks Chat Completions (OpenAI, Azure, OpenRouter, LiteLLM, vLLM, llama.cpp, \
+            Ollama). `aws`: the server of the Messages API on AWS. `bedrock`: Amazon Bedrock. Requests to \
+            `aws` and `bedrock` are signed with the AWS credentials in `AWS_ACCESS_KEY_ID`, \
+            `AWS_SECRET_ACCESS_KEY` and, for temporary credentials, `AWS_SESSION_TOKEN`. If these are not \
+            set, the credentials come from AWS's own chain (profiles, web identity, containers, \
+            instances), and are renewed before they expire. Requests to Bedrock carry a bearer token \
+            instead if `AWS_BEARER_TOKEN_BEDROCK` or `model.api_key` is set. Variable \
+            `CLAUDE_CODE_USE_ANTHROPIC_AWS=1` means `aws`, `CLAUDE_CODE_USE_BEDROCK=1` means `bedrock`.",
     },
     ConfigKey {
         path: "model.region",
@@ -567,8 +572,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "none: it is not sent", example: "\"none\"" },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "How much the model thinks, with the provider `openai`: `none`, `minimal`, `low`, `medium`, \
-             `high`, as the model takes it. Some of OpenAI's models call tools only with `none`.",
+        doc: "How much the model thinks, with the provider `openai`: `none`, `minimal`, `low`, `medium` or \
+            `high`, if the model accepts that value. Some of OpenAI's models call tools only with `none`.",
     },
     ConfigKey {
         path: "model.base_url",
@@ -576,10 +581,10 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("https://api.anthropic.com"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Where the Messages API is. Variable `ANTHROPIC_BASE_URL`, which counts for the provider \
-             `anthropic` alone. With the providers `aws` and `bedrock` it is the region's own, unless this \
-             key is set. With the provider `openai` it is what `/chat/completions` is added to, and \
-             `https://api.openai.com/v1` unless this key is set.",
+        doc: "The address of the model's API. Variable `ANTHROPIC_BASE_URL`, which applies only to the \
+            provider `anthropic`. With the providers `aws` and `bedrock`, the default is the region's own \
+            address. With the provider `openai`, `/chat/completions` is appended to the address, and the \
+            default is `https://api.openai.com/v1`.",
     },
     ConfigKey {
         path: "model.api_key",
@@ -587,9 +592,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Variable("ANTHROPIC_API_KEY"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The key that opens it; with the provider `openai` it is in `OPENAI_API_KEY` for OpenAI itself \
-             and for this machine; for another server this key is required. A key alone costs nothing: \
-             `review.runtime` decides whether a model is called.",
+        doc: "The API key. With the provider `openai`, the API key is in `OPENAI_API_KEY` for OpenAI \
+            itself and for servers on this machine; for another server, this setting is required. An API \
+            key alone costs nothing: `review.runtime` decides whether a model is called.",
     },
     ConfigKey {
         path: "model.name",
@@ -605,9 +610,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The ids that Amazon Bedrock has for models, by the name that is asked for: inference profiles, \
-             also as ARNs. The built-in table names all others, with the prefix of the region's own \
-             geography.",
+        doc: "The ids that Amazon Bedrock has for models, by the requested model name: inference profiles, \
+            also as ARNs. The ids of other models are in a built-in table, with the prefix of the region's \
+            own geography.",
     },
     ConfigKey {
         path: "model.fallback",
@@ -615,9 +620,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The `NAME` of the `[model.NAME]` that is called while this one's provider is unavailable, or \
-             its spending cap is reached. Both use the same budgets, and the outcome names the model that \
-             answered.",
+        doc: "The `NAME` of the `[model.NAME]` that is called while this model's provider is unavailable, \
+            or the provider's spending cap is reached. Both models use the same budgets, and the outcome \
+            names the model that answered.",
     },
     ConfigKey {
         path: "model.NAME.provider",
@@ -625,7 +630,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("anthropic"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Who serves it, as `model.provider`; variables of other programs are ignored.",
+        doc: "Who serves the model, as in `model.provider`; variables of other programs are ignored.",
     },
     ConfigKey {
         path: "model.NAME.region",
@@ -665,20 +670,20 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("https://api.anthropic.com"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Where its Messages API is, or with the provider `openai` its Chat Completions. With the \
-             providers `aws` and `bedrock` it is the region's own, unless this key is set.",
+        doc: "The address of the model's Messages API, or with the provider `openai` of its Chat \
+            Completions. With the providers `aws` and `bedrock`, the default is the region's own address.",
     },
     ConfigKey {
         path: "model.NAME.api_key",
         kind: ValueKind::Secret,
         default: KeyDefault::Computed {
-            words: "none: required, so that no key goes to an endpoint other than its own",
+            words: "none: required, so that each key is sent only to its own endpoint",
             example: "{ env = \"OTHER_API_KEY\" }",
         },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The key that opens it. With the provider `aws` it is not used; of `bedrock` it is the bearer \
-             token, if requests are not signed.",
+        doc: "The API key. The provider `aws` does not use an API key; for `bedrock`, the API key is the \
+            bearer token, if requests are not signed.",
     },
     ConfigKey {
         path: "model.NAME.name",
@@ -686,7 +691,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "none: required", example: "\"other-model\"" },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The model's id. A model without a known price is refused: `[price.\"ID\"]` says it.",
+        doc: "The model's id. A model without a known price is refused; `[price.\"ID\"]` sets a price.",
     },
     ConfigKey {
         path: "model.NAME.model_ids",
@@ -702,9 +707,10 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("rules"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "What reviews: `rules` asks no model and costs nothing; `native` (also called `sdk`) lets a \
-             model look around and report, beside the rules; `cli` does the same with the `claude` program \
-             in between, as `review.claude` names it. Flag `--runtime`; variable `RUNTIME_MODE`.",
+        doc: "What reviews. `rules`: only the rules, without a model and without costs. `native` (also \
+            called `sdk`): besides the rules, a model that reads the repository and reports. `cli`: the \
+            same, but through the `claude` program that `review.claude` names. Flag `--runtime`; variable \
+            `RUNTIME_MODE`.",
     },
     ConfigKey {
         path: "review.model",
@@ -720,10 +726,10 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("claude"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The program of Claude Code, for the runtime `cli`: a path (from the file's folder; whole in a \
-             variable), or a name that is looked for on `PATH`, but not in a repository that the command \
-             stands in or names. It runs in the sandbox (`full` only), without tools, settings and files of \
-             its own.",
+        doc: "The program of Claude Code, for the runtime `cli`: a path or a name. A relative path starts \
+            at the configuration file's folder; in a variable, the path must be absolute. A name is \
+            searched on `PATH`, but not in a repository that the command runs in or names. The program \
+            runs in the sandbox (`full` only), without tools, settings and files of its own.",
     },
     ConfigKey {
         path: "review.claude_version",
@@ -731,8 +737,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(truing_core::agent::CLI_VERSION),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The version that this program must have, exactly: its behaviour may change between versions. \
-             To allow another one, name it.",
+        doc: "The exact version that this program must have, because its behaviour may change between \
+            versions. To allow another version, set that version here.",
     },
     ConfigKey {
         path: "review.claude_start",
@@ -740,9 +746,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("60s"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "How long this program may take to print its version, and in each run until its first request \
-             to the model. A program that does not print its version by then is refused; a run without a \
-             request by then ends, and the review consists of what the rules found.",
+        doc: "How long this program may take to print its version, and how long each run may take until \
+            its first request to the model. If the version is late, the program is refused. If the request \
+            is late, the run ends, and the review consists of the rules' findings.",
     },
     ConfigKey {
         path: "review.max_turns",
@@ -759,10 +765,10 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("false"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Let several reviewers check each change in parallel instead of one: security, code quality, \
-             test coverage, architecture, and up to four of the repository's own (`.claude/agents/NAME.md` \
-             of the branch that configures). Each may cost $0.50, and all together what a review may. See \
-             docs/specialists.md.",
+        doc: "Let several reviewers check each change in parallel instead of one. They check security, \
+            code quality, test coverage and architecture; the repository may add up to four of its own \
+            (`.claude/agents/NAME.md` on the branch that configures the review). Each reviewer may cost \
+            $0.50, and all together may cost as much as a review. See docs/specialists.md.",
     },
     ConfigKey {
         path: "review.redact",
@@ -770,10 +776,10 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("true"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Cut secrets of a known form (the rules of kind `secret`) out of every text for a model, in all \
-             loops: `[secret cut]` stands for each, in prompts and in the answers of tools. An edit of a \
-             fixer that would touch such a place is refused. With `false` models see files unchanged, except \
-             for the credentials of this program.",
+        doc: "Remove secrets of a known form (the rules of kind `secret`) from every text for a model, in \
+            all loops. Prompts and results of tools show `[secret cut]` in place of each secret. An edit \
+            by a fixer that would change such a place is refused. With `false`, models see files \
+            unchanged, except for the credentials of this program.",
     },
     ConfigKey {
         path: "review.walkthrough",
@@ -791,10 +797,10 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("/etc/reviewer/skills"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "A folder with skills of your own, `NAME/SKILL.md`: a model that reviews is shown them as \
-             `org:NAME`, beside the built-in ones (`shipped:NAME`) and the repository's (`repo:NAME`, from \
-             `.claude/skills` of the branch that configures). They are read when the program starts. A \
-             folder that is set must exist; the default may be missing.",
+        doc: "A folder with skills of your own, `NAME/SKILL.md`. A model that reviews sees these skills as \
+            `org:NAME`, besides the built-in ones (`shipped:NAME`) and the repository's (`repo:NAME`, from \
+            `.claude/skills` on the branch that configures the review). Your skills are read when the \
+            program starts. A folder that is set must exist; the default folder may be missing.",
     },
     ConfigKey {
         path: "review.debounce",
@@ -810,7 +816,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("2m"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "But at the latest this long after the first.",
+        doc: "A review begins at the latest this long after the first event.",
     },
     ConfigKey {
         path: "review.quiet",
@@ -818,7 +824,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("60s"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "A storm of events ends after this long without one; then its last head is reviewed.",
+        doc: "A storm of events ends after this long without an event; then the last head is reviewed.",
     },
     ConfigKey {
         path: "review.storm_max",
@@ -826,7 +832,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("30m"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "But at the latest this long after its first event.",
+        doc: "A storm of events ends at the latest this long after its first event.",
     },
     ConfigKey {
         path: "review.backoff",
@@ -867,9 +873,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("leave"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Pull requests that were open before the server first met their repository: `leave` records \
-             their heads and reviews them when they change or a person requests it; `review` reviews them at \
-             once.",
+        doc: "How to treat pull requests that were open before the server first saw their repository: \
+            `leave` records their heads and reviews them when they change or a person requests it; \
+            `review` reviews them at once.",
     },
     ConfigKey {
         path: "review.tier",
@@ -880,10 +886,10 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The tier of a pull request for which no rule of `review.for` holds: `off`, no review; `rules`, \
-             rules and linters without a model; `once`, one review by a model, and another on request \
-             (`/review`); `settled`, a review of each settled head; `deep`, the same by specialists. See \
-             docs/tiers.md.",
+        doc: "The tier of a pull request to which no rule of `review.for` applies. `off`: no review. \
+            `rules`: rules and linters, without a model. `once`: one review by a model, and another on \
+            request (`/review`). `settled`: a review of each settled head. `deep`: the same by \
+            specialists. See docs/tiers.md.",
     },
     ConfigKey {
         path: "review.most",
@@ -891,8 +897,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "`review.tier`", example: "\"settled\"" },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The highest tier that the repository's own rules may give where no rule of the operator's \
-             holds.",
+        doc: "The highest tier that the repository's own rules may set if no rule of the operator applies.",
     },
     ConfigKey {
         path: "review.for",
@@ -900,13 +905,13 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Adds,
         since: "0.1.0",
-        doc: "Rules for the tier, as `[[review.for]]` tables: the first whose conditions all hold decides. \
-             Conditions: `repos` (globs of `owner/name`), `paths` (a changed file matches), `only_paths` \
-             (every changed file matches), `authors` (ids, or names where they are unique), `labels`, \
-             `titles`, `bases` (globs), `lines_over`, `lines_up_to`, `files_over`. Each has a `tier`, and \
-             may have `most` (the highest that the repository's own rules may give) and a `reason`. Rules of \
-             the repository's own file come after, without `repos` and `most`. They may lower the tier, and \
-             may raise it up to `most`.",
+        doc: "Rules for the tier, as `[[review.for]]` tables. The first rule whose conditions all hold \
+            sets the tier. Conditions: `repos` (globs of `owner/name`), `paths` (a changed file matches), \
+            `only_paths` (every changed file matches), `authors` (ids, or names where they are unique), \
+            `labels`, `titles`, `bases` (globs), `lines_over`, `lines_up_to`, `files_over`. Each rule has \
+            a `tier`, and may have `most` (the highest tier that the repository's own rules may set) and a \
+            `reason`. Rules in the repository's own file come after these, without `repos` and `most`. The \
+            repository's rules may lower the tier, or raise it up to `most`.",
     },
     ConfigKey {
         path: "review.instructions",
@@ -914,10 +919,11 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Adds,
         since: "0.1.0",
-        doc: "Instructions for the model that reviews, as `[[review.instructions]]` tables: a `text` of at \
-             most 4 KiB that counts where a changed file matches one of the globs in `paths`, of the \
-             operator also `repos` (globs of `owner/name`). At most 20 of each file. The repository's own \
-             come after the operator's, and are shown to the model as data, as its `CLAUDE.md` is.",
+        doc: "Instructions for the model that reviews, as `[[review.instructions]]` tables. Each has a \
+            `text` of at most 4 KiB, which applies if a changed file matches one of the globs in `paths`. \
+            The operator's tables may also have `repos` (globs of `owner/name`). Each configuration file \
+            may have at most 20 of these tables. The repository's own instructions come after the \
+            operator's, and are shown to the model as data, like its `CLAUDE.md`.",
     },
     ConfigKey {
         path: "review.tools",
@@ -925,9 +931,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("off"),
         repository: RepositoryOverride::SetsIfAllowed,
         since: "0.1.0",
-        doc: "Runs linters in each review, whose findings become Truing's own: `auto` runs the known tools \
-             that the repository configures and that are installed, and every `[[tool]]`; `off` runs none. \
-             Flag `--tools` is the same as `auto`.",
+        doc: "Runs linters in each review, and reports their findings as Truing's own: `auto` runs the \
+            known tools that the repository configures and that are installed, and every `[[tool]]`; `off` \
+            runs none. Flag `--tools` is the same as `auto`.",
     },
     ConfigKey {
         path: "mcp.NAME.command",
@@ -935,10 +941,10 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The program that is the server, over its standard streams, and its arguments. With a `/` the \
-             program is a path, from the folder of the file that names it; its arguments are as they are, so \
-             give files among them with full paths. It runs in an empty folder, and sees no file but those \
-             of the system and of `read`.",
+        doc: "The server's program, which communicates over its standard streams, and its arguments. A \
+            program with a `/` is a path, relative to the folder of the file that names it. Arguments are \
+            passed unchanged, so give files in them by full paths. The program runs in an empty folder, \
+            and sees only the files of the system and of `read`.",
     },
     ConfigKey {
         path: "mcp.NAME.read",
@@ -946,8 +952,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Folders that the program may read and run programs from, besides the system's; it finds \
-             programs in them and in their `bin`.",
+        doc: "Folders, besides the system's, whose files the program may read and run. Programs are found \
+            in these folders and in their `bin`.",
     },
     ConfigKey {
         path: "mcp.NAME.env",
@@ -955,8 +961,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Variables that are handed on to the program; it finds no others of this process. One that \
-             holds a credential of Truing's is refused.",
+        doc: "Variables that are passed on to the program, which sees no other variables of this process. \
+            A variable that holds one of Truing's credentials is refused.",
     },
     ConfigKey {
         path: "mcp.NAME.hosts",
@@ -964,10 +970,11 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Hosts that the program may connect to, each with its port; without them it has no network. \
-             `HTTPS_PROXY` names a proxy that reaches only these hosts, only by TLS for that host, and only \
-             at public addresses. Truing does not see what the program sends there. An attempt to reach \
-             another host makes the review partial. For a server on a machine of your own, give its `url`.",
+        doc: "Hosts that the program may connect to, each with its port; if the list is empty, the program \
+            has no network. `HTTPS_PROXY` names a proxy that connects only to these hosts, only by TLS for \
+            the requested host, and only at public addresses. Truing does not see what the program sends \
+            there. An attempt to reach another host makes the review partial. For a server on a machine of \
+            your own, give its `url`.",
     },
     ConfigKey {
         path: "mcp.NAME.url",
@@ -975,9 +982,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "none", example: "\"https://mcp.example.org/mcp\"" },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The server's address, in place of `command`: as it is written here, a slash at its end and a \
-             query too, so nothing secret belongs in it. What a model asks it leaves this machine; a call \
-             that holds what looks like a secret is denied.",
+        doc: "The server's address, instead of `command`. The address is used exactly as written, \
+            including a trailing slash and a query, so do not put secrets into it. The calls of a model \
+            leave this machine; a call that contains what looks like a secret is denied.",
     },
     ConfigKey {
         path: "mcp.NAME.forge",
@@ -985,9 +992,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "none", example: "\"hub\"" },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The `NAME` of a `[forge.NAME]`, in place of `command` and `url`: the reading tools of `truing \
-             mcp serve`, in this process, for reviews of its pull requests, each about its own repository \
-             only.",
+        doc: "The `NAME` of a `[forge.NAME]`, instead of `command` and `url`. Reviews of this forge's pull \
+            requests then get the reading tools of `truing mcp serve`, in this process. Each review can \
+            read only its own repository.",
     },
     ConfigKey {
         path: "mcp.NAME.transport",
@@ -1017,18 +1024,18 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Headers that are sent to `url` with every request, each with the place of its secret. They are \
-             sent nowhere else. Those that HTTP or the protocol sets itself are refused, and so is \
-             `Authorization` beside `token`.",
+        doc: "Headers that are sent to `url` with every request, each with the place of its secret. They \
+            are sent nowhere else. Headers that HTTP or the protocol itself sets are refused, and so is \
+            `Authorization` if `token` is set.",
     },
     ConfigKey {
         path: "mcp.NAME.tools",
         kind: ValueKind::Names,
-        default: KeyDefault::Computed { words: "has to be said", example: "[\"search\"]" },
+        default: KeyDefault::Computed { words: "none: required", example: "[\"search\"]" },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The names of its tools that a model may call. A tool that declares that it does not only read \
-             is left out.",
+        doc: "The names of the server's tools that a model may call. A tool that declares that it does \
+            more than read is left out.",
     },
     ConfigKey {
         path: "mcp.NAME.timeout",
@@ -1036,8 +1043,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("30s"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "How long it may take to be ready, and for one call, with the wait for calls of others in the \
-             same run. A server that takes longer by itself is not called again in that review.",
+        doc: "How long the server may take to be ready, and how long one call may take, including the wait \
+            for other calls in the same run. If the server itself takes longer, it is not called again in \
+            that review.",
     },
     ConfigKey {
         path: "mcp.NAME.max_output",
@@ -1045,7 +1053,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("16384"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The most bytes of one answer that a model is shown.",
+        doc: "The maximum number of bytes of one answer that a model sees.",
     },
     ConfigKey {
         path: "tool.NAME.command",
@@ -1056,9 +1064,9 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::SetsIfAllowed,
         since: "0.1.0",
-        doc: "The program and its arguments. `{files}` stands for the changed files; a command without it is \
-             run as it is. With a `/` the program is a path: from the folder of the operator's file, in a \
-             repository's own file from its root.",
+        doc: "The program and its arguments. `{files}` stands for the changed files; a command without it \
+            is run as it is. A program with a `/` is a path: in the operator's file, relative to that \
+            file's folder; in a repository's own file, relative to the repository's root.",
     },
     ConfigKey {
         path: "tool.NAME.format",
@@ -1089,8 +1097,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("changed"),
         repository: RepositoryOverride::SetsIfAllowed,
         since: "0.1.0",
-        doc: "The reviews in which it runs: `changed` are those in which a changed file matches `paths`, \
-             `always` is each one, and `never` switches it off, a known tool too.",
+        doc: "The reviews in which the tool runs. `changed`: those in which a changed file matches \
+            `paths`. `always`: every review. `never`: none, which also disables a known tool.",
     },
     ConfigKey {
         path: "tool.NAME.exit",
@@ -1153,11 +1161,11 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Adds,
         since: "0.1.0",
-        doc: "Another severity for the findings of a rule of a pack or a linter, such as \
-             `{ \"core/rust-dbg\" = \"P2\" }`. In some files: \
-             `{ \"core/rust-dbg\" = [{ paths = [\"tests/**\"], severity = \"P2\" }] }`, a list; the first \
-             entry that has a glob for the file, or no `paths`, applies. A repository can set it for rules \
-             that the operator does not set.",
+        doc: "Another severity for the findings of a rule of a pack or a linter, such as `{ \
+            \"core/rust-dbg\" = \"P2\" }`. For some files only, give a list: `{ \"core/rust-dbg\" = [{ \
+            paths = [\"tests/**\"], severity = \"P2\" }] }`. The first entry that has a glob for the file, \
+            or no `paths`, applies. A repository can set severities for rules that the operator does not \
+            set.",
     },
     ConfigKey {
         path: "rules.dir",
@@ -1175,9 +1183,9 @@ pub const KEYS: &[ConfigKey] = &[
         repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "How long the files of one review may be read, small ones first. Files that were not read in \
-             time are listed as not reviewed; the review is `partial`. One file may take 2 s of work, and 64 \
-             MiB of memory and 20 times its size: a file that takes more is checked as text only, and is \
-             listed too.",
+            time are listed as not reviewed; the review is `partial`. One file may take 2 s of work, and \
+            64 MiB of memory plus 20 times its size. A file that takes more is checked only as text, and \
+            is listed, too.",
     },
     ConfigKey {
         path: "prompts.dir",
@@ -1185,8 +1193,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "none", example: "\"/etc/truing/prompts\"" },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "A folder with prompts of your own, `review/role.md` and the like: one replaces the built-in \
-             one of its name. Try them with `truing prompts check`.",
+        doc: "A folder with prompts of your own, such as `review/role.md`. Each prompt replaces the \
+            built-in prompt of the same name. Try them with `truing prompts check`.",
     },
     ConfigKey {
         path: "policy.dir",
@@ -1237,11 +1245,11 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("pypi,npm,crates"),
         repository: RepositoryOverride::SetsIfAllowed,
         since: "0.1.0",
-        doc: "The registries that the set-up may reach, over https, and in its place the index that the \
-             user's own settings name: `UV_DEFAULT_INDEX`, `UV_INDEX_URL`, `PIP_INDEX_URL` or pip.conf; \
-             `npm_config_registry` or .npmrc; what Cargo's config.toml has for crates.io. `UV_INDEX`, \
-             `UV_EXTRA_INDEX_URL` and `PIP_EXTRA_INDEX_URL` name further ones. An index that wants a login \
-             is refused.",
+        doc: "The registries that the set-up may reach, over https. If the user's own settings name an \
+            index, that index replaces the registry: `UV_DEFAULT_INDEX`, `UV_INDEX_URL`, `PIP_INDEX_URL` \
+            or pip.conf; `npm_config_registry` or .npmrc; the replacement of crates.io in Cargo's \
+            config.toml. `UV_INDEX`, `UV_EXTRA_INDEX_URL` and `PIP_EXTRA_INDEX_URL` name further indexes. \
+            An index that requires a login is refused.",
     },
     ConfigKey {
         path: "verify.check",
@@ -1266,8 +1274,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Folders with programs besides the system's, such as a toolchain's: commands may read and run \
-             what they hold, and find programs in them and in their `bin`.",
+        doc: "Folders with programs, such as a toolchain's, besides the system's. Commands may read and \
+            run the files in these folders, and find programs in them and in their `bin`.",
     },
     ConfigKey {
         path: "verify.memory_mib",
@@ -1301,7 +1309,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("7d"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "How long it is kept.",
+        doc: "How long a cached set-up is kept.",
     },
     ConfigKey {
         path: "converge.enabled",
@@ -1309,8 +1317,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("true"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Does a server begin converge runs and audits for comments and labels, and continue those under \
-             way? `truing converge` and `truing audit` on the command line always do.",
+        doc: "Whether a server begins converge runs and audits for comments and labels, and continues \
+            those that are in progress. `truing converge` and `truing audit` on the command line always \
+            run.",
     },
     ConfigKey {
         path: "converge.max_audits",
@@ -1318,7 +1327,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("10"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "How many audits a run makes at most; the next would end it as `cap-reached`.",
+        doc: "How many audits a run makes at most; instead of a further audit, the run ends as \
+            `cap-reached`.",
     },
     ConfigKey {
         path: "converge.gate_rounds",
@@ -1335,7 +1345,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("3"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "How many checks of a fix may find a problem; then the run is stuck.",
+        doc: "How many checks of a fix may find a problem before the run ends as stuck.",
     },
     ConfigKey {
         path: "converge.parallel_from",
@@ -1343,7 +1353,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("4"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The first loop with several auditors.",
+        doc: "The number of the first loop in which several auditors work.",
     },
     ConfigKey {
         path: "converge.auditors",
@@ -1351,7 +1361,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("3"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "How many auditors work in parallel from then on; their findings are merged.",
+        doc: "How many auditors work in parallel from the loop `converge.parallel_from` on; their findings \
+            are merged.",
     },
     ConfigKey {
         path: "converge.audit_timeout",
@@ -1391,8 +1402,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("60s"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "How often reviewers, checks and the forge are asked for progress. What the forge did not \
-             answer is tried again after this time at the latest, though not before `forge.NAME.settle`.",
+        doc: "How often reviewers, checks and the forge are asked for progress. A request that the forge \
+            did not answer is repeated after this time at the latest, but not before `forge.NAME.settle` \
+            has passed.",
     },
     ConfigKey {
         path: "converge.poll_after_trigger",
@@ -1418,8 +1430,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("3"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "How many times Truing checks again for the comments of a reviewer whose text announces some; \
-             then that text is what it found, or the run is blocked (`reviewer.NAME.dirty`).",
+        doc: "How many times Truing checks again for comments that a reviewer's text announces. After \
+            that, the text itself counts as the finding, or the run is blocked (`reviewer.NAME.dirty`).",
     },
     ConfigKey {
         path: "converge.min_blocking_severity",
@@ -1435,10 +1447,10 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("COMMENT"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The event, at the forge, of the reviews of a run that found something. A forge refuses \
-             `REQUEST_CHANGES` of a pull request's own author. No review approves. At either Bitbucket an \
-             audit that finds nothing takes back the request for changes of an earlier one; at GitHub it \
-             stays until a person dismisses that review.",
+        doc: "The review event that a run sends to the forge if it found something. A forge refuses \
+            `REQUEST_CHANGES` from a pull request's own author. Truing's reviews never approve. At \
+            Bitbucket Cloud and Data Center, an audit that finds nothing withdraws an earlier request for \
+            changes. At GitHub, the request stays until a person dismisses that review.",
     },
     ConfigKey {
         path: "converge.resolve_threads",
@@ -1470,7 +1482,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("false"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Let a run converge while findings stand that its fixers declined.",
+        doc: "Let a run converge even if there are findings that its fixers declined to fix.",
     },
     ConfigKey {
         path: "converge.auto_rebase",
@@ -1479,7 +1491,8 @@ pub const KEYS: &[ConfigKey] = &[
         repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "Have the forge merge the base branch into a pull request's branch that has fallen behind it, \
-             and check everything again. Otherwise that blocks the run; a conflict always does.",
+            and check everything again. Otherwise such a branch blocks the run; a conflict always blocks \
+            the run.",
     },
     ConfigKey {
         path: "converge.final_fix",
@@ -1495,8 +1508,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("truing:converge"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Setting this label on a pull request starts a run there, as the comment `/converge` does, if \
-             the person who sets it may write to the repository. Only with a server; empty: no label does.",
+        doc: "Setting this label on a pull request starts a run for it, like the comment `/converge`, if \
+            the person may write to the repository. Only with a server. Empty: no label starts a run.",
     },
     ConfigKey {
         path: "converge.askers",
@@ -1504,9 +1517,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The only accounts whose `/converge`, `/audit` and label a server follows, among those that may \
-             write to the repository; by name, number or UUID, as `reviewer.NAME.logins`. Empty: all who may \
-             write.",
+        doc: "The accounts whose `/converge`, `/audit` and label a server follows, if they may write to \
+            the repository. Give names, numbers or UUIDs, as in `reviewer.NAME.logins`. Empty: all \
+            accounts that may write.",
     },
     ConfigKey {
         path: "converge.gate",
@@ -1514,10 +1527,11 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Commands of the gate, which must pass before each audit, in order, such as \
-             `[[\"ruff\", \"check\"]]`: 0 is clean, 1 means findings, and anything else that it could not \
-             run. They run as `verify.check` does. Of lines `path:line: text` those on changed lines block; \
-             lines without a place always do. The packs of `rules.packs` belong to the gate, too.",
+        doc: "Commands of the gate, in order, such as `[[\"ruff\", \"check\"]]`; all must pass before each \
+            audit. Exit code 0 means clean, 1 means findings, and any other code means that the command \
+            could not run. The commands run like those of `verify.check`. Output lines of the form \
+            `path:line: text` block if they are about changed lines; lines without a place always block. \
+            The packs of `rules.packs` belong to the gate, too.",
     },
     ConfigKey {
         path: "converge.auditor",
@@ -1535,7 +1549,7 @@ pub const KEYS: &[ConfigKey] = &[
         repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The `NAME` of the `[model.NAME]` that fixes what was found, if it is not `[model]`. Its cost \
-             counts in the same run, `budget.converge_usd`. Flag `--fixer`.",
+            counts toward the budget of the run, `budget.converge_usd`. Flag `--fixer`.",
     },
     ConfigKey {
         path: "reviewer.NAME.logins",
@@ -1546,20 +1560,22 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The accounts that it writes with, by name in any case, or by number or UUID (`{…}`). At \
-             Bitbucket Cloud only a UUID identifies an account: anyone may take a name there.",
+        doc: "The accounts that the reviewer writes with, by name (upper and lower case do not matter), \
+            number or UUID (`{…}`). At Bitbucket Cloud only a UUID identifies an account: anyone may take \
+            a name there.",
     },
     ConfigKey {
         path: "reviewer.NAME.trigger",
         kind: ValueKind::Text,
         default: KeyDefault::Computed {
-            words: "`bugbot run` of `bugbot`, `request` of `copilot`, else `none`",
+            words: "`bugbot run` for `bugbot`, `request` for `copilot`, else `none`",
             example: "\"bugbot run\"",
         },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "How it is asked: `request` requests a review of its first login, `none` waits until it comes \
-             by itself, and anything else is the whole text of a comment.",
+        doc: "How a review is requested. `request`: Truing requests a review from the reviewer's first \
+            login. `none`: Truing waits for a review that begins by itself. Any other value is the whole \
+            text of a comment.",
     },
     ConfigKey {
         path: "reviewer.NAME.detector",
@@ -1567,22 +1583,23 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("review"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The sign that it has reviewed a commit: a review of its own (`review`), or an ended check run \
-             (`check:NAME`). At Bitbucket Cloud an approval does not name its commit, and therefore counts \
-             for none: name a build status there.",
+        doc: "The sign that the reviewer has reviewed a commit: its own review (`review`), or a completed \
+            check run (`check:NAME`). At Bitbucket Cloud an approval does not name its commit and \
+            therefore does not count, so name a build status.",
     },
     ConfigKey {
         path: "reviewer.NAME.dirty",
         kind: ValueKind::Text,
         default: KeyDefault::Computed {
-            words: "`found \\d+ potential issue` of `bugbot`, else none",
+            words: "`found \\d+ potential issue` for `bugbot`, else none",
             example: "'found \\d+ potential issue'",
         },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "A regular expression for the text of those of its reviews that found something. Open comments \
-             on the commit, and a review that requests changes, count in any case. If no comments on lines \
-             follow, what the text itself says is fixed; except `bugbot`'s own, which holds only a number.",
+        doc: "A regular expression that matches the text of a review that found something. Open comments \
+            on the commit, and a review that requests changes, always count as findings. If no comments on \
+            lines follow, the findings in the text itself are fixed, except for `bugbot`, whose text holds \
+            only a number.",
     },
     ConfigKey {
         path: "reviewer.NAME.required",
@@ -1590,7 +1607,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("true"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Does a run stop if it gets no answer in time? Otherwise it continues and reports that.",
+        doc: "Whether a run stops if the reviewer does not answer in time. Otherwise the run continues and \
+            reports the missing answer.",
     },
     ConfigKey {
         path: "reviewer.NAME.budget",
@@ -1598,7 +1616,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("30m"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "How long a run waits for its answer after each request.",
+        doc: "How long a run waits for the reviewer's answer after each request.",
     },
     ConfigKey {
         path: "reviewer.NAME.requests",
@@ -1606,7 +1624,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("3"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "How many times it is asked on one commit before it counts as failed to answer.",
+        doc: "How many times a review of one commit is requested before the reviewer counts as failed to \
+            answer.",
     },
     ConfigKey {
         path: "budget.review_usd",
@@ -1622,8 +1641,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("0.0"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "All reviews, audits and converge runs of one pull request, as long as it lives; above it only \
-             the rules review, and converge runs end. 0: no limit.",
+        doc: "All reviews, audits and converge runs of one pull request, as long as it exists. Above this \
+            limit, reviews use only the rules, and converge runs end. 0: no limit.",
     },
     ConfigKey {
         path: "budget.pr_ask_usd",
@@ -1631,9 +1650,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("0.0"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The amount after which a person is asked: above it models wait, and one comment on the pull \
-             request asks. `/spend` by a person who may write to the repository allows the same amount \
-             again, at most `budget.pr_usd` in all. 0: no one is asked.",
+        doc: "The amount above which a person must approve further costs. Models then wait, and one \
+            comment on the pull request asks for approval. `/spend` by a person who may write to the \
+            repository allows the same amount again, at most `budget.pr_usd` in all. 0: no one is asked.",
     },
     ConfigKey {
         path: "budget.repo_day_usd",
@@ -1641,8 +1660,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("5.0"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "All reviews of a repository in a day (UTC); above it only the rules review, and a model \
-             reviews again on the next day. `repo.NAME.day_usd` is another repository's own.",
+        doc: "All reviews of a repository in a day (UTC). Above this limit, reviews use only the rules \
+            until the next day. `repo.NAME.day_usd` sets another limit for one repository.",
     },
     ConfigKey {
         path: "budget.converge_usd",
@@ -1650,8 +1669,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("10.0"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "One run of the converge loop on one branch or pull request. What its team may spend in the \
-             month counts, too.",
+        doc: "One run of the converge loop on one branch or pull request. The monthly limit of the \
+            repository's team applies, too.",
     },
     ConfigKey {
         path: "budget.converge_day_usd",
@@ -1667,7 +1686,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("5.0"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "One run of a job that follows a package. What its team may spend in the month counts, too.",
+        doc: "One run of a job that follows a package. The monthly limit of the repository's team applies, \
+            too.",
     },
     ConfigKey {
         path: "budget.sync_day_usd",
@@ -1683,8 +1703,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("0.0"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Everything that this installation spends for repositories in a month (UTC), with or without a \
-             team; above it only the rules review. 0: no limit.",
+        doc: "Everything that this installation spends for repositories in a month (UTC), with or without \
+            a team. Above this limit, reviews use only the rules. 0: no limit.",
     },
     ConfigKey {
         path: "budget.prices",
@@ -1692,8 +1712,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "none", example: "\"/etc/truing/model_prices.json\"" },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "A file of models' prices in LiteLLM's format (`model_prices_and_context_window.json`). They \
-             count instead of those that Truing knows; a `[price.NAME]` counts instead of both.",
+        doc: "A file of models' prices in LiteLLM's format (`model_prices_and_context_window.json`). These \
+            prices replace those that Truing knows; a `[price.NAME]` replaces both.",
     },
     ConfigKey {
         path: "team.NAME.repos",
@@ -1701,8 +1721,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The team's repositories, such as `owner/*`, in any case. A repository may belong to several \
-             teams and then uses the budget of each.",
+        doc: "The team's repositories, such as `owner/*`; upper and lower case do not matter. A repository \
+            may belong to several teams and then uses the budget of each.",
     },
     ConfigKey {
         path: "team.NAME.month_usd",
@@ -1710,7 +1730,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "none: any sum", example: "200.0" },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "What the team may spend in a month (UTC); above it only the rules review.",
+        doc: "What the team may spend in a month (UTC). Above this limit, reviews use only the rules.",
     },
     ConfigKey {
         path: "repo.NAME.day_usd",
@@ -1775,10 +1795,11 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("pypi"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Where the package is published. The index is the one that this user's package manager takes: \
-             uv's or pip's variables, or `pip.conf`; `npm_config_registry`, or `~/.npmrc`; Cargo's \
-             replacement of crates-io, in variables or `$CARGO_HOME/config.toml`. Files of a project are not \
-             asked. Else it is pypi.org, registry.npmjs.org or index.crates.io.",
+        doc: "Where the package is published. The index is the one that this user's package manager uses. \
+            It is set by uv's or pip's variables, or `pip.conf`; by `npm_config_registry`, or `~/.npmrc`; \
+            or by Cargo's replacement of crates-io, in variables or `$CARGO_HOME/config.toml`. Files of a \
+            project are ignored. Without such a setting, the index is pypi.org, registry.npmjs.org or \
+            index.crates.io.",
     },
     ConfigKey {
         path: "sync.NAME.package",
@@ -1794,10 +1815,10 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("newest"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The release to follow: `newest`, which is never a pre-release or a withdrawn release; `safe`, \
-             which is the newest release that requires no more than a wider range, and `newest` once there \
-             is none; `+3`, which is `newest`, but at most three releases after the one that the project was \
-             made for; or a version.",
+        doc: "The release to follow. `newest`: the newest release, but never a pre-release or a withdrawn \
+            one. `safe`: the newest release for which only the range must be widened; if there is none, \
+            `newest`. `+3`: like `newest`, but at most three releases after the one that the project was \
+            made for. A version: that release.",
     },
     ConfigKey {
         path: "sync.NAME.min_age",
@@ -1829,9 +1850,9 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The list or table in that file: its keys, with dots between them. It must require the package \
-             exactly once. With `vendored-version`: the version itself. A file that is neither TOML nor JSON \
-             is taken whole.",
+        doc: "The list or table in that file: its keys, with dots between them. It must require the \
+            package exactly once. With `vendored-version`, the keys lead to the version itself. A file \
+            that is neither TOML nor JSON is used as a whole.",
     },
     ConfigKey {
         path: "sync.NAME.constraint.style",
@@ -1843,10 +1864,10 @@ pub const KEYS: &[ConfigKey] = &[
         repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "What a new range looks like. `keep`: its bounds have as many numbers as before, so \
-             `>=0.27,<0.28` becomes `>=0.28,<0.29` for 0.28.1; a form that it cannot keep becomes \
-             `exclusive-upper-next-patch`, which ends before the patch after the release. `exact`: the \
-             release alone. `caret`: the release and what promises to be compatible. `vendored-version`: no \
-             range but the version of a copy.",
+            `>=0.27,<0.28` becomes `>=0.28,<0.29` for 0.28.1; a form that cannot be kept becomes \
+            `exclusive-upper-next-patch`, which ends before the next patch after the release. `exact`: \
+            only the release. `caret`: the release and all that promise to be compatible. \
+            `vendored-version`: the version of a copy, not a range.",
     },
     ConfigKey {
         path: "sync.NAME.manifest",
@@ -1854,12 +1875,12 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("upstream.json"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The file that lists the pinned definitions of the package, by module and name in Python, else \
-             by file and name (`src/a.rs:Type.method`), or whole files: \
-             `{\"module:Class.method\": [\"SHA-1 of its lines\", …]}`, JSON or TOML; or a Python test with \
-             pairs of objects and digests (`.py`), which is read and never run. `none`: the project \
-             overrides and copies nothing of the package; then its own checks (`verify.check`) decide, or \
-             people do.",
+        doc: "The file that lists the pinned definitions, or whole files, of the package. Definitions are \
+            named by module and name in Python, else by file and name (`src/a.rs:Type.method`). The list \
+            is `{\"module:Class.method\": [\"SHA-1 of its lines\", …]}`, in JSON or TOML. The file may \
+            also be a Python test with pairs of objects and digests (`.py`), which is read and never run. \
+            `none`: the project overrides and copies nothing of the package, so its own checks \
+            (`verify.check`) or people decide.",
     },
     ConfigKey {
         path: "sync.NAME.mirror",
@@ -1877,8 +1898,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Packages that have to move together with it, such as `boto3` with `botocore`: names for \
-             `relax.lock`, whose command determines which of their releases are compatible.",
+        doc: "Packages that must be updated together with this one, such as `boto3` with `botocore`. Their \
+            names are for `relax.lock`, whose command determines which of their releases are compatible.",
     },
     ConfigKey {
         path: "sync.NAME.relax.lock",
@@ -1886,11 +1907,11 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Commands that bring the lock files up to date once the range is written, of a port too, such \
-             as `[[\"uv\", \"lock\", \"--upgrade-package={{packages}}\"]]`. `{{package}}` and `{{version}}` \
-             stand for the followed package and release; a word with `{{packages}}` is repeated for the \
-             package and for each companion. They run as `verify.setup` does: in the sandbox, at `full`, on \
-             a copy, with `verify.programs`, `verify.registries` and `verify.timeout`, and without secrets.",
+        doc: "Commands that update the lock files after the range is written, in a port, too, such as \
+            `[[\"uv\", \"lock\", \"--upgrade-package={{packages}}\"]]`. `{{package}}` and `{{version}}` \
+            stand for the followed package and release; a word with `{{packages}}` is repeated for the \
+            package and for each companion. They run as `verify.setup` does: in the sandbox, at `full`, on \
+            a copy, with `verify.programs`, `verify.registries` and `verify.timeout`, and without secrets.",
     },
     ConfigKey {
         path: "sync.NAME.relax.lock_files",
@@ -1898,8 +1919,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(LOCK_FILES),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Globs of the files that lock commands may change, and which the change then has. One that \
-             changes another file fails.",
+        doc: "Globs of the files that lock commands may change; the job's change then includes these \
+            files. A command that changes another file fails.",
     },
     ConfigKey {
         path: "sync.NAME.version_rule",
@@ -1907,9 +1928,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("none"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "How the project's own version is counted: not at all, or up by a patch on a relax and by a \
-             minor on a bump, once until the repository has a tag of it (`1.2.3` or `v1.2.3`). It must be \
-             MAJOR.MINOR.PATCH.",
+        doc: "How the project's own version is raised: not at all, or by a patch on a relax and by a minor \
+            on a bump. The version is raised only once, until the repository has a tag of it (`1.2.3` or \
+            `v1.2.3`). The version must be MAJOR.MINOR.PATCH.",
     },
     ConfigKey {
         path: "sync.NAME.version.file",
@@ -1920,7 +1941,8 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The file with that version: TOML, JSON, a Python module, or one that holds nothing else.",
+        doc: "The file with the project's own version: TOML, JSON, a Python module, or a file that holds \
+            only the version.",
     },
     ConfigKey {
         path: "sync.NAME.version.path",
@@ -1931,8 +1953,8 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Where it is in the file: its keys, with dots between them, or the name that a Python module \
-             gives it on a line of its own. It must be there exactly once.",
+        doc: "Where the version is in the file: its keys, with dots between them, or the name that a \
+            Python module gives it on a line of its own. The file must contain the version exactly once.",
     },
     ConfigKey {
         path: "sync.NAME.changelog.file",
@@ -1940,10 +1962,10 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "none", example: "\"CHANGES.rst\"" },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The project's changelog, in Markdown or reStructuredText, with versions in its headings. A \
-             line of an entry without a tag is replaced, and its heading moved to the version of \
-             `version_rule`; above an entry with a tag a new one is written like it. A heading that says \
-             `Unreleased` stays.",
+        doc: "The project's changelog, in Markdown or reStructuredText, with versions in its headings. If \
+            the version of an entry has no tag, its line is replaced, and its heading gets the version of \
+            `version_rule`. If the version has a tag, a new entry of the same form is written above the \
+            tagged one. A heading that says `Unreleased` stays.",
     },
     ConfigKey {
         path: "sync.NAME.changelog.entry",
@@ -1951,8 +1973,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("{{decision}} {{package}} dependency specification to {{range}}"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The line in the changelog: `{{decision}}`, `{{package}}`, `{{version}}` and `{{range}}` stand \
-             for what they are. A line that it could have made for another release is replaced.",
+        doc: "The line in the changelog: `{{decision}}`, `{{package}}`, `{{version}}` and `{{range}}` \
+            stand for their values. A line that this template could have produced for another release is \
+            replaced.",
     },
     ConfigKey {
         path: "sync.NAME.repo",
@@ -1996,20 +2019,21 @@ pub const KEYS: &[ConfigKey] = &[
         repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The title of the job's pull request, and the first line of its commit. `{{package}}`, \
-             `{{version}}` and `{{decision}}` (`relax` or `bump`) stand for what they are.",
+            `{{version}}` and `{{decision}}` (`relax` or `bump`) stand for their values.",
     },
     ConfigKey {
         path: "sync.NAME.body_template",
         kind: ValueKind::Text,
         default: KeyDefault::Computed {
-            words: "the template that the repository has for pull requests, and then what was done and why",
+            words: "the repository's template for pull requests, and then a description of the change and \
+                its reasons",
             example: "\"{{template}}\\n\\n## What it is\\n\\n{{text}}\"",
         },
         repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The text of the job's pull request, in Markdown: `{{template}}` stands for the repository's \
-             own (`pull_request_template.md` of `.github`, the root or `docs`), `{{text}}` for what was done \
-             and why, and the places of `title` for what they are.",
+            own (`pull_request_template.md` of `.github`, the root or `docs`), `{{text}}` for a \
+            description of the change and its reasons, and the placeholders of `title` for their values.",
     },
     ConfigKey {
         path: "sync.NAME.labels",
@@ -2034,7 +2058,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("truing@users.noreply.github.com"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The address in its commits. Commits with it belong to the job, even if a person rebased them.",
+        doc: "The e-mail address in the job's commits. Commits with this address belong to the job, even \
+            if a person rebased them.",
     },
     ConfigKey {
         path: "sync.NAME.question_label",
@@ -2072,8 +2097,8 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "May a model be asked, within `budget.sync_usd`, about functions that changed in mirrored files \
-             beside what is pinned? Without it, and where the model cannot decide, a person is asked.",
+        doc: "Whether a model is asked, within `budget.sync_usd`, about functions that changed in mirrored \
+            files but are not pinned. If `false`, and where the model cannot decide, a person is asked.",
     },
     ConfigKey {
         path: "sync.NAME.bump.paths",
@@ -2102,7 +2127,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("truing-sync-outcome"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The label of that issue.",
+        doc: "The label of the issue that reports the last runs.",
     },
     ConfigKey {
         path: "sync.NAME.limits.turns",
@@ -2110,7 +2135,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("50"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Answers of the model in one port. What one costs at most is `budget.sync_usd`.",
+        doc: "How many answers of the model one port may take. `budget.sync_usd` limits the cost of a port.",
     },
     ConfigKey {
         path: "sync.NAME.limits.wall",
@@ -2135,7 +2160,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("5"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "This many failures in a row, across all releases, open it until a person answers.",
+        doc: "This many failures in a row, across all releases, open the circuit breaker until a person \
+            answers.",
     },
     ConfigKey {
         path: "notify.webhook",
@@ -2190,8 +2216,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("false"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Are texts in traces: what a model is asked, answers, and reads? Secrets of known forms are \
-             cut. Without it there are their hashes and sizes.",
+        doc: "Whether traces contain texts: the questions to a model, its answers, and the texts that it \
+            reads. Secrets of known forms are removed. If `false`, traces contain only hashes and sizes of \
+            the texts.",
     },
     ConfigKey {
         path: "retention.runs",
@@ -2199,8 +2226,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("90d"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "How long ended runs and the history of `truing why` are kept. Kept however old: of each pull \
-             request what is shown on it, its findings, and its last reviewed run.",
+        doc: "How long ended runs and the history of `truing why` are kept. For each pull request, the \
+            texts shown on it, its findings, and its last reviewed run are kept, however old.",
     },
     ConfigKey {
         path: "retention.audit",

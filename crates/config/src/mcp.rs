@@ -113,7 +113,11 @@ pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<M
         }
     }
     if token.is_some() && headers.keys().any(|name| name.eq_ignore_ascii_case("authorization")) {
-        return Err(wrong("headers", "must not set `Authorization` beside `token`, which is sent in it"));
+        return Err(wrong(
+            "headers",
+            "must not set `Authorization` if `token` is set, because that header \
+            carries the token",
+        ));
     }
     let server_transport = match ((!command.is_empty()).then_some(command), url, forge) {
         (None, None, None) => {
@@ -139,10 +143,14 @@ pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<M
             return Err(wrong("transport", "has to be \"http\" or \"sse\": it has a `url`"));
         }
         (Some(_), Some(_), _) => {
-            return Err(wrong("url", "does not go with `command`: a server is one of the two"));
+            return Err(wrong("url", "cannot be combined with `command`: a server has only one of the two"));
         }
         (_, _, Some(_)) => {
-            return Err(wrong("forge", "does not go with `command` or `url`: a server is one of them"));
+            return Err(wrong(
+                "forge",
+                "cannot be combined with `command` or `url`: a server has only one \
+                of the three",
+            ));
         }
     };
     let tools = settings.if_any(&path("tools"), |value| {

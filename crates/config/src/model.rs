@@ -141,7 +141,7 @@ pub(super) fn read_named(settings: &TypedSettings<'_>, name: &str) -> Result<Mod
 fn read_model(settings: &TypedSettings<'_>, section: &str) -> Result<ModelConfig, ConfigError> {
     let path = |key: &str| format!("{section}.{key}");
     let needed = |key: &str| {
-        let (key, wrong) = (path(key), "has to be said".to_owned());
+        let (key, wrong) = (path(key), "must be set".to_owned());
         ConfigProblem::BadValue { origin: ValueOrigin::Default, key, requirement: wrong }
     };
     let provider = settings.choice(&path("provider"), |word| match word {

@@ -98,7 +98,10 @@ pub enum ConfigProblem {
         nearest: String,
     },
     /// A variable with an app password, which no longer works.
-    #[error("variable {name} is set, and app passwords no longer work: Bitbucket removed them in July 2026")]
+    #[error(
+        "variable {name} holds an app password, which no longer works: Bitbucket removed app passwords \
+        in July 2026"
+    )]
     AppPassword {
         /// Name of the variable.
         name: &'static str,
@@ -124,7 +127,7 @@ pub enum ConfigProblem {
         requirement: String,
     },
     /// A value whose feature is not in this build.
-    #[error("{origin}: `{key}`: \"{word}\" is not built in this version of truing")]
+    #[error("{origin}: `{key}`: \"{word}\" is not included in this build of truing")]
     NotBuilt {
         origin: ValueOrigin,
         key: String,
@@ -260,8 +263,8 @@ impl ConfigProblem {
     pub fn hint(&self) -> String {
         match self {
             Self::AppPassword { .. } => {
-                "unset it; an access token or an API token takes its place: `token` of the forge's section, \
-                 with `email` for an API token"
+                "unset the variable, and set `token` of the forge's section to an access token, or with \
+                    `email` to an API token"
                     .to_owned()
             }
             Self::Unreadable { .. } => "name a file that exists and may be read; `truing init` writes a new \
@@ -283,15 +286,17 @@ impl ConfigProblem {
                 format!("did you mean `{nearest}`? All keys: `truing config schema`")
             }
             Self::UnknownVariable { name, .. } if is_kubernetes_variable(name) => {
-                "it looks like Kubernetes' link to a service named `truing`: set `enableServiceLinks: false` \
-                 for the pod, or name the service otherwise"
+                "the variable looks like Kubernetes' link to a service named `truing`: set \
+                    `enableServiceLinks: false` for the pod, or rename the service"
                     .to_owned()
             }
             Self::UnknownVariable { nearest, .. } => {
                 format!("did you mean {nearest}? All keys: `truing config schema`")
             }
             Self::Name { named: NamedSection::Reviewer, name, .. } if name == super::keys::INTERNAL => {
-                "it is Truing's own auditor: configure it in `[converge]`, and choose another name".to_owned()
+                "this name belongs to Truing's own auditor, which `[converge]` configures: choose another \
+                    name"
+                    .to_owned()
             }
             Self::Name {
                 named:
@@ -329,8 +334,8 @@ impl ConfigProblem {
             Self::BadValue { key, .. } => format!("see `{key}` in `truing config schema`"),
             Self::NotBuilt { built, .. } => format!("use `{}`", built.join("` or `")),
             Self::LiteralSecret { key, .. } => format!(
-                "set its place: {key} = {{ env = \"VARIABLE\" }} or {{ file = \"PATH\" }}, or the variable \
-                 {}__ENV; and replace the secret if this file was shared",
+                "name the secret's place: {key} = {{ env = \"VARIABLE\" }} or {{ file = \"PATH\" }}, or \
+                    set the variable {}__ENV; replace the secret if this file was shared",
                 super::keys::variable_name(key)
             ),
             Self::KindMissing { name } => format!("add `kind = \"github\"` to [forge.{name}]"),

@@ -295,7 +295,7 @@ fn rules_and_severities_of_another_shape_are_told_with_their_line() {
     hint: see `rules.off` in `truing config schema`
     error: truing.toml:4: `rules.severity."core/x"` must be "P0", "P1" or "P2"
     hint: see `rules.severity."core/x"` in `truing config schema`
-    error: truing.toml:6: `rules.severity."print"` must be named as a finding names its rule, `PACK/RULE`
+    error: truing.toml:6: `rules.severity."print"` must have the name that findings show for the rule, `PACK/RULE`
     hint: see `rules.severity."print"` in `truing config schema`
     error: truing.toml:7: `rules.severity."core/z"` must be "P0", "P1" or "P2", or a list of tables such as { paths = ["tests/**"], severity = "P2" }: invalid type: integer `1`, expected a sequence
     hint: see `rules.severity."core/z"` in `truing config schema`
@@ -435,7 +435,7 @@ github2 = 1
     hint: did you mean `forge.github.token`? All keys: `truing config schema`
     error: truing.toml:24: `forge.github.kind` must be "github" or "bitbucket" or "bitbucket-dc", not `gitlab`
     hint: see `forge.github.kind` in `truing config schema`
-    error: truing.toml:25: `forge.github.api_url` must be https: http is allowed to loopback addresses only
+    error: truing.toml:25: `forge.github.api_url` must be https: http is allowed for loopback addresses only
     hint: see `forge.github.api_url` in `truing config schema`
     error: truing.toml:26: `forge.github.token` holds the secret itself (not shown)
     hint: set its place: forge.github.token = { env = "VARIABLE" } or { file = "PATH" }, or the variable TRUING_FORGE__GITHUB__TOKEN__ENV; and replace the secret if this file was shared
@@ -484,7 +484,7 @@ fn variables_are_keys_and_unknown_ones_are_refused() {
     error: variable TRUING_FORGE__GITHUB__WEBHOOK_SECRET__ENV: `forge.github.webhook_secret` must name a variable in capitals, digits and `_`, such as GITHUB_TOKEN
     hint: see `forge.github.webhook_secret` in `truing config schema`
     error: unknown variable TRUING_PORT_8080_TCP_ADDR
-    hint: it looks like Kubernetes' link to a service named `truing`: set `enableServiceLinks: false` for the pod, or name the service otherwise
+    hint: the variable looks like Kubernetes' link to a service named `truing`: set `enableServiceLinks: false` for the pod, or rename the service
     error: unknown variable TRUING_REVIEW__DEBOUNC
     hint: did you mean TRUING_REVIEW__DEBOUNCE? All keys: `truing config schema`
     error: unknown variable TRUING_STORE_URL

@@ -224,7 +224,10 @@ pub struct ConvergeRun {
 
 /// The event does not match the action that was due.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("the converge run expected the end of `{act}` and got another event: its record is damaged")]
+#[error(
+    "the converge run expected the end of `{act}` and got another event: the record of the run is \
+    damaged"
+)]
 pub struct UnexpectedEvent {
     act: &'static str,
 }

@@ -207,7 +207,7 @@ pub enum FindingLookupError {
     #[error("no finding here has that id")]
     Unknown,
     /// Several ids begin with this word.
-    #[error("several ids begin with this: give more digits")]
+    #[error("several ids begin with these digits: give more digits")]
     Several,
 }
 
@@ -218,11 +218,12 @@ pub enum MalformedFindingId {
     #[error("an id is empty")]
     Empty,
     /// The word has too few digits.
-    #[error("this is too short for an id: give its first {FEWEST_DIGITS} digits or more")]
+    #[error("this id is too short: give at least the first {FEWEST_DIGITS} digits")]
     Short,
     /// The word has an ordinal, but too few digits before the ordinal.
     #[error(
-        "this is too short for an id: give the {SHOWN_DIGITS} digits that are shown before `-`, or no `-`"
+        "this id is too short: give all {SHOWN_DIGITS} digits that are shown before `-`, or leave out `-` \
+            and the number after it"
     )]
     ShortOfOne,
     /// The word does not have the form of an id.

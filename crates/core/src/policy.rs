@@ -135,7 +135,10 @@ impl PolicySet {
             return Err(problems);
         };
         let notes = grammar.duplicate_commands().into_iter().map(|(command, [one, other])| {
-            format!("{one} and {other} both list `{command}`: what one of them refuses is refused")
+            format!(
+                "{one} and {other} both list `{command}`: a call is refused if either of them refuses \
+                it"
+            )
         });
         let notes = notes.collect();
         let mut in_effect: Vec<PolicyFile> =
@@ -184,7 +187,13 @@ fn is_file_name(name: &str) -> bool {
 
 fn unknown_file_error(file: &PolicyFile) -> PolicyFileError {
     let profiles = ProfileName::ALL.map(ProfileName::file_name).join(", ");
-    file.error(None, format!("not a file name of a policy: {profiles}, grammar/PROGRAM.toml, never.toml are"))
+    file.error(
+        None,
+        format!(
+            "not a file name of a policy; the file names are {profiles}, \
+        grammar/PROGRAM.toml and never.toml"
+        ),
+    )
 }
 
 impl AgentPolicy {

@@ -202,7 +202,7 @@ pub enum MarkOutcome {
 
 /// The slot's row has a newer version than expected.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("the slot has moved on")]
+#[error("the slot was changed meanwhile")]
 pub struct VersionConflict;
 
 /// Reason for which a lease was not written.
@@ -254,7 +254,7 @@ pub enum ForgeError {
     },
     /// A redirect to another address of the same forge: the resource was renamed or moved. The client does
     /// not follow the redirect; the repository's id leads to the new address.
-    #[error("{request}: it is at another address now (was the repository renamed or transferred?)")]
+    #[error("{request}: the resource has another address now (was the repository renamed or transferred?)")]
     Moved {
         /// Description of the failed request.
         request: String,
@@ -269,7 +269,7 @@ pub enum ForgeError {
     },
     /// Status 409: the resource has a newer version, or its state does not allow the request. Nothing was
     /// changed. The content may be valid: the caller must read again and decide again.
-    #[error("{request}: it was changed meanwhile (409): {message}")]
+    #[error("{request}: the resource was changed meanwhile (409): {message}")]
     Stale {
         /// Description of the failed request.
         request: String,

@@ -509,7 +509,7 @@ fn render_summary_body(
     if unplaced.is_empty() {
         return truncate_markdown(&summary.body, bounds.max_body_length);
     }
-    let mut list = "### Without a comment of their own\n".to_owned();
+    let mut list = "### Findings without a comment of their own\n".to_owned();
     let room = bounds.max_body_length * LISTED_SHARE.0 / LISTED_SHARE.1;
     let mut listed = 0;
     for line in unplaced.iter().take(MAX_LISTED) {

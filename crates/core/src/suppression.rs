@@ -47,7 +47,7 @@ impl UnusedSuppressionReason {
         match self {
             Self::NoReason => "give a reason after the bracket",
             Self::UnknownRule => "there is no such rule (`truing rules list` shows all)",
-            Self::NothingFound => "the rule finds nothing there; move or remove it",
+            Self::NothingFound => "the rule finds nothing there; move or remove the comment",
             Self::Misspelt => "write `truing: ignore[PACK/RULE] reason`",
         }
     }

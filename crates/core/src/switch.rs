@@ -166,7 +166,7 @@ impl KillSwitch {
             name => (format!(" of {name}"), " there"),
         };
         let text = match &switch {
-            Self::Off => format!("Kill switch{of} off, by {operator}: what is due{there} goes on."),
+            Self::Off => format!("Kill switch{of} off, by {operator}: due work{there} continues."),
             Self::On(_) => {
                 format!(
                     "Kill switch{of} on, by {operator} ({detail}): nothing begins{there} until it is off."

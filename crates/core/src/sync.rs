@@ -250,8 +250,11 @@ impl UnguardedReason {
             Self::Elsewhere => "in another package",
             Self::Unreadable => "in a file that cannot be read",
             Self::Untold => "pinned in a form that is not understood",
-            Self::OfExtra => "required otherwise for an extra that the project does not ask for",
-            Self::OfOtherPython => "required otherwise for Python versions that the project does not support",
+            Self::OfExtra => "required differently, but only for an extra that the project does not use",
+            Self::OfOtherPython => {
+                "required differently, but only for Python versions that the project \
+                does not support"
+            }
             Self::Wider => "required in more versions than before",
             Self::Dropped => "required no more",
         }
@@ -417,14 +420,17 @@ pub(crate) fn summarize_changes(changed: &[PinChange], unguarded: &[UnguardedPar
         )
     };
     let code = (count(is_code) > 0).then_some("code outside of functions");
-    let files = (count(|what| what == ReleasePartKind::File) > 0).then_some("the files that theirs import");
+    let files = (count(|what| what == ReleasePartKind::File) > 0).then_some(
+        "the files that the compared \
+        files import",
+    );
     let required =
-        (count(|what| what == ReleasePartKind::Requirement) > 0).then_some("what the release requires");
+        (count(|what| what == ReleasePartKind::Requirement) > 0).then_some("the requirements of the release");
     let parts: Vec<&str> = [functions, again, code, beside, files, required].into_iter().flatten().collect();
     let unchanged = if changed.is_empty() {
         "no pinned definition changed"
     } else {
-        "no pinned definition changed in what it does"
+        "no pinned definition changed its behaviour"
     };
     format!("{unchanged}, but {} did", parts.join(" and "))
 }

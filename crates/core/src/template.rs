@@ -39,7 +39,10 @@ impl TextTemplate {
         });
         if let Some(unknown) = unknown {
             let places: Vec<String> = variable_names.iter().map(|name| format!("`{{{{{name}}}}}`")).collect();
-            return Err(format!("has a place `{{{{{unknown}}}}}`; there is {}", places.join(", ")));
+            return Err(format!(
+                "has an unknown variable `{{{{{unknown}}}}}`; the known variables are {}",
+                places.join(", ")
+            ));
         }
         Ok(Self(pieces))
     }

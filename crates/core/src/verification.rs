@@ -71,7 +71,7 @@ impl fmt::Display for CommandEndReason {
         match (self, self.signal()) {
             (_, Some(signal)) => write!(f, "signal {signal}"),
             (Self::Exit { code }, None) => write!(f, "exit code {code}"),
-            (Self::Killed, None) => f.write_str("ended by the machine"),
+            (Self::Killed, None) => f.write_str("killed by the operating system"),
             (Self::Time, None) => f.write_str("took too long"),
             (Self::Output, None) => f.write_str("printed too much"),
             (Self::Disk, None) => f.write_str("wrote too much"),

@@ -422,7 +422,7 @@ impl<H: From<LocatedHunk>> FileInProgress<H> {
         } else if old == new && old <= self.trailing_context {
             Ok(old)
         } else {
-            Err("the hunk overlaps changes of the one before it, or should stand before it")
+            Err("the hunk overlaps changes of the previous hunk, or belongs before that hunk")
         }
     }
 

@@ -251,7 +251,10 @@ impl EffectExecutor<'_> {
         };
         match (&span, &pushed) {
             (Some(span), Ok(PushOutcome::Moved { .. })) => span.record_failure("the branch has moved"),
-            (Some(span), Ok(PushOutcome::Refused { .. })) => span.record_failure("the forge refused it"),
+            (Some(span), Ok(PushOutcome::Refused { .. })) => span.record_failure(
+                "the forge refused the \
+                push",
+            ),
             (Some(span), Ok(PushOutcome::Halted(_))) => span.record_failure("the gate is shut"),
             (Some(span), Err(error)) => span.record_failure(&error.to_string()),
             (Some(_), Ok(PushOutcome::Done)) | (None, _) => {}

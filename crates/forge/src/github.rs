@@ -92,7 +92,7 @@ pub struct GitHubOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum GitHubError {
     /// An address that requests cannot be sent to.
-    #[error("forge.{name}: {url} is not an http or https address without user name and password")]
+    #[error("forge.{name}: {url} must be an http or https address, without user name and password")]
     Url {
         /// Name of the forge in the configuration.
         name: String,

@@ -149,8 +149,8 @@ fn warn_of_unknown_keys(observed: &[ObservedComment]) {
     if comments > 0 {
         tracing::warn!(
             comments,
-            "Truing comments are signed with a key that is not configured, and are left unchanged, including \
-             a summary; list the key in `previous_marker_keys` of this forge"
+            "Truing leaves comments (including a summary) unchanged, because they are signed with a key \
+                that is not configured; list the key in `previous_marker_keys` of this forge"
         );
     }
 }

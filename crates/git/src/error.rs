@@ -41,7 +41,7 @@ pub enum GitError {
     #[error("git {call} did not end within {} s and was stopped", after.as_secs_f32())]
     TimedOut { call: &'static str, after: Duration },
     /// The output exceeds the limit.
-    #[error("git {call} answers with more than {limit} bytes")]
+    #[error("git {call} printed more than {limit} bytes")]
     TooLarge {
         call: &'static str,
         /// Limit on the output in bytes.
@@ -72,7 +72,7 @@ pub enum GitError {
         message: String,
     },
     /// Git's output has an unknown format.
-    #[error("git {call} answers something unexpected: {answer}")]
+    #[error("git {call} printed unexpected output: {answer}")]
     UnknownOutput {
         call: &'static str,
         /// Output, cut and cleaned.
@@ -91,7 +91,8 @@ pub enum GitError {
     #[error("{} has no working tree: it is a bare repository, or inside a git folder", .0.display())]
     NoWorkTree(PathBuf),
     /// The repository's configuration names another folder as its working tree.
-    #[error("the repository at {} says that its working tree is {}, which does not belong to it",
+    #[error("the repository at {} is configured with the working tree {}, which does not belong to the \
+        repository",
         path.display(), root.display())]
     ForeignWorkTree {
         /// Path as it was requested.
@@ -103,7 +104,7 @@ pub enum GitError {
     #[error("{} is a pipe, a socket or a device, which git would wait for", .0.display())]
     SpecialFile(PathBuf),
     /// A file that must be read completely is larger than any such file that git writes.
-    #[error("{} has {} MiB; up to {} MiB of such a file are read", path.display(), bytes >> 20, limit >> 20)]
+    #[error("{} has {} MiB; Truing reads such a file only up to {} MiB", path.display(), bytes >> 20, limit >> 20)]
     HugeFile {
         path: PathBuf,
         /// Size of the file in bytes.
@@ -187,11 +188,14 @@ pub enum GitError {
         message: String,
     },
     /// The repository does not exist, or is hidden from these credentials.
-    #[error("{remote} is not there, or is hidden from this token")]
+    #[error("{remote} does not exist, or is hidden from this token")]
     RemoteMissing { remote: String },
     /// A fork is gone, or hidden from these credentials, and no other repository has the commits of the pull
     /// request.
-    #[error("the commits of the pull request are in the fork {fork} alone, which cannot be read: {reason}")]
+    #[error(
+        "only the fork {fork} has the commits of the pull request, and the fork cannot be read: \
+        {reason}"
+    )]
     ForkUnreadable {
         /// Name of the fork, `owner/name`.
         fork: String,
@@ -313,19 +317,21 @@ impl GitError {
             Self::HugeFile { path, .. } if path.file_name().is_some_and(|name| name == "index") => {
                 REMAKE_INDEX.into()
             }
-            Self::HugeFile { .. } => "remove it, or clone the repository again".into(),
+            Self::HugeFile { .. } => "remove the file, or clone the repository again".into(),
             Self::OutOfMemory { .. } => {
-                "files or a history of this size are not reviewed: name a nearer base, or leave them out"
+                "files or a history of this size are not reviewed: name a nearer base, or leave out the \
+                    files"
                     .into()
             }
             Self::TooLarge { .. } => "review a smaller range: name a nearer base".into(),
             Self::Failed { message, .. } => advice_for(message).into(),
-            Self::NotFetched { .. } => "let git fetch it: `git diff --stat BASE HEAD` (what differs), or \
-                 `git fetch --refetch --no-filter origin` (all)"
+            Self::NotFetched { .. } => "fetch the objects: `git diff --stat BASE HEAD` fetches those that \
+                differ, `git fetch --refetch --no-filter origin` fetches all"
                 .into(),
             Self::UnknownOutput { .. } => "check that the `git` in PATH is git itself".into(),
             Self::PathMissing(_) => {
-                "if it was removed meanwhile, go elsewhere (`cd`); name a folder inside a git repository"
+                "name a folder inside a git repository; if the current folder was removed meanwhile, \
+                    change to another one (`cd`)"
                     .into()
             }
             Self::NotADirectory(_) | Self::NotARepository(_) => {
@@ -333,7 +339,7 @@ impl GitError {
             }
             Self::NoWorkTree(_) => "name a folder of a working tree (`git worktree add` makes one)".into(),
             Self::ForeignWorkTree { .. } => "unset core.worktree in the repository's configuration".into(),
-            Self::SpecialFile(_) => "remove it, or clone the repository again".into(),
+            Self::SpecialFile(_) => "remove the file, or clone the repository again".into(),
             Self::NoCommits(_) => "commit something first, or review what is staged: `truing review \
                  --staged`"
                 .into(),
@@ -343,9 +349,7 @@ impl GitError {
             Self::UnknownRevision { shallow: true, .. } => {
                 "this clone is shallow: `git fetch --unshallow origin` fetches the rest".into()
             }
-            Self::UnknownRevision { .. } => {
-                "`git branch --all` and `git tag` list the names there are".into()
-            }
+            Self::UnknownRevision { .. } => "`git branch --all` and `git tag` list the existing names".into(),
             Self::NoDefaultBranch => "name the base with --base".into(),
             Self::NoCommonAncestor { .. } => {
                 "name the base with --base; to compare with nothing: --base $(git hash-object -t tree \
@@ -357,21 +361,23 @@ impl GitError {
                 "use https://host/path without user, password, query or fragment; http works on loopback only"
                     .into()
             }
-            Self::NotAMirror(_) => "move it away, or name another folder for mirrors".into(),
+            Self::NotAMirror(_) => "move the folder away, or name another folder for mirrors".into(),
             Self::MirrorBusy { .. } => "try again later".into(),
             Self::CommitGone { .. } => {
-                "it may have been replaced by a forced push: check the pull request's new head; where a \
-                 forge keeps no refs of pull requests, the commits of a deleted fork are lost"
+                "a forced push may have replaced the commit: check the pull request's new head; where a \
+                    forge keeps no refs of pull requests, a deleted fork's commits are lost"
                     .into()
             }
-            Self::Sha256 { .. } => "forges have SHA-1 repositories: use a clone of one".into(),
+            Self::Sha256 { .. } => {
+                "repositories at forges have SHA-1 ids: use a clone of such a repository".into()
+            }
             Self::Unauthorized { .. } | Self::RemoteMissing { .. } => {
                 "check that the token is valid and may read the repository's contents (to push: write them)"
                     .into()
             }
             Self::ForkUnreadable { .. } => {
-                "let the token read the fork; if that is gone, its branch has to be pushed elsewhere, for \
-                 another pull request"
+                "let the token read the fork; if the fork is gone, push its branch to another repository \
+                    and open another pull request"
                     .into()
             }
         }
@@ -392,17 +398,21 @@ const MENDS: &[(&str, &str)] = &[
     ("index file", BROKEN_INDEX),
     ("bad signature", BROKEN_INDEX),
     ("cache entry", BROKEN_INDEX),
-    ("encod", "make the file what .gitattributes says of it (`working-tree-encoding`), or that what it is"),
+    (
+        "encod",
+        "save the file in the encoding that .gitattributes sets for it (`working-tree-encoding`), or \
+        set the file's actual encoding there",
+    ),
     ("unable to read", LOST_OBJECT),
     ("bad object", LOST_OBJECT),
 ];
 const NEWER_GIT: &str = "the repository is of a newer format: put a newer git in PATH";
 const BROKEN_INDEX: &str = "git's index is damaged, or GIT_INDEX_FILE names something else; `rm .git/index \
      && git reset` recreates it and keeps the files";
-const REMAKE_INDEX: &str =
-    "it is not an index that git wrote: `rm .git/index && git reset` recreates it and keeps the files";
-const LOST_OBJECT: &str = "the repository has lost an object: `git fsck` names them; `git fetch --refetch \
-     origin` fetches what was pushed";
+const REMAKE_INDEX: &str = "the file is not an index that git wrote: `rm .git/index && git reset` recreates the index and keeps \
+        the files";
+const LOST_OBJECT: &str = "the repository lacks objects: `git fsck` names them; `git fetch --refetch \
+    origin` fetches those that were pushed";
 
 /// Selects advice by git's message.
 fn advice_for(message: &str) -> &'static str {

@@ -9,8 +9,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// Message for a program that is not found.
-pub const NOT_FOUND: &str =
-    "no folder of `PATH` has it (those of the reviewed repository, or not named in full, do not count)";
+pub const NOT_FOUND: &str = "not found in any folder of `PATH` (relative folders and those inside the reviewed repository do not \
+        count)";
 
 /// Folders in which programs are searched.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

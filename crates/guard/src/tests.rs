@@ -366,7 +366,7 @@ fn tests_may_move_but_not_get_lost_on_the_way() {
     assert_eq!(told.len(), 1);
     assert_eq!(
         told[0].to_string(),
-        "tests/test_a.py: an assertion of a test that was there before is gone or changed: test_a: \
+        "tests/test_a.py: an assertion of an existing test was removed or changed: test_a: \
          assertf(1)==2"
     );
     // Assertions of a test helper may move, too.

@@ -96,24 +96,27 @@ impl WeakeningKind {
         match self {
             Self::DeletedTestFile => "this file of tests is deleted",
             Self::DeletedTest => "this test is deleted",
-            Self::ChangedAssertion => "an assertion of a test that was there before is gone or changed",
-            Self::AlwaysTrueAssertion => "an assertion was made one that always holds",
-            Self::RemovedTestValue => "a value in a test that was there before is gone or changed",
-            Self::EmptiedTest => "most of a test that was there before is gone",
+            Self::ChangedAssertion => "an assertion of an existing test was removed or changed",
+            Self::AlwaysTrueAssertion => "an assertion was changed into one that always holds",
+            Self::RemovedTestValue => "a value in an existing test was removed or changed",
+            Self::EmptiedTest => "most of an existing test was removed",
             Self::ShadowedTest => "a second test of this name takes the place of the first",
             Self::SkippedTest => "tests are skipped",
-            Self::UnreportedFailure => "a test that was there before is left early, or hides that it fails",
+            Self::UnreportedFailure => "an existing test returns early, or hides its failure",
             Self::ProgramExitInTest => "a test ends the program that runs it",
             Self::SilencedChecker => "a checker is silenced",
-            Self::NarrowedRun => "what runs tests and checks leaves something out",
-            Self::LoadedFile => "what runs the tests loads this new file, and no finding is about it",
-            Self::ChangedRunnerSetting => "how tests are run is changed, and no finding is about this file",
-            Self::HookedProcess => "what runs the tests is taken over",
+            Self::NarrowedRun => "the setup of tests or checks leaves something out",
+            Self::LoadedFile => "the test runner loads this new file, and no finding is about the file",
+            Self::ChangedRunnerSetting => {
+                "this file changes how tests are run, and no finding is about \
+                the file"
+            }
+            Self::HookedProcess => "the process that runs the tests is modified",
             Self::ReplacedTestedCode => "the code under test is replaced for every test",
-            Self::ReboundName => "a name that tests use stands for something else than before, or may do so",
-            Self::TestDetection => "the code asks whether it is tested, or by whom it is called",
-            Self::TestFileAccess => "the code names what belongs to tests",
-            Self::UniversalEquality => "an equality always holds, or takes the place of one that was derived",
+            Self::ReboundName => "a name that tests use refers, or may refer, to something else than before",
+            Self::TestDetection => "the code checks whether a test runs it, or which code calls it",
+            Self::TestFileAccess => "the code names files of the tests",
+            Self::UniversalEquality => "an equality always holds, or replaces a derived equality",
             Self::TestLibraryUse => {
                 "code outside of tests uses a library of tests, and no finding is about that"
             }
@@ -123,15 +126,16 @@ impl WeakeningKind {
             Self::AssembledName => "a name is put together from pieces, which hides it from a search",
             Self::CustomComparison => "a type has a comparison of its own, and no finding is about that",
             Self::AutomaticExecution => "code runs by itself when the program begins or ends",
-            Self::IncomparableValue => "the code gives a value that is equal to nothing",
-            Self::TestValueDecision => "the code decides by a value that the tests use",
+            Self::IncomparableValue => "the code contains a value that is equal to nothing",
+            Self::TestValueDecision => "the code makes a decision by a value that the tests use",
             Self::SpecialCasedInput => {
-                "the code has a case of its own for an input of the fix's tests, with what they expect"
+                "the code has a special case for an input of the fix's tests, with the result that they \
+                    expect"
             }
-            Self::StateBetweenCalls => "the code keeps something from one call to the next",
-            Self::SelfInspection => "the code reads its own text, or looks for files where it runs",
+            Self::StateBetweenCalls => "the code keeps state between calls",
+            Self::SelfInspection => "the code reads its own source text, or searches folders for files",
             Self::TooLarge => "this file is too large to check: over 1 MiB",
-            Self::UnresolvedImports => "the names that this file imports stand for more than can be checked",
+            Self::UnresolvedImports => "the names that this file imports expand to more than can be checked",
             Self::DateDependence => "the code compares the clock with a fixed date",
         }
     }

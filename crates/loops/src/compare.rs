@@ -60,10 +60,10 @@ impl fmt::Display for BaseOrigin {
             Self::Named(name) => write!(f, "{name}"),
             Self::MergeBase(branch) => write!(f, "merge base with {branch}"),
             Self::LastCommit(branch) => {
-                write!(f, "parent of the last commit: nothing else differs from {branch}")
+                write!(f, "parent of the last commit, because nothing else differs from {branch}")
             }
             Self::FirstCommit(branch) => {
-                write!(f, "the first commit: nothing else differs from {branch}")
+                write!(f, "before the first commit, because nothing else differs from {branch}")
             }
             Self::Head => write!(f, "HEAD"),
             Self::EmptyTree => write!(f, "the empty tree"),

@@ -33,9 +33,9 @@ use super::reading::ReadingError;
 use super::tools::{ConfiguredLinters, ReviewLinters};
 
 /// The reason why a linter's suggestion is not applied, since the linter cannot run again.
-const NOT_HERE: &str = "a linter's fix needs `--tools`, and is made in the working tree alone";
+const NOT_HERE: &str = "a linter's fix needs `--tools`, and is applied only in the working tree";
 /// The reason why the result of a suggestion cannot be checked as a valid file.
-const UNPROVEN: &str = "Truing cannot prove it: it has no grammar for this file";
+const UNPROVEN: &str = "Truing cannot prove the fix without a grammar for this file";
 
 /// The fixes that can be applied, and those that cannot.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -310,11 +310,11 @@ fn refusal_reason(refusal: FixRefusal, findings: &[&RawFinding]) -> String {
     match refusal {
         FixRefusal::Overlap(index) => format!("it overlaps {}, which is applied first", other(index)),
         FixRefusal::SameChange(index) => format!("{} makes the same change", other(index)),
-        FixRefusal::SyntaxError => "the file would not parse after it".to_owned(),
+        FixRefusal::SyntaxError => "the file would not parse after the fix".to_owned(),
         FixRefusal::ChangedCode => {
-            "with the other fixes of the file, it would change the code around".to_owned()
+            "together with the other fixes of the file, the fix would change the surrounding code".to_owned()
         }
-        FixRefusal::NoLines => "the file does not have its lines".to_owned(),
+        FixRefusal::NoLines => "the file does not have the lines of the fix".to_owned(),
         FixRefusal::NoGrammar => UNPROVEN.to_owned(),
         FixRefusal::NotUtf8 => "the file is not UTF-8".to_owned(),
         FixRefusal::TooLarge => "the file is too large to prove so many fixes of it".to_owned(),
@@ -470,7 +470,7 @@ mod tests {
             [
                 ("lint/C", "it overlaps the fix of lint/A on line 1, which is applied first"),
                 ("lint/D", "the fix of lint/B on line 1 makes the same change"),
-                ("lint/E", "the file would not parse after it"),
+                ("lint/E", "the file would not parse after the fix"),
             ]
         );
         let told = serde_json::to_value(&plan.unapplied[0]).unwrap();

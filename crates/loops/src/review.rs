@@ -108,7 +108,8 @@ impl LeasedReview<'_> {
         self.check_write_gate().await?;
         let pull = self.load_pull_request().await?;
         let PullRevision { head, base } = &pull.revision;
-        tracing::info!(pull = pull.name, %head, %base, state = ?pull.state, "the forge was asked");
+        tracing::info!(pull = pull.name, %head, %base, state = ?pull.state, "the pull request was read \
+            from the forge");
         match pull.state {
             PrState::Closed => return Ok(StepOutcome::Held(HoldReason::Cancelled)),
             PrState::Draft => return Ok(StepOutcome::Held(HoldReason::Draft)),

@@ -96,7 +96,7 @@ impl StepStopReason {
             | ForgeError::NotFound { .. }
             | ForgeError::Moved { .. } => ("the forge refuses access", None),
             ForgeError::Rejected { .. } => ("the forge refuses the request", None),
-            ForgeError::Stale { .. } => ("it was changed meanwhile", None),
+            ForgeError::Stale { .. } => ("the data at the forge was changed meanwhile", None),
             ForgeError::Halted(halt) => return halt.into(),
         };
         Self::Failed { class, message, not_before }
@@ -154,7 +154,7 @@ impl From<CheckoutError> for StepStopReason {
             CheckoutError::Agent(AgentError::Halted(reason)) => return GateHalt::from(reason).into(),
             CheckoutError::Agent(AgentError::Ledger(error)) => return error.into(),
             CheckoutError::Agent(AgentError::Prompt(_) | AgentError::RecordingMismatch(_)) => {
-                "the server is not configured for it"
+                "the server is not configured for this review"
             }
             CheckoutError::Git(error) => return error.into(),
             CheckoutError::Reading(_) => "the change cannot be read",

@@ -284,7 +284,7 @@ pub fn decide_on_release<'a>(
 
 /// Returns the remark that the range already includes later releases that no person has checked.
 fn open_range_reason(to: &PackageVersion) -> String {
-    format!(", and so are those after it, before anyone has checked them: let the range end after {to}")
+    format!(", and so are all later releases, which are not checked: let the range end after {to}")
 }
 
 /// Creates the error for a project whose starting release is unknown.

@@ -206,8 +206,8 @@ pub fn render_summary(summary: &SummaryContent<'_>) -> String {
         let ids =
             retracted.iter().take(MAX_LISTED).map(|finding| code_span(&dismissal::short_id(&finding.id)));
         let ids = ids.collect::<Vec<_>>().join(", ");
-        let what =
-            "To have a finding again that an operator took back, comment here with `/undismiss` and its id";
+        let what = "To restore a finding that an operator took back, comment here with `/undismiss` and the \
+                finding's id";
         let _ = writeln!(text, "\n{what}: {ids}.");
     }
     if !walkthrough.is_empty() {
@@ -522,7 +522,7 @@ mod tests {
 
         To undo a dismissal, answer its comment with `/undismiss`.
 
-        To have a finding again that an operator took back, comment here with `/undismiss` and its id: `cccccccccc-1`.
+        To restore a finding that an operator took back, comment here with `/undismiss` and the finding's id: `cccccccccc-1`.
 
         ### Walkthrough of `aaaaaaaaaa`
 

@@ -483,7 +483,10 @@ impl LinterRunner {
         }
         if self.is_foreign_code && tool.needs_setup() && !tool.folder.is_empty() {
             let folder = &tool.folder;
-            return Err(format!("{folder} configures it, and what `verify.setup` installs is for the root"));
+            return Err(format!(
+                "{folder} configures the linter, but `verify.setup` installs only the \
+                dependencies of the root"
+            ));
         }
         if self.is_foreign_code && tool.needs_setup() {
             // The change would supply the tool's program or a part of it.
@@ -491,7 +494,7 @@ impl LinterRunner {
                 tool.install_places.iter().any(|place| first_component(place) == first_component(path))
             };
             if let Some(path) = touched().find(is_brought) {
-                return Err(format!("this change adds its own programs: {path}"));
+                return Err(format!("this change adds the linter's own programs: {path}"));
             }
             if let Some(path) = touched().find(|path| decides_set_up(Path::new(path))) {
                 return Err(format!("this change affects what `verify.setup` installs: {path}"));
@@ -508,7 +511,8 @@ impl LinterRunner {
         {
             let (folder, file) = (folder.display(), file.display());
             return Err(format!(
-                "its program needs {folder}, and {file} is not for linters: install it elsewhere"
+                "its program needs {folder}, but linters must not read {file}: install the program \
+                    elsewhere"
             ));
         }
         installed.map(LinterRunMethod::Machine).ok_or_else(|| {

@@ -72,7 +72,7 @@ pub(crate) enum SignError {
     #[error("the request cannot be signed: {0}")]
     Library(String),
     /// A header value is invalid.
-    #[error("the request cannot be signed: `{0}` holds characters that no header has")]
+    #[error("the request cannot be signed: `{0}` holds characters that are invalid in a header")]
     Header(&'static str),
 }
 

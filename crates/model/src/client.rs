@@ -211,7 +211,8 @@ impl ProviderClient {
                 FailedAttempt { message, ..failure }
             }),
             Err(_) => {
-                let message = format!("the keys to {} did not come in time", self.provider.origin());
+                let message =
+                    format!("the credentials for {} did not arrive in time", self.provider.origin());
                 Err(FailedAttempt { cause: FailureCause::Unsent, message })
             }
         }

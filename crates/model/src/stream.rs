@@ -205,13 +205,13 @@ impl AnswerAccumulator {
         let stop = match self.stop {
             Some(Ok(stop)) => stop,
             Some(Err(unknown)) => return Err(StreamError::UnknownStop(unknown)),
-            None => return Err(StreamError::Contradiction("it ended without a reason to stop")),
+            None => return Err(StreamError::Contradiction("the answer ended without a reason to stop")),
         };
         let content = self.blocks.into_iter().map(PartialBlock::finish).collect::<Result<Vec<_>, _>>()?;
         let calls =
             content.iter().any(|block| matches!(block, MessageBlock::Known(KnownBlock::ToolUse { .. })));
         if stop == StopReason::ToolUse && !calls {
-            return Err(StreamError::Contradiction("it stopped to call a tool but names none"));
+            return Err(StreamError::Contradiction("the answer stopped to call a tool, but names no tool"));
         }
         Ok(CompleteAnswer {
             message: ModelMessage { role: MessageRole::Assistant, content },
@@ -328,7 +328,7 @@ impl PartialBlock {
                 Ok(())
             }
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
-                Err(StreamError::Contradiction("text is added to something else"))
+                Err(StreamError::Contradiction("text is added to a field of another type"))
             }
         }
     }
@@ -340,7 +340,9 @@ impl PartialBlock {
             *citations = Value::Array(Vec::new());
         }
         let citations = citations.as_array_mut();
-        citations.ok_or(StreamError::Contradiction("a citation is added to something else"))?.push(citation);
+        citations
+            .ok_or(StreamError::Contradiction("a citation is added to a field of another type"))?
+            .push(citation);
         Ok(())
     }
 

@@ -147,7 +147,10 @@ pub enum ProtocolError {
     },
     /// The reader process is from another build, because the program's file was replaced while the server was
     /// running.
-    #[error("it is {reader_hello} and not {server_hello}: restart the service, so that both are the same")]
+    #[error(
+        "the reader is {reader_hello}, but the server is {server_hello}: restart the service, so that \
+        both are the same"
+    )]
     BuildMismatch {
         /// Identity that the reader reports.
         reader_hello: ReaderHello,
@@ -176,7 +179,7 @@ pub enum ProtocolError {
     #[error("its answer about the sources is invalid: {0}")]
     Sources(&'static str),
     /// The response is about a file that the request does not name.
-    #[error("the answer is about {0}, which was not asked for")]
+    #[error("the answer is about {0}, which was not requested")]
     NotAskedFor(RepoPath),
 }
 

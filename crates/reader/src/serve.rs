@@ -139,7 +139,7 @@ fn serve_files(
         Err(error) => Err(error.clone()),
     };
     let ready: ReadyReply = one.as_ref().map(RequestReader::rule_names).map_err(Clone::clone);
-    write_line(&mut output, "what came of it", &ready, MAX_ANSWER_BYTES)?;
+    write_line(&mut output, "the reply to the request", &ready, MAX_ANSWER_BYTES)?;
     let Ok(one) = one else { return Ok(()) };
 
     let (change, mut parsers) = (one.change_context(&request), ParserPool::default());
@@ -168,7 +168,7 @@ fn serve_tools(
     let request: ToolsRequest = decode_line("the request", &line, MAX_REQUEST_BYTES)?;
     let opened = TreeToolbox::open(&request);
     let open_reply: TreeOpenReply = opened.as_ref().map(|_| ()).map_err(Clone::clone);
-    write_line(&mut output, "what came of it", &open_reply, MAX_OPENED_BYTES)?;
+    write_line(&mut output, "the reply to the request", &open_reply, MAX_OPENED_BYTES)?;
     let Ok(mut toolbox) = opened else { return Ok(()) };
 
     let calls = InputLines::new(input, MAX_CALL_BYTES, abandoned)?;

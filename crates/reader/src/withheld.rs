@@ -31,7 +31,7 @@ impl WithheldFix {
         match self {
             Self::Unsafe => "the tool does not call the fix safe",
             Self::UnknownSafety => "the tool's output does not say whether the fix is safe",
-            Self::Unproven => "the file would not parse after it, or the code around would change",
+            Self::Unproven => "with the fix, the file would not parse, or the surrounding code would change",
         }
     }
 

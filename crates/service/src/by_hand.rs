@@ -17,7 +17,7 @@ pub enum LeaseError {
     #[error("another process is working on it")]
     Leased(UnixMillis),
     /// Another loop owns the slot and is between two of its steps. This request waits for the other loop.
-    #[error("another loop is working on it")]
+    #[error("another loop is working on the job")]
     OtherLoop,
     /// The kill switch of the server or of the repository is on.
     #[error("the kill switch is on")]

@@ -173,8 +173,8 @@ impl ConvergeRunContext<'_> {
             stops: None,
             read_only: (head.push == Some(false)).then(|| {
                 format!(
-                    "Truing may not push to {}: it is in a fork that does not allow edits by maintainers, or \
-                     the token lacks the right to push",
+                    "Truing may not push to {}: the branch is in a fork that does not allow edits by \
+                        maintainers, or the token lacks the permission",
                     head.branch
                 )
             }),

@@ -194,8 +194,8 @@ impl ReviewService {
         let finished = tokio::select! {
             finished = drain_workers(&mut workers.running, DRAIN) => finished,
             () = hurry => {
-                tracing::info!(running = workers.running.len(), "stopping at once: runs release their \
-                     leases");
+                tracing::info!(running = workers.running.len(), "stopping immediately: runs release their \
+                    leases");
                 false
             }
         };

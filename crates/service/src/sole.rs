@@ -54,8 +54,8 @@ pub async fn renew_lease(store: &dyn RecordStore, sole: &DutyLeaseExpiry) {
             sole.set(Some(asked + LENT));
             if !had {
                 tracing::info!(
-                    "this process holds the lease of the sweep: it sweeps, obeys commands in comments, sends \
-                     notices and forgets old rows"
+                    "this process holds the lease of the sweep: it sweeps, runs commands from comments, \
+                        sends notices and deletes old rows"
                 );
             }
         }

@@ -419,7 +419,12 @@ impl ForgeSweepRound {
         let wait = self.share.renewal_time(now) - now;
         if !self.is_share_logged {
             let seconds = wait.0 / 1000;
-            tracing::info!(forge, seconds, "the sweep's share of the rate limit is used up until then");
+            tracing::info!(
+                forge,
+                seconds,
+                "the sweep's share of the rate limit is used up until the next \
+                window"
+            );
         }
         self.is_share_logged = true;
         self.pause = Some(WallClockWait::new(now, wait));

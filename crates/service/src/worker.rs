@@ -344,7 +344,11 @@ fn not_configured(id: &PrId) -> StepStopReason {
 }
 
 fn misconfigured_reason(message: String) -> StepStopReason {
-    StepStopReason::Failed { class: "the server is not configured for it", message, not_before: None }
+    StepStopReason::Failed {
+        class: "the server is not configured for this review",
+        message,
+        not_before: None,
+    }
 }
 
 /// Reviews the pull request of the repository with the name `repo`.

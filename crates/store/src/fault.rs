@@ -22,13 +22,13 @@ pub(crate) enum StoreFault {
     #[error(transparent)]
     TransactionNotBegun(tokio_postgres::Error),
     /// The server has not answered within this many seconds.
-    #[error("it has not answered within {0} s; check the network to it")]
+    #[error("the server has not answered within {0} s; check the network to the server")]
     NoAnswer(u64),
     /// A statement that always returns a row returned none.
     #[error("a required row is missing")]
     NoRow,
     /// A column has a value that this version never writes to the column.
-    #[error("column {column} of a row holds {value:?}")]
+    #[error("column {column} of a row holds an invalid value: {value:?}")]
     Column {
         /// The number of the column, counted from 0.
         column: usize,
@@ -47,7 +47,7 @@ pub(crate) enum StoreFault {
     #[error("it cannot be stored as JSON: {0}")]
     Unwritable(serde_json::Error),
     /// SQLite rolled back the whole transaction because another write in it failed.
-    #[error("the transaction was undone because the disk failed under another write; try again")]
+    #[error("the transaction was rolled back because another write in it failed on the disk; try again")]
     RolledBack,
 }
 

@@ -55,8 +55,8 @@ pub enum ServeLockError {
         holder: ServeLockHolder,
     },
     /// Another process serves from the same file under another name.
-    #[error("{} is served already, by another name of it: a hard link or a mount; stop that process, or give \
-         this one another `store.url`", database.display())]
+    #[error("{} is already served under another name (a hard link or a mount); stop the other server, or \
+        give this one another `store.url`", database.display())]
     ServedByOtherName {
         /// Path of the database.
         database: PathBuf,

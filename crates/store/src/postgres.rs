@@ -89,7 +89,7 @@ impl PostgresDatabase {
             Ok(done) => done.map(|()| database),
             Err(_) => {
                 let message = format!(
-                    "its upgrade to this version's form did not finish within {} s",
+                    "the upgrade of its tables to this version did not finish within {} s",
                     MIGRATION.as_secs()
                 );
                 Err(PostgresConnectError::Other { name: Arc::clone(&database.name), message })
@@ -192,7 +192,9 @@ fn parse_configuration(url: &str) -> Result<tokio_postgres::Config, String> {
         .map_or(0, |hosts| hosts.split(',').filter(|host| !host.is_empty()).count());
     if named > 0 && (hosts.len() > named || !addresses.is_empty()) {
         return Err(
-            "a host is named before the path, and by `host` or `hostaddr` behind it; name it once".to_owned()
+            "a host is named both before the path and in the option `host` or `hostaddr`; name the host \
+                only once"
+                .to_owned(),
         );
     }
     let is_here = hosts.iter().all(is_local_host) && addresses.iter().all(std::net::IpAddr::is_loopback);

@@ -33,18 +33,18 @@ fn hint(error: &rustls::Error) -> &'static str {
             wrong,
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }
         ) {
-            return "its certificate is not for this host: name the host as its certificate does, or give it \
-                 another one";
+            return "the server's certificate is not for this host: use a host name from the certificate, \
+                or give the server another certificate";
         }
         if matches!(wrong, CertificateError::UnknownIssuer) {
-            return "its certificate is from a CA that is not trusted here: add the CA's certificate to the \
-                 system's, or name a file with all trusted ones in the variable SSL_CERT_FILE";
+            return "the server's certificate is from a CA that is not trusted: add the CA's certificate to \
+                the system's, or set SSL_CERT_FILE to a file with all trusted certificates";
         }
         return "its certificate is rejected: replace it";
     }
     if matches!(error, rustls::Error::InvalidMessage(_)) {
-        return "it does not speak TLS at this port: correct the port, or connect without TLS where the way \
-             to it is safe";
+        return "the server does not use TLS on this port: correct the port, or, if the network to the \
+            server is safe, connect without TLS";
     }
     "the TLS handshake failed; check that both sides allow the same versions, and the server's log"
 }

@@ -44,8 +44,8 @@ impl StoreMonitor {
             tracing::error!(
                 key,
                 %why,
-                "a slot cannot be read and is left out: `truing queue drop {key}` forgets it, and the next \
-                 event or sweep makes a new one"
+                "a slot cannot be read and is left out: `truing queue drop {key}` deletes the slot, and \
+                    the next event or sweep creates a new one"
             );
         }
     }

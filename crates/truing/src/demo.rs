@@ -807,7 +807,7 @@ fn build_context(
     let agent = Some(model.agent(store.clone(), reader.clone())?);
     let (config, toolbox) = linter::install_linter(&model.config, folder).map_err(setup_error)?;
     Ok(ServiceContext {
-        converging: Err("the demo converges by its own command".to_owned()),
+        converging: Err("this demo does not converge: use `truing demo converge`".to_owned()),
         switches: truing_loops::run_gate::SwitchReader::new(store.as_record_store(), Arc::new(SystemClock)),
         store: store.as_record_store(),
         forges: Box::new(servers),

@@ -61,7 +61,7 @@ pub fn clear_temp_folder(database: &Path) -> Result<PathBuf, CliError> {
     let folder = PathBuf::from(folder);
     let to_cli_error = |error: std::io::Error| {
         CliError::failure("temp", format!("cannot empty {}: {error}", folder.display()))
-            .hint("check that the folder beside it is writable, or remove it manually")
+            .hint("check that its parent folder is writable, or remove the folder manually")
     };
     match std::fs::remove_dir_all(&folder) {
         Ok(()) => tracing::info!(folder = %folder.display(), "removed files that an earlier server left"),
@@ -165,10 +165,14 @@ pub fn prompt_error(error: &PromptError) -> CliError {
     match error {
         PromptError::Unknown { .. } => CliError::usage("unknown_prompt", error.to_string())
             .hint("`truing prompts list` shows all; `prompts.dir` names a folder of your own"),
-        PromptError::Invalid(_) => CliError::usage("bad_prompt", error.to_string())
-            .hint("fix it or `prompts.dir`, the folder of prompts; then test it: `truing prompts check`"),
-        PromptError::Values { .. } => CliError::usage("bad_values", error.to_string())
-            .hint("`truing prompts list` shows what each takes; give it with `--set NAME=VALUE`"),
+        PromptError::Invalid(_) => CliError::usage("bad_prompt", error.to_string()).hint(
+            "fix the prompt, or set `prompts.dir` to another folder; then test the prompts: `truing \
+                prompts check`",
+        ),
+        PromptError::Values { .. } => CliError::usage("bad_values", error.to_string()).hint(
+            "`truing prompts list` shows the variables of each prompt; set them with `--set \
+                NAME=VALUE`",
+        ),
         PromptError::Folder { .. } | PromptError::TooManyFiles { .. } => {
             CliError::usage("prompts_folder", error.to_string())
                 .hint("`prompts.dir` in the configuration says where prompts are")
@@ -304,13 +308,14 @@ pub fn reader_error(error: ReaderError) -> CliError {
             match nearest_name(name, known.split(", ")) {
                 Some(word) => cli_error.hint(format!("did you mean `{word}`?")),
                 None => cli_error.hint(
-                    "`truing rules list` shows the packs; `rules.dir` in the configuration names the folder \
-                     of your own",
+                    "`truing rules list` shows the packs; `rules.dir` in the configuration names the folder of your own packs rules packs",
                 ),
             }
         }
-        ReaderError::BadPack(_) => CliError::usage("bad_rule", error.to_string())
-            .hint("fix that file, or set `rules.dir` to the folder of your packs; then `truing rules test`"),
+        ReaderError::BadPack(_) => CliError::usage("bad_rule", error.to_string()).hint(
+            "fix that file, or set `rules.dir` to the folder of your packs; then run `truing rules \
+                test`",
+        ),
         ReaderError::Failed(_) => CliError::failure("reader", error.to_string()),
     }
 }
@@ -347,7 +352,7 @@ pub fn ensure_machine_folder(config: &Config) -> Result<PathBuf, CliError> {
 pub fn ensure_database_folder(folder: &Path) -> Result<(), CliError> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
         CliError::failure("store", format!("cannot make {}: {error}", folder.display()))
-            .hint("check that the folder above it is writable, or set store.url to another place")
+            .hint("check that its parent folder is writable, or set store.url to another place")
     })
 }
 

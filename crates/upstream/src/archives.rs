@@ -24,7 +24,10 @@ pub enum ArchiveFetchError {
     #[error(transparent)]
     Index(#[from] IndexError),
     /// The index gives no digest, so the archive cannot be verified.
-    #[error("the index gives no SHA-256 or SHA-512 digest for {0}, so it cannot be verified and is not read")]
+    #[error(
+        "the index has no SHA-256 or SHA-512 digest for {0}, so the archive cannot be verified and is \
+        not read"
+    )]
     NoDigest(String),
     /// The downloaded bytes differ from the published bytes.
     #[error("{name} does not match the index: its digest is {actual_digest}, not {expected_digest}")]

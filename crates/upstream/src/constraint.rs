@@ -49,7 +49,7 @@ pub enum RequirementError {
         reason: String,
     },
     /// There is no requirement of the package, or there are several.
-    #[error("{path}: {}requires `{package}` {count} times; it must be once", key_prefix(.key_path))]
+    #[error("{path}: {}requires `{package}` {count} times; exactly one requirement is needed", key_prefix(.key_path))]
     NotExactlyOne {
         path: PathBuf,
         /// Keys in the file, with dots between them.

@@ -145,7 +145,7 @@ pub fn replace_digests_in_test(
 /// Adds a digest at the end of a definition's list in JSON, or replaces the list's items by it.
 fn edit_json(text: &str, symbol: &str, digest: &str, edit: DigestEdit) -> Result<String, String> {
     let rows: BTreeMap<String, &RawValue> = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    let row = rows.get(symbol).copied().ok_or("it is not there")?.get();
+    let row = rows.get(symbol).copied().ok_or("the manifest does not list the definition")?.get();
     let list = match serde_json::from_str::<BTreeMap<String, &RawValue>>(row) {
         Ok(fields) => fields.get("raw").copied().ok_or("it has no `raw`")?.get(),
         Err(_) => row,
@@ -157,7 +157,7 @@ fn edit_json(text: &str, symbol: &str, digest: &str, edit: DigestEdit) -> Result
     }
     // The list is a slice of the text itself, so its address gives its position.
     let start =
-        (list.as_ptr() as usize).checked_sub(text.as_ptr() as usize).ok_or("it is not in the file")?;
+        (list.as_ptr() as usize).checked_sub(text.as_ptr() as usize).ok_or("its list is not in the file")?;
     let inner = list.strip_suffix(']').ok_or("it has no list")?;
     if edit == DigestEdit::Replace {
         // The space around the items stays.
@@ -186,7 +186,7 @@ fn edit_toml(text: &str, symbol: &str, digest: &str, edit: DigestEdit) -> Result
         return Err(TOO_DEEP.to_owned());
     }
     let mut document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| error.to_string())?;
-    let row = document.get_mut(symbol).ok_or("it is not there")?;
+    let row = document.get_mut(symbol).ok_or("the manifest does not list the definition")?;
     let row = if row.is_array() { row } else { row.get_mut("raw").ok_or("it has no `raw`")? };
     let list = row.as_array_mut().ok_or("it has no list")?;
     if edit == DigestEdit::Replace {
@@ -225,7 +225,7 @@ fn read_file(path: &Path) -> Result<String, ManifestFileError> {
 
 fn parse_manifest(text: &str, is_toml: bool) -> Result<BTreeMap<String, ManifestEntry>, String> {
     if text.starts_with('\u{feff}') {
-        return Err("it begins with a byte order mark: save it without".to_owned());
+        return Err("the file begins with a byte order mark: save the file without this mark".to_owned());
     }
     if is_toml && is_too_deep(text) {
         return Err(TOO_DEEP.to_owned());
@@ -240,7 +240,7 @@ fn parse_manifest(text: &str, is_toml: bool) -> Result<BTreeMap<String, Manifest
         let form = |_| format!("`{symbol}`: write a list of digests, or a table with the list `raw`");
         let row = ManifestEntry::deserialize(row).map_err(form)?;
         if written.insert(symbol.clone(), row).is_some() {
-            return Err(format!("`{symbol}` is there twice"));
+            return Err(format!("`{symbol}` is listed twice"));
         }
     }
     Ok(written)

@@ -86,7 +86,7 @@ fn find_digest_places<'a>(
         // This function does not distinguish rows that share a digest, so all these rows must get the same
         // new digest.
         if places.len() != rows.len() || rows.iter().any(|row| row.new != first.new) {
-            let reason = "the digest that it accepts is not there as often as rows changed";
+            let reason = "its accepted digest does not occur exactly once for each changed row";
             return Err((first.symbol.to_owned(), reason.to_owned()));
         }
         found.push((*first, places));

@@ -93,7 +93,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
             let next =
                 if has_asked { Ok(messages.recv().await) } else { timeout_at(latest, messages.recv()).await };
             let Ok(next) = next else {
-                let reason = format!("claude has not asked the model within {} s", within.as_secs_f32());
+                let reason = format!("claude sent no model request within {} s", within.as_secs_f32());
                 self.end = Some(AgentRunEnd::Failed(reason));
                 // The program has not sent its first model request, so there is no orderly exit to wait for.
                 return;
@@ -143,7 +143,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
         };
         if let Some(agent) = subagent {
             self.turns.count_denial(&format!("agent {agent}"));
-            return RelayReply::Refused("this run has no agents but itself".to_owned());
+            return RelayReply::Refused("this run may not start subagents".to_owned());
         }
         if asked.model != self.model {
             let other = clean_line(&asked.model, MAX_NAME_CHARS);

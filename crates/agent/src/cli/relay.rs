@@ -112,7 +112,7 @@ impl CliRelay {
     async fn route_request(&self, request: Request<Incoming>) -> McpResponse {
         match (request.method(), request.uri().path()) {
             (&Method::POST, MESSAGES) if !self.endpoint.lets_in(request.headers()) => {
-                refusal_response("this run's token is another")
+                refusal_response("the token is not the token of this run")
             }
             (&Method::POST, MESSAGES) => self.forward_to_run(request).await,
             (_, "/mcp") => self.endpoint.answer_request(self.tools.clone(), request).await,
@@ -120,7 +120,7 @@ impl CliRelay {
             (_, _) => build_response(
                 StatusCode::NOT_FOUND,
                 "application/json",
-                wire::encode_refusal("there is nothing here"),
+                wire::encode_refusal("there is no resource at this path"),
             ),
         }
     }
@@ -129,7 +129,7 @@ impl CliRelay {
         let subagent = subagent_id(request.headers());
         let body = match Limited::new(request.into_body(), MAX_BODY).collect().await {
             Ok(body) => body.to_bytes(),
-            Err(_) => return refusal_response("the request is too long, or cut"),
+            Err(_) => return refusal_response("the request is too long or incomplete"),
         };
         let (back, reply) = oneshot::channel();
         if self.tools.run.send(ProgramMessage::ModelRequest { body, subagent, back }).await.is_err() {

@@ -162,7 +162,14 @@ impl McpServers {
             let was_kept = !matches!(refused, ConnectionRefusal::Unreachable(_));
             refusals += usize::from(was_kept);
             if was_kept && refusals <= MAX_PROBLEMS {
-                self.add_problem(config, &format!("it wanted {host}:{port}, which {why}").into());
+                self.add_problem(
+                    config,
+                    &format!(
+                        "its program tried to connect to {host}:{port}, which \
+                    {why}"
+                    )
+                    .into(),
+                );
             }
         }
     }
@@ -197,15 +204,16 @@ impl McpServers {
             return failed(format!("the input is longer than {MAX_INPUT} bytes: ask for less"));
         }
         if tool_result::holds_a_secret(input) {
-            let text = "denied: the input holds what looks like a secret, which is not handed to others";
+            let text = "denied: the input holds what looks like a secret, and secrets are not sent to MCP \
+                servers";
             return CallOutput { text: text.to_owned(), is_error: true, denied: true };
         }
         let end = Instant::now() + config.time;
         let busy = || {
             let time = config.time.as_secs_f32();
             failed(format!(
-                "the server `{}` had other calls to answer first, and did not answer this one within {time} \
-                 s: ask again later, or go on without it",
+                "the server `{}` was busy with other calls and did not answer this call within {time} s: \
+                    call the tool again later, or go on without this server",
                 config.name
             ))
         };

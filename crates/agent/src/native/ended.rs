@@ -148,7 +148,7 @@ impl fmt::Display for AgentRunEnd {
             Self::Limit(RunLimit::Money) => {
                 write!(f, "budget: the money for this review is nearly used up, so the model had to finish")
             }
-            Self::Limit(RunLimit::Calls) => write!(f, "tool limit: the model called tools without end"),
+            Self::Limit(RunLimit::Calls) => write!(f, "tool limit: the model made too many tool calls"),
             Self::Declined => write!(f, "refusal: the model declines to review this change"),
             Self::ResponseTooLong => {
                 write!(f, "max_tokens: the model's answers are cut off before their end")
@@ -158,8 +158,8 @@ impl fmt::Display for AgentRunEnd {
             Self::Refused(ModelError::Budget { level }) => {
                 let whose = match level.kind {
                     BudgetLevelKind::Review => "for this review",
-                    BudgetLevelKind::RepoDay => "of this repository for today",
-                    BudgetLevelKind::TeamMonth => "of this team for the month",
+                    BudgetLevelKind::RepoDay => "for this repository today",
+                    BudgetLevelKind::TeamMonth => "for this team this month",
                     BudgetLevelKind::Run => "for this run",
                     BudgetLevelKind::PullAsk => {
                         "for this pull request (`budget.pr_ask_usd`; the comment `/spend` allows more)"
@@ -169,11 +169,15 @@ impl fmt::Display for AgentRunEnd {
                         "for converge runs of this repository today (`budget.converge_day_usd`)"
                     }
                     BudgetLevelKind::SyncDay => "for jobs of this repository today (`budget.sync_day_usd`)",
-                    BudgetLevelKind::Month => "of this installation for the month (`budget.month_usd`)",
+                    BudgetLevelKind::Month => "for this installation this month (`budget.month_usd`)",
                 };
                 match level.limit {
                     MicroUsd(0) => write!(f, "budget: there is no money {whose}: {}", level.exhausted_text()),
-                    limit => write!(f, "budget: too little is left {whose} for a request (limit {limit})"),
+                    limit => write!(
+                        f,
+                        "budget: the money left {whose} does not cover a request (limit \
+                        {limit})"
+                    ),
                 }
             }
             Self::Refused(refused) => write!(f, "{refused}"),

@@ -383,7 +383,10 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         }
         if at >= MAX_CALLS_AT_ONCE {
             return call_output(
-                format!("not called: {MAX_CALLS_AT_ONCE} calls at once are the most; call it again"),
+                format!(
+                    "not called: one answer may contain at most {MAX_CALLS_AT_ONCE} calls; repeat this \
+                    call"
+                ),
                 true,
             );
         }

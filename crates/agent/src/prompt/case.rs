@@ -166,7 +166,7 @@ impl PromptCase {
             expect,
         };
         if let Some(path) = case.files.keys().find(|path| !is_inside(path)) {
-            let kind = format!("`{path}` is not a path within a folder");
+            let kind = format!("`{path}` must be a relative path without `.` and `..`");
             return Err(wrong(line_of("[files]"), PromptProblemKind::Case(kind)));
         }
         match case.cannot_fail() {
@@ -180,12 +180,9 @@ impl PromptCase {
         let ends = |way: &[ScriptedCall]| way.last().is_some_and(|call| call.tool == REPORT);
         let is_empty = |part: &PromptPart| part.needs.iter().any(|need| need.trim().is_empty());
         if self.system.needs.is_empty() && self.task.needs.is_empty() {
-            Some((
-                "route",
-                "`needs` of neither `system` nor `task` names anything, so every prompt would pass",
-            ))
+            Some(("route", "`needs` is empty in both `system` and `task`, so every prompt would pass"))
         } else if is_empty(&self.system) || is_empty(&self.task) {
-            Some(("needs", "one of `needs` is empty: anything would match it"))
+            Some(("needs", "an entry of `needs` is empty, so every prompt would match the entry"))
         } else if !ends(&self.right) {
             Some(("[[right]]", "`right` has to end with a call of `report`"))
         } else if !ends(&self.wrong) {

@@ -162,8 +162,8 @@ fn check_render_step(
                 files,
                 step,
                 "envsubst",
-                "the list of variables stands in double quotes: the shell \
-                puts their values there before `envsubst` sees their names; put it in single quotes"
+                "the list of variables is in double quotes, so the shell replaces the names by values \
+                    before `envsubst` reads the list; use single quotes"
                     .to_owned(),
             ));
             continue;
@@ -178,11 +178,12 @@ fn check_render_step(
                 (true, Some(true) | None, _) => continue,
                 (true, Some(false), _) if from_runner(name) => continue,
                 (true, Some(false), _) => format!(
-                    "`${name}` stays as it is: it is passed, and the list of `envsubst` does not name it"
+                    "`${name}` is not replaced: its value is passed, but the list of `envsubst` does not \
+                        name the variable"
                 ),
                 (false, Some(true) | None, Some(other)) => {
                     format!(
-                        "`${name}` is erased: it is set on {other}, and {} fills in the prompt",
+                        "`${name}` is erased: the variable is set on {other}, but {} fills in the prompt",
                         step.title()
                     )
                 }
@@ -196,8 +197,8 @@ fn check_render_step(
                     format!("`${name}` is erased: the list of `envsubst` names it, and nothing sets it")
                 }
                 (false, None, None) => format!(
-                    "`${name}` is erased: `envsubst` has no list of variables, and nothing sets it; name the \
-                     variables that are meant: envsubst '$A $B'"
+                    "`${name}` is erased: nothing sets this variable, and `envsubst` has no list of \
+                        variables; list those to replace: envsubst '$A $B'"
                 ),
                 // Not a problem: the name is deliberately neither passed nor listed.
                 (false, Some(false), None) => continue,

@@ -86,7 +86,7 @@ impl PromptLibrary {
             let mut pieces = replaced(Some(TemplatePart::Text(literal.to_owned())));
             pieces.extend([TemplatePart::Text("\n\n".to_owned()), at(variable)]);
             let shadowed = PromptModule { pieces, ..module.clone() };
-            add(format!("`{variable}` stands at the end, and `{literal}` in its place"), &shadowed, "");
+            add(format!("`{variable}` is moved to the end, and `{literal}` replaces it"), &shadowed, "");
             let others =
                 module.variables.iter().filter(|(other, of)| *other > variable && of.kind == declared.kind);
             for (other, _) in others {

@@ -45,7 +45,7 @@ pub enum PromptError {
         most: usize,
     },
     /// The fence word is too easy to guess or to write.
-    #[error("the word that marks data must be 16 to 64 of the letters a to z and digits")]
+    #[error("the word that marks data must have 16 to 64 characters, only letters a to z and digits")]
     BadFence,
 }
 
@@ -107,7 +107,10 @@ pub enum PromptProblemKind {
     #[error("`{0}` is not a valid name of a variable: use lower-case letters, digits and `_`")]
     BadName(String),
     /// The fields `required` and `default` contradict each other.
-    #[error("variable `{0}`: one that is required has no default, and one that is not has one")]
+    #[error(
+        "variable `{0}`: a required variable must not have a default, and an optional variable must \
+        have one"
+    )]
     RequiredAndDefault(String),
     /// The variable is used but not declared.
     #[error("variable `{0}` is not declared: add `[variables.{0}]` to the front matter")]

@@ -44,7 +44,7 @@ impl VariableKind {
             Self::Integer => (value.parse::<i64>().is_ok(), "a whole number"),
             Self::Word => (
                 (1..=MAX_WORD_BYTES).contains(&value.len()) && value.bytes().all(is_letter),
-                "one word of letters, digits and any of ._-+:/@, at most 200",
+                "one word of at most 200 characters: letters, digits and any of ._-+:/@",
             ),
             Self::Data => (value.len() <= MAX_VALUE_BYTES, "at most 512 KiB of text"),
         };

@@ -103,7 +103,7 @@ pub(super) fn run_outer_helper(job: &SandboxJob, parent: i32) -> io::Result<u8> 
 /// to come from another program.
 fn refuse_terminal() -> io::Result<()> {
     if io::stdin().is_terminal() || io::stdout().is_terminal() || io::stderr().is_terminal() {
-        return Err(io::Error::other("it was given a terminal; give it pipes or files"));
+        return Err(io::Error::other("its standard streams include a terminal; use pipes or files instead"));
     }
     Ok(())
 }
@@ -315,7 +315,7 @@ fn command_environment(job: &SandboxJob, home: &Path, temporary: &Path) -> Vec<(
 
 fn pid_of(child: &Child) -> io::Result<Pid> {
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    pid.ok_or_else(|| io::Error::other("a process has no number"))
+    pid.ok_or_else(|| io::Error::other("a child process has no process id"))
 }
 
 /// Returns the exit code that a shell would report.

@@ -67,7 +67,7 @@ impl SocketHandoff {
         });
         match (received.bytes, socket) {
             (1.., Some(socket)) => Ok(TcpListener::from(socket)),
-            (_, _) => Err(io::Error::other("it ended before it had a network")),
+            (_, _) => Err(io::Error::other("the process exited before its network was set up")),
         }
     }
 

@@ -81,7 +81,7 @@ pub(super) const OBJECTS: &[KernelObject] = &[
     denied_object("pages lent to a socket", "`SO_ZEROCOPY`", "zero_copy"),
     bounded_object(
         "buffers of sockets",
-        "1 MiB for each socket: other sizes are not set",
+        "1 MiB for each socket: a request for another size has no effect",
         |limits| watch::most_sockets(limits.memory) << 20,
         "socket_buffers",
     ),
@@ -160,7 +160,11 @@ pub(super) const OBJECTS: &[KernelObject] = &[
         "fork_bomb",
     ),
     denied_object("terminals", "there is no `/dev/ptmx` inside (at `full`)", "terminals"),
-    counted_object("mappings", "their number, once the machine's kernel has grown by the limit", "mappings"),
+    counted_object(
+        "mappings",
+        "their number, only after the machine's kernel memory has grown by the limit",
+        "mappings",
+    ),
     counted_object("entries of `epoll`", "the same", "epoll"),
     counted_object("locks of files (`fcntl`)", "the same, of the whole machine", "file_locks"),
     counted_object("files of `/proc` that were read", "the same: 16 MiB at most for each", "read_proc_files"),
@@ -462,11 +466,12 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
 pub fn render_page(limits: &JobLimits) -> String {
     let mut page = format!(
         "# Objects of the kernel\n\n<!-- Generated from crates/agent/src/sandbox/objects.rs. To update it: \
-         UPDATE_DOCS=1 cargo test -p truing-agent -->\n\nThe kernel holds more for a process than the memory \
-         that it has mapped. For each kind of such objects: what holds it back in the sandbox at `full`, and \
-         the try of `truing sandbox check` that goes for more than the memory limit in it. Totals are those \
-         of all processes of a job with the default limits: {} MiB of memory and {} processes.\n\n| Kind | \
-         Held back by | Largest total | Try |\n|---|---|---|---|\n",
+            UPDATE_DOCS=1 cargo test -p truing-agent -->\n\nThe kernel also holds memory for a process \
+            that the process has not mapped. For each kind of such objects, the table shows what limits it \
+            in the sandbox at `full`. It also names the attempt of `truing sandbox check` that tries to \
+            exceed the memory limit with such objects. Totals are for all processes of a job with the \
+            default limits: {} MiB of memory and {} processes.\n\n| Kind | Limited by | Largest total | \
+            Attempt |\n|---|---|---|---|\n",
         limits.memory >> 20,
         limits.processes
     );
@@ -477,7 +482,7 @@ pub fn render_page(limits: &JobLimits) -> String {
             ObjectLimit::Bounded(by, most) => {
                 (format!("bounded: {by}"), format!("{} MiB", most(limits).div_ceil(1 << 20)))
             }
-            ObjectLimit::Unlimited(known) => (format!("not held back: {known}"), "not bounded".to_owned()),
+            ObjectLimit::Unlimited(known) => (format!("not limited: {known}"), "not bounded".to_owned()),
         };
         let probe = if probe.is_empty() { "none".to_owned() } else { format!("`{probe}`") };
         page += &format!("| {name} | {by} | {most} | {probe} |\n");

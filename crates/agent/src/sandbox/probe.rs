@@ -296,7 +296,7 @@ fn fill_memory(bytes: u64) -> io::Result<Vec<u8>> {
     used.resize(bytes, 1);
     match used.last() {
         Some(1) => Ok(used),
-        Some(_) | None => Err(io::Error::other("it is not there")),
+        Some(_) | None => Err(io::Error::other("the memory does not hold the written value")),
     }
 }
 

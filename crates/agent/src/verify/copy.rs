@@ -85,7 +85,7 @@ impl FolderCopy {
             return std::fs::hard_link(first, target);
         }
         let too_much = || {
-            let reason = "its files exceed the limit of what may be written together (`verify.disk_mib`)";
+            let reason = "its files together exceed the limit for written data (`verify.disk_mib`)";
             io::Error::new(io::ErrorKind::StorageFull, reason)
         };
         self.remaining_bytes = self.remaining_bytes.checked_sub(found.len()).ok_or_else(too_much)?;

@@ -102,8 +102,8 @@ impl RegistryError {
     pub fn hint(&self) -> String {
         match self {
             Self::Password(_) => {
-                "name an index that requires none (a mirror of this machine or network), or leave its \
-                 registry out of `verify.registries`"
+                "name an index that requires no login (a mirror on this machine or network), or leave its \
+                    registry out of `verify.registries`"
                     .to_owned()
             }
             Self::Unprotected(_) => "use https; http is for addresses of this machine alone".to_owned(),

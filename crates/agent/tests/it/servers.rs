@@ -209,13 +209,14 @@ fn a_program_reaches_its_hosts_and_no_others() {
     assert_eq!(host.heard(), hello(), "the first message and nothing else");
     assert!(unlisted.starts_with("HTTP/1.1 403"), "{unlisted}");
     assert!(unlisted.contains("example.net:443 is not listed in `mcp.docs.hosts`"), "{unlisted}");
-    assert!(plain.starts_with("HTTP/1.1 403") && plain.contains("is reached by TLS alone"), "{plain}");
+    assert!(plain.starts_with("HTTP/1.1 403") && plain.contains("may be reached only by TLS"), "{plain}");
     assert_eq!((direct.as_str(), long.as_str()), ("false", "30000"));
     assert_eq!(
         what(&problems),
         [
-            format!("it wanted 127.0.0.1:{port}, which is reached by TLS alone").as_str(),
-            "it wanted example.net:443, which is not listed in `mcp.docs.hosts`",
+            format!("its program tried to connect to 127.0.0.1:{port}, which may be reached only by TLS")
+                .as_str(),
+            "its program tried to connect to example.net:443, which is not listed in `mcp.docs.hosts`",
         ]
     );
 }
@@ -241,8 +242,8 @@ fn a_host_is_reached_at_public_addresses_alone() {
     assert_eq!(
         what(&problems),
         [
-            format!("it wanted 127.0.0.1:{port}, which has no public address"),
-            format!("it wanted localhost:{port}, which has no public address"),
+            format!("its program tried to connect to 127.0.0.1:{port}, which has no public address"),
+            format!("its program tried to connect to localhost:{port}, which has no public address"),
         ]
     );
     assert!(host.heard().is_empty());
@@ -254,11 +255,11 @@ fn a_program_that_fails_is_told_with_its_tries() {
     assert_eq!(
         what(&problems),
         [
-            "it ended before it had begun a session",
-            "it wanted example.net:443, which is not listed in `mcp.docs.hosts`",
+            "its connection closed before a session began",
+            "its program tried to connect to example.net:443, which is not listed in `mcp.docs.hosts`",
         ]
     );
     let (_, problems) = run(&["/no/such/server"], places(), &[]);
-    assert_eq!(what(&problems), ["it ended before it had begun a session"]);
+    assert_eq!(what(&problems), ["its connection closed before a session began"]);
     assert!(problems[0].server_output.contains("No such file"), "{problems:?}");
 }

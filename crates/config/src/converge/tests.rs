@@ -173,11 +173,11 @@ fn another_model_may_mend_and_the_keys_of_the_first_stay_what_they_are() {
 
     for (text, words) in [
         ("[model]\nbase_ulr = \"https://x.example\"\n", "truing.toml:2: unknown key `model.base_ulr`"),
-        ("[model.mender]\napi_key = { env = \"OTHER\" }\n", "`model.mender.name` has to be said"),
-        ("[model.mender]\nname = \"m-1\"\n", "`model.mender.api_key` has to be said"),
+        ("[model.mender]\napi_key = { env = \"OTHER\" }\n", "`model.mender.name` must be set"),
+        ("[model.mender]\nname = \"m-1\"\n", "`model.mender.api_key` must be set"),
         (
             "[model.mender]\n\nname = \"m-1\"\n",
-            "truing.toml:3: `model.mender.api_key` has to be said (`model.mender.name` is set)",
+            "truing.toml:3: `model.mender.api_key` must be set (`model.mender.name` is set)",
         ),
         ("[model.Mender]\nname = \"m-1\"\n", "`Mender` cannot be the name of a section of `model`"),
         ("[review]\nmodel = \"x\"\n", "must be the NAME of a `[model.NAME]`, not `x`: there is none"),

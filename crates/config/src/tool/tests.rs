@@ -139,7 +139,7 @@ fn a_list_of_tools_that_is_wrong_is_told_with_its_lines() {
     hint: see `tool.name` in `truing config schema`
     error: truing.toml:22: unknown key `tool.mypy.comand`
     hint: did you mean `tool.mypy.command`? All keys: `truing config schema`
-    error: truing.toml:23: `tool.mypy.format` must be a format that is known, not `xml`: `sarif`, `…`
+    error: truing.toml:23: `tool.mypy.format` must be a known format, not `xml`; the known formats are `sarif`, `…`
     hint: see `tool.mypy.format` in `truing config schema`
     error: truing.toml:24: `tool.mypy.paths` must hold globs: error parsing glob 'a[': unclosed character class; missing ']'
     hint: see `tool.mypy.paths` in `truing config schema`

@@ -26,7 +26,7 @@ pub(super) fn parse_endpoint(text: &str) -> Result<String, ConfigValueError> {
     match url.scheme() {
         "https" => {}
         "http" if url.host_str().is_some_and(is_loopback) => {}
-        "http" => return Err(requirement_error("be https: http is allowed to loopback addresses only")),
+        "http" => return Err(requirement_error("be https: http is allowed for loopback addresses only")),
         _ => return Err(requirement_error("be a URL that begins with https://")),
     }
     if !url.username().is_empty() || url.password().is_some() {

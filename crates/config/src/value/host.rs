@@ -29,7 +29,7 @@ pub(crate) fn parse_host(text: &str) -> Result<McpHost, &'static str> {
         return Err(wrong);
     }
     if is_loopback(name) {
-        return Err("public hosts, since a server on this machine is named by its `url`");
+        return Err("public hosts (for a server on this machine, set `url` instead)");
     }
     Ok(McpHost { name: name.to_owned(), port })
 }

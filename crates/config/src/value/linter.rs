@@ -14,7 +14,7 @@ pub(super) fn parse_output_format(text: &str) -> Result<ConfigValue, ConfigValue
     match linter_output_format(text) {
         Some(format) => Ok(ConfigValue::Name(format.to_owned())),
         None => Err(requirement_error(format_args!(
-            "be a format that is known, not `{text}`: `{}`",
+            "be a known format, not `{text}`; the known formats are `{}`",
             FORMATS.join("`, `")
         ))),
     }

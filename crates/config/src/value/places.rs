@@ -110,7 +110,8 @@ pub(crate) fn add_header(
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if name.is_empty() || name.len() > MAX_HEADER_NAME || !name.bytes().all(is_token) {
         return Err(requirement_error(format_args!(
-            "name headers with letters, digits and signs such as `-`, {MAX_HEADER_NAME} at most"
+            "have header names of letters, digits and signs such as `-`, with at most {MAX_HEADER_NAME} \
+                characters"
         )));
     }
     let lower = name.to_ascii_lowercase();
@@ -122,7 +123,7 @@ pub(crate) fn add_header(
         )));
     }
     if all.keys().any(|other| other.eq_ignore_ascii_case(name)) {
-        return Err(requirement_error(format_args!("have `{name}` once, in any case")));
+        return Err(requirement_error(format_args!("have `{name}` only once, in upper or lower case")));
     }
     all.insert(name.to_owned(), secret);
     Ok(())

@@ -14,7 +14,7 @@ pub(super) fn parse_program(text: &str, folder: &Path) -> Result<String, ConfigV
     }
     match folder.join(text).to_str() {
         Some(path) => Ok(path.to_owned()),
-        None => Err(requirement_error("be a path of UTF-8, or a name")),
+        None => Err(requirement_error("be a path in UTF-8, or the name of a program")),
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) fn no_severities() -> String {
 /// Reads the severities of one rule. For each file, the first severity that applies to it is used.
 pub(crate) fn severities_of(rule: &str, value: &Json) -> Result<Vec<RuleSeverity>, ConfigValueError> {
     if !is_rule(rule) {
-        return Err(requirement_error("be named as a finding names its rule, `PACK/RULE`"));
+        return Err(requirement_error("have the name that findings show for the rule, `PACK/RULE`"));
     }
     let read = match value {
         Json::String(_) => {

@@ -123,7 +123,8 @@ fn parse_rule(
     if let (Some(tier), Some(max_tier)) = (tier, max_tier)
         && max_tier < tier
     {
-        let wrong = requirement_error(format_args!("be `{}` or more, as `tier` is", tier.as_str()));
+        let wrong =
+            requirement_error(format_args!("be `{}`, which is the value of `tier`, or more", tier.as_str()));
         faults.push(TableEntryError { key: Some("most".to_owned()), wrong });
     }
     if let (Some(over), Some(up_to)) = (condition.lines_over, condition.lines_up_to)

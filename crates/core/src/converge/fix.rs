@@ -96,7 +96,7 @@ impl ConvergeRun {
         let (code, what) = match kind {
             FixProblemKind::Test => (ConvergeExitCode::Tests, "the fix deletes or weakens tests"),
             FixProblemKind::Check => {
-                (ConvergeExitCode::Checks, "a check fails with the fix that passes without it")
+                (ConvergeExitCode::Checks, "a check that passes without the fix fails with the fix")
             }
             FixProblemKind::Hook => (ConvergeExitCode::Hook, "a hook of the repository blocks the fix"),
             FixProblemKind::Unchanged => {

@@ -13,7 +13,7 @@ impl ConvergeRun {
                 format!("the gate still blocks after {} fixes of its findings", self.gate_rounds);
             if let Some(problem) = refused.first() {
                 reason +=
-                    &format!("; the last was thrown away: {}", line::clean_line(&problem.text, MAX_TOLD));
+                    &format!("; the last fix was discarded: {}", line::clean_line(&problem.text, MAX_TOLD));
             }
             self.set_exit(ConvergeExitCode::Gate, reason);
             return;

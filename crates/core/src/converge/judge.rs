@@ -60,7 +60,7 @@ impl ConvergeRun {
             }
             (0, _) => {
                 let were = if declined == 1 { "was" } else { "were" };
-                let reason = format!("{who} found nothing at {head} but {declined} that {were} declined");
+                let reason = format!("{who} found no open finding at {head}; {declined} {were} declined");
                 self.set_exit(ConvergeExitCode::CleanButDeclined, reason);
             }
             _ => {

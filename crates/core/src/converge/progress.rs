@@ -185,7 +185,10 @@ impl FindingHistory {
     /// another fix.
     pub(super) fn reverted_tree_reason(&self, tree: &Sha) -> Option<String> {
         let mark = self.earlier.iter().chain(&self.marks).find(|mark| mark.tree == *tree)?;
-        Some(format!("the fix restores the files of audit {}: fixes undo each other", mark.number))
+        Some(format!(
+            "the fix restores the files as they were at audit {}: the fixes undo each other",
+            mark.number
+        ))
     }
 
     /// Returns the end of the run if one of these findings has returned too many times.

@@ -289,7 +289,7 @@ impl PullReadiness {
         self.moves = self.moves.saturating_add(1);
         if self.moves > MAX_MOVES {
             let reason = format!(
-                "others have pushed {} times meanwhile: run it again when they have finished",
+                "others have pushed {} times meanwhile: run converge again when they have finished",
                 self.moves
             );
             return exit_with(ConvergeExitCode::HeadMoved, reason);
@@ -353,14 +353,17 @@ impl PullReadiness {
             ReviewerVerdict::ChangesRequested | ReviewerVerdict::CommentsMissing
                 if is_declined && rules.allow_declined =>
             {
-                Ok(Some(format!("what {name} asks for was declined")))
+                Ok(Some(format!("the changes that {name} requested were declined")))
             }
             ReviewerVerdict::CommentsMissing if !is_declined => {
                 let holds = snapshot.views.get(name).is_some_and(ReviewerFeedback::may_hold_findings);
                 self.wait_for_comments(rules, name, holds, now)
             }
             ReviewerVerdict::ChangesRequested | ReviewerVerdict::CommentsMissing => {
-                let reason = format!("what {name} asks for was declined: fix it, or set `allow_declined`");
+                let reason = format!(
+                    "the changes that {name} requested were declined: make them, or set \
+                    `allow_declined`"
+                );
                 exit_with(ConvergeExitCode::Declined, reason)
             }
             ReviewerVerdict::Queued => self.handle_missing_review(rules, rule, false, false, now),
@@ -457,11 +460,17 @@ impl PullReadiness {
                 return Err(ReadinessAction::UpdateBranch);
             }
             MergeableState::Dirty => {
-                let reason = format!("it conflicts with {}: merge that into the branch", self.base_name());
+                let reason = format!(
+                    "the branch conflicts with its base {}: merge the base into the branch",
+                    self.base_name()
+                );
                 return exit_with(ConvergeExitCode::Mergeability, reason);
             }
             MergeableState::Behind => {
-                let reason = format!("its branch is behind {}: merge that into it", self.base_name());
+                let reason = format!(
+                    "the branch is behind its base {}: merge the base into the branch",
+                    self.base_name()
+                );
                 return exit_with(ConvergeExitCode::Mergeability, reason);
             }
             MergeableState::Draft => true,
@@ -478,25 +487,28 @@ impl PullReadiness {
         }
         if snapshot.merge != MergeableState::Unknown && !snapshot.pending.is_empty() {
             self.at.wait_within_budget(ReadinessWaitReason::Checks, rules.poll, CHECKS_BUDGET, now)?;
-            let reason = format!("checks have not ended in an hour: {}", join_names(&snapshot.pending));
+            let reason = format!("checks did not finish within an hour: {}", join_names(&snapshot.pending));
             return exit_with(ConvergeExitCode::Mergeability, reason);
         }
         if is_ready {
             return Ok(snapshot
                 .lacks_review
-                .then(|| "a review that the rules of its base require is missing".to_owned()));
+                .then(|| "a review is missing that the rules of the base branch require".to_owned()));
         }
         // No known fact explains this state, but its cause may still become visible.
         self.at.wait_within_budget(ReadinessWaitReason::Merge, REPOLL, MERGE_BUDGET, now)?;
         let reason = match snapshot.merge {
-            MergeableState::Blocked => "the rules of its base forbid to merge it",
-            MergeableState::Unstable => "the forge reports it as unstable, but names no failing check",
+            MergeableState::Blocked => "the rules of the base branch do not allow the merge",
+            MergeableState::Unstable => {
+                "the forge reports the pull request as unstable, but names no \
+                failing check"
+            }
             MergeableState::Unknown
             | MergeableState::Clean
             | MergeableState::HasHooks
             | MergeableState::Behind
             | MergeableState::Dirty
-            | MergeableState::Draft => "the forge does not say whether it can be merged",
+            | MergeableState::Draft => "the forge does not report whether the pull request can be merged",
         };
         exit_with(ConvergeExitCode::Mergeability, reason)
     }
@@ -515,7 +527,7 @@ impl PullReadiness {
             return Ok(None);
         }
         if self.was_open {
-            return Ok(Some("it was made a draft again and stays one".to_owned()));
+            return Ok(Some("the pull request was made a draft again and stays a draft".to_owned()));
         }
         Err(ReadinessAction::MarkReady)
     }
@@ -539,7 +551,7 @@ fn check_threads(rules: &ReadinessRules, snapshot: &PullSnapshot) -> Result<(), 
         let open = format_count(declined, "open thread");
         format!("{open} about findings that were declined: fix them, or set `allow_declined`")
     } else if fixed > 0 && rules.resolve_threads {
-        format!("{} about findings that are fixed: they were opened again", format_count(fixed, "thread"))
+        format!("{} opened again, although the findings are fixed", format_count(fixed, "thread"))
     } else {
         return Ok(());
     };

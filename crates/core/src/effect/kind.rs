@@ -186,13 +186,17 @@ impl EffectKind {
                 labels: Some("its pull requests have no labels"),
                 issues: Some("its issues were removed in August 2026"),
                 update_branch: Some(
-                    "no call of it merges a base into a branch: git does, and the branch is pushed",
+                    "its API cannot merge a base into a branch: Truing merges with git and pushes the \
+                        branch",
                 ),
             },
             ForgeKind::BitbucketDc => MissingFeatures {
-                labels: Some("its labels are those of repositories"),
+                labels: Some("it has labels for repositories, but not for pull requests"),
                 issues: Some("it has no issues"),
-                update_branch: Some("its one call rewrites commits: git merges, and the branch is pushed"),
+                update_branch: Some(
+                    "its only API call that updates a branch rewrites commits: Truing \
+                    merges with git and pushes the branch",
+                ),
             },
         };
         match self {

@@ -85,7 +85,8 @@ pub(super) fn violations(command: &CommandSpec, shipped: &[CommandSpec]) -> Vec<
         let fault = match is_own {
             true => None,
             false if reads && !program.contains('/') => Some(format!(
-                "Truing's own grammar of `{}` has no program {program:?}: with it, its class is `runs_code`",
+                "Truing's own grammar of `{}` has no program {program:?}: a command with this program \
+                    needs the class `runs_code`",
                 command.name()
             )),
             false => program_violation(program, command, shipped),
@@ -104,8 +105,8 @@ pub(super) fn violations(command: &CommandSpec, shipped: &[CommandSpec]) -> Vec<
         let more = flags.known.iter().filter(|(name, takes)| !is_own(name, takes));
         let fault = |(name, takes): (&String, &FlagArgument)| match reads {
             true => Some(format!(
-                "`{}` has no flag {name} of this type in Truing's own grammar: with it, its class is \
-                 `runs_code`",
+                "`{}` has no flag {name} of this type in Truing's own grammar: a command with this flag \
+                    needs the class `runs_code`",
                 command.name()
             )),
             false => flag_violation(name, takes, flags.short),
@@ -143,10 +144,10 @@ fn class_violation(command: &CommandSpec, shipped: Option<&CommandSpec>) -> Opti
     match (command.class, shipped.map(|shipped| shipped.class)) {
         (CommandClass::RunsCode, _) | (CommandClass::Reads, Some(CommandClass::Reads)) => None,
         (CommandClass::Reads, Some(CommandClass::RunsCode)) => {
-            Some(format!("`{name}` runs code of the repository: its class is `runs_code`"))
+            Some(format!("`{name}` runs code of the repository: set its class to `runs_code`"))
         }
         (CommandClass::Reads, None) => Some(format!(
-            "Truing does not know `{name}`, which may start other programs: its class is `runs_code`"
+            "Truing does not know `{name}`, which may start other programs: set its class to `runs_code`"
         )),
     }
 }
@@ -155,7 +156,7 @@ fn class_violation(command: &CommandSpec, shipped: Option<&CommandSpec>) -> Opti
 fn loosened_parts(command: &CommandSpec, shipped: &CommandSpec) -> Vec<(CommandPart, String)> {
     let mut found = Vec::new();
     if shipped.runs && !command.runs {
-        let what = "the command runs another line of words: it needs `runs = true`";
+        let what = "the command runs another command line: set `runs = true`";
         found.push((CommandPart::RunsCode, what.to_owned()));
     }
     if command.operands.is_none() && command.pattern.is_none() {
@@ -163,7 +164,7 @@ fn loosened_parts(command: &CommandSpec, shipped: &CommandSpec) -> Vec<(CommandP
     }
     if !shipped.operands_not.iter().all(|word| command.operands_not.contains(word)) {
         let what = format!(
-            "the program takes some operands for commands: it needs `operands_not = {:?}`",
+            "the program treats some operands as commands: set `operands_not = {:?}`",
             shipped.operands_not
         );
         found.push((CommandPart::Operands, what));
@@ -172,7 +173,7 @@ fn loosened_parts(command: &CommandSpec, shipped: &CommandSpec) -> Vec<(CommandP
     let is_free = flags.is_empty() || !flags.iter().all(|flag| shipped.operands_with.contains(flag));
     if !shipped.operands_with.is_empty() && is_free {
         let what = format!(
-            "it takes operands beside some flags alone: it needs `operands_with = {:?}`",
+            "the command accepts operands only together with some flags: set `operands_with = {:?}`",
             shipped.operands_with
         );
         found.push((CommandPart::Operands, what));
@@ -180,8 +181,10 @@ fn loosened_parts(command: &CommandSpec, shipped: &CommandSpec) -> Vec<(CommandP
     if let (Some(pattern), Some(shipped)) = (&command.pattern, &shipped.pattern) {
         let mut listed = shipped.unless.iter().filter(|flag| command.flags.known.contains_key(*flag));
         if !listed.all(|flag| pattern.unless.contains(flag)) {
-            let what =
-                format!("it has no pattern beside some flags: it needs `unless = {:?}`", shipped.unless);
+            let what = format!(
+                "the command has no pattern if some flags are set: set `unless = {:?}`",
+                shipped.unless
+            );
             found.push((CommandPart::Pattern, what));
         }
     }
@@ -193,7 +196,8 @@ fn operand_violation(kind: Option<&ValueType>, own: Option<&ValueType>, reads: b
     let kind = kind.filter(|kind| own != Some(*kind))?;
     match reads {
         true => Some(
-            "Truing's own grammar has operands of another type: with these, its class is `runs_code`"
+            "Truing's own grammar has operands of another type: a command with these operands needs the \
+                class `runs_code`"
                 .to_owned(),
         ),
         false => value_type_violation(kind),
@@ -225,8 +229,8 @@ fn program_violation(program: &str, command: &CommandSpec, shipped: &[CommandSpe
             let line = std::iter::once(name).chain(command.words.iter().map(String::as_str));
             let line = line.collect::<Vec<_>>().join(" ");
             format!(
-                "`{line}` is none of the commands of {name:?} that Truing knows: list its line in \
-                 `verify.check`, where it is allowed as it stands"
+                "`{line}` is not one of the commands of {name:?} that Truing knows: list the command line \
+                    in `verify.check`, which allows exactly this line"
             )
         });
     };
@@ -236,7 +240,8 @@ fn program_violation(program: &str, command: &CommandSpec, shipped: &[CommandSpe
     match (&interpreter.word, first, module) {
         (Some(_), Some(_), Some(module)) if !is_refused(module) => None,
         (Some(word), _, _) => Some(format!(
-            "{program:?} runs arbitrary commands: its commands begin with {word:?} and one name, and not {}",
+            "{program:?} runs arbitrary commands: its commands must begin with {word:?} and one name other \
+                than {}",
             REFUSED_MODULES.join(", ")
         )),
         (None, _, _) => Some(format!("{program:?} runs arbitrary commands: no grammar may list it")),
@@ -303,12 +308,13 @@ fn value_type_violation(kind: &ValueType) -> Option<String> {
         ValueType::OneOf(words) => {
             let wrong = words.iter().find(|word| !is_plain_value(word))?;
             Some(format!(
-                "{wrong:?} is not a plain value: letters, digits, and `_ . , : + - / @` not at the beginning"
+                "{wrong:?} is not a plain value: use letters, digits and, except at the beginning, `_ . , \
+                    : + - / @`"
             ))
         }
         ValueType::Named(_) if is_free_text(kind) => Some(
-            "text may be a command or a file to a program: take `word`, `path` or a list of values; a flag \
-             that chooses tests takes `expression`"
+            "a program may treat free text as a command or a file: use `word`, `path` or a list of values, \
+                or `expression` for a flag that selects tests"
                 .to_owned(),
         ),
         ValueType::Named(_) => None,

@@ -49,8 +49,8 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("pytest", "--asyncio-mode", "of a plugin that the manual does not have"),
     ("pytest", "-W", "filters by classes that are built in"),
     ("pytest", "-p", "turns plugins off"),
-    ("uv lock", "--upgrade-package", "what a job that follows a package is for"),
-    ("uv lock", "-P", "what a job that follows a package is for"),
+    ("uv lock", "--upgrade-package", "updating one package is the purpose of a sync job"),
+    ("uv lock", "-P", "updating one package is the purpose of a sync job"),
 ];
 
 /// Commands that share the manual of another command.

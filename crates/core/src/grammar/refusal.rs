@@ -54,7 +54,7 @@ pub enum CommandRefusal {
         flag: String,
     },
     /// A flag's value does not have the type that the grammar requires.
-    #[error("{value:?} is not {kind}, as {flag:?} of `{command}` takes")]
+    #[error("{value:?} is not {kind}, and {flag:?} of `{command}` accepts nothing else")]
     Value {
         /// Command that was called.
         command: String,
@@ -66,7 +66,7 @@ pub enum CommandRefusal {
         kind: ValueType,
     },
     /// The program may replace the word with the words of a file.
-    #[error("{word:?} may stand for words of a file to `{command}`")]
+    #[error("{word:?} may make `{command}` read its arguments from a file")]
     ArgumentFile {
         /// Command that was called.
         command: String,
@@ -82,7 +82,7 @@ pub enum CommandRefusal {
         word: String,
     },
     /// The word is not a flag, and the command accepts no operand of this form.
-    #[error("{word:?} is not {}, as `{command}` takes",
+    #[error("{word:?} is not {}, and `{command}` accepts nothing else here",
         .kind.as_ref().map_or("a flag".to_owned(), ValueType::to_string))]
     Operand {
         /// Command that was called.

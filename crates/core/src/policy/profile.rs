@@ -117,7 +117,7 @@ impl AgentProfile {
                 None => format!("no grammar has the command {:?}", command.get_ref()),
                 Some(CommandClass::RunsCode) if !name.runs_code() => {
                     format!(
-                        "`{}` runs code of the repository, which only `fixer` and `sync` may",
+                        "`{}` runs code of the repository, which only `fixer` and `sync` may do",
                         command.get_ref()
                     )
                 }
@@ -127,7 +127,8 @@ impl AgentProfile {
         }
         let changes = form.edit.iter().chain(&form.write);
         if let Some(glob) = changes.into_iter().next().filter(|_| !name.runs_code()) {
-            let what = format!("`{}` changes no file: its `edit` and `write` are empty", name.as_str());
+            let what =
+                format!("`{}` may change no file: its `edit` and `write` must be empty", name.as_str());
             problems.push(file.error(Some(glob.span()), what));
         }
         let mut globs = |texts: Vec<Spanned<String>>| {

@@ -5,13 +5,13 @@
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ShellSyntaxError {
     /// A character that some shell may interpret.
-    #[error("{0:?} is for a shell: only plain words are checked")]
+    #[error("a shell may interpret {0:?}: only plain words are checked")]
     Character(char),
     /// A word that a shell expands, or reads as an assignment.
     #[error("a shell interprets {0:?}: only plain words are checked")]
     Word(String),
     /// A quotation mark without its counterpart, or in the middle of a word.
-    #[error("a quoted word stands alone, between blanks: {0:?} does not")]
+    #[error("a quoted word must stand alone between blanks, which {0:?} does not")]
     Quote(String),
 }
 

@@ -83,6 +83,6 @@ where
             return Ok(StateUpdate { state, time, result });
         }
     }
-    let message = format!("{name} is changed by others repeatedly: {MOST_TRIES} tries failed");
+    let message = format!("other processes keep changing {name}: {MOST_TRIES} attempts failed");
     Err(StoreError::Unavailable(message))
 }

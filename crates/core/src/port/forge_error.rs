@@ -7,20 +7,21 @@ impl ForgeError {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Unauthorized { .. } => {
-                "make a new token, and store it where forge.NAME.token points; of a GitHub App check app_id, \
-                 private_key and this machine's clock, of a Bitbucket API token forge.NAME.email"
+                "make a new token, and store it where forge.NAME.token points; check app_id, private_key \
+                    and this machine's clock (GitHub App), or forge.NAME.email (Bitbucket API token)"
             }
             Self::Forbidden { .. } => {
                 "let the token read the code and write pull request comments and statuses, or use another; \
                  docs/github.md, docs/bitbucket.md and docs/bitbucket-dc.md list what it needs"
             }
             Self::NotFound { .. } => {
-                "check that it exists and that the token may read it: the forge reports both cases alike"
+                "check that the resource exists and that the token may read it: the forge reports both \
+                    cases alike"
             }
-            Self::Moved { .. } => "use the name that it has now",
+            Self::Moved { .. } => "use the current name of the repository",
             Self::Rejected { .. } => "see the forge's message",
-            Self::Stale { .. } => "run it again: it is read again",
-            Self::RateLimited { .. } => "it then continues by itself",
+            Self::Stale { .. } => "run the command again: it reads the current state",
+            Self::RateLimited { .. } => "Truing then continues by itself",
             Self::Unavailable { .. } => {
                 "if this persists, check forge.NAME.api_url and the forge's status page"
             }

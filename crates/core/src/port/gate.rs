@@ -36,14 +36,15 @@ impl HaltReason {
     pub fn hint(self) -> &'static str {
         match self {
             Self::KillSwitch => {
-                "to resume: `truing kill off`, or `truing kill off --repo OWNER/NAME` where only that \
-                 repository's is on (`truing kill status` tells); then run it again; it resumes where it \
-                 stopped"
+                "to resume: `truing kill off`, or `truing kill off --repo OWNER/NAME` for one repository's \
+                    switch (see `truing kill status`); then run the command again, which resumes where it \
+                    stopped"
             }
             Self::NoAnswer => {
-                "see what is wrong: `truing doctor`; then run it again; it resumes where it stopped"
+                "find the cause with `truing doctor`; then run the command again, which resumes where it \
+                    stopped"
             }
-            Self::LeaseLost { .. } => "the process that has taken over continues it",
+            Self::LeaseLost { .. } => "the process that has taken over continues the run",
             Self::ReadOnly => "this command only reads; use another command to write",
         }
     }

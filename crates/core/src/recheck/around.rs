@@ -29,7 +29,7 @@ impl UnverifiedReason {
     /// Returns the reason in words for users, as the end of a sentence.
     pub fn reason(self) -> &'static str {
         match self {
-            Self::NotReviewed => "no model has reviewed this head to the end",
+            Self::NotReviewed => "no model has finished a review of this head",
             Self::NotShown => "no reviewer has checked its file",
             Self::NoVerdict => "the model gave no verdict on it",
             Self::NoEvidence => "the file does not confirm the model's verdict",

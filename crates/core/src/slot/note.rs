@@ -34,7 +34,7 @@ impl fmt::Display for SlotHistoryEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Marked(_, why) => write!(f, "marked; waits for {}", why.as_str()),
-            Self::Asked(of) => write!(f, "{} asked for by a person", of.as_str()),
+            Self::Asked(of) => write!(f, "{} requested by a person", of.as_str()),
             Self::Leased(of, token) => write!(f, "{} leased (token {})", of.as_str(), token.0),
             Self::Computed(1) => write!(f, "computed: the leading review of the storm"),
             Self::Computed(_) => write!(f, "computed: the trailing review of the storm"),
@@ -44,7 +44,7 @@ impl fmt::Display for SlotHistoryEntry {
             Self::Finished(StepOutcome::Held(why)) => write!(f, "held ({})", why.as_str()),
             Self::Failed(attempts, _) => write!(f, "attempt {attempts} failed; will be tried again"),
             Self::Parked(attempts) => write!(f, "parked after {attempts} failed attempts"),
-            Self::Returned => write!(f, "lease given back; due at once"),
+            Self::Returned => write!(f, "lease returned; due immediately"),
             Self::Manual(what) => write!(f, "{what} by hand"),
         }
     }
@@ -54,19 +54,19 @@ impl fmt::Display for SlotHistoryEntry {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum SlotRefusal {
     /// The token is not the token of the current lease: the caller has lost the slot and must stop.
-    #[error("the lease is lost: another one was granted, or none is")]
+    #[error("the lease is lost: another lease was granted, or there is none")]
     LeaseLost,
     /// The slot is not due yet, or is not waiting at all.
     #[error("not due")]
     NotDue,
     /// A worker holds the slot. The lease expires at this time, unless the worker renews the lease.
-    #[error("a worker is at work on it")]
+    #[error("a worker is processing the slot")]
     Leased(UnixMillis),
     /// The slot has nothing that this command applies to.
     #[error("nothing to do")]
     Nothing,
     /// A converge run has begun or is requested. The run does an audit itself, so no separate audit is
     /// needed.
-    #[error("a converge run is at work or asked for, and audits by itself")]
+    #[error("a converge run is active or requested, and the run makes its own audit")]
     Converging,
 }

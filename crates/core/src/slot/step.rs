@@ -418,7 +418,7 @@ impl Slot {
         match &mut self.state {
             SlotState::Leased { pause_requested: pausing, .. } => {
                 *pausing = true;
-                SlotHistoryEntry::Manual("paused, once its step has ended,")
+                SlotHistoryEntry::Manual("paused after its current step,")
             }
             SlotState::Idle | SlotState::Waiting { .. } | SlotState::Held { .. } => {
                 self.active_loop = None;

@@ -159,7 +159,7 @@ impl JobBreaker {
     pub fn record_lost_run(&mut self, limits: JobBreakerLimits, now: UnixMillis) -> bool {
         let is_lost = self.running.is_some();
         if is_lost {
-            let reason = "it ended without a result: it was killed, or the machine went down";
+            let reason = "the run stopped without a result: it was killed, or the machine went down";
             self.record_end(BreakerOutcome::Failure(reason.to_owned()), limits, now);
         }
         is_lost

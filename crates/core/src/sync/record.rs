@@ -50,7 +50,7 @@ impl run::LoopStep for SyncStep {
     fn title(self) -> &'static str {
         match self {
             Self::Detect => "find the newest release and the range",
-            Self::Decide => "decide what the release asks for",
+            Self::Decide => "decide what the release requires",
             Self::Look => "read the existing pull requests",
             Self::Change => "make the change",
             Self::Verify => "run the project's checks",

@@ -79,8 +79,7 @@ fn where_two_files_list_one_command_the_stricter_holds() {
     for line in ["scons -Q", "scons -n"] {
         assert!(!judge_line(policy, line).is_allowed(), "{line}");
     }
-    let note = "/policy/grammar/one.toml and /policy/grammar/other.toml both list `scons`: what one of them \
-         refuses is refused";
+    let note = "/policy/grammar/one.toml and /policy/grammar/other.toml both list `scons`: a call is refused if either of them refuses it";
     assert_eq!(policies.notes(), [note]);
 }
 
@@ -141,12 +140,12 @@ fn every_error_has_its_file_and_line() {
         (
             "profiles/reviewer.toml",
             "run = [\"cargo test\"]\nread = []\nedit = []\nwrite = []\nmcp = []\n",
-            "1: `cargo test` runs code of the repository, which only `fixer` and `sync` may",
+            "1: `cargo test` runs code of the repository, which only `fixer` and `sync` may do",
         ),
         (
             "profiles/auditor.toml",
             "run = []\nread = []\nedit = [\"**\"]\nwrite = []\nmcp = []\n",
-            "3: `auditor` changes no file: its `edit` and `write` are empty",
+            "3: `auditor` may change no file: its `edit` and `write` must be empty",
         ),
         (
             "grammar/x.toml",
@@ -179,19 +178,17 @@ fn every_error_has_its_file_and_line() {
         (
             "grammar/x.toml",
             &SCONS.replace("\"-Q\" = \"alone\"", "\"--mode\" = \"text\""),
-            "9: text may be a command or a file to a program: take `word`, `path` or a list of values; a \
-             flag that chooses tests takes `expression`",
+            "9: a program may treat free text as a command or a file: use `word`, `path` or a list of values, or `expression` for a flag that selects tests",
         ),
         (
             "grammar/x.toml",
             &SCONS.replace("operands = \"word\"", "operands = \"text\""),
-            "6: text may be a command or a file to a program: take `word`, `path` or a list of values; a \
-             flag that chooses tests takes `expression`",
+            "6: a program may treat free text as a command or a file: use `word`, `path` or a list of values, or `expression` for a flag that selects tests",
         ),
         (
             "grammar/x.toml",
             &SCONS.replace("operands = \"word\"", "operands = [\"A=b\"]"),
-            "6: \"A=b\" is not a plain value: letters, digits, and `_ . , : + - / @` not at the beginning",
+            "6: \"A=b\" is not a plain value: use letters, digits and, except at the beginning, `_ . , : + - / @`",
         ),
         (
             "grammar/x.toml",
@@ -218,33 +215,30 @@ fn every_error_has_its_file_and_line() {
         (
             "grammar/x.toml",
             &SCONS.replace("runs_code", "reads"),
-            "3: Truing does not know `scons`, which may start other programs: its class is `runs_code`",
+            "3: Truing does not know `scons`, which may start other programs: set its class to `runs_code`",
         ),
         (
             "grammar/x.toml",
             &SCONS.replace("scons", "git").replace("operands = \"word\"", "words = [\"push\"]"),
-            "1: `git push` is none of the commands of \"git\" that Truing knows: list its line in \
-             `verify.check`, where it is allowed as it stands",
+            "1: `git push` is not one of the commands of \"git\" that Truing knows: list the command line in `verify.check`, which allows exactly this line",
         ),
         (
             "grammar/git.toml",
             "programs = [\"git\"]\nshort = \"bundled\"\nclass = \"reads\"\n[[command]]\nwords = \
              [\"log\"]\n[command.flags]\n\"--ext-diff\" = \"alone\"\n",
-            "7: `git log` has no flag --ext-diff of this type in Truing's own grammar: with it, its class is \
-             `runs_code`",
+            "7: `git log` has no flag --ext-diff of this type in Truing's own grammar: a command with this flag needs the class `runs_code`",
         ),
         (
             "grammar/node-bin.toml",
             "programs = [\"node_modules/.bin/mocha\"]\nshort = \"bundled\"\nclass \
              = \"runs_code\"\n[[command]]\noperands = \"path\"\n",
-            "5: the program takes some operands for commands: it needs `operands_not = \
-             [\"init\", \"inspect\", \"debug\"]`",
+            "5: the program treats some operands as commands: set `operands_not = [\"init\", \"inspect\", \"debug\"]`",
         ),
         (
             "grammar/git.toml",
             "programs = [\"git\"]\nshort = \"bundled\"\nclass = \"reads\"\n[[command]]\nwords = \
              [\"branch\"]\noperands = \"text\"\n",
-            "6: it takes operands beside some flags alone: it needs `operands_with = [\"--list\", \"-l\"]`",
+            "6: the command accepts operands only together with some flags: set `operands_with = [\"--list\", \"-l\"]`",
         ),
         (
             "grammar/x.toml",

@@ -103,7 +103,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     /// Returns the error for an effect that this forge does not support. No call is made.
     fn refuse(&self, effect: &Effect) -> ForgeError {
         let (row, intended) = (self.calls.capability_row(), effect.intent());
-        let reason = intended.kind.unsupported_reason_at(row.kind).unwrap_or("it has no such thing");
+        let reason = intended.kind.unsupported_reason_at(row.kind).unwrap_or("this effect is not supported");
         rejected_error(&self.what_of_repository(&intended.description), &format!("{}: {reason}", row.name))
     }
 }

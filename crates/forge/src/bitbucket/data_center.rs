@@ -200,7 +200,7 @@ impl BitbucketDataCenter {
 /// server's response does not.
 fn forbidden_error(request: String, message: &str, call: &ForgeRequest) -> ForgeError {
     let permission = required_permission(call.method.as_str(), call.url.path());
-    let message = format!("{message} (it asks for the permission {permission})");
+    let message = format!("{message} (the call requires the permission {permission})");
     ForgeError::Forbidden { request, message }
 }
 

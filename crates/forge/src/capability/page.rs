@@ -8,82 +8,103 @@ const STATUS: &str = "
 
 | Review | Commit status | Check run |
 |---|---|---|
-| whole, and nothing blocks | success | success |
-| something blocks, whether the review is whole or partial | failure | failure |
+| whole, \
+    and nothing blocks | success | success |
+| something blocks, whether the review is whole or partial | \
+    failure | failure |
 | nothing to review | success | neutral |
-| partial and nothing blocks, deferred, failed | pending | neutral |
+| partial and nothing blocks, deferred, \
+    failed | pending | neutral |
 
-GitHub counts a neutral check as passed where a check is required. So a partial review that found something \
-     which
-blocks is red, not neutral ([ADR 0020](../adr/0020-a-partial-review-with-a-blocking-finding-fails-the-check.md)); one that found \
-     nothing of
-the kind holds nobody up, and its summary says what was not read. A commit status that is pending does hold \
-     up.
+GitHub counts a neutral check as passed where a check is required. So a \
+    partial review that found something which
+blocks is red, not neutral ([ADR \
+    0020](../adr/0020-a-partial-review-with-a-blocking-finding-fails-the-check.md)); one that found \
+    nothing of
+the kind does not block the merge, and its summary says what was not read. A pending commit \
+    status does block the merge.
 
-## Our comments in the hands of people
+## Changes that people make to our comments
 
-A comment of ours that a person rewrote gets our text back with the next review. One that a person deleted \
-     stays
-deleted, and a thread that a person resolved stays resolved. We read all comments right before we write the \
-     first.
-GitHub and Bitbucket Cloud take no condition with a write, so what somebody writes into one of our comments \
-     after that
-read is lost; a Data Center refuses such a write if the comment changed after we last looked at it. We never \
-     touch
+A comment of ours that a \
+    person rewrote gets our text back with the next review. One that a person deleted stays
+deleted, and a \
+    thread that a person resolved stays resolved. We read all comments right before we write the \
+    first.
+GitHub and Bitbucket Cloud have no conditional writes, so text that a person writes into one of \
+    our comments after that
+read is lost. Bitbucket Data Center refuses our write if the comment changed \
+    after our last read. We never touch
 answers: write there.
 
 ## Loops that work on a pull request
 
-What GitHub does there, and what follows from it (`crates/forge/src/github/client.rs`):
+How \
+    GitHub behaves in these loops, and what Truing does about it (`crates/forge/src/github/client.rs`):
 
-| GitHub | So |
+| \
+    GitHub | So |
 |---|---|
-| A review is posted whole or not at all; the refusal (422) does not say which place is wrong | each finding \
-     is then posted by itself, and the review lists those that are refused |
-| The answer to a review names no comments | they are listed and known by their markers |
+| A review is posted whole or not at all; the refusal (422) does not say which \
+    place is wrong | each finding is then posted by itself, and the review lists those that are refused \
+    |
+| The response to a review names no comments | Truing lists the comments and recognises its own by \
+    their markers |
 | Changes cannot be requested of one's own pull request \
-     ([422](https://github.com/Dawn-Technology/aicelerate/issues/24)) | it is a comment there |
-| Making ready needs `contents: write` of an App's token, too ([gh](https://github.com/cli/cli/issues/8910)) \
-     | that call has such a token, and the next one |
-| A base is merged into a branch after the answer (202), and at no other head than the one that is named \
-     ([docs](https://docs.github.com/en/rest/pulls/pulls#update-a-pull-request-branch)) | it is looked at \
-     again until there is a new head, and all of it anew |
-| A review is asked of a bot by its name with `[bot]`; `Copilot` is answered with success and nothing \
-     happens ([table](https://github.com/peters/horizon/pull/673)) | success is no proof: the review is \
-     waited for |
-| Once a bot has begun, nobody is asked any more ([issue](https://github.com/mfittko/dev-loops/issues/1980)) \
-     | an empty list says nothing of a bot |
-| A bot wakes by a comment that is its words alone | such a comment has no marker, and is known by account, \
-     text and time |
-| What a merge would be is found out when somebody asks | `UNKNOWN` is asked again |
-| A description is changed without a condition | it is read right before; a marker of ours in it stays |
+    ([422](https://github.com/Dawn-Technology/aicelerate/issues/24)) | the review is posted as a comment \
+    |
+| Marking a pull request ready requires `contents: write` of an App's token, too \
+    ([gh](https://github.com/cli/cli/issues/8910)) | that call has such a token, and so has the call of \
+    the next row |
+| A base is merged into a branch after the response (202), and only at the head that \
+    the call names ([docs](https://docs.github.com/en/rest/pulls/pulls#update-a-pull-request-branch)) | \
+    Truing reads the pull request again until it has a new head, and then checks all of it again |
+| A \
+    review is requested from a bot by its name with `[bot]`; for `Copilot`, GitHub reports success and \
+    nothing happens ([table](https://github.com/peters/horizon/pull/673)) | success proves nothing: Truing \
+    waits for the review |
+| Once a bot has begun, the list of requested reviewers is empty \
+    ([issue](https://github.com/mfittko/dev-loops/issues/1980)) | an empty list proves nothing about a bot \
+    |
+| A bot starts by a comment that contains only its command | such a comment has no marker; Truing \
+    recognises it by account, text and time |
+| GitHub computes the result of a merge only on request | \
+    after `UNKNOWN`, Truing asks again |
+| A description is changed without a condition | Truing reads the \
+    description directly before the change, and keeps its own marker in it |
 ";
 
 /// Responses that reject the place of a comment on a diff (`http::classify`).
 const REFUSALS: &str = "
 ## Refused places
 
-A forge may refuse a comment on a place of the diff. That costs this place: the other comments are posted, \
-     the finding
-goes to its file, and from there to the summary.
+A forge may refuse a comment on a place of the diff. This \
+    affects only that comment: the other comments are posted, and the finding
+is posted on its file, or, \
+    if that is refused too, in the summary.
 
 | Status of the refusal | Counts as |
 |---|---|
-| 422 (GitHub, with a list of texts or of objects) | a refused place |
-| 400 (both Bitbuckets), 404 and 409 (Data Center) | a refused place |
-| any other of 400 to 499 | a refused place, except for those below |
+| 422 \
+    (GitHub, with a list of texts or of objects) | a refused place |
+| 400 (both Bitbuckets), 404 and 409 \
+    (Data Center) | a refused place |
+| any other of 400 to 499 | a refused place, except for those below \
+    |
 | 401, 403, 451 | a login or a permission is missing |
-| 402, 407, 408, 425, 429, and 403 with the words of a limit | the call is made again later |
-| 500 to 599 | the forge has failed: the attempt is made again |
+| 402, 407, 408, 425, 429, and 403 with a \
+    message about a limit | the call is made again later |
+| 500 to 599 | the forge has failed: the \
+    attempt is made again |
 ";
 
 /// Returns the text of docs/reference/forges.md.
 fn render_page() -> String {
     let mut text = String::from(
-        "# What each forge takes\n\n<!-- Generated from crates/forge/src/capability.rs. To update it: \
-         UPDATE_DOCS=1 cargo test -p truing-forge -->\n\nComments on pull requests are made to fit these. \
-         What cannot be placed on its lines goes to its file, and what\ncannot be placed there is told in \
-         the summary; a text that is too long is cut where nothing breaks, and says so.\n",
+        "# What each forge accepts\n\n<!-- Generated from crates/forge/src/capability.rs. To update it: \
+            UPDATE_DOCS=1 cargo test -p truing-forge -->\n\nTruing fits its comments on pull requests to \
+            these limits. A finding that cannot be placed on its lines goes to its\nfile, or else to the \
+            summary. A text that is too long is cut at a safe place, with a note.\n",
     );
     text += REFUSALS;
     text += STATUS;
@@ -105,7 +126,7 @@ fn forge_rows(forge: &ForgeCapability) -> Vec<(&'static str, String)> {
         CommentableLines::OneHunk => {
             "one or several, all in one hunk of the diff (added, removed, or around them)"
         }
-        CommentableLines::OneLine => "one (added, removed, or around those); of several the last",
+        CommentableLines::OneLine => "one (added, removed, or around those); for several lines, the last",
     };
     let suggestions = if forge.suggestions {
         "a code block of the language `suggestion`, in comments on exactly the lines"
@@ -113,7 +134,7 @@ fn forge_rows(forge: &ForgeCapability) -> Vec<(&'static str, String)> {
         "none"
     };
     let names = if forge.unique_names {
-        "each is one account's"
+        "each belongs to one account"
     } else {
         "freely chosen: the UUID identifies an account"
     };
@@ -129,15 +150,15 @@ fn forge_rows(forge: &ForgeCapability) -> Vec<(&'static str, String)> {
         statuses.join(if forge.statuses.contains(&StatusKind::Report) { " and " } else { ", else " });
     let upserts = match forge.upserts {
         UpsertRule::ByPlace => "the same lines",
-        UpsertRule::ByText => "the same lines with the same text, white space apart",
+        UpsertRule::ByText => "the same lines with the same text, ignoring white space",
     };
     let anchored = match forge.anchored {
         AnchorCommit::Commit => "the commit that the call names",
         AnchorCommit::Head => "the head at that moment, which is read before and after",
     };
     let reviews = match forge.reviews {
-        ReviewPosting::Object => "one object, its comments with it",
-        ReviewPosting::Comment => "a comment, and comments on lines beside it",
+        ReviewPosting::Object => "one object that contains its comments",
+        ReviewPosting::Comment => "a comment, and separate comments on lines",
     };
     let permission = match forge.permission {
         LookupPermission::Write => "that of anybody who may write to the repository",
@@ -145,7 +166,7 @@ fn forge_rows(forge: &ForgeCapability) -> Vec<(&'static str, String)> {
         LookupPermission::User => "that of a user",
     };
     let refused = match forge.refused {
-        RefusalConsequence::DeliveryLost => "503: it is lost, or sent again",
+        RefusalConsequence::DeliveryLost => "503: the delivery is lost, or sent again",
         RefusalConsequence::HookSuspended => {
             "202, and its slot stays due (a server stops calling a webhook that fails repeatedly)"
         }
@@ -202,7 +223,7 @@ fn forge_rows(forge: &ForgeCapability) -> Vec<(&'static str, String)> {
         ("Files listed of a pull request", count(forge.files)),
         ("Diff in one answer", diff),
         (
-            "While the kill switch is on, a delivery gets, unless `forge.NAME.halted` says otherwise",
+            "Response to a delivery while the kill switch is on, unless `forge.NAME.halted` sets another",
             refused.to_owned(),
         ),
         ("A comment may stay unseen for", format!("{} s (`forge.NAME.settle`)", forge.settle.0 / 1_000)),

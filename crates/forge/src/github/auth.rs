@@ -287,7 +287,8 @@ impl GitHubAuth {
         http.send(&by, &call).await.map_err(|error| {
             let ForgeError::Unauthorized { request } = error else { return error };
             let request = format!(
-                "{request} (are app_id and private_key of one App, and is this machine's clock right?)"
+                "{request} (do app_id and private_key belong to the same App, and is this machine's clock \
+                    right?)"
             );
             ForgeError::Unauthorized { request }
         })
@@ -324,7 +325,8 @@ impl GitHubAuth {
         };
         let narrow = permissions::select_granted(narrow, &granted).map_err(|lacking| {
             let message = format!(
-                "the App lacks the permission {lacking}: grant it, and accept it where it is installed"
+                "the App lacks the permission {lacking}: grant the permission, and accept it where the App \
+                    is installed"
             );
             ForgeError::Forbidden { request: request.clone(), message }
         })?;
@@ -391,12 +393,12 @@ impl GitHubAuth {
                     append_segments(&self.api, ["repos", owner, repo, "installation"])
                 }
                 Some(_) | None => {
-                    let message = "the repository is not `owner/name`".to_owned();
+                    let message = "the repository's name does not have the form `owner/name`".to_owned();
                     return Err(ForgeError::Rejected { request: purpose.to_owned(), message });
                 }
             },
         };
-        let call = ForgeRequest::get(format!("{purpose} (is it installed there?)"), url);
+        let call = ForgeRequest::get(format!("{purpose} (is the App installed there?)"), url);
         self.send_as_app(http, call).await?.json()
     }
 

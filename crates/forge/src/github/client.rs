@@ -334,7 +334,7 @@ impl ForgeRead for GitHubClient {
 
     async fn matching_comments(&self, text: &str) -> Result<Vec<ConversationComment>, ForgeError> {
         self.require_pull()?
-            .find_comments_with_text(&self.what_of_pull("looking for what was said"), text)
+            .find_comments_with_text(&self.what_of_pull("looking for comments with this text"), text)
             .await
     }
 

@@ -355,7 +355,7 @@ impl GitHub {
     /// Returns an address below a repository's address.
     pub(super) fn repository_url(&self, purpose: &str, repo: &str, tail: &[&str]) -> Result<Url, ForgeError> {
         if !is_repository_name(repo) {
-            let message = "the repository is not `owner/name`".to_owned();
+            let message = "the repository's name does not have the form `owner/name`".to_owned();
             return Err(ForgeError::Rejected { request: purpose.to_owned(), message });
         }
         let root = &self.inner.options.api_url;

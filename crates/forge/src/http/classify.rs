@@ -45,7 +45,7 @@ pub(super) fn classify_error_response(
     if let Some((wait, brake)) = rate_limit(status, headers, &words, now) {
         return (ClassifiedError::permanent(ForgeError::RateLimited { request, wait }), brake);
     }
-    let message = if words.is_empty() { "it gives no reason".to_owned() } else { words };
+    let message = if words.is_empty() { "the forge gives no reason".to_owned() } else { words };
     let error = match status.as_u16() {
         code if forge_request.comments_on_diff && refuses_place(code) => {
             ForgeError::Rejected { request, message: format!("status {code}: {message}") }
@@ -109,10 +109,10 @@ fn add_required_permission(message: String, headers: &HeaderMap, body: &[u8], cl
     if let Some(accepted) =
         header_text(headers, "x-accepted-github-permissions").filter(|accepted| !accepted.is_empty())
     {
-        return format!("{message} (it asks for the permission {})", clean.text(accepted));
+        return format!("{message} (the call requires the permission {})", clean.text(accepted));
     }
     match required_scopes(body) {
-        Some(scopes) => format!("{message} (it asks for the scopes {})", clean.text(&scopes)),
+        Some(scopes) => format!("{message} (the call requires the scopes {})", clean.text(&scopes)),
         None => message,
     }
 }

@@ -86,13 +86,13 @@ async fn every_refusal_has_its_meaning() {
     let table = [
         (ScriptedHttpReply::new(401, words("Bad credentials")), ForgeError::Unauthorized { request: what() }),
         (ScriptedHttpReply::new(403, words("Resource not accessible")), forbidden("Resource not accessible")),
-        (ScriptedHttpReply::new(403, ""), forbidden("it gives no reason")),
+        (ScriptedHttpReply::new(403, ""), forbidden("the forge gives no reason")),
         (
             ScriptedHttpReply::new(
                 403,
                 r#"{"type":"error","error":{"message":"Too few","detail":{"required":["account","team"],"granted":[]}}}"#,
             ),
-            forbidden("Too few (it asks for the scopes account, team)"),
+            forbidden("Too few (the call requires the scopes account, team)"),
         ),
         (
             ScriptedHttpReply::new(403, r#"{"error":{"message":"Too few","detail":{"required":[]}}}"#),
@@ -151,21 +151,27 @@ async fn every_refusal_has_its_meaning() {
         (ScriptedHttpReply::new(422, r#"{"message":7,"errors":{"code":"c"}}"#), rejected("c")),
         (ScriptedHttpReply::new(422, r#"{"message":"a\u001b[31m\r\nb"}"#), rejected("a [31m b")),
         (ScriptedHttpReply::new(400, words("Problems parsing JSON")), rejected("Problems parsing JSON")),
-        (ScriptedHttpReply::new(400, "<html>"), rejected("it gives no reason")),
+        (ScriptedHttpReply::new(400, "<html>"), rejected("the forge gives no reason")),
         (
             ScriptedHttpReply::new(409, words("Conflict")),
             unavailable_error("reading x", "status 409: Conflict"),
         ),
-        (ScriptedHttpReply::new(408, ""), unavailable_error("reading x", "status 408: it gives no reason")),
+        (
+            ScriptedHttpReply::new(408, ""),
+            unavailable_error("reading x", "status 408: the forge gives no reason"),
+        ),
         (
             ScriptedHttpReply::new(500, "<html>"),
-            unavailable_error("reading x", "status 500: it gives no reason"),
+            unavailable_error("reading x", "status 500: the forge gives no reason"),
         ),
         (
             ScriptedHttpReply::new(500, words("Server Error")),
             unavailable_error("reading x", "status 500: Server Error"),
         ),
-        (ScriptedHttpReply::new(503, ""), unavailable_error("reading x", "status 503: it gives no reason")),
+        (
+            ScriptedHttpReply::new(503, ""),
+            unavailable_error("reading x", "status 503: the forge gives no reason"),
+        ),
     ];
     for (reply, expected) in table {
         let shown = format!("{reply:?}");
@@ -225,7 +231,7 @@ async fn an_answer_without_end_is_not_read_to_its_end() {
     let big = "x".repeat(MAX_ANSWER_BYTES + 1);
     let error = get(ScriptedHttpReply::new(200, big.clone())).await;
     assert!(error.to_string().contains("larger than"), "{error}");
-    assert_eq!(get(ScriptedHttpReply::new(422, big)).await, rejected("it gives no reason"));
+    assert_eq!(get(ScriptedHttpReply::new(422, big)).await, rejected("the forge gives no reason"));
 }
 
 #[tokio::test]

@@ -126,7 +126,7 @@ impl ModelAgent {
         }
         let end = redact_secrets(&describe_end(&ran.end));
         let denied: u32 = ran.denials.values().sum();
-        tracing::info!(run, who, end, turns = ran.turns, cost = ran.cost.0, denied, "the model has ended");
+        tracing::info!(run, who, end, turns = ran.turns, cost = ran.cost.0, denied, "the model has stopped");
         ran
     }
 }
@@ -202,7 +202,7 @@ pub(crate) fn describe_end(end: &AgentRunEnd) -> String {
         AgentRunEnd::Limit(RunLimit::Turns) => "the model's turns are used up".to_owned(),
         AgentRunEnd::Limit(RunLimit::Time) => "the model's time is used up".to_owned(),
         AgentRunEnd::Limit(RunLimit::Money) => "the budget of this run is nearly used up".to_owned(),
-        AgentRunEnd::Limit(RunLimit::Calls) => "the model called tools without end".to_owned(),
+        AgentRunEnd::Limit(RunLimit::Calls) => "the model made too many tool calls".to_owned(),
         AgentRunEnd::Declined => "the model declines".to_owned(),
         AgentRunEnd::ResponseTooLong
         | AgentRunEnd::ContextExceeded

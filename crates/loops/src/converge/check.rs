@@ -163,8 +163,8 @@ impl ConvergeRunner<'_> {
         }
         let text = format!(
             "the fix changes nothing but white space, comments or names of local variables, so these \
-             findings stand as they were: {}. Change what the code does, or report that they could not be \
-             addressed",
+                findings remain unresolved: {}. Change what the code does, or report that they could not \
+                be addressed",
             ids.join(", ")
         );
         Ok((!ids.is_empty()).then_some(FixProblem { kind: FixProblemKind::Unchanged, text }))

@@ -283,7 +283,7 @@ impl ConvergeRunner<'_> {
         let (kind, without, of) = match task {
             FixerTask::Findings(_) => ("fix(review)", "address what the audit found", "Found by audit"),
             FixerTask::Gate(_) => {
-                ("fix(gate)", "address what the gate reports", "Asked for by the gate before audit")
+                ("fix(gate)", "address what the gate reports", "Requested by the gate before audit")
             }
         };
         // Forges and their checks interpret words in brackets, issue numbers and names as commands.

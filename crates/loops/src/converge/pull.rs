@@ -356,7 +356,7 @@ impl BranchWorkspace for PullRequestWorkspace<'_> {
         self.check_not_stopped().await?;
         if now.base_branch != self.target_branch {
             let reason =
-                format!("the base of {} is {} now: run it again", record.detail.name, now.base_branch);
+                format!("the base of {} is now {}: run converge again", record.detail.name, now.base_branch);
             return Err(ActError::from_exit_code(
                 ConvergeExitCode::HeadMoved,
                 line::clean_line(&reason, MAX_LINE),

@@ -17,7 +17,7 @@ use crate::files::RejectedFile;
 use crate::reading::ReadingError;
 
 /// The advice for the user after the kill switch has stopped a run.
-const AGAIN: &str = "run it again when it is off; it resumes where it stopped";
+const AGAIN: &str = "run the command again when the kill switch is off; the run resumes where it stopped";
 
 /// The reason why an act failed. The run then waits, retries or ends, and the run's record says which of
 /// these it does. A lease's [`crate::stopped::StepStopReason`] is derived from the run's record.

@@ -81,7 +81,7 @@ impl PullRequestWorkspace<'_> {
                 if paths.len() > MAX_NAMED {
                     named.push(format!("{} more", paths.len() - MAX_NAMED));
                 }
-                let reason = format!("both change the same lines of {}", named.join(", "));
+                let reason = format!("both branches change the same lines of {}", named.join(", "));
                 return Ok(Some(self.unmerged_exit(&reason)));
             }
         };
@@ -92,7 +92,7 @@ impl PullRequestWorkspace<'_> {
     }
 
     fn unmerged_exit(&self, reason: &str) -> ConvergeExit {
-        let reason = format!("cannot merge {} into it: {reason}", self.target_branch);
+        let reason = format!("cannot merge {} into the branch: {reason}", self.target_branch);
         ConvergeExit::new(ConvergeExitCode::Mergeability, line::clean_line(&reason, MAX_WHY))
     }
 }

@@ -36,9 +36,9 @@ pub(super) enum ChildError {
     Start { program: PathBuf, source: std::io::Error },
     #[error("cannot communicate with its process: {0}")]
     Streams(#[from] std::io::Error),
-    #[error("its process ended before it answered ({0})")]
+    #[error("its process exited before it answered ({0})")]
     Ended(ExitStatus),
-    #[error("reading it exceeds the memory limit for a file of its size")]
+    #[error("reading the file exceeds the memory limit for files of this size")]
     Bound,
     #[error("its process answered and then failed ({0})")]
     FailedLater(ExitStatus),
@@ -63,7 +63,7 @@ pub(super) fn clean_error(error: ReaderError) -> ReaderError {
 pub(super) fn failure_text(error: &ChildError, output: &[u8]) -> String {
     let (what, words) =
         (to_printable_line(&error.to_string()), to_printable_line(&String::from_utf8_lossy(output)));
-    if words.is_empty() { what } else { format!("{what}; it said: {words}") }
+    if words.is_empty() { what } else { format!("{what}; its output: {words}") }
 }
 
 /// Formats text as one line for people: without control characters, and cut to a limit.

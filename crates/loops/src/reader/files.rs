@@ -227,7 +227,7 @@ impl SharedReadQueue<'_> {
         let usage = session.usage();
         let worked = || usage.and_then(|usage| usage.cpu_time());
         let (begun, before) = (Instant::now(), worked());
-        let mut hearing = pin!(session.read_reply("what it says of a file", MAX_ANSWER_BYTES));
+        let mut hearing = pin!(session.read_reply("its reply about a file", MAX_ANSWER_BYTES));
         let mut look = begun + FILE_TIME;
         loop {
             match timeout_at(look.min(self.deadline), &mut hearing).await {

@@ -53,11 +53,11 @@ fn budget_question(limit: MicroUsd, increase: MicroUsd, max_limit: Option<MicroU
     let (limit_shown, increase) = (shown(limit), shown(increase));
     let all = max_limit.map(|max_limit| format!(", at most {} in all", shown(max_limit))).unwrap_or_default();
     let body = format!(
-        "## Truing: more money for this pull request?\n\nModels have used up the {limit_shown} that they may \
-         spend here without a question (`budget.pr_ask_usd`). Until a person with write access \
-         comments `/spend`, only the rules review this pull request.\n\n`/spend` on the first line of a \
-         comment allows {increase} more{all}, and reviews the head. A converge run that ended because its \
-         budget was used up continues with `/converge`."
+        "## Truing: more money for this pull request?\n\nModels have used up the {limit_shown} that they \
+            may spend here without approval (`budget.pr_ask_usd`). Until a person with write access \
+            comments `/spend`, only the rules review this pull request.\n\n`/spend` on the first line of a \
+            comment allows {increase} more{all}, and reviews the head. A converge run that ended because \
+            its budget was used up continues with `/converge`."
     );
     Effect::Comment { topic: question_topic(limit), body }
 }

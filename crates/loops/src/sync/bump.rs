@@ -59,7 +59,7 @@ impl SyncRun<'_> {
         if row.drafts {
             return String::new();
         }
-        format!("; {} has no drafts, so it is open for review", row.name)
+        format!("; {} has no drafts, so the pull request is open for review", row.name)
     }
 
     /// Ports the code, checks it, and publishes the result.
@@ -178,7 +178,7 @@ impl SyncRun<'_> {
         let body = words::port_text(about, decided, ported, checked);
         let shown = pulls.upsert_pull_request(branch_state, base, SyncVerdict::Bump, &body).await?;
         let without = self.no_labels_remark();
-        let reason = format!("{} {version} is followed by {}{without}", self.job.config.package, shown.url);
+        let reason = format!("{} {version} is ported in {}{without}", self.job.config.package, shown.url);
         if let Some(draft) = &draft_state.draft {
             self.job_drafts().close(draft, &format!("Finished in {}", shown.url)).await?;
         }
@@ -234,14 +234,15 @@ impl SyncRun<'_> {
                 SyncRunResult::new(
                     Outcome::Saved,
                     format!(
-                        "the port is not finished: {what}; {} holds it{}",
+                        "the port is not finished: {what}; its current state is in {}{}",
                         shown.url,
                         self.no_drafts_remark()
                     ),
                     asks,
                 )
             } else {
-                let reason = format!("the port is no further than before: {what}; {} holds it", shown.url);
+                let reason =
+                    format!("the port has made no progress: {what}; its current state is in {}", shown.url);
                 SyncRunResult::new(Outcome::Failed, reason, QuestionUpdate::Keep)
             };
         log.pull = Some(shown);

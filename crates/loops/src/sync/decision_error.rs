@@ -40,14 +40,14 @@ pub enum SyncDecisionError {
         newest: String,
     },
     /// The publishers have withdrawn the release.
-    #[error("{package} {version} was taken back by its publishers, or they advise against it")]
+    #[error("{package} {version} was withdrawn or deprecated by its publishers")]
     Yanked {
         package: String,
         /// The requested version of the package.
         version: PackageVersion,
     },
     /// The project excludes the release.
-    #[error("the project leaves out {package} {version} by `!=`")]
+    #[error("the project excludes {package} {version} with `!=`")]
     Excluded {
         package: String,
         /// The requested version of the package.
@@ -66,16 +66,22 @@ pub enum SyncDecisionError {
         from: PackageVersion,
     },
     /// The publishers have withdrawn all releases.
-    #[error("every release of {0} was taken back by its publishers, or they advise against it")]
+    #[error("every release of {0} was withdrawn or deprecated by its publishers")]
     AllYanked(String),
     /// The index does not report the age of the releases.
     #[error("{0}: the index does not say when releases were published, so `min_age` cannot be applied")]
     NoDates(String),
     /// There is no release to compare with.
-    #[error("{0}: unknown which release the project was made for, and no release is in its range")]
+    #[error(
+        "{0}: the release that the project was made for is unknown, and the project's range contains \
+        no release"
+    )]
     NoFrom(String),
     /// The project has no file that declares the range.
-    #[error("{package}: unknown which release the project was made for: there is no {file} in {folder}")]
+    #[error(
+        "{package}: the release that the project was made for is unknown, because there is no {file} \
+        in {folder}"
+    )]
     NoFile {
         package: String,
         /// The file that should contain the requirement.

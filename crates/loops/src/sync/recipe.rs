@@ -179,11 +179,12 @@ fn command_error(run: &CommandRun, host_accesses: &[HostAccess]) -> Deterministi
         command_output.extend(line.chars().filter(|c| !c.is_control()).take(length));
     }
     if run.end == CommandEndReason::NoProgram {
-        command_output += " in the system's folders and those of `verify.programs`";
+        command_output += " (searched the system's folders and those of `verify.programs`)";
     }
     for HostAccess { host, port, refused, .. } in host_accesses {
         if let Some(why) = refused {
-            command_output += &format!("\nit asked for {host}:{port}, which {}", why.to_message(REGISTRIES));
+            command_output +=
+                &format!("\nthe command requested {host}:{port}, which {}", why.to_message(REGISTRIES));
         }
     }
     DeterministicChangeError::Failed { command: run.argv.join(" "), end: run.end, command_output }

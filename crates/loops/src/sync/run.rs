@@ -268,7 +268,10 @@ impl SyncRun<'_> {
         let named = self.job.to.cloned();
         if let (Some(draft), true) = (&saved.draft, named.is_some() && named != begun) {
             let (url, version) = (&draft.pull.url, &draft.version);
-            let why = format!("{url} is a port to {version}, which is finished first: run it without `--to`");
+            let why = format!(
+                "{url} is a port to {version}, which must be finished first: run the job \
+                without `--to`"
+            );
             return Ok(SyncRunResult::new(Outcome::Held, why, QuestionUpdate::Keep));
         }
         let wanted = named.clone().or_else(|| begun.clone());
@@ -446,7 +449,7 @@ impl SyncRun<'_> {
             (BranchPlan::Covered, _) => {
                 return Ok(SyncRunResult::new(
                     Outcome::Covered,
-                    format!("{page} has it, and is merged"),
+                    format!("{page} has this change, and is merged"),
                     QuestionUpdate::Close,
                 ));
             }
@@ -523,7 +526,7 @@ impl SyncRun<'_> {
         if !checked.failing.is_empty() && !is_ruled {
             log.verdict = Some(SyncVerdict::Ask);
             let failing = checked.failing.join("; ");
-            let reason = format!("with the wider range checks fail that did not before: {failing}");
+            let reason = format!("with the wider range, these checks newly fail: {failing}");
             let (title, text) = words::failing_question(self.release_subject(&version), decided, &checked);
             return Ok(SyncRunResult::new(
                 Outcome::Asked,

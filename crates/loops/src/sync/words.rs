@@ -102,8 +102,8 @@ fn common_pull_text(subject: ReleaseSubject<'_>, decided: &ReleaseDecision, file
         code_span(&from.to_string())
     );
     let verdict = match decision.verdict {
-        SyncVerdict::Relax => "the code serves both, and the range is widened",
-        SyncVerdict::Bump => "the code follows it",
+        SyncVerdict::Relax => "the code works with both releases, and the range is widened",
+        SyncVerdict::Bump => "the code is ported to this release",
         SyncVerdict::Ask | SyncVerdict::Skip => "a person decided so",
     };
     text += &format!(
@@ -118,7 +118,7 @@ fn common_pull_text(subject: ReleaseSubject<'_>, decided: &ReleaseDecision, file
             code_span(&after.to_string())
         );
         if after.contains_next_patch(&decided.to) {
-            text += "It also admits releases after this one, before anyone has checked them.\n";
+            text += "The range also admits later releases, which are not checked.\n";
         }
     }
     text += &render_changes_table(decision);
@@ -130,7 +130,7 @@ fn common_pull_text(subject: ReleaseSubject<'_>, decided: &ReleaseDecision, file
         }
         text += &more_note(files.len());
     }
-    text += "\n- [ ] The range is right, and the lock file, if there is one, follows it.\n";
+    text += "\n- [ ] The range is right, and the lock file, if there is one, matches the range.\n";
     if !decision.changed.is_empty() {
         text += "- [ ] Each definition above was compared with its counterpart here.\n";
     }
@@ -165,8 +165,9 @@ pub(super) fn draft_title_and_body(
     let ReleaseSubject { job, package, version, .. } = subject;
     let WorkReport { summary, completed, remaining, questions } = &migration.work;
     let mut text = format!(
-        "The project is to follow {} to {}. This port is not finished: the next run of {} goes on from here. \
-         Commit or comment on the newest commit, and it is yours.\n\n{}.\n\n{}\n",
+        "This pull request ports the project to {} {}. The port is not finished: the next run of {} \
+            continues from here. To take the port over, push a commit or comment on the newest \
+            commit.\n\n{}.\n\n{}\n",
         escape_text(package),
         code_span(version),
         code_span(job),
@@ -216,14 +217,13 @@ fn render_list(title: &str, lines: &[String]) -> String {
 fn render_checks(checked: &CheckResults) -> String {
     let failing: String = checked.failing.iter().map(|check| format!("* {}\n", code_span(check))).collect();
     match (checked.count, failing.is_empty()) {
-        (None, _) => {
-            "\nNo checks are configured (`verify.check`): the project's tests were not run on this.\n"
-                .to_owned()
-        }
+        (None, _) => "\nNo checks are configured (`verify.check`): the project's tests were not run on this \
+                change.\n"
+            .to_owned(),
         (Some(count), true) => {
             format!("\nNone of the project's checks ({count}) newly fails.\n")
         }
-        (Some(_), false) => format!("\nChecks that fail, and did not before:\n\n{failing}"),
+        (Some(_), false) => format!("\nChecks that newly fail:\n\n{failing}"),
     }
 }
 
@@ -260,7 +260,10 @@ fn render_classification(decided: &ReleaseDecision) -> String {
     };
     let mut text = String::new();
     if let Some(why) = in_vain {
-        text += &format!("\nA model was asked about these and could not decide: {}.\n", escape_text(why));
+        text += &format!(
+            "\nA model was asked about these definitions and could not decide: {}.\n",
+            escape_text(why)
+        );
     }
     if !functions.is_empty() {
         text += "\nThe verdict of a model, with the lines that support it:\n\n| Function | Verdict | Why | \
@@ -302,7 +305,7 @@ pub(super) fn release_question(subject: ReleaseSubject<'_>, decided: &ReleaseDec
     let ReleaseSubject { job, package, version, .. } = subject;
     let decision = &decided.decision;
     let mut text = format!(
-        "{} {} is out, and Truing cannot decide by itself what it requires of this project: {}.\n",
+        "{} {} is out, and Truing cannot decide by itself what the release requires of this project: {}.\n",
         escape_text(package),
         code_span(version),
         escape_text(&decision.reason)
@@ -323,8 +326,8 @@ pub(super) fn failing_question(
 ) -> (String, String) {
     let ReleaseSubject { job, package, version, .. } = subject;
     let mut text = format!(
-        "{} {} is out. By the pinned definitions the range could be widened ({}), but with the wider range \
-         checks of the project fail.\n",
+        "{} {} is out. By the pinned definitions, the range could be widened ({}), but the project's \
+            checks fail with the wider range.\n",
         escape_text(package),
         code_span(version),
         escape_text(&decided.decision.reason)
@@ -344,9 +347,10 @@ pub(super) fn undecided_question(
 ) -> (String, String) {
     let ReleaseSubject { job, package, version, .. } = subject;
     let text = format!(
-        "The port of this project to {} {} is in progress in {draft}, and this is for people to \
-         decide:\n{}\nAnswer with a comment, in your own words: the next run goes on with what you say. One \
-         that begins with `skip` leaves this release out. Only answers of people with write access count.\n",
+        "The port of this project to {} {} is in progress in {draft}, and people must decide these \
+            questions:\n{}\nAnswer with a comment, in your own words: the next run continues with your \
+            answer. A comment that begins with `skip` leaves this release out. Only answers of people with \
+            write access count.\n",
         escape_text(package),
         code_span(version),
         render_list("Questions of the model", questions)
@@ -361,11 +365,11 @@ fn question_title(job: &str, version: &str) -> String {
 
 fn render_answer_options(is_bump: bool) -> String {
     let relax =
-        if is_bump { "" } else { "* `relax`: the code serves the release as it is; widen the range\n" };
+        if is_bump { "" } else { "* `relax`: the code works with the release unchanged; widen the range\n" };
     format!(
-        "\nAnswer with a comment that begins with\n\n{relax}* `bump`: the code has to follow\n* `skip`: \
-         leave this release out\n\nOnly answers of people with write access count. Any other answer lets the \
-         next run try again.\n"
+        "\nAnswer with a comment that begins with\n\n{relax}* `bump`: the code must be ported to this \
+            release\n* `skip`: leave this release out\n\nOnly answers of people with write access count. \
+            Any other answer lets the next run try again.\n"
     )
 }
 
@@ -402,8 +406,8 @@ pub(super) fn open_breaker_question(subject: ReleaseSubject<'_>, breaker: &JobBr
         );
     }
     text += &format!(
-        "\nFix the cause, then answer here: one run tries again. Or, where Truing runs: {}. Only answers of \
-         people with write access count.\n",
+        "\nFix the cause, then answer here, which starts one more run. Or run this command on Truing's \
+            machine: {}. Only answers of people with write access count.\n",
         code_span(&format!("truing breaker reset sync/{job}"))
     );
     (question_title(job, version), text)
@@ -412,7 +416,7 @@ pub(super) fn open_breaker_question(subject: ReleaseSubject<'_>, breaker: &JobBr
 /// Returns the comment that a release has to wait, because a person is using the pull request.
 pub(super) fn blocked_comment(subject: ReleaseSubject<'_>, reason: &str) -> String {
     format!(
-        "{} {} is out and needs changes of the code. It waits for this pull request, because {}.\n",
+        "{} {} is out and needs changes of the code. The port waits for this pull request, because {}.\n",
         escape_text(subject.package),
         code_span(subject.version),
         escape_text(reason)
@@ -427,9 +431,9 @@ pub(super) fn render_recent_runs(job: &str, records: &[SyncRecord]) -> (String, 
     let (well, tried) =
         (count(&[RunOutcome::Done]), count(&[RunOutcome::Done, RunOutcome::Partial, RunOutcome::Failed]));
     let mut text = format!(
-        "The last {} runs of {}, rewritten after each: of {tried} that had something to do, {well} did it, \
-         or asked a person.\n\n| Ended (UTC) | Release | Result | Why | Turns | Cost \
-         |\n|---|---|---|---|---|---|\n",
+        "The last {} runs of {}, updated after each run: of {tried} runs with work to do, {well} did the \
+            work or asked a person.\n\n| Ended (UTC) | Release | Result | Why | Turns | Cost \
+            |\n|---|---|---|---|---|---|\n",
         records.len(),
         code_span(job)
     );
@@ -459,12 +463,12 @@ pub(super) fn settled_comment(reason: &str) -> String {
 pub(super) fn explain_push_refusal(reason: PushRefusal) -> &'static str {
     match reason {
         PushRefusal::Protected => {
-            "because a rule of the repository protects it: let this account push there, or give the job \
-             another `branch`"
+            "because a rule of the repository protects the branch: let this account push to the branch, or \
+                give the job another `branch`"
         }
         PushRefusal::Permission => {
-            "because this account lacks the permission: let it write contents (and workflows, if one \
-             changes), see tells"
+            "because this account lacks the permission: let the account write contents (and workflows, if \
+                one changes), see docs/github.md"
         }
         PushRefusal::Hook => "because a check of the repository refuses it: fix what the check reports",
     }

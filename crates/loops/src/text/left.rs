@@ -52,5 +52,5 @@ fn public_rule_place(place: &str) -> &str {
 /// Returns the reason why a review did not use the available model.
 pub fn rules_only_reason(choice: &TierChoice) -> String {
     let because = if choice.because.is_empty() { String::new() } else { format!(": {}", choice.because) };
-    format!("rules alone by tier rules ({}{because})", public_rule_place(&choice.at))
+    format!("only rules, because of a tier rule ({}{because})", public_rule_place(&choice.at))
 }

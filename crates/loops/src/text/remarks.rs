@@ -46,8 +46,8 @@ pub fn collect_remarks(record: &ReviewRecord) -> Vec<String> {
     let outdated = (record.detail.outdated_dismissals > 0).then(|| {
         let dismissals = format_count(record.detail.outdated_dismissals as usize, "earlier dismissal");
         format!(
-            "not covered by {dismissals} any more: lines with a secret, which may have changed; check them \
-             again"
+            "no longer covered by {dismissals}: lines with a secret that may have changed; check these \
+                lines again"
         )
     });
     memory

@@ -164,7 +164,7 @@ fn try_lock_folder(place: &Path) -> io::Result<Option<File>> {
     let opened = File::from(rustix::fs::open(place, flags, Mode::empty())?);
     let mine = opened.metadata()?;
     if mine.uid() != geteuid().as_raw() || mine.mode() & 0o077 != 0 {
-        return Err(io::Error::other("others may open it"));
+        return Err(io::Error::other("other users may open the folder"));
     }
     match opened.try_lock() {
         Ok(()) => {}

@@ -78,7 +78,7 @@ impl BaseConfigFiles {
             let Some(run) = runs.iter_mut().find(|run| run.name == name) else { continue };
             run.base_configuration = paths.into_iter().collect();
             if let (Some(path), None) = (unseen.first(), &run.keeps_open) {
-                run.keeps_open = Some(format!("it did not read {path}, which configures it"));
+                run.keeps_open = Some(format!("the linter did not read {path}, which configures the linter"));
             }
         }
     }
@@ -328,8 +328,10 @@ pub(super) fn merge_linters(
             base_linters.push(tool);
         } else if tool.condition == ToolCondition::Always || !inspected_files(&tool, files.changed).is_empty()
         {
-            let reason =
-                format!("the base does not use it: this change adds {}", tool.to_tree_path(&tool.sign));
+            let reason = format!(
+                "the base does not use this linter: this change adds {}",
+                tool.to_tree_path(&tool.sign)
+            );
             found.new_linters.push((tool_name(&tool.name), reason));
         }
     }

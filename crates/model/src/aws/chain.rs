@@ -157,7 +157,10 @@ impl KeyChain {
             KeyDecision::Refuse(fault) => Err(fault),
             KeyDecision::Renew(keys) => Ok(self.fetch(clock).await.unwrap_or_else(|fault| {
                 let words = fault.message;
-                tracing::warn!("cannot renew keys of AWS, the current ones are still valid: {words}");
+                tracing::warn!(
+                    "cannot renew the AWS credentials; the current credentials are still valid: \
+                    {words}"
+                );
                 keys
             })),
             KeyDecision::Fetch => self.fetch(clock).await,

@@ -108,9 +108,9 @@ fn describe_local_failure(error: &CredentialsError, variables: &AwsVariables) ->
 pub(super) fn timeout_error(exchanges: &[HttpExchange], after: Duration) -> AwsKeyError {
     let last = exchanges.last().map(|exchange| format!(", last after asking {}", exchange.address));
     let is_passing = last.is_some();
-    let last = last.unwrap_or_else(|| ": does its `credential_process` wait for input?".to_owned());
+    let last = last.unwrap_or_else(|| ": does the profile's `credential_process` wait for input?".to_owned());
     AwsKeyError {
-        message: format!("no keys of AWS came within {} s{last}", after.as_secs()),
+        message: format!("no AWS credentials arrived within {} s{last}", after.as_secs()),
         is_transient: is_passing,
     }
 }
@@ -126,7 +126,7 @@ pub(super) fn expired_keys_error(exchanges: &[HttpExchange], now: SystemTime) ->
         ExchangeResult::NoResponse(_) | ExchangeResult::Unprotected => None,
     });
     let clock = skew.map(|words| format!(": {words}")).unwrap_or_default();
-    AwsKeyError::new_permanent(format!("{by} expired keys{clock}"))
+    AwsKeyError::new_permanent(format!("{by} expired credentials{clock}"))
 }
 
 /// Describes the error of this machine's clock if a refusal reports that the time of a request is wrong.
@@ -163,7 +163,7 @@ fn describe_clock_skew(date: Option<Timestamp>, now: SystemTime) -> Option<Strin
         short => line::format_count(short.saturating_add(SignedDuration::from_secs(30)).as_mins(), "minute"),
     };
     let way = if ahead.is_positive() { "ahead of" } else { "behind" };
-    Some(format!("this machine's clock is {by} {way} that of AWS: set it"))
+    Some(format!("this machine's clock is {by} {way} that of AWS: set the clock"))
 }
 
 /// Describes the service that received the request.
@@ -181,7 +181,7 @@ fn describe_exchange(exchange: &HttpExchange, variables: &AwsVariables, now: Sys
     let service = describe_service(exchange);
     let (status, date, refusal) = match &exchange.result {
         ExchangeResult::NoResponse(cause) => return format!("{service} cannot be reached: {cause}"),
-        ExchangeResult::Unprotected => return format!("{service} is not asked: {UNPROTECTED}"),
+        ExchangeResult::Unprotected => return format!("{service} is not contacted: {UNPROTECTED}"),
         ExchangeResult::Response { status, date, refusal } => (*status, *date, refusal),
     };
     let says = describe_refusal(status, refusal);
@@ -197,12 +197,15 @@ fn describe_exchange(exchange: &HttpExchange, variables: &AwsVariables, now: Sys
     match (&exchange.role, exchange.is_sts) {
         (Some(_), true) if of_token => {
             let token = token_file("AWS_WEB_IDENTITY_TOKEN_FILE");
-            format!("{service} refuses {token}: {says}; who renews the file, and for which audience?")
+            format!(
+                "{service} refuses {token}: {says}; check that the file is renewed, and for the right \
+                audience"
+            )
         }
         (Some(role), true) if code.starts_with("AccessDenied") => {
             format!("{service} refuses the role {role}: {says}; does its trust policy allow this identity?")
         }
-        (Some(role), true) => format!("{service} does not give the role {role}: {says}"),
+        (Some(role), true) => format!("{service} does not grant the role {role}: {says}"),
         (_, false)
             if [401, 403].contains(&status)
                 && variables.get("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE").is_some() =>
@@ -210,7 +213,7 @@ fn describe_exchange(exchange: &HttpExchange, variables: &AwsVariables, now: Sys
             let token = token_file("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
             format!("{service} refuses {token}: {says}")
         }
-        (_, _) => format!("{service} gives no keys: {says}"),
+        (_, _) => format!("{service} returns no credentials: {says}"),
     }
 }
 
@@ -254,8 +257,8 @@ fn describe_missing_keys(
         .and_then(|attempt| attempt.error().source())
         .map(|cause| format!(" ({})", line::clean_line(&cause.to_string(), 80)));
     format!(
-        "there are no keys of AWS: checked AWS_ACCESS_KEY_ID (not set), {}{}, {web}, \
-         AWS_CONTAINER_CREDENTIALS_FULL_URI (not set), {metadata}",
+        "no AWS credentials were found: checked AWS_ACCESS_KEY_ID (not set), {}{}, {web}, \
+            AWS_CONTAINER_CREDENTIALS_FULL_URI (not set), {metadata}",
         describe_profile(variables),
         of_profile.unwrap_or_default(),
     )

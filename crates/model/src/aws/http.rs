@@ -37,7 +37,7 @@ const MAX_FAILURES: usize = 2;
 const MAX_WORDS: usize = 200;
 /// The reason why a request to an unprotected address is not sent.
 pub(super) const UNPROTECTED: &str =
-    "it is neither https:// nor this machine, so others could read the traffic";
+    "the address is neither https:// nor on this machine, so others could read the traffic";
 
 /// A request, and its result.
 #[derive(Clone, Debug)]

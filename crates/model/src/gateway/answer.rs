@@ -56,7 +56,7 @@ pub enum ModelError {
     NotAllowed(String),
     /// The provider's own spending cap, or another limit that lasts as long, is reached. The provider's
     /// circuit breaker is now open.
-    #[error("the provider's spending cap, or a rate limit that lasts, is reached: {what}")]
+    #[error("the provider's spending cap or a long-lasting rate limit is reached: {what}")]
     SpendCap {
         /// The provider's message, cleaned and bounded.
         what: String,

@@ -119,7 +119,8 @@ impl GatewayCall<'_> {
                 let (most, time) = (timeouts.tries, timeouts.begin.as_secs());
                 let what = &failure.message;
                 tracing::warn!(
-                    "the provider failed, and is tried again, {most} times and {time} s at most: {what}"
+                    "the provider failed; Truing retries the call, at most {most} times and for at most \
+                        {time} s: {what}"
                 );
             }
             sleep(wait).await;
@@ -344,11 +345,11 @@ async fn report_outcome(admitted: AdmittedCall, result: &Result<ModelAnswer, Mod
 
 fn open_circuit_error(open: OpenCircuit) -> ModelError {
     match open.why {
-        TripReason::Cap => {
-            ModelError::SpendCap { what: "it is not called again before its circuit closes".to_owned() }
-        }
+        TripReason::Cap => ModelError::SpendCap {
+            what: "the provider is not called again until its circuit breaker closes".to_owned(),
+        },
         TripReason::Failures => ModelError::Unavailable {
-            what: "it has failed too often and is not called for a while".to_owned(),
+            what: "the provider has failed too often and is not called for a while".to_owned(),
             until: Some(open.until),
         },
     }

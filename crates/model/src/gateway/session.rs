@@ -118,8 +118,8 @@ impl LanguageModel for ModelSession {
         };
         let other = side.other_provider();
         tracing::warn!(model = request.model, fallback = fallback.name, %away, "{}", match other {
-            ProviderChoice::Fallback => "the fallback of the model is asked",
-            ProviderChoice::Requested => "the fallback is not available: the model itself is asked again",
+            ProviderChoice::Fallback => "the fallback of the model is called",
+            ProviderChoice::Requested => "the fallback is not available: the model itself is called again",
         });
         self.ask_provider(other, fallback, request).await.map_err(|refused| combine_errors(away, refused))
     }
@@ -155,5 +155,5 @@ fn combine_errors(one: ModelError, other: ModelError) -> ModelError {
         if let ModelError::Unavailable { until, .. } = refused { *until } else { None }
     };
     let until: Option<UnixMillis> = until(&one).into_iter().chain(until(&other)).min();
-    ModelError::Unavailable { what: format!("{one}; nor is its fallback: {other}"), until }
+    ModelError::Unavailable { what: format!("{one}; the fallback failed, too: {other}"), until }
 }

@@ -46,7 +46,8 @@ pub(super) fn clamp_usage(usage: TokenUsage) -> TokenUsage {
 /// provider would also exceed the reservation for the run's next response.
 pub(super) fn describe_overrun(usage: &TokenUsage, max_tokens: u32) -> Option<String> {
     let is_over = usage.output > u64::from(max_tokens);
-    is_over.then(|| format!("it counts {} tokens of an answer of at most {max_tokens}", usage.output))
+    is_over
+        .then(|| format!("the provider counts {} tokens for an answer of at most {max_tokens}", usage.output))
 }
 
 /// A reservation for one attempt.

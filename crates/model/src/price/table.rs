@@ -75,7 +75,7 @@ pub(super) fn parse(text: &str, source_name: &str) -> Result<DatedPrices, PriceE
                 return Err(PriceError::Entry {
                     source_name: source_name.to_owned(),
                     entry: model.clone(),
-                    message: "it is there twice".to_owned(),
+                    message: "the model occurs twice".to_owned(),
                 });
             }
             prices.set(model, entry.price());

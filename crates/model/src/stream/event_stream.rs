@@ -123,7 +123,7 @@ fn decode_event(kind: FrameHeaders, payload: &[u8]) -> Result<StreamEvent, Strea
             Ok(failure(kind.exception, words.message))
         }
         ("error", _) => Ok(failure(kind.code, kind.error_message)),
-        (_, _) => Err(frame_error("it does not say what it is")),
+        (_, _) => Err(frame_error("its type is missing or unknown")),
     }
 }
 

@@ -202,7 +202,10 @@ impl BedrockWire {
         if !left_out.is_empty() && !self.0.has_warned.swap(true, Ordering::Relaxed) {
             let fields: Vec<&str> = left_out.iter().map(|field| field.name()).collect();
             let (fields, model) = (fields.join(", "), &request.model);
-            tracing::warn!("Amazon Bedrock does not take {fields} for the model {model}: it is left out");
+            tracing::warn!(
+                "Amazon Bedrock does not accept {fields} for the model {model}: Truing does not \
+                send it"
+            );
         }
         body::body_without_model(request, VERSION, max_tokens, &left_out)
     }

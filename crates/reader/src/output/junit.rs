@@ -215,7 +215,7 @@ fn report_failure(
     let (path, line) = match linted.unwrap_or_else(|| places.test_place(case, failure)) {
         Ok(place) => place,
         Err(PathError::Missing) => {
-            return collected.add_skipped_entry(ProblemKind::Place, &format!("{name}: no place of the tree"));
+            return collected.add_skipped_entry(ProblemKind::Place, &format!("{name}: no place in the tree"));
         }
         Err(error) => return collected.skip_unplaced_entry(&error, &format!("{name}: {error}")),
     };

@@ -125,7 +125,7 @@ impl LinePattern {
             }
         }
         if let Some(last) = text.lines().next_back().filter(|_| !text.ends_with('\n')) {
-            collected.record_other_line(&format!("{last} (without an end: the text may be cut)"));
+            collected.record_other_line(&format!("{last} (without a line end: the text may be cut)"));
         }
         counts.report_missing(&mut collected);
         collected.finish()
@@ -205,7 +205,7 @@ impl LineCounts {
     fn report_missing(&self, collected: &mut DiagnosticCollector) {
         let entries = collected.entry_count().saturating_add(self.notes);
         if let Some(total) = self.total.filter(|total| *total > entries) {
-            let text = format!("the tool counts {total} findings, and {entries} are understood");
+            let text = format!("the tool counts {total} findings, but only {entries} are understood");
             collected.add_problem(ProblemKind::Unreadable, &text);
         } else if self.parsed == 0 {
             collected.report_unparsed_output();

@@ -183,7 +183,7 @@ fn read_diagnostic(
             diagnostic.fixes.push(ToolFix { message: None, edits: vec![edit] });
         } else {
             collected
-                .add_problem(ProblemKind::Entry, &format!("{named}: suggestion {index} has no sound range"));
+                .add_problem(ProblemKind::Entry, &format!("{named}: suggestion {index} has no valid range"));
         }
     }
     collected.push(diagnostic);

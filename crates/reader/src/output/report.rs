@@ -218,7 +218,7 @@ impl DiagnosticCollector {
     pub fn finish(mut self) -> DiagnosticReport {
         let (expected, entries) = (self.expected, self.entry_count());
         if expected > entries {
-            let text = format!("the tool counts {expected} findings, and {entries} are understood");
+            let text = format!("the tool counts {expected} findings, but only {entries} are understood");
             self.add_problem(ProblemKind::Unreadable, &text);
         }
         if self.excess_count > 0 {

@@ -28,7 +28,7 @@ pub struct FileText<'a> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum RangeError {
     /// The line is after the file's last line.
-    #[error("line {line} is beyond the end of the file, which has {count}")]
+    #[error("line {line} is beyond the end of the file, which has {count} lines")]
     Line {
         /// Line number, from 1.
         line: u32,
@@ -36,7 +36,7 @@ pub enum RangeError {
         count: u32,
     },
     /// The column is after the line's end, or within a character or a line break.
-    #[error("column {column} of line {line} is no place of the file")]
+    #[error("column {column} of line {line} is not a position in the file")]
     Column {
         /// Line number, from 1.
         line: u32,
@@ -44,7 +44,7 @@ pub enum RangeError {
         column: u32,
     },
     /// The offset is after the file's end, or within a character.
-    #[error("offset {0} is no place of the file")]
+    #[error("offset {0} is not a position in the file")]
     Offset(u64),
     /// The file is not UTF-8, which is needed to count characters.
     #[error("the file is not UTF-8")]
@@ -67,7 +67,7 @@ pub struct ByteEdit {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ToolFixError {
     /// The fix has no edits, or more than [`MAX_EDITS`].
-    #[error("a fix of {0} edits, not of 1 to {MAX_EDITS}")]
+    #[error("the fix has {0} edits, but may have only 1 to {MAX_EDITS}")]
     EditCount(usize),
     /// The fix changes another file.
     #[error("the fix changes {0}")]

@@ -42,7 +42,7 @@ pub(crate) fn read(bytes: &[u8], context: &OutputContext<'_>) -> DiagnosticRepor
     let Some(text) = decode::decode_document(bytes, &mut collected) else { return collected.finish() };
     match entries::parse_document::<SarifLog<'_>>(&text, &mut collected) {
         Ok(SarifLog { version: Some(version), .. }) if !version.starts_with(VERSION) => {
-            let text = format!("SARIF {version} is not read: let the tool print SARIF 2.1.0");
+            let text = format!("SARIF {version} is not supported: let the tool print SARIF 2.1.0");
             collected.add_problem(ProblemKind::Unreadable, &text);
         }
         Ok(SarifLog { runs: Some(runs), .. }) => {
@@ -53,7 +53,7 @@ pub(crate) fn read(bytes: &[u8], context: &OutputContext<'_>) -> DiagnosticRepor
                 ControlFlow::Continue(())
             });
             if let Err(error) = read {
-                collected.add_problem(ProblemKind::Unreadable, &format!("behind run {number}: {error}"));
+                collected.add_problem(ProblemKind::Unreadable, &format!("after run {number}: {error}"));
             }
         }
         Ok(SarifLog { runs: None, .. }) => {

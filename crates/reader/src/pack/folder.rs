@@ -22,7 +22,7 @@ pub(super) fn read_pack(folder: &Path) -> Result<Vec<(String, String)>, PackErro
     let absolute = folder.canonicalize().map_err(|error| unreadable_error(folder, &error))?;
     let name = absolute.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     if !is_valid_name(name) {
-        let message = "a pack's folder is called like the pack: lower-case letters, digits and `-`";
+        let message = "a pack's folder must have the name of the pack: lower-case letters, digits and `-`";
         return Err(PackError::Unreadable {
             path: folder.display().to_string(),
             message: message.to_owned(),

@@ -11,9 +11,9 @@ pub(super) fn render_page(pack: &str, rules: &[PackRule], judged: &BTreeMap<Stri
     let (note, column, rule, command) = match judged.is_empty() {
         true => ("", "", "", "truing-reader"),
         false => (
-            "\"Judged\" is about what it finds in the histories of public repositories: how many findings, \
-             and what part of\nthem is right, with its interval of 95 %; [figures.md](figures.md) describes \
-             the measurement.\n",
+            "\"Judged\" is about a rule's findings in the histories of public repositories: how many there \
+                are, and what part of\nthem is right, with its interval of 95 %; [figures.md](figures.md) \
+                describes the measurement.\n",
             " Judged |",
             "---|",
             "truing-bench",
@@ -21,11 +21,11 @@ pub(super) fn render_page(pack: &str, rules: &[PackRule], judged: &BTreeMap<Stri
     };
     let mut text = format!(
         "# Rules of the pack `{pack}`\n\n<!-- Generated from crates/reader/packs/{pack}. To update it: \
-         UPDATE_DOCS=1 cargo test -p {command} -->\n\n{} rules, {on} of them on. \"Released code\" says what \
-         a rule finds in published packages, every line counted\nas new, and what became of its hits when \
-         they were looked at; a rule without a figure finds nothing there.\n`fix`: where it is proven, the \
-         rule suggests what to write instead, and `truing review --fix` writes it.\n{note}\n| Rule | \
-         Severity | Kind | What it finds | Released code |{column}\n|---|---|---|---|---|{rule}\n",
+            UPDATE_DOCS=1 cargo test -p {command} -->\n\n{} rules, {on} of them on. \"Released code\" \
+            shows a rule's findings in published packages, where every line counts\nas new, and the result \
+            of their examination; a rule without a figure has no findings there.\n`fix`: where a fix is \
+            proven, the rule suggests the fix, and `truing review --fix` applies it.\n{note}\n| Rule | \
+            Severity | Kind | What it finds | Released code |{column}\n|---|---|---|---|---|{rule}\n",
         rules.len(),
     );
     for rule in rules {

@@ -181,7 +181,7 @@ fn read_zip(mut file: File, collector: &mut ArchiveCollector<'_>) -> Result<(), 
     names.iter().try_for_each(|name| collector.check_entry(name))?;
     // The zip library keeps one entry for each name, and uses the count at the end of the directory.
     if names.iter().collect::<BTreeSet<_>>().len() != archive.len() {
-        return Err(collector.broken_error("its directory is not as long as it says"));
+        return Err(collector.broken_error("its directory does not have as many entries as it states"));
     }
     let read = |name: &str| {
         let entry = archive.by_name(name).map_err(|error| collector.broken_error(error))?;

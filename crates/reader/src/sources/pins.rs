@@ -160,7 +160,13 @@ impl<'a> PinCollector<'a> {
 
     /// Returns the `module:Class.method` of an expression.
     fn symbol_name(&self, object: Node<'_>) -> Result<String, &'static str> {
-        let mut parts = self.dotted_parts(object).ok_or("only running it shows what it names")?.into_iter();
+        let mut parts = self
+            .dotted_parts(object)
+            .ok_or(
+                "the definition that it names is known only at run \
+            time",
+            )?
+            .into_iter();
         let first = parts.next().unwrap_or_default();
         let (module, name) = self.imports.get(first).ok_or("the file does not import it by name")?;
         let names: Vec<&str> = name.as_deref().into_iter().chain(parts).collect();

@@ -183,7 +183,7 @@ fn place_files(names: &[String], info: &str, generated: &BTreeSet<&str>) -> Resu
     for (path, name) in &tree.entries {
         let mut folders = path.match_indices('/').filter_map(|(at, _)| path.get(..at));
         if folders.any(|folder| tree.entries.contains_key(folder)) {
-            return Err(WheelFault::new(name, "is in a folder that is a file, too"));
+            return Err(WheelFault::new(name, "is in a folder that is also a file"));
         }
     }
     Ok(tree)
@@ -213,7 +213,7 @@ fn place_entry(name: &str, info: &str) -> Result<InstalledEntryPath, &'static st
     match parts.as_slice() {
         [] => Err("has no name"),
         [first, ..] if !is_data && first.ends_with(DATA) => {
-            Err("is in a folder that installers read otherwise")
+            Err("is in a folder that installers read differently")
         }
         _ if !is_data => Ok(InstalledEntryPath { path: parts.join("/"), write_order: WriteOrder::Root }),
         [_, scheme, _, ..] => {
@@ -230,7 +230,7 @@ fn place_entry(name: &str, info: &str) -> Result<InstalledEntryPath, &'static st
                 Err("is of a scheme that is not known")
             }
         }
-        [..] => Err("is of no scheme"),
+        [..] => Err("belongs to no scheme"),
     }
 }
 

@@ -48,11 +48,11 @@ pub(super) fn decide_transition(
 pub(super) fn hidden_dismissal_reason(slot: &Slot) -> Option<&'static str> {
     match slot.state {
         SlotState::Held { reason: HoldReason::Cancelled } => {
-            Some("it shows when the pull request is open again")
+            Some("the decision shows when the pull request is open again")
         }
-        SlotState::Held { reason: HoldReason::Paused } => Some("it shows when reviews are resumed"),
+        SlotState::Held { reason: HoldReason::Paused } => Some("the decision shows when reviews are resumed"),
         SlotState::Held { reason: HoldReason::Draft } => {
-            Some("it shows when the pull request is no longer a draft")
+            Some("the decision shows when the pull request is no longer a draft")
         }
         SlotState::Held { reason: HoldReason::Parked }
         | SlotState::Idle

@@ -7,7 +7,7 @@ use truing_core::markdown;
 
 /// Commands of reviews: the first line of a comment, and its effect.
 const REVIEW: [(&str, &str); 6] = [
-    ("/review", "reviews the head now, even if nothing changed; a pause ends"),
+    ("/review", "reviews the head now, even if nothing changed; ends a pause"),
     ("/review pause", "no reviews until `/review resume`"),
     ("/review resume", "reviews continue, and include what happened meanwhile"),
     ("/dismiss REASON", "in reply to the comment of a finding: dismisses it until its code changes"),

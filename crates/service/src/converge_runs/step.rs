@@ -33,7 +33,7 @@ use super::progress::{
 use super::{ConvergeCheckout, ConvergeRunContext};
 
 /// The exit reason of a run that a person has stopped.
-const STOPPED: &str = "stopped by `/converge stop`: `/converge` resumes it";
+const STOPPED: &str = "stopped by `/converge stop`: `/converge` resumes the run";
 
 impl ConvergeRunContext<'_> {
     /// Does one step: resumes the existing run, or begins one. Returns the time at which the slot is due

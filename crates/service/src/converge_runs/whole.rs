@@ -235,7 +235,7 @@ impl LeasedConvergeRun<'_> {
         let left = tokio::select! {
             ended = span.wrap(work) => ended.inspect_err(|error| span.record_failure(&error.to_string()))?,
             () = drive::wait_for_give_back(give_back) => {
-                let why = "interrupted: run it again; it resumes where it stopped";
+                let why = "interrupted: run the command again, which resumes where it stopped";
                 Some(ConvergeExit::new(ConvergeExitCode::Interrupted, why))
             }
         };

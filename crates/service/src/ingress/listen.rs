@@ -194,7 +194,8 @@ async fn accept(listener: &TcpListener, room: &ConnectionQuota) -> Option<(TcpSt
             Ok((stream, peer)) => match room.try_reserve(peer.ip().to_canonical(), permit) {
                 Ok(place) => return Some((stream, place)),
                 Err(unused) => {
-                    tracing::debug!(%peer, "connection closed: half of all connections are from its source");
+                    tracing::debug!(%peer, "connection closed: half of all open connections come from the \
+                        same source");
                     permit = unused;
                 }
             },

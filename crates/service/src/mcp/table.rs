@@ -26,8 +26,8 @@ const COMMENTS: ToolHints =
     ToolHints { read_only: false, destructive: false, idempotent: true, open_world: true };
 
 /// Addition to the description, for forges where comments on the same lines are distinguished by their text.
-const BY_TEXT: &str = " Without a `key` the same text, white space apart, is there once on the same lines, \
-     and another text is another comment.";
+const BY_TEXT: &str = " Without a `key`, the same text is posted only once on the same lines (white space \
+    is ignored), and a different text is a further comment.";
 
 impl ForgeTool {
     pub(super) const ALL: [Self; 6] = [
@@ -93,8 +93,9 @@ impl ForgeTool {
         match self {
             Self::CurrentRepo => (
                 "current repository",
-                "The repository of the folder that the server was started in, and the branch that is checked \
-                 out there. Call it first: where it fails, name the repository in each call.",
+                "The repository of the folder that the server was started in, and the branch that is \
+                    checked out in it. Call this tool first; if the call fails, name the repository in \
+                    each later call.",
             ),
             Self::ListPullRequests => (
                 "list pull requests",
@@ -118,9 +119,9 @@ impl ForgeTool {
             ),
             Self::UpsertInlineComment => (
                 "comment on lines",
-                "Comments on lines of the diff of a pull request, at its present head. One comment of each \
-                 place and `key` is kept: called again, it is rewritten. The lines have to be in one hunk of \
-                 the diff.",
+                "Comments on lines of the diff of a pull request, at its present head. There is one \
+                    comment for each place and `key`: a later call rewrites that comment. The lines have \
+                    to be in one hunk of the diff.",
             ),
         }
     }
@@ -132,7 +133,7 @@ impl ForgeTool {
                 json!({
                     "repository": repository_schema(),
                     "limit": {"type": "integer", "minimum": 1, "maximum": 300, "default": 50,
-                        "description": "The most that are listed"},
+                        "description": "The maximum number of pull requests that are listed"},
                 }),
                 &[],
             ),
@@ -238,14 +239,15 @@ fn line_comment_schema(required: &[&str]) -> Value {
             "side": {"type": "string", "enum": ["new", "old"], "default": "new",
                 "description": "Whether lines are counted after the change or before it"},
             "commit": {"type": "string",
-                "description": "The head that the lines were counted at: refused if it has moved on since"},
+                "description": "The head commit in which the lines were counted; the call is refused if \
+                    the head has changed since"},
         }),
         required,
     )
 }
 
 fn repository_schema() -> Value {
-    json!({"type": "string", "description": "OWNER/NAME; by default the one of the server's folder"})
+    json!({"type": "string", "description": "OWNER/NAME; by default the repository of the server's folder"})
 }
 
 fn number_schema() -> Value {

@@ -112,7 +112,9 @@ impl ForgeTools {
         let Some(path) = given.path else {
             if given.line.or(given.start_line).is_some() || given.side.is_some() || given.commit.is_some() {
                 return Err(ToolError(
-                    "a place without `path`: name the file, or leave the place out".to_owned(),
+                    "`line`, `start_line`, `side` or `commit` is given without `path`: name the file, or \
+                        omit that field"
+                        .to_owned(),
                 ));
             }
             let topic = match key {
@@ -156,7 +158,7 @@ impl ForgeTools {
         let head = now.head.sha.clone();
         if on.commit.is_some_and(|commit| commit != head.as_str()) {
             return Err(ToolError(format!(
-                "the head is now {head}: read the diff again, and count the lines there"
+                "the head is now {head}: read the diff again, and count the lines in the new diff"
             )));
         }
         let change = self.load_change(&pull, &now).await?;
@@ -215,9 +217,10 @@ impl From<EffectError> for ToolError {
             EffectError::Halted(halt) => halt.reason.into(),
             EffectError::Refused(error) => error.into(),
             EffectError::Unanswered { error, .. } => uncertain_error(&error.to_string()),
-            error @ EffectError::Settling { .. } => {
-                Self(format!("{error}. Call this again with the same input in a while: it is posted once"))
-            }
+            error @ EffectError::Settling { .. } => Self(format!(
+                "{error}. Call this tool again later with the same input: the comment is \
+                    posted only once"
+            )),
             EffectError::Store(error) => uncertain_error(&error.to_string()),
             EffectError::Git(error) => error.into(),
         }
@@ -226,9 +229,8 @@ impl From<EffectError> for ToolError {
 
 fn uncertain_error(reason: &str) -> ToolError {
     ToolError(format!(
-        "{reason}; the comment may have been posted anyway. Call this again with the same input: it is \
-         posted \
-         once"
+        "{reason}; the comment may have been posted anyway. Call this tool again with the same input: the \
+            comment is posted only once"
     ))
 }
 

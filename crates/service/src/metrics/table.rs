@@ -81,8 +81,8 @@ pub const METRICS: &[MetricDefinition] = &[
         "truing_runs_total",
         MetricKind::Counter,
         &["loop", "outcome"],
-        "Runs that ended with an outcome: reviewed (of converge and sync: done), partial, skipped, deferred, \
-         failed. Each failed attempt at a review is a run.",
+        "Runs that ended with an outcome: reviewed (for converge and sync: done), partial, skipped, \
+            deferred, failed. Each failed attempt at a review counts as a run.",
     ),
     metric_row(
         "truing_run_seconds",
@@ -94,7 +94,7 @@ pub const METRICS: &[MetricDefinition] = &[
         "truing_run_cost_usd",
         MetricKind::Histogram,
         &["loop"],
-        "What runs cost in which a model took part, in US dollars.",
+        "Cost of the runs that used a model, in US dollars.",
     ),
     metric_row(
         "truing_model_tokens_total",
@@ -112,9 +112,9 @@ pub const METRICS: &[MetricDefinition] = &[
         "truing_model_ends_total",
         MetricKind::Counter,
         &["end"],
-        "Conversations with a model in reviews, by how they ended: done; turns, time, money, calls are \
-         limits of the run; budget and spend_cap are money that is used up, here and at the provider; \
-         unavailable, refused, declined, cut, context, unreadable, failed, halted.",
+        "Conversations with a model in reviews, by their end. turns, time, money, calls: a limit of the \
+            run was reached. budget: Truing's budget is used up; spend_cap: the provider's. Other ends: \
+            done, unavailable, refused, declined, cut, context, unreadable, failed, halted.",
     ),
     metric_row(
         "truing_model_retries_total",
@@ -127,29 +127,30 @@ pub const METRICS: &[MetricDefinition] = &[
         "truing_mcp_failures_total",
         MetricKind::Counter,
         &["server"],
-        "MCP servers (`[mcp.NAME]`) that failed in a review, or did not offer what they should; the review \
-         continues without them.",
+        "MCP servers (`[mcp.NAME]`) that failed in a review, or did not offer the configured tools; the \
+            review continues without these servers.",
     ),
     metric_row(
         "truing_linter_runs_total",
         MetricKind::Counter,
         &["linter", "result"],
-        "Linters in reviews, by result: looked, failed (the review is partial), or skipped, such as one that \
-         is not installed.",
+        "Linters in reviews, by result: looked, failed (the review is partial), or skipped (for example, \
+            because the linter is not installed).",
     ),
     metric_row(
         "truing_linter_findings_total",
         MetricKind::Counter,
         &["linter"],
-        "Findings of linters in reviews, on the lines that count; the same finding in a later review counts \
-         again.",
+        "Findings of linters in reviews, on the reviewed lines; the same finding in a later review is \
+            counted again.",
     ),
     metric_row(
         "truing_attempts_failed_total",
         MetricKind::Counter,
         &["loop", "class"],
         "Attempts that failed, by the reason shown on the pull request; the slot is retried or parked. A \
-         reader child that crashed, hung or lied is `the change cannot be read`.",
+            reader process that crashed, hung or sent invalid data is counted as `the change cannot be \
+            read`.",
     ),
     metric_row(
         "truing_parked_total",
@@ -168,7 +169,7 @@ pub const METRICS: &[MetricDefinition] = &[
         "truing_webhook_seconds",
         MetricKind::Histogram,
         &[],
-        "From a delivery's header to its answer; an accepted one is durable by then.",
+        "Time from a delivery's header to its answer; an accepted delivery is durable before the answer.",
     ),
     metric_row(
         "truing_store_commit_seconds",
@@ -186,20 +187,20 @@ pub const METRICS: &[MetricDefinition] = &[
         "truing_slot_commits_total",
         MetricKind::Counter,
         &[],
-        "Slots that were to be changed, where Valkey keeps them.",
+        "Changes of slots that were attempted, if Valkey keeps the slots.",
     ),
     metric_row(
         "truing_slot_conflicts_total",
         MetricKind::Counter,
         &[],
-        "Those of them that another process had changed first, and that were tried again.",
+        "Changes of slots that were retried, because another process had changed the slot first.",
     ),
     metric_row(
         "truing_store_up",
         MetricKind::Gauge,
         &[],
-        "1 if the store answered this scrape in time; else 0, and the values from the store are the previous \
-         ones.",
+        "1 if the store answered this scrape in time, else 0; with 0, the values from the store are those \
+            of an earlier scrape.",
     ),
     metric_row(
         "truing_store_bytes",
@@ -211,19 +212,20 @@ pub const METRICS: &[MetricDefinition] = &[
         "truing_forge_calls_left",
         MetricKind::Gauge,
         &["forge"],
-        "Calls that the forge's rate limit leaves until its window ends, as its last answer said.",
+        "Calls that the forge's rate limit still allows until its window ends, according to the forge's \
+            last answer.",
     ),
     metric_row(
         "truing_forge_calls_limit",
         MetricKind::Gauge,
         &["forge"],
-        "Calls in a window of that rate limit.",
+        "Calls that the forge's rate limit allows in a whole window.",
     ),
     metric_row(
         "truing_sweep_age_seconds",
         MetricKind::Gauge,
         &["forge"],
-        "How long ago the repository that waits longest was swept.",
+        "How long ago the repository with the oldest sweep was swept.",
     ),
     metric_row(
         "truing_repositories_swept",
@@ -254,17 +256,17 @@ pub const METRICS: &[MetricDefinition] = &[
         "truing_notices_failed_total",
         MetricKind::Counter,
         &[],
-        "Notices that a sink of `[notify]` did not accept after several attempts; they are not retried \
-         there.",
+        "Notices that a sink of `[notify]` did not accept after several attempts; they are not sent to \
+            that sink again.",
     ),
     metric_row(
         "truing_budget_spent_ratio",
         MetricKind::Gauge,
         &["level"],
-        "The part of its limit that is spent, of the repository today (`repo_day`; `converge_day` and \
-         `sync_day` for its converge runs and jobs), of the team this month (`team_month`) that has spent \
-         the greatest part of its own, and of the installation (`month`); UTC. `truing budget show` has \
-         all.",
+        "The spent part of a limit, for the repository or team with the greatest part. Today (UTC): all of \
+            a repository (`repo_day`), its converge runs (`converge_day`), its jobs (`sync_day`). This \
+            month: a team (`team_month`), the installation (`month`). `truing budget show` lists all \
+            limits.",
     ),
     metric_row(
         "truing_build_info",
@@ -289,16 +291,14 @@ pub const METRICS: &[MetricDefinition] = &[
 /// Renders the reference page of all metrics as Markdown.
 pub fn render_metrics_page() -> String {
     let mut page = "# Metrics\n\n<!-- Generated from crates/service/src/metrics/table.rs. To update it: \
-         UPDATE_DOCS=1 cargo test -p truing-service -->\n\n`truing serve` answers `GET /metrics` in \
-         Prometheus's text format, on the address of its webhooks. Counters and\nhistograms start at zero \
-         with the process; gauges show the state at the time of the scrape. A scrape asks the\nstore for \
-         what its indexes answer, and waits two seconds for it at most; within a second all scrapes get one \
-         answer.\nAnyone who can reach that address can read it: let a proxy in front pass `/webhooks/` \
-         alone to the outside, or give the\nmetrics an address of their own with \
-         `server.metrics_listen`.\n\nAlert rules on these: \
-         [docs/alerts/truing.rules.yml](../alerts/truing.rules.yml); what to do \
-         then:\n[docs/runbooks/](../runbooks/).\n\n| Name | Kind | Labels | What it tells \
-         |\n|---|---|---|---|\n"
+        UPDATE_DOCS=1 cargo test -p truing-service -->\n\n`truing serve` answers `GET /metrics` in \
+        Prometheus's text format, on the address of its webhooks. Counters and\nhistograms start at zero \
+        with the process; gauges show the state at the time of the scrape. A scrape reads\nfrom the store \
+        only what indexes provide, and waits at most two seconds; scrapes within one second get the same \
+        answer.\nAnyone who can reach that address can read it: let a proxy in front of it forward only \
+        `/webhooks/`, or give the\nmetrics an address of their own with `server.metrics_listen`.\n\nAlert \
+        rules on these: [docs/alerts/truing.rules.yml](../alerts/truing.rules.yml); what to do \
+        then:\n[docs/runbooks/](../runbooks/).\n\n| Name | Kind | Labels | Meaning |\n|---|---|---|---|\n"
         .to_owned();
     for MetricDefinition { name, kind, labels, help } in METRICS {
         let labels: Vec<String> = labels.iter().map(|label| format!("`{label}`")).collect();

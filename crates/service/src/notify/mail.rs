@@ -40,7 +40,7 @@ impl MailSink {
             match name.as_ref() {
                 "to" => to = Some(value.into_owned()),
                 "from" => from = Some(value.into_owned()),
-                _ => return Err("knows the parameters `to` and `from` only".into()),
+                _ => return Err("accepts only the parameters `to` and `from`".into()),
             }
         }
         let to = to.ok_or("must name recipients: `?to=oncall@example.org`")?;

@@ -88,7 +88,7 @@ fn render_section(section: &LoopSection) -> String {
         .collect();
     let _ = writeln!(
         text,
-        "{}, success {} of {} that had something to do; {} in all, {} a run, {}.\n",
+        "{}; success {}, of {} that had something to do; cost {} in all; time {} a run; {}.\n",
         format_count(tally.runs(), "run"),
         format_success_rate(tally.success_rate()),
         tally.attempts(),

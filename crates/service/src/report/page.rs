@@ -188,7 +188,7 @@ fn render_cost_caption(section: &LoopSection) -> HtmlMarkup {
     }
     let of_runs = figures.cost_micro_usd.saturating_sub(section.unrecorded_cost.0);
     let each = of_runs.checked_div(figures.tally.get(truing_core::run::RunOutcome::Done));
-    let each = each.map(|cost| format!(", {} for each run that did what it was for", format_dollars(cost)));
+    let each = each.map(|cost| format!(", {} for each successful run", format_dollars(cost)));
     muted_paragraph(format!("{} in all{}.", format_dollars(figures.cost_micro_usd), each.unwrap_or_default()))
 }
 
@@ -216,7 +216,7 @@ fn render_steps(figures: &LoopFigures) -> Vec<HtmlMarkup> {
             (step.id, ms, format_duration(ms))
         })
         .collect();
-    let note = || muted_paragraph("Mean of the runs that reached it.");
+    let note = || muted_paragraph("Mean of the runs that reached the step.");
     vec![
         render_card("", "Turns a step", [plot::render_step_bars(&turns, "mean turns of each step"), note()]),
         render_card("", "Time a step", [plot::render_step_bars(&times, "mean time of each step"), note()]),
@@ -260,7 +260,7 @@ fn render_findings(findings: &FindingReport) -> Vec<HtmlMarkup> {
     };
     let mut all = vec![table("", vec![row("all", &findings.all)])];
     all.push(muted_paragraph(
-        "All recorded findings of what was reviewed in that time, in their present state.",
+        "All recorded findings of the changes that were reviewed in that time, in their present state.",
     ));
     all.extend(findings.first_comment.map(|first| muted_paragraph(format!("{}.", first.sentence()))));
     let mut cards = vec![render_card("wide", "Findings", all)];
@@ -322,8 +322,10 @@ fn render_prompts(figures: &LoopFigures) -> HtmlMarkup {
         "#Cost a run",
         "#Time a run",
     ];
-    let note =
-        muted_paragraph("Each compared with the one before it. Few runs prove little: check their number.");
+    let note = muted_paragraph(
+        "Each prompt is compared with the one before it. Few runs prove little: check the \
+            number of runs.",
+    );
     render_card("wide", "Before and after another prompt", [render_table(&heads, rows), note])
 }
 

@@ -91,7 +91,7 @@ impl LoopSection {
     /// Returns a sentence about the runs that were not read; `None` if all runs were read.
     pub fn truncation_note(&self) -> Option<String> {
         let last = format_count(self.runs.len(), "run");
-        let what = if self.reviews.is_some() { "Steps, periods and prompts are of" } else { "Only" };
+        let what = if self.reviews.is_some() { "Steps, periods and prompts cover" } else { "Only" };
         self.is_truncated.then(|| format!("{what} the last {last}: there are more."))
     }
 
@@ -172,7 +172,10 @@ impl JobStatus {
             );
         }
         if let MicroUsd(untold @ 1..) = self.unreported_micro_usd {
-            text += &format!("; {} by runs that were stopped or go on", amount::format_dollars(untold));
+            text += &format!(
+                "; {} by runs that were stopped or are still running",
+                amount::format_dollars(untold)
+            );
         }
         text
     }

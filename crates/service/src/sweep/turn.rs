@@ -25,8 +25,8 @@ const LATE: TimeSpan = TimeSpan::minutes(24 * 60);
 const BATCH: usize = 256;
 
 /// The reason recorded for a head that existed before the first contact with its repository.
-const FIRST_CONTACT: &str =
-    "open before the first contact with its repository: left until it changes or a review is requested";
+const FIRST_CONTACT: &str = "open before the first contact with its repository: not reviewed until the pull request changes or a \
+        review is requested";
 
 impl RepositorySnapshot {
     /// Sweeps the repository with at most `calls` calls. `calls` is reduced by the number of calls. The calls
@@ -135,8 +135,8 @@ impl RepositorySnapshot {
         context.store.finish_onboarding(repository).await?;
         tracing::info!(
             repository = %repository.name,
-            "first contact: {} open pull requests, {} of them are left until they change or a review is \
-             requested",
+            "first contact: {} open pull requests, {} of them are not reviewed until they change or a \
+                review is requested",
             open.len(),
             left.len()
         );
@@ -152,7 +152,8 @@ impl RepositorySnapshot {
     ) -> Result<(), SweepError> {
         let (store, Self { pulls, woken_slots, .. }) = (&*context.store, self);
         if let Some(other) = pulls.items().find(|pull| pull.repository != repository.id) {
-            let request = format!("{}: it is now repository {}", repository.name, other.repository);
+            let request =
+                format!("{}: the name now belongs to repository {}", repository.name, other.repository);
             return Err(ForgeError::Moved { request }.into());
         }
         let open: Vec<(SlotKey, &OpenPull)> =

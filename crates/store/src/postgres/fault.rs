@@ -18,16 +18,16 @@ pub enum PostgresConnectError {
     Slots(#[from] SlotsError),
     /// The address is not valid.
     #[error(
-        "`store.records` is not a valid PostgreSQL URL: {0}; write postgres://USER@HOST/DATABASE, for TLS \
-         with ?sslmode=require (or verify-full, prefer, disable). Trusted certificates are the system's, or \
-         those in the file that SSL_CERT_FILE names"
+        "`store.records` is not a valid PostgreSQL URL: {0}; write postgres://USER@HOST/DATABASE; for TLS, \
+            add ?sslmode=require (other values: verify-full, prefer, disable). Trusted certificates are \
+            the system's, or those in the file that SSL_CERT_FILE names"
     )]
     Url(String),
     /// The system's certificates cannot be read.
     #[error(
-        "cannot read the system's certificates, which TLS needs: {0}; see that they are installed \
-         (ca-certificates), or that the file exists that SSL_CERT_FILE names; or set `sslmode=disable` in \
-         `store.records` where the way to the server is safe"
+        "cannot read the system's certificates, which TLS needs: {0}; check that they are installed \
+            (ca-certificates), or that the file in SSL_CERT_FILE exists. If the network to the server is \
+            safe, `sslmode=disable` in `store.records` turns TLS off"
     )]
     Certificates(String),
     /// The server's version is too old.
@@ -49,8 +49,8 @@ pub enum PostgresConnectError {
     },
     /// A later version has changed the schema in a way that this program does not support.
     #[error(
-        "{name} has form {found}, which programs of form {oldest} or later can use; this one knows form \
-         {own}: upgrade truing"
+        "{name} has schema version {found}, which needs a program with schema version {oldest} or later; \
+            this program has {own}: upgrade truing"
     )]
     Newer {
         /// The server and database.
@@ -64,9 +64,9 @@ pub enum PostgresConnectError {
     },
     /// The database holds an unfinished copy of another store.
     #[error(
-        "{name} holds a part of {source_name}, which is not copied to its end; run `truing store migrate` \
-         again with the same addresses, and it goes on. To start over, empty both servers: DROP SCHEMA \
-         truing CASCADE in PostgreSQL, FLUSHDB in Valkey"
+        "{name} holds an unfinished copy of {source_name}; to continue, run `truing store migrate` again \
+            with the same addresses. To start over, empty both servers: DROP SCHEMA truing CASCADE in \
+            PostgreSQL, FLUSHDB in Valkey"
     )]
     HalfCopied {
         /// The server and database.
@@ -86,7 +86,11 @@ pub enum PostgresConnectError {
 
 /// The server's error codes, each with a message and a next step.
 const HINTS: &[(&SqlState, &str)] = &[
-    (&SqlState::INVALID_PASSWORD, "it does not accept the password; correct it in `store.records`"),
+    (
+        &SqlState::INVALID_PASSWORD,
+        "the server does not accept the password; correct the password in \
+        `store.records`",
+    ),
     (
         &SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
         "it rejects this user; check user and password in `store.records`, and the server's pg_hba.conf",
@@ -97,10 +101,14 @@ const HINTS: &[(&SqlState, &str)] = &[
     ),
     (
         &SqlState::INSUFFICIENT_PRIVILEGE,
-        "this user may not do that; let it create a schema in the database (GRANT CREATE ON DATABASE), or \
-         make the schema `truing` its own",
+        "this user lacks a permission; let the user create a schema in the database (GRANT CREATE ON \
+            DATABASE), or make the user the owner of the schema `truing`",
     ),
-    (&SqlState::DISK_FULL, "its disk is full: free some space and try again; what was acknowledged is safe"),
+    (
+        &SqlState::DISK_FULL,
+        "the server's disk is full: free some space and try again; acknowledged writes \
+        are safe",
+    ),
     (&SqlState::OUT_OF_MEMORY, "it is out of memory; try again later"),
     (
         &SqlState::TOO_MANY_CONNECTIONS,
@@ -108,7 +116,7 @@ const HINTS: &[(&SqlState, &str)] = &[
     ),
     (
         &SqlState::READ_ONLY_SQL_TRANSACTION,
-        "it cannot be written now: it may have become a replica; name the primary server",
+        "the server accepts no writes: it may have become a replica; name the primary server",
     ),
     (&SqlState::QUERY_CANCELED, "a statement timed out; try again when the server is less busy"),
     (
@@ -140,13 +148,14 @@ fn error_text(error: &tokio_postgres::Error) -> String {
         Some((_, hint)) => format!("{hint} ({message})"),
         // The client has no error kind for a missing TLS.
         None if message.contains("does not support TLS") => format!(
-            "it offers no TLS, and `sslmode` insists on it; switch it on there (ssl = on), or set \
-             `sslmode=disable` in `store.records` where the way to the server is safe ({message})"
+            "the server offers no TLS, but `sslmode` requires TLS; turn TLS on in the server (ssl = on), \
+                or, if the network is safe, set `sslmode=disable` in `store.records` ({message})"
         ),
         None if error.is_closed() => format!("the connection was lost; try again ({message})"),
         None if error.as_db_error().is_none() => {
             format!(
-                "it cannot be reached; check that it runs, and its address in `store.records` ({message})"
+                "the server cannot be reached; check that it runs, and check its address in \
+                    `store.records` ({message})"
             )
         }
         None => format!("the operation failed: {message}"),
@@ -171,7 +180,10 @@ pub(super) fn missing_session_error(name: &str, error: &PoolError) -> StoreError
 /// Returns the message for a server that does not answer.
 pub(super) fn timeout_message() -> String {
     let seconds = super::PATIENCE.as_secs();
-    format!("it has not answered within {seconds} s; check that it runs, and the network to it")
+    format!(
+        "the server has not answered within {seconds} s; check that it runs, and check the network to \
+        the server"
+    )
 }
 
 fn pool_error_text(error: &PoolError) -> String {

@@ -30,7 +30,7 @@ impl DatabaseFile {
         }
         Err(StoreError::Unavailable(format!(
             "{} was deleted or replaced after it was opened: all writes would be lost; stop this process, \
-             put the file back, and start it again",
+                put the file back, and start the process again",
             self.path.display()
         )))
     }

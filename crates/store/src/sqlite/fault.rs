@@ -31,7 +31,7 @@ impl StoreFault {
 
 /// SQLite's error codes, each with a message and a next step.
 const HINTS: [(ErrorCode, &str); 7] = [
-    (ErrorCode::DiskFull, "the disk is full: free some space and try again; what was acknowledged is safe"),
+    (ErrorCode::DiskFull, "the disk is full: free some space and try again; acknowledged writes are safe"),
     (ErrorCode::ReadOnly, "it cannot be written: give this user write permission on the file and its folder"),
     (
         ErrorCode::PermissionDenied,
@@ -55,7 +55,8 @@ pub(super) fn sqlite_error_message(path: &Path, error: &rusqlite::Error) -> Stri
     let code = error.sqlite_error_code();
     if code == Some(ErrorCode::DatabaseBusy) {
         return format!(
-            "{}: another process has kept it locked for {BUSY_SECONDS} s; try again when it is done",
+            "{}: another process has kept the file locked for {BUSY_SECONDS} s; try again when that \
+                process is done",
             path.display()
         );
     }

@@ -98,16 +98,16 @@ pub enum SqliteOpenError {
         path: PathBuf,
     },
     /// A later version has changed the schema.
-    #[error("{} was made by a newer truing (its form is {found}, this one knows {VERSION}); upgrade truing, \
-         or name another file in `store.url`", path.display())]
+    #[error("{} was made by a newer truing (schema version {found}; this program has version {VERSION}); \
+        upgrade truing, or name another file in `store.url`", path.display())]
     Newer {
         /// Path of the file.
         path: PathBuf,
         found: i64,
     },
     /// A server of an earlier version has the file open.
-    #[error("{} has the form {form} of an earlier version, and it is served{}; stop that process, then run \
-         this again: it brings the file to form {VERSION}", path.display(), holder_text(server))]
+    #[error("{} has the older schema version {form}, and is served{}; stop that server, then run this \
+        command again to upgrade the file to schema version {VERSION}", path.display(), holder_text(server))]
     InUse {
         /// Path of the file.
         path: PathBuf,
@@ -125,14 +125,15 @@ pub enum SqliteOpenError {
         names: u64,
     },
     /// A server has the file open by another name.
-    #[error("{} is served already, by another name of it (a mount), or its lock file ({}.lock) was deleted; \
-         use the name that the server uses, or start the server again", path.display(), path.display())]
+    #[error("{} is already served under another name (a mount), or its lock file ({}.lock) was deleted; \
+        use the name that the server uses, or restart the server", path.display(), path.display())]
     Served {
         /// Path of the file.
         path: PathBuf,
     },
     /// The file was deleted, and a server still has it open.
-    #[error("{} was deleted, and it is served{}; stop that process, put the file back, and start it again",
+    #[error("{} was deleted, but is still served{}; stop that server, put the file back, and start the \
+        server again",
         path.display(), holder_text(server))]
     Deleted {
         /// Path of the file.
@@ -141,8 +142,8 @@ pub enum SqliteOpenError {
         server: ServeLockHolder,
     },
     /// The file replaced one that a server still has open.
-    #[error("{} took the place of a database that is served{}, which does not use it; stop that process, and \
-         start it again", path.display(), holder_text(server))]
+    #[error("{} replaced a database that is still served{}; that server does not use the new file: stop \
+        the server, and start it again", path.display(), holder_text(server))]
     Replaced {
         /// Path of the file.
         path: PathBuf,
@@ -150,15 +151,15 @@ pub enum SqliteOpenError {
         server: ServeLockHolder,
     },
     /// The file is empty, and was used before.
-    #[error("{} is empty, and the lock files beside it show that it was used: restore a backup, or delete it \
-         to start over, which deletes queued work, records and the kill switch", path.display())]
+    #[error("{} is empty, but the lock files beside it show that it was used: restore a backup, or delete \
+        the file to start over without queued work, records and kill switch", path.display())]
     Emptied {
         /// Path of the file.
         path: PathBuf,
     },
     /// The tables do not match the recorded schema version.
-    #[error("{} says that its form is {recorded_version}, but its tables do not match it; restore a backup, \
-         or name another file in `store.url`", path.display())]
+    #[error("{} records schema version {recorded_version}, but its tables do not match that version; \
+        restore a backup, or name another file in `store.url`", path.display())]
     SchemaMismatch {
         /// Path of the file.
         path: PathBuf,
@@ -166,8 +167,8 @@ pub enum SqliteOpenError {
         recorded_version: usize,
     },
     /// The file holds an unfinished copy of another store.
-    #[error("{} holds a part of {source_name}, which is not copied to its end; run `truing store migrate` \
-         again with the same addresses, and it goes on. To start over, delete this file", path.display())]
+    #[error("{} holds an unfinished copy of {source_name}; to continue, run `truing store migrate` again \
+        with the same addresses. To start over, delete this file", path.display())]
     HalfCopied {
         /// Path of the file.
         path: PathBuf,

@@ -288,8 +288,8 @@ fn settle_expired_reservations(connection: &SqlTransaction, now: UnixMillis) -> 
         connection.sql(sql).query([now.0], read_reservation)?.collect::<Result<_, _>>()?;
     for kept in dead {
         settle_reservation_once(connection, &kept, kept.amount, CostBasis::Estimated, now)?;
-        tracing::warn!(reservation = kept.id, cost = %kept.amount, "a call was never settled: it counts in \
-             full");
+        tracing::warn!(reservation = kept.id, cost = %kept.amount, "the cost of a call was never settled: \
+            the whole reservation counts as spent");
     }
     Ok(())
 }

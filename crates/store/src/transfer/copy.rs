@@ -196,7 +196,7 @@ impl StoreCopy<'_> {
             match self.try_copy_page(table, progress, limit).await? {
                 Ok(step) => return Ok(step),
                 Err((_, error)) if limit > 1 => {
-                    tracing::debug!(table = table.name, limit, %error, "a page is tried in smaller ones");
+                    tracing::debug!(table = table.name, limit, %error, "a page is retried in smaller pages");
                     limit = limit.div_ceil(32);
                 }
                 Err((row, error)) => {

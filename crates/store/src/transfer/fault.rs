@@ -57,8 +57,8 @@ pub enum TransferError {
     },
     /// The source is itself an unfinished copy.
     #[error(
-        "{source_name} holds only a part of {of}, which is not copied to its end; run `truing store migrate` \
-         from {of} again first"
+        "{source_name} holds only an unfinished copy of {of}; first run `truing store migrate` from {of} \
+            again"
     )]
     HalfSource {
         /// Name of the source.
@@ -85,8 +85,8 @@ pub enum TransferError {
     Lock(#[from] crate::lock::ServeLockError),
     /// A table or a column is not one of this version.
     #[error(
-        "the tables of {store} are not those of this version (column {column}); use the version of truing \
-         that made them"
+        "the tables of {store} do not match this version of truing (column {column}); use the version that \
+            created the tables"
     )]
     SchemaMismatch {
         /// Name of the store.
@@ -115,8 +115,8 @@ pub enum TransferError {
     },
     /// A slot cannot be read.
     #[error(
-        "{store}: slot {key} cannot be read ({reason}); `truing queue drop {key}` forgets it. Then run this \
-         again"
+        "{store}: slot {key} cannot be read ({reason}); delete the slot with `truing queue drop {key}`, \
+            and run this command again"
     )]
     UnreadableSlot {
         /// Name of the source.
@@ -128,8 +128,8 @@ pub enum TransferError {
     },
     /// The target refuses a row.
     #[error(
-        "{target} does not take a row of table {table}, the one where {row}: {error}. Correct it in the \
-         source, and run this again"
+        "{target} rejects the row of table {table} where {row}: {error}. Correct the row in the source, \
+            and run this command again"
     )]
     Refused {
         /// Name of the target.
@@ -151,8 +151,8 @@ pub enum TransferError {
         target: String,
     },
     /// The copy differs from the source.
-    #[error("table {} of {target} is not that of {source_name}: {difference}. One of them was changed; empty \
-         the target and start over", difference.table)]
+    #[error("table {} of {target} differs from that of {source_name}: {difference}. One of the stores was \
+        changed; empty the target and start over", difference.table)]
     Difference {
         /// Name of the source.
         source_name: String,

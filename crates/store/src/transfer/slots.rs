@@ -57,7 +57,7 @@ pub(super) async fn read_slot_page(
             // The name is in Valkey's index, but the row of the slot was deleted by hand.
             Ok(slot) if slot == Slot::new(key.clone()) => {}
             Ok(slot) if slot.key != key => {
-                return Err(unreadable(format!("it says that it is {}", slot.key)));
+                return Err(unreadable(format!("its content is that of slot {}", slot.key)));
             }
             Ok(slot) => slots.push(slot),
         }

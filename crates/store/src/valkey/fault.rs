@@ -20,14 +20,14 @@ pub enum SlotsError {
     /// The address of Sentinels is not valid.
     #[error(
         "`store.url` is not an address of Sentinels: {0}; write \
-         valkey+sentinel://HOST:26379,HOST:26379/NAME/0, where NAME is the one under which they watch the \
-         primary"
+            valkey+sentinel://HOST:26379,HOST:26379/NAME/0, where NAME is the Sentinels' name for the \
+            primary"
     )]
     SentinelUrl(String),
     /// The server is on another machine, and the connection would have no TLS.
     #[error(
         "`store.url` would send the password and slots to {place} without TLS; write valkeys://, or add \
-         `?tls=off` where the way to it is safe"
+            `?tls=off` if the network to the server is safe"
     )]
     NoTls {
         /// The server's host and port.
@@ -54,8 +54,8 @@ pub enum SlotsError {
     },
     /// The server is a node of a cluster.
     #[error(
-        "{name} is a node of a cluster, which is not supported: all slots are changed together; name a \
-         server by itself, or one behind Sentinel, in `store.url`"
+        "{name} is a node of a cluster. Clusters are not supported, because all slots are changed \
+            together; name a standalone server, or one behind Sentinel, in `store.url`"
     )]
     Cluster {
         /// Name of the server.
@@ -63,8 +63,8 @@ pub enum SlotsError {
     },
     /// The server is a replica of another one.
     #[error(
-        "{name} is a replica, which is read-only; name the primary server in `store.url`, or its Sentinels; \
-         if they named this one, a failover is under way: try again"
+        "{name} is a replica, which is read-only; name the primary server in `store.url`, or its \
+            Sentinels; if the Sentinels named this server, a failover is in progress: try again"
     )]
     Replica {
         /// Name of the server.
@@ -99,36 +99,44 @@ pub(super) fn server_name(client: &Client) -> String {
 
 /// The server's error codes, each with a message and a next step.
 const HINTS: &[(&str, &str)] = &[
-    ("NOAUTH", "it asks for a password; write it into `store.url`: valkey://:PASSWORD@HOST"),
-    ("WRONGPASS", "it does not accept the password; correct it in `store.url`"),
+    (
+        "NOAUTH",
+        "the server requires a password; write the password into `store.url`: \
+        valkey://:PASSWORD@HOST",
+    ),
+    ("WRONGPASS", "the server does not accept the password; correct the password in `store.url`"),
     (
         "NOPERM",
-        "this user may not do that; allow all commands on the keys `truing:*`, `review:slot:*` and \
-         `bot:killswitch:enabled`, and the channel `truing:*` (&truing:*)",
+        "this user lacks a permission; allow all commands on the keys `truing:*`, `review:slot:*` and \
+            `bot:killswitch:enabled`, and the channel `truing:*` (&truing:*)",
     ),
     (
         "READONLY",
-        "it cannot be written: it may have become a replica; name the primary server in `store.url`, or its \
-         Sentinels, who are asked again",
+        "the server accepts no writes: it may have become a replica; name the primary server in \
+            `store.url`, or name its Sentinels, which know the primary",
     ),
-    ("OOM", "its memory is full: give it more (maxmemory); what was acknowledged is safe"),
+    ("OOM", "the server's memory is full: raise maxmemory; acknowledged writes are safe"),
     (
         "MISCONF",
-        "it cannot save to its disk and takes no writes: free some space there; what was acknowledged is \
-         safe",
+        "the server cannot save to its disk and accepts no writes: free some disk space; acknowledged \
+            writes are safe",
     ),
     ("LOADING", "it starts; try again"),
     ("MASTERDOWN", "it has lost its primary server; try again"),
     (
         "WRONGTYPE",
-        "a key of ours holds another kind of value; see its log, and delete what was put there manually",
+        "a key of Truing holds a value of the wrong type; see the server's log, and delete the value that \
+            was set manually",
     ),
 ];
 
 /// Returns the message for a server that does not answer.
 pub(super) fn timeout_message(patience: Duration) -> String {
     let seconds = patience.as_secs();
-    format!("it has not answered within {seconds} s; check that it runs, and the network to it")
+    format!(
+        "the server has not answered within {seconds} s; check that it runs, and check the network to \
+        the server"
+    )
 }
 
 /// Renders an error as a message.
@@ -140,7 +148,10 @@ pub(super) fn error_text(error: &RedisError) -> String {
     match known {
         Some((_, hint)) => format!("{hint} ({error})"),
         None if error.kind() == ErrorKind::AuthenticationFailed => {
-            format!("it does not accept the password, or the user; correct them in `store.url` ({error})")
+            format!(
+                "the server does not accept the user or the password; correct both in `store.url` \
+                ({error})"
+            )
         }
         None if error.is_timeout() => timeout_message(PATIENCE),
         // The client reads the certificates for each connection, and has no error kind for them.
@@ -152,8 +163,8 @@ pub(super) fn error_text(error: &RedisError) -> String {
         }
         None if error.is_io_error() || error.is_connection_dropped() || error.is_connection_refusal() => {
             format!(
-                "it cannot be reached; check that it runs, and its address, in `store.url` or as Sentinels \
-                 name it ({error})"
+                "the server cannot be reached; check that it runs, and check its address in `store.url` or \
+                    at the Sentinels ({error})"
             )
         }
         None => format!("the operation failed: {error}"),
@@ -172,10 +183,10 @@ fn port_kind_hint(client: &Client, error: Option<&RedisError>) -> &'static str {
     let has_tls = matches!(client.get_connection_info().addr(), ConnectionAddr::TcpTls { .. });
     let is_ended = error.is_some_and(|error| error.is_connection_dropped() && !error.is_connection_refusal());
     if has_tls && error.is_none_or(RedisError::is_timeout) {
-        return ". If it does not speak TLS at this port, the address begins with `valkey` or `redis`";
+        return ". If the server does not use TLS on this port, begin the address with `valkey` or `redis`";
     }
     if !has_tls && is_ended {
-        return ". If it speaks nothing but TLS, the address begins with `valkeys` or `rediss`";
+        return ". If the server accepts only TLS, begin the address with `valkeys` or `rediss`";
     }
     ""
 }
@@ -189,7 +200,8 @@ fn sentinel_error_text(error: &RedisError) -> String {
     match error.code() {
         Some("NOAUTH") => {
             format!(
-                "it asks for a password; write it into `store.url`: ?sentinel_password=PASSWORD ({error})"
+                "the Sentinel requires a password; write the password into `store.url`: \
+                    ?sentinel_password=PASSWORD ({error})"
             )
         }
         Some("WRONGPASS") => {
@@ -224,8 +236,8 @@ pub(super) fn check_durability(name: &Arc<str>, info: &str) -> Result<(), SlotsE
     if of("aof_enabled") == "0" {
         tracing::warn!(
             %name,
-            "it has no append-only file (appendonly no): after a crash the sweep finds what was lost, \
-             webhooks that were acknowledged among it; set appendonly yes"
+            "the server has no append-only file (appendonly no): a crash loses changes, even acknowledged \
+                webhooks, until the sweep finds them; set appendonly yes"
         );
     }
     Ok(())

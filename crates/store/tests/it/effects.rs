@@ -58,7 +58,10 @@ async fn an_end_is_recorded_in_place_of_its_intent_and_outlives_the_process() {
     let lost =
         EffectEntry { at: UnixMillis(NOW + 5), state: EffectEntryState::Open { lost: 2 }, ..intent.clone() };
     assert!(replace(&store, &ours, &topic, Some(&intent), Some(&lost)).await.unwrap());
-    assert!(!replace(&store, &ours, &topic, Some(&intent), None).await.unwrap(), "it is not there");
+    assert!(
+        !replace(&store, &ours, &topic, Some(&intent), None).await.unwrap(),
+        "the memory does not hold the written value"
+    );
     drop(store);
     let store = home.open().await;
     assert_eq!(entry(&store, &ours, &topic).await, Some(lost.clone()));

@@ -74,7 +74,10 @@ async fn a_row_that_cannot_be_read_stops_no_other_and_can_be_forgotten() {
     assert!(matches!(error, StoreError::Corrupt(_)) && error.to_string().contains("slot a"), "{error}");
 
     assert!(!store.delete_unreadable_slot(&SlotKey::new("b")).await.unwrap(), "it can be read");
-    assert!(!store.delete_unreadable_slot(&SlotKey::new("x")).await.unwrap(), "it is not there");
+    assert!(
+        !store.delete_unreadable_slot(&SlotKey::new("x")).await.unwrap(),
+        "the memory does not hold the written value"
+    );
     assert!(store.delete_unreadable_slot(&SlotKey::new("a")).await.unwrap());
     assert_eq!(store.load_slots(&[SlotKey::new("a")]).await.unwrap(), [Slot::new(SlotKey::new("a"))]);
     assert_eq!(store.count_content().await.unwrap().unreadable, 1);

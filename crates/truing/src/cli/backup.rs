@@ -65,7 +65,7 @@ pub(crate) fn run(args: &BackupArgs, context: &CommandContext) -> Result<Command
 fn render_text(answer: &BackupJson) -> String {
     let mut text = format!("{}: {}\n", answer.file, truing_core::line::format_count(answer.bytes, "byte"));
     if let Some(key) = &answer.marker_key {
-        text += &format!("keep with it: {key}\n");
+        text += &format!("keep this key with the copy: {key}\n");
     }
     text
 }

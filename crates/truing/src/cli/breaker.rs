@@ -32,14 +32,14 @@ pub struct BreakerArgs {
 enum BreakerCommand {
     /// List all circuit breakers
     List,
-    /// Show one, with its failures
+    /// Show one circuit breaker, with its failures
     Show {
-        /// Its key: sync/JOB, or JOB alone
+        /// The key of the circuit breaker: sync/JOB, or JOB alone
         key: String,
     },
-    /// Close one: the next run starts without past failures
+    /// Close one circuit breaker: the next run starts without past failures
     Reset {
-        /// Its key: sync/JOB, or JOB alone
+        /// The key of the circuit breaker: sync/JOB, or JOB alone
         key: String,
     },
 }
@@ -87,7 +87,7 @@ fn find_job<'a>(
 
 fn unknown_breaker_error(text: &str) -> CliError {
     CliError::usage("unknown_breaker", format!("no record of `{text}`"))
-        .hint("`truing breaker list` shows all; a job has one once it has run")
+        .hint("`truing breaker list` shows all circuit breakers; a job has one after its first run")
 }
 
 /// Closes the breaker under a lease. The lease cannot be taken while the job runs.

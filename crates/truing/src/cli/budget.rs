@@ -194,11 +194,11 @@ fn render_limits(config: &Config) -> String {
         add(*ask, "one pull request until `/spend` allows as much again (budget.pr_ask_usd)");
     }
     if let Some(pull) = pull {
-        add(*pull, "all of one pull request (budget.pr_usd)");
+        add(*pull, "all work on one pull request (budget.pr_usd)");
     }
     add(*repo_day, "reviews of a repository in a day (budget.repo_day_usd)");
     for (name, limit) in &config.repository_day_limits {
-        add(*limit, &format!("the same of {name} (repo.\"{name}\".day_usd)"));
+        add(*limit, &format!("the same for {name} (repo.\"{name}\".day_usd)"));
     }
     add(*converge, "one converge run (budget.converge_usd)");
     if let Some(day) = converge_day {

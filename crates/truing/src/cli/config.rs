@@ -43,9 +43,9 @@ enum ConfigCommand {
     /// Check a configuration file alone, without variables; a repository's own is recognised by its name,
     /// .truing.toml
     Check {
-        /// The file [default: the operator's, as `--config` or TRUING_CONFIG names it; else truing.toml here]
+        /// The file [default: the operator's file, named by `--config` or TRUING_CONFIG; else truing.toml in the current folder]
         file: Option<PathBuf>,
-        /// Ask each configured model for one word, with variables; costs at most $0.05 a model
+        /// Check the variables, too, and ask each configured model for one word; costs at most $0.05 a model
         #[arg(long, conflicts_with = "file")]
         live: bool,
     },
@@ -245,7 +245,7 @@ impl From<ConfigError> for CliError {
 impl From<SecretError> for CliError {
     fn from(error: SecretError) -> Self {
         Self::usage("missing_secret", error.to_string())
-            .hint("put the secret there, or configure another place")
+            .hint("put the secret into the configured place, or configure another place")
     }
 }
 

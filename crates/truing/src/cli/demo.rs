@@ -35,7 +35,7 @@ pub struct DemoArgs {
     /// Then send a storm of pushes to twenty pull requests, which takes half a minute
     #[arg(long)]
     storm: bool,
-    /// Keep running afterwards, until interrupted, and print how to look at what it left
+    /// Keep running afterwards until interrupted, and print how to inspect the results
     #[arg(long)]
     stay: bool,
 }
@@ -251,7 +251,7 @@ fn render_dropped_finding(forgotten: DroppedFindingCounts) -> String {
     let consequence = if forgotten.has_passed() {
         "it stays open and unverified, keeps its one comment, and the status is not green"
     } else {
-        "it is not open, as it should be"
+        "the finding should still be open, but is not"
     };
     let text = format!(
         "A second push renames a variable in the lines of the model's finding, and the model no longer \
@@ -262,7 +262,7 @@ fn render_dropped_finding(forgotten: DroppedFindingCounts) -> String {
 
 /// Formats the changes of the comments on one pull request.
 fn render_lifecycle(lifecycle: &LifecycleCounts) -> String {
-    let mut text = "\nAnother one, through five pushes:\n".to_owned();
+    let mut text = "\nAnother pull request, through five pushes:\n".to_owned();
     let titles = ["opened", "lines on top", "one fixed", "as before", "rebased"];
     for (index, (changes, title)) in lifecycle.pushes.iter().zip(titles).enumerate() {
         if title == "rebased" {
@@ -342,8 +342,12 @@ mod tests {
         let right = DroppedFindingCounts { comments: 1, open: 1, is_green: false };
         for (forgotten, told) in [
             (right, "it stays open and unverified, keeps its one comment, and the status is not green"),
-            (DroppedFindingCounts { open: 0, ..right }, "it is not open, as it should be"),
-            (DroppedFindingCounts { is_green: true, ..right }, "it is not open, as it should be"),
+            (DroppedFindingCounts { open: 0, ..right }, "the finding should still be open, but is not"),
+            (
+                DroppedFindingCounts { is_green: true, ..right },
+                "the finding should still be open, but is \
+                not",
+            ),
         ] {
             let text = render_dropped_finding(forgotten);
             let words = text.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -33,7 +33,7 @@ enum DiffCommand {
     /// lines that its hunks add to it and take from it; --cc leaves out hunks that are like one parent. A
     /// diff of any size is read in little memory: 16 bytes for each hunk of one file.
     Parse {
-        /// The diff; - or nothing: standard input
+        /// The file with the diff; `-` or no file: standard input
         file: Option<PathBuf>,
     },
     /// Find where comments can be placed in a diff: reads positions from standard input
@@ -41,7 +41,7 @@ enum DiffCommand {
     /// One object a line: id, path, side (old or new), start_line, end_line. Answers with id, anchor (inline,
     /// file or summary), path, side, start_line, end_line, reason. Paths are written as parse writes them.
     Anchor {
-        /// The old side, taken as given: of a pull request the merge base
+        /// The commit of the old side, used as given; for a pull request, name the merge base
         #[arg(long, value_name = "REV")]
         base: String,
         /// The new side

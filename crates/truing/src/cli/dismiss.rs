@@ -34,10 +34,10 @@ const MAX_NAMED: usize = 8;
 /// changes. Their ids are in the output of these commands; the beginning of an id is enough.
 #[derive(clap::Args, Debug)]
 pub struct DismissArgs {
-    /// Ids of findings, and after them a folder of the repository [default: the current one]
+    /// Ids of findings, then optionally a folder of the repository [default: the current folder]
     #[arg(value_name = "ID|PATH", required_unless_present = "list")]
     words: Vec<String>,
-    /// Why they are no defects
+    /// Why the findings are not defects
     #[arg(long, value_name = "TEXT", required_unless_present_any = ["undo", "list"])]
     reason: Option<String>,
     /// Take the dismissal back
@@ -190,7 +190,10 @@ impl DismissArgs {
         folder: &Path,
     ) -> Result<CommandExit, CliError> {
         if let Some(id) = ids.first() {
-            let text = format!("`{}`: --list lists all that is dismissed", line::visible_line(id));
+            let text = format!(
+                "`{}`: --list accepts no ids, because it lists all dismissed findings",
+                line::visible_line(id)
+            );
             return Err(CliError::usage("bad_value", text).hint("omit the ids"));
         }
         let config = context.config(&[])?;
@@ -227,7 +230,7 @@ impl DismissArgs {
             let label = format!("{} ", dismissal::short_id(&dismissals.finding));
             let effect = match is_in_effect(dismissals) {
                 true => "",
-                false => "  not in effect: the code that was found last differs\n",
+                false => "  not in effect: the finding was last reported in different code\n",
             };
             fold_line(&label, &what) + &fold_line("  because ", &by) + effect
         };

@@ -24,7 +24,7 @@ pub struct FindingsArgs {
 
 #[derive(Subcommand, Debug)]
 enum FindingsCommand {
-    /// Compare two findings a line: reads them from standard input
+    /// Compare the two findings on each line of standard input
     ///
     /// One object a line: id, and a and b, each with path, text (title and body) and, if known, snippet (the
     /// lines of code it is about). Answers with id, same (true or false) and score, from 0 to 1; from 0.5 on

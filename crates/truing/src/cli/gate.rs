@@ -34,10 +34,10 @@ use crate::wiring;
 /// without network and secrets. Exit 0: nothing blocks; 1: something does; 3: the gate could not run.
 #[derive(clap::Args, Debug)]
 pub struct GateArgs {
-    /// Files or folders to check whole, instead of the changes alone
+    /// Files or folders to check completely, instead of only the changes
     #[arg(value_name = "PATH", conflicts_with_all = ["base", "staged"])]
     paths: Vec<PathBuf>,
-    /// Compare with this commit, or where the head left it, instead of the default branch
+    /// Compare with the merge base of the head and this commit, instead of the default branch
     #[arg(long, value_name = "REF", conflicts_with = "staged")]
     base: Option<String>,
     /// Check the content of the next commit: the staged changes, against HEAD

@@ -7,7 +7,7 @@ use clap::{ArgAction, ValueEnum};
 /// Flags of every command, before or after its name.
 #[derive(clap::Args, Clone, Debug)]
 pub struct GlobalArgs {
-    /// The operator's configuration file, instead of TRUING_CONFIG and the user's own
+    /// The operator's configuration file, instead of the file in TRUING_CONFIG or the user's default file
     #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
     pub config: Option<PathBuf>,
     /// The format of the answer on standard output
@@ -43,7 +43,7 @@ pub enum CliFormat {
     Sarif,
     /// For comments and job summaries.
     Markdown,
-    /// For reviewdog and what reads its rdjson.
+    /// For reviewdog and other programs that read rdjson.
     Rdjson,
     /// For GitHub Actions: annotations of the lines.
     Github,

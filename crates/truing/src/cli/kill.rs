@@ -45,27 +45,27 @@ pub struct KillArgs {
 /// What to do.
 #[derive(clap::Subcommand, Debug)]
 enum KillCommand {
-    /// Turn it on; where it is on, change its reason or mode
+    /// Turn the kill switch on; if it is on already, change its reason or mode
     On {
         /// The reason, for the record: one line
         #[arg(long, value_name = "T")]
         reason: Option<String>,
-        /// What happens to reviews in flight [default: finish, or as it is]
+        /// What happens to reviews in flight [default: finish; if the switch is on already, its mode]
         #[arg(long, value_enum)]
         mode: Option<ModeFlag>,
-        /// Only for this repository. It need not be known yet: you are warned if it is not
+        /// Only for this repository; for an unknown repository, a warning is printed
         #[arg(long, value_name = "OWNER/NAME", value_parser = parse_repository)]
         repo: Option<String>,
     },
-    /// Turn it off: due work continues at once
+    /// Turn the kill switch off: due work continues immediately
     ///
-    /// Without `--repo` the switches of repositories stay as they are, and are named.
+    /// Without `--repo`, the switches of repositories stay as they are, and are listed.
     Off {
-        /// Only that of this repository
+        /// Only the switch of this repository
         #[arg(long, value_name = "OWNER/NAME", value_parser = parse_repository)]
         repo: Option<String>,
     },
-    /// Show whether it is on, and the store that says so
+    /// Show whether the kill switch is on, and the store that holds it
     Status,
 }
 
@@ -139,9 +139,10 @@ pub(crate) fn run(args: &KillArgs, context: &CommandContext) -> Result<CommandEx
     let turned = runtime::start()?.block_on(turn_with_retries(args, context));
     turned.map_err(|error| match (&args.action, error.exit) {
         // If the switch cannot be turned on, the hint describes another way to stop everything.
-        (KillCommand::On { .. }, CommandExit::Failed) => {
-            error.hint("until then stop the service itself: send SIGTERM to `truing serve`")
-        }
+        (KillCommand::On { .. }, CommandExit::Failed) => error.hint(
+            "until the switch can be turned on, stop the service itself: send SIGTERM to \
+                `truing serve`",
+        ),
         (KillCommand::On { .. } | KillCommand::Off { .. } | KillCommand::Status, _) => error,
     })
 }
@@ -176,8 +177,8 @@ async fn turn_switch(args: &KillArgs, context: &CommandContext) -> Result<Comman
                 let path = &place;
                 context.output.warn(format_args!(
                     "there was no database at {path}: it was created now, with the switch in it. A server \
-                     that uses another database does not see the switch: check that `store.url` is the \
-                     server's"
+                        that uses another database does not see the switch: check that the server has the \
+                        same `store.url`"
                 ));
             }
             (Some(store), Some(SwitchRequest::On { reason: reason.clone(), mode }), repo.as_deref())

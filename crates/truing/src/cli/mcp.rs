@@ -51,7 +51,7 @@ struct McpServeArgs {
     /// The file that holds the session's token [default: the variable MCP_TOKEN]
     #[arg(long, value_name = "FILE", requires = "listen")]
     token_file: Option<PathBuf>,
-    /// The X-Review-Id of calls to the forge; that of a request over HTTP takes its place [default: a new id]
+    /// The X-Review-Id of calls to the forge; an HTTP request can set another one [default: a new id]
     #[arg(long, value_name = "ID", value_parser = parse_review_id)]
     review_id: Option<String>,
 }

@@ -368,12 +368,12 @@ fn check_protection(
         (_, false) => results.add_failure(
             "protection",
             format!("a ruleset may refuse pushes to {branch}: {}", visible_line(&refused.join(", "))),
-            "let the account of the token bypass it, or leave this branch out of it",
+            "let the token's account bypass the ruleset, or exclude this branch from the ruleset",
         ),
         (true, true) => results.add_failure(
             "protection",
             format!("{branch} is protected, which may refuse pushes"),
-            "let the account of the token push there, or leave this branch unprotected",
+            "let the token's account push to this branch, or remove the branch's protection",
         ),
     }
 }
@@ -426,8 +426,8 @@ async fn check_sandbox(results: &mut PreflightResults) -> Result<SandboxLevel, C
         .map_err(|error| CliError::failure("sandbox", format!("could not test the sandbox: {error}")))?;
     // A fixer may always run commands.
     let wanted = SandboxLevel::Full;
-    let hint = "`truing sandbox check` lists what it stops here; allow user namespaces, or run where they \
-         are allowed";
+    let hint = "`truing sandbox check` lists what the sandbox stops here; allow user namespaces, or run \
+        where they are allowed";
     match level >= wanted {
         true => results.add_ok("sandbox", level.as_str()),
         false => {
@@ -523,8 +523,8 @@ async fn check_gate_commands(
             | CommandEndReason::NoProgram => results.add_failure(
                 "gate",
                 format!("`{}` cannot be started", render_argv(argv)),
-                "install it where the sandbox sees it: `verify.programs` names further folders, \
-                 `verify.setup` may install it",
+                "install the program in a folder that the sandbox sees: `verify.programs` names further \
+                    folders; `verify.setup` may also install the program",
             ),
         }
     }
@@ -548,8 +548,8 @@ fn report_failing_checks(verified: &VerifiedTree, results: &mut PreflightResults
             (false, false) => results.add_failure(
                 "checks",
                 render_failure(ran),
-                "it fails before any fix, so it cannot show whether a fix breaks something: see `truing \
-                 verify`",
+                "this check fails before any fix, so it cannot show whether a fix breaks something: see \
+                    `truing verify`",
             ),
         }
     }

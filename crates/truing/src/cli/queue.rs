@@ -178,8 +178,9 @@ impl OperatorStep<'_> {
                 };
                 let until = format_instant(until);
                 let message = format!("{name}: {refused} (lease until {until}, renewed while it runs)");
-                return Err(CliError::refusal("leased", message)
-                    .hint(format!("wait for it: `truing why {key}` shows its progress; then try again")));
+                return Err(CliError::refusal("leased", message).hint(format!(
+                    "wait for the run: `truing why {key}` shows its progress; then try again"
+                )));
             }
         }
         Ok(target)

@@ -262,7 +262,10 @@ impl RetractArgs {
                 (None, 0) => format!("  {deleted} deleted\n"),
                 (None, kept) => fold_line(
                     "  ",
-                    &format!("{deleted} deleted; {kept} answered, which `--answered` deletes, too"),
+                    &format!(
+                        "{deleted} deleted; {kept} kept because of answers (`--answered` deletes \
+                        these, too)"
+                    ),
                 ),
             };
         }
@@ -273,7 +276,7 @@ impl RetractArgs {
         let since = format_instant(self.since.to_instant(SystemClock.now()));
         text + &match (answers.len(), answers.len() - done.count(), self.dry_run) {
             (0, ..) => format!("nothing to retract: no open comment since {since} matches\n"),
-            (_, _, true) => format!("would retract {findings} on {pulls}; without --dry-run it is done\n"),
+            (_, _, true) => format!("would retract {findings} on {pulls}; to retract them, omit --dry-run\n"),
             (_, 0, false) => format!("retracted {findings} on {pulls}\n"),
             (_, left, false) => format!(
                 "retracted {findings} on {pulls}; not done on {}: run it again\n",

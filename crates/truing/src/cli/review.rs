@@ -126,13 +126,13 @@ pub struct ReviewArgs {
     /// fix that a model proposes.
     #[arg(long, conflicts_with = "head")]
     fix: bool,
-    /// With --fix, apply the fixes that a model proposes without asking
+    /// With --fix, do not ask before fixes that a model proposes are applied
     #[arg(long, requires = "fix")]
     yes: bool,
     /// Exit with 1 if there is a finding of this severity or worse
     #[arg(long, value_name = "SEVERITY", value_enum, ignore_case = true, default_value = "P1")]
     fail_on: FailOnFlag,
-    /// Do not exit with 1 because a changed file could not be reviewed
+    /// Do not exit with 1 only because a changed file could not be reviewed
     #[arg(long)]
     allow_partial: bool,
     /// Do not use the record of earlier reviews, and do not add to it

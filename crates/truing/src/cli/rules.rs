@@ -271,7 +271,8 @@ fn test_rules(pack: Option<&str>, context: &CommandContext) -> Result<CommandExi
     let tested = match pack.map(|pack| (pack, parse_pack_folder(pack, context.environment.directory()))) {
         Some((name, Some(folder))) if !folder.is_dir() => {
             return Err(CliError::usage("no_such_path", format!("there is no folder `{name}`")).hint(
-                "name a pack of `truing rules list`, or the folder of one, which holds a folder `rules`",
+                "name a pack from `truing rules list`, or the folder of a pack, which contains a folder \
+                    `rules`",
             ));
         }
         Some((_, Some(folder))) => {

@@ -195,7 +195,7 @@ fn watch_child(mut child: Child, time: Duration) -> Result<CommandExit, CliError
     let failed = |error: io::Error| sandbox_error(error.into());
     let (out, err) = (child.stdout.take(), child.stderr.take());
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    let pid = pid.ok_or_else(|| failed(io::Error::other("it has no number")))?;
+    let pid = pid.ok_or_else(|| failed(io::Error::other("the child process has no process id")))?;
     let end = pidfd_open(pid, PidfdFlags::empty()).map_err(|error| failed(error.into()))?;
     let (timely, complete, errors) = std::thread::scope(|scope| {
         let copies = (
@@ -228,7 +228,10 @@ fn watch_child(mut child: Child, time: Duration) -> Result<CommandExit, CliError
     }
     if let Some((bound, seen)) = bound_passed(status.code(), &errors) {
         let message = format!("the command exceeded the {} limit of the sandbox ({seen})", bound.as_str());
-        return Err(CliError::failure("sandbox_limit", message).hint("run less at once"));
+        return Err(CliError::failure("sandbox_limit", message).hint(
+            "let the command do less at the same \
+            time",
+        ));
     }
     match status.code().and_then(|code| u8::try_from(code).ok()) {
         Some(HELPER_FAILED) | None => Err(failed(io::Error::other(format!("its helper failed ({status})")))),
@@ -308,8 +311,8 @@ fn sandbox_error(error: SandboxError) -> CliError {
     match error {
         SandboxError::TooWeak { .. } => CliError::failure("sandbox_weak", message)
             .hint(
-                "allow user namespaces, or run where they are allowed; `truing sandbox check` shows what it \
-                 stops",
+                "allow user namespaces, or run where they are allowed; `truing sandbox check` shows what \
+                    the sandbox stops",
             )
             .hint("or accept a weaker sandbox: `sandbox.level` in the operator's configuration"),
         SandboxError::Tree { .. } => {

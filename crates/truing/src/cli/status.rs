@@ -33,9 +33,12 @@ pub(crate) fn run(_: &StatusArgs, context: &CommandContext) -> Result<CommandExi
     let status = runtime::start()?.block_on(fetch_status(address, TIME)).map_err(|error| {
         let message = error.to_string();
         match error {
-            StatusError::NotReady(_) => CliError::failure("not_ready", message).hint("its log says why"),
+            StatusError::NotReady(_) => CliError::failure("not_ready", message).hint(
+                "the server's log \
+                shows why",
+            ),
             StatusError::NoServer(..) => CliError::failure("no_server", message)
-                .hint("`truing serve` starts one; `server.listen` says where"),
+                .hint("`truing serve` starts a server; `server.listen` sets its address"),
         }
     })?;
     let names = match status.kill_switch_repositories {
@@ -137,7 +140,7 @@ fn render_text(
         };
     }
     if status.leaves_existing {
-        text += "pull requests that were open before the first contact are left until they change\n";
+        text += "pull requests that were open before the first contact are not reviewed until they change\n";
     }
     text
 }

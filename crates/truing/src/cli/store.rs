@@ -186,7 +186,10 @@ async fn ensure_no_workers(store: &Store) -> Result<(), CliError> {
              30 s"
         ),
     )
-    .hint("stop every `truing serve`, of the roles ingress and sweep, too; wait 30 s, and run this again"))
+    .hint(
+        "stop every `truing serve`, including those with the role ingress or sweep; wait 30 s, and run \
+        this command again",
+    ))
 }
 
 fn transfer_error(error: &TransferError) -> CliError {

@@ -105,16 +105,16 @@ impl SyncDecideArgs {
         if self.manifest.is_some() || !is_json {
             command += &format!(" --output {}", shell_quote(&file.display().to_string()));
         }
-        let error = error.hint(format!("write a first one: `{command}`"));
+        let error = error.hint(format!("write a first manifest: `{command}`"));
         match (is_json, &self.manifest) {
             (true, _) => error,
             (false, Some(_)) => {
                 let file = shell_quote(&file.display().to_string());
-                error.hint(format!("and name it then: `--manifest {file}`"))
+                error.hint(format!("then name the new manifest: `--manifest {file}`"))
             }
             (false, None) => {
                 let named = file.strip_prefix(&self.repo).unwrap_or(&file).display();
-                error.hint(format!("and name it then: `manifest = \"{named}\"` of the job"))
+                error.hint(format!("then name the new manifest in the job: `manifest = \"{named}\"`"))
             }
         }
     }
@@ -196,8 +196,8 @@ impl SyncDecideArgs {
         let is_assumed = lines.is_some() && self.manifest.is_none() && job.has_manifest();
         if is_assumed && matches_no_release(&manifest, &decision.decision) {
             context.output.warn(format_args!(
-                "{MANIFEST} pins nothing of {}: it seems to be of another package; give one with `--manifest \
-                 FILE`",
+                "{MANIFEST} pins nothing of {}, and seems to belong to another package; name the right \
+                    manifest with `--manifest FILE`",
                 job.package
             ));
             return self.decide(false, context);
@@ -213,9 +213,10 @@ impl SyncDecideArgs {
         context.output.print_answer(&answer, || answer.text(job) + &diff::render_patches(&patches))?;
         if lines.is_some() && self.manifest.is_none() && !job.has_manifest() {
             let init = self.search(false).sibling_command("init");
-            context
-                .output
-                .print_note(format_args!("nothing is pinned yet: `{init}` looks for what could be"));
+            context.output.print_note(format_args!(
+                "nothing is pinned yet: `{init}` finds definitions that could be \
+                    pinned"
+            ));
         }
         Ok(exit)
     }

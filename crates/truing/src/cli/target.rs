@@ -117,7 +117,10 @@ impl DescribedSlot {
             let error = CliError::usage("unknown_slot", format!("no record of `{text}`"));
             if is_safe_pull_name(text) {
                 return error
-                    .hint("no event and no run named it: `truing queue list` shows what is known")
+                    .hint(
+                        "no event and no run has named this pull request: `truing queue list` shows the \
+                        known entries",
+                    )
                     .hint(format!("`truing review --pr {text}` reviews it now"));
             }
             error.hint(

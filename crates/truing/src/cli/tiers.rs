@@ -87,7 +87,7 @@ impl RepositoryTiers {
 
     pub(super) fn text(&self) -> String {
         let mut text = format!(
-            "{}\n  tier      {} where no rule holds; its own rules may give at most {}\n",
+            "{}\n  tier      {} where no rule matches; the repository's own rules may set at most {}\n",
             self.repository,
             self.tier.as_str(),
             self.most.as_str()
@@ -95,7 +95,7 @@ impl RepositoryTiers {
         for TierRuleRow { at, when, tier, most, reason } in &self.rules {
             let _ = write!(text, "  {:<9} {when}  # {at}", tier.as_str());
             if let Some(most) = most {
-                let _ = write!(text, ", its own rules at most {}", most.as_str());
+                let _ = write!(text, ", the repository's own rules at most {}", most.as_str());
             }
             if let Some(reason) = reason {
                 let _ = write!(text, ": {reason}");

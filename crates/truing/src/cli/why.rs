@@ -37,8 +37,8 @@ const MOST_RUNS: usize = 200;
 /// Maximum runs whose limits are shown, newest first.
 const RUN_ROWS: usize = 2;
 /// Message for a head that was not reviewed and for which no slot is queued.
-const AWAITS_SWEEP: &str = "its last commit was not reviewed, and nothing is queued for it: the next sweep \
-     of `truing serve` queues it";
+const AWAITS_SWEEP: &str = "the last commit was not reviewed, and no review of it is queued: the next \
+    sweep of `truing serve` queues a review";
 /// Maximum characters of a reason.
 const MAX_REASON: usize = 200;
 
@@ -356,7 +356,7 @@ fn render_text(answer: &WhyJson<'_>) -> String {
             BudgetLevelKind::TeamMonth => format!("team {} this month", drawn.level.key),
             BudgetLevelKind::Run => format!("run {}", drawn.level.key),
             BudgetLevelKind::PullAsk => "this pull request until `/spend`".to_owned(),
-            BudgetLevelKind::Pull => "all of this pull request".to_owned(),
+            BudgetLevelKind::Pull => "all work on this pull request".to_owned(),
             BudgetLevelKind::ConvergeDay => "converge runs of this repository today".to_owned(),
             BudgetLevelKind::SyncDay => "jobs of this repository today".to_owned(),
             BudgetLevelKind::Month => "this installation this month".to_owned(),
@@ -400,14 +400,14 @@ fn render_last_run(last: &LastRunJson) -> String {
 }
 
 /// Message for a review that waits for budget.
-const DEFERRED: &str = "the repository's budget for today is used up; the rules have reviewed it, and a \
-     model does when the next day (UTC) begins";
+const DEFERRED: &str = "the repository's budget for today is used up; rules have reviewed the pull \
+    request, and a model reviews it when the next day (UTC) begins";
 
 /// Returns the explanation and the command for a slot that waits while no server runs.
 fn explain_unserved(reason: WaitReason, output: OutputPrinter) -> (String, Option<String>) {
     let what = match reason {
         WaitReason::Debounce | WaitReason::Storm | WaitReason::Scheduled | WaitReason::Step => {
-            "it is due then"
+            "the entry is due at that time"
         }
         WaitReason::Backoff => "the last attempt failed",
         WaitReason::Deferred => DEFERRED,

@@ -331,7 +331,7 @@ impl SyncDemo {
         let store = Store::open(&self.folder.path().join("truing.db"), std::sync::Arc::new(SystemClock))
             .map_err(setup_error)?;
         let jobs = store.jobs().await.map_err(setup_error)?;
-        let job = jobs.first().ok_or_else(|| setup_error("nothing is remembered of the job"))?;
+        let job = jobs.first().ok_or_else(|| setup_error("the store has no record of the job"))?;
         Ok(SyncDemoReport {
             sandbox: self.sandbox,
             unexpected: self.runs.iter().filter(|ran| ran.result != ran.expected).count(),

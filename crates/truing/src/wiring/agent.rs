@@ -163,7 +163,10 @@ pub fn replay_agent(config: &Config, ledger: Store, file: &Path) -> Result<Model
     let config = &config_for_role(config, ModelRole::Reviewer);
     let hide = SecretRedactor { secrets: Vec::new(), redact: redact_secrets };
     let cassette = Cassette::read(file, hide).map_err(|error| {
-        CliError::usage("cassette", error.to_string()).hint("record one with `--record FOLDER`, with a key")
+        CliError::usage("cassette", error.to_string()).hint(
+            "record a cassette with `--record FOLDER`, \
+            which needs an API key",
+        )
     })?;
     let way = provider::replay_provider().map_err(|error| CliError::failure("model", error.to_string()))?;
     let agent = build_agent(config, ledger, Conversation::Native, way, None, ModelRole::Reviewer)?;
@@ -242,7 +245,10 @@ fn context_sources(folder: &SkillsDir) -> Result<ContextSources, CliError> {
             "skills_folder",
             format!("review.skills_dir: {} cannot be read: {error}", path.display()),
         )
-        .hint("it holds a folder for each skill, with a file `SKILL.md`; fix it, or remove the key")),
+        .hint(
+            "the folder must contain a folder for each skill, with a file `SKILL.md`; fix the folder, or \
+            remove the key",
+        )),
     }
 }
 
@@ -303,14 +309,14 @@ fn claude_error(error: &ClaudeCliError, version: &str, role: ModelRole) -> CliEr
     let cli_error = role.refusal("claude", format!("the runtime \"cli\": {error}"));
     let install = format!("install it: npm install --global @anthropic-ai/claude-code@{version}");
     match error {
-        ClaudeCliError::Missing { .. } => cli_error.hint(install).hint("or set its place: `review.claude`"),
+        ClaudeCliError::Missing { .. } => cli_error.hint(install).hint("or set its path: `review.claude`"),
         ClaudeCliError::Version { found, .. } => {
             cli_error.hint(install).hint(format!("or allow this one: review.claude_version = \"{found}\""))
         }
         ClaudeCliError::Silent { .. } => cli_error
             .hint(
-                "`review.claude` must name the program itself, not a script that starts it: npm has it in \
-                 the package claude-code-linux-x64",
+                "`review.claude` must name the program itself, not a script that starts it: npm installs \
+                    the program in the package claude-code-linux-x64",
             )
             .hint(install),
         ClaudeCliError::Sandbox(SandboxError::TooWeak { .. }) => {
@@ -395,7 +401,7 @@ fn check_provider_variables(
         [_] if cfg!(feature = "aws") => {}
         [(variable, provider)] => {
             let message = format!(
-                "{variable} is set, but the provider \"{provider}\" is not built in this version of truing"
+                "{variable} is set, but the provider \"{provider}\" is not included in this build of truing"
             );
             let hint = format!("unset {variable} to use {}.provider = \"anthropic\"", config.model.section);
             return Err(role.refusal("provider", message).hint(hint));

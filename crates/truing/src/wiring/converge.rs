@@ -150,10 +150,11 @@ pub fn check_fixer_sandbox(level: SandboxLevel) -> Result<(), CliError> {
     if level == SandboxLevel::Full {
         return Ok(());
     }
-    Err(CliError::failure("sandbox_weak",
-        "the sandbox of this machine is too weak for a fixer's commands").hint(
-        "allow user namespaces, or run where they are allowed; `truing sandbox check` shows what it stops",
-    ))
+    Err(CliError::failure("sandbox_weak", "the sandbox of this machine is too weak for a fixer's commands")
+        .hint(
+            "allow user namespaces, or run where they are allowed; `truing sandbox check` shows what the \
+            sandbox stops",
+        ))
 }
 
 #[cfg(test)]

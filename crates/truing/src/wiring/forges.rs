@@ -89,8 +89,8 @@ impl ConfiguredForge<'_> {
                  GITHUB_TOKEN=$(gh auth token)`); or log in as a GitHub App, with `app_id` and `private_key`",
             )?),
             ForgeLogin::App { id, key } => {
-                let hint = "put the private key there that the App's settings page gives out, a file that \
-                     ends in .pem";
+                let hint = "set it to the private key from the App's settings page, a file that ends in \
+                    .pem";
                 let wrong =
                     |error: &dyn std::fmt::Display| self.setting_error("private_key", error).hint(hint);
                 let pem = key.read(self.environment).map_err(|error| wrong(&error))?;
@@ -117,8 +117,8 @@ impl ConfiguredForge<'_> {
         let token = match &forge.login {
             ForgeLogin::Token(token) => self.read_token(
                 token,
-                "set it to an access token that may write pull requests; of Bitbucket Cloud an API token \
-                 does, too, with `email`",
+                "set it to an access token that may write pull requests; for Bitbucket Cloud, an API token \
+                    with `email` works, too",
             )?,
             // The configuration has already rejected this case.
             ForgeLogin::App { .. } => return Err(self.setting_error("app_id", &"only GitHub has Apps")),
@@ -154,8 +154,8 @@ impl ConfiguredForge<'_> {
         };
         let markers = markers.map_err(|error| {
             CliError::failure("marker_key", error.to_string()).hint(format!(
-                "put the key file back from a backup, or name it in `forge.{name}.marker_key`; a new key, by \
-                 which no former comment is recognised: openssl rand -hex 32"
+                "restore the key file from a backup, or name it in `forge.{name}.marker_key`. To create a \
+                    new key, which recognises no earlier comments: openssl rand -hex 32"
             ))
         })?;
         let former = forge.previous_marker_keys.iter().map(|secret| match secret {

@@ -61,7 +61,7 @@ impl<'a> ScheduledJobs<'a> {
         for (name, job) in wanted {
             if job.repo.is_none() || !context.forges.servers().contains_key(&job.forge) {
                 let message = format!(
-                    "sync.{name}.cron is set, and its repository is not, or [forge.{}] is not",
+                    "sync.{name}.cron is set, but the job's repository or [forge.{}] is missing",
                     job.forge
                 );
                 return Err(CliError::usage("no_repo", message).hint(format!(

@@ -36,7 +36,7 @@ pub(super) fn configured_servers(
     if config.mcp.values().any(is_program) {
         require_level(SandboxLevel::Full, truing_loops::machine::sandbox_level()).map_err(|error| {
             CliError::failure("sandbox_weak", format!("[mcp]: {error}"))
-                .hint("allow user namespaces; `truing sandbox check` shows what it stops")
+                .hint("allow user namespaces; `truing sandbox check` shows what the sandbox stops")
                 .hint("or run the server elsewhere, and give its `url`")
         })?;
     }
@@ -132,10 +132,8 @@ fn read_passed_variable(
     }
     match environment.get(variable).and_then(|value| value.to_str()) {
         Some(value) => Ok((variable.to_owned(), Hidden::new(value))),
-        None => {
-            Err(wrong(format!("variable {variable} is not set, or not UTF-8"))
-                .hint("set it, or leave it out"))
-        }
+        None => Err(wrong(format!("variable {variable} is not set, or not UTF-8"))
+            .hint("set the variable, or remove it from `env`")),
     }
 }
 
@@ -149,13 +147,13 @@ fn server_address(
     let read = |secret: &SecretSource| match secret.read(environment) {
         Ok(token) => Ok(Hidden::new(token.expose())),
         Err(error) => Err(CliError::usage("mcp_token", format!("mcp.{name}.token: {error}"))
-            .hint("put the server's token there, or leave `token` out")),
+            .hint("set that variable or file to the server's token, or remove `token`")),
     };
     let mut address = ServerAddress::new(url, token.map(read).transpose()?);
     for (header, secret) in headers {
         let wrong = |reason: String| {
             CliError::usage("mcp_header", format!("mcp.{name}.headers.{header:?}: {reason}"))
-                .hint("put the header's value there, in one line, or leave the header out")
+                .hint("set that variable or file to the header's value, in one line, or remove the header")
         };
         let value = secret.read(environment).map_err(|error| wrong(error.to_string()))?;
         address

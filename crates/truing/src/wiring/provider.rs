@@ -144,7 +144,7 @@ const REGION: &str = "AWS_REGION=eu-central-1";
 
 fn missing_setting_error(model: &ModelConfig, key: &str, sample: &str, role: ModelRole) -> CliError {
     role.refusal("model", format!("[{}]: `{key}` has no usable value", model.section))
-        .hint(format!("set it in the configuration, or as other programs take it: {sample}"))
+        .hint(format!("set it in the configuration, or in the variable that other programs use: {sample}"))
 }
 
 /// Returns the credentials for the provider.
@@ -246,8 +246,8 @@ fn aws_login(
             let provider = model.provider.as_str();
             let message = format!("variable {name} is not set, but the provider \"{provider}\" needs it");
             return Err(role.refusal("model_key", message).hint(
-                "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or none of them: then AWS's own chain is \
-                 asked (profiles, web identity, containers, instances)",
+                "set both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or neither: then AWS's own \
+                    credential chain is used (profiles, web identity, containers, instances)",
             ));
         }
     };

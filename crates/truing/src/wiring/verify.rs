@@ -127,16 +127,13 @@ pub(crate) fn verify_error(error: VerifyError) -> CliError {
     match error {
         VerifyError::Sandbox(SandboxError::TooWeak { .. }) => CliError::failure("sandbox_weak", message)
             .hint(
-                "allow user namespaces, or run where they are allowed; `truing sandbox check` shows what it \
-                 stops",
+                "allow user namespaces, or run where they are allowed; `truing sandbox check` shows what \
+                    the sandbox stops",
             )
-            .hint(
-                "a weaker sandbox is not accepted here: without a network of their own, commands could reach \
-                 the machine's",
-            ),
+            .hint("a weaker sandbox is not accepted here: commands would share the machine's network"),
         VerifyError::Sandbox(_) | VerifyError::NotRun { .. } => CliError::failure("sandbox", message).hint(
-            "see what this machine allows: `truing sandbox check`; and that `verify.programs` names no \
-             folder of the system's own",
+            "run `truing sandbox check` to see what this machine allows, and check that `verify.programs` \
+                names no system folder",
         ),
         VerifyError::Folder { .. } => CliError::failure("verify_folder", message).hint(
             "check that the folder for temporary files and the user's cache folder have free space and are \

@@ -350,9 +350,12 @@ async fn what_a_worker_has_is_not_dropped_and_the_log_says_so_in_words() {
     site.wait_until_slots("leased", |slots| slots.iter().any(|slot| slot["state"] == "leased")).await;
     let refused = site.run(&["queue", "drop", "o/r/1"]);
     assert_eq!(refused.exit, 4, "{refused:?}");
-    assert!(refused.err.contains("error: o/r#1: a worker is at work on it (lease until 20"), "{refused:?}");
+    assert!(
+        refused.err.contains("error: o/r#1: a worker is processing the slot (lease until 20"),
+        "{refused:?}"
+    );
     let log = unwrap_lines(&site.run(&["log"]).out);
-    assert!(log.contains("queue drop refused") && log.contains("(a worker is at work on it)"), "{log}");
+    assert!(log.contains("queue drop refused") && log.contains("(a worker is processing the slot)"), "{log}");
     assert!(!log.contains("Millis"), "{log}");
 }
 

@@ -293,7 +293,7 @@ fn somebody_s_own_prompts_are_tested_by_their_own_cases() {
     let (exit, all) = run_prompt_tests(here.path(), &["p", "--mutate", "--case", "house/pet"]);
     let unnoticed = all["mistakes"]["unnoticed"].as_array().unwrap();
     assert_eq!((exit, unnoticed.len()), (1, 2), "{all}");
-    assert_eq!(unnoticed[0], "house/about: `what` stands at the end, and `0.0.0` in its place");
+    assert_eq!(unnoticed[0], "house/about: `what` is moved to the end, and `0.0.0` replaces it");
     // A case with the same name replaces a built-in one.
     write(here.path(), "p/cases/sync/bump.toml", &operator_module_case("[\"Look for\"]", ""));
     assert_eq!(run_prompt_tests(here.path(), &["p"]).1["cases"].as_array().unwrap().len(), 17);
@@ -371,7 +371,10 @@ fn what_is_no_case_is_refused_with_its_line() {
         (changed("tool = \"report\"", "tool = \"read\""), "`right` has to end with a call of `report`"),
         (changed("remaining = [\"dog\"]", "remaining = []"), "`wrong` does all that is expected"),
         (changed("remaining = []", "remaining = [\"x\"]"), "`right` does not have the expected effect"),
-        (format!("{good}[files]\n\"../x\" = \"\"\n").into_bytes(), "`../x` is not a path within a folder"),
+        (
+            format!("{good}[files]\n\"../x\" = \"\"\n").into_bytes(),
+            "`../x` must be a relative path without `.` and `..`",
+        ),
         (
             format!("{good}#{}", "x".repeat(300_000)).into_bytes(),
             "one.toml:1: it is longer than 262144 bytes",

@@ -184,7 +184,7 @@ async fn a_child_that_does_not_answer_well_fails_its_run_and_is_told_by_what_it_
     let request = stage.request(&["a.py"]);
     for (body, told) in [
         ("exit 0", "ended before it answered (exit status: 0)"),
-        ("echo 'no room' >&2; exit 3", "(exit status: 3); it said: no room"),
+        ("echo 'no room' >&2; exit 3", "(exit status: 3); its output: no room"),
         ("kill -SEGV $$", "ended before it answered (signal: 11"),
         ("hello; read -r request; exit 1", "ended before it answered (exit status: 1)"),
         ("echo Welcome; exec cat", "its hello cannot be understood"),
@@ -198,11 +198,11 @@ async fn a_child_that_does_not_answer_well_fails_its_run_and_is_told_by_what_it_
         (r#"hello; say '{"Err":{"Failed":"no \u001b[2J\nroom"}}'"#, "no [2J; room"),
         // The child becomes ready, but then fails at the first file.
         ("READY; exit 7", "ended before it answered (exit status: 7)"),
-        ("READY; say nonsense; exec cat", "what it says of a file cannot be understood"),
-        ("READY; exec cat /dev/zero", "what it says of a file is too long"),
+        ("READY; say nonsense; exec cat", "its reply about a file cannot be understood"),
+        ("READY; exec cat /dev/zero", "its reply about a file is too long"),
         (
             r#"READY; say '{"Ok":{"findings":[],"reviewed":["b.py"],"not_reviewed":[]}}'; exec cat"#,
-            "the answer is about b.py, which was not asked for",
+            "the answer is about b.py, which was not requested",
         ),
         (r#"READY; say '{"Err":{"BadPack":"x \u001b[2J"}}'; exec cat"#, "rule pack x [2J"),
     ] {
@@ -213,7 +213,7 @@ async fn a_child_that_does_not_answer_well_fails_its_run_and_is_told_by_what_it_
     let what = read_failure(&ChildProcessReader::new(stage.path("nothing")), &request).await;
     assert!(what.contains("nothing cannot be started"), "{what}");
     let what = read_failure(&ChildProcessReader::new("/bin/cat"), &request).await;
-    assert!(what.contains("ended before it answered (exit status: 1); it said: "), "{what}");
+    assert!(what.contains("ended before it answered (exit status: 1); its output: "), "{what}");
 }
 
 #[tokio::test]
@@ -221,7 +221,7 @@ async fn a_child_that_floods_its_error_stream_is_heard_and_its_last_words_are_ke
     let stage = Stage::new();
     let body = "hello; head -c 3000000 /dev/zero | tr '\\0' x >&2; echo >&2; echo 'the end' >&2; exit 1";
     let what = read_failure(&stage.reader_with_script(body), &stage.request(&["a.py"])).await;
-    assert!(what.contains("(exit status: 1); it said: xxx") && what.len() < 1000, "{what}");
+    assert!(what.contains("(exit status: 1); its output: xxx") && what.len() < 1000, "{what}");
 }
 
 #[tokio::test]
@@ -270,7 +270,7 @@ async fn a_child_that_hangs_is_killed_in_time_with_everything_it_has_started() {
         assert!(time < PATIENCE, "it never hung: {what}");
     };
     let told =
-        format!("did not answer within {} s and was killed; it said: about to hang", time.as_secs_f32());
+        format!("did not answer within {} s and was killed; its output: about to hang", time.as_secs_f32());
     assert!(what.contains(&told), "{what}");
     for name in ["pid", "other"] {
         let pid = stage.impostor_pid(name).await;

@@ -81,7 +81,8 @@ pub(super) fn find_requirements(
             serde_json::from_str(value.get()).map_err(|_| format!("{} is no string", value.get()))?;
         let span = start.map(|start| start..start + value.get().len());
         let span = span.and_then(|span| span_within_quotes(text, span, &content));
-        let span = span.ok_or_else(|| format!("{} is not written plainly", value.get()))?;
+        let span = span
+            .ok_or_else(|| format!("{} must be written as a plain string, without escapes", value.get()))?;
         Ok(RequirementText { span, text: content })
     });
     found.collect()

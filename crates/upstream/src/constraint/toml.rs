@@ -35,7 +35,8 @@ pub(super) fn find_requirements(
         let shown = value.to_string().trim().to_owned();
         let content = value.as_str().ok_or_else(|| format!("{shown} is no string"))?;
         let span = value.span().and_then(|span| span_within_quotes(text, span, content));
-        let span = span.ok_or_else(|| format!("{shown} is not written plainly"))?;
+        let span =
+            span.ok_or_else(|| format!("{shown} must be written as a plain string, without escapes"))?;
         Ok(RequirementText { span, text: content.to_owned() })
     });
     found.collect()
@@ -130,8 +131,8 @@ fn crate_ranges<'a>(table: &'a Item, package: &str) -> Result<Vec<&'a Value>, St
         let range = if item.as_str().is_some() { Some(item) } else { item.get("version") };
         let range = range.and_then(Item::as_value).ok_or_else(|| {
             format!(
-                "`{name}` names no version: if the workspace does, let `constraint.file` and \
-                 `constraint.path` name that"
+                "`{name}` has no version: if the workspace sets the version, set `constraint.file` and \
+                    `constraint.path` to that place"
             )
         })?;
         found.push(range);

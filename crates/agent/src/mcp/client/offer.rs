@@ -29,7 +29,7 @@ pub(super) fn check_offered_tools(server: &McpServer, tools: Vec<Theirs>) -> (Ve
     let mut missing: BTreeSet<&str> = server.tools.iter().map(String::as_str).collect();
     for tool in tools.into_iter().filter(|tool| server.tools.contains(tool.name.as_ref())) {
         if !missing.remove(tool.name.as_ref()) {
-            wrong.push(format!("it has two tools `{}`: the first one counts", tool.name));
+            wrong.push(format!("it has two tools named `{}`: only the first tool is used", tool.name));
             continue;
         }
         let name = tool.name.to_string();
@@ -46,13 +46,16 @@ fn define_tool(server: &McpServer, theirs: Theirs) -> Result<ToolDefinition, Str
     let name = format!("mcp__{}__{}", server.name, theirs.name);
     let may_be = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     if name.len() > MAX_NAME || !name.bytes().all(may_be) {
-        return Err(format!("a name is letters, digits, `_` and `-`, {MAX_NAME} with the server's at most"));
+        return Err(format!(
+            "its name may contain only letters, digits, `_` and `-`, and at most {MAX_NAME} \
+            characters together with the server's name"
+        ));
     }
     if let Some(hints) = &theirs.annotations {
         let writes = hints.read_only_hint == Some(false)
             || hints.destructive_hint == Some(true) && hints.read_only_hint != Some(true);
         if writes {
-            return Err("the server says that it does not only read".to_owned());
+            return Err("the server declares that the tool does more than read".to_owned());
         }
     }
     let input_schema = schema::rewrite_schema(&theirs.input_schema)?;

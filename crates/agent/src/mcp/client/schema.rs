@@ -31,7 +31,7 @@ pub(super) fn rewrite_schema(schema: &Map<String, Value>) -> Result<Value, Strin
         return Err(format!("its schema has {bytes} bytes; the limit is {MAX_BYTES}"));
     }
     if schema.get("type").and_then(Value::as_str) != Some("object") {
-        return Err("its schema is not one of an object".to_owned());
+        return Err("its schema does not describe an object".to_owned());
     }
     let names = |key: &str| schema.get(key).and_then(Value::as_object).into_iter().flat_map(Map::keys);
     let targets =
@@ -66,7 +66,7 @@ impl SchemaRewriter {
         depth: usize,
     ) -> Result<Map<String, Value>, String> {
         if depth > MAX_DEPTH {
-            return Err(format!("its schema is deeper than {MAX_DEPTH}"));
+            return Err(format!("its schema is nested more than {MAX_DEPTH} levels deep"));
         }
         let mut written = Map::new();
         for (key, value) in schema {
@@ -144,8 +144,8 @@ impl SchemaRewriter {
                         |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
                     if name.is_empty() || name.len() > MAX_NAME || !name.bytes().all(may_be) {
                         return Err(format!(
-                            "a name in its schema is not of letters, digits, `_`, `-` and `.`, {MAX_NAME} at \
-                             most"
+                            "a name in its schema is not made of letters, digits, `_`, `-` and `.`, or has \
+                                more than {MAX_NAME} characters"
                         ));
                     }
                     Ok((name.clone(), self.rewrite_value(schema, depth)?))

@@ -43,7 +43,7 @@ const LEAVE: Duration = Duration::from_secs(2);
 /// Bytes of a pipe within this process.
 const PIPE: usize = 64 << 10;
 /// Error of a program that started without standard streams.
-const NO_STREAMS: &str = "it has no streams";
+const NO_STREAMS: &str = "its standard streams are missing";
 /// Time to wait for the remaining error output of a program that was killed.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -173,7 +173,7 @@ impl McpSession {
         match self.service.peer().call_tool_once(request).await.map_err(call_error)? {
             CallToolResponse::Complete(result) => Ok(result),
             CallToolResponse::InputRequired(_) | CallToolResponse::Task(_) => Err(CallError::Refused(
-                "the tool requires more than a call, which is not supported here".to_owned(),
+                "the tool requires more input or a task, but only simple calls are supported".to_owned(),
             )),
             // Result kinds that later versions of the library may add.
             _ => Err(CallError::Refused("the tool's answer is of an unknown kind".to_owned())),
@@ -296,8 +296,9 @@ fn server_job(
     // Event loops use sockets to wake themselves.
     job.sockets = true;
     for folder in read {
-        let missing_folder_error =
-            |error: std::io::Error| format!("cannot find {}, which it may read: {error}", folder.display());
+        let missing_folder_error = |error: std::io::Error| {
+            format!("cannot find the folder {}, which its program may read: {error}", folder.display())
+        };
         job.read.push(folder.canonicalize().map_err(missing_folder_error)?);
     }
     let variables = variables.iter().map(|(name, value)| (name.clone(), value.expose().to_owned()));
@@ -375,14 +376,14 @@ fn initialize_failure(error: &ClientInitializeError) -> ServerFailure {
     }
     if let ClientInitializeError::JsonRpcError(error) = error {
         return ServerFailure {
-            description: "it does not begin a session".to_owned(),
+            description: "it refused to begin a session".to_owned(),
             server_output: error.message.to_string(),
         };
     }
     if let ClientInitializeError::ConnectionClosed(_) = error {
-        return ServerFailure::from("it ended before it had begun a session");
+        return ServerFailure::from("its connection closed before a session began");
     }
-    ServerFailure::from("it does not begin a session according to the protocol")
+    ServerFailure::from("it refused to begin a session according to the protocol")
 }
 
 fn call_error(error: ServiceError) -> CallError {

@@ -33,7 +33,7 @@ impl SseTransport {
             return Err(WebError::Status(response.status()).to_string());
         }
         if !has_media_type(response.headers(), EVENTS) {
-            return Err("it does not answer with events".to_owned());
+            return Err("its response is not a stream of events".to_owned());
         }
         let mut events = web.event_stream(response);
         while let Some(Ok(event)) = events.next().await {
@@ -42,7 +42,7 @@ impl SseTransport {
                 return Ok(Self { web, to, events });
             }
         }
-        Err("it ended before it named its address".to_owned())
+        Err("its stream of events ended before it named the address for messages".to_owned())
     }
 }
 

@@ -190,8 +190,8 @@ async fn what_the_operator_allows_and_what_reads_is_offered_beside_the_runs_own_
     assert_eq!(
         told(&problems),
         [
-            "tool `write` is left out: the server says that it does not only read",
-            "tool `wipe` is left out: the server says that it does not only read",
+            "tool `write` is left out: the server declares that the tool does more than read",
+            "tool `wipe` is left out: the server declares that the tool does more than read",
             "it has no tool `gone`",
         ]
     );
@@ -247,10 +247,15 @@ async fn a_server_that_fails_is_let_go_of_and_the_run_goes_on() {
         (
             "another result",
             on("initialize", other),
-            "it does not begin a session according to the protocol",
+            "it refused to begin a session according to the protocol",
             false,
         ),
-        ("refuses", on("initialize", || ScriptedReaction::Error("no")), "it does not begin a session", false),
+        (
+            "refuses",
+            on("initialize", || ScriptedReaction::Error("no")),
+            "it refused to begin a session",
+            false,
+        ),
         (
             "lists nothing",
             on("tools/list", || ScriptedReaction::Error("no")),
@@ -608,5 +613,5 @@ async fn an_older_server_answers_with_events_and_learns_the_token_alone() {
     assert_eq!(told(&problems).len(), 1, "{problems:?}");
     let url = listens(|_| async { words(StatusCode::OK, "text/html", "") }).await;
     let (_, problems) = tried(ServerTransport::Sse(at(&url, None))).await;
-    assert_eq!(told(&problems), ["it does not answer with events"]);
+    assert_eq!(told(&problems), ["its response is not a stream of events"]);
 }

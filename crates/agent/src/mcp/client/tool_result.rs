@@ -51,7 +51,7 @@ pub(super) fn redact_and_truncate(text: &str, max_bytes: usize) -> String {
     };
     match left_out {
         0 => kept.to_owned(),
-        _ => format!("{kept}\n[… {left_out} bytes are left out: {max_bytes} are the most that is shown]"),
+        _ => format!("{kept}\n[… {left_out} bytes are left out: at most {max_bytes} are shown]"),
     }
 }
 

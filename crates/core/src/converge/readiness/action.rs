@@ -82,8 +82,8 @@ impl fmt::Display for ReadinessWaitReason {
             Self::Settling => f.write_str("the forge has just got this head"),
             Self::Answer(name) => write!(f, "{name} has not answered"),
             Self::Inline(name) => write!(f, "{name} reports findings without showing where"),
-            Self::Merge => f.write_str("the forge does not say whether it can be merged"),
-            Self::Checks => f.write_str("checks have not ended"),
+            Self::Merge => f.write_str("the forge does not report whether the pull request can be merged"),
+            Self::Checks => f.write_str("checks are still running"),
         }
     }
 }

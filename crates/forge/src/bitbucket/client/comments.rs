@@ -226,7 +226,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         &self,
         text: &str,
     ) -> Result<Vec<ConversationComment>, ForgeError> {
-        let what = self.what_of_pull("looking for what was said");
+        let what = self.what_of_pull("looking for comments with this text");
         let accounts = self.accounts().await?;
         let notes = self.list_comments(&what, self.id.number).await?.into_iter();
         let is = |note: &BitbucketComment| {

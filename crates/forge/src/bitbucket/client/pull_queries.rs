@@ -98,7 +98,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 
     pub(super) async fn read_merge_summary(&self) -> Result<MergeSummary, ForgeError> {
-        let what = self.what_of_pull("asking what its merge would be");
+        let what = self.what_of_pull("asking whether it can be merged");
         let pull = self.read_pull(&what, self.id.number).await?;
         let merging = self.calls.preview_merge(&what, &self.repo, &pull).await?;
         let state = if pull.state == PullState::Draft { Mergeable::Draft } else { merging.state };

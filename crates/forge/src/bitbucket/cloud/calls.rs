@@ -456,24 +456,22 @@ impl BitbucketApi for BitbucketCloud {
         let (workspace, slug) = split_repository_name(&what, repo)?;
         let url = self.root(["workspaces", workspace, "permissions", "repositories", slug]);
         let query = format!("user.uuid={}", quote_text(author.id.as_str()));
-        let listed: Vec<wire::CloudPermission> = match self
-            .get_all(&what, with_query(url, &[("q", &query)]))
-            .await
-        {
-            Ok(listed) => listed,
-            Err(ForgeError::NotFound { .. }) => return Ok(false),
-            // Only an administrator of the repository can read the list of permissions. Without the list, no
-            // account may give commands.
-            Err(ForgeError::Forbidden { .. }) => {
-                tracing::warn!(
-                    repo,
-                    "commands in comments are ignored in this repository: the token must administer it to \
-                     ask who may write"
-                );
-                return Ok(false);
-            }
-            Err(error) => return Err(error),
-        };
+        let listed: Vec<wire::CloudPermission> =
+            match self.get_all(&what, with_query(url, &[("q", &query)])).await {
+                Ok(listed) => listed,
+                Err(ForgeError::NotFound { .. }) => return Ok(false),
+                // Only an administrator of the repository can read the list of permissions. Without the list, no
+                // account may give commands.
+                Err(ForgeError::Forbidden { .. }) => {
+                    tracing::warn!(
+                        repo,
+                        "commands in comments are ignored in this repository: the token needs administrator \
+                        access to find out who may write to the repository"
+                    );
+                    return Ok(false);
+                }
+                Err(error) => return Err(error),
+            };
         // The forge may have ignored the filter, so the account is compared again.
         let may = listed.into_iter().any(|one| {
             let is_theirs =

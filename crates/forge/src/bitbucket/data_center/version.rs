@@ -55,7 +55,8 @@ impl BitbucketDataCenter {
         match DataCenterVersion::parse(&properties.version) {
             Some(version) if version < OLDEST => {
                 let message = format!(
-                    "it is Bitbucket {version}, and {OLDEST} is the oldest version that Truing supports"
+                    "the server is Bitbucket {version}, but {OLDEST} is the oldest version that Truing \
+                        supports"
                 );
                 return Err(rejected_error(what, &message));
             }

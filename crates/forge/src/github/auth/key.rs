@@ -28,9 +28,7 @@ pub struct AppKey(Arc<KeyPair>);
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum AppKeyError {
     /// The text contains no PEM block.
-    #[error(
-        "this is not a private key in PEM form (`-----BEGIN RSA PRIVATE KEY-----`), or only a part of one"
-    )]
+    #[error("this text is not a complete private key in PEM form (`-----BEGIN RSA PRIVATE KEY-----`)")]
     NoPem,
     /// The key is encrypted, or for another algorithm.
     #[error("cannot use this private key: it must be an unencrypted RSA key of 2048 bits or more")]

@@ -98,7 +98,7 @@ impl GitHubClient {
     }
 
     pub(super) async fn read_merge_state(&self) -> Result<MergeSummary, ForgeError> {
-        let request = self.what_of_pull("asking what its merge would be");
+        let request = self.what_of_pull("asking whether it can be merged");
         let (owner, name) = self.repo.split_once('/').unwrap_or_default();
         let variables = json!({ "owner": owner, "name": name, "number": self.id.number });
         let data: bodies::MergeData = self.github.graphql(self.scope(), &request, MERGE, variables).await?;
@@ -287,7 +287,7 @@ impl GitHubClient {
     pub(super) async fn list_eyes(&self, comment: &CommentId) -> Result<Vec<Actor>, ForgeError> {
         let request = self.what_of_pull(&format!("reading the reactions to comment {comment}"));
         let GitHubCommentId::Issue(id) = GitHubCommentId::parse(&request, comment)? else {
-            let message = "it is not in the conversation".to_owned();
+            let message = "the comment is not in the conversation".to_owned();
             return Err(ForgeError::Rejected { request, message });
         };
         let accounts = self.accounts().await?;

@@ -25,7 +25,7 @@ impl GitHubClient {
     ) -> Result<CommentId, ForgeError> {
         let request = self.what_of_pull(&format!("answering comment {first}"));
         let GitHubCommentId::Review(id) = GitHubCommentId::parse(&request, first)? else {
-            let message = "it began no thread".to_owned();
+            let message = "the comment is not the first of a thread".to_owned();
             return Err(ForgeError::Rejected { request, message });
         };
         if let Some(comment) = self.find_answer(&request, id, topic).await? {

@@ -12,7 +12,7 @@ impl GitHubClient {
     pub(in crate::github) async fn list_issues(&self, label: &str) -> Result<Vec<OwnIssue>, ForgeError> {
         let request = self.what_of_repository(&format!("listing issues with the label {label}"));
         if label.is_empty() || label.contains(',') {
-            let message = "issues are asked for by one label, without a comma".to_owned();
+            let message = "issues can be listed by only one label, without a comma".to_owned();
             return Err(ForgeError::Rejected { request, message });
         }
         let accounts = self.accounts().await?;

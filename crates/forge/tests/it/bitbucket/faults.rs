@@ -190,8 +190,14 @@ async fn an_old_data_center_is_asked_for_no_drafts_and_one_line() {
 #[tokio::test]
 async fn a_data_center_that_is_too_old_is_refused_by_its_version_and_gets_nothing() {
     for (version, refused) in [
-        ("6.10.17", Some("it is Bitbucket 6.10, and 7.14 is the oldest version that Truing supports")),
-        ("7.13.20", Some("it is Bitbucket 7.13, and 7.14 is the oldest version that Truing supports")),
+        (
+            "6.10.17",
+            Some("the server is Bitbucket 6.10, but 7.14 is the oldest version that Truing supports"),
+        ),
+        (
+            "7.13.20",
+            Some("the server is Bitbucket 7.13, but 7.14 is the oldest version that Truing supports"),
+        ),
         ("7.14.0", None),
     ] {
         let [_, (site, number, open)] = Site::bitbuckets().await;

@@ -156,8 +156,8 @@ fn a_linter_that_is_new_with_the_change_does_not_look_and_code_is_judged_as_befo
     assert_eq!(
         new,
         [
-            "shellcheck: the base does not use it: this change adds .shellcheckrc",
-            "yamllint: the base does not use it: this change adds .yamllint"
+            "shellcheck: the base does not use this linter: this change adds .shellcheckrc",
+            "yamllint: the base does not use this linter: this change adds .yamllint"
         ]
     );
 }
@@ -175,5 +175,8 @@ fn what_counts_of_the_base_is_noted_with_each_linter() {
     BaseConfigFiles::record_in_runs(by_base, &mut runs);
     let [ruff, codespell] = runs.as_slice() else { panic!("{runs:?}") };
     assert_eq!((ruff.findings, ruff.base_configuration.len(), &ruff.keeps_open), (1, 2, &None));
-    assert_eq!(codespell.keeps_open.as_deref(), Some("it did not read pyproject.toml, which configures it"));
+    assert_eq!(
+        codespell.keeps_open.as_deref(),
+        Some("the linter did not read pyproject.toml, which configures the linter")
+    );
 }

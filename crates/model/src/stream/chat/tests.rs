@@ -124,7 +124,10 @@ fn reasons_to_stop_have_their_own_names() {
         ("stop", Ok(StopReason::EndTurn)),
         ("length", Ok(StopReason::MaxTokens)),
         ("content_filter", Ok(StopReason::Refusal)),
-        ("tool_calls", Err(StreamError::Contradiction("it stopped to call a tool but names none"))),
+        (
+            "tool_calls",
+            Err(StreamError::Contradiction("the answer stopped to call a tool, but names no tool")),
+        ),
         ("abort", Err(StreamError::UnknownStop("abort".into()))),
     ] {
         let answer = read(&stream(&[json!({"content": "x"})], reason, usage()));

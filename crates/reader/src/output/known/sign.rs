@@ -72,7 +72,7 @@ impl TryFrom<SignEntry> for ToolSign {
             (Some(section), Some(option)) => Some(SignTarget::Option(section, option)),
             (Some(section), None) => Some(SignTarget::Section(section)),
             (None, None) => None,
-            (None, Some(_)) => return Err("an option is one of a section"),
+            (None, Some(_)) => return Err("`option` needs a `section`"),
         };
         let things = [
             table.map(SignTarget::Table),
@@ -93,7 +93,7 @@ impl TryFrom<SignEntry> for ToolSign {
             }
             (_, _, _) => return Err("a sign is a file, a thing in a file, a folder or a hook"),
         };
-        if things.next().is_some() { Err("a sign is one thing in a file") } else { Ok(sign) }
+        if things.next().is_some() { Err("a sign must name only one thing in a file") } else { Ok(sign) }
     }
 }
 

@@ -470,7 +470,7 @@ fn former_versions_are_recognised_and_refused_by_their_names() {
         let report = report(OutputFormat::Sarif, &text);
         assert_eq!(
             problems(&report),
-            [format!("SARIF {version} is not read: let the tool print SARIF 2.1.0")]
+            [format!("SARIF {version} is not supported: let the tool print SARIF 2.1.0")]
         );
     }
     let draft = log(json!({}), json!([result("a", 1)])).replace("2.1.0", "2.1.0-rtm.5");

@@ -169,7 +169,7 @@ fn answers() -> Vec<(ForgeFaultKind, &'static str, bool)> {
         (ForgeFaultKind::Status(403, None), "may not do this (403): Forbidden (hint: let the token", false),
         (
             ForgeFaultKind::SecondaryLimit(None),
-            "rate limited for 60 s (hint: it then continues by itself",
+            "rate limited for 60 s (hint: Truing then continues by itself",
             true,
         ),
         (ForgeFaultKind::SecondaryLimit(Some(7)), "rate limited for 7 s", true),
@@ -190,7 +190,7 @@ fn answers() -> Vec<(ForgeFaultKind, &'static str, bool)> {
         ),
         (ForgeFaultKind::Status(503, None), "status 503: Service Unavailable (hint: if this persists", false),
         (ForgeFaultKind::Html(200), "HTML instead of JSON (a proxy, or a wrong api_url?) (hint: ", false),
-        (ForgeFaultKind::Html(502), "status 502: it gives no reason (hint: ", false),
+        (ForgeFaultKind::Html(502), "status 502: the forge gives no reason (hint: ", false),
         (ForgeFaultKind::Truncated, "the answer's JSON is cut off (hint: ", false),
         (
             ForgeFaultKind::Redirect(301, elsewhere.clone()),

@@ -113,7 +113,7 @@ async fn worked_in_vain(because: &str) -> Slot {
     let (tell, told) = tokio::sync::watch::channel(false);
     tokio::join!(drive_lease(&context, lease, Duration::from_millis(20), told), async {
         let asked = async || script.calls().contains(&"pull_request");
-        until("the forge was asked", asked).await;
+        until("the pull request was read from the forge", asked).await;
         match because {
             "told" => drop(tell.send_replace(true)),
             "dead" => script.set_dead(true),

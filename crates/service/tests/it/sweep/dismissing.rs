@@ -156,7 +156,7 @@ async fn who_may_not_and_what_names_nothing_dismisses_nothing_and_history_says_w
         let line = format!("`/dismiss` by ada@{FORGE} was not run: {reason}");
         history.iter().filter(|told| **told == line).count()
     };
-    assert_eq!(told("it gives no reason"), 1, "{history:#?}");
+    assert_eq!(told("the forge gives no reason"), 1, "{history:#?}");
     assert_eq!(told("no finding here has that id"), 1, "{history:#?}");
     assert!(told("it neither replies to a finding's comment nor names a finding") >= 1, "{history:#?}");
     assert_eq!(site.forge.violations(), Vec::<String>::new());
@@ -245,7 +245,7 @@ async fn on_a_closed_pull_request_it_is_kept_and_a_secret_is_still_named() {
     service.state(&key, "held (cancelled)").await;
     assert_eq!(site.view(&opened).await.inline_comments().filter(|comment| comment.resolved).count(), 0);
     let history = service.history(&key).await;
-    let kept = "a key of the tests: it shows when the pull request is open again";
+    let kept = "a key of the tests: the decision shows when the pull request is open again";
     assert!(history.iter().any(|told| told.ends_with(kept)), "{history:#?}");
     site.repo.reopen_pull(opened.number).await.unwrap();
     settle(&site, &service).await;

@@ -50,7 +50,7 @@ pub(super) fn begin_run(
     // findings and desired state belong to the key, so only the record must be copied.
     let is_left = |newest: &&ReviewRunRow| newest.revision == *revision && newest.stage == RunStage::Computed;
     if let Some(newest) = newest.as_ref().filter(|newest| !again && !is_left(newest)) {
-        record_cut_off_end(connection, &run.key, newest, "cut off: another run goes on", now)?;
+        record_cut_off_end(connection, &run.key, newest, "cut off: another run continues", now)?;
     }
     let left = newest.filter(|newest| newest.revision == *revision);
     let untouched = again && left.is_some();

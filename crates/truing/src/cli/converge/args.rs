@@ -26,10 +26,10 @@ pub struct ConvergeArgs {
     pub(super) targets: Vec<String>,
     #[command(flatten)]
     pub(super) run_args: ConvergeRunArgs,
-    /// Lead the run of this name, join the run that leads it, or decide by what there is
+    /// Lead the team, join the run that leads it, or join only if another run leads it
     #[arg(long, value_enum, value_name = "HOW")]
     pub(super) lifecycle: Option<team::LifecycleFlag>,
-    /// The name that runs are led and joined by [default: BUGTEAM_TEAM_NAME]
+    /// The name of the team to lead or join [default: BUGTEAM_TEAM_NAME]
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub(super) team: Option<String>,
     /// Show what would be worked on, and call no model
@@ -52,7 +52,7 @@ pub(super) struct ConvergeRunArgs {
     /// The `NAME` of the `[model.NAME]` that fixes what is found [default: converge.fixer]
     #[arg(long, value_name = "NAME")]
     pub(super) fixer: Option<String>,
-    /// Findings of lower severity are fixed once and then left [default: converge.min_blocking_severity]
+    /// The lowest severity that blocks; findings below it are fixed only once [default: converge.min_blocking_severity]
     #[arg(long, value_name = "SEVERITY", value_parser = parse_severity)]
     pub(super) min_severity: Option<Severity>,
     /// After each push to a pull request, comment `bugbot run` to trigger Cursor's Bugbot

@@ -42,7 +42,7 @@ pub struct AuditArgs {
     /// repository, whose checked out branch is audited [default: the current folder]
     #[arg(value_name = "TARGET")]
     targets: Vec<String>,
-    /// Show findings of this severity and above alone; only they make the exit code 1
+    /// Show only findings of this severity and above; other findings do not make the exit code 1
     #[arg(long, value_name = "SEVERITY", default_value = "P2", value_parser = parse_severity)]
     min_severity: Severity,
 }

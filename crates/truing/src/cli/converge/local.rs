@@ -141,7 +141,7 @@ impl PreparedRun {
                 left.inspect_err(|error| span.record_failure(&error.message))?
             }
             () = target_run.wait_for_stop() => {
-                let why = "interrupted: run it again; it resumes where it stopped";
+                let why = "interrupted: run the command again, which resumes where it stopped";
                 ConvergeCallOutcome::Failed(End::new(ConvergeExitCode::Interrupted, why))
             }
         };
@@ -304,8 +304,10 @@ impl BranchCheckout {
         }
         let work = repository.worktree_diff(&head).await.map_err(wiring::git_error)?;
         if !(work.diff.is_empty() && work.skipped.is_empty()) {
-            return Err(refusal_error(ConvergeExitCode::Uncommitted, UNCOMMITTED)
-                .hint("`git status` shows them; `git stash` keeps them for later; then run this again"));
+            return Err(refusal_error(ConvergeExitCode::Uncommitted, UNCOMMITTED).hint(
+                "`git status` shows the changes; `git stash` keeps them for later; then run this \
+                    command again",
+            ));
         }
         let remote = Remote::from_local_path(repository.root()).map_err(wiring::git_error)?;
         let name = hex::encode(repository.root().as_os_str().as_encoded_bytes());
@@ -439,7 +441,7 @@ impl BranchCheckout {
             let is_same = last.detail.looks == inspection_digest
                 && last.detail.state.dismissals_still_hold(&dismissals);
             if is_converged && is_same && tip.as_ref() == Some(&last.detail.state.head) {
-                let earlier = format!("run {} has converged from here before", last.run);
+                let earlier = format!("run {} has already converged from this commit", last.run);
                 return Ok((last.clone(), Some(earlier)));
             }
         }
@@ -451,7 +453,7 @@ impl BranchCheckout {
         let earlier = before.and_then(|last| last.detail.state.exit.as_ref().map(|exit| (last, exit))).map(
             |(last, exit)| {
                 format!(
-                    "run {} has ended here before ({}): everything is audited again",
+                    "run {} started from this commit and has ended ({}): everything is audited again",
                     last.run,
                     exit.kind().as_str()
                 )
@@ -522,15 +524,15 @@ fn no_target_error() -> CliError {
 /// Returns the error for a run that cannot write its fixes to the branch.
 pub(in crate::cli) fn branch_write_error(branch: &str, reason: &str) -> CliError {
     CliError::failure("branch", format!("cannot create branch {branch} here: {reason}")).hint(
-        "check that `.git` is writable, and that no branch conflicts: one that is called `truing` or \
-         `truing/run` has to be renamed (`git branch -m OLD NEW`)",
+        "check that `.git` is writable; a branch called `truing` or `truing/run` conflicts and must be \
+            renamed (`git branch -m OLD NEW`)",
     )
 }
 
 fn run_lock_error(error: &RunLockError) -> CliError {
     match error {
         RunLockError::Held(_) => refusal_error(ConvergeExitCode::AlreadyRunning, &error.to_string())
-            .hint("wait until it has ended, or stop it: it can be continued later"),
+            .hint("wait until that run has ended, or stop it: a stopped run can be continued later"),
         RunLockError::Io { .. } => CliError::failure("lock", error.to_string())
             .hint("check that the folder beside the database is writable"),
     }

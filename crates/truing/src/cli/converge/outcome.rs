@@ -134,7 +134,7 @@ fn end_hint(exit: &End) -> &'static str {
         "raise the limit (`budget.converge_usd`, unless another limit is named), and run it again: it \
          continues where it stopped"
     } else if code == ConvergeExitCode::Gate {
-        "see what it says: `truing gate`"
+        "see the problems that the gate reports: `truing gate`"
     } else {
         "see what is missing: `truing preflight`; then run it again: it continues where it stopped"
     }

@@ -167,12 +167,16 @@ fn run_error(name: &str, error: RunFailure) -> CliError {
         }
         RunConflict::OtherLoop => refusal_error(
             ConvergeExitCode::AlreadyRunning,
-            &format!("already running: {name}: another loop is working on it"),
+            &format!("already running: {name}: another loop is working on the job"),
         )
         .hint(format!("`truing why {name}` shows which")),
-        RunConflict::TakenOver => {
-            refusal_error(ConvergeExitCode::AlreadyRunning, &format!("{name}: another process took it over"))
-                .hint(format!("see which one, and how it ended: `truing why {name}`"))
-        }
+        RunConflict::TakenOver => refusal_error(
+            ConvergeExitCode::AlreadyRunning,
+            &format!(
+                "{name}: another process took over \
+                the run"
+            ),
+        )
+        .hint(format!("see which process, and how the run ended: `truing why {name}`")),
     })
 }

@@ -138,7 +138,7 @@ async fn current_target(git: &Git, context: &CommandContext) -> Result<Requested
     };
     match pulls.as_slice() {
         [] => {
-            chosen(format!("{repo} has no open pull request of it"));
+            chosen(format!("{repo} has no open pull request of this branch"));
             Ok(of_branch)
         }
         [pull] => {
@@ -146,7 +146,8 @@ async fn current_target(git: &Git, context: &CommandContext) -> Result<Requested
             let differs = repository.head_if_any().is_some_and(|head| *head != pull.revision.head);
             let here = if differs { ", whose head is not the commit that is checked out here" } else { "" };
             context.output.print_note(format_args!(
-                "the pull request {name} of branch {branch}{here}; `truing converge .`: the local branch"
+                "using the pull request {name} of branch {branch}{here}; to use the local branch: `truing \
+                    converge .`"
             ));
             let workspace =
                 ConvergeTarget::Pull(Box::new(PullTarget { forge, repo, number: pull.number, config }));
@@ -156,7 +157,7 @@ async fn current_target(git: &Git, context: &CommandContext) -> Result<Requested
             let numbers: Vec<String> = several.iter().map(|pull| format!("#{}", pull.number)).collect();
             let message = format!("branch {branch} has several pull requests: {}", numbers.join(", "));
             let error = CliError::usage("which_pull", message)
-                .hint("name one by its number, or the local branch: `truing converge .`");
+                .hint("name a pull request by its number, or use the local branch: `truing converge .`");
             Ok(RequestedTarget { name: Some(".".to_owned()), workspace: Err(error) })
         }
     }

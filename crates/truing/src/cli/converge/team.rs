@@ -14,11 +14,11 @@ use crate::cli::error::CliError;
 /// Who owns what a run works in, as `--lifecycle` takes it.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 pub(super) enum LifecycleFlag {
-    /// The run: it tears it down.
+    /// This run: it leads the team, and removes the workspace at the end.
     Owned,
     /// Another run, which this one joins.
     Attach,
-    /// Another run if there is one, else this.
+    /// Another run, if one leads the team; else this run.
     Auto,
 }
 

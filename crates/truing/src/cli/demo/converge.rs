@@ -29,8 +29,8 @@ pub(super) async fn run_demo(stay: bool, context: &CommandContext) -> Result<Com
     let story = ConvergeDemo::start(context).await.map_err(demo_error)?;
     let name = story.pull_name();
     let intro = format!(
-        "The model follows a script: it reports a bug while it sees it, and fixes it when asked. {WRITER} \
-         has opened {name} as a draft; `truing converge {name}`:"
+        "The model follows a script: it reports a bug as long as the code has the bug, and fixes the bug \
+            on request. {WRITER} has opened {name} as a draft; `truing converge {name}`:"
     );
     say(fold_line("", &intro))?;
     let pull = story.converge().await.map_err(demo_error)?;
@@ -120,10 +120,10 @@ fn render_summary(report: &ConvergeDemoReport) -> String {
     let verdict =
         if report.has_passed() { "As promised." } else { "The result differs from the expected one." };
     format!(
-        "\nTwo runs in {seconds:.1} s\n\x20 the pull request      {} in {}, {}\n\x20 the \
-         branch            {} in {}, {}\n\x20 said twice            {} (promised: 0)\n\x20 the \
-         model             {} answers from a script; {} tokens in, {} out,\n\x20                       {} at \
-         list price\n{verdict}\n",
+        "\nTwo runs in {seconds:.1} s\n\x20 the pull request      {} in {}, {}\n\x20 the branch            \
+            {} in {}, {}\n\x20 reported twice        {} (promised: 0)\n\x20 the model             {} \
+            answers from a script; {} tokens in, {} out,\n\x20                       {} at list \
+            price\n{verdict}\n",
         pull_request.ended.exit,
         loops(pull_request.ended.loops),
         format_count(pull_request.commits.len(), "commit"),

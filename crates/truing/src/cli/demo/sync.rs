@@ -31,8 +31,8 @@ pub(super) async fn run_demo(stay: bool, context: &CommandContext) -> Result<Com
     );
     if level < SandboxLevel::Full {
         let reason = format!(
-            "The sandbox of this machine reaches `{}`, and a model ports code at `full` only: that part is \
-             left out. `truing sandbox check` lists what is missing.",
+            "The sandbox of this machine reaches level `{}`, but a model ports code only at level `full`: \
+                that part of the demo is left out. `truing sandbox check` lists what is missing.",
             level.as_str()
         );
         intro += &fold_line("", &reason);

@@ -78,7 +78,7 @@ pub(super) fn run(
     let known = |path: &&RepoPath| asked.iter().any(|position| position.path == **path);
     for path in tracker.paths_tracked_by_hunks().filter(known) {
         context.output.warn(format_args!(
-            "{path} is too large, or not a text file: its lines are followed where they stayed in order"
+            "{path} is too large, or not a text file: only lines that kept their order are tracked"
         ));
     }
     context.output.print_json_lines(asked.iter().map(

@@ -176,7 +176,7 @@ impl HookCallPolicy<'_> {
         // Git treats any folder with the right files as a repository, and runs programs that its
         // configuration names.
         if words.first() == Some(&"git") && cwd != self.root {
-            return Err("git runs in the root of the repository alone".to_owned());
+            return Err("git may run only in the root of the repository".to_owned());
         }
         // A link in the repository may point to a file outside the repository.
         for word in words.iter().skip(1) {
@@ -187,11 +187,11 @@ impl HookCallPolicy<'_> {
             }
         }
         match self.policy.judge(AgentAction::Run(&words)) {
-            PolicyVerdict::Allow { rules: _, runs_code: true } if !self.is_sandboxed => Err(
-                "it runs code of the repository, and this hook sees no sandbox: `--sandboxed` says that all \
-                 of Claude Code runs in one"
-                    .to_owned(),
-            ),
+            PolicyVerdict::Allow { rules: _, runs_code: true } if !self.is_sandboxed => {
+                Err("the command runs code of the repository, and this hook cannot detect a sandbox: \
+                    `--sandboxed` declares that all of Claude Code runs in a sandbox"
+                    .to_owned())
+            }
             verdict @ (PolicyVerdict::Allow { .. } | PolicyVerdict::Deny { .. }) => Ok(hook_answer(verdict)),
         }
     }
@@ -200,7 +200,7 @@ impl HookCallPolicy<'_> {
     fn working_folder(&self) -> Result<PathBuf, String> {
         let opened = self.cwd.canonicalize();
         let cwd = opened.map_err(|error| format!("the working folder cannot be opened: {error}"))?;
-        let outside = "commands run in a folder of the repository alone";
+        let outside = "commands may run only in a folder of the repository";
         let inner = cwd.strip_prefix(self.root).map_err(|_| outside.to_owned())?;
         let is_root = inner.as_os_str().is_empty();
         let inner = inner.to_str().ok_or("the working folder is not UTF-8")?;

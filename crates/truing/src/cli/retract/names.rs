@@ -72,7 +72,8 @@ impl RetractArgs {
             if let Some(glob) = glob.as_ref().filter(|glob| !matches_any(glob, known)) {
                 let code = if one == "rule" { "unknown_rule" } else { "unknown_repo" };
                 let message = format!(
-                    "no comment is of a {one} that matches `{}`, and no known {one} matches it",
+                    "no comment belongs to a {one} that matches `{}`, and no known {one} matches this \
+                        pattern",
                     glob.glob()
                 );
                 return Err(CliError::usage(code, message).hint(render_names(recent, many, since)));

@@ -64,7 +64,7 @@ impl<'a> FixSession<'a> {
                 "already_running",
                 format!("{}: {error}", visible_text(&root.to_string_lossy())),
             )
-            .hint("nothing was changed; run it again when the other is done"),
+            .hint("nothing was changed; run the command again when the other --fix is done"),
             FixLockError::Io { path, source } => patch_write_error(&path, &source),
         })?;
         let tree = WritableTree::open(root).map_err(|error| {
@@ -137,7 +137,8 @@ impl<'a> FixSession<'a> {
             undo::trim_patch(&kept, &made.done).map_err(|error| {
                 CliError::failure("write_failed", format!("cannot write {} again: {error}", kept.display()))
                     .hint(
-                        "it names files that were not changed after all; undo the others with --include=PATH",
+                        "the patch also names files that were not changed; to undo only the others, use \
+                            --include=PATH",
                     )
             })?;
         }
@@ -174,7 +175,7 @@ impl<'a> FixSession<'a> {
 }
 
 fn patch_write_error(path: &Path, error: &std::io::Error) -> CliError {
-    let message = format!("cannot save the changes that undo the fixes in {}: {error}", path.display());
+    let message = format!("cannot save the undo patch in {}: {error}", path.display());
     CliError::failure("write_failed", message)
         .hint("nothing was changed; check that the folder is writable and has free space")
 }

@@ -56,11 +56,11 @@ impl clap::Args for ToolOutputArgs {
                  repeated",
             )
             .long_help(
-                "Add the findings that a linter has printed into this file; `-` reads standard input; may be \
-                 repeated\n\nOnly findings on changed lines count. With --pr --publish they are posted once, \
-                 move with their lines, and are resolved when a later output no longer has them. A finding \
-                 that is not understood, or that names no file here, makes the review partial and resolves \
-                 nothing.",
+                "Add the findings that a linter has printed into this file; `-` reads standard input; may \
+                    be repeated\n\nOnly findings on changed lines count. With --pr --publish they are \
+                    posted once, move with their lines, and are resolved when a later output no longer has \
+                    them. A finding that cannot be parsed, or that names no file of the repository, makes \
+                    the review partial, and then no finding is resolved.",
             )
             .value_parser(clap::value_parser!(PathBuf))
             .action(ArgAction::Append)
@@ -69,8 +69,9 @@ impl clap::Args for ToolOutputArgs {
             FORMAT,
             "format-in",
             "FORMAT",
-            "The format of --from, such as sarif, rdjson, checkstyle, gitlab or junit, or the name of a tool \
-             for any of its formats; given once, it is that of all [default: recognised from the content]",
+            "The format of --from, such as sarif, rdjson, checkstyle, gitlab or junit, or the name of a \
+                tool for any of its formats; given once, it applies to every --from [default: recognised \
+                from the content]",
         );
         command
             .arg(from)
@@ -79,14 +80,15 @@ impl clap::Args for ToolOutputArgs {
                 TOOL,
                 "tool",
                 "NAME",
-                "The tool of the --from before, where its format does not say it",
+                "The tool that wrote the preceding --from, if its format does not name the tool",
             ))
             .arg(
                 from_option_arg(
                     ROOT,
                     "root",
                     "PREFIX",
-                    "What absolute paths of the --from before begin with [default: found by its files]",
+                    "The beginning of absolute paths in the preceding --from [default: derived from its \
+                        files]",
                 )
                 .value_parser(parse_absolute_root),
             )
@@ -95,7 +97,7 @@ impl clap::Args for ToolOutputArgs {
                     FOLDER,
                     "folder",
                     "DIR",
-                    "The folder of the repository in which the tool of the --from before ran",
+                    "The folder of the repository in which the tool of the preceding --from ran",
                 )
                 .value_parser(parse_folder),
             )
@@ -228,8 +230,8 @@ impl ToolOutputArgs {
 }
 
 /// Hint for an output that cannot be read.
-const FINDINGS_HINT: &str = "name a file with the findings that a linter printed, or `-` and pipe them in, \
-     such as those of `ruff check --output-format sarif`";
+const FINDINGS_HINT: &str = "name a file with the findings that a linter printed, or `-` to read them from \
+    a pipe, such as the output of `ruff check --output-format sarif`";
 
 /// Returns the outputs with their display names and texts.
 fn read_texts(
@@ -259,11 +261,14 @@ async fn recognise_format(
     found.ok_or_else(|| match is_bare {
         true => {
             CliError::usage("unknown_format", format!("{name}: it contains no findings and no tool name"))
-                .hint("name the tool, as in `--format-in ruff`: then it counts as no findings")
+                .hint(
+                    "name the tool, as in `--format-in ruff`: then the output counts as one without \
+                    findings",
+                )
         }
         false => CliError::usage("unknown_format", format!("{name}: the format is not recognised")).hint(
-            "name it by `--format-in`: a format such as sarif, checkstyle or junit, or the tool that printed \
-             it",
+            "set `--format-in` to a format, such as sarif, checkstyle or junit, or to the tool that \
+                printed the output",
         ),
     })
 }

@@ -42,7 +42,7 @@ fn render_files_over_limit(coverage: &ReviewCoverage) -> Option<String> {
     let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
     let listed = listed.join(", ");
     (!paths.is_empty())
-        .then(|| format!("more findings than are kept for one file; the worst are shown: {listed}{more}"))
+        .then(|| format!("only the worst findings are shown for files with too many: {listed}{more}"))
 }
 
 /// Returns a hint for files that are too large. Such files make a review incomplete although nothing failed.
@@ -51,8 +51,8 @@ fn too_large_hint(gaps: &[UnreviewedFile]) -> Option<String> {
         |gap: &UnreviewedFile| matches!(gap.reason, SkipReason::TooLarge | SkipReason::TooComplex);
     gaps.iter().any(is_too_much).then(|| {
         format!(
-            "too large: over {} MiB, or too much to parse; list it under rules.ignore in {REPOSITORY_FILE}, \
-             or go on without it: --allow-partial",
+            "a file is too large (over {} MiB) or too complex to parse: list the file under rules.ignore \
+                in {REPOSITORY_FILE}, or accept a partial review: --allow-partial",
             MAX_FILE_BYTES >> 20
         )
     })

@@ -111,7 +111,7 @@ fn render_section(finding: &Finding) -> String {
     let mut text = format!("### {}: {}\n\n", raw.severity.as_str(), render_title(&raw.title));
     text += &format!("{}, {}\n\n", format_location(finding), code_span(&raw.rule));
     if let Some(why) = finding.unverified {
-        text += &format!("Open, and not verified to be still there: {}.\n\n", why.reason());
+        text += &format!("Open, but not verified as still present: {}.\n\n", why.reason());
     } else if !raw.snippet.trim().is_empty() {
         text += &(code_block(code_language(&raw.place.path), &visible_text(&raw.snippet)) + "\n\n");
     }

@@ -74,8 +74,8 @@ pub(super) async fn ask_consent(
         offers.iter().for_each(|offer| output.print_lines(render_offer(offer)));
         let fixes = format_count(offers.len(), "fix");
         output.print_always(format_args!(
-            "{fixes} proposed by the model not applied: run it on a terminal to be asked about each, or add \
-             --yes\n"
+            "not applied: {fixes} proposed by the model. To decide about each, run the command on a \
+                terminal; to apply all, add --yes\n"
         ));
         return Vec::new();
     }

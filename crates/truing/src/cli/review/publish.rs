@@ -127,9 +127,10 @@ impl PublishRequest<'_> {
         .await?;
         if !context.repositories.has(&self.id.forge, self.repo) {
             let message = format!("{} is not in forge.{}.repositories", self.repo, self.id.forge);
-            return Err(
-                CliError::refusal("not_chosen", message).hint("add it there, or review it without --publish")
-            );
+            return Err(CliError::refusal("not_chosen", message).hint(
+                "add the repository to that list, or review \
+                    the pull request without --publish",
+            ));
         }
         let watch = WriteMonitor {
             dry_run: self.dry_run,
@@ -156,7 +157,7 @@ impl PublishRequest<'_> {
             // The printed review shows the total cost of its commit, including earlier calls.
             let name = &self.pull.name;
             self.output.print_note(format_args!(
-                "{name}: this run has cost {now}; its reviews have cost {after} in all"
+                "{name}: this run has cost {now}; all reviews of the pull request have cost {after}"
             ));
         }
         let review = match held {
@@ -213,8 +214,8 @@ impl PublishRequest<'_> {
                         return Err(CliError::refusal(
                             "deferred",
                             format!(
-                                "{name}: rules only; the model's part is deferred: today's budget of its \
-                                 repository is used up"
+                                "{name}: reviewed by rules only; the model's part is deferred, because the \
+                                    repository's budget for today is used up"
                             ),
                         )
                         .hint(format!(
@@ -256,8 +257,14 @@ impl PublishRequest<'_> {
                     ),
                 )
                 | None => {
-                    return Err(CliError::refusal("lost", format!("{name}: another process took it over"))
-                        .hint(format!("see which one, and how it ended: `truing why {name}`")));
+                    return Err(CliError::refusal(
+                        "lost",
+                        format!(
+                            "{name}: another process took over the \
+                        review"
+                        ),
+                    )
+                    .hint(format!("see which process, and how the review ended: `truing why {name}`")));
                 }
             }
         }
@@ -354,13 +361,14 @@ async fn lease_error(store: &Store, key: &SlotKey, name: &str, error: LeaseError
                      the details"
                 ))
                 .hint(format!(
-                    "if its process has ended, its lease expires: run this again after {}",
+                    "if the process of that review has ended, its lease expires: run this command again \
+                        after {}",
                     format_instant(until)
                 ))
         }
         LeaseError::OtherLoop => {
-            CliError::refusal("already_running", format!("{name}: another loop is working on it"))
-                .hint(format!("`truing why {name}` shows which; the review starts automatically"))
+            CliError::refusal("already_running", format!("{name}: another loop is working on the job"))
+                .hint(format!("`truing why {name}` shows which loop; the review then starts automatically"))
         }
         error @ LeaseError::SwitchedOff => {
             CliError::refusal("killswitch_engaged", format!("{name}: {error}"))
@@ -379,7 +387,9 @@ impl PublishJson {
         let Self { dry_run, url, steps, name, paid_now_micro_usd: _ } = self;
         let mut text = match (dry_run, steps.is_empty()) {
             (_, true) => return format!("nothing to publish: {} shows it already\n", visible_text(name)),
-            (true, false) => "dry run: nothing was published; this would be, on\n".to_owned(),
+            (true, false) => "dry run: nothing was published; without --dry-run, the following would be \
+                published on\n"
+                .to_owned(),
             (false, false) => "published on\n".to_owned(),
         };
         text += &format!("  {}\n", visible_text(url));

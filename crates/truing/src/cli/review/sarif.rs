@@ -224,7 +224,7 @@ fn result_json(finding: &Finding, rule_indexes: &HashMap<&str, usize>) -> Value 
     }
     if let Some(suggestion) = &raw.suggestion {
         sarif_result["fixes"] = json!([{
-            "description": { "text": "What the lines become." },
+            "description": { "text": "The replacement of the lines." },
             "artifactChanges": [{
                 "artifactLocation": artifact_json(&raw.place.path),
                 "replacements": [replacement_json(&raw.place, &suggestion.replacement)],

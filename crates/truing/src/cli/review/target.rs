@@ -142,7 +142,10 @@ impl OwnerTarget {
     ) -> Result<Self, CliError> {
         let wrong = || {
             CliError::usage("bad_owner", format!("`{text}` is not the name of a user or an organisation"))
-                .hint("give the name, as in OWNER/NAME of a repository, or its page, https://HOST/OWNER")
+                .hint(
+                    "give the owner's name, as in OWNER/NAME, or the URL of the owner's page, \
+                    https://HOST/OWNER",
+                )
         };
         let (config, forge, name) = if text.contains("://") {
             let url = Url::parse(text).map_err(|_| wrong())?;
@@ -396,8 +399,9 @@ fn find_only_forge(
 
 fn not_a_pull_error(text: &str) -> CliError {
     CliError::usage("bad_target", format!("`{text}` is not a pull request")).hint(
-        "name it by its page, as https://HOST/OWNER/NAME/pull/NUMBER, by OWNER/NAME#NUMBER or \
-         OWNER/NAME/NUMBER, by NUMBER in a clone of its repository, or by a key of `truing queue list`",
+        "name a pull request by its URL, such as https://HOST/OWNER/NAME/pull/NUMBER, by OWNER/NAME#NUMBER \
+            or OWNER/NAME/NUMBER, by NUMBER in a clone of its repository, or by a key of `truing queue \
+            list`",
     )
 }
 

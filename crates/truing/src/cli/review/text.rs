@@ -303,7 +303,7 @@ pub(in crate::cli) fn render_finding(finding: &Finding) -> String {
     let note = Some(shown_body.trim()).filter(|text| !text.is_empty());
     let note = note.map(|text| Level::NOTE.message(wrap_words(text, WIDTH - NOTE_INDENT)));
     let unverified = finding.unverified.map(|why| {
-        let text = format!("open, and not verified to be still there: {}", why.reason());
+        let text = format!("open, but not verified as still present: {}", why.reason());
         Level::NOTE.message(wrap_words(&text, WIDTH - NOTE_INDENT))
     });
     let group = group

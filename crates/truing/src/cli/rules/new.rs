@@ -103,8 +103,8 @@ impl<'a> NewRuleName<'a> {
             format!("`{pack}` cannot be a pack's name")
         };
         let error = CliError::usage("bad_name", wrong).hint(
-            "a name has lower-case letters, digits and `-`; a pack's begins with a letter, a rule's with a \
-             letter or a digit",
+            "a name has lower-case letters, digits and `-`; a pack's name begins with a letter, a rule's \
+                name with a letter or a digit",
         );
         Err(match suggest_name(text) {
             Some(mended) => error.hint(format!("did you mean `{mended}`?")),
@@ -152,10 +152,8 @@ fn check_not_builtin(whole: &str) -> Result<(), CliError> {
     let packs = RulePacks::load_embedded().map_err(wiring::reader_error)?;
     match packs.find_rule(whole).map_err(|error| wiring::reader_error(error.into()))? {
         None => Ok(()),
-        Some(_) => {
-            Err(CliError::usage("rule_exists", format!("there is a rule `{whole}` already, built in"))
-                .hint(format!("choose another name; `truing rules show {whole}` shows that rule")))
-        }
+        Some(_) => Err(CliError::usage("rule_exists", format!("there is already a built-in rule `{whole}`"))
+            .hint(format!("choose another name; `truing rules show {whole}` shows that rule"))),
     }
 }
 
@@ -170,7 +168,10 @@ fn no_rules_folder_error(name: &NewRuleName<'_>, context: &CommandContext) -> Cl
         "no_folder",
         format!("no folder of packs is configured: `rules.dir` is not set in {place}"),
     )
-    .hint(format!("give one (created if it is missing): `truing rules new {} --dir packs`", name.full_name()))
+    .hint(format!(
+        "name a folder, which is created if missing: `truing rules new {} --dir packs`",
+        name.full_name()
+    ))
 }
 
 /// Writes a new file and creates the folders above it.

@@ -92,7 +92,7 @@ fn explain_rule(rule: &RuleSource<'_>, answer: &RulesShowJson<'_>) -> String {
 }
 
 /// Text on the fix of a finding.
-const FIX: &str = "`truing review --fix` writes it, where it is proven that nothing around it changes.";
+const FIX: &str = "`truing review --fix` applies the fix if it is proven that nothing else changes.";
 
 /// Indents lines of code.
 fn indent_code(code: &str) -> String {
@@ -147,8 +147,7 @@ fn unknown_rule_error(name: &str, packs: &RulePacks, ids: &[&str]) -> CliError {
     match wiring::nearest_name(name, known) {
         Some(near) => cli_error.hint(format!("did you mean `{near}`?")),
         None => cli_error.hint(
-            "`truing rules list` shows the rules; `rules.dir` in the configuration names the folder of your \
-             own",
+            "`truing rules list` shows the rules; `rules.dir` in the configuration names the folder of your own packs rules rules",
         ),
     }
 }

@@ -112,9 +112,9 @@ const GO: RuleSample = RuleSample {
     call: "os.Exit",
     note: "The program ends at once, and no deferred call runs. Return an error, and let `main` choose the \
          exit code.",
-    rule: "  # `os.Exit(1)` by itself is read as a conversion, so the pattern is a whole function, of which \
-         `selector` takes\n  # the call. `$$$ARGUMENTS` stands for any arguments; `$A` would be \
-         one.\n  pattern:\n    context: func f() { os.Exit($$$ARGUMENTS) }\n    selector: call_expression\n",
+    rule: "  # `os.Exit(1)` by itself is read as a conversion, so the pattern is a whole function, from \
+        which `selector` takes\n  # the call. `$$$ARGUMENTS` stands for any arguments; `$A` would be \
+        one.\n  pattern:\n    context: func f() { os.Exit($$$ARGUMENTS) }\n    selector: call_expression\n",
     category: 'C',
     valid: [
         "package a\n\nfunc stop() error {\n\treturn errors.New(\"stop\")\n}\n",

@@ -156,7 +156,7 @@ fn isolate_config(config: &Config, temp: &Path) -> Result<Config, CliError> {
                 if is_shared {
                     let message = format!("forge.{name}.marker_key: there is no file {}", path.display());
                     return Err(CliError::failure("marker_key", message)
-                        .hint("put the key of the other machines there"));
+                        .hint("copy the key of the other machines to that path"));
                 }
                 // The key does not exist yet. A real start would create the key.
                 forge.marker_key = None;
@@ -234,7 +234,7 @@ fn render_pulls(pulls: PullCounts, leaves: bool) -> String {
         text += &format!(", {will_be_reviewed} will be reviewed");
     }
     if left_until_changed > 0 {
-        text += &format!(", {left_until_changed} left until they change or a review is requested");
+        text += &format!(", {left_until_changed} not reviewed until they change or a review is requested");
     }
     if already_known > 0 {
         text += &format!(", {already_known} known already");
@@ -260,13 +260,19 @@ fn render_store(store: &DryRunStore) -> String {
             let SchemaVersions { database, program } = form;
             fold_line(
                 "store: ",
-                &format!("{place}, which a start migrates from form {database} to form {program}"),
+                &format!("{place}, which a start upgrades from schema version {database} to {program}"),
             )
         }
         Some(_) => fold_line("store: ", place),
     };
     if let Some(pid) = served_by {
-        text += &fold_line("  ", &format!("process {pid} is using it: a start is refused until that stops"));
+        text += &fold_line(
+            "  ",
+            &format!(
+                "process {pid} is using the store: a start is refused until that \
+            process stops"
+            ),
+        );
     }
     for switch_line in kill_switch {
         text += &fold_line("  ", switch_line);

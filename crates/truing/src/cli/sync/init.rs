@@ -102,31 +102,36 @@ impl SyncInitArgs {
             .map_err(|error| decision_error(error, job, &self.repo))?;
         let ProposedManifest { version, manifest, not_guarded } = found;
         if manifest.rows.is_empty() {
-            let text =
-                format!("nothing in {} was found to be taken from {}", self.repo.display(), job.package);
+            let text = format!(
+                "nothing was found in {} that overrides or copies code of {}",
+                self.repo.display(),
+                job.package
+            );
             let mirror = match (job.mirror.is_empty(), lines) {
-                (true, Some(_)) => "say which files have counterparts: --mirror THEIRS=OURS",
-                (true, None) => "say which files have counterparts: `mirror` of the job",
+                (true, Some(_)) => "name the files that have counterparts: --mirror THEIRS=OURS",
+                (true, None) => "name the files that have counterparts in `mirror` of the job",
                 (false, _) => {
-                    "no file that `mirror` of the job pairs holds a definition of the package: check the \
-                     pairs"
+                    "the files in `mirror` of the job contain no definition of the package: check the pairs"
                 }
             };
             let none = match lines {
                 Some(_) => {
                     let decide = self.search().sibling_command("decide");
                     format!(
-                        "if it overrides and copies nothing of it, nothing needs to be pinned: `{decide}` \
-                         compares anyway"
+                        "if the project overrides and copies nothing of the package, nothing needs to be \
+                            pinned: `{decide}` compares the releases anyway"
                     )
                 }
-                None => "if the project overrides and copies nothing of it: `manifest = \"none\"` of the \
-                     job, and `verify.check`"
+                None => "if the project overrides and copies nothing of the package: set `manifest = \
+                    \"none\"` of the job, and `verify.check`"
                     .to_owned(),
             };
             return Err(CliError::usage("nothing", text)
                 .hint(mirror)
-                .hint("if it calls private functions of it: --import FILE.json, with {\"module:name\": []}")
+                .hint(
+                    "if the project calls private functions of the package: --import FILE.json, with \
+                    {\"module:name\": []}",
+                )
                 .hint(none));
         }
         write_manifest(&path, &manifest)?;

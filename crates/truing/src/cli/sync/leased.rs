@@ -19,7 +19,7 @@ pub(in crate::cli) fn missing_job_run_error(name: &str, error: RunFailure) -> Cl
             running_error(name, &format!("already running (lease until {until}, renewed while it runs)"))
         }
         RunConflict::Running(run) => running_error(name, &format!("already running: {run}")),
-        RunConflict::OtherLoop => running_error(name, "another loop is working on it"),
-        RunConflict::TakenOver => running_error(name, "another process has taken it over"),
+        RunConflict::OtherLoop => running_error(name, "another loop is working on the job"),
+        RunConflict::TakenOver => running_error(name, "another process has taken over the run"),
     })
 }

@@ -253,8 +253,8 @@ impl PackageSearch<'_> {
             if !self.project.join(file).is_file() {
                 let text = format!("--constraint: there is no file {file} in {}", self.project.display());
                 return Err(CliError::usage("constraint", text).hint(
-                    "name the file that requires the package, from the project's folder on: --constraint \
-                     FILE[:KEYS]",
+                    "name the file that requires the package, relative to the project's folder: \
+                        --constraint FILE[:KEYS]",
                 ));
             }
             return Ok(PackageRequirement { registry, file: file.to_owned(), key_path });
@@ -289,10 +289,10 @@ impl PackageSearch<'_> {
                 let other = others.iter().find(|one| one.registry != first.registry);
                 Err(match other {
                     Some(_) => {
-                        error.hint(format!("say which one it is: --registry {}", first.registry.as_str()))
+                        error.hint(format!("name the registry: --registry {}", first.registry.as_str()))
                     }
                     None => error.hint(format!(
-                        "say which one counts: --constraint {}",
+                        "name the requirement to use: --constraint {}",
                         shell_quote(&first.constraint_text())
                     )),
                 })
@@ -370,9 +370,10 @@ impl PackageSearch<'_> {
         if self.from.is_none() {
             brought += " --from V";
         }
-        Err(error
-            .hint("if another file requires it: --constraint FILE[:KEYS]")
-            .hint(format!("if another package brings it, name the release to compare with: `{brought}`")))
+        Err(error.hint("if another file requires the package: --constraint FILE[:KEYS]").hint(format!(
+            "if the package is a dependency of another package, name the release to compare \
+                with: `{brought}`"
+        )))
     }
 
     /// Returns required packages with a similar name, the most similar first.

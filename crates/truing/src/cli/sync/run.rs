@@ -109,8 +109,10 @@ impl SyncRunArgs {
         let mut config = context.config(&[])?;
         let job = config.sync_jobs.get(&self.job).ok_or_else(|| {
             let command = format!("`truing sync init {}`", shell_quote(&self.job));
-            unknown_job_error(&self.job, &config.sync_jobs, context)
-                .hint(format!("{command} prints the lines that configure it, if the project requires it"))
+            unknown_job_error(&self.job, &config.sync_jobs, context).hint(format!(
+                "{command} prints the lines that configure a job, if the project requires \
+                    the package"
+            ))
         })?;
         let forge = job.forge.clone();
         config.forges.retain(|name, _| *name == forge);
@@ -131,7 +133,8 @@ impl SyncRunArgs {
                     let _ = tokio::time::timeout(GRACE, work).await;
                     Err(CliError::new(CommandExit::Interrupted, "interrupted", "interrupted before the run \
                          was done")
-                        .hint("run it again: it continues from there, and nothing is written twice"))
+                        .hint("run the command again: it continues where it stopped, and nothing is \
+                            written twice"))
                 }
             }
         });
@@ -173,8 +176,8 @@ impl SyncRunArgs {
                 format!("sync.{}.repo is not set (required to open a pull request)", self.job),
             )
             .hint(format!(
-                "set it to the repository's name, owner/name; or only ask what the release requires: `truing \
-                 sync decide {}`",
+                "set `repo` to the repository's name, owner/name; or only find out what the release \
+                    requires: `truing sync decide {}`",
                 self.job
             ))
         })?;

@@ -47,7 +47,10 @@ pub(super) fn unknown_job_error(
         error = error.hint(format!("there is {}", names.join(", ")));
     }
     if is_in_operators_file(name, context) {
-        error = error.hint(format!("{OPERATORS_FILE} here has one: name it by `--config {OPERATORS_FILE}`"));
+        error = error.hint(format!(
+            "{OPERATORS_FILE} in this folder has such a job: name the file with \
+            `--config {OPERATORS_FILE}`"
+        ));
     }
     let own = read_repository_file(context.environment.directory()).ok().flatten();
     match own {
@@ -84,20 +87,28 @@ pub(super) fn decision_error(error: SyncDecisionError, job: &JobConfig, project:
                 job,
                 &project.join(&job.constraint_file),
             )) {
-                cli_error =
-                    cli_error.hint(format!("it is required there: `constraint.path = '{at}'` of the job"));
+                cli_error = cli_error.hint(format!(
+                    "the file requires the package at another key: set \
+                        `constraint.path = '{at}'` of the job"
+                ));
             }
             cli_error
-                .hint("if another package brings it, say which releases to compare: --from V --to V")
-                .hint("if the requirement is elsewhere: `constraint.file` and `constraint.path` of the job")
+                .hint(
+                    "if the package is a dependency of another package, name the releases to compare: \
+                    --from V --to V",
+                )
+                .hint(
+                    "if the requirement is elsewhere, set `constraint.file` and `constraint.path` of the \
+                    job",
+                )
         }
         SyncDecisionError::Constraint(_) => CliError::usage("constraint", text)
             .hint("`constraint.file` and `constraint.path` of the job say where the requirement is"),
         SyncDecisionError::Project { .. } => CliError::failure("project", text),
         SyncDecisionError::NoFrom(_) => CliError::usage("no_from", text).hint("give it: --from V"),
         SyncDecisionError::NoFile { .. } => CliError::usage("no_from", text).hint("give it: --from V").hint(
-            "or name the file that requires it, for example `constraint.file = \"requirements.txt\"` of the \
-             job",
+            "or name the file that requires the package, for example `constraint.file = \
+                \"requirements.txt\"` of the job",
         ),
         SyncDecisionError::NoProject(project) => no_project_error(&project),
         SyncDecisionError::NoRelease { .. } => CliError::usage("no_release", text),
@@ -107,16 +118,18 @@ pub(super) fn decision_error(error: SyncDecisionError, job: &JobConfig, project:
         SyncDecisionError::AllYanked(_) => CliError::usage("yanked", text).hint("there is nothing to follow"),
         SyncDecisionError::Excluded { .. } => CliError::usage("excluded", text)
             .hint("choose another release: --to V; or take the exclusion out of the requirement"),
-        SyncDecisionError::Older { .. } => CliError::usage("older", text)
-            .hint("choose a later release: --to V; or say what it was made for: --from V"),
+        SyncDecisionError::Older { .. } => CliError::usage("older", text).hint(
+            "choose a later release: --to V; or name the release that the project was made for: \
+                --from V",
+        ),
         SyncDecisionError::NoDates(_) => {
             CliError::usage("no_dates", text).hint("leave out `min_age`, or choose a release: --to V")
         }
         SyncDecisionError::Index(_) => CliError::failure("index", text)
-            .hint("the index is the one that pip, npm or cargo is configured to take"),
+            .hint("the package index is the one that pip, npm or cargo is configured to use"),
         SyncDecisionError::Archive(_) | SyncDecisionError::Sources { .. } => {
             CliError::failure("archive", text)
-                .hint("try again; if it lasts, choose another release: --to V, or another index")
+                .hint("try again; if the error persists, choose another release: --to V, or another index")
         }
     }
 }

@@ -77,7 +77,7 @@ pub(super) const FIRST: (&str, &str) = ("1.0.0", FIRST_CODE);
 pub(super) const PORTED: &[DemoSection] = &[
     RELAX,
     DemoSection {
-        title: "rim 1.1.0: what is pinned takes a limit. This job only widens ranges",
+        title: "rim 1.1.0: a pinned function takes a limit. This job may only widen ranges",
         release: Some(LIMIT),
         acts: &[
             DemoStep::Run(Asked),
@@ -88,7 +88,7 @@ pub(super) const PORTED: &[DemoSection] = &[
         ],
     },
     DemoSection {
-        title: "rim 1.2.0: two definitions change. The job may port unasked now, in 3 turns",
+        title: "rim 1.2.0: two definitions change. The job may now port code without a question, in 3 turns",
         release: Some(("1.2.0", ZERO_CODE)),
         acts: &[
             DemoStep::PortUnasked,
@@ -100,7 +100,7 @@ pub(super) const PORTED: &[DemoSection] = &[
         ],
     },
     DemoSection {
-        title: "rim 1.2.1: comments again, and a person protects the job's branch",
+        title: "rim 1.2.1: only comments change, and a person protects the job's branch",
         release: Some(("1.2.1", ZERO_AGAIN)),
         acts: FAILING,
     },
@@ -111,7 +111,7 @@ pub(super) const PORTED: &[DemoSection] = &[
 pub(super) const UNPORTED: &[DemoSection] = &[
     RELAX,
     DemoSection {
-        title: "rim 1.1.0: what is pinned takes a limit",
+        title: "rim 1.1.0: a pinned function takes a limit",
         release: Some(LIMIT),
         acts: &[DemoStep::Run(Asked), DemoStep::Answer("skip"), DemoStep::Run(LeftOut)],
     },
@@ -136,7 +136,7 @@ const FAILING: &[DemoStep] = &[
     DemoStep::Scheduled(Breaker),
 ];
 const FREED: DemoSection = DemoSection {
-    title: "the branch is free again, and a person says so",
+    title: "the branch is no longer protected, and a person reports that",
     release: None,
     acts: &[DemoStep::Unprotect, DemoStep::Answer("try again"), DemoStep::Run(Relaxed)],
 };

@@ -231,7 +231,7 @@ fn a_word_that_is_no_id_says_what_is_wrong_with_it() {
     let scene = Scene::new([planted_bug_answer()]);
     run_audit(&scene);
     for (word, wrong) in [
-        ("26", "`26`: this is too short for an id: give its first 4 digits or more"),
+        ("26", "`26`: this id is too short: give at least the first 4 digits"),
         ("2604-1", "`2604-1`: this is too short for an id: give the 10 digits that"),
         ("zzz", "`zzz`: this is not an id of a finding, and not a folder"),
         ("", "an id is empty"),
@@ -363,7 +363,7 @@ fn the_list_says_which_dismissals_are_not_in_effect_for_the_code_that_was_found_
         Ran::from(branches.place.command(&["dismiss", "--list", "--format", format]).output().unwrap())
     };
     let in_effect = || list("json").json()["dismissed"][0]["in_effect"].clone();
-    let words = "not in effect: the code that was found last differs\n";
+    let words = "not in effect: the finding was last reported in different code\n";
     branches.commit_on_branch("a.py", &line('Q'));
     let (found, _) = branches.review();
     branches.dismiss(&found[0]);

@@ -181,7 +181,11 @@ fn a_run_that_the_system_ends_settles_its_money_says_so_and_is_gone_on_with() {
         (130, &json!("interrupted"), &json!("interrupted")),
         "{ran:?}"
     );
-    assert_eq!(told["reason"], json!("interrupted: run it again; it resumes where it stopped"), "{told}");
+    assert_eq!(
+        told["reason"],
+        json!("interrupted: run the command again, which resumes where it stopped"),
+        "{told}"
+    );
     let said =
         |name, arguments: &[&str]| Ran::from(scene.other_command(name, arguments).output().unwrap()).out;
     let (spent, held) = sum_ledger_rows(&said("budget", &["show", "--format", "json"]));

@@ -168,7 +168,7 @@ fn an_auditor_goes_on_without_an_mcp_server_that_fails_and_people_are_told() {
     let answer = scene.json(&[]);
     assert_eq!(run_end(&answer), ("converged", "clean", 0), "{answer:?}");
     let warnings = answer.0["warnings"].to_string();
-    let told = "continued without an MCP server: docs: it ended before it had begun a session";
+    let told = "continued without an MCP server: docs: its connection closed before a session began";
     assert!(warnings.contains(told), "{warnings}");
 }
 

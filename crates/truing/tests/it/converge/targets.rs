@@ -79,7 +79,7 @@ async fn where_there_is_no_pull_request_or_nobody_to_ask_it_is_the_local_branch_
     let ran = run_in_folder(&site, &folder, &["--dry-run"]).await;
     assert_eq!(ran.exit, 0, "{ran:?}");
     assert!(
-        ran.err.contains("the local branch other: acme/shop has no open pull request of it\n"),
+        ran.err.contains("the local branch other: acme/shop has no open pull request of this branch\n"),
         "{ran:?}"
     );
     assert!(ran.out.starts_with("a dry run: nothing was done\nBranch: other\n"), "{ran:?}");

@@ -184,7 +184,7 @@ async fn any_number_of_pushes_costs_no_more_than_the_pull_request_may_and_the_ru
     let shown = site.run(&["budget", "show"]).out;
     assert!(shown.contains("pr o/r#1") && shown.contains("budget.month_usd"), "{shown}");
     let reason = unwrap_lines(&site.run(&["why", &format!("o/r#{number}")]).out);
-    assert!(reason.contains("all of this pull request: $0."), "{reason}");
+    assert!(reason.contains("all work on this pull request: $0."), "{reason}");
 
     // Another pull request has its own budget.
     let other = site.open_clean("other").await;

@@ -145,7 +145,14 @@ async fn one_id_finds_the_whole_story_of_a_run() {
     assert!(key.starts_with("pr/github/"), "{leased}");
     let told = |line: &&Value| line["review_id"] == id;
     let story: Vec<&str> = lines.iter().filter(told).map(|line| line["message"].as_str().unwrap()).collect();
-    let steps = ["leased", "the forge was asked", "fetched", "computed", "published", "the lease has ended"];
+    let steps = [
+        "leased",
+        "the pull request was read from the forge",
+        "fetched",
+        "computed",
+        "published",
+        "the lease has ended",
+    ];
     let mut at = story.iter();
     for step in steps {
         assert!(at.any(|line| line.starts_with(step)), "{step} is not where it should be in {story:#?}");

@@ -370,7 +370,7 @@ async fn generated_bombs_in_a_hash_test_cost_no_more_than_a_file_may() {
     let bomb = format!("def test_a():\n    {}", "<mock.patch('a')\n//*/".repeat(780));
     let (read, peak, work) = read(&bomb).await;
     let reason = read.unwrap_err().to_string();
-    assert!(reason.contains("reading it exceeds the memory limit for a file of its size"), "{reason}");
+    assert!(reason.contains("reading the file exceeds the memory limit for files of this size"), "{reason}");
     watch.record(&asked, &HASH_TEST, 0, &bomb, (peak, work));
     watch.finish();
 }

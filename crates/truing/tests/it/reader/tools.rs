@@ -76,7 +76,7 @@ async fn a_process_that_does_not_reply_well_fails_its_call_and_is_told_by_what_i
     let long = MAX_REPLY_BYTES + 1;
     for (body, told) in [
         ("exit 0", "ended before it answered (exit status: 0)"),
-        ("echo 'no room' >&2; exit 3", "(exit status: 3); it said: no room"),
+        ("echo 'no room' >&2; exit 3", "(exit status: 3); its output: no room"),
         ("echo Welcome; exec cat", "its hello cannot be understood"),
         ("exec cat /dev/zero", "its hello is too long"),
         (r#"say '{"protocol":2,"version":"0.0.0","sandbox":"full"}'; exec cat"#, "restart the service"),

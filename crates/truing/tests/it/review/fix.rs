@@ -276,7 +276,7 @@ fn modes_are_kept_links_and_what_cannot_be_written_are_left_and_told() {
     symlink("../out.py", place.repo().join("link.py")).unwrap();
     std::fs::hard_link(place.repo().join("b.py"), place.home().join("other.py")).unwrap();
     let ran = fix(&place, &[]);
-    let told = "warning: b.py: it had other names (hard links), which hold what it held before\n";
+    let told = "warning: b.py: the file's other names (hard links) still have the earlier content\n";
     assert!(ran.exit == 0 && ran.err.contains(told), "{}", ran.err);
     assert_eq!((String::from_utf8(read(&place, "b.py")).unwrap().as_str(), mode("b.py")), (ASSERTS.1, 0o751));
     assert_eq!(std::fs::read_to_string(place.home().join("out.py")).unwrap(), ASSERTS.0);
@@ -297,8 +297,7 @@ fn of_fixes_that_do_not_go_together_the_first_is_made_and_the_rest_is_told() {
     place.write("b.py", "def f():\n    breakpoint()\n    breakpoint()\n");
     let ran = fix(&place, &[]);
     assert_eq!(read(&place, "b.py"), b"def f():\n    breakpoint()\n");
-    let told = "warning: b.py:3: core/python-debugger not fixed: with the other fixes of the file, it would \
-         change the code around\n";
+    let told = "warning: b.py:3: core/python-debugger not fixed: together with the other fixes of the file, the fix would change the surrounding code\n";
     assert!(ran.exit == 1 && ran.err.contains(told), "{}", ran.err);
     assert!(ran.err.ends_with("fixed 1 finding in 1 file\nreviewing again\n"), "{}", ran.err);
 }
@@ -383,7 +382,7 @@ fn json_lists_the_fixes_that_are_not_made() {
     let place = Place::new();
     place.write("b.py", "def f():\n    breakpoint()\n    breakpoint()\n");
     let ran = fix(&place, &["--format", "json"]);
-    let reason = "with the other fixes of the file, it would change the code around";
+    let reason = "together with the other fixes of the file, the fix would change the surrounding code";
     let left = json!([{ "path": "b.py", "start_line": 3, "rule": "core/python-debugger", "reason": reason }]);
     assert_eq!(ran.json()["not_fixed"], left, "{}", ran.err);
     assert!(fix(&place, &["--format", "json"]).json().get("not_fixed").is_none());

@@ -239,8 +239,7 @@ fn a_file_that_is_too_large_is_told_with_the_limit_and_can_be_left_out() {
         let ran = place.review(arguments);
         assert_eq!(ran.exit, 1, "{}", ran.out);
         let said = ran.out.split_whitespace().collect::<Vec<_>>().join(" ");
-        let steps = "too large: over 4 MiB, or too much to parse; list it under rules.ignore in \
-             .truing.toml, or go on without it: --allow-partial";
+        let steps = "a file is too large (over 4 MiB) or too complex to parse: list the file under rules.ignore in .truing.toml, or accept a partial review: --allow-partial";
         assert!(said.contains("not reviewed: data.csv (too large)") && said.contains(steps), "{said}");
         assert_eq!(place.review(&[arguments, &["--allow-partial"]].concat()).exit, 0);
         place.write(".truing.toml", "[rules]\nignore = [\"*.csv\"]\n");
@@ -266,10 +265,7 @@ fn a_file_with_more_findings_than_are_kept_is_reviewed_and_says_so() {
     let ran = place.review(&[]);
     let said = ran.out.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(said.contains(": 1 file reviewed, in "), "{said}");
-    assert!(
-        said.contains("more findings than are kept for one file; the worst are shown: a.test.js"),
-        "{said}"
-    );
+    assert!(said.contains("only the worst findings are shown for files with too many: a.test.js"), "{said}");
     assert_eq!(place.review(&["--fail-on", "P0"]).exit, 0);
 }
 

@@ -104,7 +104,10 @@ fn on_a_clean_default_branch_the_last_commit_is_reviewed_and_the_text_says_so() 
         out.split_whitespace().collect::<Vec<_>>().join(" ")
     };
     let first = said(&[]);
-    assert!(first.contains("against nothing (the first commit: nothing else differs from main)"), "{first}");
+    assert!(
+        first.contains("against nothing (before the first commit, because nothing else differs from main)"),
+        "{first}"
+    );
     let parent = place.git(["rev-parse", "HEAD"]);
     place.write("b.py", STOPS);
     place.commit("second");
@@ -116,8 +119,10 @@ fn on_a_clean_default_branch_the_last_commit_is_reviewed_and_the_text_says_so() 
             "{arguments:?}"
         );
         let text = said(arguments);
-        let expected =
-            format!("against {} (parent of the last commit: nothing else differs from main)", &parent[..10]);
+        let expected = format!(
+            "against {} (parent of the last commit, because nothing else differs from main)",
+            &parent[..10]
+        );
         assert!(text.contains(&expected), "{text}");
     }
     place.git(["checkout", "--quiet", "--detach"]);

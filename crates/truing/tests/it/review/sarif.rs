@@ -275,7 +275,7 @@ fn a_proven_suggestion_is_a_fix() {
     assert_eq!(
         log["runs"][0]["results"][0]["fixes"],
         json!([{
-            "description": { "text": "What the lines become." },
+            "description": { "text": "The replacement of the lines." },
             "artifactChanges": [{
                 "artifactLocation": { "uri": "a.py", "uriBaseId": "%SRCROOT%" },
                 "replacements": [{

@@ -177,8 +177,8 @@ fn a_server_that_hangs_is_told_of_and_the_review_goes_on() {
 #[test]
 fn a_server_that_cannot_be_started_is_told_of_with_what_it_says_in_the_log_alone() {
     for (command, reason) in [
-        (r#"["/no/such/server"]"#, "it ended before it had begun a session"),
-        (r#"["sh", "-c", "echo sesame >&2; exit 1"]"#, "it ended before it had begun a session"),
+        (r#"["/no/such/server"]"#, "its connection closed before a session began"),
+        (r#"["sh", "-c", "echo sesame >&2; exit 1"]"#, "its connection closed before a session began"),
     ] {
         let scene = Scene::from_answers([report_answer(&[finding()])])
             .with_config(&format!("[mcp.docs]\ncommand = {command}\ntools = [\"search\"]\n"));

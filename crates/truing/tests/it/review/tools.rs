@@ -243,7 +243,7 @@ fn a_program_beside_a_file_that_the_configuration_names_does_not_run() {
     let ran = Ran::from(place.command(&arguments).output().unwrap());
     let words = ran.err.split_whitespace().collect::<Vec<_>>().join(" ");
     let reason = format!(
-        "its program needs {0}, and {0}/token is not for linters: install it elsewhere",
+        "its program needs {0}, but linters must not read {0}/token: install the program elsewhere",
         folder.display()
     );
     assert!(words.contains(&format!("own does not run: {reason}")), "{words}");
@@ -305,7 +305,7 @@ fn a_fix_of_a_linter_is_suggested_and_made_if_the_file_still_parses_with_it() {
     let told = review_report(&place, &[]);
     assert_eq!(told["findings"][0]["suggestion"], Value::Null, "{told:#}");
     let left = run_review(&place, &["--tools", "--fix"]);
-    assert!(left.err.contains("not fixed: the file would not parse after it"), "{}", left.err);
+    assert!(left.err.contains("not fixed: the file would not parse after the fix"), "{}", left.err);
     assert_eq!(std::fs::read_to_string(place.repo().join("a.py")).unwrap(), "a = 1\nl = 2\n");
 }
 

@@ -133,7 +133,7 @@ fn the_mirrored_files_of_a_crate_are_pinned_whole() {
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(
         output.status.code() == Some(2)
-            && told.contains("nothing in . was found to be taken from demo")
+            && told.contains("nothing was found in . that overrides or copies code of demo")
             && told.contains("--import FILE.json"),
         "{told}"
     );

@@ -78,7 +78,8 @@ fn a_file_of_jobs_that_nobody_named_is_pointed_to() {
         String::from_utf8(output.stderr).unwrap()
     };
     assert!(
-        told("demo").contains("truing.toml here has one: name it by `--config truing.toml`"),
+        told("demo")
+            .contains("truing.toml in this folder has such a job: name the file with `--config truing.toml`"),
         "{}",
         told("demo")
     );
@@ -268,8 +269,7 @@ fn a_changed_requirement_asks_where_it_reaches_the_project() {
     }
     let site = registry_requiring(extra, &[]);
     let told = String::from_utf8(site.sync(&["decide", "demo"]).stdout).unwrap();
-    let words =
-        "  METADATA awscrt\n      required otherwise for an extra that the project does not ask for\n";
+    let words = "  METADATA awscrt\n      required differently, but only for an extra that the project does not use\n";
     assert!(told.contains(words), "{told}");
 }
 
