@@ -274,9 +274,9 @@ fn read_output(mut child: Child) -> std::io::Result<Output> {
 }
 
 /// Maps the end of the program to the end of the run.
-fn run_end(ended: CommandResult<CliStream>) -> AgentRunEnd {
-    match ended.end {
-        command::ProcessOutcome::Exit(status) => ended.stdout.run_end(status, &ended.stderr.text()),
+fn run_end(result: CommandResult<CliStream>) -> AgentRunEnd {
+    match result.end {
+        command::ProcessOutcome::Exit(status) => result.stdout.run_end(status, &result.stderr.text()),
         command::ProcessOutcome::Time => AgentRunEnd::Limit(RunLimit::Time),
         command::ProcessOutcome::Output => {
             AgentRunEnd::Failed("claude exceeded the output limit of a run".to_owned())

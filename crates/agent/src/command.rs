@@ -100,14 +100,14 @@ pub(crate) struct CommandIo<'a, O> {
 pub(crate) async fn run_with<O: OutputSink, F: Future<Output = ()>>(
     mut job: SandboxJob,
     bounds: &CommandLimits,
-    around: CommandIo<'_, O>,
+    command_io: CommandIo<'_, O>,
     serve: impl FnOnce(tokio::net::TcpListener) -> F,
 ) -> Result<CommandResult<O>, CommandError> {
     let program = job.program_name();
-    job.hears = around.input.is_some();
-    let (command, listening) = job.command_with_socket(around.variables)?;
+    job.hears = command_io.input.is_some();
+    let (command, listening) = job.command_with_socket(command_io.variables)?;
     let child = spawn_child(command)?;
-    let words = around.input;
+    let words = command_io.input;
     let server = async {
         // If there is no socket, the helper has failed, and its exit reports the reason.
         if let Ok((socket, listening)) = wait_for_socket(listening).await {
@@ -122,7 +122,7 @@ pub(crate) async fn run_with<O: OutputSink, F: Future<Output = ()>>(
         std::future::pending::<std::convert::Infallible>().await
     };
     tokio::select! {
-        ended = wait_for_end(child, bounds, &program, around.output) => ended,
+        ended = wait_for_end(child, bounds, &program, command_io.output) => ended,
         never = server => match never {},
     }
 }
@@ -162,13 +162,13 @@ async fn wait_for_end<O: OutputSink>(
     mut child: Child,
     bounds: &CommandLimits,
     program: &str,
-    mut out: O,
+    mut output_sink: O,
 ) -> Result<CommandResult<O>, CommandError> {
     let began = Instant::now();
     let mut err = CapturedOutput::new(bounds);
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let end = {
-        let printed = async { tokio::try_join!(out.read_stream(stdout), err.read_stream(stderr)) };
+        let printed = async { tokio::try_join!(output_sink.read_stream(stdout), err.read_stream(stderr)) };
         tokio::select! {
             printed = printed => printed.err().map(|OutputOverflow| ProcessOutcome::Output),
             () = tokio::time::sleep(bounds.time) => Some(ProcessOutcome::Time),
@@ -219,12 +219,12 @@ async fn wait_for_end<O: OutputSink>(
         | ProcessOutcome::Disk(_)
         | ProcessOutcome::Limit(..)) => other,
     };
-    Ok(CommandResult { end, stdout: out, stderr: err, duration: began.elapsed() })
+    Ok(CommandResult { end, stdout: output_sink, stderr: err, duration: began.elapsed() })
 }
 
 /// Completes as soon as the command has written more than allowed.
-async fn wait_for_overrun(written: Option<&WriteLimit>) -> ExceededDiskLimit {
-    match written {
+async fn wait_for_overrun(write_limit: Option<&WriteLimit>) -> ExceededDiskLimit {
+    match write_limit {
         Some(WriteLimit { folders, limit }) => usage::wait_for_excess(folders, *limit).await,
         None => std::future::pending().await,
     }
@@ -264,9 +264,10 @@ impl CapturedOutput {
         Self { most_of_beginning, beginning: Vec::new(), end: Vec::new(), bytes: 0 }
     }
 
-    fn append(&mut self, part: &[u8]) {
-        self.bytes += part.len();
-        let (beginning, rest) = part.split_at(part.len().min(self.most_of_beginning - self.beginning.len()));
+    fn append(&mut self, chunk: &[u8]) {
+        self.bytes += chunk.len();
+        let (beginning, rest) =
+            chunk.split_at(chunk.len().min(self.most_of_beginning - self.beginning.len()));
         self.beginning.extend_from_slice(beginning);
         self.end.extend_from_slice(rest);
         self.end.drain(..self.end.len().saturating_sub(END));

@@ -248,7 +248,7 @@ fn parse_input<T: DeserializeOwned>(tool: &'static str, input: &Value) -> Result
 
 /// Returns the definitions of the fixer's own tools.
 fn own_tools() -> [ToolDefinition; 3] {
-    let text = |what: &str| json!({ "type": "string", "description": what });
+    let text = |field_description: &str| json!({ "type": "string", "description": field_description });
     let tool = |name: &str, description: &str, properties: Value, required: Value| ToolDefinition {
         name: name.to_owned(),
         description: description.to_owned(),

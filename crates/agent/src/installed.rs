@@ -91,8 +91,8 @@ impl MachinePaths {
 
     /// Finds the program of this name: the first path of `places` that exists, or else the first match on the
     /// search path. `tree` is the project's folder; a Rust version pinned in it selects the toolchain.
-    pub fn find(&self, program: &str, places: &[PathBuf], tree: &Path) -> Option<InstalledProgram> {
-        let here = places.iter().find(|file| is_program(file)).cloned();
+    pub fn find(&self, program: &str, candidate_paths: &[PathBuf], tree: &Path) -> Option<InstalledProgram> {
+        let here = candidate_paths.iter().find(|file| is_program(file)).cloned();
         let file = here.or_else(|| self.find_program(program))?;
         let file = self.behind_shim(&file, program, tree).unwrap_or(file);
         // The folder's links are resolved, but the file name is kept: a program that is started through a

@@ -130,7 +130,7 @@ async fn serve_until(
     tools: Arc<dyn Toolset>,
     reader: impl AsyncRead + Send + Unpin + 'static,
     writer: impl AsyncWrite + Send + Unpin + 'static,
-    gone: impl Future<Output = ()> + Send,
+    client_closed: impl Future<Output = ()> + Send,
 ) -> Result<(), McpServeError> {
     let pipe = AsyncRwTransport::new_server(reader, writer).with_max_line_length(MAX_MESSAGE);
     let (pipe, ended) = pace::PacedTransport::new(pipe);
@@ -142,7 +142,7 @@ async fn serve_until(
     let late = async {
         tokio::select! {
             () = ended.notified() => {}
-            () = gone => {}
+            () = client_closed => {}
         }
         tokio::time::sleep(pace::LINGER).await;
     };

@@ -280,15 +280,15 @@ struct MemoryBuilder {
 }
 
 impl MemoryBuilder {
-    fn add_layer(&mut self, layer: MemoryLayer, found: &LayerFiles) {
-        for file in &found.memory {
+    fn add_layer(&mut self, layer: MemoryLayer, layer_files: &LayerFiles) {
+        for file in &layer_files.memory {
             self.add_memory_file(file);
         }
-        let skills = (found.skills.as_slice(), found.more_skills, MAX_SKILLS);
+        let skills = (layer_files.skills.as_slice(), layer_files.more_skills, MAX_SKILLS);
         let skills = self.usable_skills(layer, "skill", skills.0, skills.1, skills.2);
         self.skills.extend(skills);
         self.skills.sort_by(|a, b| a.name.cmp(&b.name));
-        let specialists = (found.specialists.as_slice(), found.more_specialists, MAX_SPECIALISTS);
+        let specialists = (layer_files.specialists.as_slice(), layer_files.more_specialists, MAX_SPECIALISTS);
         let specialists =
             self.usable_skills(layer, "specialist", specialists.0, specialists.1, specialists.2);
         self.specialists.extend(specialists);
@@ -298,26 +298,27 @@ impl MemoryBuilder {
     fn usable_skills(
         &mut self,
         layer: MemoryLayer,
-        what: &str,
+        kind: &str,
         files: &[SkillFile],
-        more: usize,
-        most: usize,
+        unused_count: usize,
+        max_count: usize,
     ) -> Vec<Skill> {
-        let (mut usable, mut names, mut more) = (Vec::new(), BTreeSet::new(), more);
+        let (mut usable, mut names, mut unused_count) = (Vec::new(), BTreeSet::new(), unused_count);
         for SkillFile { folder, file } in files {
             match parse_skill(layer, folder, file) {
-                Ok(_) if usable.len() >= most => more += 1,
+                Ok(_) if usable.len() >= max_count => unused_count += 1,
                 Ok(skill) if names.insert(skill.name.clone()) => usable.push(skill),
                 Ok(skill) => {
-                    self.add_omitted_file(&file.path, format!("there is another {what} `{}`", skill.name));
+                    self.add_omitted_file(&file.path, format!("there is another {kind} `{}`", skill.name));
                 }
                 Err(why) => self.add_omitted_file(&file.path, why),
             }
         }
-        if more > 0 {
+        if unused_count > 0 {
             let layer = layer.as_str();
-            self.notes
-                .push(format!("{more} more {what}s of `{layer}` are not used: there may be at most {most}"));
+            self.notes.push(format!(
+                "{unused_count} more {kind}s of `{layer}` are not used: there may be at most {max_count}"
+            ));
         }
         usable
     }
@@ -393,11 +394,11 @@ fn file_text(file: &MemoryFile) -> Result<&str, String> {
 }
 
 /// Returns as many whole lines as fit.
-fn truncate_lines(text: &str, most: usize) -> &str {
-    if text.len() <= most {
+fn truncate_lines(text: &str, max_bytes: usize) -> &str {
+    if text.len() <= max_bytes {
         return text;
     }
-    let start = text.get(..text.floor_char_boundary(most)).unwrap_or_default();
+    let start = text.get(..text.floor_char_boundary(max_bytes)).unwrap_or_default();
     let end = start.rfind('\n').map_or(start.len(), |at| at + 1);
     start.get(..end).unwrap_or_default()
 }
@@ -425,15 +426,15 @@ fn import_paths(text: &str) -> impl Iterator<Item = &str> {
 /// Summarizes the repository's own content.
 fn describe_repository(memory: Option<&str>, [skills, specialists]: [&[Skill]; 2]) -> Option<String> {
     let prefix = format!("{}:", MemoryLayer::Repository.as_str());
-    let count = |all: &[Skill], what: &str| match all.iter().filter(|it| it.name.starts_with(&prefix)).count()
-    {
-        0 => None,
-        1 => Some(format!("1 {what}")),
-        count => Some(format!("{count} {what}s")),
-    };
-    let all = [memory.map(str::to_owned), count(skills, "skill"), count(specialists, "specialist")];
-    let all: Vec<String> = all.into_iter().flatten().collect();
-    match all.split_last() {
+    let count =
+        |items: &[Skill], noun: &str| match items.iter().filter(|it| it.name.starts_with(&prefix)).count() {
+            0 => None,
+            1 => Some(format!("1 {noun}")),
+            count => Some(format!("{count} {noun}s")),
+        };
+    let items = [memory.map(str::to_owned), count(skills, "skill"), count(specialists, "specialist")];
+    let items: Vec<String> = items.into_iter().flatten().collect();
+    match items.split_last() {
         None => None,
         Some((last, [])) => Some(last.clone()),
         Some((last, others)) => Some(format!("{} and {last}", others.join(", "))),

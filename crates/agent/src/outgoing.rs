@@ -36,7 +36,7 @@ pub fn hide_folder(folder: &Path) {
     add_replacement(folder, ELSEWHERE);
 }
 
-fn add_replacement(folder: &Path, by: &'static str) {
+fn add_replacement(folder: &Path, replacement: &'static str) {
     let real = folder.canonicalize().ok();
     let mut places = PLACES.write().unwrap_or_else(PoisonError::into_inner);
     for folder in [Some(folder.to_owned()), real].into_iter().flatten() {
@@ -45,7 +45,7 @@ fn add_replacement(folder: &Path, by: &'static str) {
         if let (true, Some(text)) = (says_something, folder.to_str())
             && !places.iter().any(|(known, _)| known == text)
         {
-            places.push((text.to_owned(), by));
+            places.push((text.to_owned(), replacement));
         }
     }
     places.sort_by_key(|(text, _)| std::cmp::Reverse(text.len()));
@@ -60,18 +60,18 @@ fn redact_text(text: &str) -> String {
 }
 
 /// Replaces a path in a text, where it stands alone and is not part of a longer name.
-pub(crate) fn replace_path(text: &str, place: &str, by: &str) -> String {
-    if !text.contains(place) {
+pub(crate) fn replace_path(text: &str, path: &str, replacement: &str) -> String {
+    if !text.contains(path) {
         return text.to_owned();
     }
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some((before, after)) = rest.split_once(place) {
+    while let Some((before, after)) = rest.split_once(path) {
         let goes_on =
             if before.is_empty() { out.ends_with(is_name_char) } else { before.ends_with(is_name_char) };
         let is_whole = !goes_on && !after.starts_with(is_name_char);
         out.push_str(before);
-        out.push_str(if is_whole { by } else { place });
+        out.push_str(if is_whole { replacement } else { path });
         rest = after;
     }
     out.push_str(rest);

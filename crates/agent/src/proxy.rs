@@ -308,9 +308,9 @@ impl EgressProxy {
     }
 
     /// Counts an attempt, and returns the meter for its bytes.
-    fn record_access(&self, host: &str, port: u16, refused: Option<ConnectionRefusal>) -> Arc<ByteMeter> {
+    fn record_access(&self, host: &str, port: u16, refusal: Option<ConnectionRefusal>) -> Arc<ByteMeter> {
         let mut seen = self.0.attempts.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (host.chars().take(MAX_HOST).collect(), port, refused);
+        let key = (host.chars().take(MAX_HOST).collect(), port, refusal);
         let key = match seen.len() {
             0..MAX_TOLD => key,
             _ if seen.contains_key(&key) => key,
@@ -342,13 +342,13 @@ fn request_target(uri: &Uri, tls: bool) -> Option<(String, u16)> {
     Some((normalize_host(authority.host()), authority.port_u16().or(default)?))
 }
 
-async fn open_stream(place: &AllowedHost) -> Result<TcpStream, ConnectionRefusal> {
+async fn open_stream(allowed_host: &AllowedHost) -> Result<TcpStream, ConnectionRefusal> {
     let unreachable = |error: io::Error| ConnectionRefusal::Unreachable(error.to_string());
     let late = |_| ConnectionRefusal::Unreachable(format!("no answer in {} s", CONNECTS.as_secs()));
-    let found = tokio::time::timeout(CONNECTS, lookup_host((place.host.as_str(), place.port)));
+    let found = tokio::time::timeout(CONNECTS, lookup_host((allowed_host.host.as_str(), allowed_host.port)));
     let found: Vec<SocketAddr> = found.await.map_err(late)?.map_err(unreachable)?.collect();
     let allowed: Vec<SocketAddr> =
-        found.into_iter().filter(|address| place.allows_private || is_public(address.ip())).collect();
+        found.into_iter().filter(|address| allowed_host.allows_private || is_public(address.ip())).collect();
     if allowed.is_empty() {
         return Err(ConnectionRefusal::NotPublic);
     }

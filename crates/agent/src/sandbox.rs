@@ -131,10 +131,10 @@ pub fn run_if_helper(arguments: &[OsString]) -> Option<ExitCode> {
 }
 
 /// Returns the strongest sandbox that this machine allows. The levels are tried in an empty folder.
-pub fn detect_level(here: &Path) -> SandboxLevel {
+pub fn detect_level(folder: &Path) -> SandboxLevel {
     let works = |level: &SandboxLevel| {
-        let mut job = SandboxJob::new(*level, here, JobCommand::Probe(EscapeProbe::Nothing)).ok()?;
-        job.private = here.to_owned();
+        let mut job = SandboxJob::new(*level, folder, JobCommand::Probe(EscapeProbe::Nothing)).ok()?;
+        job.private = folder.to_owned();
         // The trial's output is discarded, because it is not output of this program.
         let mut command = job.command().ok()?;
         let ended = command.stdout(Stdio::null()).stderr(Stdio::null()).status().ok()?;

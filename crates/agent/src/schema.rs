@@ -71,16 +71,16 @@ pub struct UncheckedFindings {
 
 impl UncheckedFindings {
     /// Adds the items of another report.
-    pub fn add(&mut self, more: Self) {
+    pub fn add(&mut self, report: Self) {
         let room = MAX_ITEMS.saturating_sub(self.findings.len());
-        let beyond = more.findings.len().saturating_sub(room);
-        self.findings.extend(more.findings.into_iter().take(room));
-        self.malformed = self.malformed.saturating_add(more.malformed);
+        let beyond = report.findings.len().saturating_sub(room);
+        self.findings.extend(report.findings.into_iter().take(room));
+        self.malformed = self.malformed.saturating_add(report.malformed);
         let beyond = u32::try_from(beyond).unwrap_or(u32::MAX);
-        self.excess_count = self.excess_count.saturating_add(more.excess_count).saturating_add(beyond);
-        self.verdicts.extend(more.verdicts);
+        self.excess_count = self.excess_count.saturating_add(report.excess_count).saturating_add(beyond);
+        self.verdicts.extend(report.verdicts);
         self.verdicts.truncate(MAX_ITEMS);
-        self.walkthrough.extend(more.walkthrough);
+        self.walkthrough.extend(report.walkthrough);
         self.walkthrough.truncate(MAX_ITEMS);
     }
 }
@@ -110,8 +110,8 @@ impl ReportSchema for UncheckedFindings {
         parse_report_text(text).map(|report| (report.items, report.has_more))
     }
 
-    fn add(&mut self, more: Self) {
-        Self::add(self, more);
+    fn add(&mut self, report: Self) {
+        Self::add(self, report);
     }
 
     fn acceptance_message(&self) -> String {
@@ -207,8 +207,8 @@ pub fn findings_tool() -> ToolDefinition {
 
 /// Returns the schema of a finding.
 fn finding_form() -> Value {
-    let text = |about: &str| json!({ "type": "string", "description": about });
-    let line = |about: &str| json!({ "type": "integer", "minimum": 1, "description": about });
+    let text = |field_description: &str| json!({ "type": "string", "description": field_description });
+    let line = |field_description: &str| json!({ "type": "integer", "minimum": 1, "description": field_description });
     json!({
         "type": "object",
         "properties": {

@@ -236,14 +236,19 @@ fn read_plain_file(folder: &OwnedFd, name: &[u8]) -> Result<(Vec<u8>, Stat), Rep
 
 /// Writes a new file completely, with the mode and owner of another. Returns true if the new file has the
 /// same owner.
-fn write_new_file(file: OwnedFd, bytes: &[u8], like: &Stat) -> Result<bool, ReplaceError> {
+fn write_new_file(file: OwnedFd, bytes: &[u8], original_stat: &Stat) -> Result<bool, ReplaceError> {
     let mut file = File::from(file);
     file.write_all(bytes)?;
     let new = fstat(&file)?;
-    let owned = (new.st_uid, new.st_gid) == (like.st_uid, like.st_gid)
-        || fchown(&file, Some(Uid::from_raw(like.st_uid)), Some(Gid::from_raw(like.st_gid))).is_ok();
+    let owned = (new.st_uid, new.st_gid) == (original_stat.st_uid, original_stat.st_gid)
+        || fchown(
+            &file,
+            Some(Uid::from_raw(original_stat.st_uid)),
+            Some(Gid::from_raw(original_stat.st_gid)),
+        )
+        .is_ok();
     // Set after the owner, because a change of owner clears mode bits.
-    fchmod(&file, Mode::from_raw_mode(like.st_mode))?;
+    fchmod(&file, Mode::from_raw_mode(original_stat.st_mode))?;
     fsync(&file)?;
     Ok(owned)
 }

@@ -430,7 +430,7 @@ impl Verifier {
         let at = held.path().join("tree");
         let written = self.write_limit(&at, held.path()).await?;
         let began = std::time::Instant::now();
-        let text = |printed: &CapturedOutput| printed.text();
+        let text = |captured_output: &CapturedOutput| captured_output.text();
         Ok(match self.run_to_end(argv, &at, held.path(), &written, None, true).await? {
             Ok(ended) => CommandOutput {
                 end: to_command_end(&ended.end),
@@ -508,12 +508,16 @@ impl Verifier {
         argv: &[String],
         tree: &Path,
         room: &Path,
-        written: &WriteLimit,
+        write_limit: &WriteLimit,
         proxy: Option<&EgressProxy>,
-        whole: bool,
+        keeps_whole_output: bool,
     ) -> Result<Result<CommandResult, String>, VerifyError> {
         let (home, temporary) = (room.join("home"), room.join("temporary"));
-        let bounds = CommandLimits { time: self.plan.time, written: Some(written.clone()), whole };
+        let bounds = CommandLimits {
+            time: self.plan.time,
+            written: Some(write_limit.clone()),
+            whole: keeps_whole_output,
+        };
         let words = argv.iter().map(OsString::from).collect();
         let mut job = SandboxJob::new(SandboxLevel::Full, tree, JobCommand::Program(words))?;
         (job.writable, job.sockets, job.inside) = (true, true, INSIDE.into());
@@ -540,13 +544,13 @@ impl Verifier {
     }
 }
 
-fn to_command_run(argv: &[String], ended: &CommandResult) -> CommandRun {
-    let shown = |printed: &CapturedOutput| redact_secrets(&printed.text());
-    let (output, errors) = (shown(&ended.stdout), shown(&ended.stderr));
+fn to_command_run(argv: &[String], result: &CommandResult) -> CommandRun {
+    let shown = |captured_output: &CapturedOutput| redact_secrets(&captured_output.text());
+    let (output, errors) = (shown(&result.stdout), shown(&result.stderr));
     CommandRun {
         argv: argv.to_vec(),
-        end: to_command_end(&ended.end),
-        ms: to_milliseconds(ended.duration),
+        end: to_command_end(&result.end),
+        ms: to_milliseconds(result.duration),
         output,
         errors,
     }

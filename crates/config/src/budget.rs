@@ -32,18 +32,18 @@ pub struct BudgetConfig {
     pub prices: Option<PathBuf>,
 }
 
-pub(super) fn read_section(of: &TypedSettings<'_>) -> Result<BudgetConfig, ConfigError> {
-    let bound = |path| Ok::<_, ConfigError>(Some(of.usd(path)?).filter(|sum| *sum > MicroUsd(0)));
+pub(super) fn read_section(settings: &TypedSettings<'_>) -> Result<BudgetConfig, ConfigError> {
+    let bound = |path| Ok::<_, ConfigError>(Some(settings.usd(path)?).filter(|sum| *sum > MicroUsd(0)));
     Ok(BudgetConfig {
-        review: of.usd("budget.review_usd")?,
+        review: settings.usd("budget.review_usd")?,
         pull_ask: bound("budget.pr_ask_usd")?,
         pull: bound("budget.pr_usd")?,
-        repo_day: of.usd("budget.repo_day_usd")?,
-        converge: of.usd("budget.converge_usd")?,
+        repo_day: settings.usd("budget.repo_day_usd")?,
+        converge: settings.usd("budget.converge_usd")?,
         converge_day: bound("budget.converge_day_usd")?,
-        sync: of.usd("budget.sync_usd")?,
+        sync: settings.usd("budget.sync_usd")?,
         sync_day: bound("budget.sync_day_usd")?,
         month: bound("budget.month_usd")?,
-        prices: of.path("budget.prices")?,
+        prices: settings.path("budget.prices")?,
     })
 }

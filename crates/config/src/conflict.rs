@@ -11,12 +11,12 @@ use super::{ForgeConfig, TypedSettings};
 
 /// Returns all conflicts between values.
 pub(super) fn find_conflicts(
-    of: &TypedSettings<'_>,
+    settings: &TypedSettings<'_>,
     forges: &BTreeMap<String, ForgeConfig>,
 ) -> Result<Vec<ConfigProblem>, ConfigError> {
-    let mut problems = check_store(of, forges)?;
+    let mut problems = check_store(settings, forges)?;
     let conflict = |key: &'static str, relation, other: &'static str| {
-        let (one, another) = (of.setting(key)?, of.setting(other)?);
+        let (one, another) = (settings.setting(key)?, settings.setting(other)?);
         Ok::<_, ConfigError>(ConfigProblem::Conflict {
             key,
             value: one.value.to_string(),
@@ -28,18 +28,18 @@ pub(super) fn find_conflicts(
         })
     };
     for (key, relation, other, fits) in RELATIONS {
-        if !fits(of.duration(key)?, of.duration(other)?) {
+        if !fits(settings.duration(key)?, settings.duration(other)?) {
             problems.push(conflict(key, relation, other)?);
         }
     }
     let (metrics, all) = ("server.metrics_listen", "server.listen");
-    let (apart, usual) = (of.address_if_any(metrics)?, of.address(all)?);
+    let (apart, usual) = (settings.address_if_any(metrics)?, settings.address(all)?);
     // With port 0, the system chooses a different port for each listener.
     if apart.is_some_and(|apart| apart.port() != 0 && apart == usual) {
         problems.push(conflict(metrics, "be different from", all)?);
     }
     let (ask, most) = ("budget.pr_ask_usd", "budget.pr_usd");
-    let (soft, hard) = (of.usd(ask)?, of.usd(most)?);
+    let (soft, hard) = (settings.usd(ask)?, settings.usd(most)?);
     // The value 0 means no limit.
     if hard > MicroUsd(0) && soft >= hard {
         problems.push(conflict(ask, "be less than", most)?);
@@ -50,33 +50,33 @@ pub(super) fn find_conflicts(
 /// Checks that a server for slots is configured together with a server for records and, for each forge, a
 /// marker key that all processes share.
 fn check_store(
-    of: &TypedSettings<'_>,
+    settings: &TypedSettings<'_>,
     forges: &BTreeMap<String, ForgeConfig>,
 ) -> Result<Vec<ConfigProblem>, ConfigError> {
-    let (url, records) = (of.setting("store.url")?, of.setting("store.records")?);
-    let bad = |at: &ValueOrigin, key: &str, wrong: &str| ConfigProblem::BadValue {
-        origin: at.clone(),
+    let (url, records) = (settings.setting("store.url")?, settings.setting("store.records")?);
+    let bad = |origin: &ValueOrigin, key: &str, requirement: &str| ConfigProblem::BadValue {
+        origin: origin.clone(),
         key: key.to_owned(),
-        requirement: wrong.to_owned(),
+        requirement: requirement.to_owned(),
     };
     let is_server = matches!(url.value, ConfigValue::Secret(_));
     let mut problems = Vec::new();
     if !is_server {
         if records.value != ConfigValue::Unset {
-            let wrong =
+            let requirement =
                 "is valid only if `store.url` names a Valkey server; a SQLite file needs no such setting";
-            problems.push(bad(&records.origin, "store.records", wrong));
+            problems.push(bad(&records.origin, "store.records", requirement));
         }
         return Ok(problems);
     }
     if records.value == ConfigValue::Unset {
-        let wrong = "must be set, \"postgres://…\": `store.url` names a server that stores only slots";
-        problems.push(bad(&url.origin, "store.records", wrong));
+        let requirement = "must be set, \"postgres://…\": `store.url` names a server that stores only slots";
+        problems.push(bad(&url.origin, "store.records", requirement));
     }
     let without = forges.iter().filter(|(_, forge)| forge.marker_key.is_none());
     problems.extend(without.map(|(name, _)| {
-        let wrong = "must be set: processes that share a store sign with the same key";
-        bad(&url.origin, &format!("forge.{name}.marker_key"), wrong)
+        let requirement = "must be set: processes that share a store sign with the same key";
+        bad(&url.origin, &format!("forge.{name}.marker_key"), requirement)
     }));
     Ok(problems)
 }

@@ -174,11 +174,11 @@ const REVIEWERS: &str = "converge.reviewers";
 
 pub(super) fn read_section(
     settings: &TypedSettings<'_>,
-    named: Option<&BTreeSet<String>>,
+    section_names: Option<&BTreeSet<String>>,
     models: Option<&BTreeSet<String>>,
 ) -> Result<ConvergeConfig, ConfigError> {
     // Reads all named sections, because errors must be reported even in a section that no list uses yet.
-    let others = named.into_iter().flatten().map(|name| read_reviewer(settings, name));
+    let others = section_names.into_iter().flatten().map(|name| read_reviewer(settings, name));
     let others: Vec<ReviewerConfig> = others.collect::<Result<_, _>>()?;
     let listed = settings.list(REVIEWERS)?;
     if listed.is_empty() {
@@ -239,11 +239,11 @@ pub(super) fn read_section(
 }
 
 /// Returns the error text for a model name that does not exist; `known` contains the existing names.
-pub fn unknown_model_message<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> String {
-    let known: Vec<String> = known.map(|name| format!("`{name}`")).collect();
-    let those = match known.as_slice() {
+pub fn unknown_model_message<'a>(name: &str, known_names: impl Iterator<Item = &'a String>) -> String {
+    let known_names: Vec<String> = known_names.map(|name| format!("`{name}`")).collect();
+    let those = match known_names.as_slice() {
         [] => "there is none".to_owned(),
-        _ => format!("there are {}", known.join(", ")),
+        _ => format!("there are {}", known_names.join(", ")),
     };
     format!("must be the NAME of a `[model.NAME]`, not `{name}`: {those}")
 }
@@ -296,12 +296,12 @@ fn read_reviewer(settings: &TypedSettings<'_>, name: &str) -> Result<ReviewerCon
 }
 
 /// Creates the error for a value that only the code of its section can validate.
-fn bad_value(settings: &TypedSettings<'_>, key: &str, wrong: String) -> ConfigError {
+fn bad_value(settings: &TypedSettings<'_>, key: &str, requirement: String) -> ConfigError {
     match settings.setting(key) {
         Ok(setting) => ConfigProblem::BadValue {
             origin: setting.origin.clone(),
             key: key.to_owned(),
-            requirement: wrong,
+            requirement: requirement,
         }
         .into(),
         Err(error) => error,

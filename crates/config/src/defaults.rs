@@ -122,6 +122,6 @@ fn forge_default(name: &str, key: &str, kind: ForgeKind) -> Result<ConfigValue, 
 }
 
 /// Returns a path in the user's state folder.
-fn state_path(environment: &Environment, place: &str) -> Option<PathBuf> {
-    Some(environment.user_folder("XDG_STATE_HOME", ".local/state")?.join(place))
+fn state_path(environment: &Environment, relative_path: &str) -> Option<PathBuf> {
+    Some(environment.user_folder("XDG_STATE_HOME", ".local/state")?.join(relative_path))
 }

@@ -94,9 +94,9 @@ impl Environment {
 
     /// Returns a folder of the user by the XDG base directory rules: `$variable`, or `below` in the home
     /// folder. By those rules, a value that is not an absolute path counts as absent.
-    pub fn user_folder(&self, variable: &str, below: &str) -> Option<PathBuf> {
+    pub fn user_folder(&self, variable: &str, path_in_home: &str) -> Option<PathBuf> {
         let absolute = |name| self.get(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        absolute(variable).or_else(|| Some(absolute("HOME")?.join(below)))
+        absolute(variable).or_else(|| Some(absolute("HOME")?.join(path_in_home)))
     }
 }
 

@@ -72,12 +72,12 @@ pub fn read_named_file(display_path: &Path, path: &Path) -> Result<SourceFile, C
 }
 
 /// Returns the text of a plain file of at most `most` bytes, or the reason why it cannot be read.
-fn text_of(path: &Path, most: u64) -> Result<String, String> {
+fn text_of(path: &Path, max_bytes: u64) -> Result<String, String> {
     let mut bytes = Vec::new();
     let file = open_regular_file(path).map_err(|error| error.to_string())?;
-    file.take(most + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-    if bytes.len() as u64 > most {
-        return Err(format!("it is longer than {} KiB", most >> 10));
+    file.take(max_bytes + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > max_bytes {
+        return Err(format!("it is longer than {} KiB", max_bytes >> 10));
     }
     String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())
 }

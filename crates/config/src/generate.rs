@@ -137,13 +137,13 @@ pub fn schema() -> Json {
 }
 
 /// Returns the schema of a named table as an entry of a list, with its name as a key.
-fn list_item_schema(table: &Json, named: NamedSection) -> Json {
+fn list_item_schema(table: &Json, section: NamedSection) -> Json {
     let mut table = table.clone();
     if let Some(keys) = table.get_mut("properties").and_then(Json::as_object_mut) {
         let about = "The name, which `[tool.NAME]` has in its header instead.";
         keys.insert(
             "name".to_owned(),
-            json!({ "type": "string", "pattern": named.pattern(), "description": about }),
+            json!({ "type": "string", "pattern": section.pattern(), "description": about }),
         );
     }
     if let Some(table) = table.as_object_mut() {

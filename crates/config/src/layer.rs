@@ -204,20 +204,24 @@ impl LayerBuilder<'_> {
     }
 
     /// Records a name, or reports that it is invalid.
-    fn add_name(&mut self, named: NamedSection, name: &str, start: usize) -> bool {
-        let may_be = named.may_be(name);
+    fn add_name(&mut self, section: NamedSection, name: &str, start: usize) -> bool {
+        let may_be = section.may_be(name);
         if may_be {
-            self.layer.names.entry(named).or_default().insert(name.to_owned());
+            self.layer.names.entry(section).or_default().insert(name.to_owned());
         } else {
             let name = truncate_name(name).to_owned();
-            self.report_problem(start, |origin| ConfigProblem::Name { origin, named, name });
+            self.report_problem(start, |origin| ConfigProblem::Name { origin, named: section, name });
         }
         may_be
     }
 
-    fn report_bad_value(&mut self, start: usize, path: &[&str], wrong: String) {
+    fn report_bad_value(&mut self, start: usize, path: &[&str], requirement: String) {
         let key = path.join(".");
-        self.report_problem(start, |origin| ConfigProblem::BadValue { origin, key, requirement: wrong });
+        self.report_problem(start, |origin| ConfigProblem::BadValue {
+            origin,
+            key,
+            requirement: requirement,
+        });
     }
 
     fn read_section(&mut self, path: &[&str], start: usize, section: &DeTable<'_>) {

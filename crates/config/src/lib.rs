@@ -473,10 +473,10 @@ impl Config {
 /// Reads all sections of a kind that has names.
 fn read_named_sections<T>(
     names: &SectionNames,
-    named: NamedSection,
+    section: NamedSection,
     read: impl Fn(&str) -> Result<T, ConfigError>,
 ) -> Result<BTreeMap<String, T>, ConfigError> {
-    names.get(&named).into_iter().flatten().map(|name| Ok((name.clone(), read(name)?))).collect()
+    names.get(&section).into_iter().flatten().map(|name| Ok((name.clone(), read(name)?))).collect()
 }
 
 /// Returns every key's path, with names in place of `NAME`, in the order of the table of keys and then by

@@ -80,10 +80,10 @@ impl TransportKind {
 /// Reads the section `mcp.NAME`.
 pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<McpConfig, ConfigError> {
     let path = |key: &str| format!("mcp.{name}.{key}");
-    let wrong = |key: &str, wrong: &str| match settings.setting(&path(key)) {
+    let requirement = |key: &str, requirement: &str| match settings.setting(&path(key)) {
         Ok(setting) => {
-            let (origin, wrong) = (setting.origin.clone(), wrong.to_owned());
-            ConfigError::from(ConfigProblem::BadValue { origin, key: path(key), requirement: wrong })
+            let (origin, requirement) = (setting.origin.clone(), requirement.to_owned());
+            ConfigError::from(ConfigProblem::BadValue { origin, key: path(key), requirement: requirement })
         }
         Err(error) => error,
     };
@@ -109,11 +109,11 @@ pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<M
         ("transport", transport.is_some(), forge.is_none(), "a `command` or a `url`"),
     ] {
         if is_set && !fits {
-            return Err(wrong(key, &format!("goes with {ways}")));
+            return Err(requirement(key, &format!("goes with {ways}")));
         }
     }
     if token.is_some() && headers.keys().any(|name| name.eq_ignore_ascii_case("authorization")) {
-        return Err(wrong(
+        return Err(requirement(
             "headers",
             "must not set `Authorization` if `token` is set, because that header \
             carries the token",
@@ -121,7 +121,7 @@ pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<M
     }
     let server_transport = match ((!command.is_empty()).then_some(command), url, forge) {
         (None, None, None) => {
-            return Err(wrong("command", "or `url` or `forge` is required"));
+            return Err(requirement("command", "or `url` or `forge` is required"));
         }
         (Some(command), None, None) if matches!(transport, Some(TransportKind::Stdio) | None) => {
             McpTransport::Program { command, readable_folders: read, env, hosts }
@@ -134,19 +134,22 @@ pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<M
         }
         (None, None, Some(forge)) => McpTransport::Forge(forge),
         (Some(_), None, None) => {
-            return Err(wrong(
+            return Err(requirement(
                 "transport",
                 "has to be \"stdio\": a `command` speaks over its standard streams",
             ));
         }
         (None, Some(_), None) => {
-            return Err(wrong("transport", "has to be \"http\" or \"sse\": it has a `url`"));
+            return Err(requirement("transport", "has to be \"http\" or \"sse\": it has a `url`"));
         }
         (Some(_), Some(_), _) => {
-            return Err(wrong("url", "cannot be combined with `command`: a server has only one of the two"));
+            return Err(requirement(
+                "url",
+                "cannot be combined with `command`: a server has only one of the two",
+            ));
         }
         (_, _, Some(_)) => {
-            return Err(wrong(
+            return Err(requirement(
                 "forge",
                 "cannot be combined with `command` or `url`: a server has only one \
                 of the three",
@@ -158,7 +161,7 @@ pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<M
     })?;
     let tools = tools.unwrap_or_default();
     if tools.is_empty() {
-        return Err(wrong("tools", "must name the tools that a model may call"));
+        return Err(requirement("tools", "must name the tools that a model may call"));
     }
     let max_output = usize::try_from(settings.number::<i64>(&path("max_output"))?);
     Ok(McpConfig {

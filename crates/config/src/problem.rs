@@ -213,9 +213,9 @@ pub enum ConfigProblem {
 
 impl ConfigProblem {
     /// Creates the problem of a value of `key`, set at `origin`.
-    pub(crate) fn from_value_error(origin: ValueOrigin, key: String, wrong: ConfigValueError) -> Self {
-        match wrong {
-            ConfigValueError::Value(wrong) => Self::BadValue { origin, key, requirement: wrong },
+    pub(crate) fn from_value_error(origin: ValueOrigin, key: String, error: ConfigValueError) -> Self {
+        match error {
+            ConfigValueError::Value(error) => Self::BadValue { origin, key, requirement: error },
             ConfigValueError::Planned { word, built } => Self::NotBuilt { origin, key, word, built },
             ConfigValueError::Literal => Self::LiteralSecret { origin, key },
         }
@@ -353,12 +353,12 @@ impl ConfigProblem {
 }
 
 /// Returns a place with the separator before a message; empty without a place.
-fn place_prefix(at: &ValueOrigin) -> String {
-    if *at == ValueOrigin::Default { String::new() } else { format!("{at}: ") }
+fn place_prefix(origin: &ValueOrigin) -> String {
+    if *origin == ValueOrigin::Default { String::new() } else { format!("{origin}: ") }
 }
 
-fn the_name_of(named: NamedSection) -> &'static str {
-    match named {
+fn the_name_of(section: NamedSection) -> &'static str {
+    match section {
         NamedSection::Forge => "a forge's name",
         NamedSection::Team => "a team's name",
         NamedSection::Repo => "a repository's name",

@@ -81,37 +81,37 @@ pub struct SkillsDir {
 ///
 /// # Errors
 /// A key that does not match the table of keys.
-pub(super) fn read_section(of: &TypedSettings<'_>) -> Result<ReviewConfig, ConfigError> {
+pub(super) fn read_section(settings: &TypedSettings<'_>) -> Result<ReviewConfig, ConfigError> {
     Ok(ReviewConfig {
-        runtime: of.choice("review.runtime", |word| match word {
+        runtime: settings.choice("review.runtime", |word| match word {
             "rules" => Some(ConfiguredRuntime::Rules),
             "native" | "sdk" => Some(ConfiguredRuntime::Native),
             "cli" => Some(ConfiguredRuntime::Cli),
             _ => None,
         })?,
-        claude: of.name("review.claude")?,
-        claude_version: of.name("review.claude_version")?,
-        claude_start: of.duration("review.claude_start")?,
-        max_turns: of.number("review.max_turns")?,
-        specialists: of.flag("review.specialists")?,
-        redact: of.flag("review.redact")?,
-        tiers: of.tiers()?,
-        instructions: of.instructions("review.instructions")?,
-        walkthrough: of.flag("review.walkthrough")?,
-        tools: of.choice("review.tools", ToolSelection::from_word)?,
+        claude: settings.name("review.claude")?,
+        claude_version: settings.name("review.claude_version")?,
+        claude_start: settings.duration("review.claude_start")?,
+        max_turns: settings.number("review.max_turns")?,
+        specialists: settings.flag("review.specialists")?,
+        redact: settings.flag("review.redact")?,
+        tiers: settings.tiers()?,
+        instructions: settings.instructions("review.instructions")?,
+        walkthrough: settings.flag("review.walkthrough")?,
+        tools: settings.choice("review.tools", ToolSelection::from_word)?,
         skills_dir: SkillsDir {
-            path: of.path("review.skills_dir")?.unwrap_or_default(),
-            is_named: of.is_set("review.skills_dir"),
+            path: settings.path("review.skills_dir")?.unwrap_or_default(),
+            is_named: settings.is_set("review.skills_dir"),
         },
-        debounce: of.duration("review.debounce")?,
-        max_wait: of.duration("review.max_wait")?,
-        quiet: of.duration("review.quiet")?,
-        storm_max: of.duration("review.storm_max")?,
-        backoff: of.duration("review.backoff")?,
-        backoff_max: of.duration("review.backoff_max")?,
-        attempts: of.number("review.attempts")?,
-        max_inline: of.number("review.max_inline")?,
-        leaves_existing: of.choice("review.existing", |word| match word {
+        debounce: settings.duration("review.debounce")?,
+        max_wait: settings.duration("review.max_wait")?,
+        quiet: settings.duration("review.quiet")?,
+        storm_max: settings.duration("review.storm_max")?,
+        backoff: settings.duration("review.backoff")?,
+        backoff_max: settings.duration("review.backoff_max")?,
+        attempts: settings.number("review.attempts")?,
+        max_inline: settings.number("review.max_inline")?,
+        leaves_existing: settings.choice("review.existing", |word| match word {
             "leave" => Some(true),
             "review" => Some(false),
             _ => None,

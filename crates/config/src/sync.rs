@@ -180,9 +180,9 @@ pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<J
     let ports = settings.if_any(&path("bump.paths"), |value| {
         if let ConfigValue::List(globs) = value { Some(globs.clone()) } else { None }
     })?;
-    let of_text = |key: &str, known: &[&str]| {
+    let of_text = |key: &str, known_placeholders: &[&str]| {
         let text = settings.name_if_any(&path(key))?;
-        text.map(|text| parse_template(settings, &path(key), &text, known)).transpose()
+        text.map(|text| parse_template(settings, &path(key), &text, known_placeholders)).transpose()
     };
     let writes_code = settings.choice(&path("mode"), |word| match word {
         "relax" => Some(false),
@@ -281,18 +281,18 @@ fn parse_template(
     settings: &TypedSettings<'_>,
     key: &str,
     text: &str,
-    known: &[&str],
+    known_placeholders: &[&str],
 ) -> Result<TextTemplate, ConfigError> {
-    TextTemplate::parse(text, known).map_err(|wrong| bad_value(settings, key, wrong))
+    TextTemplate::parse(text, known_placeholders).map_err(|wrong| bad_value(settings, key, wrong))
 }
 
 /// Creates the error for a value that only the code of its section can validate.
-fn bad_value(settings: &TypedSettings<'_>, key: &str, wrong: String) -> ConfigError {
+fn bad_value(settings: &TypedSettings<'_>, key: &str, requirement: String) -> ConfigError {
     match settings.setting(key) {
         Ok(setting) => ConfigProblem::BadValue {
             origin: setting.origin.clone(),
             key: key.to_owned(),
-            requirement: wrong,
+            requirement: requirement,
         }
         .into(),
         Err(error) => error,

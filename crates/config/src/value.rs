@@ -463,23 +463,23 @@ fn parse_store(text: &str, folder: &Path, schemes: &[&str]) -> Result<ConfigValu
     }
 }
 
-fn parse_integer(digits: &str, radix: u32, least: i64, most: i64) -> Result<ConfigValue, ConfigValueError> {
+fn parse_integer(digits: &str, radix: u32, min: i64, max: i64) -> Result<ConfigValue, ConfigValueError> {
     match i64::from_str_radix(digits, radix) {
-        Ok(number) if (least..=most).contains(&number) => Ok(ConfigValue::Integer(number)),
+        Ok(number) if (min..=max).contains(&number) => Ok(ConfigValue::Integer(number)),
         Ok(_) | Err(_) => {
-            Err(requirement_error(format_args!("be a whole number from {least} to {most}, not `{digits}`")))
+            Err(requirement_error(format_args!("be a whole number from {min} to {max}, not `{digits}`")))
         }
     }
 }
 
 /// Parses dollars. An amount finer than the ledger's unit is refused, not rounded.
-fn parse_usd(text: &str, most: u32) -> Result<ConfigValue, ConfigValueError> {
+fn parse_usd(text: &str, max_dollars: u32) -> Result<ConfigValue, ConfigValueError> {
     match MicroUsd::from_dollars(text) {
-        Some(money) if money <= MicroUsd(u64::from(most) * 1_000_000) => {
+        Some(money) if money <= MicroUsd(u64::from(max_dollars) * 1_000_000) => {
             Ok(ConfigValue::Usd(money, text.to_owned()))
         }
         Some(_) | None => Err(requirement_error(format_args!(
-            "be dollars from 0 to {most}, with at most six decimal places, not `{text}`"
+            "be dollars from 0 to {max_dollars}, with at most six decimal places, not `{text}`"
         ))),
     }
 }

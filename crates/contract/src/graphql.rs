@@ -30,11 +30,11 @@ impl GraphqlSchema {
     /// Returns the violations in an exchange.
     pub(crate) fn check(&self, exchange: &WireExchange<'_>) -> Vec<ContractViolation> {
         let mut found = Vec::new();
-        let mut wrong = |part, place: &str, description: String| {
+        let mut wrong = |part, location: &str, description: String| {
             found.push(ContractViolation {
                 operation: NAME.into(),
                 part,
-                location: place.to_owned(),
+                location: location.to_owned(),
                 description,
             });
         };
@@ -89,9 +89,9 @@ impl GraphqlSchema {
             let checker = ResponseChecker { schema: &self.0, document: &document };
             let mut violations = Vec::new();
             checker.check_object(&operation.selection_set, data, "/data", &mut violations);
-            violations
-                .into_iter()
-                .for_each(|(place, description)| wrong(ExchangePart::ResponseBody(200), &place, description));
+            violations.into_iter().for_each(|(location, description)| {
+                wrong(ExchangePart::ResponseBody(200), &location, description)
+            });
         }
         found
     }
@@ -108,11 +108,11 @@ impl ResponseChecker<'_> {
         &self,
         set: &SelectionSet,
         value: &Value,
-        place: &str,
+        location: &str,
         violations: &mut Vec<(String, String)>,
     ) {
         let Some(fields) = value.as_object() else {
-            violations.push((place.to_owned(), "should be an object".into()));
+            violations.push((location.to_owned(), "should be an object".into()));
             return;
         };
         let mut selected = Vec::new();
@@ -121,13 +121,13 @@ impl ResponseChecker<'_> {
             .keys()
             .filter(|name| selected.iter().all(|(field, _)| field.response_key() != name.as_str()))
         {
-            violations.push((format!("{place}/{name}"), "nobody asked for it".into()));
+            violations.push((format!("{location}/{name}"), "nobody asked for it".into()));
         }
         for (field, always) in selected {
-            let place = format!("{place}/{}", field.response_key());
+            let location = format!("{location}/{}", field.response_key());
             match fields.get(field.response_key().as_str()) {
-                Some(value) => self.check_value(field, field.ty(), value, &place, violations),
-                None if always => violations.push((place, "is missing".into())),
+                Some(value) => self.check_value(field, field.ty(), value, &location, violations),
+                None if always => violations.push((location, "is missing".into())),
                 None => {}
             }
         }
@@ -135,11 +135,16 @@ impl ResponseChecker<'_> {
 
     /// Lists the fields of a selection. The flag of a field is true if the field must be present for every
     /// type of the object.
-    fn collect_fields<'b>(&'b self, set: &'b SelectionSet, always: bool, all: &mut Vec<(&'b Field, bool)>) {
+    fn collect_fields<'b>(
+        &'b self,
+        set: &'b SelectionSet,
+        always: bool,
+        fields: &mut Vec<(&'b Field, bool)>,
+    ) {
         for selection in &set.selections {
             let (inner, on) = match selection {
                 Selection::Field(field) => {
-                    all.push((field, always && field.directives.is_empty()));
+                    fields.push((field, always && field.directives.is_empty()));
                     continue;
                 }
                 Selection::InlineFragment(fragment) => {
@@ -151,7 +156,7 @@ impl ResponseChecker<'_> {
                     None => continue,
                 },
             };
-            self.collect_fields(inner, always && on.is_none_or(|on| *on == set.ty), all);
+            self.collect_fields(inner, always && on.is_none_or(|on| *on == set.ty), fields);
         }
     }
 
@@ -160,10 +165,10 @@ impl ResponseChecker<'_> {
         field: &Field,
         field_type: &Type,
         value: &Value,
-        place: &str,
+        location: &str,
         violations: &mut Vec<(String, String)>,
     ) {
-        let mut wrong = |message: &str| violations.push((place.to_owned(), message.to_owned()));
+        let mut wrong = |message: &str| violations.push((location.to_owned(), message.to_owned()));
         match (field_type.is_non_null(), value) {
             (true, Value::Null) => return wrong("must not be null"),
             (false, Value::Null) => return,
@@ -171,10 +176,10 @@ impl ResponseChecker<'_> {
         }
         if field_type.is_list() {
             let Some(items) = value.as_array() else { return wrong("should be a list") };
-            let place = format!("{place}/*");
-            return items
-                .iter()
-                .for_each(|item| self.check_value(field, field_type.item_type(), item, &place, violations));
+            let location = format!("{location}/*");
+            return items.iter().for_each(|item| {
+                self.check_value(field, field_type.item_type(), item, &location, violations)
+            });
         }
         let name = field_type.inner_named_type().as_str();
         let right = match (name, self.schema.types.get(name)) {
@@ -185,7 +190,7 @@ impl ResponseChecker<'_> {
                 value.as_str().is_some_and(|text| known.values.keys().any(|name| name.as_str() == text))
             }
             (_, Some(ExtendedType::Scalar(_)) | None) => !value.is_object() && !value.is_array(),
-            (_, Some(_)) => return self.check_object(&field.selection_set, value, place, violations),
+            (_, Some(_)) => return self.check_object(&field.selection_set, value, location, violations),
         };
         if !right {
             wrong(&format!("is not of type {name}"));

@@ -88,14 +88,15 @@ impl OpenapiDocument {
 
 impl ApiOperation {
     fn new(method: &str, template: &str, path: &Value, operation: &Value, components: &Value) -> Self {
-        let parameters = [path, operation].into_iter().flat_map(|of| of["parameters"].as_array()).flatten();
+        let parameters =
+            [path, operation].into_iter().flat_map(|message| message["parameters"].as_array()).flatten();
         let parameters = parameters.map(|given| resolve_reference(given, components).unwrap_or(given));
         let query = parameters.filter(|given| given["in"] == "query").filter_map(|given| {
             Some((given["name"].as_str()?.to_owned(), LazySchema::new(&given["schema"])))
         });
-        let body = |of: &Value| {
-            let of = resolve_reference(of, components).unwrap_or(of);
-            let mut media = of["content"].as_object()?.iter();
+        let body = |message: &Value| {
+            let message = resolve_reference(message, components).unwrap_or(message);
+            let mut media = message["content"].as_object()?.iter();
             let (_, json) = media.find(|(kind, _)| kind.contains("json"))?;
             Some(LazySchema::new(&json["schema"]))
         };

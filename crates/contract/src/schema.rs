@@ -63,7 +63,7 @@ fn find_unnamed_fields(
     schemas: &[&Value],
     value: &Value,
     components: &Value,
-    place: &str,
+    location: &str,
     violations: &mut Vec<(String, String)>,
 ) {
     let mut all = Vec::new();
@@ -78,19 +78,21 @@ fn find_unnamed_fields(
             }
             for (name, value) in fields {
                 let inner: Vec<&Value> = named.iter().filter_map(|fields| fields.get(name)).collect();
-                let place = format!("{place}/{name}");
+                let location = format!("{location}/{name}");
                 if inner.is_empty() {
-                    violations.push((place, "a field that the schema does not name".into()));
+                    violations.push((location, "a field that the schema does not name".into()));
                 } else {
-                    find_unnamed_fields(&inner, value, components, &place, violations);
+                    find_unnamed_fields(&inner, value, components, &location, violations);
                 }
             }
         }
         Value::Array(items) => {
             let inner = of("items");
-            let place = format!("{place}/*");
+            let location = format!("{location}/*");
             let mut inside = Vec::new();
-            items.iter().for_each(|item| find_unnamed_fields(&inner, item, components, &place, &mut inside));
+            items
+                .iter()
+                .for_each(|item| find_unnamed_fields(&inner, item, components, &location, &mut inside));
             let once: BTreeSet<_> = inside.into_iter().collect();
             violations.extend(once);
         }
@@ -99,17 +101,22 @@ fn find_unnamed_fields(
 }
 
 /// Collects a schema with all schemas that it refers to or is composed of.
-fn collect_subschemas<'a>(schema: &'a Value, components: &'a Value, depth: usize, all: &mut Vec<&'a Value>) {
+fn collect_subschemas<'a>(
+    schema: &'a Value,
+    components: &'a Value,
+    depth: usize,
+    subschemas: &mut Vec<&'a Value>,
+) {
     if depth > MAX_DEPTH {
         return;
     }
     if let Some(there) = resolve_reference(schema, components) {
-        return collect_subschemas(there, components, depth + 1, all);
+        return collect_subschemas(there, components, depth + 1, subschemas);
     }
-    all.push(schema);
+    subschemas.push(schema);
     for key in ["allOf", "anyOf", "oneOf"] {
         for inner in schema.get(key).and_then(Value::as_array).into_iter().flatten() {
-            collect_subschemas(inner, components, depth + 1, all);
+            collect_subschemas(inner, components, depth + 1, subschemas);
         }
     }
 }

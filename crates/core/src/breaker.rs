@@ -151,8 +151,8 @@ fn open_circuit(reason: TripReason, now: UnixMillis, span: TimeSpan) -> CircuitS
 
 /// Returns true if the time is in the future. A time that is more than [`LONGEST`] ahead counts as past,
 /// because it indicates that the clock was set back.
-fn is_in_future(until: UnixMillis, now: UnixMillis) -> bool {
-    (1..=LONGEST.0).contains(&(until - now).0)
+fn is_in_future(time: UnixMillis, now: UnixMillis) -> bool {
+    (1..=LONGEST.0).contains(&(time - now).0)
 }
 
 #[cfg(test)]

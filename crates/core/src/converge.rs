@@ -555,9 +555,9 @@ impl ConvergeRun {
 /// Limit in characters of quoted text in a reason.
 const MAX_TOLD: usize = 300;
 
-fn count_severities(found: &[Finding]) -> [u32; 3] {
+fn count_severities(findings: &[Finding]) -> [u32; 3] {
     Severity::ALL.map(|severity| {
-        let many = found.iter().filter(|finding| finding.raw.severity == severity).count();
+        let many = findings.iter().filter(|finding| finding.raw.severity == severity).count();
         u32::try_from(many).unwrap_or(u32::MAX)
     })
 }

@@ -50,13 +50,13 @@ pub enum RetractionScope {
 
 impl Dismissal {
     /// Records a dismissal of a finding in its current state.
-    pub fn new(finding: &Finding, reason: &str, by: &str, at: UnixMillis) -> Self {
+    pub fn new(finding: &Finding, reason: &str, dismissed_by: &str, dismissed_at: UnixMillis) -> Self {
         Self {
             finding: finding.id.clone(),
             snippet: finding.raw.snippet.clone(),
             reason: crate::line::clean_line(reason, MAX_TEXT),
-            by: by.to_owned(),
-            at,
+            by: dismissed_by.to_owned(),
+            at: dismissed_at,
             withdrawn: false,
             about: Some(finding.clone()),
             retraction: None,
@@ -69,14 +69,14 @@ impl Dismissal {
         retraction: RetractionScope,
         reason: &str,
         author: &str,
-        at: UnixMillis,
+        dismissed_at: UnixMillis,
     ) -> Self {
-        Self { retraction: Some(retraction), ..Self::new(finding, reason, author, at) }
+        Self { retraction: Some(retraction), ..Self::new(finding, reason, author, dismissed_at) }
     }
 
     /// Records that a person withdraws the dismissal of a finding.
-    pub fn from_withdrawal(finding: &Finding, author: &str, at: UnixMillis) -> Self {
-        Self { withdrawn: true, about: None, ..Self::new(finding, "", author, at) }
+    pub fn from_withdrawal(finding: &Finding, author: &str, withdrawn_at: UnixMillis) -> Self {
+        Self { withdrawn: true, about: None, ..Self::new(finding, "", author, withdrawn_at) }
     }
 
     /// Returns true if the dismissal applies to this finding with its current code. The record of an
@@ -129,9 +129,11 @@ fn is_same_snippet(one: &str, other: &str) -> bool {
 /// Counts dismissals that no longer apply to current findings, because the records of these dismissals do not
 /// distinguish the lines from other lines. `known`: the findings as recorded. A finding whose record has a
 /// digest is not counted, because an earlier review has then reported its outdated dismissal.
-pub fn count_outdated(current: &[Finding], known: &[Finding], dismissals: &[Dismissal]) -> u32 {
+pub fn count_outdated(current: &[Finding], known_findings: &[Finding], dismissals: &[Dismissal]) -> u32 {
     let is_new = |finding: &Finding| {
-        known.iter().all(|known| known.id != finding.id || known.raw.code.lines.is_none())
+        known_findings
+            .iter()
+            .all(|known_findings| known_findings.id != finding.id || known_findings.raw.code.lines.is_none())
     };
     let is_outdated = |finding: &&Finding| {
         finding.is_open()
@@ -143,8 +145,8 @@ pub fn count_outdated(current: &[Finding], known: &[Finding], dismissals: &[Dism
 
 /// Reopens findings that are recorded as dismissed although none of these dismissals covers them. Their
 /// dismissals were made on another line of work.
-pub fn reopen_dismissed(known: &mut [Finding], dismissals: &[Dismissal]) {
-    for finding in known {
+pub fn reopen_dismissed(known_findings: &mut [Finding], dismissals: &[Dismissal]) {
+    for finding in known_findings {
         let is_dismissed = matches!(finding.status, FindingStatus::Dismissed(_));
         if is_dismissed && !dismissals.iter().any(|dismissal| dismissal.covers(finding)) {
             finding.status = FindingStatus::Open;
@@ -187,17 +189,17 @@ pub fn apply_dismissals(findings: &mut [Finding], dismissals: &[Dismissal]) -> u
 /// Adds dismissed findings to the known ones and applies all dismissals. Every loop that finds a dismissed
 /// finding again then recognises it ([`crate::identity::assign_finding_ids`]), even if another loop found it
 /// first.
-pub fn add_dismissed(known: &mut Vec<Finding>, dismissals: &[Dismissal]) {
+pub fn add_dismissed(known_findings: &mut Vec<Finding>, dismissals: &[Dismissal]) {
     for finding in dismissals
         .iter()
         .filter(|dismissal| !dismissal.withdrawn)
         .filter_map(|dismissal| dismissal.about.as_ref())
     {
-        if known.iter().all(|known| known.id != finding.id) {
-            known.push(finding.clone());
+        if known_findings.iter().all(|known_findings| known_findings.id != finding.id) {
+            known_findings.push(finding.clone());
         }
     }
-    apply_dismissals(known, dismissals);
+    apply_dismissals(known_findings, dismissals);
 }
 
 /// Reason for which a word identifies no finding.

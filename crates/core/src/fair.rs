@@ -24,8 +24,8 @@ pub struct LeaseLimits {
 
 impl LeaseLimits {
     /// Sets one total limit, without limits for owners.
-    pub fn new(all: usize) -> Self {
-        Self { all, per_owner: all }
+    pub fn new(total: usize) -> Self {
+        Self { all: total, per_owner: total }
     }
 
     /// Returns true if owners have a limit of their own.
@@ -111,8 +111,8 @@ fn decrement_count(counts: &mut BTreeMap<String, usize>, key: &str) {
 /// Selects the due slots to lease now and returns their indexes in this order.
 pub fn choose_slots(
     due: &[DueSlot<'_>],
-    busy: &ActiveLeases,
-    places: LeaseLimits,
+    active_leases: &ActiveLeases,
+    limits: LeaseLimits,
     now: UnixMillis,
 ) -> Vec<usize> {
     let mut queues: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
@@ -131,13 +131,13 @@ pub fn choose_slots(
     let first = |queue: &VecDeque<usize>| Some(due.get(*queue.front()?)?.at);
     for (repository, queue) in &queues {
         let Some(at) = first(queue) else { continue };
-        let turn = busy.last_turns.get(*repository).copied();
-        let leases = busy.repositories.get(*repository).copied().unwrap_or(0);
+        let turn = active_leases.last_turns.get(*repository).copied();
+        let leases = active_leases.repositories.get(*repository).copied().unwrap_or(0);
         order.insert((leases, turn.map_or(at, |turn| turn.max(at)), at, repository));
     }
     let mut owners: BTreeMap<&str, usize> =
-        busy.owners.iter().map(|(owner, count)| (owner.as_str(), *count)).collect();
-    let free = places.all.saturating_sub(busy.len());
+        active_leases.owners.iter().map(|(owner, count)| (owner.as_str(), *count)).collect();
+    let free = limits.all.saturating_sub(active_leases.len());
     let mut chosen = Vec::new();
     while chosen.len() < free
         && let Some((leases, since, _, repository)) = order.pop_first()
@@ -146,7 +146,7 @@ pub fn choose_slots(
         let Some(index) = queue.pop_front() else { continue };
         let owner = due.get(index).and_then(|slot| slot.owner);
         let has_room =
-            owner.is_none_or(|owner| owners.get(owner).is_none_or(|count| *count < places.per_owner));
+            owner.is_none_or(|owner| owners.get(owner).is_none_or(|count| *count < limits.per_owner));
         let (leases, since) = if has_room {
             chosen.push(index);
             if let Some(owner) = owner {

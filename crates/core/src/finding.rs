@@ -115,13 +115,14 @@ impl RawFinding {
     /// Replaces the unvalidated suggestion by a code block at the end of the body. Readers cannot apply this
     /// block with one click. `shown`: the visible part of the replacement.
     #[must_use]
-    pub fn with_unproven_suggestion(mut self, shown: &str) -> Self {
+    pub fn with_unproven_suggestion(mut self, visible_replacement: &str) -> Self {
         self.suggestion = None;
         let body = self.body_without_suggestion();
         // The fence is longer than any run of back ticks in the text.
-        let longest = shown.split(|letter| letter != '`').map(str::len).max().unwrap_or(0);
+        let longest = visible_replacement.split(|letter| letter != '`').map(str::len).max().unwrap_or(0);
         let fence = "`".repeat(longest.max(2) + 1);
-        let lines = if shown.is_empty() { String::new() } else { format!("{shown}\n") };
+        let lines =
+            if visible_replacement.is_empty() { String::new() } else { format!("{visible_replacement}\n") };
         self.body = format!("{body}\n\n{PROPOSED}\n\n{fence}\n{lines}{fence}");
         self
     }

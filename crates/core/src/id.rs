@@ -248,11 +248,11 @@ impl AccountId {
     /// Returns true if the configured id or name `called` denotes the account with this id and login. A text
     /// of digits alone, or one that begins with `{`, is always an id and never a name. A name is accepted
     /// only if `unique_names` is true.
-    pub fn matches_name(&self, login: &str, called: &str, unique_names: bool) -> bool {
-        if called.starts_with('{') || called.bytes().all(|byte| byte.is_ascii_digit()) {
-            self.as_str().eq_ignore_ascii_case(called)
+    pub fn matches_name(&self, login: &str, id_or_name: &str, unique_names: bool) -> bool {
+        if id_or_name.starts_with('{') || id_or_name.bytes().all(|byte| byte.is_ascii_digit()) {
+            self.as_str().eq_ignore_ascii_case(id_or_name)
         } else {
-            unique_names && login.eq_ignore_ascii_case(called)
+            unique_names && login.eq_ignore_ascii_case(id_or_name)
         }
     }
 }

@@ -85,39 +85,44 @@ impl IdentifiedFindings {
 /// missing finding counts as fixed unless its file could not be read, according to `coverage`. `renames`
 /// lists the earlier names of files.
 pub fn assign_finding_ids(
-    known: &[Finding],
-    found: Vec<PlacedFinding>,
+    known_findings: &[Finding],
+    current_findings: Vec<PlacedFinding>,
     head: Option<&Sha>,
     coverage: &ReviewCoverage,
     renames: &FileRenames,
 ) -> IdentifiedFindings {
-    let mut known: Vec<&Finding> = known.iter().collect();
-    known.sort_by_key(|finding| (finding.raw.place.start_line, &finding.id));
-    let prints: Vec<Fingerprint> = found
+    let mut known_findings: Vec<&Finding> = known_findings.iter().collect();
+    known_findings.sort_by_key(|finding| (finding.raw.place.start_line, &finding.id));
+    let prints: Vec<Fingerprint> = current_findings
         .iter()
         .map(|placed| fingerprint(&placed.raw.rule, &placed.raw.place.path, &placed.raw.snippet))
         .collect();
     // The findings are sorted by place, so the input order has no effect.
-    let mut order: Vec<usize> = (0..found.len()).collect();
-    order.sort_by_cached_key(|&at| sort_key(&found[at]));
+    let mut order: Vec<usize> = (0..current_findings.len()).collect();
+    order.sort_by_cached_key(|&at| sort_key(&current_findings[at]));
 
-    let mut before: Vec<Option<&Finding>> = found
+    let mut before: Vec<Option<&Finding>> = current_findings
         .iter()
-        .map(|placed| known.iter().find(|known| Some(&known.id) == placed.sighting.of.as_ref()).copied())
+        .map(|placed| {
+            known_findings
+                .iter()
+                .find(|known_findings| Some(&known_findings.id) == placed.sighting.of.as_ref())
+                .copied()
+        })
         .collect();
     // The tool's own fingerprint decides between findings that are otherwise equal.
     let none = |_: &CodeDigests| CodeDigests::default();
     for form in [CodeDigests::clone, CodeDigests::without_tool, CodeDigests::with_tool_only, none] {
-        match_by_code(&known, &found, &prints, form, &order, &mut before);
+        match_by_code(&known_findings, &current_findings, &prints, form, &order, &mut before);
     }
-    match_by_similarity(&known, &found, renames, &order, &mut before);
+    match_by_similarity(&known_findings, &current_findings, renames, &order, &mut before);
 
     let taken: BTreeSet<&FindingId> = before.iter().flatten().map(|finding| &finding.id).collect();
-    let gone = known.iter().filter(|finding| !taken.contains(&finding.id));
+    let gone = known_findings.iter().filter(|finding| !taken.contains(&finding.id));
     let gone =
         gone.map(|finding| update_missing_finding((*finding).clone(), head, coverage, renames)).collect();
-    let mut ids: BTreeSet<FindingId> = known.iter().map(|finding| finding.id.clone()).collect();
-    let mut named: Vec<Option<FindingId>> = vec![None; found.len()];
+    let mut ids: BTreeSet<FindingId> = known_findings.iter().map(|finding| finding.id.clone()).collect();
+    let mut named: Vec<Option<FindingId>> = vec![None; current_findings.len()];
     let mut next = BTreeMap::new();
     for at in order {
         let new = || first_free_id(&prints[at], &ids, next.entry(&prints[at]).or_insert(1));
@@ -125,7 +130,7 @@ pub fn assign_finding_ids(
         ids.insert(id.clone());
         named[at] = Some(id);
     }
-    let current = found.into_iter().zip(prints).zip(named.into_iter().zip(before));
+    let current = current_findings.into_iter().zip(prints).zip(named.into_iter().zip(before));
     let current = current.filter_map(|((placed, print), (id, before))| {
         let status = next_finding_status(before, &placed);
         let PlacedFinding { raw, anchor, at, old_path, sighting } = placed;
@@ -169,8 +174,8 @@ fn sort_key(placed: &PlacedFinding) -> impl Ord + use<> {
 /// First pass: matches findings with equal fingerprints and equal digests, and minimises the distance of
 /// their lines. `reduce` selects the digests that are compared.
 fn match_by_code<'a>(
-    known: &[&'a Finding],
-    found: &[PlacedFinding],
+    known_findings: &[&'a Finding],
+    current_findings: &[PlacedFinding],
     fingerprints: &[Fingerprint],
     reduce: fn(&CodeDigests) -> CodeDigests,
     order: &[usize],
@@ -178,12 +183,12 @@ fn match_by_code<'a>(
 ) {
     let taken: BTreeSet<&FindingId> = matches.iter().flatten().map(|finding| &finding.id).collect();
     let mut yesterday: BTreeMap<(&Fingerprint, CodeDigests), Vec<&'a Finding>> = BTreeMap::new();
-    for finding in known.iter().filter(|finding| !taken.contains(&finding.id)) {
+    for finding in known_findings.iter().filter(|finding| !taken.contains(&finding.id)) {
         yesterday.entry((&finding.fingerprint, reduce(&finding.raw.code))).or_default().push(finding);
     }
     let mut today: BTreeMap<(&Fingerprint, CodeDigests), Vec<usize>> = BTreeMap::new();
     for &at in order.iter().filter(|&&at| matches[at].is_none()) {
-        today.entry((&fingerprints[at], reduce(&found[at].raw.code))).or_default().push(at);
+        today.entry((&fingerprints[at], reduce(&current_findings[at].raw.code))).or_default().push(at);
     }
     for (print, rows) in today {
         let Some(columns) = yesterday.get(&print) else { continue };
@@ -193,7 +198,8 @@ fn match_by_code<'a>(
         }
         // Every pair has a positive weight, however distant its lines are, so as many findings as possible
         // are matched.
-        let near = |at: &usize| columns.iter().map(|was| 2 * FAR - distance(&found[*at], was)).collect();
+        let near =
+            |at: &usize| columns.iter().map(|was| 2 * FAR - distance(&current_findings[*at], was)).collect();
         let weights: Vec<Vec<i64>> = rows.iter().map(near).collect();
         for (at, column) in rows.iter().zip(assign(&weights)) {
             matches[*at] = column.and_then(|column| columns.get(column)).copied();
@@ -205,19 +211,19 @@ fn match_by_code<'a>(
 /// lines decides. If a file has more remaining pairs than [`MAX_CELLS`], it counts as rewritten, and its
 /// remaining findings count as new.
 fn match_by_similarity<'a>(
-    known: &[&'a Finding],
-    found: &[PlacedFinding],
+    known_findings: &[&'a Finding],
+    current_findings: &[PlacedFinding],
     renames: &FileRenames,
     order: &[usize],
     matches: &mut [Option<&'a Finding>],
 ) {
     let mut today: BTreeMap<&RepoPath, Vec<usize>> = BTreeMap::new();
     for &at in order.iter().filter(|&&at| matches[at].is_none()) {
-        today.entry(&found[at].raw.place.path).or_default().push(at);
+        today.entry(&current_findings[at].raw.place.path).or_default().push(at);
     }
     for (path, rows) in today {
         let taken: BTreeSet<&FindingId> = matches.iter().flatten().map(|finding| &finding.id).collect();
-        let old_names = rows.iter().filter_map(|&at| found[at].old_path.as_ref());
+        let old_names = rows.iter().filter_map(|&at| current_findings[at].old_path.as_ref());
         let names: BTreeSet<&RepoPath> = old_names.chain(renames.old_names(path)).chain([path]).collect();
         // The earlier finding's file may have had its current name at the base and another name in between.
         let is_named = |finding: &Finding| {
@@ -225,13 +231,13 @@ fn match_by_similarity<'a>(
             [Some(&finding.raw.place.path), old_path].into_iter().flatten().any(|path| names.contains(path))
         };
         let left = |finding: &&&Finding| is_named(finding) && !taken.contains(&finding.id);
-        let columns: Vec<&'a Finding> = known.iter().filter(left).copied().collect();
+        let columns: Vec<&'a Finding> = known_findings.iter().filter(left).copied().collect();
         if columns.is_empty() || rows.len() * columns.len() > MAX_CELLS {
             continue;
         }
         let path = path.to_string();
         let rows: Vec<(usize, ComparableFinding)> =
-            rows.iter().map(|&at| (at, comparable_finding(&path, &found[at].raw))).collect();
+            rows.iter().map(|&at| (at, comparable_finding(&path, &current_findings[at].raw))).collect();
         let columns: Vec<(&Finding, ComparableFinding)> =
             columns.into_iter().map(|finding| (finding, comparable_finding(&path, &finding.raw))).collect();
         let weights: Vec<Vec<i64>> = rows
@@ -239,7 +245,7 @@ fn match_by_similarity<'a>(
             .map(|(at, today)| {
                 let like = |(finding, statement): &(&Finding, ComparableFinding)| {
                     let path = &finding.raw.place.path;
-                    let placed = &found[*at];
+                    let placed = &current_findings[*at];
                     let (old, was) = (placed.old_path.as_ref(), finding.old_path.as_ref());
                     let same_file = renames.is_same_file(&placed.raw.place.path, path)
                         || old == Some(path)
@@ -349,11 +355,11 @@ fn update_missing_finding(
 
 /// Returns `{fingerprint}-{ordinal}` with the first free ordinal from `next` on. The caller keeps `next`,
 /// which avoids a search from the start for each of a thousand equal lines.
-fn first_free_id(fingerprint: &Fingerprint, taken: &BTreeSet<FindingId>, next: &mut u64) -> FindingId {
+fn first_free_id(fingerprint: &Fingerprint, taken_ids: &BTreeSet<FindingId>, next: &mut u64) -> FindingId {
     loop {
         let id = FindingId::new(format!("{fingerprint}-{next}"));
         *next += 1;
-        if !taken.contains(&id) {
+        if !taken_ids.contains(&id) {
             return id;
         }
     }

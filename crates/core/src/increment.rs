@@ -59,9 +59,9 @@ pub struct FindingTally {
 
 impl FindingTally {
     /// Compares the known findings with the current ones.
-    pub fn from_findings(known: &[Finding], now: &[Finding]) -> Self {
+    pub fn from_findings(known_findings: &[Finding], now: &[Finding]) -> Self {
         let before: BTreeMap<&FindingId, &Finding> =
-            known.iter().map(|finding| (&finding.id, finding)).collect();
+            known_findings.iter().map(|finding| (&finding.id, finding)).collect();
         let mut tally = Self::default();
         for finding in now {
             let was = before.get(&finding.id);
@@ -91,9 +91,12 @@ impl FindingTally {
 /// Returns the lines of a change that are new since the last review: those that both `change` and `since`
 /// add. `since` is the diff from the last reviewed head to this one. Lines that only `since` adds come from a
 /// new base; lines that only `change` adds existed at the last review.
-pub fn new_lines(change: &[FileDiff<'_>], since: &[FileDiff<'_>]) -> BTreeMap<RepoPath, Vec<(u32, u32)>> {
+pub fn new_lines(
+    change: &[FileDiff<'_>],
+    diff_since_review: &[FileDiff<'_>],
+) -> BTreeMap<RepoPath, Vec<(u32, u32)>> {
     let mut news: BTreeMap<&RepoPath, Vec<(u32, u32)>> = BTreeMap::new();
-    for file in since {
+    for file in diff_since_review {
         news.entry(&file.path).or_default().extend(added_ranges(file));
     }
     let mut lines = BTreeMap::new();
@@ -112,19 +115,22 @@ pub fn new_lines(change: &[FileDiff<'_>], since: &[FileDiff<'_>]) -> BTreeMap<Re
 /// `since` is the diff from the head of the review that recorded the `known` findings.
 pub fn mark_out_of_scope(
     missing: &mut [Finding],
-    known: &[Finding],
+    known_findings: &[Finding],
     change: &[FileDiff<'_>],
-    since: &[FileDiff<'_>],
+    diff_since_review: &[FileDiff<'_>],
 ) {
-    let open: BTreeMap<&FindingId, &Finding> =
-        known.iter().filter(|finding| finding.is_open()).map(|finding| (&finding.id, finding)).collect();
+    let open: BTreeMap<&FindingId, &Finding> = known_findings
+        .iter()
+        .filter(|finding| finding.is_open())
+        .map(|finding| (&finding.id, finding))
+        .collect();
     let paths: BTreeSet<&RepoPath> = open.values().map(|finding| &finding.raw.place.path).collect();
     let old: Vec<FileContent<'_>> =
         paths.into_iter().map(|path| FileContent { path, content: None }).collect();
-    let tracker = LineTracker::new(since, &old, &[]);
+    let tracker = LineTracker::new(diff_since_review, &old, &[]);
     for finding in missing.iter_mut().filter(|finding| matches!(finding.status, FindingStatus::Fixed(_))) {
         let Some(CodeLocation { path, side: DiffSide::New, start_line, end_line }) =
-            open.get(&finding.id).map(|known| &known.raw.place)
+            open.get(&finding.id).map(|known_findings| &known_findings.raw.place)
         else {
             continue;
         };

@@ -24,8 +24,8 @@ impl MicroUsd {
 
     /// Returns the sum, saturating at the maximum.
     #[must_use]
-    pub fn plus(self, more: Self) -> Self {
-        Self(self.0.saturating_add(more.0))
+    pub fn plus(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
     }
 }
 

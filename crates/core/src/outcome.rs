@@ -118,9 +118,9 @@ impl ReviewOutcome {
         model_status: ModelReviewStatus,
     ) -> Self {
         let rules = Self { runtime, ..Self::from_rules_coverage(coverage) };
-        let joined = |more: String| match &rules.reason {
-            Some(reason) => format!("{more}; {reason}"),
-            None => more,
+        let joined = |model_reason: String| match &rules.reason {
+            Some(reason) => format!("{model_reason}; {reason}"),
+            None => model_reason,
         };
         match (rules.kind, model_status) {
             (ReviewOutcomeKind::Skipped, _) | (_, ModelReviewStatus::Complete) => rules,

@@ -64,11 +64,11 @@ impl RecheckSummary {
     /// that a linter replaces in this file, is outside. A finding of a tool that did not run is unchanged,
     /// because the tool may have failed or another job may run it. A tool's finding that the base now has, or
     /// whose lines are unchanged, is outside and not fixed.
-    pub fn update_statuses(&self, missing: &mut [Finding], known: &[Finding], head: &Sha) {
-        let known: BTreeMap<&FindingId, &Finding> =
-            known.iter().map(|finding| (&finding.id, finding)).collect();
+    pub fn update_statuses(&self, missing: &mut [Finding], known_findings: &[Finding], head: &Sha) {
+        let known_findings: BTreeMap<&FindingId, &Finding> =
+            known_findings.iter().map(|finding| (&finding.id, finding)).collect();
         for finding in missing.iter_mut().filter(|finding| finding.raw.source == FindingSource::Agent) {
-            let Some(before) = known.get(&finding.id) else { continue };
+            let Some(before) = known_findings.get(&finding.id) else { continue };
             finding.status = if let Some(evidence) = self.fixed.get(&finding.id) {
                 finding.evidence = Some(evidence.clone());
                 FindingStatus::Fixed(head.clone())
@@ -80,7 +80,7 @@ impl RecheckSummary {
         }
         let has_looked = |finding: &Finding| finding.raw.tool().is_some_and(|tool| self.tools.contains(tool));
         for finding in missing.iter_mut().filter(|finding| finding.raw.source == FindingSource::Tool) {
-            let Some(before) = known.get(&finding.id) else { continue };
+            let Some(before) = known_findings.get(&finding.id) else { continue };
             if before.is_open() && self.off.contains(&finding.raw.rule) {
                 finding.status = FindingStatus::Outside;
             } else if !has_looked(finding) {
@@ -94,7 +94,7 @@ impl RecheckSummary {
         let is_unused =
             |rule: &str| self.off.contains(rule) || (!self.rules.is_empty() && !self.rules.contains(rule));
         for finding in missing.iter_mut().filter(|finding| finding.raw.source == FindingSource::Rule) {
-            let was_open = known.get(&finding.id).is_some_and(|before| before.is_open());
+            let was_open = known_findings.get(&finding.id).is_some_and(|before| before.is_open());
             let RawFinding { rule, place, .. } = &finding.raw;
             let is_off =
                 is_unused(rule) || self.left_to_linters.contains(&(rule.clone(), place.path.clone()));
@@ -108,11 +108,14 @@ impl RecheckSummary {
 /// Reopens a model's findings that apply at the head again, in two cases. In the first case, a finding was
 /// dismissed, but its lines have changed since, and not only by removal. In the second case, a finding had
 /// left the change, which now again adds its lines or the lines in their place.
-pub fn reopen_findings<T: Fn(&RepoPath) -> Option<String>>(known: &mut [Finding], head: &HeadView<'_, T>) {
+pub fn reopen_findings<T: Fn(&RepoPath) -> Option<String>>(
+    known_findings: &mut [Finding],
+    head: &HeadView<'_, T>,
+) {
     let of_a_model = |finding: &&mut Finding| {
         finding.raw.source == FindingSource::Agent && finding.raw.place.side == DiffSide::New
     };
-    for finding in known.iter_mut().filter(of_a_model) {
+    for finding in known_findings.iter_mut().filter(of_a_model) {
         let counts = match finding.status {
             // An unverified finding stays dismissed, because the person who dismissed it knew that its lines
             // had changed.
@@ -144,15 +147,15 @@ pub fn reopen_findings<T: Fn(&RepoPath) -> Option<String>>(known: &mut [Finding]
 /// matched with an element of it. `reviewers` are the complete reports; the list is empty if no model ran.
 /// `place_finding` finds the position of a finding in the change.
 pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
-    known: &[Finding],
-    found: &mut Vec<PlacedFinding>,
+    known_findings: &[Finding],
+    current_findings: &mut Vec<PlacedFinding>,
     reviewers: &[ReviewerReport],
     head: &HeadView<'_, T>,
     place_finding: impl Fn(RawFinding) -> PlacedFinding,
 ) -> RecheckSummary {
     let mut rechecked = RecheckSummary::default();
-    let replaced = evidence::find_replaced_lines(known, head);
-    for finding in known.iter().filter(|finding| finding.raw.source == FindingSource::Agent) {
+    let replaced = evidence::find_replaced_lines(known_findings, head);
+    for finding in known_findings.iter().filter(|finding| finding.raw.source == FindingSource::Agent) {
         match &finding.status {
             FindingStatus::Open | FindingStatus::Claimed => {}
             // A closed finding is open again if its exact lines are part of the change again. If other lines
@@ -172,10 +175,16 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
                     }
                     (_, _) => is_added_again(&went, head),
                 };
-                if is_open && !is_among_found(finding, found) {
+                if is_open && !is_among_found(finding, current_findings) {
                     let is_there = matches!(went, FollowOutcome::Found { .. });
                     let reason = (!is_there).then_some(UnverifiedReason::NoVerdict);
-                    found.push(move_to_current_place(finding, &went, reason, head, &place_finding));
+                    current_findings.push(move_to_current_place(
+                        finding,
+                        &went,
+                        reason,
+                        head,
+                        &place_finding,
+                    ));
                 }
                 continue;
             }
@@ -186,8 +195,8 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
                 let is_there = matches!(went, FollowOutcome::Found { .. } | FollowOutcome::Changed { .. });
                 let is_outside =
                     decide_outcome(finding, &went, &[], head, &replaced) == RecheckOutcome::Outside;
-                if is_there && !is_outside && !is_among_found(finding, found) {
-                    found.push(move_to_current_place(
+                if is_there && !is_outside && !is_among_found(finding, current_findings) {
+                    current_findings.push(move_to_current_place(
                         finding,
                         &went,
                         finding.unverified,
@@ -204,7 +213,7 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
         let went = locate_at_head(finding, head);
         let became = decide_outcome(finding, &went, reviewers, head, &replaced);
         let is_fixed = matches!(became, RecheckOutcome::Fixed(_));
-        if let Some(again) = find_current_finding(finding, &went, found, is_fixed) {
+        if let Some(again) = find_current_finding(finding, &went, current_findings, is_fixed) {
             again.sighting.of = Some(finding.id.clone());
             continue;
         }
@@ -212,23 +221,24 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
             RecheckOutcome::Fixed(evidence) => _ = rechecked.fixed.insert(finding.id.clone(), evidence),
             RecheckOutcome::Outside => _ = rechecked.outside.insert(finding.id.clone()),
             RecheckOutcome::Open(reason) => {
-                found.push(move_to_current_place(finding, &went, reason, head, &place_finding));
+                current_findings.push(move_to_current_place(finding, &went, reason, head, &place_finding));
             }
             RecheckOutcome::Seen(lines) => {
-                found.extend(place_at_lines(finding, &went, lines, head, &place_finding));
+                current_findings.extend(place_at_lines(finding, &went, lines, head, &place_finding));
             }
         }
     }
-    let of_tools =
-        known.iter().filter(|finding| finding.raw.source == FindingSource::Tool && finding.is_open());
-    let unreported = of_tools.filter(|finding| is_unreported(finding, found, head));
+    let of_tools = known_findings
+        .iter()
+        .filter(|finding| finding.raw.source == FindingSource::Tool && finding.is_open());
+    let unreported = of_tools.filter(|finding| is_unreported(finding, current_findings, head));
     rechecked.unreported = unreported.map(|finding| finding.id.clone()).collect();
     // Only local reviews record lines of work, so `expected` is empty in all other reviews.
-    let of_line = known.iter().filter(|finding| !finding.seen_on.is_empty() && finding.is_open());
+    let of_line = known_findings.iter().filter(|finding| !finding.seen_on.is_empty() && finding.is_open());
     let of_others = of_line.filter(|finding| finding.raw.source != FindingSource::Agent);
     let expected = of_others.filter_map(|finding| Some((finding.id.clone(), fix_evidence(finding, head)?)));
     rechecked.expected = expected.collect();
-    for placed in found
+    for placed in current_findings
         .iter_mut()
         .filter(|placed| placed.raw.source == FindingSource::Agent && placed.sighting.around.is_none())
     {
@@ -251,7 +261,7 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
 /// these lines.
 fn is_unreported<T: Fn(&RepoPath) -> Option<String>>(
     finding: &Finding,
-    found: &[PlacedFinding],
+    current_findings: &[PlacedFinding],
     head: &HeadView<'_, T>,
 ) -> bool {
     let FollowOutcome::Found { path, start, end } = locate_at_head(finding, head) else { return false };
@@ -259,7 +269,7 @@ fn is_unreported<T: Fn(&RepoPath) -> Option<String>>(
         let CodeLocation { path: its, start_line, end_line, .. } = &placed.raw.place;
         placed.raw.rule == finding.raw.rule && *its == path && *start_line <= end && start <= *end_line
     };
-    !found.iter().any(is_there)
+    !current_findings.iter().any(is_there)
 }
 
 /// Returns the current lines in place of a finding of a rule or a tool. The finding's own lines must be gone,
@@ -315,7 +325,7 @@ fn decide_outcome<T: Fn(&RepoPath) -> Option<String>>(
     outcome: &FollowOutcome,
     reviewers: &[ReviewerReport],
     head: &HeadView<'_, T>,
-    replaced: &evidence::ReplacedLines<'_>,
+    replaced_lines: &evidence::ReplacedLines<'_>,
 ) -> RecheckOutcome {
     let was = &finding.raw.place.path;
     let path = match outcome {
@@ -354,7 +364,8 @@ fn decide_outcome<T: Fn(&RepoPath) -> Option<String>>(
             let lines = || page.as_deref().and_then(|page| evidence_lines(verdict, outcome, &page.text));
             let may_look = verdict.path.as_ref().is_none_or(|path| reviewer.viewed_paths.contains(path));
             let new = || {
-                evidence::find_new_evidence(verdict, finding, outcome, head, replaced).filter(|_| may_look)
+                evidence::find_new_evidence(verdict, finding, outcome, head, replaced_lines)
+                    .filter(|_| may_look)
             };
             match verdict.status {
                 RecheckStatus::StillThere => {
@@ -450,8 +461,8 @@ fn is_added_again<T>(outcome: &FollowOutcome, head: &HeadView<'_, T>) -> bool {
 }
 
 /// Returns true if one of the findings of this head has the same category and similar text.
-fn is_among_found(finding: &Finding, found: &[PlacedFinding]) -> bool {
-    found.iter().any(|placed| {
+fn is_among_found(finding: &Finding, current_findings: &[PlacedFinding]) -> bool {
+    current_findings.iter().any(|placed| {
         placed.raw.source == FindingSource::Agent && is_same_finding_text(&finding.raw, &placed.raw)
     })
 }
@@ -461,7 +472,7 @@ fn is_among_found(finding: &Finding, found: &[PlacedFinding]) -> bool {
 fn find_current_finding<'a>(
     finding: &Finding,
     outcome: &FollowOutcome,
-    found: &'a mut [PlacedFinding],
+    current_findings: &'a mut [PlacedFinding],
     is_fixed: bool,
 ) -> Option<&'a mut PlacedFinding> {
     let free =
@@ -481,14 +492,16 @@ fn find_current_finding<'a>(
     let verbatim = |raw: &RawFinding| {
         is_elsewhere && (&raw.title, raw.category) == (&finding.raw.title, finding.raw.category)
     };
-    let by_words = found.iter().position(|placed| {
+    let by_words = current_findings.iter().position(|placed| {
         let raw = &placed.raw;
         free(placed) && (verbatim(raw) || here(raw) && words(raw))
     });
     let by_place = || {
-        found.iter().position(|placed| free(placed) && here(&placed.raw) && place(&placed.raw) && !is_fixed)
+        current_findings
+            .iter()
+            .position(|placed| free(placed) && here(&placed.raw) && place(&placed.raw) && !is_fixed)
     };
-    by_words.or_else(by_place).and_then(|at| found.get_mut(at))
+    by_words.or_else(by_place).and_then(|at| current_findings.get_mut(at))
 }
 
 /// Returns true if both findings have the same category and similar text.

@@ -119,12 +119,12 @@ impl<S> StepCost<S> {
     }
 
     /// Adds the cost of one more execution; `more.id` is ignored.
-    pub fn add<T>(&mut self, more: &StepCost<T>) {
-        self.turns = self.turns.saturating_add(more.turns);
-        self.tokens = self.tokens.saturating_add(more.tokens);
-        self.cost_micro_usd = self.cost_micro_usd.plus(more.cost_micro_usd);
-        self.duration_ms = self.duration_ms.saturating_add(more.duration_ms);
-        self.denied_tool_calls = self.denied_tool_calls.saturating_add(more.denied_tool_calls);
+    pub fn add<T>(&mut self, cost: &StepCost<T>) {
+        self.turns = self.turns.saturating_add(cost.turns);
+        self.tokens = self.tokens.saturating_add(cost.tokens);
+        self.cost_micro_usd = self.cost_micro_usd.plus(cost.cost_micro_usd);
+        self.duration_ms = self.duration_ms.saturating_add(cost.duration_ms);
+        self.denied_tool_calls = self.denied_tool_calls.saturating_add(cost.denied_tool_calls);
     }
 }
 
@@ -200,13 +200,13 @@ impl<D: RunDetail> RunRecord<D> {
     }
 
     /// Adds the cost of a step and ignores `more.id`.
-    pub fn add_step_cost<T>(&mut self, id: D::Step, more: &StepCost<T>) {
+    pub fn add_step_cost<T>(&mut self, id: D::Step, cost: &StepCost<T>) {
         let at = self.steps.partition_point(|step| step.step < id);
         if self.steps.get(at).is_none_or(|step| step.step != id) {
             self.steps.insert(at, StepCost::zero(id));
         }
         if let Some(step) = self.steps.get_mut(at) {
-            step.add(more);
+            step.add(cost);
         }
     }
 

@@ -385,7 +385,7 @@ pub fn decide_sync(step: &SyncDecisionInput<'_>) -> SyncDecision {
 }
 
 /// Summarises the changes outside the pinned definitions in one sentence.
-pub(crate) fn summarize_changes(changed: &[PinChange], unguarded: &[UnguardedPart]) -> String {
+pub(crate) fn summarize_changes(pin_changes: &[PinChange], unguarded: &[UnguardedPart]) -> String {
     let count = |counts: fn(ReleasePartKind) -> bool| {
         unguarded.iter().filter(|one| one.why.needs_check() && counts(one.what)).count()
     };
@@ -427,7 +427,7 @@ pub(crate) fn summarize_changes(changed: &[PinChange], unguarded: &[UnguardedPar
     let required =
         (count(|what| what == ReleasePartKind::Requirement) > 0).then_some("the requirements of the release");
     let parts: Vec<&str> = [functions, again, code, beside, files, required].into_iter().flatten().collect();
-    let unchanged = if changed.is_empty() {
+    let unchanged = if pin_changes.is_empty() {
         "no pinned definition changed"
     } else {
         "no pinned definition changed its behaviour"

@@ -53,12 +53,12 @@ impl TextTemplate {
     }
 
     /// Returns true if the template can produce this text. Placeholders without a known value match any text.
-    pub fn matches<'v>(&self, text: &str, known: impl Fn(&str) -> Option<&'v str>) -> bool {
+    pub fn matches<'v>(&self, text: &str, known_value: impl Fn(&str) -> Option<&'v str>) -> bool {
         let (mut rest, mut is_open) = (text, false);
         for (index, piece) in self.0.iter().enumerate() {
             let words = match piece {
                 TemplatePart::Text(words) => Some(words.as_str()),
-                TemplatePart::Variable { name, .. } => known(name),
+                TemplatePart::Variable { name, .. } => known_value(name),
             };
             let Some(words) = words else {
                 is_open = true;
@@ -88,7 +88,7 @@ impl TextTemplate {
 
 /// Splits a text at its placeholders; `\{{` stands for a literal `{{`. Calls `wrong` with the line number of
 /// each `{{` that does not begin a placeholder. The message for this error is [`NO_VARIABLE`].
-pub fn parse_parts(text: &str, first_line: usize, wrong: &mut impl FnMut(usize)) -> Vec<TemplatePart> {
+pub fn parse_parts(text: &str, first_line: usize, report_error: &mut impl FnMut(usize)) -> Vec<TemplatePart> {
     let (mut line, mut rest) = (first_line, text);
     let (mut pieces, mut words) = (Vec::new(), String::new());
     while let Some(at) = rest.find("{{") {
@@ -111,7 +111,7 @@ pub fn parse_parts(text: &str, first_line: usize, wrong: &mut impl FnMut(usize))
                 rest = behind;
             }
             Some(_) | None => {
-                wrong(line);
+                report_error(line);
                 rest = after;
             }
         }

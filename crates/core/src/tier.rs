@@ -355,10 +355,10 @@ impl CompiledRule {
     fn matched_conditions(&self, facts: &PullFacts<'_>) -> Option<String> {
         let when = &self.rule.condition;
         let mut held = Vec::new();
-        let mut holds = |is_asked: bool, found: Option<String>| match (is_asked, found) {
+        let mut holds = |is_asked: bool, description: Option<String>| match (is_asked, description) {
             (false, _) => true,
-            (true, Some(found)) => {
-                held.push(found);
+            (true, Some(description)) => {
+                held.push(description);
                 true
             }
             (true, None) => false,

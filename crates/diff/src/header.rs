@@ -283,8 +283,8 @@ const EMPTY: [&[u8]; 2] = [
 ];
 
 /// Compares the ids in `OLD..NEW`; a mode may follow the ids. A text without `..` counts as a difference.
-fn compare_blob_ids(rest: &[u8]) -> ContentDifference {
-    let ids = rest.split(|byte| *byte == b' ').next().unwrap_or_default();
+fn compare_blob_ids(ids_and_mode: &[u8]) -> ContentDifference {
+    let ids = ids_and_mode.split(|byte| *byte == b' ').next().unwrap_or_default();
     let Some(dots) = ids.windows(2).position(|two| two == b"..") else { return ContentDifference::Differs };
     let (old, new) = (ids.get(..dots).unwrap_or_default(), ids.get(dots + 2..).unwrap_or_default());
     let is_nothing = |id: &[u8]| {

@@ -132,13 +132,13 @@ pub(crate) struct HunkReader {
 
 impl HunkReader {
     /// Begins to read the lines after a header. The first `shared` lines were also in the previous hunk.
-    pub(crate) fn new(ranges: &HunkHeader<'_>, shared: u64) -> Self {
+    pub(crate) fn new(ranges: &HunkHeader<'_>, shared_lines: u64) -> Self {
         Self {
             marks: ranges.marks,
             old: ranges.old.count,
             other_parents: ranges.other_parents.iter().map(|other| other.count).collect(),
             new: ranges.new.count,
-            shared,
+            shared: shared_lines,
             tail: 0,
             added: 0,
             deleted: 0,

@@ -207,9 +207,9 @@ impl OutlineReader {
 pub(crate) fn build_git_file<H>(
     names: &[u8],
     header: &FileHeader,
-    at: InputPosition,
+    position: InputPosition,
 ) -> Result<Option<DiffEntry<H>>, MalformedLine> {
-    let Some((path, old_path)) = resolve_git_names(names, header, at)? else { return Ok(None) };
+    let Some((path, old_path)) = resolve_git_names(names, header, position)? else { return Ok(None) };
     let status = if header.renamed.is_some() {
         FileStatus::Renamed
     } else if header.copied.is_some() {
@@ -235,10 +235,10 @@ pub(crate) fn build_git_file<H>(
 /// Returns the file of a plain unified diff, whose `---` line is at `at`.
 pub(crate) fn build_plain_file<H>(
     header: &FileHeader,
-    at: InputPosition,
+    position: InputPosition,
 ) -> Result<DiffEntry<H>, MalformedLine> {
     let (path, old_path, status) = match (&header.old, &header.new) {
-        (None, None) => return Err(MalformedLine::new(at, "the file is `/dev/null` before and after")),
+        (None, None) => return Err(MalformedLine::new(position, "the file is `/dev/null` before and after")),
         (None, Some(new)) => (decode_path(name::strip_git_prefix(new)), None, FileStatus::Added),
         (Some(old), None) => (decode_path(name::strip_git_prefix(old)), None, FileStatus::Deleted),
         (Some(old), Some(new)) => match name::strip_pair_prefixes(old, new) {
@@ -295,11 +295,11 @@ fn decode_path(name: &[u8]) -> RepoPath {
 fn resolve_git_names(
     line: &[u8],
     header: &FileHeader,
-    at: InputPosition,
+    position: InputPosition,
 ) -> Result<Option<(RepoPath, Option<RepoPath>)>, MalformedLine> {
     if let Some(moved) = header.renamed.as_ref().or(header.copied.as_ref()) {
         let (Some(from), Some(to)) = (&moved.from, &moved.to) else {
-            return Err(MalformedLine::new(at, "the header has only one of the two names"));
+            return Err(MalformedLine::new(position, "the header has only one of the two names"));
         };
         return Ok(Some((decode_path(to), Some(decode_path(from)))));
     }

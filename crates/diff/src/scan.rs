@@ -153,10 +153,10 @@ impl<H: From<LocatedHunk>> Scanner<H> {
         if !self.has_failed
             && !self.has_file
             && !self.is_git_output
-            && let Some(at) = self.first_text
+            && let Some(position) = self.first_text
         {
             self.record_error(MalformedLine::new(
-                at,
+                position,
                 "this is no unified diff: no line begins the diff of a file",
             ));
         }
@@ -431,10 +431,10 @@ impl<H: From<LocatedHunk>> FileInProgress<H> {
     }
 
     /// Returns the file, which ends before this line.
-    fn finish(mut self, at: InputPosition) -> Result<DiffEntry<H>, MalformedLine> {
+    fn finish(mut self, position: InputPosition) -> Result<DiffEntry<H>, MalformedLine> {
         if let Some(walk) = &self.hunk_reader {
             let what = format!("the input ends inside a hunk: {} are missing", walk.missing_lines_message());
-            return Err(add_file_name(&self.file, MalformedLine::new(at, what)));
+            return Err(add_file_name(&self.file, MalformedLine::new(position, what)));
         }
         self.end_hunk();
         Ok(self.file)

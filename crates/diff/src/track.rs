@@ -231,8 +231,8 @@ impl<'a> LineTracker<'a> {
     }
 }
 
-fn line_status(whole: bool, stayed: bool) -> LineStatus {
-    match (whole, stayed) {
+fn line_status(is_intact: bool, stayed: bool) -> LineStatus {
+    match (is_intact, stayed) {
         (true, true) => LineStatus::Unmoved,
         (true, false) => LineStatus::Moved,
         (false, _) => LineStatus::Edited,

@@ -128,16 +128,16 @@ pub fn web_identity_token(subject: &str, audience: &str, lasts: i64) -> String {
     format!("{head}.{}.canary-signature", part(json!({"aud": [audience], "exp": ends, "sub": subject})))
 }
 
-fn lock_services(shared: &Mutex<AwsServices>) -> MutexGuard<'_, AwsServices> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock_services(services: &Mutex<AwsServices>) -> MutexGuard<'_, AwsServices> {
+    services.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn handle_request(State(shared): State<Arc<Mutex<AwsServices>>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let body = to_bytes(body, MAX_BODY).await.unwrap_or_default();
     let fields: Vec<(String, String)> = url_fields(&body);
-    let field = |wanted: &str| {
-        let found = fields.iter().find(|(name, _)| name == wanted);
+    let field = |field_name: &str| {
+        let found = fields.iter().find(|(name, _)| name == field_name);
         found.map(|(_, value)| value.as_str()).unwrap_or_default()
     };
     let asked = format!("{} {} {}", head.method, head.uri.path(), field("Action")).trim().to_owned();
@@ -172,7 +172,7 @@ fn url_fields(body: &[u8]) -> Vec<(String, String)> {
 }
 
 fn answer_sts<'a>(
-    shared: &Mutex<AwsServices>,
+    services: &Mutex<AwsServices>,
     head: &Parts,
     body: &[u8],
     field: impl Fn(&str) -> &'a str,
@@ -191,7 +191,7 @@ fn answer_sts<'a>(
         let message = format!("User is not authorized to perform: sts:{action} on resource: {role}");
         return sts_error_response(403, "AccessDenied", &message);
     }
-    let given = issue_keys(shared);
+    let given = issue_keys(services);
     let text = |name: &str| given.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let keys = format!(
         "<AccessKeyId>{}</AccessKeyId><SecretAccessKey>{}</SecretAccessKey><SessionToken>{}</SessionToken>\
@@ -232,9 +232,9 @@ fn check_web_token(token: &str) -> Result<(), StsRefusal> {
 }
 
 /// Checks the signature of a request, by the clock of STS.
-fn check_signature(head: &Parts, body: &[u8], ahead: SignedDuration) -> Result<(), StsRefusal> {
+fn check_signature(head: &Parts, body: &[u8], clock_skew: SignedDuration) -> Result<(), StsRefusal> {
     let mismatch = |message: &str| (403, "SignatureDoesNotMatch", message.to_owned());
-    if ahead.abs() > SignedDuration::from_mins(5) {
+    if clock_skew.abs() > SignedDuration::from_mins(5) {
         return Err(mismatch("Signature expired: 20270101T000000Z is now earlier than 20270101T010000Z"));
     }
     match signature::is_signed_by_known_key(head, body, &STS) {
@@ -253,55 +253,55 @@ fn sts_error_response(status: u16, code: &str, message: &str) -> Response {
     (status, [(header::CONTENT_TYPE, "text/xml")], body).into_response()
 }
 
-fn answer_container(shared: &Mutex<AwsServices>, head: &Parts) -> Response {
+fn answer_container(services: &Mutex<AwsServices>, head: &Parts) -> Response {
     if head.headers.get(header::AUTHORIZATION).is_none_or(|token| token != CONTAINER_TOKEN) {
         let body = json!({"code": "AccessDeniedException", "message": "the token is missing or wrong"});
         return (StatusCode::FORBIDDEN, body.to_string()).into_response();
     }
-    issue_keys(shared).to_string().into_response()
+    issue_keys(services).to_string().into_response()
 }
 
 /// Answers like version 2 of the instance metadata service. Every request needs a token; a `PUT` creates a
 /// token and sets its lifetime.
-fn answer_metadata(shared: &Mutex<AwsServices>, head: &Parts) -> Response {
+fn answer_metadata(services: &Mutex<AwsServices>, head: &Parts) -> Response {
     const TTL: &str = "x-aws-ec2-metadata-token-ttl-seconds";
     let text = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
     if (head.method.as_str(), head.uri.path()) == ("PUT", "/latest/api/token") {
         let ttl = text(TTL).filter(|ttl| ttl.parse().is_ok_and(|ttl: u32| (1..=21_600).contains(&ttl)));
         let Some(ttl) = ttl else { return StatusCode::BAD_REQUEST.into_response() };
-        let mut shared = lock_services(shared);
-        let token = format!("metadata-canary-{}", shared.log.len());
-        shared.metadata_token = Some(token.clone());
+        let mut services = lock_services(services);
+        let token = format!("metadata-canary-{}", services.log.len());
+        services.metadata_token = Some(token.clone());
         return ([(TTL, ttl.to_owned())], token).into_response();
     }
     let token = text("x-aws-ec2-metadata-token");
-    if token.is_none() || lock_services(shared).metadata_token.as_deref() != token {
+    if token.is_none() || lock_services(services).metadata_token.as_deref() != token {
         return StatusCode::UNAUTHORIZED.into_response();
     }
     let path = head.uri.path().strip_prefix("/latest/meta-data/iam/security-credentials/");
     match path {
         Some("") => INSTANCE_ROLE.into_response(),
-        Some(INSTANCE_ROLE) => issue_keys(shared).to_string().into_response(),
+        Some(INSTANCE_ROLE) => issue_keys(services).to_string().into_response(),
         Some(_) | None => StatusCode::NOT_FOUND.into_response(),
     }
 }
 
 /// Returns the next credentials, which the fake model provider accepts, or an error.
-fn issue_keys(shared: &Mutex<AwsServices>) -> Value {
-    let mut shared = lock_services(shared);
-    if let Some(code) = &shared.behaviour.error {
+fn issue_keys(services: &Mutex<AwsServices>) -> Value {
+    let mut services = lock_services(services);
+    if let Some(code) = &services.behaviour.error {
         return json!({"Code": code, "Message": "the service is at fault",
             "LastUpdated": "2026-01-01T00:00:00Z"});
     }
-    shared.issued_count += 1;
-    let ends = Timestamp::try_from(shared.behaviour.keys_expire_at).unwrap_or(Timestamp::UNIX_EPOCH);
+    services.issued_count += 1;
+    let ends = Timestamp::try_from(services.behaviour.keys_expire_at).unwrap_or(Timestamp::UNIX_EPOCH);
     json!({
         "Code": "Success",
         "Type": "AWS-HMAC",
         "LastUpdated": "2026-01-01T00:00:00Z",
         "AccessKeyId": AWS_KEY_ID,
         "SecretAccessKey": aws_secret_key(),
-        "Token": format!("{}-{}", shared.behaviour.session, shared.issued_count),
+        "Token": format!("{}-{}", services.behaviour.session, services.issued_count),
         "Expiration": ends.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
     })
 }

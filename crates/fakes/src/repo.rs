@@ -224,9 +224,9 @@ impl RepoBuilder {
 
     /// Makes several commits as [`RepoBuilder::commit`] does, much faster than one call per commit. No commit
     /// of the batch may be the parent of another. Returns their ids, in order.
-    pub fn commit_batch(&mut self, all: &[CommitRequest<'_>]) -> Result<Vec<String>, FakeGitError> {
+    pub fn commit_batch(&mut self, requests: &[CommitRequest<'_>]) -> Result<Vec<String>, FakeGitError> {
         let mut script = Vec::new();
-        for (at, CommitRequest { refs, parent, commit }) in all.iter().enumerate() {
+        for (at, CommitRequest { refs, parent, commit }) in requests.iter().enumerate() {
             refs.iter().try_for_each(|name| check_name(name))?;
             if let Some(parent) = parent.filter(|parent| !self.contains(parent)) {
                 return Err(FakeGitError::BadName(parent.to_owned()));
@@ -247,8 +247,8 @@ impl RepoBuilder {
             }
             script.extend(b"\nget-mark :1\n");
         }
-        let made = self.run_fast_import(&script, all.len())?;
-        for (CommitRequest { refs, parent, .. }, sha) in all.iter().zip(&made) {
+        let made = self.run_fast_import(&script, requests.len())?;
+        for (CommitRequest { refs, parent, .. }, sha) in requests.iter().zip(&made) {
             self.commits.insert(sha.clone(), parent.map(str::to_owned));
             for name in *refs {
                 self.set_ref(name, sha)?;
@@ -285,11 +285,11 @@ impl RepoBuilder {
 
     /// Runs `git receive-pack` for a push and returns its output. The caller then reads each moved ref with
     /// [`Self::reload_ref`].
-    pub(crate) fn receive_push(&self, more: &[&str], input: &[u8]) -> Result<Vec<u8>, FakeGitError> {
+    pub(crate) fn receive_push(&self, extra_args: &[&str], input: &[u8]) -> Result<Vec<u8>, FakeGitError> {
         let what = "git receive-pack";
         let io = |error| FakeGitError::Io { operation: what.into(), error };
         let mut command = git_command(&self.dir);
-        command.args(["receive-pack", "--stateless-rpc"]).args(more).arg(".");
+        command.args(["receive-pack", "--stateless-rpc"]).args(extra_args).arg(".");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().map_err(io)?;
         if let Some(mut stdin) = child.stdin.take() {

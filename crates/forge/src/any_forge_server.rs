@@ -146,10 +146,10 @@ impl ForgeServer for AnyForgeServer {
     async fn refresh_open_pulls(
         &self,
         repo: &str,
-        last: &mut CachedListing<OpenPull>,
+        listing: &mut CachedListing<OpenPull>,
         calls: &mut u64,
     ) -> Result<(), ForgeError> {
-        each!(self, it => it.refresh_open_pulls(repo, last, calls).await)
+        each!(self, it => it.refresh_open_pulls(repo, listing, calls).await)
     }
 
     async fn open_pulls_from_branch(&self, repo: &str, branch: &str) -> Result<Vec<OpenPull>, ForgeError> {
@@ -168,10 +168,10 @@ impl ForgeServer for AnyForgeServer {
         &self,
         scope: (&str, Option<u64>),
         since: UnixMillis,
-        last: &mut [CachedListing<PullComment>; 2],
+        listings: &mut [CachedListing<PullComment>; 2],
         calls: &mut u64,
     ) -> Result<(), ForgeError> {
-        each!(self, it => it.refresh_comments_since(scope, since, last, calls).await)
+        each!(self, it => it.refresh_comments_since(scope, since, listings, calls).await)
     }
 
     async fn comment(
@@ -237,17 +237,17 @@ impl ForgeRead for RepositoryClient {
 
     async fn producer_comments(
         &self,
-        known: &[(CommentSubject, CommentId)],
+        recorded_comments: &[(CommentSubject, CommentId)],
     ) -> Result<Vec<ObservedComment>, ForgeError> {
-        each!(self, it => it.producer_comments(known).await)
+        each!(self, it => it.producer_comments(recorded_comments).await)
     }
 
     async fn comment_subject(
         &self,
-        known: &[(CommentSubject, CommentId)],
+        recorded_comments: &[(CommentSubject, CommentId)],
         comment: &CommentId,
     ) -> Result<Option<CommentSubject>, ForgeError> {
-        each!(self, it => it.comment_subject(known, comment).await)
+        each!(self, it => it.comment_subject(recorded_comments, comment).await)
     }
 
     async fn comment_topic(&self, comment: &CommentId) -> Result<Option<Topic>, ForgeError> {
@@ -281,9 +281,9 @@ impl ForgeRead for RepositoryClient {
     async fn replies(
         &self,
         number: u64,
-        since: Option<&CommentId>,
+        after_comment: Option<&CommentId>,
     ) -> Result<Vec<ConversationReply>, ForgeError> {
-        each!(self, it => it.replies(number, since).await)
+        each!(self, it => it.replies(number, after_comment).await)
     }
 
     fn publish_limits(&self) -> PublishLimits {

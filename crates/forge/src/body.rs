@@ -11,11 +11,11 @@ pub(crate) fn with_marker(body: &str, marker: &str) -> String {
 }
 
 /// Truncates a text to at most `most` characters. A truncated text ends in `note`.
-pub(crate) fn truncate_text(text: &str, most: usize, note: &str) -> String {
-    if text.chars().nth(most).is_none() {
+pub(crate) fn truncate_text(text: &str, max_chars: usize, note: &str) -> String {
+    if text.chars().nth(max_chars).is_none() {
         return text.to_owned();
     }
-    let keep = most.saturating_sub(note.chars().count());
+    let keep = max_chars.saturating_sub(note.chars().count());
     let end = text.char_indices().nth(keep).map_or(text.len(), |(at, _)| at);
     let kept = text.get(..end).unwrap_or_default().trim_end();
     format!("{kept}{note}")

@@ -350,16 +350,16 @@ impl EffectExecutor<'_> {
     async fn record_intent(
         &self,
         intended: &EffectIntent,
-        known: Vec<Option<EffectEntry>>,
-        lost: u32,
+        expected_entries: Vec<Option<EffectEntry>>,
+        lost_responses: u32,
     ) -> Result<Vec<Option<EffectEntry>>, EffectError> {
         let now = self.clock.now();
         let open = |part: &IntentPart| {
             let content = part.content.clone();
-            Some(EffectEntry { content, at: now, state: EffectEntryState::Open { lost } })
+            Some(EffectEntry { content, at: now, state: EffectEntryState::Open { lost: lost_responses } })
         };
         let new: Vec<Option<EffectEntry>> = intended.parts.iter().map(open).collect();
-        if self.replace(intended, known, new.clone()).await? {
+        if self.replace(intended, expected_entries, new.clone()).await? {
             return Ok(new);
         }
         let until = now + intended.kind.settle_time(self.forge.visibility_delay());
@@ -372,10 +372,10 @@ impl EffectExecutor<'_> {
         &self,
         intended: &EffectIntent,
         entries: Vec<Option<EffectEntry>>,
-        lost: u32,
+        lost_responses: u32,
         answer: Result<EffectOutcome, ForgeError>,
     ) -> Result<EffectOutcome, EffectError> {
-        let lost = lost.saturating_add(1);
+        let lost_responses = lost_responses.saturating_add(1);
         let every = |end: Option<EffectEntryState>| vec![end; entries.len()];
         let ends = match &answer {
             Ok(_) if intended.kind.is_observed_by_plan() => return Ok(answer?),
@@ -385,13 +385,13 @@ impl EffectExecutor<'_> {
             Err(ForgeError::RateLimited { .. } | ForgeError::Halted(_))
                 if intended.kind.takes_several_calls() =>
             {
-                every(Some(EffectEntryState::Open { lost: lost.saturating_sub(1) }))
+                every(Some(EffectEntryState::Open { lost: lost_responses.saturating_sub(1) }))
             }
             Err(error) if error.has_no_effect() => every(None),
-            Err(_) => every(Some(EffectEntryState::Open { lost })),
+            Err(_) => every(Some(EffectEntryState::Open { lost: lost_responses })),
         };
         self.record_part_states(intended, entries, ends).await?;
-        let is_last = lost >= MAX_LOST && intended.kind.fallback().is_none();
+        let is_last = lost_responses >= MAX_LOST && intended.kind.fallback().is_none();
         answer.map_err(|error| convert_forge_error(error, is_last))
     }
 
@@ -401,14 +401,14 @@ impl EffectExecutor<'_> {
     async fn record_part_states(
         &self,
         intended: &EffectIntent,
-        known: Vec<Option<EffectEntry>>,
+        expected_entries: Vec<Option<EffectEntry>>,
         ends: Vec<Option<EffectEntryState>>,
     ) -> Result<(), EffectError> {
         let at = self.clock.now();
         let new = intended.parts.iter().zip(ends);
         let new =
             new.map(|(part, end)| end.map(|state| EffectEntry { content: part.content.clone(), at, state }));
-        self.replace(intended, known, new.collect()).await.map(drop)
+        self.replace(intended, expected_entries, new.collect()).await.map(drop)
     }
 
     async fn replace(
@@ -457,15 +457,18 @@ fn part_state(
 }
 
 /// Returns the outcome of an effect whose parts were just made.
-fn outcome_from_parts(made: Vec<(&IntentPart, Option<CommentId>)>) -> EffectOutcome {
+fn outcome_from_parts(created_parts: Vec<(&IntentPart, Option<CommentId>)>) -> EffectOutcome {
     let item = |(part, comment): &(&IntentPart, Option<CommentId>)| {
         Some((CommentSubject::from_topic(&part.topic)?, comment.clone()?))
     };
-    let comments: Vec<(CommentSubject, CommentId)> = made.iter().filter_map(item).collect();
+    let comments: Vec<(CommentSubject, CommentId)> = created_parts.iter().filter_map(item).collect();
     if !comments.is_empty() {
         return EffectOutcome::Comments(comments);
     }
-    made.into_iter().find_map(|(_, comment)| comment).map_or(EffectOutcome::Done, EffectOutcome::Comment)
+    created_parts
+        .into_iter()
+        .find_map(|(_, comment)| comment)
+        .map_or(EffectOutcome::Done, EffectOutcome::Comment)
 }
 
 /// Converts an error of the forge. With `is_last` no further try is made after a lost response.

@@ -58,7 +58,7 @@ pub trait ForgeServer: Clone + Send + Sync {
     /// On an error, the part that could be read is updated and the rest stays.
     async fn refresh_repositories(
         &self,
-        last: &mut RepositoryListing,
+        listing: &mut RepositoryListing,
         calls: &mut u64,
     ) -> Result<(), ForgeError>;
 
@@ -66,7 +66,7 @@ pub trait ForgeServer: Clone + Send + Sync {
     async fn refresh_open_pulls(
         &self,
         repo: &str,
-        last: &mut CachedListing<OpenPull>,
+        listing: &mut CachedListing<OpenPull>,
         calls: &mut u64,
     ) -> Result<(), ForgeError>;
 
@@ -75,8 +75,11 @@ pub trait ForgeServer: Clone + Send + Sync {
 
     /// Lists up to `most` open pull requests of a repository for people, newest activity first. The flag is
     /// true if the list is complete.
-    async fn list_open_pulls(&self, repo: &str, most: usize)
-    -> Result<(Vec<PullListItem>, bool), ForgeError>;
+    async fn list_open_pulls(
+        &self,
+        repo: &str,
+        max_pulls: usize,
+    ) -> Result<(Vec<PullListItem>, bool), ForgeError>;
 
     /// Lists the comments that were written or changed at or after `since`, in two lists. With a number, the
     /// comments are those on that pull request, otherwise those on all pull requests of the repository. The
@@ -84,9 +87,9 @@ pub trait ForgeServer: Clone + Send + Sync {
     /// of a whole repository also returns comments of other pull requests.
     async fn refresh_comments_since(
         &self,
-        of: (&str, Option<u64>),
+        scope: (&str, Option<u64>),
         since: UnixMillis,
-        last: &mut [CachedListing<PullComment>; 2],
+        listings: &mut [CachedListing<PullComment>; 2],
         calls: &mut u64,
     ) -> Result<(), ForgeError>;
 

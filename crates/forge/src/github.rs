@@ -201,15 +201,15 @@ impl GitHub {
 }
 
 /// Returns the fields for the place of a comment. GitHub accepts `start_line` only for several lines.
-fn location_fields(purpose: &str, place: &CodeLocation) -> Result<Value, ForgeError> {
-    let side = match place.side {
+fn location_fields(purpose: &str, location: &CodeLocation) -> Result<Value, ForgeError> {
+    let side = match location.side {
         DiffSide::Old => "LEFT",
         DiffSide::New => "RIGHT",
     };
     let mut anchor =
-        json!({ "path": path_text(purpose, &place.path)?, "line": place.end_line, "side": side });
-    if place.start_line < place.end_line {
-        anchor["start_line"] = place.start_line.into();
+        json!({ "path": path_text(purpose, &location.path)?, "line": location.end_line, "side": side });
+    if location.start_line < location.end_line {
+        anchor["start_line"] = location.start_line.into();
         anchor["start_side"] = side.into();
     }
     Ok(anchor)

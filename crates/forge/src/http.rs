@@ -359,13 +359,13 @@ impl ForgeHttpClient {
     /// Sends a call. Retries the call if it is safe to repeat and the error may be temporary.
     pub(crate) async fn send(
         &self,
-        by: &RequestAuthorization,
+        authorization: &RequestAuthorization,
         call: &ForgeRequest,
     ) -> Result<ForgeResponse, ForgeError> {
         let mut retries = 0;
         let mut before = None;
         loop {
-            let refusal = match self.send_once(by, call).await {
+            let refusal = match self.send_once(authorization, call).await {
                 Ok(answer) => return Ok(answer),
                 // The forge may have performed an earlier try, so the error of the earlier try is returned.
                 Err(ClassifiedError { error: ForgeError::Halted(_), .. }) if let Some(error) = before => {
@@ -384,11 +384,12 @@ impl ForgeHttpClient {
 
     async fn send_once(
         &self,
-        by: &RequestAuthorization,
+        authorization: &RequestAuthorization,
         call: &ForgeRequest,
     ) -> Result<ForgeResponse, ClassifiedError> {
         // The place among the concurrent calls is kept until the response has been read.
-        let _place = self.limits.admit(by.payer, call).await.map_err(ClassifiedError::permanent)?;
+        let _place =
+            self.limits.admit(authorization.payer, call).await.map_err(ClassifiedError::permanent)?;
         if call.writes {
             // Each try is a write, so the gate is asked before each try.
             let confirmed = match &self.permit {
@@ -404,7 +405,7 @@ impl ForgeHttpClient {
         let mut request = self
             .client
             .request(call.method.clone(), call.url.clone())
-            .header(header::AUTHORIZATION, by.header.clone())
+            .header(header::AUTHORIZATION, authorization.header.clone())
             .header(header::ACCEPT, self.wire.accept);
         if let Some((name, version)) = self.wire.version {
             request = request.header(name, version);
@@ -418,9 +419,10 @@ impl ForgeHttpClient {
         if let Some(etag) = &call.etag {
             request = request.header(header::IF_NONE_MATCH, etag.clone());
         }
-        let mut response = request.send().await.map_err(|error| no_response_error(by, call, error))?;
+        let mut response =
+            request.send().await.map_err(|error| no_response_error(authorization, call, error))?;
         let status = response.status();
-        self.limits.record_headers(by.payer, response.headers()).await;
+        self.limits.record_headers(authorization.payer, response.headers()).await;
         let unchanged = status == StatusCode::NOT_MODIFIED && call.etag.is_some();
 
         let limit = if status.is_success() { MAX_ANSWER_BYTES } else { MAX_REFUSAL_BYTES };
@@ -435,29 +437,29 @@ impl ForgeHttpClient {
                     let message = format!("the answer is larger than {MAX_ANSWER_BYTES} bytes");
                     return Err(ClassifiedError::permanent(unavailable_error(&call.purpose, &message)));
                 }
-                Err(error) => return Err(no_response_error(by, call, error)),
+                Err(error) => return Err(no_response_error(authorization, call, error)),
             }
         }
 
         let elsewhere =
             call.redirected && status.is_redirection() && is_same_server_redirect(call, response.headers());
         if !status.is_success() && !unchanged && !elsewhere {
-            return Err(self.classify_refusal(by, call, status, response.headers(), &body).await);
+            return Err(self.classify_refusal(authorization, call, status, response.headers(), &body).await);
         }
-        self.limits.record_success(by.payer).await;
+        self.limits.record_success(authorization.payer).await;
         Ok(ForgeResponse {
             unchanged,
             purpose: call.purpose.clone(),
             url: call.url.clone(),
             headers: response.headers().clone(),
             body,
-            clean: by.clean.clone(),
+            clean: authorization.clean.clone(),
         })
     }
 
     async fn classify_refusal(
         &self,
-        by: &RequestAuthorization,
+        authorization: &RequestAuthorization,
         call: &ForgeRequest,
         status: StatusCode,
         headers: &HeaderMap,
@@ -470,11 +472,11 @@ impl ForgeHttpClient {
             answer.1,
             answer.2,
             self.wire,
-            &by.clean,
+            &authorization.clean,
             self.clock.now(),
         );
         if let (ForgeError::RateLimited { wait, .. }, Some(brake)) = (&mut refusal.error, brake) {
-            *wait = self.limits.record_secondary_limit(by.payer, brake, *wait).await;
+            *wait = self.limits.record_secondary_limit(authorization.payer, brake, *wait).await;
         }
         refusal
     }
@@ -482,12 +484,12 @@ impl ForgeHttpClient {
 
 /// Returns the error for a missing or incomplete response. The forge may have received the call.
 fn no_response_error(
-    by: &RequestAuthorization,
+    authorization: &RequestAuthorization,
     call: &ForgeRequest,
     error: reqwest::Error,
 ) -> ClassifiedError {
     let (timeout, connect) = (error.is_timeout(), error.is_connect());
-    let cause = by.clean.text(&text::format_error_chain(&error.without_url()));
+    let cause = authorization.clean.text(&text::format_error_chain(&error.without_url()));
     let message = match (connect, timeout) {
         (true, _) => format!("cannot connect to {}: {cause}", url_origin(&call.url)),
         (false, true) => "no answer in time".to_owned(),

@@ -83,7 +83,7 @@ impl<T> CachedListing<T> {
         &mut self,
         send: impl Fn(ForgeRequest) -> F,
         purpose: &str,
-        first: Url,
+        first_url: Url,
         max_pages: usize,
         calls_left: &mut u64,
         read: impl Fn(&ForgeResponse) -> Result<Vec<T>, ForgeError>,
@@ -92,7 +92,7 @@ impl<T> CachedListing<T> {
         F: Future<Output = Result<ForgeResponse, ForgeError>>,
     {
         let read = |answer: &ForgeResponse| Ok((read(answer)?, answer.next_page()?));
-        self.refresh_with_body_links(send, purpose, first, max_pages, calls_left, read).await
+        self.refresh_with_body_links(send, purpose, first_url, max_pages, calls_left, read).await
     }
 
     /// Reads the list as `refresh` does, for responses whose body names the next page. `read` returns the
@@ -101,7 +101,7 @@ impl<T> CachedListing<T> {
         &mut self,
         send: impl Fn(ForgeRequest) -> F,
         purpose: &str,
-        first: Url,
+        first_url: Url,
         pages: usize,
         calls: &mut u64,
         read: impl Fn(&ForgeResponse) -> Result<(Vec<T>, Option<Url>), ForgeError>,
@@ -110,7 +110,7 @@ impl<T> CachedListing<T> {
         F: Future<Output = Result<ForgeResponse, ForgeError>>,
     {
         self.complete = false;
-        let (mut url, mut at) = (first, 0);
+        let (mut url, mut at) = (first_url, 0);
         loop {
             if at == pages || *calls == 0 {
                 self.pages.truncate(at);

@@ -15,7 +15,7 @@ pub type SpanStarter = fn(&'static str, usize) -> Box<dyn WriteSpan>;
 /// The span of a write in a trace. It ends when it is dropped.
 pub trait WriteSpan: Send {
     /// Records that the write failed.
-    fn record_failure(&self, why: &str);
+    fn record_failure(&self, reason: &str);
 }
 
 /// Effects that were made, or would have been made in a dry run, in their order. Clones share the recorded

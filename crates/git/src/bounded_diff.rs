@@ -305,13 +305,13 @@ impl IsolatedGitDir {
         &self,
         store: &Path,
         pairs: &'a [ChangedFile],
-        shown: usize,
+        shown_count: usize,
     ) -> Vec<&'a ChangedFile> {
         let gone = pairs.iter().filter(|pair| pair.new.is_none()).flat_map(|pair| &pair.old);
         let gone: HashSet<&String> = gone.map(|blob| &blob.id).collect();
         let mut texts = Vec::new();
         let mut probes = 0;
-        for pair in pairs.get(shown..).unwrap_or_default() {
+        for pair in pairs.get(shown_count..).unwrap_or_default() {
             let is_other = |new: &FileSide| !new.is_submodule() && !gone.contains(&new.id);
             if pair.has_same_blob() || !pair.new.as_ref().is_some_and(is_other) || !pair.has_safe_path() {
                 continue;
@@ -364,11 +364,11 @@ fn parse_pairs(listing: &[u8]) -> Result<Vec<ChangedFile>, GitError> {
 
 /// Returns how many of the first `shown` files remain when the last files are dropped until half of the
 /// estimated size is left.
-fn count_within_half_size(pairs: &[ChangedFile], shown: usize) -> usize {
-    let first = pairs.get(..shown).unwrap_or_default();
+fn count_within_half_size(pairs: &[ChangedFile], shown_count: usize) -> usize {
+    let first = pairs.get(..shown_count).unwrap_or_default();
     let whole = first.iter().fold(0_u64, |sum, pair| sum.saturating_add(pair.max_section_bytes()));
     let mut left = whole;
-    let mut count = shown;
+    let mut count = shown_count;
     for pair in first.iter().rev() {
         left = left.saturating_sub(pair.max_section_bytes());
         count -= 1;

@@ -108,12 +108,12 @@ impl Mirror {
         &self,
         parent: &Sha,
         folder: &Path,
-        only: Option<&[RepoPath]>,
+        paths: Option<&[RepoPath]>,
     ) -> Result<StagedChanges, GitError> {
         let mut staged = self.prepare_staging(parent)?;
         staged.read_parent().await?;
         staged.add_folder(folder).await?;
-        staged.select_paths(only).await?;
+        staged.select_paths(paths).await?;
         Ok(staged)
     }
 
@@ -148,13 +148,16 @@ impl Mirror {
         &self,
         parent: &Sha,
         folder: &Path,
-        added: &[RepoPath],
-        removed: &[RepoPath],
+        added_paths: &[RepoPath],
+        removed_paths: &[RepoPath],
     ) -> Result<StagedChanges, GitError> {
         let mut staged = self.prepare_staging(parent)?;
         staged.read_parent().await?;
         // Deletions come first, because a file may replace a deleted folder.
-        let names = removed.iter().chain(added).flat_map(|path| path.as_bytes().iter().copied().chain([0]));
+        let names = removed_paths
+            .iter()
+            .chain(added_paths)
+            .flat_map(|path| path.as_bytes().iter().copied().chain([0]));
         let call = staged
             .view
             .command_with_attributes("update-index")
@@ -263,16 +266,16 @@ impl StagedChanges {
     }
 
     /// Reads the differences, and restores the omitted paths in the index to their state in the commit.
-    async fn select_paths(&mut self, only: Option<&[RepoPath]>) -> Result<(), GitError> {
+    async fn select_paths(&mut self, paths: Option<&[RepoPath]>) -> Result<(), GitError> {
         let call =
             self.view.command("diff-index").args(["--cached", "--raw", "-z", "--no-abbrev", "--no-renames"]);
         let call = call.args(["--ignore-submodules=none", self.parent.as_str(), "--"]);
         let listing = call.max_output(self.view.git().limits().listing_bytes).read_output().await?;
-        let only = only.map(|only| only.iter().collect::<HashSet<_>>());
+        let paths = paths.map(|paths| paths.iter().collect::<HashSet<_>>());
         let mut back = Vec::new();
         for found in parse_raw_entries(&listing) {
             let found = found.ok_or_else(|| unknown_output_error("diff-index", &listing))?;
-            let asked = only.as_ref().is_none_or(|only| only.contains(&found.path));
+            let asked = paths.as_ref().is_none_or(|paths| paths.contains(&found.path));
             if asked && !found.gitlink {
                 self.paths.push((found.path, found.edited));
             } else {

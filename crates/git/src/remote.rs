@@ -24,25 +24,25 @@ impl Remote {
     /// [`GitError::BadRemote`] for other schemes, for URLs with a user, password, query or fragment (they
     /// would appear in argument lists and logs), and for a header with control characters.
     pub fn new(url: &str, authorization: Option<SecretString>) -> Result<Self, GitError> {
-        let bad = |shown: String, reason| GitError::BadRemote { shown, reason };
+        let bad = |remote: String, reason| GitError::BadRemote { shown: remote, reason };
         let Ok(url) = Url::parse(url) else {
             return Err(bad("(not a URL)".into(), "it is not a URL"));
         };
-        let shown = format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default());
+        let remote = format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default());
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(bad(shown, "a URL must not hold a user or a password"));
+            return Err(bad(remote, "a URL must not hold a user or a password"));
         }
         if url.query().is_some() || url.fragment().is_some() {
-            return Err(bad(shown, "a URL must not hold a query or a fragment"));
+            return Err(bad(remote, "a URL must not hold a query or a fragment"));
         }
         match url.scheme() {
             "https" => {}
             "http" if url.host_str().is_some_and(is_loopback) => {}
-            "http" => return Err(bad(shown, "http is for loopback only")),
-            _ => return Err(bad(shown, "only https is allowed")),
+            "http" => return Err(bad(remote, "http is for loopback only")),
+            _ => return Err(bad(remote, "only https is allowed")),
         }
         if authorization.as_ref().is_some_and(|secret| secret.expose().chars().any(char::is_control)) {
-            return Err(bad(shown, "the authorization header holds a control character"));
+            return Err(bad(remote, "the authorization header holds a control character"));
         }
         Ok(Self { url, authorization })
     }

@@ -234,9 +234,9 @@ impl LocalRepository {
         &self,
         sha: &Sha,
         dest: &Path,
-        only: Option<&[RepoPath]>,
+        paths: Option<&[RepoPath]>,
     ) -> Result<ExportSummary, GitError> {
-        self.view.export(sha, dest, only).await
+        self.view.export(sha, dest, paths).await
     }
 
     /// Writes all files of a commit as plain files to a private folder: see [`ExportSummary`]. If the files
@@ -297,11 +297,11 @@ impl LocalRepository {
         Ok(Some(String::from_utf8_lossy(&target).trim_end().to_owned()))
     }
 
-    async fn find_similar_ref(&self, wanted: &str) -> Result<Option<String>, GitError> {
+    async fn find_similar_ref(&self, ref_name: &str) -> Result<Option<String>, GitError> {
         let call = self.command("for-each-ref").args(["--format=%(refname:lstrip=2)", "--count", MAX_NAMES]);
         let names = call.args(["refs/heads", "refs/remotes", "refs/tags"]).read_output().await?;
         let names = String::from_utf8_lossy(&names);
-        let likeness = names.lines().map(|name| (strsim::jaro_winkler(wanted, name), name));
+        let likeness = names.lines().map(|name| (strsim::jaro_winkler(ref_name, name), name));
         let best = likeness.filter(|(like, _)| *like >= NEAR).max_by(|a, b| a.0.total_cmp(&b.0));
         Ok(best.map(|(_, name)| name.to_owned()))
     }

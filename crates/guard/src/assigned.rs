@@ -58,14 +58,14 @@ impl<'s, 'h> NameReader<'s, 'h> {
 
     fn push_binding(
         &mut self,
-        at: usize,
+        token_index: usize,
         name: String,
         kind: BindingKind,
         origin: String,
         text: &str,
         is_shared: bool,
     ) {
-        let Some(token) = self.side.tokens.get(at) else { return };
+        let Some(token) = self.side.tokens.get(token_index) else { return };
         // In Go and Rust, `_` is not a name.
         if name == "_" && [".go", ".rs"].iter().any(|ending| self.side.names.endings.contains(ending)) {
             return;
@@ -91,18 +91,21 @@ impl<'s, 'h> NameReader<'s, 'h> {
     }
 
     /// Reads `def NAME`, `fn NAME`, `as NAME`, and the parameters of functions.
-    fn read_definition(&mut self, at: usize) {
+    fn read_definition(&mut self, token_index: usize) {
         let side = self.side;
-        let Some(word) = side.names.defines.iter().find(|word| side.matches_tokens_at(at, word)) else {
+        let Some(word) = side.names.defines.iter().find(|word| side.matches_tokens_at(token_index, word))
+        else {
             return;
         };
-        if at.checked_sub(1).is_some_and(|before| side.has_token_at(before, ".")) {
+        if token_index.checked_sub(1).is_some_and(|before| side.has_token_at(before, ".")) {
             return;
         }
-        let mut next = at + word.split(' ').count();
+        let mut next = token_index + word.split(' ').count();
         // Skips the receiver of a method in Go, and the `*` of a generator.
         if *word == "func" && side.has_token_at(next, "(") {
-            let Some(close) = (next..next + MAX_PATTERN).find(|at| side.has_token_at(*at, ")")) else {
+            let Some(close) =
+                (next..next + MAX_PATTERN).find(|token_index| side.has_token_at(*token_index, ")"))
+            else {
                 return;
             };
             next = close + 1;
@@ -114,7 +117,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
             return;
         }
         let name = name.text.to_string();
-        let body = self.definition_body(at);
+        let body = self.definition_body(token_index);
         let has_tests = side
             .tokens
             .get(body.clone())
@@ -127,7 +130,8 @@ impl<'s, 'h> NameReader<'s, 'h> {
         } else {
             join_tokens(side.tokens.get(body).unwrap_or_default())
         };
-        let is_in_test = side.tokens.get(at).is_some_and(|token| side.test_at(token.offset).is_some());
+        let is_in_test =
+            side.tokens.get(token_index).is_some_and(|token| side.test_at(token.offset).is_some());
         self.push_binding(next, name, BindingKind::Definition, (*word).to_owned(), &text, false);
         if side.has_token_at(next + 1, "(") && is_in_test {
             self.read_parameters(next + 1, next + 1);
@@ -135,18 +139,18 @@ impl<'s, 'h> NameReader<'s, 'h> {
     }
 
     /// Reads the names between the brackets that open at `open`, or the single name before an arrow.
-    fn read_parameters(&mut self, open: usize, arrow: usize) {
+    fn read_parameters(&mut self, open_index: usize, arrow: usize) {
         let side = self.side;
-        let end = if side.has_token_at(open, "(") { side.statement_end(open) } else { arrow };
+        let end = if side.has_token_at(open_index, "(") { side.statement_end(open_index) } else { arrow };
         let mut depth = 0_usize;
-        for at in open..end {
+        for at in open_index..end {
             let Some(token) = side.tokens.get(at) else { return };
             match &*token.text {
                 "(" | "[" | "{" => depth += 1,
                 ")" | "]" | "}" => depth = depth.saturating_sub(1),
                 _ => {}
             }
-            if depth == 0 && at > open && side.has_token_at(open, "(") {
+            if depth == 0 && at > open_index && side.has_token_at(open_index, "(") {
                 return;
             }
             let next = side.tokens.get(at + 1).map_or("", |next| &*next.text);
@@ -156,7 +160,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
                 .map_or("", |before| &*before.text);
             let is_parameter = token.is_name()
                 && (matches!(next, "," | ")" | ":" | "=" | "=>" | "}" | "]")
-                    || !side.has_token_at(open, "("))
+                    || !side.has_token_at(open_index, "("))
                 && !matches!(before, "." | "=" | ":" | "=>" | "|");
             if is_parameter && depth <= 2 {
                 self.push_binding(
@@ -172,13 +176,14 @@ impl<'s, 'h> NameReader<'s, 'h> {
     }
 
     /// Returns the words that belong to the definition at this position.
-    fn definition_body(&self, at: usize) -> Range<usize> {
+    fn definition_body(&self, token_index: usize) -> Range<usize> {
         let side = self.side;
-        let Some(read) = &side.version.scanned_file else { return at..at };
+        let Some(read) = &side.version.scanned_file else { return token_index..token_index };
         let scanned = &read.scanned;
         let column = |token: &CodeToken| token.offset - scanned.line_range(token.line).start;
-        let Some(first) = side.tokens.get(at) else { return at..at };
-        let rest = side.tokens.get(at..(at + MAX_BODY).min(side.tokens.len())).unwrap_or_default();
+        let Some(first) = side.tokens.get(token_index) else { return token_index..token_index };
+        let rest =
+            side.tokens.get(token_index..(token_index + MAX_BODY).min(side.tokens.len())).unwrap_or_default();
         let length = if side.names.endings.contains(&".py") {
             rest.iter().position(|token| {
                 token.line > first.line && column(token) <= column(first) && !token.has_text(")")
@@ -191,41 +196,41 @@ impl<'s, 'h> NameReader<'s, 'h> {
                 .and_then(|close| rest.iter().position(|token| token.offset > close))
                 .or_else(|| opens.filter(|_| close.is_none()))
         };
-        at..at + length.unwrap_or(rest.len())
+        token_index..token_index + length.unwrap_or(rest.len())
     }
 
     /// Reads an assignment `NAME = VALUE`, which may have several names.
-    fn read_assignment(&mut self, at: usize, open: Option<usize>) {
+    fn read_assignment(&mut self, equals_index: usize, open_index: Option<usize>) {
         let side = self.side;
-        let first = side.statement_start(at);
+        let first = side.statement_start(equals_index);
         // `type Line = …` defines a type. If definitions of types matter in this language, `read_definition`
         // has already read it.
-        let is_type = |at: usize| side.tokens.get(at).is_some_and(CodeToken::is_name);
+        let is_type = |equals_index: usize| side.tokens.get(equals_index).is_some_and(CodeToken::is_name);
         let type_at =
             first + usize::from(side.has_token_at(first, "export") || side.has_token_at(first, "declare"));
         if side.has_token_at(type_at, "type") && is_type(type_at + 1) {
             return;
         }
-        let mut start = first.max(open.map_or(0, |open| open + 1)).min(at);
-        for back in (start..at).rev() {
+        let mut start = first.max(open_index.map_or(0, |open_index| open_index + 1)).min(equals_index);
+        for back in (start..equals_index).rev() {
             if side.has_token_at(back, "=") || (side.has_token_at(back, ";")) {
                 start = back + 1;
                 break;
             }
         }
         // A destructuring assignment such as `{ a, b } = …` begins before its opening bracket.
-        let mut targets = side.tokens.get(start..at).unwrap_or_default();
-        let close = at
+        let mut targets = side.tokens.get(start..equals_index).unwrap_or_default();
+        let close = equals_index
             .checked_sub(1)
             .filter(|close| side.has_token_at(*close, "}") || side.has_token_at(*close, "]"));
         if let Some(close) = close.filter(|_| !side.names.endings.contains(&".py")) {
             let opening = (close.saturating_sub(MAX_PATTERN)..close)
                 .rev()
-                .find(|open| side.has_token_at(*open, "{") || side.has_token_at(*open, "["))
+                .find(|open_index| side.has_token_at(*open_index, "{") || side.has_token_at(*open_index, "["))
                 .unwrap_or(close);
             // Go has no destructuring: `seen[name] = true` sets an element of `seen`.
             if side.names.endings.contains(&".go") {
-                self.read_item_assignment(at, start..opening);
+                self.read_item_assignment(equals_index, start..opening);
                 return;
             }
             targets = side.tokens.get(opening + 1..close).unwrap_or_default();
@@ -233,30 +238,32 @@ impl<'s, 'h> NameReader<'s, 'h> {
         } else if let Some(name) = self.typed_target(targets) {
             targets = name;
         }
-        let is_parameter = open.is_some_and(|open| self.is_parameter_default(open, at));
+        let is_parameter =
+            open_index.is_some_and(|open_index| self.is_parameter_default(open_index, equals_index));
         if is_parameter {
             targets = targets.rsplit(|token| token.has_text(",")).next().unwrap_or_default();
         }
-        let is_declared = (start.saturating_sub(1)..at)
+        let is_declared = (start.saturating_sub(1)..equals_index)
             .any(|word| side.names.declares.iter().any(|declares| side.has_token_at(word, declares)))
-            || side.has_token_at(at, ":=")
+            || side.has_token_at(equals_index, ":=")
             || is_parameter
-            || self.is_declared_before(first, open)
+            || self.is_declared_before(first, open_index)
             // In Java, a type before the name declares the name.
-            || (side.names.endings.contains(&".java") && at >= start + 2 && !side.has_token_at(at - 2, "."));
-        let end = side.statement_end(at + 1);
-        let value = side.tokens.get(at + 1..end).unwrap_or_default();
+            || (side.names.endings.contains(&".java") && equals_index >= start + 2 && !side.has_token_at(equals_index - 2, "."));
+        let end = side.statement_end(equals_index + 1);
+        let value = side.tokens.get(equals_index + 1..end).unwrap_or_default();
         let (origin, text) = (self.value_path(value), join_tokens(value));
         for target in targets.split(|token| token.has_text(",")) {
             let Some((name, key)) = self.parse_target(target, close.is_some()) else { continue };
             let origin = if key.is_empty() { origin.clone() } else { format!("{origin} . {key}") };
-            let is_global = join_tokens(target).starts_with("globals ( )") || self.is_global(&name, at);
+            let is_global =
+                join_tokens(target).starts_with("globals ( )") || self.is_global(&name, equals_index);
             let is_others = side.names.sets_foreign_values
                 && !is_declared
                 && !name.contains('.')
                 && !side.declared.contains(name.as_str());
             let is_shared = is_global || is_others || name.contains('.');
-            self.push_binding(at, name, BindingKind::Value, origin, &text, is_shared);
+            self.push_binding(equals_index, name, BindingKind::Value, origin, &text, is_shared);
         }
     }
 
@@ -272,31 +279,31 @@ impl<'s, 'h> NameReader<'s, 'h> {
     }
 
     /// Reads `seen[name] = …` as an assignment to an unspecified field of the value before the bracket.
-    fn read_item_assignment(&mut self, at: usize, target: Range<usize>) {
+    fn read_item_assignment(&mut self, equals_index: usize, target: Range<usize>) {
         let side = self.side;
         let target = side.tokens.get(target).unwrap_or_default();
         let length = target.iter().rev().take_while(|token| token.is_name() || token.has_text(".")).count();
         let path: String = target.iter().rev().take(length).rev().map(|token| &*token.text).collect();
-        let end = side.statement_end(at + 1);
-        let value = side.tokens.get(at + 1..end).unwrap_or_default();
+        let end = side.statement_end(equals_index + 1);
+        let value = side.tokens.get(equals_index + 1..end).unwrap_or_default();
         let (origin, text) = (self.value_path(value), join_tokens(value));
-        self.push_binding(at, format!("{path}.[]"), BindingKind::Value, origin, &text, true);
+        self.push_binding(equals_index, format!("{path}.[]"), BindingKind::Value, origin, &text, true);
     }
 
     /// Returns true if the `=` at `at` is in the parameters of a JavaScript function. `open` is the position
     /// of the opening bracket.
-    fn is_parameter_default(&self, open: usize, at: usize) -> bool {
+    fn is_parameter_default(&self, open_index: usize, equals_index: usize) -> bool {
         let side = self.side;
-        if !side.names.endings.contains(&".js") || !side.has_token_at(open, "(") {
+        if !side.names.endings.contains(&".js") || !side.has_token_at(open_index, "(") {
             return false;
         }
         let is_statement =
-            open.checked_sub(1).and_then(|before| side.tokens.get(before)).is_some_and(|word| {
+            open_index.checked_sub(1).and_then(|before| side.tokens.get(before)).is_some_and(|word| {
                 matches!(&*word.text, "if" | "while" | "for" | "switch" | "catch" | "with" | "return")
             });
         let mut depth = 1_usize;
-        let close = (at + 1..at + MAX_PATTERN).find(|at| {
-            match side.tokens.get(*at).map_or("", |token| &*token.text) {
+        let close = (equals_index + 1..equals_index + MAX_PATTERN).find(|equals_index| {
+            match side.tokens.get(*equals_index).map_or("", |token| &*token.text) {
                 "(" => depth += 1,
                 ")" => depth -= 1,
                 _ => {}
@@ -310,24 +317,24 @@ impl<'s, 'h> NameReader<'s, 'h> {
 
     /// Returns true if a declaring word precedes the statement or pattern, as in `var one = 1\n, NAME = …`
     /// and `const {NAME = 1} = …`.
-    fn is_declared_before(&self, first: usize, open: Option<usize>) -> bool {
+    fn is_declared_before(&self, start_index: usize, open_index: Option<usize>) -> bool {
         let side = self.side;
         let declares = |at: usize| side.names.declares.iter().any(|declares| side.has_token_at(at, declares));
-        let is_pattern = open
-            .filter(|open| side.has_token_at(*open, "{") || side.has_token_at(*open, "["))
-            .and_then(|open| open.checked_sub(1))
+        let is_pattern = open_index
+            .filter(|open_index| side.has_token_at(*open_index, "{") || side.has_token_at(*open_index, "["))
+            .and_then(|open_index| open_index.checked_sub(1))
             .is_some_and(declares);
-        let mut begin = first;
+        let mut begin = start_index;
         for _ in 0..MAX_LINES {
             let Some(before) = begin.checked_sub(1).filter(|_| side.has_token_at(begin, ",")) else { break };
             begin = side.statement_start(before);
         }
-        is_pattern || (begin != first && declares(begin))
+        is_pattern || (begin != start_index && declares(begin))
     }
 
-    fn is_global(&self, name: &str, at: usize) -> bool {
+    fn is_global(&self, name: &str, token_index: usize) -> bool {
         let side = self.side;
-        let Some(token) = side.tokens.get(at) else { return false };
+        let Some(token) = side.tokens.get(token_index) else { return false };
         side.test_at(token.offset).is_some_and(|test| side.assigned_names.contains(&(Rc::from(name), test)))
     }
 

@@ -70,7 +70,7 @@ fn check_new_file(
     file: &FileVersionPair<'_>,
     files: &[FileVersionPair<'_>],
     after: &BindingSide<'_>,
-    used: &UsedNames,
+    used_names: &UsedNames,
 ) -> Vec<(String, NameVerdict)> {
     let mut words: Vec<(String, NameVerdict)> =
         after.find_patching_statements(|_| false).into_iter().map(|it| (it, Reported)).collect();
@@ -91,7 +91,7 @@ fn check_new_file(
                 && import_name(&half.path) == stem
         })
     };
-    let is_taken = used.tested.contains(stem) || files.iter().any(is_product);
+    let is_taken = used_names.tested.contains(stem) || files.iter().any(is_product);
     // In Java, tests use a class of the test folder without an import.
     let verdict = if is_taken {
         Refused

@@ -198,10 +198,10 @@ impl<'h> BindingSide<'h> {
     }
 
     /// Returns the test at a position of the file.
-    pub(super) fn test_at(&self, at: usize) -> Option<Rc<str>> {
+    pub(super) fn test_at(&self, offset: usize) -> Option<Rc<str>> {
         let read = self.version.scanned_file.as_ref()?;
-        let unit = read.units.partition_point(|unit| unit.start <= at).checked_sub(1)?;
-        read.units.get(unit).filter(|of| at < of.end).and_then(|_| self.units.get(unit)).cloned()
+        let unit = read.units.partition_point(|unit| unit.start <= offset).checked_sub(1)?;
+        read.units.get(unit).filter(|of| offset < of.end).and_then(|_| self.units.get(unit)).cloned()
     }
 
     /// Finds statements that replace a named thing permanently, or until the end of a test. For the second
@@ -227,24 +227,24 @@ impl<'h> BindingSide<'h> {
         found
     }
 
-    pub(super) fn has_token_at(&self, at: usize, text: &str) -> bool {
-        self.tokens.get(at).is_some_and(|token| token.has_text(text))
+    pub(super) fn has_token_at(&self, token_index: usize, text: &str) -> bool {
+        self.tokens.get(token_index).is_some_and(|token| token.has_text(text))
     }
 
-    pub(super) fn matches_tokens_at(&self, at: usize, words: &str) -> bool {
-        words.split(' ').enumerate().all(|(step, word)| self.has_token_at(at + step, word))
+    pub(super) fn matches_tokens_at(&self, token_index: usize, words: &str) -> bool {
+        words.split(' ').enumerate().all(|(step, word)| self.has_token_at(token_index + step, word))
     }
 
-    fn line_of(&self, at: usize) -> usize {
-        self.tokens.get(at).map_or(0, |token| token.line)
+    fn line_of(&self, token_index: usize) -> usize {
+        self.tokens.get(token_index).map_or(0, |token| token.line)
     }
 
     /// Returns the first word of the statement on the line of this word.
-    pub(super) fn statement_start(&self, at: usize) -> usize {
-        let mut start = at;
-        while let Some(before) = start.checked_sub(1).filter(|before| at - before < MAX_STATEMENT) {
+    pub(super) fn statement_start(&self, token_index: usize) -> usize {
+        let mut start = token_index;
+        while let Some(before) = start.checked_sub(1).filter(|before| token_index - before < MAX_STATEMENT) {
             let is_end = self.tokens.get(before).is_some_and(|token| matches!(&*token.text, ";" | "{" | "}"));
-            if is_end || self.line_of(before) != self.line_of(at) {
+            if is_end || self.line_of(before) != self.line_of(token_index) {
                 break;
             }
             start = before;
@@ -253,11 +253,11 @@ impl<'h> BindingSide<'h> {
     }
 
     /// Returns the end of the statement that contains this word.
-    pub(super) fn statement_end(&self, at: usize) -> usize {
+    pub(super) fn statement_end(&self, token_index: usize) -> usize {
         let mut depth = 0_usize;
-        let mut end = at;
-        while let Some(token) = self.tokens.get(end).filter(|_| end - at < MAX_STATEMENT) {
-            let is_next = end > at && token.line > self.line_of(end - 1) && depth == 0;
+        let mut end = token_index;
+        while let Some(token) = self.tokens.get(end).filter(|_| end - token_index < MAX_STATEMENT) {
+            let is_next = end > token_index && token.line > self.line_of(end - 1) && depth == 0;
             if is_next
                 && !token.has_text(".")
                 && !matches!(
@@ -271,7 +271,7 @@ impl<'h> BindingSide<'h> {
                 "(" | "[" | "{" => depth += 1,
                 ")" | "]" | "}" => match depth.checked_sub(1) {
                     Some(less) => depth = less,
-                    None if end > at => break,
+                    None if end > token_index => break,
                     None => {}
                 },
                 ";" if depth == 0 => break,

@@ -9,9 +9,9 @@ pub(super) fn missing_items<'t>(items: &'t [String], present: &[String]) -> Vec<
     items.iter().filter(|one| !take_item(&mut left, one)).collect()
 }
 
-pub(super) fn count_items(all: &[String]) -> BTreeMap<&str, usize> {
+pub(super) fn count_items(items: &[String]) -> BTreeMap<&str, usize> {
     let mut counts = BTreeMap::new();
-    for one in all {
+    for one in items {
         *counts.entry(one.as_str()).or_insert(0) += 1;
     }
     counts

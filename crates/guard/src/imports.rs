@@ -11,11 +11,11 @@ use super::version::ChangedFileVersion;
 const MAX_PATH: usize = 15;
 
 /// Splits the name of a module into tokens. The name is split at dots if the language does so.
-pub(super) fn path_tokens(place: &CodeToken, module: &str, path: &str) -> Vec<CodeToken> {
+pub(super) fn path_tokens(origin_token: &CodeToken, module: &str, path: &str) -> Vec<CodeToken> {
     let module = module.strip_prefix("node:").unwrap_or(module);
     let parts: Vec<&str> = if path.ends_with(".py") { module.split('.').collect() } else { vec![module] };
     let tokens = parts.iter().flat_map(|part| [".", *part]).skip(1);
-    tokens.map(|text| place.with_text(text, true)).collect()
+    tokens.map(|text| origin_token.with_text(text, true)).collect()
 }
 
 /// Maximum nesting of brackets in an import.
@@ -196,17 +196,18 @@ struct ImportReader<'t> {
 
 impl ImportReader<'_> {
     /// Parses the statement at this position, which follows the token `last`.
-    fn parse_statement(&self, at: usize, last: Option<&CodeToken>) -> ParsedImport {
-        let token = self.tokens.get(at)?;
-        let begins =
-            last.is_none_or(|last| last.line != token.line || matches!(&*last.text, ";" | ":" | "{" | "}"));
+    fn parse_statement(&self, token_index: usize, previous_token: Option<&CodeToken>) -> ParsedImport {
+        let token = self.tokens.get(token_index)?;
+        let begins = previous_token.is_none_or(|previous_token| {
+            previous_token.line != token.line || matches!(&*previous_token.text, ";" | ":" | "{" | "}")
+        });
         let is_of = |endings: &[&str]| endings.iter().any(|ending| self.path.ends_with(ending));
         match &*token.text {
-            _ if is_of(&[".py"]) && begins => self.parse_python(at),
-            _ if is_of(&[".go"]) && begins => self.parse_go(at),
-            "import" if is_of(&[".java", ".kt"]) && begins => self.parse_java(at),
-            "use" | "extern" if is_of(&[".rs"]) => self.parse_rust(at),
-            "import" | "from" if !is_of(&[".py"]) => self.parse_script(at),
+            _ if is_of(&[".py"]) && begins => self.parse_python(token_index),
+            _ if is_of(&[".go"]) && begins => self.parse_go(token_index),
+            "import" if is_of(&[".java", ".kt"]) && begins => self.parse_java(token_index),
+            "use" | "extern" if is_of(&[".rs"]) => self.parse_rust(token_index),
+            "import" | "from" if !is_of(&[".py"]) => self.parse_script(token_index),
             _ => None,
         }
     }
@@ -223,34 +224,35 @@ impl ImportReader<'_> {
         Some((at, vec![(name, path)])).filter(|(_, found)| found.iter().all(|(_, path)| !path.is_empty()))
     }
 
-    fn has_token_at(&self, at: usize, text: &str) -> bool {
-        self.tokens.get(at).is_some_and(|token| token.has_text(text))
+    fn has_token_at(&self, token_index: usize, text: &str) -> bool {
+        self.tokens.get(token_index).is_some_and(|token| token.has_text(text))
     }
 
     /// Parses `a . b . c` and returns its end.
-    fn parse_dotted(&self, mut at: usize) -> (usize, Vec<CodeToken>) {
+    fn parse_dotted(&self, mut token_index: usize) -> (usize, Vec<CodeToken>) {
         let mut path = Vec::new();
-        while let Some(token) = self.tokens.get(at) {
+        while let Some(token) = self.tokens.get(token_index) {
             let wanted = if path.len() % 2 == 0 { token.is_name() } else { token.has_text(".") };
             let goes_on = path.is_empty()
                 || self.path.ends_with(".rs")
-                || self.tokens.get(at - 1).is_some_and(|last| last.line == token.line);
+                || self.tokens.get(token_index - 1).is_some_and(|last| last.line == token.line);
             if !wanted || !goes_on {
                 break;
             }
             path.push(token.with_text(token.text.clone(), true));
-            at += 1;
+            token_index += 1;
         }
-        (at, path)
+        (token_index, path)
     }
 
     /// Parses `as NAME`. Without `as`, returns the known name.
-    fn parse_alias(&self, at: usize, known: Option<&CodeToken>) -> (usize, Option<Rc<str>>) {
-        match self.tokens.get(at + 1).filter(|_| {
-            self.has_token_at(at, "as") || (self.has_token_at(at, ":") && !self.path.ends_with(".py"))
+    fn parse_alias(&self, token_index: usize, default_name: Option<&CodeToken>) -> (usize, Option<Rc<str>>) {
+        match self.tokens.get(token_index + 1).filter(|_| {
+            self.has_token_at(token_index, "as")
+                || (self.has_token_at(token_index, ":") && !self.path.ends_with(".py"))
         }) {
-            Some(name) => (at + 2, Some(name.text.clone())),
-            None => (at, known.map(|token| token.text.clone())),
+            Some(name) => (token_index + 2, Some(name.text.clone())),
+            None => (token_index, default_name.map(|token| token.text.clone())),
         }
     }
 

@@ -187,10 +187,10 @@ const fn test_opening(words: &'static str, name: &'static str, extent: TestEndRu
 
 const fn forbidden_mark(
     kind: super::WeakeningKind,
-    place: WordSearchScope,
+    scope: WordSearchScope,
     words: &'static [&'static str],
 ) -> ForbiddenWord {
-    ForbiddenWord { kind, place, words }
+    ForbiddenWord { kind, place: scope, words }
 }
 
 /// All languages whose tests are examined. In other languages, only whole test files are compared. The table

@@ -122,15 +122,15 @@ fn judge_large_file(rewrite: &FileRewrite<'_>) -> Option<Weakening> {
 
 impl FileVersionPair<'_> {
     /// Adds a weakening if the test runner loads this file now but did not load it before the fix.
-    fn check_newly_loaded(&self, found: &mut Vec<Weakening>) {
+    fn check_newly_loaded(&self, weakenings: &mut Vec<Weakening>) {
         let is_loaded = |half: &Option<ChangedFileVersion>| half.as_ref().is_some_and(|half| half.is_loaded);
         if is_loaded(&self.after) && !is_loaded(&self.before) {
-            found.push(self.new_weakening(WeakeningKind::LoadedFile, ""));
+            weakenings.push(self.new_weakening(WeakeningKind::LoadedFile, ""));
         }
     }
 
     /// Compares this file's test settings, except those that a finding concerns.
-    fn compare_settings(&self, subjects: &[&FindingSubject], found: &mut Vec<Weakening>) {
+    fn compare_settings(&self, subjects: &[&FindingSubject], weakenings: &mut Vec<Weakening>) {
         let name = file_name(self.path);
         let of =
             |half: &Option<ChangedFileVersion>| half.as_ref().map(|half| parse_settings(&name, &half.text));
@@ -155,11 +155,11 @@ impl FileVersionPair<'_> {
         let text = self.before.as_ref().map_or("", |before| before.text.as_str());
         let changes =
             changed.chain(brought).filter(|setting| !concerns_setting(&name, text, setting, subjects));
-        found.extend(changes.map(|name| self.new_weakening(WeakeningKind::ChangedRunnerSetting, name)));
+        weakenings.extend(changes.map(|name| self.new_weakening(WeakeningKind::ChangedRunnerSetting, name)));
     }
 
     /// Compares the lines of this file that determine which tests and checks run.
-    fn compare_runner_lines(&self, subjects: &[&FindingSubject], found: &mut Vec<Weakening>) {
+    fn compare_runner_lines(&self, subjects: &[&FindingSubject], weakenings: &mut Vec<Weakening>) {
         let name = file_name(self.path);
         let Some(runner) =
             RUNNERS.iter().find(|runner| runner.names.iter().any(|known| name.starts_with(known)))
@@ -182,12 +182,12 @@ impl FileVersionPair<'_> {
         // If a finding names a line, the line is supposed to change, so its loss is only reported.
         let text = self.before.as_ref().map_or("", |before| before.text.as_str());
         let is_named = |line: &str| subjects.iter().any(|subject| subject.has_line(text, line));
-        found.extend(lost.map(|line| Weakening {
+        weakenings.extend(lost.map(|line| Weakening {
             is_report_only: is_named(line),
             ..self.new_weakening(WeakeningKind::NarrowedRun, line)
         }));
         let brought = missing_items(&after, &before).into_iter().filter(|line| has(line, runner.refused));
-        found.extend(brought.map(|line| self.new_weakening(WeakeningKind::NarrowedRun, line)));
+        weakenings.extend(brought.map(|line| self.new_weakening(WeakeningKind::NarrowedRun, line)));
     }
 }
 
@@ -228,7 +228,7 @@ type TestKey = (Option<usize>, Option<String>, Option<String>);
 
 /// Matches every old test with a new test, first by content and then by name, and compares the two tests of
 /// each pair.
-fn compare_kept_tests(files: &[FileVersionPair<'_>], found: &mut Vec<Weakening>) {
+fn compare_kept_tests(files: &[FileVersionPair<'_>], weakenings: &mut Vec<Weakening>) {
     let before = collect_tests(files, |file| file.before.as_ref());
     let mut after = collect_tests(files, |file| file.after.as_ref());
     let mut pairs: Vec<Option<usize>> = vec![None; before.len()];
@@ -259,18 +259,18 @@ fn compare_kept_tests(files: &[FileVersionPair<'_>], found: &mut Vec<Weakening>)
         let Some(file) = files.get(test.file) else { continue };
         match pair.and_then(|index| after.get(index)) {
             Some(now) if now.content == test.content => {}
-            Some(now) => found.extend(compare_tests(file, test, now)),
+            Some(now) => weakenings.extend(compare_tests(file, test, now)),
             None if file.after.is_none() => {
                 lost.insert(test.file);
             }
-            None => found.push(file.new_weakening(WeakeningKind::DeletedTest, &test.unit.name)),
+            None => weakenings.push(file.new_weakening(WeakeningKind::DeletedTest, &test.unit.name)),
         }
     }
     for (index, file) in files.iter().enumerate() {
         let Some(before) = file.before.as_ref().filter(|before| before.is_test) else { continue };
         let is_gone = !file.after.as_ref().is_some_and(|after| after.is_test);
         if is_gone && (lost.contains(&index) || before.units().next().is_none()) {
-            found.push(file.new_weakening(WeakeningKind::DeletedTestFile, ""));
+            weakenings.push(file.new_weakening(WeakeningKind::DeletedTestFile, ""));
         }
         let Some(now) = file
             .after
@@ -285,7 +285,7 @@ fn compare_kept_tests(files: &[FileVersionPair<'_>], found: &mut Vec<Weakening>)
         let shadowed = repeated_names(&now.units)
             .into_iter()
             .filter(|name| !were.contains(name) && known.contains(name));
-        found.extend(shadowed.map(|name| file.new_weakening(WeakeningKind::ShadowedTest, name)));
+        weakenings.extend(shadowed.map(|name| file.new_weakening(WeakeningKind::ShadowedTest, name)));
     }
 }
 
@@ -321,7 +321,7 @@ fn compare_tests(
 
 /// Compares assertions outside tests in test files, such as those of helpers. Such an assertion may move but
 /// must not disappear.
-fn compare_kept_assertions(files: &[FileVersionPair<'_>], found: &mut Vec<Weakening>) {
+fn compare_kept_assertions(files: &[FileVersionPair<'_>], weakenings: &mut Vec<Weakening>) {
     let loose = |half: Option<&ChangedFileVersion>| -> Vec<String> {
         let Some((half, read)) = half.and_then(|half| half.scanned_file.as_ref().map(|read| (half, read)))
         else {
@@ -339,7 +339,7 @@ fn compare_kept_assertions(files: &[FileVersionPair<'_>], found: &mut Vec<Weaken
     let mut left = count_items(&after);
     for file in files.iter().filter(|file| file.after.is_some()) {
         let before = loose(file.before.as_ref());
-        found.extend(
+        weakenings.extend(
             before
                 .iter()
                 .filter(|claim| !take_item(&mut left, claim))
@@ -349,7 +349,7 @@ fn compare_kept_assertions(files: &[FileVersionPair<'_>], found: &mut Vec<Weaken
 }
 
 /// Finds forbidden words that a fix adds more often than it removes.
-fn find_added_marks(files: &[FileVersionPair<'_>], found: &mut Vec<Weakening>) {
+fn find_added_marks(files: &[FileVersionPair<'_>], weakenings: &mut Vec<Weakening>) {
     for language in LANGUAGES {
         let is_of = |half: &&ChangedFileVersion| {
             half.scanned_file.as_ref().is_some_and(|read| std::ptr::eq(read.language, language))
@@ -366,7 +366,7 @@ fn find_added_marks(files: &[FileVersionPair<'_>], found: &mut Vec<Weakening>) {
             };
             let sides: Vec<_> =
                 files.iter().map(|file| (file, lines(&file.before), lines(&file.after))).collect();
-            found.extend(added_lines(&sides).iter().map(|(file, line)| {
+            weakenings.extend(added_lines(&sides).iter().map(|(file, line)| {
                 // A new test that is skipped does not weaken an existing test, unless an existing test has
                 // the same line.
                 let is_report_only = mark.kind == WeakeningKind::SkippedTest

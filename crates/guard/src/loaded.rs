@@ -199,8 +199,8 @@ pub(super) fn is_loaded_by_runner(path: &str) -> bool {
 
 /// Returns true for a file that replaces a Python module, such as `pytest.py` or `unittest/__init__.py`, at
 /// the root or one folder below it.
-fn shadows_python_module(parts: &[&str]) -> bool {
-    let (folder, module) = match parts {
+fn shadows_python_module(components: &[&str]) -> bool {
+    let (folder, module) = match components {
         [module, "__init__.py"] => (None, Some(*module)),
         [folder, module, "__init__.py"] => (Some(*folder), Some(*module)),
         [file] => (None, file.strip_suffix(".py")),

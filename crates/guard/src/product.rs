@@ -24,7 +24,7 @@ use truing_diff::RepoPath;
 pub(super) fn find_new_behaviour(
     files: &[FileVersionPair<'_>],
     subjects: &BTreeSet<FindingSubject>,
-    found: &mut Vec<Weakening>,
+    weakenings: &mut Vec<Weakening>,
 ) {
     let products: Vec<_> = files
         .iter()
@@ -49,7 +49,7 @@ pub(super) fn find_new_behaviour(
                     && [before, after].iter().all(|side| side.as_ref().is_some_and(NonTestFile::is_program))
             });
             let is_mild = is_told || had || (is_program && matches!(kind, ProgramExit | TestDetection));
-            found.push(Weakening { is_report_only: is_mild, ..file.new_weakening(kind, &line) });
+            weakenings.push(Weakening { is_report_only: is_mild, ..file.new_weakening(kind, &line) });
         }
     };
     for rule in RULES {
@@ -72,7 +72,7 @@ pub(super) fn find_new_behaviour(
             side.as_ref().is_some_and(|side| side.code.has_unresolved_imports)
         };
         if is_cut(after) {
-            found.push(Weakening {
+            weakenings.push(Weakening {
                 is_report_only: is_cut(before),
                 ..file.new_weakening(UnresolvedImports, "")
             });
@@ -219,8 +219,8 @@ impl<'h> NonTestFile<'h> {
         candidates.into_iter().filter(fits).collect()
     }
 
-    fn has_token_at(&self, at: usize, text: &str) -> bool {
-        self.code.tokens.get(at).is_some_and(|token| token.has_text(text))
+    fn has_token_at(&self, token_index: usize, text: &str) -> bool {
+        self.code.tokens.get(token_index).is_some_and(|token| token.has_text(text))
     }
 
     fn matching_lines(&self, rule: &ForbiddenBehaviour) -> Vec<String> {
@@ -248,10 +248,10 @@ impl<'h> NonTestFile<'h> {
 
     /// Returns true for a condition such as `if (require.main === module)`. The condition is permitted,
     /// because it only separates the main part from code that also runs in tests.
-    fn is_main_guard(&self, at: usize) -> bool {
-        ["if ( require . main === module )", "if ( import . meta . main )"]
-            .iter()
-            .any(|guard| at.checked_sub(2).is_some_and(|start| self.matches_pattern_at(start, guard)))
+    fn is_main_guard(&self, token_index: usize) -> bool {
+        ["if ( require . main === module )", "if ( import . meta . main )"].iter().any(|guard| {
+            token_index.checked_sub(2).is_some_and(|start| self.matches_pattern_at(start, guard))
+        })
     }
 
     fn matches_pattern_at(&self, start: usize, pattern: &str) -> bool {
@@ -279,21 +279,21 @@ impl<'h> NonTestFile<'h> {
         self.line_texts(lines)
     }
 
-    fn is_value_type_comparison(&self, at: usize, token: &CodeToken) -> bool {
+    fn is_value_type_comparison(&self, token_index: usize, token: &CodeToken) -> bool {
         let tokens = &self.code.tokens;
         let (start, end) = match &*token.text {
-            "PartialEq" | "PartialOrd" => (at + 1, at + 4),
-            _ if self.version.path.ends_with(".rs") => (at, at),
+            "PartialEq" | "PartialOrd" => (token_index + 1, token_index + 4),
+            _ if self.version.path.ends_with(".rs") => (token_index, token_index),
             _ => {
                 let classes = self.index.get("class").map(Vec::as_slice).unwrap_or_default();
                 let class = classes
-                    .partition_point(|class| *class < at)
+                    .partition_point(|class| *class < token_index)
                     .checked_sub(1)
                     .and_then(|last| classes.get(last));
                 let class = class.copied();
                 let Some(class) = class else { return false };
                 let opens = if self.version.path.ends_with(".py") { ":" } else { "{" };
-                let head = tokens.get(class..at.min(class + MAX_CLASS)).unwrap_or_default();
+                let head = tokens.get(class..token_index.min(class + MAX_CLASS)).unwrap_or_default();
                 (class, class + head.iter().position(|token| token.has_text(opens)).unwrap_or(0))
             }
         };
@@ -302,8 +302,8 @@ impl<'h> NonTestFile<'h> {
     }
 
     /// Finds test libraries that are imported or named.
-    fn find_test_libraries(&self, all: &[(&[&str], &[&str])]) -> Vec<String> {
-        let known: Vec<&str> = all
+    fn find_test_libraries(&self, libraries: &[(&[&str], &[&str])]) -> Vec<String> {
+        let known: Vec<&str> = libraries
             .iter()
             .filter(|(endings, _)| self.has_ending(endings))
             .flat_map(|(_, names)| *names)
@@ -387,11 +387,12 @@ impl<'h> NonTestFile<'h> {
 
     /// Returns true if the name at this position belongs to the language or a test library, and false if it
     /// belongs to another import. None if the name belongs to this file, or programs normally set it.
-    fn is_builtin_or_test(&self, at: usize) -> Option<bool> {
+    fn is_builtin_or_test(&self, token_index: usize) -> Option<bool> {
         let tokens = &self.code.tokens;
-        let at = at + usize::from(tokens.get(at).is_some_and(|token| token.has_text("import")));
-        let first = tokens.get(at)?;
-        let path = tokens.get(at..at + path_length(tokens.get(at..)?))?;
+        let token_index =
+            token_index + usize::from(tokens.get(token_index).is_some_and(|token| token.has_text("import")));
+        let first = tokens.get(token_index)?;
+        let path = tokens.get(token_index..token_index + path_length(tokens.get(token_index..)?))?;
         let words = path.iter().map(|token| &*token.text).collect::<Vec<_>>().join(" ");
         if SETTINGS.iter().any(|setting| words.starts_with(setting)) {
             return None;
@@ -460,8 +461,8 @@ fn matches_pattern_word(text: &str, word: &str) -> bool {
 }
 
 /// Returns true for a non-zero number, which indicates a failure.
-fn is_failure_code(rest: &[CodeToken]) -> bool {
-    let number = rest.iter().find(|token| !token.has_text("("));
-    let is_direct = rest.iter().position(|token| !token.has_text("(")).is_some_and(|at| at <= 1);
+fn is_failure_code(following_tokens: &[CodeToken]) -> bool {
+    let number = following_tokens.iter().find(|token| !token.has_text("("));
+    let is_direct = following_tokens.iter().position(|token| !token.has_text("(")).is_some_and(|at| at <= 1);
     is_direct && number.is_some_and(|number| number.text.parse::<u8>().is_ok_and(|code| code > 0))
 }

@@ -102,20 +102,20 @@ impl ScannedText {
     }
 
     /// Returns the position of the bracket that closes the bracket at `open`.
-    pub(super) fn closing_bracket(&self, open: usize) -> Option<usize> {
-        let found = self.pairs.binary_search_by_key(&open, |(open, _)| *open).ok()?;
+    pub(super) fn closing_bracket(&self, open_offset: usize) -> Option<usize> {
+        let found = self.pairs.binary_search_by_key(&open_offset, |(open_offset, _)| *open_offset).ok()?;
         self.pairs.get(found).map(|(_, close)| *close)
     }
 
     /// Returns the number of brackets that are open at a position. Braces are not counted.
-    pub(super) fn bracket_depth(&self, at: usize) -> u32 {
-        let before = self.depths.partition_point(|(bracket, _)| *bracket < at);
+    pub(super) fn bracket_depth(&self, offset: usize) -> u32 {
+        let before = self.depths.partition_point(|(bracket, _)| *bracket < offset);
         before.checked_sub(1).and_then(|last| self.depths.get(last)).map_or(0, |(_, depth)| *depth)
     }
 
     /// Returns the line number, from 0, of a position.
-    pub(super) fn line_of(&self, at: usize) -> usize {
-        self.line_starts.partition_point(|start| *start <= at).saturating_sub(1)
+    pub(super) fn line_of(&self, offset: usize) -> usize {
+        self.line_starts.partition_point(|start| *start <= offset).saturating_sub(1)
     }
 
     /// Returns the range of a line without its line end.
@@ -152,12 +152,12 @@ pub(super) fn occurrences<'a>(text: &'a str, words: &'a str) -> impl Iterator<It
 }
 
 /// Returns the span that begins at `at`, and its end.
-fn span_at<'l>(text: &str, at: usize, language: &'l LanguageRules) -> Option<(&'l NonCodeSyntax, usize)> {
-    let rest = text.get(at..)?;
+fn span_at<'l>(text: &str, offset: usize, language: &'l LanguageRules) -> Option<(&'l NonCodeSyntax, usize)> {
+    let rest = text.get(offset..)?;
     let span = language.spans.iter().find(|span| rest.starts_with(span.open))?;
-    let before = at.checked_sub(1).and_then(|before| text.as_bytes().get(before));
+    let before = offset.checked_sub(1).and_then(|before| text.as_bytes().get(before));
     let joins = span.open.bytes().next().is_some_and(is_word) && before.is_some_and(|byte| is_word(*byte));
-    let inner = at + span.open.len();
+    let inner = offset + span.open.len();
     let end = match span.kind {
         _ if joins => None,
         NonCodeKind::Comment | NonCodeKind::Raw => Some(span_end(text, inner, span)),
@@ -212,8 +212,8 @@ fn character_end(text: &str, inner: usize) -> Option<usize> {
     letters.next().filter(|(_, second)| *second == '\'' && first != '\n').map(|(at, _)| inner + at + 1)
 }
 
-fn begins_line(text: &str, at: usize) -> bool {
-    let before = text.as_bytes().get(..at).unwrap_or_default();
+fn begins_line(text: &str, offset: usize) -> bool {
+    let before = text.as_bytes().get(..offset).unwrap_or_default();
     before.iter().rev().take_while(|byte| **byte != b'\n').all(u8::is_ascii_whitespace)
 }
 

@@ -132,10 +132,10 @@ fn add_setting(settings: &mut TestSettings, name: String, value: String, is_free
 }
 
 /// Adds the value at a path as one setting.
-fn add_whole_value(from: &Value, place: &[&str], settings: &mut TestSettings) {
-    let found = place.iter().try_fold(from, |value, key| value.get(key));
+fn add_whole_value(from: &Value, key_path: &[&str], settings: &mut TestSettings) {
+    let found = key_path.iter().try_fold(from, |value, key| value.get(key));
     if let Some(value) = found {
-        add_setting(settings, place.join("."), value.to_string(), false);
+        add_setting(settings, key_path.join("."), value.to_string(), false);
     }
 }
 
@@ -143,14 +143,14 @@ fn add_whole_value(from: &Value, place: &[&str], settings: &mut TestSettings) {
 /// otherwise if a fix may add it.
 fn add_table_values(
     from: &Value,
-    place: &[&str],
+    key_path: &[&str],
     settings: &mut TestSettings,
     is_free: impl Fn(&str, &Value) -> Option<bool>,
 ) {
-    let found = place.iter().try_fold(from, |value, key| value.get(key)).and_then(Value::as_object);
+    let found = key_path.iter().try_fold(from, |value, key| value.get(key)).and_then(Value::as_object);
     for (name, value) in found.into_iter().flatten() {
         if let Some(is_free) = is_free(name, value) {
-            add_setting(settings, format!("{}.{name}", place.join(".")), value.to_string(), is_free);
+            add_setting(settings, format!("{}.{name}", key_path.join(".")), value.to_string(), is_free);
         }
     }
 }

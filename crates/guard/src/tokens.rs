@@ -249,16 +249,16 @@ impl TokenNormalizer<'_> {
     }
 
     /// Joins strings. If the pieces are on one line and form a name, the line is recorded.
-    fn join_strings(&mut self, pieces: &[CodeToken], between: &str) -> String {
+    fn join_strings(&mut self, pieces: &[CodeToken], separator: &str) -> String {
         let texts: Vec<&str> = pieces.iter().filter_map(CodeToken::string_content).collect();
-        let whole = texts.join(between);
+        let whole = texts.join(separator);
         let is_piece = |text: &&str| {
             text.bytes().any(|byte| byte.is_ascii_alphabetic())
                 && text.bytes().all(|byte| is_word(byte) || matches!(byte, b'.' | b':'))
         };
         let lines = pieces.first().map(|first| first.line);
         let is_line = pieces.iter().all(|piece| Some(piece.line) == lines);
-        let is_name = texts.len() > 1 && texts.iter().all(is_piece) && between.is_empty();
+        let is_name = texts.len() > 1 && texts.iter().all(is_piece) && separator.is_empty();
         if is_name && is_line && whole.len() <= MAX_PIECED {
             self.code.assembled_name_lines.extend(lines);
         }
@@ -266,9 +266,9 @@ impl TokenNormalizer<'_> {
     }
 
     /// Handles the bracket that closes the bracket at `open`.
-    fn close_bracket(&mut self, open: usize, token: CodeToken) {
-        let inner: Vec<CodeToken> = self.code.tokens.split_off(open + 1);
-        let head = open.checked_sub(1).and_then(|at| self.code.tokens.get(at)).cloned();
+    fn close_bracket(&mut self, open_index: usize, token: CodeToken) {
+        let inner: Vec<CodeToken> = self.code.tokens.split_off(open_index + 1);
+        let head = open_index.checked_sub(1).and_then(|at| self.code.tokens.get(at)).cloned();
         let name = head.as_ref().map_or("", |head| &*head.text).to_owned();
         let one =
             inner.first().filter(|_| inner.len() == 1).and_then(CodeToken::string_content).map(str::to_owned);
@@ -288,9 +288,9 @@ impl TokenNormalizer<'_> {
             ("]", Some(key))
                 if self.is_index_bracket(&name) && key.bytes().all(is_word) && !key.is_empty() =>
             {
-                self.code.tokens.truncate(open);
+                self.code.tokens.truncate(open_index);
                 if self.ends_with(&["sys", ".", "modules"]) {
-                    self.code.tokens.truncate(open.saturating_sub(3));
+                    self.code.tokens.truncate(open_index.saturating_sub(3));
                     self.push_import(&place, &key);
                 } else {
                     self.push(place.with_text(".", false));
@@ -298,18 +298,18 @@ impl TokenNormalizer<'_> {
                 }
             }
             ("]", Some(key)) if self.ends_with(&["sys", ".", "modules", "["]) => {
-                self.code.tokens.truncate(open.saturating_sub(3));
+                self.code.tokens.truncate(open_index.saturating_sub(3));
                 self.push_import(&place, &key);
             }
             (")", Some(key)) if IMPORTS.contains(&name.as_str()) => {
-                self.code.tokens.truncate(open.saturating_sub(1));
+                self.code.tokens.truncate(open_index.saturating_sub(1));
                 if self.ends_with(&["importlib", "."]) {
-                    self.code.tokens.truncate(open.saturating_sub(3));
+                    self.code.tokens.truncate(open_index.saturating_sub(3));
                 }
                 self.push_import(&place, &key);
             }
-            (")", Some(_)) if name == "join" && self.is_list_join_call(open) => {
-                self.fold_join_call(open, &inner, &place);
+            (")", Some(_)) if name == "join" && self.is_list_join_call(open_index) => {
+                self.fold_join_call(open_index, &inner, &place);
             }
             (")", _) if name == "join" && self.ends_with(&[".", "join", "("]) => {
                 let is_list = |first: &CodeToken| first.has_text("[") || first.has_text("(");
@@ -318,7 +318,7 @@ impl TokenNormalizer<'_> {
                 match between.filter(|_| inner.first().is_some_and(is_list) && are_strings_or_commas(list)) {
                     Some(between) => {
                         let whole = self.join_strings(&string_tokens(list), &between);
-                        self.code.tokens.truncate(open.saturating_sub(3));
+                        self.code.tokens.truncate(open_index.saturating_sub(3));
                         self.push_string(place.with_text(whole, false));
                     }
                     None => self.restore_inner(inner, token),
@@ -332,20 +332,20 @@ impl TokenNormalizer<'_> {
                     .map(str::to_owned);
                 let (Some(comma), Some(key)) = (comma, key) else { return self.restore_inner(inner, token) };
                 let back = if name == "getattr" { 1 } else { 3 };
-                self.code.tokens.truncate(open.saturating_sub(back));
+                self.code.tokens.truncate(open_index.saturating_sub(back));
                 self.code.tokens.extend(inner.into_iter().take(comma));
                 self.code.tokens.push(place.with_text(".", false));
                 self.push(place.with_text(key, false));
             }
             (")", _) if name == "vars" && !inner.is_empty() => {
-                self.code.tokens.truncate(open.saturating_sub(1));
+                self.code.tokens.truncate(open_index.saturating_sub(1));
                 self.code.tokens.extend(inner);
                 self.code.tokens.push(place.with_text(".", false));
                 self.code.tokens.push(place.with_text("__dict__", false));
             }
             (")", _) if are_strings_or_commas(&inner) && self.ends_with(&["concat", "!", "("]) => {
                 let whole = self.join_strings(&string_tokens(&inner), "");
-                self.code.tokens.truncate(open.saturating_sub(2));
+                self.code.tokens.truncate(open_index.saturating_sub(2));
                 self.code.tokens.push(place.with_text(whole, false));
             }
             // Example: `(await import("x")).y`
@@ -358,7 +358,7 @@ impl TokenNormalizer<'_> {
                 if is_call {
                     return self.restore_inner(inner, token);
                 }
-                self.code.tokens.truncate(open);
+                self.code.tokens.truncate(open_index);
                 self.code.tokens.extend(inner.into_iter().filter(|token| !token.has_text("await")));
             }
             _ => self.restore_inner(inner, token),
@@ -377,33 +377,39 @@ impl TokenNormalizer<'_> {
     }
 
     /// Returns true for a join such as `["a", "b"].join("")`.
-    fn is_list_join_call(&self, open: usize) -> bool {
-        let before = self.code.tokens.get(..open.saturating_sub(2)).unwrap_or_default();
+    fn is_list_join_call(&self, open_index: usize) -> bool {
+        let before = self.code.tokens.get(..open_index.saturating_sub(2)).unwrap_or_default();
         before.last().is_some_and(|last| last.has_text("]"))
     }
 
-    fn fold_join_call(&mut self, open: usize, between: &[CodeToken], origin_token: &CodeToken) {
-        let between = between.first().and_then(CodeToken::string_content).unwrap_or_default().to_owned();
-        let end = open.saturating_sub(3);
+    fn fold_join_call(
+        &mut self,
+        open_index: usize,
+        separator_tokens: &[CodeToken],
+        origin_token: &CodeToken,
+    ) {
+        let separator_tokens =
+            separator_tokens.first().and_then(CodeToken::string_content).unwrap_or_default().to_owned();
+        let end = open_index.saturating_sub(3);
         let list = self.code.tokens.get(..end).unwrap_or_default();
         let start = list.iter().rposition(|token| !is_string_or_comma(token)).map_or(0, |at| at + 1);
         let pieces = string_tokens(list.get(start..).unwrap_or_default());
         if pieces.is_empty() || !list.get(start.saturating_sub(1)).is_some_and(|token| token.has_text("[")) {
             return self.restore_inner(
-                vec![origin_token.with_text(format!("\"{between}"), false)],
+                vec![origin_token.with_text(format!("\"{separator_tokens}"), false)],
                 origin_token.with_text(")", false),
             );
         }
-        let whole = self.join_strings(&pieces, &between);
+        let whole = self.join_strings(&pieces, &separator_tokens);
         self.code.tokens.truncate(start.saturating_sub(1));
         self.push_string(origin_token.with_text(whole, false));
     }
 
     /// Adds a module that is imported within an expression.
-    fn push_import(&mut self, place: &CodeToken, module: &str) {
-        let marked = place.with_text("import", false);
+    fn push_import(&mut self, origin_token: &CodeToken, module: &str) {
+        let marked = origin_token.with_text("import", false);
         self.code.tokens.push(marked);
-        self.code.tokens.extend(path_tokens(place, module, self.path));
+        self.code.tokens.extend(path_tokens(origin_token, module, self.path));
     }
 }
 

@@ -160,27 +160,29 @@ fn parse_test_unit(
 
 /// Parses the rest of a call such as `it.each(table)("name", body)` after its first word. Returns the range
 /// of the test's name, and the end of the call.
-fn parse_call(scanned: &ScannedText, mut at: usize) -> Option<(Range<usize>, usize)> {
+fn parse_call(scanned: &ScannedText, mut offset: usize) -> Option<(Range<usize>, usize)> {
     let code = scanned.code.as_bytes();
-    if code.get(at).is_some_and(|byte| is_word(*byte)) {
+    if code.get(offset).is_some_and(|byte| is_word(*byte)) {
         return None;
     }
-    at = skip_while(code, at, |byte| is_word(byte) || byte == b'.');
+    offset = skip_while(code, offset, |byte| is_word(byte) || byte == b'.');
     // Skip a table of cases between back ticks.
-    if let Some(table) = scanned.strings_in(&(at..code.len())).next().filter(|string| string.start == at) {
-        at = table.end;
+    if let Some(table) =
+        scanned.strings_in(&(offset..code.len())).next().filter(|string| string.start == offset)
+    {
+        offset = table.end;
     }
     let mut end = None;
-    let mut naming = at..at;
-    while code.get(at) == Some(&b'(') {
-        let close = scanned.closing_bracket(at).unwrap_or(code.len().saturating_sub(1));
-        let first = skip_while(code, at + 1, |byte| byte.is_ascii_whitespace());
+    let mut naming = offset..offset;
+    while code.get(offset) == Some(&b'(') {
+        let close = scanned.closing_bracket(offset).unwrap_or(code.len().saturating_sub(1));
+        let first = skip_while(code, offset + 1, |byte| byte.is_ascii_whitespace());
         if let Some(name) = scanned.strings_in(&(first..close)).next().filter(|string| string.start == first)
         {
             naming = name.clone();
         }
-        at = close + 1;
-        end = Some(at);
+        offset = close + 1;
+        end = Some(offset);
     }
     Some((naming, end?)).filter(|(naming, _)| !naming.is_empty())
 }
@@ -361,8 +363,8 @@ pub(super) fn repeated_names(units: &[TestUnit]) -> BTreeSet<&str> {
     units.iter().map(|unit| unit.name.as_str()).filter(|name| !seen.insert(*name)).collect()
 }
 
-fn indent_of(scanned: &ScannedText, at: usize) -> usize {
-    at - scanned.line_range(scanned.line_of(at)).start
+fn indent_of(scanned: &ScannedText, offset: usize) -> usize {
+    offset - scanned.line_range(scanned.line_of(offset)).start
 }
 
 fn first_line(text: &str) -> &str {

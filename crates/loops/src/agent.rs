@@ -179,10 +179,10 @@ pub fn review_outcome(coverage: &ReviewCoverage, model_run: Option<&ModelReviewR
 
 /// Returns the outcome of a review in the server. While the model waits for budget, the findings of the rules
 /// are shown.
-pub fn served_outcome(coverage: &ReviewCoverage, part: Option<&ModelReviewRun>) -> ReviewOutcome {
-    let Some(ModelReviewRun { part: ModelReviewStatus::Deferred { reason, until }, runtime, .. }) = part
+pub fn served_outcome(coverage: &ReviewCoverage, model_run: Option<&ModelReviewRun>) -> ReviewOutcome {
+    let Some(ModelReviewRun { part: ModelReviewStatus::Deferred { reason, until }, runtime, .. }) = model_run
     else {
-        return review_outcome(coverage, part);
+        return review_outcome(coverage, model_run);
     };
     let rules = ModelReviewStatus::Partial(format!(
         "minimal: rules only until the next day (UTC) begins, because {reason}"
@@ -193,8 +193,8 @@ pub fn served_outcome(coverage: &ReviewCoverage, part: Option<&ModelReviewRun>) 
 }
 
 /// Returns the model's part; none if no model was asked.
-pub fn model_review(part: Option<ModelReviewRun>) -> Option<ModelReview> {
-    part?.model_review
+pub fn model_review(model_run: Option<ModelReviewRun>) -> Option<ModelReview> {
+    model_run?.model_review
 }
 
 /// The reason why the model's part failed without a result.

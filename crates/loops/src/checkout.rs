@@ -68,8 +68,11 @@ impl OperatorRules {
     }
 
     /// Returns the rules with the settings of the repository's own file.
-    fn scope_with(&self, own: &SourceFile) -> Result<ReviewScope, CheckoutError> {
-        Ok(ReviewScope::from_config(&self.config.with_repository(own)?, self.scope.lines_key.clone())?)
+    fn scope_with(&self, repository_file: &SourceFile) -> Result<ReviewScope, CheckoutError> {
+        Ok(ReviewScope::from_config(
+            &self.config.with_repository(repository_file)?,
+            self.scope.lines_key.clone(),
+        )?)
     }
 
     pub fn operator_config(&self) -> &Config {

@@ -460,8 +460,8 @@ impl ConvergeRunner<'_> {
     /// # Errors
     /// As [`Self::add_ledger_cost`].
     #[truing_core::boxed_future]
-    pub async fn finish_audit(&mut self, stopped: bool) -> Result<(), StoreError> {
-        if !stopped {
+    pub async fn finish_audit(&mut self, is_stopped: bool) -> Result<(), StoreError> {
+        if !is_stopped {
             return self.add_ledger_cost(ConvergeStep::Audit).await;
         }
         self.add_interrupted_cost().await?;

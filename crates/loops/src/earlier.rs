@@ -191,7 +191,7 @@ fn readable_paths(reading: &ReadingOutcome) -> Vec<RepoPath> {
 
 fn head_view<'a>(
     files: &'a RedactedFiles,
-    changed: &'a [RepoPath],
+    changed_paths: &'a [RepoPath],
     change: &ReviewedChange,
     reading: &'a ReadingOutcome,
 ) -> HeadView<'a, impl Fn(&RepoPath) -> Option<String> + 'a> {
@@ -205,7 +205,13 @@ fn head_view<'a>(
     }
     // A type change appears as two sections of the diff with the same path.
     deleted.retain(|path| !added.contains_key(path));
-    HeadView::new(|path: &RepoPath| files.redacted_text(path), changed, added, deleted, &reading.renames)
+    HeadView::new(
+        |path: &RepoPath| files.redacted_text(path),
+        changed_paths,
+        added,
+        deleted,
+        &reading.renames,
+    )
 }
 
 /// The files of the head, without their secrets.

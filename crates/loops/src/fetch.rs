@@ -22,13 +22,13 @@ pub async fn fetch_commits(
     mirror: &Mirror,
     head: &Sha,
     repository: Option<&HeadRepository>,
-    others: &[Sha],
+    other_commits: &[Sha],
 ) -> Result<(), GitError> {
     let Some(fork) = repository.filter(|repository| repository.is_only_source) else {
-        return mirror.fetch(&[others, slice::from_ref(head)].concat()).await;
+        return mirror.fetch(&[other_commits, slice::from_ref(head)].concat()).await;
     };
-    if !others.is_empty() {
-        mirror.fetch(others).await?;
+    if !other_commits.is_empty() {
+        mirror.fetch(other_commits).await?;
     }
     let unreadable = |reason: String| GitError::ForkUnreadable { fork: fork.name.clone(), reason };
     let remote = server.resolve_remote(&fork.id, &fork.name, RemotePurpose::Fetch).await.map_err(

@@ -104,8 +104,8 @@ pub enum FixError {
 }
 
 /// Returns the files that have a suggestion.
-pub fn suggestion_paths(open: &[Finding]) -> Vec<RepoPath> {
-    let with = open.iter().filter(|finding| finding.raw.suggestion.is_some());
+pub fn suggestion_paths(open_findings: &[Finding]) -> Vec<RepoPath> {
+    let with = open_findings.iter().filter(|finding| finding.raw.suggestion.is_some());
     let paths: BTreeSet<&RepoPath> = with.map(|finding| &finding.raw.place.path).collect();
     paths.into_iter().cloned().collect()
 }
@@ -122,12 +122,12 @@ pub fn is_proposed(finding: &Finding) -> bool {
 /// [`FixError`]
 #[truing_core::boxed_future]
 pub async fn propose_fixes(
-    open: &[Finding],
+    open_findings: &[Finding],
     tree: &Path,
     reader: &dyn RepositoryReader,
 ) -> Result<(Vec<ProposedFix>, Vec<UnappliedSuggestion>), FixError> {
     let (mut offers, mut left) = (Vec::new(), Vec::new());
-    for finding in open.iter().filter(|finding| is_proposed(finding)) {
+    for finding in open_findings.iter().filter(|finding| is_proposed(finding)) {
         let plan = plan_fixes(std::slice::from_ref(finding), tree, &[], reader, None).await?;
         match plan.changes.is_empty() {
             true => left.extend(plan.unapplied),
@@ -144,7 +144,7 @@ pub async fn propose_fixes(
 /// # Errors
 /// [`FixError`]
 pub fn plan_fixes<'a>(
-    open: &'a [Finding],
+    open_findings: &'a [Finding],
     tree: &'a Path,
     packs: &'a [String],
     reader: &'a dyn RepositoryReader,
@@ -154,10 +154,11 @@ pub fn plan_fixes<'a>(
         let root = tree;
         let linters = linters.filter(|(tooling, wanted)| tooling.toolbox.has_any_linters(wanted));
         let mut files: BTreeMap<&RepoPath, Vec<&RawFinding>> = BTreeMap::new();
-        for finding in open.iter().map(|finding| &finding.raw).filter(|raw| raw.suggestion.is_some()) {
+        for finding in open_findings.iter().map(|finding| &finding.raw).filter(|raw| raw.suggestion.is_some())
+        {
             files.entry(&finding.place.path).or_default().push(finding);
         }
-        let withheld = open.iter().map(|finding| &finding.raw);
+        let withheld = open_findings.iter().map(|finding| &finding.raw);
         let withheld = withheld.filter_map(|raw| {
             Some(unapplied_suggestion(raw, WithheldFix::from_finding(raw)?.reason().to_owned()))
         });

@@ -154,7 +154,7 @@ impl LocalReviewRequest<'_> {
         change: ReviewedChange,
         base_origin: BaseOrigin,
         checked_out: Option<&Sha>,
-        started: UnixMillis,
+        started_at: UnixMillis,
     ) -> Result<LocalReviewOutcome, LocalReviewError> {
         // An uncommitted state has no id, so the run is recorded under the commit that is checked out.
         let filed = change.head.clone().or_else(|| checked_out.cloned()).unwrap_or(change.base.clone());
@@ -199,7 +199,7 @@ impl LocalReviewRequest<'_> {
                 let name = self.repository.remote_url().and_then(repository_name_from_url);
                 let budgets = &model.agent.budgets;
                 let budget =
-                    budgets.review_budget(run.clone(), &key, filed.as_str(), name.as_deref(), started);
+                    budgets.review_budget(run.clone(), &key, filed.as_str(), name.as_deref(), started_at);
                 let recalled = self.load_memory(&model.agent.sources).await?;
                 let recalled = add_instructions(recalled, self.scope, name.as_deref(), &change);
                 let revision = PullRevision { head: filed.clone(), base: change.base.clone() };
@@ -209,7 +209,7 @@ impl LocalReviewRequest<'_> {
                     run,
                     key,
                     revision,
-                    started_at: started,
+                    started_at: started_at,
                     runtime,
                 });
                 let description = (ChangeDescription::default(), recalled);
@@ -217,7 +217,7 @@ impl LocalReviewRequest<'_> {
                     walkthrough: self.scope.walkthrough,
                     specialists: self.scope.tiers.default_tier() == Tier::Deep,
                 };
-                Some(model.review_request(budget, description.0, description.1, form, started))
+                Some(model.review_request(budget, description.0, description.1, form, started_at))
             }
             None => None,
         };
@@ -235,7 +235,7 @@ impl LocalReviewRequest<'_> {
         };
         let begun = ReviewRecord {
             versions: super::program_versions(),
-            ..ReviewRecord::new(run, key, detail, started)
+            ..ReviewRecord::new(run, key, detail, started_at)
         };
         let mut record =
             ReviewRecord { ended: self.clock.now(), ..begun }.with_model_review(agent::model_review(part));

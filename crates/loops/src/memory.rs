@@ -100,8 +100,11 @@ impl FindingsByStatus {
         is_open: impl Fn(&Finding) -> bool,
         is_fixed: impl Fn(&Finding) -> bool,
     ) -> Self {
-        let of = |wanted: &dyn Fn(&Finding) -> bool| -> Vec<Finding> {
-            sort_worst_first(findings.iter().filter(|finding| wanted(finding))).into_iter().cloned().collect()
+        let of = |predicate: &dyn Fn(&Finding) -> bool| -> Vec<Finding> {
+            sort_worst_first(findings.iter().filter(|finding| predicate(finding)))
+                .into_iter()
+                .cloned()
+                .collect()
         };
         let is_suppressed = |finding: &Finding| matches!(finding.status, FindingStatus::Suppressed(_));
         let is_dismissed = |finding: &Finding| matches!(finding.status, FindingStatus::Dismissed(_));
@@ -154,7 +157,7 @@ impl FindingStorage<'_> {
 
     /// Returns the facts known before the review.
     #[truing_core::boxed_future]
-    pub async fn recall(&self, own: &SlotKey) -> PriorFindings {
+    pub async fn recall(&self, own_key: &SlotKey) -> PriorFindings {
         let unread =
             |reason: String| PriorFindings { unknown_reason: Some(reason), ..PriorFindings::default() };
         let store = match self.open().await {
@@ -165,7 +168,7 @@ impl FindingStorage<'_> {
             }
         };
         let findings = async || -> Result<_, StoreError> {
-            let (mut findings, key) = self.known_findings(&*store, own).await?;
+            let (mut findings, key) = self.known_findings(&*store, own_key).await?;
             let of_all = if self.branch.is_some() { store.dismissals(key).await? } else { Vec::new() };
             self.apply_dismissals(&*store, &mut findings, of_all).await?;
             Ok((findings, key))
@@ -195,14 +198,14 @@ impl FindingStorage<'_> {
     /// also returns the reason.
     pub fn record_findings<'a>(
         &'a self,
-        found: ReviewFindings<'a>,
+        review_findings: ReviewFindings<'a>,
         record: &'a mut ReviewRecord,
         filing_commit: &'a Sha,
     ) -> BoxFuture<'a, (FindingsByStatus, Option<String>)> {
         Box::pin(async move {
-            match self.record_with_retries(found, record, filing_commit).await {
+            match self.record_with_retries(review_findings, record, filing_commit).await {
                 Ok(kept) => (kept, None),
-                Err(why) => (self.recognise(&[], &[], found, record, filing_commit).0, Some(why)),
+                Err(why) => (self.recognise(&[], &[], review_findings, record, filing_commit).0, Some(why)),
             }
         })
     }
@@ -211,18 +214,18 @@ impl FindingStorage<'_> {
     /// is repeated.
     async fn record_with_retries(
         &self,
-        found: ReviewFindings<'_>,
+        review_findings: ReviewFindings<'_>,
         record: &mut ReviewRecord,
         filing_commit: &Sha,
     ) -> Result<FindingsByStatus, String> {
         let opened = self.open().await;
         let opened = opened.map_err(|stopped| stopped.to_string())?;
         let Some(store) = opened.map_err(|unopened| unopened.reason)? else {
-            return Ok(self.recognise(&[], &[], found, record, filing_commit).0);
+            return Ok(self.recognise(&[], &[], review_findings, record, filing_commit).0);
         };
         let mut tries = 0;
         loop {
-            match self.record_once(&*store, found, record, filing_commit).await {
+            match self.record_once(&*store, review_findings, record, filing_commit).await {
                 Ok(kept) => return Ok(kept),
                 Err(StoreError::Fenced { .. }) if tries < MAX_TRIES => {
                     tokio::time::sleep(retry_pause(&record.run, tries)).await;
@@ -238,7 +241,7 @@ impl FindingStorage<'_> {
     async fn record_once(
         &self,
         store: &dyn RunStore,
-        found: ReviewFindings<'_>,
+        review_findings: ReviewFindings<'_>,
         record: &mut ReviewRecord,
         filing_commit: &Sha,
     ) -> Result<FindingsByStatus, StoreError> {
@@ -248,7 +251,7 @@ impl FindingStorage<'_> {
         let begun = store.begin_run(&run, &revision, record.started).await?;
         let (mut known, _) = self.known_findings(store, &run.key).await?;
         let applied = self.apply_dismissals(store, &mut known, begun.dismissals).await?;
-        let (kept, findings) = self.recognise(&known, &applied, found, record, filing_commit);
+        let (kept, findings) = self.recognise(&known, &applied, review_findings, record, filing_commit);
         let outcome = record.clone();
         let producer = CommentProducer::Review;
         let computed =
@@ -264,17 +267,17 @@ impl FindingStorage<'_> {
     async fn apply_dismissals(
         &self,
         store: &dyn RunStore,
-        known: &mut Vec<Finding>,
+        known_findings: &mut Vec<Finding>,
         general_dismissals: Vec<Dismissal>,
     ) -> Result<Vec<Dismissal>, StoreError> {
         let Some(branch) = self.branch else {
-            dismissal::add_dismissed(known, &general_dismissals);
+            dismissal::add_dismissed(known_findings, &general_dismissals);
             return Ok(general_dismissals);
         };
         let mut dismissals = store.dismissals(branch).await?;
         dismissals.extend(general_dismissals);
-        dismissal::reopen_dismissed(known, &dismissals);
-        dismissal::add_dismissed(known, &dismissals);
+        dismissal::reopen_dismissed(known_findings, &dismissals);
+        dismissal::add_dismissed(known_findings, &dismissals);
         Ok(dismissals)
     }
 
@@ -282,7 +285,7 @@ impl FindingStorage<'_> {
     async fn known_findings<'k>(
         &'k self,
         store: &dyn RunStore,
-        own: &'k SlotKey,
+        own_key: &'k SlotKey,
     ) -> Result<(Vec<Finding>, &'k SlotKey), StoreError> {
         if let Some(served) = self.service_key {
             let known = store.findings(served).await?;
@@ -290,25 +293,32 @@ impl FindingStorage<'_> {
                 return Ok((known, served));
             }
         }
-        Ok((store.findings(own).await?, own))
+        Ok((store.findings(own_key).await?, own_key))
     }
 
     /// Assigns ids to the findings, by comparison with the known and dismissed findings. Returns the findings
     /// grouped by fate, and all findings to record.
     fn recognise(
         &self,
-        known: &[Finding],
+        known_findings: &[Finding],
         dismissals: &[Dismissal],
         (found, renames, rechecked): ReviewFindings<'_>,
         record: &mut ReviewRecord,
         filing_commit: &Sha,
     ) -> (FindingsByStatus, Vec<Finding>) {
-        let mut identified =
-            assign_finding_ids(known, found.to_vec(), self.fixed_at, &record.detail.coverage, renames);
-        rechecked.update_statuses(&mut identified.gone, known, filing_commit);
+        let mut identified = assign_finding_ids(
+            known_findings,
+            found.to_vec(),
+            self.fixed_at,
+            &record.detail.coverage,
+            renames,
+        );
+        rechecked.update_statuses(&mut identified.gone, known_findings, filing_commit);
         dismissal::apply_dismissals(&mut identified.current, dismissals);
-        record.detail.outdated_dismissals = dismissal::count_outdated(&identified.current, known, dismissals);
-        let was_open = |finding: &Finding| known.iter().any(|was| was.id == finding.id && was.is_open());
+        record.detail.outdated_dismissals =
+            dismissal::count_outdated(&identified.current, known_findings, dismissals);
+        let was_open =
+            |finding: &Finding| known_findings.iter().any(|was| was.id == finding.id && was.is_open());
         let is_fixed = |finding: &Finding| matches!(finding.status, FindingStatus::Fixed(_));
         if let Some(line) = self.branch_commits {
             mark_fixed_on_line(&mut identified.gone, line, rechecked, &record.detail.coverage, filing_commit);

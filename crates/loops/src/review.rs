@@ -207,10 +207,10 @@ impl LeasedReview<'_> {
     /// named another head, the forge is asked again after the settle delay, counted from that event. After
     /// the delay, the head that the forge shows is accepted. If a model waits for budget, the outcome keeps
     /// that wait.
-    fn idle_outcome(&self, shown: &Sha, waits_until: Option<UnixMillis>) -> StepOutcome {
+    fn idle_outcome(&self, shown_head: &Sha, waits_until: Option<UnixMillis>) -> StepOutcome {
         let rest =
             waits_until.map_or(StepOutcome::Idle, |until| StepOutcome::DueAt(until, WaitReason::Deferred));
-        let Some(heard) = self.announced_head.as_ref().filter(|heard| heard.head != *shown) else {
+        let Some(heard) = self.announced_head.as_ref().filter(|heard| heard.head != *shown_head) else {
             return rest;
         };
         let settled = heard.at + self.forge.visibility_delay();
@@ -244,14 +244,15 @@ impl LeasedReview<'_> {
 
     /// True if the shown result of a reviewed head is outdated. This is the case if the pull request has
     /// moved on and returned to the head, or if a person has dismissed a finding that is open in the records.
-    async fn is_outdated(&self, begun: &RunStart) -> Result<bool, StepStopReason> {
-        if begun.returns_to_reviewed {
+    async fn is_outdated(&self, run_start: &RunStart) -> Result<bool, StepStopReason> {
+        if run_start.returns_to_reviewed {
             return Ok(true);
         }
-        if begun.dismissals.is_empty() {
+        if run_start.dismissals.is_empty() {
             return Ok(false);
         }
-        Ok(dismissal::apply_dismissals(&mut self.store.findings(&self.run.key).await?, &begun.dismissals) > 0)
+        Ok(dismissal::apply_dismissals(&mut self.store.findings(&self.run.key).await?, &run_start.dismissals)
+            > 0)
     }
 
     /// Returns the known findings of the pull request. Before the first review, these are the open findings
@@ -271,9 +272,9 @@ impl LeasedReview<'_> {
     async fn compute_review(
         &self,
         pull: &PullRequest,
-        begun: &RunStart,
+        run_start: &RunStart,
     ) -> Result<ReviewComputation, StepStopReason> {
-        let (before, dismissals) = (begun.last_computed.as_ref(), begun.dismissals.as_slice());
+        let (before, dismissals) = (run_start.last_computed.as_ref(), run_start.dismissals.as_slice());
         let revision = &pull.revision;
         let started = self.clock.now();
         telemetry::record_head(revision.head.as_str());
@@ -288,7 +289,7 @@ impl LeasedReview<'_> {
             because = choice.because,
             "the tier is chosen"
         );
-        if self.is_skipped_by_tier(&choice, begun, &change) {
+        if self.is_skipped_by_tier(&choice, run_start, &change) {
             return Ok(ReviewComputation::Disabled(choice));
         }
         let agent = self.agent.filter(|_| choice.tier.asks_model());
@@ -372,10 +373,10 @@ impl LeasedReview<'_> {
         &self,
         head: &Sha,
         base: &Sha,
-        known: &[Finding],
+        known_findings: &[Finding],
     ) -> Result<Option<RunId>, StepStopReason> {
         let is_followed = |finding: &Finding| finding.is_open() && finding.raw.source == FindingSource::Agent;
-        if self.is_requested || known.iter().any(is_followed) {
+        if self.is_requested || known_findings.iter().any(is_followed) {
             return Ok(None);
         }
         let last = self.store.last_converge(&self.run.key).await?;
@@ -451,15 +452,16 @@ impl LeasedReview<'_> {
         &self,
         change: &ReviewedChange,
         revision: &PullRevision,
-        identified: &IdentifiedFindings,
+        identified_findings: &IdentifiedFindings,
         outcome: ReviewOutcome,
         coverage: ReviewCoverage,
-        started: UnixMillis,
+        started_at: UnixMillis,
     ) -> ReviewRecord {
         // The findings of a tool that did not run stay open.
-        let left = identified.gone.iter().filter(|finding| finding.raw.source == FindingSource::Tool);
+        let left =
+            identified_findings.gone.iter().filter(|finding| finding.raw.source == FindingSource::Tool);
         let open: Vec<&Finding> =
-            identified.current.iter().chain(left).filter(|finding| finding.is_open()).collect();
+            identified_findings.current.iter().chain(left).filter(|finding| finding.is_open()).collect();
         let detail = ReviewDetail {
             open_finding_counts: text::count_by_severity(&open),
             coverage,
@@ -470,7 +472,7 @@ impl LeasedReview<'_> {
         ReviewRecord {
             ended: self.clock.now(),
             versions: super::program_versions(),
-            ..ReviewRecord::new(id.clone(), key.clone(), detail, started)
+            ..ReviewRecord::new(id.clone(), key.clone(), detail, started_at)
         }
     }
 

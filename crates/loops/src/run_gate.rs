@@ -92,8 +92,8 @@ impl SwitchReader {
 }
 
 /// Returns the state of the switches while the store does not answer, based on the last answer and its age.
-fn cached_reading(last: Option<(&KillSwitches, Duration)>, since: UnixMillis) -> SwitchSnapshot {
-    let switches = match last {
+fn cached_reading(last_answer: Option<(&KillSwitches, Duration)>, since: UnixMillis) -> SwitchSnapshot {
+    let switches = match last_answer {
         Some((switches, age)) if age < REMEMBERED => {
             return SwitchSnapshot { switches: switches.clone(), freshness: SwitchFreshness::Cached };
         }

@@ -37,14 +37,24 @@ pub struct HeadComparison {
 
 impl HeadComparison {
     /// Marks the findings that left the change without being fixed.
-    pub fn mark_out_of_scope(&self, gone: &mut [Finding], known: &[Finding], change: &ReviewedChange) {
-        mark_out_of_scope(gone, known, &parse(&change.diff).files, &parse(&self.diff).files);
+    pub fn mark_out_of_scope(
+        &self,
+        gone_findings: &mut [Finding],
+        known_findings: &[Finding],
+        change: &ReviewedChange,
+    ) {
+        mark_out_of_scope(
+            gone_findings,
+            known_findings,
+            &parse(&change.diff).files,
+            &parse(&self.diff).files,
+        );
     }
 }
 
 /// Describes for a model the commits and lines since the last review, as far as `since` contains them.
-pub fn describe_new_commits(since: Option<&HeadComparison>) -> String {
-    let Some(HeadComparison { increment, .. }) = since else {
+pub fn describe_new_commits(comparison: Option<&HeadComparison>) -> String {
+    let Some(HeadComparison { increment, .. }) = comparison else {
         return "Unknown: the last reviewed commit no longer exists. Treat the whole change as new."
             .to_owned();
     };
@@ -56,8 +66,8 @@ pub fn describe_new_commits(since: Option<&HeadComparison>) -> String {
         names.extend((commits.len() > MAX_COMMITS).then_some("…"));
         if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) }
     };
-    let commits = |commits: &[Sha], what: &str| {
-        format!("{}{}", format_count(commits.len(), &format!("{what} commit")), names(commits))
+    let commits = |commits: &[Sha], adjective: &str| {
+        format!("{}{}", format_count(commits.len(), &format!("{adjective} commit")), names(commits))
     };
     let mut description = match history {
         Some(BranchHistory::Grown { new }) => format!("{}.", commits(new, "new")),
@@ -94,13 +104,13 @@ pub fn describe_new_commits(since: Option<&HeadComparison>) -> String {
 pub fn earlier_reviews(
     known_findings: Vec<Finding>,
     before: Option<&PullRevision>,
-    since: Option<&HeadComparison>,
+    comparison: Option<&HeadComparison>,
 ) -> EarlierReviews {
     EarlierReviews {
         known_findings,
         head: before.map(|before| before.head.clone()),
-        later_changes: describe_new_commits(since),
-        renames: since.map(|since| since.renames.clone()).unwrap_or_default(),
+        later_changes: describe_new_commits(comparison),
+        renames: comparison.map(|comparison| comparison.renames.clone()).unwrap_or_default(),
         ..EarlierReviews::default()
     }
 }

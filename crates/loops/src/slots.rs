@@ -85,10 +85,15 @@ pub async fn end_orphaned_leases(store: &dyn RecordStore, limits: &SlotLimits) -
 }
 
 /// Records the decision for `truing why`. The step stays valid even if the note cannot be stored.
-async fn record_decision(store: &dyn RunStore, key: &SlotKey, decision: &SlotTransition, at: UnixMillis) {
+async fn record_decision(
+    store: &dyn RunStore,
+    key: &SlotKey,
+    decision: &SlotTransition,
+    decided_at: UnixMillis,
+) {
     let Some(note) = decision.note else { return };
     tracing::debug!(%key, "{note}");
-    let event = HistoryEvent { at, key: key.clone(), run: None, what: note.to_string() };
+    let event = HistoryEvent { at: decided_at, key: key.clone(), run: None, what: note.to_string() };
     if let Err(error) = store.append_history(&[event]).await {
         tracing::warn!(%key, %error, "a step is missing from the history: {note}");
     }

@@ -38,8 +38,8 @@ const MAX_COMMITS: usize = 10;
 
 /// Formats an instant as RFC 3339 in UTC, to the second. An instant outside of the calendar's range is
 /// printed as its number of seconds since 1970.
-pub fn format_instant(at: UnixMillis) -> String {
-    let seconds = at.0.div_euclid(1000);
+pub fn format_instant(instant: UnixMillis) -> String {
+    let seconds = instant.0.div_euclid(1000);
     Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |time| time.to_string())
 }
 
@@ -328,11 +328,13 @@ fn append_coverage(text: &mut String, coverage: &ReviewCoverage) {
 }
 
 /// Returns one line with the result of the review.
-pub fn render_headline(outcome: &ReviewOutcome, open: &[&Finding]) -> String {
+pub fn render_headline(outcome: &ReviewOutcome, open_findings: &[&Finding]) -> String {
     match outcome.kind {
-        ReviewOutcomeKind::Reviewed if open.is_empty() => "nothing found".into(),
-        ReviewOutcomeKind::Reviewed => format_count(open.len(), "finding"),
-        ReviewOutcomeKind::Partial => format!("{}, review incomplete", format_count(open.len(), "finding")),
+        ReviewOutcomeKind::Reviewed if open_findings.is_empty() => "nothing found".into(),
+        ReviewOutcomeKind::Reviewed => format_count(open_findings.len(), "finding"),
+        ReviewOutcomeKind::Partial => {
+            format!("{}, review incomplete", format_count(open_findings.len(), "finding"))
+        }
         ReviewOutcomeKind::Skipped => "nothing to review".into(),
         ReviewOutcomeKind::Deferred => "review deferred".into(),
         ReviewOutcomeKind::Failed => "review failed".into(),
@@ -405,16 +407,16 @@ pub fn render_comment(finding: &Finding) -> String {
 }
 
 /// Returns the description of the commit's status.
-pub fn status_description(outcome: &ReviewOutcome, open: &[&Finding]) -> String {
+pub fn status_description(outcome: &ReviewOutcome, open_findings: &[&Finding]) -> String {
     match &outcome.reason {
-        Some(reason) => format!("{}: {reason}", render_headline(outcome, open)),
-        None => render_headline(outcome, open),
+        Some(reason) => format!("{}: {reason}", render_headline(outcome, open_findings)),
+        None => render_headline(outcome, open_findings),
     }
 }
 
 /// Counts the findings of each severity, worst first, without zeros.
-pub fn count_by_severity(open: &[&Finding]) -> Vec<(Severity, u32)> {
-    let count = |severity| open.iter().filter(|finding| finding.raw.severity == severity).count();
+pub fn count_by_severity(open_findings: &[&Finding]) -> Vec<(Severity, u32)> {
+    let count = |severity| open_findings.iter().filter(|finding| finding.raw.severity == severity).count();
     Severity::ALL
         .into_iter()
         .map(|severity| (severity, u32::try_from(count(severity)).unwrap_or(u32::MAX)))

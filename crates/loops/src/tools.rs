@@ -119,13 +119,13 @@ pub struct LinterSources {
 
 impl LinterSources {
     /// True if findings may concern any file of the head. In that case, the whole head must be exported.
-    pub fn needs_tree(&self, wanted: &ConfiguredLinters) -> bool {
-        self.has_any_linters(wanted) || !self.supplied_outputs.is_empty()
+    pub fn needs_tree(&self, configured_linters: &ConfiguredLinters) -> bool {
+        self.has_any_linters(configured_linters) || !self.supplied_outputs.is_empty()
     }
 
     /// True if there are linters to run.
-    pub fn has_any_linters(&self, wanted: &ConfiguredLinters) -> bool {
-        self.running.is_some() && wanted.has_linters()
+    pub fn has_any_linters(&self, configured_linters: &ConfiguredLinters) -> bool {
+        self.running.is_some() && configured_linters.has_linters()
     }
 }
 
@@ -150,17 +150,24 @@ impl<'a> ReviewLinters<'a> {
     pub fn collect_outputs(
         self,
         tree: &'a Path,
-        changed: &'a [ChangedFile],
+        changed_files: &'a [ChangedFile],
         changed_paths: &'a [RepoPath],
-        wanted: &'a ConfiguredLinters,
+        configured_linters: &'a ConfiguredLinters,
         reader: &'a dyn RepositoryReader,
     ) -> BoxFuture<'a, Result<LinterResults, ReaderError>> {
         Box::pin(async move {
             let Self { toolbox, project, trust, base } = self;
-            let files =
-                LinterFiles { tree, pins: tree, project, changed, changed_paths, base: Some(base), trust };
+            let files = LinterFiles {
+                tree,
+                pins: tree,
+                project,
+                changed: changed_files,
+                changed_paths,
+                base: Some(base),
+                trust,
+            };
             let mut looked = match &toolbox.running {
-                Some(running) => running.run_linters(files, wanted, reader, None).await?,
+                Some(running) => running.run_linters(files, configured_linters, reader, None).await?,
                 None => LinterResults::default(),
             };
             looked.outputs.splice(0..0, toolbox.supplied_outputs.iter().cloned().map(LinterOutput::from));
@@ -175,13 +182,13 @@ impl<'a> ReviewLinters<'a> {
     pub fn find_findings(
         self,
         tree: &'a Path,
-        changed: &'a [ChangedFile],
-        wanted: &'a ConfiguredLinters,
+        changed_files: &'a [ChangedFile],
+        configured_linters: &'a ConfiguredLinters,
         reader: &'a dyn RepositoryReader,
     ) -> BoxFuture<'a, Result<Vec<RawFinding>, ReaderError>> {
         Box::pin(async move {
-            let looked = self.collect_outputs(tree, changed, &[], wanted, reader).await?;
-            read_findings(looked.outputs, tree, changed, reader).await
+            let looked = self.collect_outputs(tree, changed_files, &[], configured_linters, reader).await?;
+            read_findings(looked.outputs, tree, changed_files, reader).await
         })
     }
 
@@ -198,16 +205,16 @@ impl<'a> ReviewLinters<'a> {
         runs: &mut [ToolRunResult],
         changes: &[FileDiff<'_>],
         head: (&Path, &ProgramsByLinter),
-        wanted: &ConfiguredLinters,
+        configured_linters: &ConfiguredLinters,
         reader: &dyn RepositoryReader,
     ) -> Result<BTreeSet<Fingerprint>, ReaderError> {
         let Self { toolbox, project, trust, base } = self;
         let none = BTreeSet::new();
-        let Some(running) = toolbox.running.as_ref().filter(|_| wanted.has_linters()) else {
+        let Some(running) = toolbox.running.as_ref().filter(|_| configured_linters.has_linters()) else {
             return Ok(none);
         };
         let only = baseline::reporting_linters(placed_findings);
-        let everywhere = wanted.configured.iter().any(|tool| tool.scope == ToolScope::Files);
+        let everywhere = configured_linters.configured.iter().any(|tool| tool.scope == ToolScope::Files);
         let removed = baseline::files_with_removed_lines(changes, everywhere);
         if only.is_empty() || removed.is_empty() {
             return Ok(none);
@@ -224,7 +231,7 @@ impl<'a> ReviewLinters<'a> {
             trust,
         };
         let LinterResults { mut outputs, programs, .. } =
-            running.run_linters(files, wanted, reader, Some(&only)).await?;
+            running.run_linters(files, configured_linters, reader, Some(&only)).await?;
         let is_other = |name: &str| {
             programs.get(name).is_some_and(|now| head.1.get(name).is_none_or(|before| !now.is_subset(before)))
         };
@@ -250,12 +257,12 @@ impl<'a> ReviewLinters<'a> {
 async fn read_findings(
     outputs: Vec<LinterOutput>,
     tree: &Path,
-    changed: &[ChangedFile],
+    changed_files: &[ChangedFile],
     reader: &dyn RepositoryReader,
 ) -> Result<Vec<RawFinding>, ReaderError> {
     let mut found = Vec::new();
     for printed in outputs {
-        found.extend(printed.read_findings(tree, changed, reader).await?.0.findings);
+        found.extend(printed.read_findings(tree, changed_files, reader).await?.0.findings);
     }
     Ok(found)
 }
@@ -301,14 +308,14 @@ fn skipped_run(name: &str, reason: &str) -> ToolRunResult {
 async fn find_linters(
     tree: &Path,
     files: LinterFiles<'_>,
-    wanted: &ConfiguredLinters,
+    configured_linters: &ConfiguredLinters,
     reader: &dyn RepositoryReader,
 ) -> Result<(Vec<SelectedLinter>, Option<String>), ReaderError> {
     let DetectedTools { tools: used, unread_hooks } =
         used_tools(tree, files.changed.iter().map(|file| &file.path), reader).await?;
-    let mut selected = select_linters(&used, &wanted.configured);
+    let mut selected = select_linters(&used, &configured_linters.configured);
     let below = used_tools_in_subfolders(tree, files.changed, reader).await?;
-    let in_folders = select_nested_linters(&below, &mut selected, &wanted.configured);
+    let in_folders = select_nested_linters(&below, &mut selected, &configured_linters.configured);
     selected.extend(in_folders);
     Ok((selected, unread_hooks))
 }
@@ -333,13 +340,13 @@ impl LinterRunner {
     pub fn run_linters<'f>(
         &'f self,
         files: LinterFiles<'f>,
-        wanted: &'f ConfiguredLinters,
+        configured_linters: &'f ConfiguredLinters,
         reader: &'f dyn RepositoryReader,
-        only: Option<&'f BTreeSet<String>>,
+        linter_names: Option<&'f BTreeSet<String>>,
     ) -> BoxFuture<'f, Result<LinterResults, ReaderError>> {
         Box::pin(async move {
             let mut looked = LinterResults::default();
-            if !wanted.has_linters() {
+            if !configured_linters.has_linters() {
                 return Ok(looked);
             }
             let mut base = BaseConfigOverlay::from_files(files).filter(|_| self.is_foreign_code);
@@ -349,19 +356,21 @@ impl LinterRunner {
             };
             let of_signs = signs.as_ref().ok().and_then(Option::as_ref).map(PrivateFolder::path);
             let (mut selected, unread_hooks) =
-                find_linters(of_signs.unwrap_or(files.tree), files, wanted, reader).await?;
+                find_linters(of_signs.unwrap_or(files.tree), files, configured_linters, reader).await?;
             if let Some(reason) = unread_hooks {
                 let reason = format!("{reason}; linters run without the options of their hooks");
                 looked.skipped.push(skipped_run(HOOKS, &reason));
             }
             if of_signs.is_some() {
-                let (of_head, _) = self::find_linters(files.tree, files, wanted, reader).await?;
+                let (of_head, _) = self::find_linters(files.tree, files, configured_linters, reader).await?;
                 let LinterDifferences { new_linters: new, base_files: by_base } =
                     merge_linters(&mut selected, of_head, files);
                 looked.skipped.extend(new.iter().map(|(name, reason)| skipped_run(name, reason)));
                 looked.base_files = by_base;
             }
-            selected.retain(|tool| only.is_none_or(|only| only.contains(&tool_name(&tool.name))));
+            selected.retain(|tool| {
+                linter_names.is_none_or(|linter_names| linter_names.contains(&tool_name(&tool.name)))
+            });
             let set_up = self.set_up(&selected, files).await;
             let mut ready = Vec::new();
             for tool in &selected {
@@ -397,8 +406,10 @@ impl LinterRunner {
                     Err(reason) => looked.skipped.push(skipped_run(&tool_name(&tool.name), &reason)),
                 }
             }
-            let refused =
-                wanted.refused.iter().filter(|name| selected.iter().all(|tool| tool.name != **name));
+            let refused = configured_linters
+                .refused
+                .iter()
+                .filter(|name| selected.iter().all(|tool| tool.name != **name));
             looked.skipped.extend(refused.map(|name| skipped_run(&tool_name(name), REFUSED)));
             let at_once = std::thread::available_parallelism().map_or(1, NonZero::get);
             let places = Semaphore::new(at_once);
@@ -579,10 +590,10 @@ impl LinterRunner {
         &self,
         linter: ReadyLinter<'_>,
         files: LinterFiles<'_>,
-        places: &Semaphore,
+        slots: &Semaphore,
     ) -> LinterRunOutcome {
         // No caller closes the semaphore.
-        let _place = places.acquire().await;
+        let _place = slots.acquire().await;
         let ReadyLinter { tool, files: mut names, run_method, base_folder } = linter;
         let files =
             LinterFiles { tree: base_folder.as_ref().map_or(files.tree, BaseConfigFolder::tree), ..files };

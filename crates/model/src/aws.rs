@@ -102,12 +102,12 @@ impl AwsLogin {
     /// [`AwsKeyError`] if other credentials may become available later.
     pub(crate) async fn keys_instead_of(
         &self,
-        used: &AwsKeys,
+        used_keys: &AwsKeys,
         refusal: &ProviderErrorDetail,
     ) -> Result<Option<AwsKeys>, AwsKeyError> {
         match &self.keys {
             KeySource::Chain(chain) if is_expired(refusal) => {
-                match chain.instead_of(used, &SystemTime::now).await {
+                match chain.instead_of(used_keys, &SystemTime::now).await {
                     // `None` makes the caller report the refusal of the used credentials, which is more
                     // informative than this failure.
                     Err(fault) if !fault.is_transient => Ok(None),

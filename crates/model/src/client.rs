@@ -173,10 +173,10 @@ impl ProviderClient {
         &self,
         call: ProviderCall,
         begin: Instant,
-        mut sent: impl FnMut() + Send,
+        mut on_send: impl FnMut() + Send,
     ) -> Result<Response, FailedAttempt> {
         let access = self.wait_for_keys(self.provider.fetch_keys(), begin).await?;
-        let mut response = self.send(&call, &access, begin, &mut sent).await?;
+        let mut response = self.send(&call, &access, begin, &mut on_send).await?;
         if response.status() == StatusCode::OK {
             return Ok(response);
         }
@@ -185,7 +185,7 @@ impl ProviderClient {
         // Credentials may expire or be replaced early. The call is then repeated once with other credentials.
         let other = self.provider.replacement_keys(&access, &refusal);
         if let Some(access) = self.wait_for_keys(other, begin).await? {
-            response = self.send(&call, &access, begin, &mut sent).await?;
+            response = self.send(&call, &access, begin, &mut on_send).await?;
             if response.status() == StatusCode::OK {
                 return Ok(response);
             }
@@ -224,7 +224,7 @@ impl ProviderClient {
         call: &ProviderCall,
         access: &AttemptKeys,
         begin: Instant,
-        sent: &mut (impl FnMut() + Send),
+        on_send: &mut (impl FnMut() + Send),
     ) -> Result<Response, FailedAttempt> {
         let ProviderCall { path, headers, body } = call;
         let (url, mut headers) = (self.provider.url(path), headers.clone());
@@ -233,7 +233,7 @@ impl ProviderClient {
             .authorize_headers(access, &url, &mut headers, body, SystemTime::now())
             .map_err(unsent)?;
         let request = self.http.post(url).headers(headers).body(body.clone());
-        sent();
+        on_send();
         match timeout_at(begin, request.send()).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(self.connection_failure(error)),
@@ -341,8 +341,8 @@ pub(crate) async fn read_answer(
     }
 }
 
-fn stall_failure(is_end: bool, begun: bool) -> FailedAttempt {
-    let (cause, what) = match (is_end, begun) {
+fn stall_failure(is_end: bool, has_begun: bool) -> FailedAttempt {
+    let (cause, what) = match (is_end, has_begun) {
         (true, _) => (FailureCause::TotalTimeout, "the answer exceeds the time limit"),
         (false, true) => (FailureCause::Truncated, "the answer stalled for too long"),
         (false, false) => (FailureCause::Lost, "no part of the answer came in time"),
@@ -352,10 +352,10 @@ fn stall_failure(is_end: bool, begun: bool) -> FailedAttempt {
 
 /// Classifies the failure of a stream. `head` is the beginning of the response, used if the response is not a
 /// stream.
-fn broken_off(wire: &WireFormat, broken: StreamError, head: &[u8]) -> FailedAttempt {
-    let what = broken.to_string();
+fn broken_off(wire: &WireFormat, error: StreamError, head: &[u8]) -> FailedAttempt {
+    let what = error.to_string();
     // Some servers send an error response with a success status.
-    if broken == StreamError::NotAStream {
+    if error == StreamError::NotAStream {
         let ProviderErrorDetail { kind: name, message: words } =
             wire.parse_error_response(&HeaderMap::new(), head);
         if !words.is_empty() {
@@ -363,7 +363,7 @@ fn broken_off(wire: &WireFormat, broken: StreamError, head: &[u8]) -> FailedAtte
             return FailedAttempt { cause, message: format!("an error in place of an answer: {words}") };
         }
     }
-    let cause = match broken {
+    let cause = match error {
         StreamError::Truncated => FailureCause::Truncated,
         StreamError::ProviderError { kind, message } => FailureCause::Event(wire.error_kind(&kind, &message)),
         StreamError::Empty
@@ -378,9 +378,9 @@ fn broken_off(wire: &WireFormat, broken: StreamError, head: &[u8]) -> FailedAtte
 }
 
 /// Reads the beginning of a short body, until the deadline.
-async fn read_body_start(response: &mut Response, until: Instant) -> Vec<u8> {
+async fn read_body_start(response: &mut Response, deadline: Instant) -> Vec<u8> {
     let mut body = Vec::new();
-    while let Ok(Ok(Some(piece))) = timeout_at(until, response.chunk()).await {
+    while let Ok(Ok(Some(piece))) = timeout_at(deadline, response.chunk()).await {
         if body.len() + piece.len() > MAX_REFUSAL_BYTES {
             break;
         }

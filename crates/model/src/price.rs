@@ -230,9 +230,10 @@ fn multiply_rate(tokens: u64, rate: TokenRate) -> u128 {
 }
 
 /// Returns the sum of the costs, rounded up to a micro-dollar.
-fn sum_costs(parts: &[(u64, TokenRate)]) -> MicroUsd {
-    let picos =
-        parts.iter().fold(0_u128, |sum, (tokens, rate)| sum.saturating_add(multiply_rate(*tokens, *rate)));
+fn sum_costs(priced_tokens: &[(u64, TokenRate)]) -> MicroUsd {
+    let picos = priced_tokens
+        .iter()
+        .fold(0_u128, |sum, (tokens, rate)| sum.saturating_add(multiply_rate(*tokens, *rate)));
     MicroUsd(u64::try_from(picos.div_ceil(PICOS_PER_MICRO)).unwrap_or(u64::MAX))
 }
 

@@ -163,10 +163,10 @@ impl ModelProvider {
     #[cfg_attr(not(feature = "aws"), expect(unused_variables, reason = "nothing is fetched"))]
     pub(crate) async fn replacement_keys(
         &self,
-        used: &AttemptKeys,
+        used_keys: &AttemptKeys,
         refusal: &ProviderErrorDetail,
     ) -> Result<Option<AttemptKeys>, FailedAttempt> {
-        match (&self.login, used) {
+        match (&self.login, used_keys) {
             #[cfg(feature = "aws")]
             (ProviderCredentials::Aws(login), AttemptKeys::Keys(keys)) => {
                 let keys = login.keys_instead_of(keys, refusal).await.map_err(key_failure)?;

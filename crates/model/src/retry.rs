@@ -97,8 +97,8 @@ pub enum RetryDecision {
 }
 
 /// Returns the decision for a failure, according to the table.
-pub fn decide_retry(seen: &FailureCause) -> RetryDecision {
-    match seen {
+pub fn decide_retry(cause: &FailureCause) -> RetryDecision {
+    match cause {
         FailureCause::Unsent | FailureCause::Lost | FailureCause::Truncated => RetryDecision::Retry(None),
         FailureCause::TotalTimeout => RetryDecision::Unavailable(None),
         FailureCause::NoKeys => RetryDecision::Key,
@@ -171,11 +171,16 @@ fn speaks_of_money(name: &str) -> bool {
 /// Returns the wait after the `tries`-th failed attempt (from 1). The wait doubles after each attempt. It is
 /// reduced by up to a quarter, depending on `seed`, to spread the retries of many runs. The result is at
 /// least the wait that the provider requests.
-pub fn retry_delay(first: Duration, tries: u32, asked: Option<Duration>, seed: u64) -> Duration {
-    let doubled = first.saturating_mul(1 << tries.saturating_sub(1).min(MAX_DOUBLINGS));
+pub fn retry_delay(
+    initial_delay: Duration,
+    tries: u32,
+    requested_delay: Option<Duration>,
+    seed: u64,
+) -> Duration {
+    let doubled = initial_delay.saturating_mul(1 << tries.saturating_sub(1).min(MAX_DOUBLINGS));
     let spread = u32::try_from(mix_seed(seed, u64::from(tries)) % 256).unwrap_or(0);
     let own = doubled.saturating_sub(doubled / 1024 * spread);
-    own.max(asked.unwrap_or_default())
+    own.max(requested_delay.unwrap_or_default())
 }
 
 /// Returns a pseudo-random number: the finalizer of SplitMix64.

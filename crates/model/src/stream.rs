@@ -321,10 +321,10 @@ impl AnswerAccumulator {
 }
 
 impl PartialBlock {
-    fn append(&mut self, field: &str, more: &str) -> Result<(), StreamError> {
+    fn append(&mut self, field: &str, suffix: &str) -> Result<(), StreamError> {
         match self.value.entry(field).or_insert_with(|| Value::String(String::new())) {
             Value::String(text) => {
-                text.push_str(more);
+                text.push_str(suffix);
                 Ok(())
             }
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {

@@ -68,27 +68,34 @@ impl FileFindings {
 
 impl RuleMatch<'_> {
     /// Returns true if a match that must be in code is in a string or a comment.
-    fn is_outside_code(&self, places: &ParsedFile<'_>, parsers: &mut ParserPool) -> bool {
-        self.code.is_some_and(|at| places.is_outside_code(at, parsers))
+    fn is_outside_code(&self, parsed_file: &ParsedFile<'_>, parsers: &mut ParserPool) -> bool {
+        self.code.is_some_and(|at| parsed_file.is_outside_code(at, parsers))
     }
 
     /// Returns true if an attribute allows the Clippy lint that reports the same defect.
-    fn is_lint_allowed(&self, places: &ParsedFile<'_>, parsers: &mut ParserPool) -> bool {
+    fn is_lint_allowed(&self, parsed_file: &ParsedFile<'_>, parsers: &mut ParserPool) -> bool {
         let mut lints = self.rule.linters.iter().filter_map(|rule| rule.strip_prefix("clippy/"));
         let at = self.code.unwrap_or(self.matched.start);
-        lints.any(|lint| places.is_lint_allowed(at, &format!("clippy::{lint}"), parsers))
+        lints.any(|lint| parsed_file.is_lint_allowed(at, &format!("clippy::{lint}"), parsers))
     }
 
     /// Returns true if the match is a kind of code that the rule does not cover, or if the name refers to
     /// something else at that place.
-    fn is_other_code(&self, places: &ParsedFile<'_>, parsers: &mut ParserPool) -> Result<bool, ReaderError> {
+    fn is_other_code(
+        &self,
+        parsed_file: &ParsedFile<'_>,
+        parsers: &mut ParserPool,
+    ) -> Result<bool, ReaderError> {
         let (RuleCheck::Text(check), Some(at)) = (&self.rule.check, self.code) else { return Ok(false) };
-        if check.node.as_ref().is_some_and(|kind| !places.node_starts_at(at, kind, parsers)) {
+        if check.node.as_ref().is_some_and(|kind| !parsed_file.node_starts_at(at, kind, parsers)) {
             return Ok(true);
         }
         let (Some(names), Some(name)) = (&check.names, &self.name) else { return Ok(false) };
         let names = names.get_or_compile(&self.rule.name)?;
-        Ok(!places.name_meanings(name, at, parsers).iter().any(|meaning| names.is_match(meaning.as_bytes())))
+        Ok(!parsed_file
+            .name_meanings(name, at, parsers)
+            .iter()
+            .any(|meaning| names.is_match(meaning.as_bytes())))
     }
 
     /// Returns true if the rule's counterpart pattern occurs in the file or in a changed sibling file.
@@ -109,9 +116,9 @@ impl RuleMatch<'_> {
     }
 
     /// Returns true if the rule distinguishes tests and the match is in a test item within a product file.
-    fn is_in_test_item(&self, places: &ParsedFile<'_>, parsers: &mut ParserPool) -> bool {
+    fn is_in_test_item(&self, parsed_file: &ParsedFile<'_>, parsers: &mut ParserPool) -> bool {
         let at = self.code.unwrap_or(self.matched.start);
-        self.rule.parts.contains_key(&RepositoryPart::Test) && places.is_in_test_item(at, parsers)
+        self.rule.parts.contains_key(&RepositoryPart::Test) && parsed_file.is_in_test_item(at, parsers)
     }
 }
 
@@ -440,9 +447,20 @@ pub(crate) fn companion_paths(rules: &[&PackRule], file: &RepoPath) -> Vec<RepoP
 }
 
 /// Creates a finding without a suggestion.
-fn build_finding(rule: &PackRule, path: &RepoPath, first: u32, last: u32, snippet: String) -> RawFinding {
+fn build_finding(
+    rule: &PackRule,
+    path: &RepoPath,
+    first_line: u32,
+    last_line: u32,
+    snippet: String,
+) -> RawFinding {
     RawFinding {
-        place: CodeLocation { path: path.clone(), side: DiffSide::New, start_line: first, end_line: last },
+        place: CodeLocation {
+            path: path.clone(),
+            side: DiffSide::New,
+            start_line: first_line,
+            end_line: last_line,
+        },
         severity: rule.severity,
         category: rule.category,
         rule: rule.name.clone(),

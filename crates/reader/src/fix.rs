@@ -71,8 +71,8 @@ impl LetterKind {
 }
 
 /// Returns true if no token of the text extends across this offset.
-fn is_between_tokens(text: &str, at: usize) -> bool {
-    let Some((before, after)) = text.split_at_checked(at) else { return false };
+fn is_between_tokens(text: &str, offset: usize) -> bool {
+    let Some((before, after)) = text.split_at_checked(offset) else { return false };
     if before.is_empty() || after.is_empty() {
         return true;
     }

@@ -221,12 +221,12 @@ impl<'a> RequestReader<'a> {
 }
 
 /// Adds the results for other files to a report.
-fn merge_report(report: &mut ReadReport, part: ReadReport) {
-    report.findings.extend(part.findings);
-    report.reviewed.extend(part.reviewed);
-    report.not_reviewed.extend(part.not_reviewed);
-    report.suppressed.extend(part.suppressed);
-    report.suppressions.extend(part.suppressions);
+fn merge_report(report: &mut ReadReport, partial_report: ReadReport) {
+    report.findings.extend(partial_report.findings);
+    report.reviewed.extend(partial_report.reviewed);
+    report.not_reviewed.extend(partial_report.not_reviewed);
+    report.suppressed.extend(partial_report.suppressed);
+    report.suppressions.extend(partial_report.suppressions);
 }
 
 /// Returns the key by which findings are sorted.

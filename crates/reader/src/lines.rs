@@ -68,9 +68,9 @@ impl<'text> LineIndex<'text> {
 }
 
 /// Returns true if one of the ascending ranges overlaps `first..=last`.
-pub(crate) fn overlaps_any(added: &[(u32, u32)], first: u32, last: u32) -> bool {
-    let next = added.partition_point(|(_, end)| *end < first);
-    added.get(next).is_some_and(|(start, _)| *start <= last)
+pub(crate) fn overlaps_any(ranges: &[(u32, u32)], first_line: u32, last_line: u32) -> bool {
+    let next = ranges.partition_point(|(_, end)| *end < first_line);
+    ranges.get(next).is_some_and(|(start, _)| *start <= last_line)
 }
 
 #[cfg(test)]

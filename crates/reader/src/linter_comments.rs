@@ -85,7 +85,7 @@ impl<'a> LinterComments<'a> {
     }
 
     /// Returns true if the last comment before the offset that applies to the rule disables it.
-    fn is_in_disabled_block(&self, at: usize, rule: &str) -> bool {
+    fn is_in_disabled_block(&self, offset: usize, rule: &str) -> bool {
         let blocks = self.blocks.get_or_init(|| {
             let block = |comment: Captures<'a>| {
                 let (all, kind) = (comment.get(0)?, comment.get(1)?);
@@ -95,7 +95,7 @@ impl<'a> LinterComments<'a> {
             SCRIPT_BLOCK.captures_iter(self.lines.text()).take(MAX_COMMENTS).filter_map(block).collect()
         });
         let mut before =
-            blocks.iter().filter(|block| block.end <= at && names_rule_or_all(block.names, rule));
+            blocks.iter().filter(|block| block.end <= offset && names_rule_or_all(block.names, rule));
         before.next_back().is_some_and(|block| block.disables)
     }
 

@@ -45,8 +45,13 @@ impl<'a> FixValidator<'a> {
 
     /// Returns the lines `first..=last` after the fix, if the fix is validated. If only blanks remain, the
     /// lines are deleted, and the replacement is empty.
-    pub(crate) fn prove_fix(&mut self, first: u32, last: u32, fix: &ByteReplacement) -> Option<SuggestedFix> {
-        let shown = self.lines.line_range(first).start..self.lines.line_range(last).end;
+    pub(crate) fn prove_fix(
+        &mut self,
+        first_line: u32,
+        last_line: u32,
+        fix: &ByteReplacement,
+    ) -> Option<SuggestedFix> {
+        let shown = self.lines.line_range(first_line).start..self.lines.line_range(last_line).end;
         // A fix that changes lines outside the finding cannot be shown with the finding.
         if fix.range.start < shown.start || fix.range.end > shown.end {
             return None;
@@ -59,7 +64,7 @@ impl<'a> FixValidator<'a> {
             return None;
         }
         let (edit, replacement) = if replacement.trim().is_empty() {
-            let gone = LineEdit { first, last, replacement: String::new() };
+            let gone = LineEdit { first: first_line, last: last_line, replacement: String::new() };
             (self.lines.edit_replacements(&[&gone]).pop()?, gone.replacement)
         } else {
             (fix.clone(), replacement)

@@ -284,9 +284,9 @@ pub struct CheckedReport {
 pub fn check_report(request: &ReadRequest, report: ReadReport) -> Result<CheckedReport, ProtocolError> {
     let mut files: BTreeMap<&RepoPath, Option<SkipReason>> =
         request.files.iter().map(|file| (&file.path, Some(SkipReason::Unreadable))).collect();
-    let mut tell = |path: &RepoPath, skipped: Option<SkipReason>| match files.get_mut(path) {
+    let mut tell = |path: &RepoPath, skip_reason: Option<SkipReason>| match files.get_mut(path) {
         Some(file) => {
-            *file = skipped;
+            *file = skip_reason;
             Ok(())
         }
         None => Err(ProtocolError::NotAskedFor(path.clone())),
@@ -351,8 +351,8 @@ pub fn check_report(request: &ReadRequest, report: ReadReport) -> Result<Checked
     rules.retain(|rule| rule.len() <= MAX_RULE_BYTES);
     rules.truncate(MAX_RULES);
     let mut report = ReadReport { findings, suppressed, suppressions, rules, ..ReadReport::default() };
-    for (path, skipped) in files {
-        match skipped {
+    for (path, skip_reason) in files {
+        match skip_reason {
             None => report.reviewed.push(path.clone()),
             Some(reason) => report.not_reviewed.push(UnreviewedFile { path: path.clone(), reason }),
         }
@@ -376,10 +376,10 @@ fn retain_most_severe(findings: &mut Vec<RawFinding>) -> Vec<RawFinding> {
 /// # Errors
 ///
 /// [`ProtocolError::CallMismatch`], [`ProtocolError::TooLong`]
-pub fn check_reply(called: u64, replied: NumberedReply) -> Result<ToolReply, ProtocolError> {
+pub fn check_reply(expected_number: u64, replied: NumberedReply) -> Result<ToolReply, ProtocolError> {
     let NumberedReply { number, reply } = replied;
-    if number != called {
-        return Err(ProtocolError::CallMismatch { called, replied: number });
+    if number != expected_number {
+        return Err(ProtocolError::CallMismatch { called: expected_number, replied: number });
     }
     check_length("the text of its reply", reply.text.len(), MAX_REPLY_BYTES)?;
     Ok(reply)

@@ -189,14 +189,14 @@ struct InputLines {
 impl InputLines {
     fn new(
         mut input: impl io::BufRead + Send + 'static,
-        most: usize,
+        max_bytes: usize,
         abandoned: impl FnOnce() + Send + 'static,
     ) -> io::Result<Self> {
         let (send, lines) = mpsc::sync_channel(0);
         let is_waiting = Arc::new(AtomicBool::new(false));
         let waiting = Arc::clone(&is_waiting);
         std::thread::Builder::new().name("lines".into()).spawn(move || {
-            while let Ok(line) = read_line(&mut input, most) {
+            while let Ok(line) = read_line(&mut input, max_bytes) {
                 if line.is_empty() {
                     break;
                 }

@@ -53,13 +53,13 @@ impl SecretRanges {
 /// Lines that are entirely within a secret are left out.
 pub(crate) fn render_snippet(
     lines: &LineIndex<'_>,
-    first: u32,
-    last: u32,
+    first_line: u32,
+    last_line: u32,
     focus: usize,
     secrets: &SecretRanges,
 ) -> String {
     let mut shown = Vec::new();
-    for number in first..=last {
+    for number in first_line..=last_line {
         if shown.len() == MAX_LINES {
             break;
         }
@@ -109,9 +109,9 @@ fn line_window(lines: &LineIndex<'_>, line: &Range<usize>, focus: usize) -> Rang
         if line.contains(&focus) { focus.saturating_sub(LEAD_BYTES).max(line.start) } else { line.start };
     let end = start.saturating_add(MAX_LINE_BYTES).min(line.end);
     // The window must not begin or end within a character.
-    let next_character = |at: usize| {
-        let rest = lines.bytes(at..line.end);
-        at + rest.iter().take(3).take_while(|byte| (0x80..0xC0).contains(*byte)).count()
+    let next_character = |offset: usize| {
+        let rest = lines.bytes(offset..line.end);
+        offset + rest.iter().take(3).take_while(|byte| (0x80..0xC0).contains(*byte)).count()
     };
     next_character(start)..next_character(end)
 }

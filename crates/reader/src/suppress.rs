@@ -45,17 +45,17 @@ pub(crate) fn mentions_suppression(bytes: &[u8]) -> bool {
 
 /// Returns the line and the reason of the comment that suppresses a finding of `rule` on line `first`.
 /// Returns `None` if no comment suppresses such a finding.
-pub(crate) fn find_suppression(lines: &LineIndex<'_>, first: u32, rule: &str) -> Option<(u32, String)> {
-    let named = |number: u32, alone: bool| {
+pub(crate) fn find_suppression(lines: &LineIndex<'_>, first_line: u32, rule: &str) -> Option<(u32, String)> {
+    let named = |number: u32, requires_alone: bool| {
         let found = parse_comments(lines, number).into_iter().find(|comment| {
-            (!alone || comment.is_alone)
+            (!requires_alone || comment.is_alone)
                 && !comment.is_quoted
                 && comment.has_reason
                 && comment.rules.iter().any(|name| name == rule)
         });
         found.map(|comment| (number, comment.reason))
     };
-    named(first, false).or_else(|| named(first.saturating_sub(1), true))
+    named(first_line, false).or_else(|| named(first_line.saturating_sub(1), true))
 }
 
 /// Returns a comment's reason in the form for reports: one line, without secrets of the file, and without the
@@ -102,10 +102,10 @@ pub(crate) fn find_idle_suppressions<
 >(
     path: &RepoPath,
     lines: &LineIndex<'_>,
-    used: &UsedSuppressions,
-    known: SuppressionFileFacts<C, F, S>,
+    used_suppressions: &UsedSuppressions,
+    file_facts: SuppressionFileFacts<C, F, S>,
 ) -> Vec<UnusedSuppression> {
-    let SuppressionFileFacts { is_changed_line, has_finding, mut is_shown } = known;
+    let SuppressionFileFacts { is_changed_line, has_finding, mut is_shown } = file_facts;
     let mut all = Vec::new();
     let mut last = 0;
     for at in memmem::find_iter(lines.text(), OPENING.as_bytes()) {
@@ -125,7 +125,7 @@ pub(crate) fn find_idle_suppressions<
                     continue;
                 } else if !has_finding(rule) {
                     UnusedSuppressionReason::UnknownRule
-                } else if is_known && !used.contains(&(line, rule.clone())) {
+                } else if is_known && !used_suppressions.contains(&(line, rule.clone())) {
                     UnusedSuppressionReason::NothingFound
                 } else {
                     continue;

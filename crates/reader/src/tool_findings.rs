@@ -140,8 +140,9 @@ fn add_stored_findings(
 /// Returns true if all fixes of this tool in this format are fixes that the tool calls safe. SARIF does not
 /// mark safe fixes.
 fn marks_safe_fixes(tool: &str, format: OutputFormat) -> bool {
-    let is_mixed =
-        |known: &'static KnownTool| known.unsafe_fixes_in.iter().any(|name| name == format.as_str());
+    let is_mixed = |known_tool: &'static KnownTool| {
+        known_tool.unsafe_fixes_in.iter().any(|name| name == format.as_str())
+    };
     format != OutputFormat::Sarif && !known::find_tool(tool).is_some_and(is_mixed)
 }
 
@@ -229,12 +230,12 @@ fn prove_suggestion(
 
 /// Removes the text at the finding's place from a finding of a secret scanner. The text is a secret that the
 /// rules of Truing may not recognise.
-fn redact_secret_text(raw: RawFinding, place: Option<&[u8]>) -> RawFinding {
-    let Some(place) = place.and_then(|place| std::str::from_utf8(place).ok()) else {
+fn redact_secret_text(raw: RawFinding, secret_text: Option<&[u8]>) -> RawFinding {
+    let Some(secret_text) = secret_text.and_then(|secret_text| std::str::from_utf8(secret_text).ok()) else {
         return RawFinding { snippet: CUT.to_owned(), code: CodeDigests::default(), ..raw };
     };
     let hide = |text: &String| {
-        place.lines().fold(text.clone(), |text, line| {
+        secret_text.lines().fold(text.clone(), |text, line| {
             let line = line.trim();
             if line.is_empty() { text } else { text.replace(line, CUT) }
         })

@@ -95,8 +95,8 @@ impl ToolReply {
 }
 
 impl From<Result<String, ToolCallError>> for ToolReply {
-    fn from(done: Result<String, ToolCallError>) -> Self {
-        match done {
+    fn from(result: Result<String, ToolCallError>) -> Self {
+        match result {
             Ok(text) => Self { text, is_error: false },
             Err(wrong) => Self::error(&wrong.to_string()),
         }

@@ -75,7 +75,7 @@ pub(crate) fn find_used_tools(request: &ToolDetectionRequest) -> Result<Detected
 /// Returns the changed files that a tool checks, and the scripts among them.
 fn files_checked_by<'a>(
     tool: &KnownTool,
-    changed: &'a [String],
+    changed_paths: &'a [String],
     scripts: &BTreeMap<&'a str, String>,
 ) -> (Vec<&'a str>, Vec<&'a str>) {
     let globs: Vec<_> = tool.paths.iter().filter_map(|glob| compile_glob(glob)).collect();
@@ -83,18 +83,18 @@ fn files_checked_by<'a>(
     let scripts =
         scripts.iter().filter(|(path, program)| tool.shebang.contains(program) && !is_looked_at(path));
     let scripts: Vec<&str> = scripts.map(|(path, _)| *path).collect();
-    let files = changed.iter().map(String::as_str);
+    let files = changed_paths.iter().map(String::as_str);
     (files.filter(|path| is_looked_at(path) || scripts.contains(path)).collect(), scripts)
 }
 
 /// Returns the files without an ending whose first line names a program. The value of each file is the name
 /// of its program without the version.
 fn find_scripts<'a>(
-    changed: &'a [String],
+    changed_paths: &'a [String],
     read: &dyn Fn(&str) -> Option<Vec<u8>>,
 ) -> BTreeMap<&'a str, String> {
     let has_no_ending = |path: &&str| !path.rsplit('/').next().unwrap_or(path).contains('.');
-    let plain = changed.iter().map(String::as_str).filter(has_no_ending);
+    let plain = changed_paths.iter().map(String::as_str).filter(has_no_ending);
     plain.filter_map(|path| Some((path, script_interpreter(&read(path)?)?))).collect()
 }
 
@@ -117,8 +117,11 @@ fn script_interpreter(bytes: &[u8]) -> Option<String> {
 /// # Errors
 ///
 /// Returns the name of the invalid part.
-pub(crate) fn check_used(request: &ToolDetectionRequest, used: &DetectedTools) -> Result<(), &'static str> {
-    let DetectedTools { tools: used, unread_hooks } = used;
+pub(crate) fn check_used(
+    request: &ToolDetectionRequest,
+    detected: &DetectedTools,
+) -> Result<(), &'static str> {
+    let DetectedTools { tools: detected, unread_hooks } = detected;
     let is_told = |reason: &String| is_one_line(reason) && reason.chars().count() <= hooks::MAX_REASON + 100;
     if !unread_hooks.as_ref().is_none_or(is_told) {
         return Err("the reason for which hooks are not known");
@@ -134,8 +137,9 @@ pub(crate) fn check_used(request: &ToolDetectionRequest, used: &DetectedTools) -
         let is_script = |path: &String| changed.contains(path.as_str()) && !known.shebang.is_empty();
         named && is_run && tool.scripts.iter().all(is_script) && (!tool.whole || !known.whole.is_empty())
     };
-    let in_order = used.windows(2).all(|pair| matches!(pair, [first, second] if first.name < second.name));
-    if in_order && used.iter().all(is_well) { Ok(()) } else { Err("a tool that is used") }
+    let in_order =
+        detected.windows(2).all(|pair| matches!(pair, [first, second] if first.name < second.name));
+    if in_order && detected.iter().all(is_well) { Ok(()) } else { Err("a tool that is used") }
 }
 
 #[cfg(test)]

@@ -38,14 +38,14 @@ pub enum LeaseError {
 pub async fn lease_slot(
     store: &dyn RecordStore,
     key: &SlotKey,
-    of: LoopKind,
+    loop_kind: LoopKind,
     limits: &SlotLimits,
 ) -> Result<Lease, LeaseError> {
     let switches = store.kill_switches().await.map_err(StepError::Store)?;
     if switches.switch_for(&RepositoryRef::from_key(key)).is_some() {
         return Err(LeaseError::SwitchedOff);
     }
-    lease_record(store, key, of, limits).await
+    lease_record(store, key, loop_kind, limits).await
 }
 
 /// Leases the slot as [`lease_slot`] does, but ignores the kill switches. The lease is only for changes of
@@ -57,7 +57,7 @@ pub async fn lease_slot(
 pub async fn lease_record(
     store: &dyn RecordStore,
     key: &SlotKey,
-    of: LoopKind,
+    loop_kind: LoopKind,
     limits: &SlotLimits,
 ) -> Result<Lease, LeaseError> {
     let slots = store.load_slots(std::slice::from_ref(key)).await.map_err(StepError::Store)?;
@@ -71,24 +71,24 @@ pub async fn lease_record(
     let is_new = slots.first().is_none_or(|slot| slot.version == SlotVersion::default());
     let leased = if is_new {
         // A lease needs the previous version of its slot for fencing, and a new slot has no version yet.
-        apply_slot_command(store, key, SlotCommand::Request(of), limits).await?;
+        apply_slot_command(store, key, SlotCommand::Request(loop_kind), limits).await?;
         apply_slot_command(store, key, SlotCommand::Lease, limits).await
     } else {
         // Both commands are in one commit. Otherwise a server on this store could lease the slot between the
         // two commands.
-        apply_slot_commands(store, key, SlotCommand::Request(of), &[SlotCommand::Lease], limits).await
+        apply_slot_commands(store, key, SlotCommand::Request(loop_kind), &[SlotCommand::Lease], limits).await
     };
     let leased = match leased {
         Ok(leased) => leased,
         Err(StepError::Refused(SlotRefusal::Leased(until))) => return Err(LeaseError::Leased(until)),
         Err(StepError::Refused(SlotRefusal::NotDue)) => {
-            apply_slot_command(store, key, SlotCommand::Request(of), limits).await?;
+            apply_slot_command(store, key, SlotCommand::Request(loop_kind), limits).await?;
             return Err(LeaseError::OtherLoop);
         }
         Err(error) => return Err(error.into()),
     };
     let Some(lease) = lease_of(leased.slot, limits.attempts) else { return Err(LeaseError::OtherLoop) };
-    if lease.loop_kind != of {
+    if lease.loop_kind != loop_kind {
         apply_slot_command(store, key, SlotCommand::HandBack(lease.token), limits).await?;
         return Err(LeaseError::OtherLoop);
     }

@@ -147,7 +147,7 @@ impl<'a> JobCalendar<'a> {
 /// since its last run.
 fn is_due(
     slot: Option<&Slot>,
-    last: Option<&SyncRecord>,
+    last_run: Option<&SyncRecord>,
     cron: &Cron,
     began: UnixMillis,
     now: UnixMillis,
@@ -159,7 +159,7 @@ fn is_due(
         Some(SlotState::Held { .. }) => return false,
         Some(SlotState::Waiting { .. } | SlotState::Idle) | None => {}
     }
-    let since = last.map_or(began, |record| record.started);
+    let since = last_run.map_or(began, |record| record.started);
     next_run_time(cron, since).is_some_and(|next| next <= now)
 }
 

@@ -233,12 +233,12 @@ impl CommandProcessor {
         &mut self,
         context: &ServiceContext,
         user_request: &UserRequest,
-        served: Result<(), CommentServeError>,
+        serve_result: Result<(), CommentServeError>,
     ) -> bool {
         let all = (user_request.pr.forge.clone(), String::new());
         let own = (user_request.pr.forge.clone(), user_request.pr.repository.clone());
         let now = context.clock.now();
-        let Err(error) = served else {
+        let Err(error) = serve_result else {
             self.clear_delays([&own, &all]);
             return false;
         };
@@ -259,29 +259,33 @@ impl CommandProcessor {
         true
     }
 
-    fn is_waiting(&self, what: &(String, String), now: UnixMillis) -> bool {
-        self.waiting.get(what).is_some_and(|wait| wait.pause.is_active(now))
+    fn is_waiting(&self, wait_key: &(String, String), now: UnixMillis) -> bool {
+        self.waiting.get(wait_key).is_some_and(|wait| wait.pause.is_active(now))
     }
 
     /// Starts or lengthens a delay. The first failure is logged.
     fn record_failure(
         &mut self,
-        what: (String, String),
+        wait_key: (String, String),
         now: UnixMillis,
         wait: Option<TimeSpan>,
         reason: &str,
     ) {
-        let failures = self.waiting.get(&what).map_or(0, |wait| wait.failures);
+        let failures = self.waiting.get(&wait_key).map_or(0, |wait| wait.failures);
         if failures == 0 {
-            tracing::warn!(forge = what.0, repository = what.1, "commands in comments wait: {reason}");
+            tracing::warn!(
+                forge = wait_key.0,
+                repository = wait_key.1,
+                "commands in comments wait: {reason}"
+            );
         }
         let doubled = FIRST_WAIT.0.saturating_mul(1 << failures.min(16)).min(LONGEST_WAIT.0);
         let pause = WallClockWait::new(now, wait.unwrap_or(TimeSpan(doubled)));
-        self.waiting.insert(what, RetryWait { pause, failures: failures.saturating_add(1) });
+        self.waiting.insert(wait_key, RetryWait { pause, failures: failures.saturating_add(1) });
     }
 
-    fn clear_delays(&mut self, both: [&(String, String); 2]) {
-        for what in both {
+    fn clear_delays(&mut self, wait_keys: [&(String, String); 2]) {
+        for what in wait_keys {
             if self.waiting.remove(what).is_some() {
                 tracing::info!(
                     forge = what.0,
@@ -331,7 +335,7 @@ async fn answer_help(
     context: &ServiceContext,
     user_request: &UserRequest,
     repo: &str,
-    by: &CommandAuthor,
+    author: &CommandAuthor,
 ) -> Result<String, CommentServeError> {
     let repository = RepositoryRef::from_key(&user_request.pr.key()).with_name(repo);
     if let Some(switch) = context.kill_switches().await.switch_for(&repository) {
@@ -348,10 +352,10 @@ async fn answer_help(
         writer: EffectOwner { key: user_request.pr.key(), producer: CommentProducer::Review, token: None },
         watch: &context.watch,
     };
-    let account = by.account.as_ref().map_or(by.login.as_str(), |account| account.as_str());
+    let account = author.account.as_ref().map_or(author.login.as_str(), |account| account.as_str());
     let why_not = context.converging.as_ref().err().map(String::as_str);
     let asks = apply::raisable_level(context, user_request, repo).is_some();
-    match effects.perform(&help::help_comment(account, &by.login, why_not, asks)).await {
+    match effects.perform(&help::help_comment(account, &author.login, why_not, asks)).await {
         Ok(_) => Ok("`/help` is answered".to_owned()),
         Err(EffectError::Settling { .. }) => Err(CommentServeError::Later),
         Err(EffectError::Store(error)) => Err(error.into()),
@@ -458,10 +462,10 @@ async fn record_declined_command(
     store: &dyn RecordStore,
     user_request: &UserRequest,
     command: &UserCommand,
-    who: &str,
+    author: &str,
     reason: &str,
 ) -> Result<(), StoreError> {
-    let what = format!("`{}` by {who} was not run: {reason}", command.as_str());
+    let what = format!("`{}` by {author} was not run: {reason}", command.as_str());
     let event = HistoryEvent { at: store.now().await?, key: user_request.pr.key(), run: None, what };
     // The command is marked first. A failure after that only loses a line of the history; in the opposite
     // order, a retry would repeat the line.

@@ -229,7 +229,7 @@ impl ConvergeRunContext<'_> {
     async fn resume_or_new_record(
         &self,
         client: &RepositoryClient,
-        last: Option<ConvergeRecord>,
+        last_record: Option<ConvergeRecord>,
         dismissals: &[Dismissal],
         key: &SlotKey,
         ConvergeCheckout { mirror, pull_details, base, inspection_tools, .. }: &ConvergeCheckout,
@@ -237,21 +237,23 @@ impl ConvergeRunContext<'_> {
         let (limits, inspection_tools) = (self.config().limits.clone(), &inspection_tools.name);
         let head = pull_details.head.sha.clone();
         let tree = mirror.tree_id(&head).await?;
-        if let Some(mut record) =
-            last.clone().filter(|last| last.is_audit_of(&head, base, inspection_tools, dismissals))
+        if let Some(mut record) = last_record
+            .clone()
+            .filter(|last_record| last_record.is_audit_of(&head, base, inspection_tools, dismissals))
         {
             record.resume_from_audit(limits);
             return Ok(record);
         }
         let known = (inspection_tools.as_str(), self.setup.agents.auditor.model.as_str());
-        let is_stuck = |last: &ConvergeRecord| {
-            last.detail.state.head == head && last.is_stuck_with(base, known.0, known.1, dismissals)
+        let is_stuck = |last_record: &ConvergeRecord| {
+            last_record.detail.state.head == head
+                && last_record.is_stuck_with(base, known.0, known.1, dismissals)
         };
-        if let Some(mut record) = last.clone().filter(is_stuck) {
+        if let Some(mut record) = last_record.clone().filter(is_stuck) {
             record.retry(limits);
             return Ok(record);
         }
-        if let Some(mut record) = last.clone().filter(ConvergeRecord::is_unfinished) {
+        if let Some(mut record) = last_record.clone().filter(ConvergeRecord::is_unfinished) {
             record.resume(limits.clone(), inspection_tools);
             record.detail.state.resume_from_audit(limits);
             // The run itself handles a different head later. The same head on a different base is a different
@@ -266,10 +268,12 @@ impl ConvergeRunContext<'_> {
             }
             return Ok(record);
         }
-        let remembered = last.as_ref().and_then(|last| last.cleared_head(base, inspection_tools, dismissals))
+        let remembered = last_record
+            .as_ref()
+            .and_then(|last_record| last_record.cleared_head(base, inspection_tools, dismissals))
             == Some(&head);
         // If our own records contain this head, they take precedence over a review at the forge.
-        let is_unknown = last.as_ref().is_none_or(|last| !last.involves_head(&head));
+        let is_unknown = last_record.as_ref().is_none_or(|last_record| !last_record.involves_head(&head));
         let scope = AuditScopeDigest::new(base, inspection_tools, dismissals);
         let reviewed = is_unknown && is_reviewed_clean(&client.reviews().await?, &head, &scope);
         let clean = (remembered || reviewed).then(|| head.clone());
@@ -278,8 +282,14 @@ impl ConvergeRunContext<'_> {
             // A later run checks whether these dismissals still hold.
             state.dismissals = dismissals.to_vec();
         }
-        let mut begun =
-            self.new_record(last.as_ref(), key, base, &pull_details.head.branch, inspection_tools, state);
+        let mut begun = self.new_record(
+            last_record.as_ref(),
+            key,
+            base,
+            &pull_details.head.branch,
+            inspection_tools,
+            state,
+        );
         if reviewed {
             // The run that posted the review has described the change already, if it could.
             begun.detail.described.clone_from(&clean);
@@ -290,31 +300,38 @@ impl ConvergeRunContext<'_> {
     /// Returns the record of the interrupted audit, or a new one. An audit fixes nothing.
     async fn resume_or_new_audit(
         &self,
-        last: Option<ConvergeRecord>,
+        last_record: Option<ConvergeRecord>,
         key: &SlotKey,
         ConvergeCheckout { mirror, pull_details, base, inspection_tools, .. }: &ConvergeCheckout,
     ) -> Result<ConvergeRecord, GitError> {
         let (limits, inspection_tools, head) =
             (self.config().limits.clone(), &inspection_tools.name, pull_details.head.sha.clone());
-        let is_same = |last: &ConvergeRecord| {
-            last.detail.state.audits_only
-                && last.is_unfinished()
-                && last.detail.base == *base
-                && last.detail.state.head == head
+        let is_same = |last_record: &ConvergeRecord| {
+            last_record.detail.state.audits_only
+                && last_record.is_unfinished()
+                && last_record.detail.base == *base
+                && last_record.detail.state.head == head
         };
-        if let Some(mut record) = last.clone().filter(is_same) {
+        if let Some(mut record) = last_record.clone().filter(is_same) {
             record.resume(limits, inspection_tools);
             return Ok(record);
         }
         let tree = mirror.tree_id(&head).await?;
         let state = ConvergeRun::new_audit(limits, (head, tree));
-        Ok(self.new_record(last.as_ref(), key, base, &pull_details.head.branch, inspection_tools, state))
+        Ok(self.new_record(
+            last_record.as_ref(),
+            key,
+            base,
+            &pull_details.head.branch,
+            inspection_tools,
+            state,
+        ))
     }
 
     /// Makes a new record that follows the last one.
     fn new_record(
         &self,
-        last: Option<&ConvergeRecord>,
+        last_record: Option<&ConvergeRecord>,
         key: &SlotKey,
         base: &Sha,
         branch: &str,
@@ -322,10 +339,10 @@ impl ConvergeRunContext<'_> {
         state: ConvergeRun,
     ) -> ConvergeRecord {
         let detail = ConvergeDetail {
-            described: last.and_then(|last| last.detail.described.clone()),
+            described: last_record.and_then(|last_record| last_record.detail.described.clone()),
             // The requests to reviewers are kept, because each request records the head that the reviewer has
             // seen.
-            wakes: last.map(|last| last.detail.wakes.clone()).unwrap_or_default(),
+            wakes: last_record.map(|last_record| last_record.detail.wakes.clone()).unwrap_or_default(),
             looks: inspection_name.to_owned(),
             ..ConvergeDetail::new(self.display_name(), branch.to_owned(), base.clone(), state)
         };

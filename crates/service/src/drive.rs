@@ -40,7 +40,7 @@ pub(crate) trait LeasedStep: Sync {
     ///
     /// # Errors
     /// [`StoreError`]. The driver then lets the lease expire, unless the step was stopped on request.
-    async fn record_stop(&self, why: &StepStopReason) -> Result<(), StoreError>;
+    async fn record_stop(&self, reason: &StepStopReason) -> Result<(), StoreError>;
 }
 
 /// The slot's state after a completed step.
@@ -131,20 +131,20 @@ impl LeaseDriver<'_> {
     /// The errors of [`Self::drive`].
     pub(super) async fn run_step<L: LeasedStep>(
         &self,
-        given: (&Lease, LeaseSuccessor),
+        lease_and_heir: (&Lease, LeaseSuccessor),
         leased: &L,
         ending: &AtomicBool,
     ) -> Result<Result<L::Ended, StepStopReason>, StepError> {
         match Box::pin(leased.step()).await {
             Ok((after, ended)) => {
                 ending.store(true, Ordering::Relaxed);
-                self.end_lease(given.0, given.1, Ok(after)).await?;
+                self.end_lease(lease_and_heir.0, lease_and_heir.1, Ok(after)).await?;
                 Ok(Ok(ended))
             }
             Err(stopped) => {
                 leased.record_stop(&stopped).await?;
                 ending.store(true, Ordering::Relaxed);
-                self.end_lease(given.0, given.1, Err(&stopped)).await?;
+                self.end_lease(lease_and_heir.0, lease_and_heir.1, Err(&stopped)).await?;
                 Ok(Err(stopped))
             }
         }
@@ -155,15 +155,15 @@ impl LeaseDriver<'_> {
         &self,
         lease: &Lease,
         heir: LeaseSuccessor,
-        ended: Result<NextSlotState, &StepStopReason>,
+        step_result: Result<NextSlotState, &StepStopReason>,
     ) -> Result<(), StepError> {
-        if let Err(StepStopReason::Fenced(last)) = ended {
+        if let Err(StepStopReason::Fenced(last)) = step_result {
             // If this process still holds the lease, the slot store has lost a token. The version is raised,
             // because the next token has to be greater than the last one.
             self.store.raise_version(SlotVersion(last.0)).await?;
         }
         let lead = clock_lead(&**self.store, self.clock).await?;
-        let Some(command) = end_command(lease.token, ended, lead, heir) else { return Ok(()) };
+        let Some(command) = end_command(lease.token, step_result, lead, heir) else { return Ok(()) };
         if lease.last_attempt && matches!(command, SlotCommand::Fail(..)) {
             notify::queue_parked_notice(&**self.store, &lease.key, self.limits.attempts, self.clock.now())
                 .await;
@@ -251,18 +251,18 @@ pub(super) async fn wait_for_give_back(mut give_back: watch::Receiver<bool>) {
 }
 
 /// Records in a run's trace why the run stopped, if the reason is a failure.
-pub(super) fn trace_stop(trace: &Context, stopped: &StepStopReason) {
-    match stopped {
+pub(super) fn trace_stop(trace: &Context, stop_reason: &StepStopReason) {
+    match stop_reason {
         StepStopReason::Moved | StepStopReason::RateLimited { .. } | StepStopReason::Interrupted => {}
         StepStopReason::Halted => {
             trace.span().add_event("KillSwitchEngaged", Vec::new());
-            telemetry::record_failure(trace, &stopped.to_string());
+            telemetry::record_failure(trace, &stop_reason.to_string());
         }
         StepStopReason::LeaseLost
         | StepStopReason::Fenced(_)
         | StepStopReason::NotFound { .. }
         | StepStopReason::Failed { .. } => {
-            telemetry::record_failure(trace, &stopped.to_string());
+            telemetry::record_failure(trace, &stop_reason.to_string());
         }
     }
 }
@@ -271,7 +271,7 @@ pub(super) fn trace_stop(trace: &Context, stopped: &StepStopReason) {
 /// over the wall clock.
 fn end_command(
     token: FencingToken,
-    ended: Result<NextSlotState, &StepStopReason>,
+    step_result: Result<NextSlotState, &StepStopReason>,
     lead: TimeSpan,
     heir: LeaseSuccessor,
 ) -> Option<SlotCommand> {
@@ -279,7 +279,7 @@ fn end_command(
         LeaseSuccessor::Server => SlotCommand::HandBack(token),
         LeaseSuccessor::Nobody => SlotCommand::Finish(token, StepOutcome::Idle),
     };
-    let stopped = match ended {
+    let stopped = match step_result {
         Ok(NextSlotState::Outcome(StepOutcome::DueAt(at, why))) => {
             return Some(SlotCommand::Finish(token, StepOutcome::DueAt(at + lead, why)));
         }

@@ -122,7 +122,7 @@ pub fn routes(
     settings: IngressSettings,
     last_look: Arc<AtomicI64>,
     poll: Duration,
-    apart: bool,
+    separate_metrics: bool,
 ) -> IngressRoutes {
     let ingress = IngressState {
         marks: MarkQueue::start(context.clone()),
@@ -141,7 +141,8 @@ pub fn routes(
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz));
     let metrics = Router::new().route("/metrics", get(metrics));
-    let (main, metrics) = if apart { (main, metrics) } else { (main.merge(metrics), Router::new()) };
+    let (main, metrics) =
+        if separate_metrics { (main, metrics) } else { (main.merge(metrics), Router::new()) };
     let state = Arc::new(ingress);
     IngressRoutes { main: main.with_state(state.clone()), metrics: metrics.with_state(state) }
 }
@@ -297,7 +298,7 @@ impl IngressState {
         rerun: CheckRerun,
         halted: HaltPolicy,
     ) -> Result<serde_json::Value, DeliveryRefusal> {
-        let ignored = |what: &str| Ok(json!({ "status": "ignored", "what": what }));
+        let ignored = |subject: &str| Ok(json!({ "status": "ignored", "what": subject }));
         if self.context.forges.servers().get(forge).and_then(ForgeServer::check_app_id) != Some(rerun.app) {
             return ignored("a check of another app");
         }
@@ -344,8 +345,8 @@ impl IngressState {
 
 /// Returns the default handling of deliveries while the kill switch is on. The default depends on what a
 /// forge does after a refusal.
-fn default_halt_policy(refused: RefusalConsequence) -> HaltPolicy {
-    match refused {
+fn default_halt_policy(consequence: RefusalConsequence) -> HaltPolicy {
+    match consequence {
         RefusalConsequence::DeliveryLost => HaltPolicy::Refuse,
         RefusalConsequence::HookSuspended => HaltPolicy::Mark,
     }
@@ -370,8 +371,8 @@ fn delivery_id(kind: ForgeKind, headers: &HeaderMap) -> String {
 }
 
 /// Keeps the visible ASCII characters, at most `most` of them.
-fn visible_ascii(text: &str, most: usize) -> String {
-    text.chars().filter(char::is_ascii_graphic).take(most).collect()
+fn visible_ascii(text: &str, max_chars: usize) -> String {
+    text.chars().filter(char::is_ascii_graphic).take(max_chars).collect()
 }
 
 /// Responds with 200 while the scheduler reads the slots regularly, otherwise with 503.
@@ -418,12 +419,12 @@ impl<T: Clone> CachedResponse<T> {
         Self(Mutex::new(None))
     }
 
-    async fn get_or_refresh(&self, ask: impl Future<Output = T>) -> T {
+    async fn get_or_refresh(&self, new_response: impl Future<Output = T>) -> T {
         let mut last = self.0.lock().await;
         match &*last {
             Some((at, answer)) if at.elapsed() < FRESH => answer.clone(),
             Some(_) | None => {
-                let answer = ask.await;
+                let answer = new_response.await;
                 *last = Some((Instant::now(), answer.clone()));
                 answer
             }

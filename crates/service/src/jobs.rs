@@ -137,8 +137,8 @@ impl JobRun<'_> {
 
     /// Makes a job with a cron pattern due [`AGAIN`] milliseconds after `ended`, because the next time of its
     /// pattern may be a week away.
-    fn retry_outcome(&self, ended: UnixMillis) -> StepOutcome {
-        let soon = StepOutcome::DueAt(UnixMillis(ended.0.saturating_add(AGAIN)), WaitReason::Backoff);
+    fn retry_outcome(&self, ended_at: UnixMillis) -> StepOutcome {
+        let soon = StepOutcome::DueAt(UnixMillis(ended_at.0.saturating_add(AGAIN)), WaitReason::Backoff);
         if self.job.config.cron.is_some() { soon } else { StepOutcome::Idle }
     }
 

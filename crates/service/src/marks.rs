@@ -132,8 +132,9 @@ async fn mark_batch<M: BatchMarker>(marking: &M, waiting: Vec<PendingMark>, halt
         // only its own slot.
         let own =
             if unreadable { marking.mark(std::slice::from_ref(&mark), halted).await } else { marked.clone() };
-        let is_free = |refused: BTreeSet<SlotKey>| !refused.contains(&mark.key);
-        let own = own.and_then(|refused| is_free(refused).then_some(()).ok_or(MarkError::KillSwitch));
+        let is_free = |refused_keys: BTreeSet<SlotKey>| !refused_keys.contains(&mark.key);
+        let own =
+            own.and_then(|refused_keys| is_free(refused_keys).then_some(()).ok_or(MarkError::KillSwitch));
         let _ = answer.send(own);
     }
 }

@@ -104,10 +104,10 @@ impl ForgeTools {
     }
 
     /// Returns the id of a pull request, and the present name of its repository.
-    async fn resolve_pull(&self, wanted: &PullRequestTarget) -> Result<(PrId, String), ToolError> {
-        let name = self.resolve_repository(wanted.repository.as_deref())?;
+    async fn resolve_pull(&self, target: &PullRequestTarget) -> Result<(PrId, String), ToolError> {
+        let name = self.resolve_repository(target.repository.as_deref())?;
         let seen = self.server.repository(name).await?;
-        let id = PrId { forge: self.forge.name.clone(), repository: seen.id, number: wanted.number };
+        let id = PrId { forge: self.forge.name.clone(), repository: seen.id, number: target.number };
         Ok((id, seen.name))
     }
 
@@ -124,9 +124,9 @@ impl ForgeTools {
 
     /// Returns the repository that the input names. If the input names none, returns the repository of the
     /// folder in which the server was started.
-    fn resolve_repository<'a>(&'a self, named: Option<&'a str>) -> Result<&'a str, ToolError> {
+    fn resolve_repository<'a>(&'a self, requested_name: Option<&'a str>) -> Result<&'a str, ToolError> {
         let here = self.forge.local_clone.as_ref().map(|here| here.repository.as_str());
-        named.or(here).ok_or_else(|| {
+        requested_name.or(here).ok_or_else(|| {
             ToolError(
                 "no `repository` is given, and the server was not started in a clone of a repository of \
                     this forge: give OWNER/NAME"
@@ -216,17 +216,17 @@ impl Toolset for ForgeTools {
         ForgeTool::ALL.iter().map(|tool| tool.definition(self.server.capability())).collect()
     }
 
-    async fn call(&self, name: &str, given: Value) -> ToolCallResult {
+    async fn call(&self, name: &str, arguments: Value) -> ToolCallResult {
         let Some(tool) = ForgeTool::from_name(self.server.capability(), name) else {
             return ToolCallResult::from_error(format!("there is no tool `{name}`"));
         };
         let called = match tool {
-            ForgeTool::CurrentRepo => self.current_repo(given).await,
-            ForgeTool::ListPullRequests => self.list_pull_requests(given).await,
-            ForgeTool::GetPullRequest => self.get_pull_request(given).await,
-            ForgeTool::GetPullRequestDiff => self.get_pull_request_diff(given).await,
-            ForgeTool::CommentPullRequest => self.comment_pull_request(given).await,
-            ForgeTool::UpsertInlineComment => self.upsert_inline_comment(given).await,
+            ForgeTool::CurrentRepo => self.current_repo(arguments).await,
+            ForgeTool::ListPullRequests => self.list_pull_requests(arguments).await,
+            ForgeTool::GetPullRequest => self.get_pull_request(arguments).await,
+            ForgeTool::GetPullRequestDiff => self.get_pull_request_diff(arguments).await,
+            ForgeTool::CommentPullRequest => self.comment_pull_request(arguments).await,
+            ForgeTool::UpsertInlineComment => self.upsert_inline_comment(arguments).await,
         };
         match called {
             Ok(structured) => {

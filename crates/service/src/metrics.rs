@@ -199,22 +199,22 @@ impl ServiceMetrics {
     }
 
     /// Counts a failed attempt of a loop. `class` is the reason as shown on the pull request.
-    pub fn attempt_failed(&self, of: LoopKind, class: &str, parked: bool) {
-        self.0.failures.with_label_values(&[of.as_str(), class]).inc();
-        self.0.parked.with_label_values(&[of.as_str()]).inc_by(u64::from(parked));
+    pub fn attempt_failed(&self, loop_kind: LoopKind, class: &str, parked: bool) {
+        self.0.failures.with_label_values(&[loop_kind.as_str(), class]).inc();
+        self.0.parked.with_label_values(&[loop_kind.as_str()]).inc_by(u64::from(parked));
     }
 
     /// Counts the cost of an ended run, and the tool calls that were denied to its models. A run without cost
     /// called no model, so it is not added to the cost histogram.
-    pub fn run_cost(&self, of: LoopKind, cost: MicroUsd, denied: u32) {
-        self.0.model_denials.inc_by(u64::from(denied));
+    pub fn run_cost(&self, loop_kind: LoopKind, cost: MicroUsd, denied_calls: u32) {
+        self.0.model_denials.inc_by(u64::from(denied_calls));
         if cost > MicroUsd(0) {
-            self.record_run_cost(of, cost);
+            self.record_run_cost(loop_kind, cost);
         }
     }
 
-    fn record_run_cost(&self, of: LoopKind, cost: MicroUsd) {
-        self.0.run_cost.with_label_values(&[of.as_str()]).observe(cost.0 as f64 / MICRO);
+    fn record_run_cost(&self, loop_kind: LoopKind, cost: MicroUsd) {
+        self.0.run_cost.with_label_values(&[loop_kind.as_str()]).observe(cost.0 as f64 / MICRO);
     }
 
     /// Counts a delivery and its duration. `result` is a label value of the table.
@@ -246,8 +246,8 @@ impl ServiceMetrics {
 }
 
 impl RunCounter for ServiceMetrics {
-    fn count_run(&self, of: &str, outcome: &str) {
-        self.0.runs.with_label_values(&[of, outcome]).inc();
+    fn count_run(&self, loop_name: &str, outcome: &str) {
+        self.0.runs.with_label_values(&[loop_name, outcome]).inc();
     }
 
     fn count_review(&self, record: &ReviewRecord) {
@@ -287,9 +287,9 @@ impl MetricsBuilder {
         METRICS.iter().find(|metric| metric.name == name).ok_or_else(unknown)
     }
 
-    fn register_collector<M: Collector + Clone + 'static>(&self, made: M) -> prometheus::Result<M> {
-        self.0.register(Box::new(made.clone()))?;
-        Ok(made)
+    fn register_collector<M: Collector + Clone + 'static>(&self, collector: M) -> prometheus::Result<M> {
+        self.0.register(Box::new(collector.clone()))?;
+        Ok(collector)
     }
 
     fn register_metric<M: Collector + Clone + 'static>(

@@ -66,10 +66,10 @@ impl RunFailure {
     ///
     /// # Errors
     /// [`StepStopReason::Fenced`] if the store refused a write in this way.
-    pub(super) fn split_fenced<T>(ended: Result<T, Self>) -> Result<Result<T, Self>, StepStopReason> {
-        match ended {
+    pub(super) fn split_fenced<T>(result: Result<T, Self>) -> Result<Result<T, Self>, StepStopReason> {
+        match result {
             Err(Self::Store(StoreError::Fenced { last, .. })) => Err(StepStopReason::Fenced(last)),
-            ended => Ok(ended),
+            result => Ok(result),
         }
     }
 

@@ -150,12 +150,12 @@ impl Scheduler {
         &self,
         context: &ServiceContext,
         switches: &KillSwitches,
-        places: LeaseLimits,
+        lease_limits: LeaseLimits,
         mut batch: usize,
         workers: &WorkerGroup,
         now: UnixMillis,
     ) -> Result<LeaseSelection, StoreError> {
-        let free = places.all.saturating_sub(self.active_leases.len());
+        let free = lease_limits.all.saturating_sub(self.active_leases.len());
         loop {
             let due = context.store.due_slots(now, batch).await?;
             let is_held = |slot: &Slot| switches.switch_for(&RepositoryRef::from_key(&slot.key)).is_some();
@@ -175,7 +175,7 @@ impl Scheduler {
                     | SlotState::Held { .. } => None,
                 })
                 .collect();
-            let waiting = if free > 0 && places.has_owner_limit() {
+            let waiting = if free > 0 && lease_limits.has_owner_limit() {
                 with_owners(&*context.store, waiting).await?
             } else {
                 waiting
@@ -195,7 +195,7 @@ impl Scheduler {
                     .filter_map(|at| waiting.get(*at))
                     .map(|(_, candidate)| candidate.due_slot())
                     .collect();
-                let chosen: Vec<usize> = choose_slots(&candidates, &self.active_leases, places, now)
+                let chosen: Vec<usize> = choose_slots(&candidates, &self.active_leases, lease_limits, now)
                     .into_iter()
                     .filter_map(|index| ours.get(index).copied())
                     .collect();

@@ -31,8 +31,8 @@ impl DutyLeaseExpiry {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn set(&self, until: Option<Instant>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = until;
+    fn set(&self, expiry: Option<Instant>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = expiry;
     }
 }
 

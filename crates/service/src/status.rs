@@ -60,9 +60,9 @@ pub enum StatusError {
 /// # Errors
 /// [`StatusError`] if there is no status.
 #[truing_core::boxed_future]
-pub async fn fetch_status(address: SocketAddr, within: Duration) -> Result<ServerStatus, StatusError> {
+pub async fn fetch_status(address: SocketAddr, timeout: Duration) -> Result<ServerStatus, StatusError> {
     let failed = |error: reqwest::Error| StatusError::NoServer(address, error.without_url());
-    let client = Client::builder().no_proxy().timeout(within).build().map_err(failed)?;
+    let client = Client::builder().no_proxy().timeout(timeout).build().map_err(failed)?;
     let answer = client.get(format!("http://{address}/readyz?verbose")).send().await.map_err(failed)?;
     if answer.status() == StatusCode::SERVICE_UNAVAILABLE {
         return Err(StatusError::NotReady(address));

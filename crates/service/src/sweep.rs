@@ -110,12 +110,12 @@ impl SweepResults {
         self.state().forges.insert(forge.to_owned(), health);
     }
 
-    fn record_sweep(&self, repository: &KnownRepository, open: usize, at: UnixMillis) {
+    fn record_sweep(&self, repository: &KnownRepository, open_pulls: usize, swept_at: UnixMillis) {
         let periods = &mut self.state().repositories;
         let key = (repository.forge.clone(), repository.id.clone());
-        let period = periods.get(&key).map(|before| at - before.at);
+        let period = periods.get(&key).map(|before| swept_at - before.at);
         let (forge, name) = (repository.forge.clone(), repository.name.clone());
-        periods.insert(key, RepositorySweep { forge, name, at, period, open });
+        periods.insert(key, RepositorySweep { forge, name, at: swept_at, period, open: open_pulls });
     }
 
     /// Begins a round with these repositories of a forge, and removes the results of the forge's other
@@ -253,12 +253,13 @@ impl ForgeSweeps {
 }
 
 impl ForgeSweepRound {
-    fn is_due(&self, now: UnixMillis, wanted: Option<UnixMillis>) -> bool {
+    fn is_due(&self, now: UnixMillis, requested_at: Option<UnixMillis>) -> bool {
         if self.pause.is_some_and(|pause| pause.is_active(now)) {
             return false;
         }
         let (Some(began), Some(period)) = (self.started_at, self.period) else { return true };
-        wanted.is_some_and(|wanted| began < wanted) || (self.queue.is_empty() && !period.is_active(now))
+        requested_at.is_some_and(|requested_at| began < requested_at)
+            || (self.queue.is_empty() && !period.is_active(now))
     }
 
     /// Begins a round: collects the repositories of the forge. The repositories in the token's list are

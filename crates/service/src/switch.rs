@@ -93,7 +93,7 @@ impl ServiceContext {
         switch: EngagedSwitch<'_>,
         key: &SlotKey,
         run: Option<&RunReference>,
-        what: &str,
+        description: &str,
     ) -> HistoryEvent {
         let engaged = switch.engaged;
         let id = run.map_or_else(new_run_id, |run| run.id.clone());
@@ -103,8 +103,9 @@ impl ServiceContext {
             None => String::new(),
             Some(name) => format!(" by the switch of {name} until `truing {}`", switch.off_command()),
         };
-        let what = format!("KillSwitchEngaged: {what}{of} (mode {mode}, by {}{reason})", engaged.by);
-        tracing::warn!(event = "KillSwitchEngaged", %key, review_id = %id, "{what}");
-        HistoryEvent { at: self.clock.now(), key: key.clone(), run: Some(id), what }
+        let description =
+            format!("KillSwitchEngaged: {description}{of} (mode {mode}, by {}{reason})", engaged.by);
+        tracing::warn!(event = "KillSwitchEngaged", %key, review_id = %id, "{description}");
+        HistoryEvent { at: self.clock.now(), key: key.clone(), run: Some(id), what: description }
     }
 }

@@ -156,10 +156,10 @@ impl LeasedStep for WorkerStep<'_> {
 /// Records the cost of a review that was interrupted. A converge run records its own cost when it resumes.
 async fn record_interrupted(
     context: &ServiceContext,
-    of: LoopKind,
+    loop_kind: LoopKind,
     run: &RunReference,
 ) -> Result<(), StoreError> {
-    match of {
+    match loop_kind {
         LoopKind::Review => {}
         LoopKind::Converge | LoopKind::Sync => return Ok(()),
     }
@@ -182,13 +182,15 @@ async fn record_failure(
     lease: &Lease,
     run: &RunReference,
     class: &'static str,
-    what: &str,
+    reason: &str,
 ) -> Result<(), StoreError> {
     context.metrics.attempt_failed(lease.loop_kind, class, lease.last_attempt);
-    record_event(context, run, format!("failed: {what}")).await?;
+    record_event(context, run, format!("failed: {reason}")).await?;
     match lease.loop_kind {
         LoopKind::Review => {}
-        LoopKind::Converge if lease.last_attempt => return record_abandoned_run(context, lease, what).await,
+        LoopKind::Converge if lease.last_attempt => {
+            return record_abandoned_run(context, lease, reason).await;
+        }
         LoopKind::Converge | LoopKind::Sync => return Ok(()),
     }
     wait_for_settlement(context).await;
@@ -209,10 +211,14 @@ async fn record_failure(
 }
 
 /// Records the end of a converge run that was given up and whose pull request could not be updated.
-async fn record_abandoned_run(context: &ServiceContext, lease: &Lease, what: &str) -> Result<(), StoreError> {
+async fn record_abandoned_run(
+    context: &ServiceContext,
+    lease: &Lease,
+    reason: &str,
+) -> Result<(), StoreError> {
     let described = context.store.descriptions(std::slice::from_ref(&lease.key)).await?.pop().flatten();
     let name = described.map_or_else(|| lease.key.to_string(), |described| described.name);
-    match converge_runs::record_abandonment(&*context.store, lease, name, what).await {
+    match converge_runs::record_abandonment(&*context.store, lease, name, reason).await {
         Ok(ended) => count_run_end(context, lease.loop_kind, ended),
         // A newer run has taken over, and records its own end.
         Err(StoreError::Fenced { .. }) => {}
@@ -224,11 +230,11 @@ async fn record_abandoned_run(context: &ServiceContext, lease: &Lease, what: &st
 /// Counts the end and the cost of a converge run.
 fn count_run_end(
     context: &ServiceContext,
-    of: LoopKind,
+    loop_kind: LoopKind,
     ConvergeRunEnd { end, cost, denied }: ConvergeRunEnd,
 ) {
-    context.metrics.count_run(of.as_str(), end.as_str());
-    context.metrics.run_cost(of, cost, denied);
+    context.metrics.count_run(loop_kind.as_str(), end.as_str());
+    context.metrics.run_cost(loop_kind, cost, denied);
 }
 
 /// Does one step on a pull request, by the name of its repository. If the name now belongs to another
@@ -449,9 +455,17 @@ impl ServiceContext {
     }
 }
 
-async fn record_event(context: &ServiceContext, run: &RunReference, what: String) -> Result<(), StoreError> {
-    tracing::warn!("{what}");
-    let event =
-        HistoryEvent { at: context.clock.now(), key: run.key.clone(), run: Some(run.id.clone()), what };
+async fn record_event(
+    context: &ServiceContext,
+    run: &RunReference,
+    description: String,
+) -> Result<(), StoreError> {
+    tracing::warn!("{description}");
+    let event = HistoryEvent {
+        at: context.clock.now(),
+        key: run.key.clone(),
+        run: Some(run.id.clone()),
+        what: description,
+    };
     context.store.append_history(&[event]).await
 }

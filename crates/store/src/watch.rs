@@ -39,11 +39,11 @@ impl StoreMonitor {
     }
 
     /// Reports an unreadable slot in the log, once for each key.
-    pub(crate) fn report_unreadable(&self, key: &str, why: &StoreFault) {
+    pub(crate) fn report_unreadable(&self, key: &str, fault: &StoreFault) {
         if self.lock_unreadable().insert(key.to_owned()) {
             tracing::error!(
                 key,
-                %why,
+                %fault,
                 "a slot cannot be read and is left out: `truing queue drop {key}` deletes the slot, and \
                     the next event or sweep creates a new one"
             );

@@ -236,9 +236,9 @@ const FORMAT: &str = "format";
 
 /// Adds `--format` to a command and its subcommands. The help of the flag lists the formats that the command
 /// can print.
-fn add_format_flags(command: clap::Command, format: &clap::Arg, above: &[&str]) -> clap::Command {
+fn add_format_flags(command: clap::Command, format: &clap::Arg, parent_words: &[&str]) -> clap::Command {
     let name = command.get_name().to_owned();
-    let words: Vec<&str> = above.iter().copied().chain([name.as_str()]).collect();
+    let words: Vec<&str> = parent_words.iter().copied().chain([name.as_str()]).collect();
     let formats = command_formats(&words);
     let own = format.clone().value_parser(FormatParser(formats)).hide(formats == CliFormat::TEXT);
     command.arg(own).mut_subcommands(|below| add_format_flags(below, format, &words))

@@ -292,7 +292,7 @@ impl CommentChanges {
 impl LifecycleCounts {
     /// Returns true if every finding kept one comment through all changes.
     pub fn has_passed(&self) -> bool {
-        let count = |of: fn(&CommentChanges) -> usize| self.pushes.iter().map(of).sum::<usize>();
+        let count = |count_of: fn(&CommentChanges) -> usize| self.pushes.iter().map(count_of).sum::<usize>();
         self.comments == PLANTED
             && self.duplicates == 0
             && count(|changes| changes.new) == PLANTED

@@ -284,20 +284,20 @@ pub fn mirrors_folder(folder: &Path) -> PathBuf {
 const NEAR: f64 = 0.6;
 
 /// Returns the most similar known name, if one is similar enough.
-pub fn nearest_name<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest_name<'a>(name: &str, known_names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let near = |word: &&str| strsim::normalized_damerau_levenshtein(name, word);
-    known.into_iter().max_by(|a, b| near(a).total_cmp(&near(b))).filter(|word| near(word) >= NEAR)
+    known_names.into_iter().max_by(|a, b| near(a).total_cmp(&near(b))).filter(|word| near(word) >= NEAR)
 }
 
 /// Returns the three most similar known names, the most similar first.
-pub fn nearest_three_names<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+pub fn nearest_three_names<'a>(name: &str, known_names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let name = name.to_lowercase();
     let near = |word: &str| strsim::normalized_damerau_levenshtein(&name, word);
-    let mut known: Vec<&str> = known.into_iter().collect();
-    known.sort_by(|a, b| near(b).total_cmp(&near(a)).then(a.cmp(b)));
-    known.dedup();
-    known.truncate(3);
-    known
+    let mut known_names: Vec<&str> = known_names.into_iter().collect();
+    known_names.sort_by(|a, b| near(b).total_cmp(&near(a)).then(a.cmp(b)));
+    known_names.dedup();
+    known_names.truncate(3);
+    known_names
 }
 
 /// Converts an error of the reader to an error of the command line.

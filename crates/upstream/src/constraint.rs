@@ -70,8 +70,8 @@ pub enum RequirementError {
 }
 
 /// Renders the keys in a file with a space after them, if there are any.
-fn key_prefix(at: &str) -> String {
-    if at.is_empty() { String::new() } else { format!("{at} ") }
+fn key_prefix(key_path: &str) -> String {
+    if key_path.is_empty() { String::new() } else { format!("{key_path} ") }
 }
 
 /// Reads the requirement of a package in a project's file.
@@ -170,10 +170,10 @@ fn find_requirement(
     text: &str,
 ) -> Result<(RequirementText, VersionRange), RequirementError> {
     let is_copy = place.style == RangeStyle::VendoredVersion;
-    let form = |what: &'static str| {
+    let form = |expected_format: &'static str| {
         move |reason: String| RequirementError::Malformed {
             path: place.file.to_owned(),
-            expected_format: what,
+            expected_format: expected_format,
             reason,
         }
     };

@@ -124,8 +124,8 @@ fn edit_manifest(
 ///
 /// # Errors
 /// [`ManifestFileError`] if it cannot be read or edited.
-pub fn add_digests_in_test(path: &Path, added: &[DigestUpdate<'_>]) -> Result<String, ManifestFileError> {
-    python_hash_test::add_digests(&read_file(path)?, added)
+pub fn add_digests_in_test(path: &Path, updates: &[DigestUpdate<'_>]) -> Result<String, ManifestFileError> {
+    python_hash_test::add_digests(&read_file(path)?, updates)
         .map_err(|(symbol, reason)| ManifestFileError::Edit { path: path.to_owned(), symbol, reason })
 }
 

@@ -21,9 +21,9 @@ pub struct DigestUpdate<'a> {
 ///
 /// # Errors
 /// The definition and the reason, for an ambiguous row or a row without a set of digests.
-pub(crate) fn add_digests(text: &str, added: &[DigestUpdate<'_>]) -> Result<String, (String, String)> {
+pub(crate) fn add_digests(text: &str, updates: &[DigestUpdate<'_>]) -> Result<String, (String, String)> {
     let mut inserts: BTreeMap<usize, String> = BTreeMap::new();
-    for (first, places) in find_digest_places(text, added)? {
+    for (first, places) in find_digest_places(text, updates)? {
         let refused = |reason: &str| (first.symbol.to_owned(), reason.to_owned());
         let old = first.old;
         for at in places {
@@ -46,9 +46,9 @@ pub(crate) fn add_digests(text: &str, added: &[DigestUpdate<'_>]) -> Result<Stri
 ///
 /// # Errors
 /// The definition and the reason, for an ambiguous row or a row whose literal is more than a digest.
-pub(crate) fn replace_digests(text: &str, replaced: &[DigestUpdate<'_>]) -> Result<String, (String, String)> {
+pub(crate) fn replace_digests(text: &str, updates: &[DigestUpdate<'_>]) -> Result<String, (String, String)> {
     let mut all: BTreeMap<usize, &DigestUpdate<'_>> = BTreeMap::new();
-    for (first, places) in find_digest_places(text, replaced)? {
+    for (first, places) in find_digest_places(text, updates)? {
         for at in places {
             if insertion_point(text, at, first.old, first.new).is_none() {
                 let reason = "the digest that it accepts is not an item of a set or a list";
@@ -73,10 +73,10 @@ type DigestPlaces<'a> = Vec<(&'a DigestUpdate<'a>, Vec<usize>)>;
 /// Finds the positions of the digests that rows accept.
 fn find_digest_places<'a>(
     text: &str,
-    added: &'a [DigestUpdate<'a>],
+    updates: &'a [DigestUpdate<'a>],
 ) -> Result<DigestPlaces<'a>, (String, String)> {
     let mut by_old: BTreeMap<&str, Vec<&DigestUpdate<'_>>> = BTreeMap::new();
-    for one in added {
+    for one in updates {
         by_old.entry(one.old).or_default().push(one);
     }
     let mut found = Vec::new();
@@ -95,12 +95,12 @@ fn find_digest_places<'a>(
 }
 
 /// Returns the position for the new digest beside the old one, and the text to insert.
-fn insertion_point(text: &str, at: usize, old: &str, new: &str) -> Option<(usize, String)> {
-    let before = text.get(..at)?;
+fn insertion_point(text: &str, offset: usize, old: &str, new: &str) -> Option<(usize, String)> {
+    let before = text.get(..offset)?;
     let quote = before.chars().next_back().filter(|quote| matches!(quote, '\'' | '"'))?;
     let before = before.get(..before.len() - 1)?;
-    let end = at + old.len() + 1;
-    let after = text.get(at + old.len()..)?.strip_prefix(quote)?;
+    let end = offset + old.len() + 1;
+    let after = text.get(offset + old.len()..)?.strip_prefix(quote)?;
     if !is_set_item(before) {
         return None;
     }

@@ -241,9 +241,9 @@ fn cargo_variable_name(name: &str) -> String {
 }
 
 /// Returns true if an address begins with this key and a path segment ends there.
-fn has_url_prefix(place: &str, key: &str) -> bool {
+fn has_url_prefix(address: &str, key: &str) -> bool {
     let key = key.trim_end_matches('/');
-    place.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    address.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Reads a file's text; none if the file does not exist.

@@ -84,16 +84,17 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
         &mut self,
         mut messages: mpsc::Receiver<ProgramMessage>,
         start: Option<OwnedSemaphorePermit>,
-        within: Duration,
+        request_timeout: Duration,
     ) {
         let mut start = start;
-        let latest = Instant::now() + within;
+        let latest = Instant::now() + request_timeout;
         let mut has_asked = false;
         while self.end.is_none() {
             let next =
                 if has_asked { Ok(messages.recv().await) } else { timeout_at(latest, messages.recv()).await };
             let Ok(next) = next else {
-                let reason = format!("claude sent no model request within {} s", within.as_secs_f32());
+                let reason =
+                    format!("claude sent no model request within {} s", request_timeout.as_secs_f32());
                 self.end = Some(AgentRunEnd::Failed(reason));
                 // The program has not sent its first model request, so there is no orderly exit to wait for.
                 return;

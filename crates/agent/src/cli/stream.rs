@@ -59,9 +59,9 @@ impl OutputSink for CliStream {
 }
 
 impl CliStream {
-    pub(super) fn read(&mut self, part: &[u8]) {
-        self.bytes = self.bytes.saturating_add(u64::try_from(part.len()).unwrap_or(u64::MAX));
-        let mut lines = part.split(|byte| *byte == b'\n').peekable();
+    pub(super) fn read(&mut self, chunk: &[u8]) {
+        self.bytes = self.bytes.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
+        let mut lines = chunk.split(|byte| *byte == b'\n').peekable();
         while let Some(piece) = lines.next() {
             if self.line.len() + piece.len() > MAX_LINE {
                 self.is_long = true;

@@ -133,15 +133,15 @@ fn join_text(blocks: &[Value]) -> Option<String> {
 
 /// Writes a response for the program, as events or as one object. `id` is the identifier of the response.
 pub(super) fn encode_answer(
-    said: &ModelMessage,
+    model_message: &ModelMessage,
     id: &str,
     model: &str,
     usage: &TokenUsage,
     streams: bool,
 ) -> Vec<u8> {
     let calls = |block: &MessageBlock| matches!(block, MessageBlock::Known(KnownBlock::ToolUse { .. }));
-    let stop = if said.content.iter().any(calls) { "tool_use" } else { "end_turn" };
-    let blocks: Vec<Value> = said.content.iter().map(encode_block).collect();
+    let stop = if model_message.content.iter().any(calls) { "tool_use" } else { "end_turn" };
+    let blocks: Vec<Value> = model_message.content.iter().map(encode_block).collect();
     let TokenUsage { input, output, cache_read, cache_write_5m, cache_write_1h } = usage;
     let usage = json!({
         "input_tokens": input,

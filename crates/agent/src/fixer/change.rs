@@ -127,9 +127,9 @@ fn check_size(path: &str, bytes: usize) -> Result<(), FileChangeError> {
     }
 }
 
-fn change_error(path: &str, kept: ReplaceError) -> FileChangeError {
+fn change_error(path: &str, error: ReplaceError) -> FileChangeError {
     let path = path.to_owned();
-    match kept {
+    match error {
         ReplaceError::Changed => FileChangeError::NoFile(path),
         ReplaceError::NotPlain => FileChangeError::NotPlain(path),
         ReplaceError::Io(source) => FileChangeError::Io { path, source },

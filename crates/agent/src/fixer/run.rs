@@ -32,8 +32,8 @@ async fn clone_write_limit(clone: PathBuf, disk: u64) -> WriteLimit {
     WriteLimit { folders, limit: now.plus(DiskUsage::from_bytes(disk)) }
 }
 
-fn render_command_report(workspace: &FixerWorkspace, ended: &CommandResult) -> String {
-    let mut text = match &ended.end {
+fn render_command_report(workspace: &FixerWorkspace, result: &CommandResult) -> String {
+    let mut text = match &result.end {
         ProcessOutcome::Exit(status) => match status.code() {
             Some(code) => format!("exit code {code}\n"),
             None => format!("ended by force ({status})\n"),
@@ -47,7 +47,7 @@ fn render_command_report(workspace: &FixerWorkspace, ended: &CommandResult) -> S
             format!("ended because all its processes exceeded the {} limit ({seen})\n", bound.as_str())
         }
     };
-    for (name, printed) in [("output", &ended.stdout), ("errors", &ended.stderr)] {
+    for (name, printed) in [("output", &result.stdout), ("errors", &result.stderr)] {
         if !printed.is_empty() {
             text += &format!(
                 "--- {name}\n{}",

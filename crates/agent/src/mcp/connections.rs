@@ -56,7 +56,7 @@ impl Default for ConnectionBounds {
 pub(crate) async fn serve_connections<F: Future<Output = McpResponse> + Send + 'static>(
     listener: TcpListener,
     bounds: ConnectionBounds,
-    knows: impl Fn(&HeaderMap) -> bool + Clone + Send + Sync + 'static,
+    has_token: impl Fn(&HeaderMap) -> bool + Clone + Send + Sync + 'static,
     answer: impl Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
 ) -> std::io::Result<()> {
     let room = Arc::new(Mutex::new(ConnectionTable { bounds, open: Vec::new(), next: 0 }));
@@ -72,7 +72,7 @@ pub(crate) async fn serve_connections<F: Future<Output = McpResponse> + Send + '
             }
         };
         let guest = ConnectionGuard::new(&room, peer.ip().to_canonical());
-        tasks.spawn(serve_connection(stream, guest, bounds.auth_timeout, knows.clone(), answer.clone()));
+        tasks.spawn(serve_connection(stream, guest, bounds.auth_timeout, has_token.clone(), answer.clone()));
     }
 }
 
@@ -80,13 +80,13 @@ async fn serve_connection<F: Future<Output = McpResponse> + Send>(
     stream: TcpStream,
     guest: ConnectionGuard,
     shows: Duration,
-    knows: impl Fn(&HeaderMap) -> bool + Send + Sync + 'static,
+    has_token: impl Fn(&HeaderMap) -> bool + Send + Sync + 'static,
     answer: impl Fn(Request<Incoming>) -> F + Send + Sync + 'static,
 ) {
     let guest = Arc::new(guest);
     let of_requests = guest.clone();
     let service = service_fn(move |request: Request<Incoming>| {
-        let is_full = knows(request.headers()) && !of_requests.mark_known();
+        let is_full = has_token(request.headers()) && !of_requests.mark_known();
         let answered = (!is_full).then(|| answer(request));
         async move {
             Ok::<_, Infallible>(match answered {

@@ -82,7 +82,7 @@ impl McpEndpoint {
     /// Passes a request to the handler, if access is allowed.
     pub(crate) async fn dispatch<H, B>(
         &self,
-        who: impl Fn() -> H + Send + Sync + 'static,
+        make_handler: impl Fn() -> H + Send + Sync + 'static,
         mut request: Request<B>,
     ) -> McpResponse
     where
@@ -124,8 +124,11 @@ impl McpEndpoint {
             .with_allowed_origins(&self.origins)
             .enforce_origin_validation()
             .with_max_request_body_bytes(self.max_body);
-        let service =
-            StreamableHttpService::new(move || Ok(who()), Arc::new(NeverSessionManager::default()), config);
+        let service = StreamableHttpService::new(
+            move || Ok(make_handler()),
+            Arc::new(NeverSessionManager::default()),
+            config,
+        );
         service.handle(Request::from_parts(head, Full::new(body))).await
     }
 

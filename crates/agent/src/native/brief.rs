@@ -33,7 +33,7 @@ pub trait ReportSchema: Default + Send {
     fn parse_text(text: &str) -> Option<(Self, bool)>;
 
     /// Adds another report of the same run.
-    fn add(&mut self, more: Self);
+    fn add(&mut self, report: Self);
 
     /// Returns the message to a model whose report was accepted.
     fn acceptance_message(&self) -> String;

@@ -212,7 +212,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
     /// to conclude, because the run has no other turn.
     fn last_turn(&self) -> Option<RunLimit> {
         let AgentRunProgress { turns, cost, last_cost, tool_calls, denials, .. } = &self.progress;
-        let count = |of: &BTreeMap<String, u32>| of.values().sum::<u32>();
+        let count = |counts: &BTreeMap<String, u32>| counts.values().sum::<u32>();
         let soon = self.limits.time / 100 * (100 - CONCLUDE_PERCENT);
         // The last response will cost about as much as the response before it, plus the cost of the new
         // input.
@@ -262,14 +262,14 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
     }
 
     /// Handles a response and returns the outcome.
-    fn handle_answer(&mut self, answer: ModelAnswer, last: Option<RunLimit>) -> TurnOutcome {
+    fn handle_answer(&mut self, answer: ModelAnswer, reached_limit: Option<RunLimit>) -> TurnOutcome {
         let ModelAnswer { message: ModelMessage { role, content }, stop, .. } = answer;
         let content: Vec<MessageBlock> = content.into_iter().filter(|block| !is_blank(block)).collect();
         let message = ModelMessage { role, content };
         match stop {
             StopReason::EndTurn | StopReason::ToolUse | StopReason::StopSequence => {
                 self.progress.cut_responses = 0;
-                self.handle_message(message, last)
+                self.handle_message(message, reached_limit)
             }
             StopReason::Refusal => TurnOutcome::Ended(AgentRunEnd::Declined),
             StopReason::PauseTurn if message.content.is_empty() => {
@@ -291,13 +291,13 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
     }
 
     /// Handles a complete response: a report, tool calls, or prose instead of both.
-    fn handle_message(&mut self, message: ModelMessage, last: Option<RunLimit>) -> TurnOutcome {
+    fn handle_message(&mut self, message: ModelMessage, reached_limit: Option<RunLimit>) -> TurnOutcome {
         let calls = requested_calls(&message);
         if calls.is_empty() {
             let words = message_text(&message);
             // Some models write the report as text instead of a call.
             if let Some(report) = F::parse_text(&words) {
-                return end_or_continue(match self.accept_report(report.0, report.1, last) {
+                return end_or_continue(match self.accept_report(report.0, report.1, reached_limit) {
                     Ok(end) => end,
                     Err(report_error) => {
                         self.push_model_message(message);
@@ -314,7 +314,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         let mut done = None;
         for call in calls.iter().filter(|call| call.name == REPORT) {
             match F::read(call.input) {
-                Ok(report) => match self.accept_report(report.0, report.1, last) {
+                Ok(report) => match self.accept_report(report.0, report.1, reached_limit) {
                     Ok(end) => done = end.or(done),
                     Err(unsound) => report_error = Some(unsound),
                 },
@@ -329,12 +329,16 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
 
     /// Runs the calls of a response and adds their results to the conversation. Returns the end of the run,
     /// if it ends.
-    async fn carry_out(&mut self, message: ModelMessage, wrong: Option<String>) -> Option<AgentRunEnd> {
+    async fn carry_out(
+        &mut self,
+        message: ModelMessage,
+        report_error: Option<String>,
+    ) -> Option<AgentRunEnd> {
         let calls = requested_calls(&message);
         let mut results = Vec::with_capacity(calls.len());
         for (at, call) in calls.iter().enumerate() {
             let CallOutput { text: content, is_error, denied: _ } =
-                self.run_tool_call(call.name, call.input, at, wrong.as_deref()).await;
+                self.run_tool_call(call.name, call.input, at, report_error.as_deref()).await;
             let tool_use_id = call.id.to_owned();
             results.push(MessageBlock::Known(KnownBlock::ToolResult {
                 tool_use_id,
@@ -345,12 +349,12 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         }
         self.push_model_message(message);
         self.request.messages.push(ModelMessage { role: MessageRole::User, content: results });
-        self.request_valid_report(wrong)
+        self.request_valid_report(report_error)
     }
 
     /// Follows up on calls with an invalid report. Returns the end of the run, if it ends.
-    pub(crate) fn request_valid_report(&mut self, wrong: Option<String>) -> Option<AgentRunEnd> {
-        wrong.and_then(|what| self.request_report_once(&what))
+    pub(crate) fn request_valid_report(&mut self, report_error: Option<String>) -> Option<AgentRunEnd> {
+        report_error.and_then(|what| self.request_report_once(&what))
     }
 
     /// Runs and counts a call; `at` is the index of the call in the response. Returns the result, cut to its
@@ -359,10 +363,11 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         &mut self,
         name: &str,
         input: &Value,
-        at: usize,
-        wrong: Option<&str>,
+        call_index: usize,
+        report_error: Option<&str>,
     ) -> CallOutput {
-        let CallOutput { text, is_error, denied } = self.answer_call(name, input, at, wrong).await;
+        let CallOutput { text, is_error, denied } =
+            self.answer_call(name, input, call_index, report_error).await;
         if denied {
             self.count_denial(name);
         }
@@ -372,16 +377,22 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
     }
 
     /// Returns the result of one call. `wrong` is the error of a report.
-    async fn answer_call(&mut self, name: &str, input: &Value, at: usize, wrong: Option<&str>) -> CallOutput {
+    async fn answer_call(
+        &mut self,
+        name: &str,
+        input: &Value,
+        call_index: usize,
+        report_error: Option<&str>,
+    ) -> CallOutput {
         let call_output = |text: String, is_error| CallOutput { text, is_error, denied: false };
         if name == REPORT {
-            return match (F::read(input), wrong) {
+            return match (F::read(input), report_error) {
                 (Ok((report, _)), None) => call_output(report.acceptance_message(), false),
-                (Ok(_), Some(wrong)) => call_output(wrong.to_owned(), true),
+                (Ok(_), Some(report_error)) => call_output(report_error.to_owned(), true),
                 (Err(malformed), _) => call_output(malformed, true),
             };
         }
-        if at >= MAX_CALLS_AT_ONCE {
+        if call_index >= MAX_CALLS_AT_ONCE {
             return call_output(
                 format!(
                     "not called: one answer may contain at most {MAX_CALLS_AT_ONCE} calls; repeat this \
@@ -428,11 +439,11 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
     fn accept_report(
         &mut self,
         report: F,
-        more: bool,
-        last: Option<RunLimit>,
+        is_partial: bool,
+        reached_limit: Option<RunLimit>,
     ) -> Result<Option<AgentRunEnd>, String> {
         self.progress.items.add(report);
-        match (last, more) {
+        match (reached_limit, is_partial) {
             (Some(limit), _) => Ok(Some(AgentRunEnd::Limit(limit))),
             (None, true) => Ok(None),
             (None, false) if self.progress.repairs < MAX_REPAIRS => {
@@ -453,10 +464,10 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
     }
 
     /// Asks once for a valid report.
-    fn request_report_once(&mut self, what: &str) -> Option<AgentRunEnd> {
+    fn request_report_once(&mut self, problem: &str) -> Option<AgentRunEnd> {
         self.progress.repairs += 1;
         if self.progress.repairs > MAX_REPAIRS {
-            return Some(AgentRunEnd::Unreadable(what.to_owned()));
+            return Some(AgentRunEnd::Unreadable(problem.to_owned()));
         }
         self.push_user_text(F::ASK_AGAIN);
         None

@@ -177,7 +177,7 @@ impl PromptCase {
 
     /// Returns the reason that the case could never fail, with the beginning of the line to report.
     fn cannot_fail(&self) -> Option<(&'static str, &'static str)> {
-        let ends = |way: &[ScriptedCall]| way.last().is_some_and(|call| call.tool == REPORT);
+        let ends = |calls: &[ScriptedCall]| calls.last().is_some_and(|call| call.tool == REPORT);
         let is_empty = |part: &PromptPart| part.needs.iter().any(|need| need.trim().is_empty());
         if self.system.needs.is_empty() && self.task.needs.is_empty() {
             Some(("route", "`needs` is empty in both `system` and `task`, so every prompt would pass"))
@@ -242,31 +242,34 @@ fn fold_whitespace(text: &str) -> String {
 /// Returns true if a value contains the wanted value. An object must contain each wanted field, an array each
 /// wanted element in any position, and a text the wanted text in whole words. An empty wanted array matches
 /// only an empty array.
-fn json_contains(value: &Value, wanted: &Value) -> bool {
-    match (value, wanted) {
-        (Value::Object(value), Value::Object(wanted)) => {
-            let has =
-                |name: &String, wanted| value.get(name).is_some_and(|value| json_contains(value, wanted));
-            wanted.iter().all(|(name, wanted)| has(name, wanted))
+fn json_contains(value: &Value, expected_value: &Value) -> bool {
+    match (value, expected_value) {
+        (Value::Object(value), Value::Object(expected_value)) => {
+            let has = |name: &String, expected_value| {
+                value.get(name).is_some_and(|value| json_contains(value, expected_value))
+            };
+            expected_value.iter().all(|(name, expected_value)| has(name, expected_value))
         }
-        (Value::Array(values), Value::Array(wanted)) if wanted.is_empty() => values.is_empty(),
-        (Value::Array(values), Value::Array(wanted)) => {
-            wanted.iter().all(|wanted| values.iter().any(|value| json_contains(value, wanted)))
+        (Value::Array(values), Value::Array(expected_value)) if expected_value.is_empty() => {
+            values.is_empty()
         }
-        (Value::String(value), Value::String(wanted)) => contains_words(value, wanted),
+        (Value::Array(values), Value::Array(expected_value)) => expected_value
+            .iter()
+            .all(|expected_value| values.iter().any(|value| json_contains(value, expected_value))),
+        (Value::String(value), Value::String(expected_value)) => contains_words(value, expected_value),
         (_, Value::Null) => true,
-        (value, wanted) => value == wanted,
+        (value, expected_value) => value == expected_value,
     }
 }
 
 /// Returns true if a text contains the wanted text in whole words: `no-port` does not contain `port`.
-fn contains_words(text: &str, wanted: &str) -> bool {
+fn contains_words(text: &str, expected_text: &str) -> bool {
     let in_word = |letter: Option<char>| {
         letter.is_some_and(|letter| letter.is_alphanumeric() || matches!(letter, '-' | '_'))
     };
-    let begins = in_word(wanted.chars().next());
-    let ends = in_word(wanted.chars().next_back());
-    text.match_indices(wanted).any(|(at, found)| {
+    let begins = in_word(expected_text.chars().next());
+    let ends = in_word(expected_text.chars().next_back());
+    text.match_indices(expected_text).any(|(at, found)| {
         let before = text.get(..at).and_then(|before| before.chars().next_back());
         let after = text.get(at + found.len()..).and_then(|after| after.chars().next());
         !(begins && in_word(before) || ends && in_word(after))

@@ -142,13 +142,13 @@ fn check_render_step(
     files: &EnvsubstFiles<'_>,
     workflow: &GithubWorkflow,
     job: &WorkflowJob,
-    at: usize,
-    wrong: &mut Vec<EnvsubstProblem>,
+    step_index: usize,
+    problems: &mut Vec<EnvsubstProblem>,
 ) {
-    let Some(step) = job.steps.get(at) else { return };
+    let Some(step) = job.steps.get(step_index) else { return };
     let given = workflow.variables(job, step);
     let mut passed: BTreeSet<&str> = given.keys().copied().chain(step.sets_in_script()).collect();
-    passed.extend(job.steps.iter().take(at).flat_map(WorkflowStep::sets_for_later));
+    passed.extend(job.steps.iter().take(step_index).flat_map(WorkflowStep::sets_for_later));
     let from_runner =
         |name: &str| OF_RUNNER.contains(&name) || name.starts_with("GITHUB_") || name.starts_with("RUNNER_");
     let used = find_variables(files.prompt_text);
@@ -158,7 +158,7 @@ fn check_render_step(
         let argument =
             call.get(1).map(|argument| argument.as_str()).filter(|argument| argument.contains('$'));
         if argument.is_some_and(|list| list.starts_with('"') && !list.contains("\\$")) {
-            wrong.push(workflow_problem(
+            problems.push(workflow_problem(
                 files,
                 step,
                 "envsubst",
@@ -173,7 +173,7 @@ fn check_render_step(
         for (name, line) in &used {
             let (is_passed, is_listed) =
                 (passed.contains(name) || from_runner(name), listed.as_ref().map(|list| list.contains(name)));
-            let elsewhere = find_other_step(job, at, name);
+            let elsewhere = find_other_step(job, step_index, name);
             let what = match (is_passed, is_listed, elsewhere) {
                 (true, Some(true) | None, _) => continue,
                 (true, Some(false), _) if from_runner(name) => continue,
@@ -203,12 +203,12 @@ fn check_render_step(
                 // Not a problem: the name is deliberately neither passed nor listed.
                 (false, Some(false), None) => continue,
             };
-            wrong.push(prompt_problem(files, *line, what));
+            problems.push(prompt_problem(files, *line, what));
         }
         for name in listed.iter().flatten().filter(|name| !in_text.contains(**name)) {
             let what =
                 format!("the list of `envsubst` names `${name}`, and {} does not use it", files.prompt);
-            wrong.push(workflow_problem(files, step, "envsubst", what));
+            problems.push(workflow_problem(files, step, "envsubst", what));
         }
     }
     let in_script: BTreeSet<&str> = find_variables(script).into_iter().map(|(name, _)| name).collect();
@@ -221,36 +221,36 @@ fn check_render_step(
         if !in_text.contains(name) && !is_read {
             let what =
                 format!("`{name}` is passed to {}, and {} does not use it", step.title(), files.prompt);
-            wrong.push(variables_problem(files, step, &format!("{name}:"), what));
+            problems.push(variables_problem(files, step, &format!("{name}:"), what));
         }
     }
     for (name, value) in given.iter().filter(|(name, _)| in_text.contains(**name)) {
         let Value::String(value) = value else { continue };
         for id in OF_STEP.captures_iter(value).filter_map(|found| Some(found.get(1)?.as_str())) {
-            if !job.steps.iter().take(at).any(|step| step.id.as_deref() == Some(id)) {
+            if !job.steps.iter().take(step_index).any(|step| step.id.as_deref() == Some(id)) {
                 let what = format!(
                     "`{name}` is empty here: step `{id}`, which computes it, does not come before {}",
                     step.title()
                 );
-                wrong.push(variables_problem(files, step, &format!("steps.{id}."), what));
+                problems.push(variables_problem(files, step, &format!("steps.{id}."), what));
             }
         }
     }
 }
 
 /// Returns the title of another step in the job that has the variable, or that sets it too late.
-fn find_other_step(job: &WorkflowJob, at: usize, name: &str) -> Option<String> {
-    let others = job.steps.iter().enumerate().filter(|(other, _)| *other != at);
+fn find_other_step(job: &WorkflowJob, step_index: usize, name: &str) -> Option<String> {
+    let others = job.steps.iter().enumerate().filter(|(other, _)| *other != step_index);
     let has = |(other, step): &(usize, &WorkflowStep)| {
         step.env.as_ref().is_some_and(|env| env.contains_key(name))
-            || (*other > at && step.sets_for_later().contains(name))
+            || (*other > step_index && step.sets_for_later().contains(name))
     };
     others.into_iter().find(has).map(|(_, step)| step.title())
 }
 
 /// Reports multi-line values with a fixed end mark: an author of the value can write the end mark and add
 /// text after it.
-fn fixed_ends(files: &EnvsubstFiles<'_>, step: &WorkflowStep, wrong: &mut Vec<EnvsubstProblem>) {
+fn fixed_ends(files: &EnvsubstFiles<'_>, step: &WorkflowStep, problems: &mut Vec<EnvsubstProblem>) {
     let script = step.script();
     if !["GITHUB_OUTPUT", "GITHUB_ENV"].iter().any(|file| script.contains(file)) {
         return;
@@ -262,6 +262,6 @@ fn fixed_ends(files: &EnvsubstFiles<'_>, step: &WorkflowStep, wrong: &mut Vec<En
             "the value of `{name}` ends at the first line `{end}`, which a model or a stranger may write; \
              generate a new word each time: `END=$(openssl rand -hex 16)`"
         );
-        wrong.push(workflow_problem(files, step, &format!("{name}<<{end}"), what));
+        problems.push(workflow_problem(files, step, &format!("{name}<<{end}"), what));
     }
 }

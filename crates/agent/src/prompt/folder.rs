@@ -35,7 +35,7 @@ pub(super) fn read_cases(folder: &Path) -> Result<PromptFolder, PromptError> {
 
 /// Reads the files with this extension. Each file is read to just past `most` bytes, which shows if the file
 /// is longer.
-fn read_by_ending(folder: &Path, ending: &str, most: usize) -> Result<PromptFolder, PromptError> {
+fn read_by_ending(folder: &Path, ending: &str, max_bytes: usize) -> Result<PromptFolder, PromptError> {
     let unreadable = |path: &Path| {
         let path = path.to_owned();
         move |source| PromptError::Folder { path, source }
@@ -75,7 +75,7 @@ fn read_by_ending(folder: &Path, ending: &str, most: usize) -> Result<PromptFold
                 wrong(PromptProblemKind::BadModuleName(name));
                 continue;
             }
-            match read_text(&path, most) {
+            match read_text(&path, max_bytes) {
                 Ok(text) => files.push((name, shown, text)),
                 Err(error) if error.kind() == ErrorKind::InvalidData => wrong(PromptProblemKind::NotText),
                 Err(error) => return Err(unreadable(&path)(error)),
@@ -86,10 +86,10 @@ fn read_by_ending(folder: &Path, ending: &str, most: usize) -> Result<PromptFold
 }
 
 /// Reads the text of a file; a file that is too long is read to just past the limit.
-fn read_text(path: &Path, most: usize) -> std::io::Result<String> {
+fn read_text(path: &Path, max_bytes: usize) -> std::io::Result<String> {
     let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(most as u64 + 4).read_to_end(&mut bytes)?;
-    let cut = bytes.len() > most;
+    std::fs::File::open(path)?.take(max_bytes as u64 + 4).read_to_end(&mut bytes)?;
+    let cut = bytes.len() > max_bytes;
     match String::from_utf8(bytes) {
         Ok(text) => Ok(text),
         // The cut may split a character.

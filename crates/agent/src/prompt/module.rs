@@ -170,22 +170,22 @@ fn split_front_matter(text: &str) -> Option<(&str, &str, usize)> {
 fn parse_template(
     body: &str,
     first_line: usize,
-    wrong: &mut impl FnMut(usize, PromptProblemKind),
+    report_problem: &mut impl FnMut(usize, PromptProblemKind),
 ) -> Vec<TemplatePart> {
     let skipped = body.len() - body.trim_start_matches('\n').len();
     let body = body.trim_start_matches('\n').trim_end();
-    parse_parts(body, first_line + skipped, &mut |line| wrong(line, PromptProblemKind::NoVariable))
+    parse_parts(body, first_line + skipped, &mut |line| report_problem(line, PromptProblemKind::NoVariable))
 }
 
 /// Returns true if a variable stands on a line of its own.
-fn is_alone(pieces: &[TemplatePart], at: usize) -> bool {
-    let before = at.checked_sub(1).and_then(|before| pieces.get(before));
+fn is_alone(pieces: &[TemplatePart], index: usize) -> bool {
+    let before = index.checked_sub(1).and_then(|before| pieces.get(before));
     let begins = match before {
         None => true,
         Some(TemplatePart::Text(words)) => words.ends_with('\n'),
         Some(TemplatePart::Variable { .. }) => false,
     };
-    let ends = match pieces.get(at + 1) {
+    let ends = match pieces.get(index + 1) {
         None => true,
         Some(TemplatePart::Text(words)) => words.starts_with('\n'),
         Some(TemplatePart::Variable { .. }) => false,

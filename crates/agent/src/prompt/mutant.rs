@@ -26,14 +26,14 @@ impl PromptLibrary {
             description: format!("{name}: the module is gone"),
             result: self.without_module(name),
         }];
-        let mut add = |what: String, changed: &PromptModule, more: &str| {
-            let made = self.with_text(name, &module.file, &render_module(changed, more));
-            mutants.push(PromptMutant { description: format!("{name}: {what}"), result: made });
+        let mut add = |mistake: String, changed_module: &PromptModule, extra_front_matter: &str| {
+            let made = self.with_text(name, &module.file, &render_module(changed_module, extra_front_matter));
+            mutants.push(PromptMutant { description: format!("{name}: {mistake}"), result: made });
         };
         for included in &module.includes {
-            let mut changed = module.clone();
-            changed.includes.retain(|other| other != included);
-            add(format!("`{included}` is not included"), &changed, "");
+            let mut changed_module = module.clone();
+            changed_module.includes.retain(|other| other != included);
+            add(format!("`{included}` is not included"), &changed_module, "");
         }
         for (variable, declared) in &module.variables {
             let is_it = |piece: &TemplatePart| {
@@ -42,10 +42,10 @@ impl PromptLibrary {
             };
             let renamed = format!("{variable}_2");
             let at = |name: &str| TemplatePart::Variable { name: name.to_owned(), line: 0 };
-            let replaced = |with: Option<TemplatePart>| -> Vec<TemplatePart> {
+            let replaced = |replacement: Option<TemplatePart>| -> Vec<TemplatePart> {
                 let pieces = module.pieces.iter();
                 pieces
-                    .filter_map(|piece| if is_it(piece) { with.clone() } else { Some(piece.clone()) })
+                    .filter_map(|piece| if is_it(piece) { replacement.clone() } else { Some(piece.clone()) })
                     .collect()
             };
             let mut undeclared = module.variables.clone();
@@ -95,8 +95,8 @@ impl PromptLibrary {
                     TemplatePart::Variable { name, .. } if name == other => at(variable),
                     TemplatePart::Variable { .. } | TemplatePart::Text(_) => piece.clone(),
                 });
-                let changed = PromptModule { pieces: swapped.collect(), ..module.clone() };
-                add(format!("`{variable}` and `{other}` have changed places"), &changed, "");
+                let changed_module = PromptModule { pieces: swapped.collect(), ..module.clone() };
+                add(format!("`{variable}` and `{other}` have changed places"), &changed_module, "");
             }
         }
         mutants
@@ -118,7 +118,7 @@ impl PromptLibrary {
 }
 
 /// Writes a module back to its file format, with additional front matter.
-fn render_module(module: &PromptModule, more: &str) -> String {
+fn render_module(module: &PromptModule, extra_front_matter: &str) -> String {
     let declared = |variable: &super::module::PromptVariable| VariableDeclaration {
         kind: variable.kind,
         description: variable.description.clone(),
@@ -145,7 +145,7 @@ fn render_module(module: &PromptModule, more: &str) -> String {
             TemplatePart::Variable { name, .. } => format!("{{{{ {name} }}}}"),
         })
         .collect();
-    format!("{MARK}\n{front}{more}{MARK}\n\n{body}\n")
+    format!("{MARK}\n{front}{extra_front_matter}{MARK}\n\n{body}\n")
 }
 
 #[cfg(test)]

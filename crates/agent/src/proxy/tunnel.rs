@@ -20,15 +20,15 @@ const CHUNK: usize = 4 << 10;
 
 /// Copies bytes in both directions until one side ends.
 pub(super) async fn relay_bytes(
-    mut inside: impl AsyncRead + AsyncWrite + Unpin,
-    mut outside: impl AsyncRead + AsyncWrite + Unpin,
+    mut client_stream: impl AsyncRead + AsyncWrite + Unpin,
+    mut server_stream: impl AsyncRead + AsyncWrite + Unpin,
     host: &str,
 ) -> Result<(), ConnectionRefusal> {
-    let hello = tokio::time::timeout(BEGINS, read_client_hello(&mut inside, host)).await;
+    let hello = tokio::time::timeout(BEGINS, read_client_hello(&mut client_stream, host)).await;
     let Some(hello) = hello.map_err(|_| ConnectionRefusal::OtherHost)?? else { return Ok(()) };
     let carried = async {
-        outside.write_all(&hello).await?;
-        copy_bidirectional(&mut inside, &mut outside).await
+        server_stream.write_all(&hello).await?;
+        copy_bidirectional(&mut client_stream, &mut server_stream).await
     };
     match carried.await {
         Err(error) if error.kind() == io::ErrorKind::QuotaExceeded => Err(ConnectionRefusal::TooMuch),
@@ -40,12 +40,12 @@ pub(super) async fn relay_bytes(
 /// Reads a client's first message and checks that it names this host. Returns `None` if the client closes the
 /// tunnel without use, as connection pools do. If the host is an IP address, the message may omit the name.
 async fn read_client_hello(
-    inside: &mut (impl AsyncRead + Unpin),
+    client_stream: &mut (impl AsyncRead + Unpin),
     host: &str,
 ) -> Result<Option<Vec<u8>>, ConnectionRefusal> {
     let (mut acceptor, mut received, mut part) = (Acceptor::default(), Vec::new(), vec![0; CHUNK]);
     loop {
-        let count = inside.read(&mut part).await.unwrap_or(0);
+        let count = client_stream.read(&mut part).await.unwrap_or(0);
         let more = part.get(..count).unwrap_or_default();
         received.extend_from_slice(more);
         if count == 0 && received.is_empty() {

@@ -313,8 +313,13 @@ impl EscapeTestTree {
     }
 
     /// Returns the process that makes an attempt.
-    fn command(&self, level: SandboxLevel, by: EscapeActor, private: &Path) -> Result<Command, SandboxError> {
-        match (by, level) {
+    fn command(
+        &self,
+        level: SandboxLevel,
+        actor: EscapeActor,
+        private: &Path,
+    ) -> Result<Command, SandboxError> {
+        match (actor, level) {
             (EscapeActor::Command(run), _) => {
                 let mut job = SandboxJob::new(level, &self.tree, run)?;
                 // Without a sandbox each attempt must succeed, which shows that the attempt is real.

@@ -206,14 +206,14 @@ fn outer_parent_pid() -> io::Result<i32> {
 }
 
 /// Drops all capabilities permanently, except those of `kept` that this process has.
-pub(super) fn drop_capabilities(kept: CapabilitySet) -> io::Result<()> {
+pub(super) fn drop_capabilities(kept_capabilities: CapabilitySet) -> io::Result<()> {
     for right in CapabilitySet::all().iter() {
         // The kernel may not know every capability, and a process without capabilities may not remove them.
         let _ = remove_capability_from_bounding_set(right);
     }
     clear_ambient_capability_set()?;
     let (has, none) = (capabilities(None)?, CapabilitySet::empty());
-    let (effective, permitted) = (has.effective & kept, has.permitted & kept);
+    let (effective, permitted) = (has.effective & kept_capabilities, has.permitted & kept_capabilities);
     Ok(set_capabilities(None, CapabilitySets { effective, permitted, inheritable: none })?)
 }
 

@@ -82,7 +82,7 @@ fn list_outside_git(folder: &Path) -> io::Result<Vec<PathBuf>> {
 /// Builds and applies rules that allow these accesses below these paths. With `ports`, the network stays
 /// unrestricted.
 fn build_fence(
-    places: &[(Vec<PathBuf>, BitFlags<AccessFs>)],
+    access_rules: &[(Vec<PathBuf>, BitFlags<AccessFs>)],
     ports: bool,
 ) -> Result<RulesetStatus, landlock::RulesetError> {
     let rules = Ruleset::default()
@@ -90,7 +90,7 @@ fn build_fence(
         .handle_access(AccessFs::from_all(NEWEST))?;
     let rules = if ports { rules } else { rules.handle_access(AccessNet::from_all(NEWEST))? };
     let mut rules = rules.scope(Scope::from_all(NEWEST))?.create()?;
-    for (paths, access) in places {
+    for (paths, access) in access_rules {
         rules = rules.add_rules(path_beneath_rules(paths, *access))?;
     }
     Ok(rules.restrict_self()?.ruleset)

@@ -357,10 +357,15 @@ fn errno_action(error: i32) -> SeccompAction {
     SeccompAction::Errno(error.unsigned_abs())
 }
 
-fn install_filter(rules: SeccompRules, others: SeccompAction, listed: SeccompAction) -> io::Result<()> {
+fn install_filter(
+    rules: SeccompRules,
+    mismatch_action: SeccompAction,
+    match_action: SeccompAction,
+) -> io::Result<()> {
     let machine = TargetArch::try_from(std::env::consts::ARCH).map_err(io::Error::other)?;
     // The filter kills a process that uses the numbers of another architecture.
-    let filter = SeccompFilter::new(rules, others, listed, machine).map_err(io::Error::other)?;
+    let filter =
+        SeccompFilter::new(rules, mismatch_action, match_action, machine).map_err(io::Error::other)?;
     let program: BpfProgram = filter.try_into().map_err(io::Error::other)?;
     let program = [architecture_prelude(), program].concat();
     apply_filter(&program).map_err(io::Error::other)

@@ -77,8 +77,8 @@ impl JobLimits {
     }
 }
 
-fn lower_limit(what: Resource, to: u64) -> io::Result<()> {
-    let now = rustix::process::getrlimit(what);
+fn lower_limit(resource: Resource, to: u64) -> io::Result<()> {
+    let now = rustix::process::getrlimit(resource);
     let to = Some(now.maximum.map_or(to, |now| now.min(to)));
-    Ok(setrlimit(what, Rlimit { current: to, maximum: to })?)
+    Ok(setrlimit(resource, Rlimit { current: to, maximum: to })?)
 }

@@ -129,10 +129,10 @@ fn values_of(numbers: &[u64]) -> [SyscallArgument; 6] {
 }
 
 /// Adds a call, and an exit with 1 if its result is negative.
-fn push_checked_call(code: &mut Vec<u8>, by: SyscallMethod, number: u32, values: &[SyscallArgument; 6]) {
+fn push_checked_call(code: &mut Vec<u8>, method: SyscallMethod, number: u32, values: &[SyscallArgument; 6]) {
     push_values(code, values);
-    push_raw_call(code, by, number);
-    let sign: &[u8] = match by {
+    push_raw_call(code, method, number);
+    let sign: &[u8] = match method {
         // test rax, rax
         SyscallMethod::Syscall => &[0x48, 0x85, 0xc0],
         // test eax, eax
@@ -223,21 +223,21 @@ fn push_call_loop(code: &mut Vec<u8>, number: u32, values: &[SyscallArgument; 6]
     code.extend(end);
 }
 
-fn push_raw_call(code: &mut Vec<u8>, by: SyscallMethod, number: u32) {
+fn push_raw_call(code: &mut Vec<u8>, method: SyscallMethod, number: u32) {
     // mov eax, number
     code.push(0xb8);
     code.extend(number.to_le_bytes());
-    code.extend(match by {
+    code.extend(match method {
         SyscallMethod::Syscall => [0x0f, 0x05],
         SyscallMethod::Interrupt => [0xcd, 0x80],
     });
 }
 
 /// Exits with this code.
-fn exit_instructions(number: u32, with: u32) -> Vec<u8> {
+fn exit_instructions(number: u32, exit_code: u32) -> Vec<u8> {
     // mov edi, with
     let mut code = vec![0xbf];
-    code.extend(with.to_le_bytes());
+    code.extend(exit_code.to_le_bytes());
     push_raw_call(&mut code, SyscallMethod::Syscall, number);
     code
 }

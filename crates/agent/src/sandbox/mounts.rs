@@ -103,10 +103,10 @@ pub(super) fn build_mounts(job: &SandboxJob) -> io::Result<()> {
     Ok(chdir("/")?)
 }
 
-fn mount_file_system(kind: &str, at: &Path, options: &str) -> io::Result<()> {
+fn mount_file_system(kind: &str, target: &Path, options: &str) -> io::Result<()> {
     let options = std::ffi::CString::new(options)?;
     let flags = MountFlags::NOSUID | MountFlags::NODEV;
-    Ok(mount(kind, at, kind, flags, options.as_c_str())?)
+    Ok(mount(kind, target, kind, flags, options.as_c_str())?)
 }
 
 /// The two file systems while the new one is built.

@@ -32,21 +32,21 @@ const fn denied_object(name: &'static str, calls: &'static str, probe: &'static 
     KernelObject { name, limit: ObjectLimit::Denied(calls), probe }
 }
 
-const fn counted_object(name: &'static str, what: &'static str, probe: &'static str) -> KernelObject {
-    KernelObject { name, limit: ObjectLimit::Counted(what), probe }
+const fn counted_object(name: &'static str, description: &'static str, probe: &'static str) -> KernelObject {
+    KernelObject { name, limit: ObjectLimit::Counted(description), probe }
 }
 
 const fn bounded_object(
     name: &'static str,
-    by: &'static str,
-    most: fn(&JobLimits) -> u64,
+    description: &'static str,
+    max_bytes: fn(&JobLimits) -> u64,
     probe: &'static str,
 ) -> KernelObject {
-    KernelObject { name, limit: ObjectLimit::Bounded(by, most), probe }
+    KernelObject { name, limit: ObjectLimit::Bounded(description, max_bytes), probe }
 }
 
-const fn unbounded_object(name: &'static str, known: &'static str) -> KernelObject {
-    KernelObject { name, limit: ObjectLimit::Unlimited(known), probe: "" }
+const fn unbounded_object(name: &'static str, description: &'static str) -> KernelObject {
+    KernelObject { name, limit: ObjectLimit::Unlimited(description), probe: "" }
 }
 
 /// Bytes of a pending signal, or of a timer with its signal.
@@ -224,7 +224,7 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
     let no_new_rights = call_step(157, &[38, 1, 0, 0, 0]);
     // One instruction, which allows every call.
     let filter = [page, put(AT, 1), put(AT + 8, THERE), put(THERE, 0x7fff_0000_0000_0006), no_new_rights];
-    let more = |most: u64| u32::try_from(most + 1).unwrap_or(u32::MAX);
+    let more = |max_count: u64| u32::try_from(max_count + 1).unwrap_or(u32::MAX);
     let one = |name, steps: &[ProgramStep]| ObjectProgram { name, steps: steps.to_vec(), size: 0 };
     let row = |name, before: &[ProgramStep], number, values: &[u64], times, size| {
         let values =

@@ -121,7 +121,7 @@ impl EscapeProbe {
         Ok(())
     }
 
-    fn attempt(&self, held: &mut AttemptResources) -> io::Result<()> {
+    fn attempt(&self, resources: &mut AttemptResources) -> io::Result<()> {
         match self {
             Self::Nothing => Ok(()),
             Self::Wait => io::stdin().read_to_end(&mut Vec::new()).map(drop),
@@ -146,8 +146,8 @@ impl EscapeProbe {
                 Ok(kill_process(pid, Signal::CONT)?)
             }
             Self::Trace(pid) => std::fs::File::open(format!("/proc/{pid}/mem")).map(drop),
-            Self::Threads(count) => start_threads(*count, &mut held.threads),
-            Self::Memory(bytes) => fill_memory(*bytes).map(|used| held.memory.push(used)),
+            Self::Threads(count) => start_threads(*count, &mut resources.threads),
+            Self::Memory(bytes) => fill_memory(*bytes).map(|used| resources.memory.push(used)),
             Self::Disk(bytes) => fill_disk(&std::env::temp_dir(), *bytes),
             Self::Files(count) => {
                 let folder = std::env::temp_dir();
@@ -155,25 +155,25 @@ impl EscapeProbe {
             }
             Self::MemoryFile(bytes) => {
                 let file = rustix::fs::memfd_create("filled", rustix::fs::MemfdFlags::CLOEXEC)?;
-                held.fill(std::fs::File::from(file), *bytes)
+                resources.fill(std::fs::File::from(file), *bytes)
             }
             Self::Unnamed(folder, bytes) => (0..FILES).try_for_each(|number| {
                 let path = folder.join(format!("truing-{}-{number}", std::process::id()));
                 let file = std::fs::File::create_new(&path)?;
                 std::fs::remove_file(path)?;
-                held.fill(file, bytes / FILES)
+                resources.fill(file, bytes / FILES)
             }),
             Self::Sockets(pairs) => {
-                (0..*pairs).try_for_each(|_| UnixStream::pair().map(|pair| held.sockets.push(pair)))
+                (0..*pairs).try_for_each(|_| UnixStream::pair().map(|pair| resources.sockets.push(pair)))
             }
             Self::Pipes(count) => (0..*count).try_for_each(|_| {
                 // The writing end is closed, but the pipe keeps its data for the reading end.
                 let (reads, mut writes) = io::pipe()?;
                 writes.write_all(&[1; PAGE])?;
-                held.pipes.push(reads);
+                resources.pipes.push(reads);
                 Ok(())
             }),
-            Self::InFlight(count) => create_objects(*count, FILES_OF_MESSAGE, |_| send_files(held)),
+            Self::InFlight(count) => create_objects(*count, FILES_OF_MESSAGE, |_| send_files(resources)),
             Self::Watches(count) => {
                 let queue = inotify::init(inotify::CreateFlags::CLOEXEC)?;
                 let folder = std::env::temp_dir();
@@ -187,20 +187,21 @@ impl EscapeProbe {
                 watched
             }
             Self::Family(count, probe) => (0..*count).try_for_each(|_| {
-                held.family
+                resources
+                    .family
                     .push(super::helper_command(&super::HelperStage::Probe((**probe).clone()))?.spawn()?);
                 Ok(())
             }),
             Self::Hold(probe) => {
-                probe.attempt(held)?;
+                probe.attempt(resources)?;
                 let mut output = io::stdout();
                 output.write_all(&[machine_code::HOLDING])?;
                 output.flush()?;
                 io::stdin().read_to_end(&mut Vec::new()).map(drop)
             }
             Self::Both(one, other) => {
-                one.attempt(held)?;
-                other.attempt(held)
+                one.attempt(resources)?;
+                other.attempt(resources)
             }
         }
     }
@@ -253,7 +254,7 @@ fn create_objects(count: u64, at_once: u64, mut make: impl FnMut(u64) -> io::Res
 }
 
 /// Sends as many files as one message carries.
-fn send_files(held: &mut AttemptResources) -> io::Result<()> {
+fn send_files(resources: &mut AttemptResources) -> io::Result<()> {
     let (from, to) = UnixStream::pair()?;
     {
         let files = [from.as_fd(); FILES_OF_MESSAGE as usize];
@@ -263,7 +264,7 @@ fn send_files(held: &mut AttemptResources) -> io::Result<()> {
         message.push(SendAncillaryMessage::ScmRights(&files));
         sendmsg(&from, &[IoSlice::new(b"x")], &mut message, SendFlags::empty())?;
     }
-    held.sockets.push((from, to));
+    resources.sockets.push((from, to));
     Ok(())
 }
 

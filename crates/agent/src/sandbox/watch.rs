@@ -206,7 +206,7 @@ impl JobWatcher {
     fn measure_usage(&mut self) -> JobUsage {
         let processes = self.descendants();
         let (file_system, segments) = (self.file_system(), self.segment_memory());
-        let sum = |of: fn(&ProcessStatus) -> u64| processes.values().map(of).sum::<u64>();
+        let sum = |measure: fn(&ProcessStatus) -> u64| processes.values().map(measure).sum::<u64>();
         let counted = file_system.saturating_add(segments);
         let hidden = self.shared_of_machine().saturating_sub(self.shared_before).saturating_sub(counted);
         let pipe = open_files::max_pipe_bytes(self.level);
@@ -268,13 +268,13 @@ impl JobWatcher {
     fn exact_memory(
         &self,
         processes: &BTreeMap<u32, ProcessStatus>,
-        counted: u64,
+        counted_bytes: u64,
         hidden: u64,
         budget: &CountingBudget,
     ) -> u64 {
         let limit = self.limits.memory;
         if !self.sums_up {
-            return self.mapping_memory(processes, counted, hidden, budget).0;
+            return self.mapping_memory(processes, counted_bytes, hidden, budget).0;
         }
         let mut all = MappedMemoryTotals::default();
         for (pid, process) in processes {
@@ -291,12 +291,12 @@ impl JobWatcher {
             all.anonymous = all.anonymous.saturating_add(own).saturating_add(process.tables);
             all.shared = all.shared.saturating_add(shared);
         }
-        let most = all.anonymous.saturating_add(all.shared).saturating_add(counted);
-        let least = all.anonymous.saturating_add(all.shared.max(counted));
+        let most = all.anonymous.saturating_add(all.shared).saturating_add(counted_bytes);
+        let least = all.anonymous.saturating_add(all.shared.max(counted_bytes));
         if hidden <= limit && (most <= limit || least > limit) {
             return if most <= limit { most } else { least };
         }
-        match self.mapping_memory(processes, counted, hidden, budget) {
+        match self.mapping_memory(processes, counted_bytes, hidden, budget) {
             (exact, true) => exact,
             // Counting took too long, so a lower bound is returned. A job that may be within the limit is
             // therefore not killed, but no job can hold twice the limit.
@@ -309,11 +309,11 @@ impl JobWatcher {
     fn mapping_memory(
         &self,
         processes: &BTreeMap<u32, ProcessStatus>,
-        counted: u64,
+        counted_bytes: u64,
         hidden: u64,
         budget: &CountingBudget,
     ) -> (u64, bool) {
-        let (mut all, mut shares) = (counted, false);
+        let (mut all, mut shares) = (counted_bytes, false);
         for (pid, process) in processes {
             let spent = budget.is_spent();
             if !spent && self.is_suspended(*pid, processes) {
@@ -385,8 +385,8 @@ impl JobWatcher {
 
     /// Reads a file of a process through a thread that has not exited, because an exited first thread shows
     /// no memory.
-    fn read_process_file(&self, pid: u32, file: &str, within: Option<&CountingBudget>) -> Option<String> {
-        let first = self.read_within(&format!("{pid}/{file}"), within);
+    fn read_process_file(&self, pid: u32, file: &str, budget: Option<&CountingBudget>) -> Option<String> {
+        let first = self.read_within(&format!("{pid}/{file}"), budget);
         let shows =
             |text: &String| if file == "status" { text.contains("\nVmRSS:") } else { !text.is_empty() };
         if first.as_ref().is_some_and(shows) {
@@ -394,7 +394,7 @@ impl JobWatcher {
         }
         let others = self.threads(pid).into_iter().filter(|thread| *thread != pid);
         let mut others =
-            others.filter_map(|thread| self.read_within(&format!("{pid}/task/{thread}/{file}"), within));
+            others.filter_map(|thread| self.read_within(&format!("{pid}/task/{thread}/{file}"), budget));
         others.find(shows).or(first)
     }
 

@@ -223,12 +223,12 @@ impl CategoryAbsence {
 }
 
 /// Returns true if this line, or one near it, contains the text.
-fn has_text_near(text: &str, at: u32, quote: &str) -> bool {
+fn has_text_near(text: &str, line_number: u32, quote: &str) -> bool {
     let quote = fold_whitespace(unescape_hidden(quote).lines());
     let place = |line: u32| usize::try_from(line).unwrap_or(usize::MAX);
-    let from = place(at.saturating_sub(DRIFT)).saturating_sub(1);
-    let near = text.lines().take(place(at.saturating_add(DRIFT))).skip(from);
-    at > 0
+    let from = place(line_number.saturating_sub(DRIFT)).saturating_sub(1);
+    let near = text.lines().take(place(line_number.saturating_add(DRIFT))).skip(from);
+    line_number > 0
         && !quote.is_empty()
         && near.map(|line| fold_whitespace([line].into_iter())).any(|line| line.contains(&quote))
 }
@@ -243,9 +243,8 @@ impl ReportSchema for AuditReport {
          for each category. No other tool will be called.";
 
     fn tool() -> ToolDefinition {
-        let text = |about: &str| json!({ "type": "string", "description": about });
-        let list =
-            |items: Value, about: &str| json!({ "type": "array", "items": items, "description": about });
+        let text = |field_description: &str| json!({ "type": "string", "description": field_description });
+        let list = |items: Value, field_description: &str| json!({ "type": "array", "items": items, "description": field_description });
         let mut finding = finding_form();
         let more = [
             ("fix", text("The property that the code must have once it is fixed.")),
@@ -318,10 +317,10 @@ impl ReportSchema for AuditReport {
         Self::read(&object_in(text)?).ok()
     }
 
-    fn add(&mut self, more: Self) {
-        self.findings.extend(more.findings);
-        self.absences.extend(more.absences);
-        self.questions.extend(more.questions);
+    fn add(&mut self, report: Self) {
+        self.findings.extend(report.findings);
+        self.absences.extend(report.absences);
+        self.questions.extend(report.questions);
         // Keeps more findings than a valid report may contain, so the check can report the excess.
         self.findings.truncate(2 * MAX_FINDINGS);
         self.absences.truncate(MAX_ENTRIES);

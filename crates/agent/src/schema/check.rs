@@ -211,7 +211,7 @@ pub(super) fn find_quoted_lines<'a>(
     text: Option<&'a str>,
     start_line: u32,
     end_line: u32,
-    said: &str,
+    quoted_text: &str,
 ) -> Result<Vec<&'a str>, DropReason> {
     let shown = excerpt::select_lines(text.ok_or(DropReason::NoSuchFile)?, start_line, end_line);
     let shown = shown.ok_or(DropReason::NoSuchLines)?;
@@ -219,7 +219,7 @@ pub(super) fn find_quoted_lines<'a>(
     // unmasked lines would let the model guess a secret.
     let masked = mask_secrets(text.unwrap_or_default());
     let quoted = excerpt::select_lines(&masked, start_line, end_line);
-    let is_said = quoted.is_some_and(|lines| excerpt::contains_excerpt(&lines, said));
+    let is_said = quoted.is_some_and(|lines| excerpt::contains_excerpt(&lines, quoted_text));
     if is_said { Ok(shown) } else { Err(DropReason::ExcerptMismatch) }
 }
 

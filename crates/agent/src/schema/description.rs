@@ -60,7 +60,7 @@ impl DescriptionReport {
 
     /// Returns the text for display: people's parts unchanged, the standard headings, and all other text made
     /// inactive. Inactive text has no links, no mentions, and no words that close an issue.
-    pub fn render(&self, kept: &[String]) -> String {
+    pub fn render(&self, kept_parts: &[String]) -> String {
         let body = normalize_text(&self.body);
         let (mut shown, mut own) = (Vec::new(), String::new());
         let mut rest = body.as_str();
@@ -71,7 +71,7 @@ impl DescriptionReport {
             };
             // Takes the longest matching part, because a single line of a kept section may be a kept part as
             // well.
-            let (taken, part) = match kept.iter().filter(is_here).max_by_key(|part| part.len()) {
+            let (taken, part) = match kept_parts.iter().filter(is_here).max_by_key(|part| part.len()) {
                 Some(part) => (part.len(), Some(part.clone())),
                 None => {
                     let line = rest.lines().next().unwrap_or_default();
@@ -103,8 +103,8 @@ impl DescriptionReport {
     }
 
     /// Returns the errors of the report as one text for its author; `None` if there are none.
-    pub fn errors_text(&self, kept: &[String]) -> Option<String> {
-        let wrong = self.check(kept).err()?;
+    pub fn errors_text(&self, kept_parts: &[String]) -> Option<String> {
+        let wrong = self.check(kept_parts).err()?;
         Some(format!("the description does not hold:\n- {}", wrong.join("\n- ")))
     }
 }
@@ -131,11 +131,11 @@ pub fn curated_parts(description: &str) -> Vec<String> {
 }
 
 /// Keeps a whole section, or only its lines that link to issues.
-fn finish_section(kept: &mut Vec<String>, section: &[&str], is_kept: bool) {
+fn finish_section(kept_parts: &mut Vec<String>, section: &[&str], is_kept: bool) {
     if is_kept {
-        kept.push(section.join("\n").trim_end().to_owned());
+        kept_parts.push(section.join("\n").trim_end().to_owned());
     } else {
-        kept.extend(section.iter().filter(|line| links_issue(line)).map(|line| (*line).to_owned()));
+        kept_parts.extend(section.iter().filter(|line| links_issue(line)).map(|line| (*line).to_owned()));
     }
 }
 
@@ -199,9 +199,9 @@ impl ReportSchema for DescriptionReport {
         Self::read(&object_in(text)?).ok()
     }
 
-    fn add(&mut self, more: Self) {
+    fn add(&mut self, report: Self) {
         // The last report replaces the others.
-        *self = more;
+        *self = report;
     }
 
     fn acceptance_message(&self) -> String {

@@ -81,8 +81,8 @@ impl ReportSchema for JudgementReport {
          list; what you cannot tell is `ambiguous`. No other tool will be called.";
 
     fn tool() -> ToolDefinition {
-        let text = |about: &str| json!({ "type": "string", "description": about });
-        let line = |about: &str| json!({ "type": "integer", "minimum": 1, "description": about });
+        let text = |field_description: &str| json!({ "type": "string", "description": field_description });
+        let line = |field_description: &str| json!({ "type": "integer", "minimum": 1, "description": field_description });
         let verdicts = MigrationVerdict::ALL.map(MigrationVerdict::as_str);
         let function = json!({
             "type": "object",
@@ -146,9 +146,9 @@ impl ReportSchema for JudgementReport {
         Self::read(&object_in(text)?).ok()
     }
 
-    fn add(&mut self, more: Self) {
+    fn add(&mut self, report: Self) {
         // The last report replaces the others.
-        *self = more;
+        *self = report;
     }
 
     fn acceptance_message(&self) -> String {

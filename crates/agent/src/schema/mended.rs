@@ -57,7 +57,7 @@ impl ReportSchema for FixReport {
          finding that you were given. No other tool will be called.";
 
     fn tool() -> ToolDefinition {
-        let text = |about: &str| json!({ "type": "string", "description": about });
+        let text = |field_description: &str| json!({ "type": "string", "description": field_description });
         let one = json!({
             "type": "object",
             "properties": {
@@ -113,10 +113,10 @@ impl ReportSchema for FixReport {
         Self::read(&object_in(text)?).ok()
     }
 
-    fn add(&mut self, more: Self) {
+    fn add(&mut self, report: Self) {
         // The last summary and the last answer for each finding count.
-        self.summary = more.summary;
-        self.findings.extend(more.findings);
+        self.summary = report.summary;
+        self.findings.extend(report.findings);
     }
 
     fn acceptance_message(&self) -> String {

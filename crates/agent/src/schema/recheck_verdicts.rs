@@ -35,8 +35,8 @@ pub struct ReportedVerdict {
 
 /// Returns the schema of a verdict.
 pub(super) fn verdict_schema() -> Value {
-    let text = |about: &str| json!({ "type": "string", "description": about });
-    let line = |about: &str| json!({ "type": "integer", "minimum": 1, "description": about });
+    let text = |field_description: &str| json!({ "type": "string", "description": field_description });
+    let line = |field_description: &str| json!({ "type": "integer", "minimum": 1, "description": field_description });
     json!({
         "type": "object",
         "properties": {

@@ -75,7 +75,7 @@ impl ReportSchema for WalkthroughReport {
     const STANDS: bool = UncheckedFindings::STANDS;
 
     fn tool() -> ToolDefinition {
-        let text = |about: &str| json!({ "type": "string", "description": about });
+        let text = |field_description: &str| json!({ "type": "string", "description": field_description });
         let line = json!({
             "type": "object",
             "properties": {
@@ -104,8 +104,8 @@ impl ReportSchema for WalkthroughReport {
         Some((Self(with_walkthrough(report.items, &input)), report.has_more))
     }
 
-    fn add(&mut self, more: Self) {
-        self.0.add(more.0);
+    fn add(&mut self, report: Self) {
+        self.0.add(report.0);
     }
 
     fn acceptance_message(&self) -> String {
@@ -123,11 +123,11 @@ fn with_walkthrough(items: UncheckedFindings, input: &Value) -> UncheckedFinding
 
 /// Returns the accepted lines: for each changed file, the first line that is not empty and has no verdict.
 pub fn walkthrough_lines(
-    said: &[ReportedWalkthroughLine],
+    reported_lines: &[ReportedWalkthroughLine],
     is_changed: impl Fn(&RepoPath) -> bool,
 ) -> Vec<WalkthroughLine> {
     let mut seen = BTreeSet::new();
-    let lines = said.iter().filter_map(|ReportedWalkthroughLine { path, text }| {
+    let lines = reported_lines.iter().filter_map(|ReportedWalkthroughLine { path, text }| {
         let path = RepoPath::from_bytes(path.as_bytes());
         let text = line::clean_line(text, MAX_LINE_CHARS);
         let counts = is_changed(&path) && !text.is_empty() && !is_verdict(&text);

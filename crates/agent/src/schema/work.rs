@@ -34,8 +34,8 @@ pub struct WorkReport {
 impl WorkReport {
     /// Returns the report with each text on one line, and all limits applied.
     fn truncate_entries(self) -> Self {
-        let lines = |all: Vec<String>| {
-            let lines = all.iter().map(|text| line::clean_line(text.trim(), MAX_LINE_CHARS));
+        let lines = |entries: Vec<String>| {
+            let lines = entries.iter().map(|text| line::clean_line(text.trim(), MAX_LINE_CHARS));
             lines.filter(|text| !text.is_empty()).take(MAX_LINES).collect()
         };
         Self {
@@ -56,8 +56,7 @@ impl ReportSchema for WorkReport {
          whatever is not done. No other tool will be called.";
 
     fn tool() -> ToolDefinition {
-        let lines =
-            |about: &str| json!({ "type": "array", "items": { "type": "string" }, "description": about });
+        let lines = |field_description: &str| json!({ "type": "array", "items": { "type": "string" }, "description": field_description });
         ToolDefinition {
             name: REPORT.to_owned(),
             description:
@@ -94,9 +93,9 @@ impl ReportSchema for WorkReport {
         Self::read(&object_in(text)?).ok()
     }
 
-    fn add(&mut self, more: Self) {
+    fn add(&mut self, report: Self) {
         // The last report replaces the others.
-        *self = more;
+        *self = report;
     }
 
     fn acceptance_message(&self) -> String {

@@ -42,8 +42,8 @@ impl CacheScope {
     /// Returns a scope whose results are stored under this name. The name must contain everything that
     /// decides if code is trusted: the repository, and the pull request unless the code is on the
     /// repository's own branch.
-    pub fn new(own: impl Into<String>) -> Self {
-        Self { own_scope: own.into(), trusted: Vec::new() }
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { own_scope: name.into(), trusted: Vec::new() }
     }
 
     /// Adds a trusted name. Lookups also return the results that are stored under this name.
@@ -189,14 +189,14 @@ impl SetupCache {
         &self,
         scope: &CacheScope,
         key: &str,
-        held: LockedFolder,
+        locked_folder: LockedFolder,
         commands: Vec<CommandRun>,
         reached: Vec<HostAccess>,
         now: SystemTime,
     ) -> io::Result<SetupCacheEntry> {
-        let usage::DiskUsage { bytes, files } = usage_of(held.path());
+        let usage::DiskUsage { bytes, files } = usage_of(locked_folder.path());
         let metadata = SetupMetadata { commands, reached, bytes, files, made: now };
-        std::fs::write(held.path().join(ABOUT), serde_json::to_vec(&metadata)?)?;
+        std::fs::write(locked_folder.path().join(ABOUT), serde_json::to_vec(&metadata)?)?;
         let folder = self.folder.join(entry_name(&scope.own_scope, key));
         // An invalid entry of the same key is removed.
         if read_metadata(&folder)
@@ -205,12 +205,17 @@ impl SetupCache {
             remove_if_unused(&folder);
         }
         // If the folder exists because an entry is in use, the rename fails and the entry stays.
-        let _ = std::fs::rename(held.path(), &folder);
+        let _ = std::fs::rename(locked_folder.path(), &folder);
         if let Some(entry) = self.open(folder, now) {
             return Ok(entry);
         }
-        let lock = File::open(held.path())?;
-        Ok(SetupCacheEntry { folder: held.path().to_owned(), metadata, _lock: lock, _held: Some(held) })
+        let lock = File::open(locked_folder.path())?;
+        Ok(SetupCacheEntry {
+            folder: locked_folder.path().to_owned(),
+            metadata,
+            _lock: lock,
+            _held: Some(locked_folder),
+        })
     }
 
     /// Removes entries that are too old or too many, and folders of dead processes.
@@ -240,8 +245,8 @@ impl SetupCache {
     }
 
     /// Returns true if the entry is too old, or if its time is in the future because the clock was changed.
-    fn is_old(&self, about: &SetupMetadata, now: SystemTime) -> bool {
-        (now + SKEW).duration_since(about.made).map_or(true, |age| age > self.retention.age + SKEW)
+    fn is_old(&self, metadata: &SetupMetadata, now: SystemTime) -> bool {
+        (now + SKEW).duration_since(metadata.made).map_or(true, |age| age > self.retention.age + SKEW)
     }
 }
 
@@ -271,8 +276,8 @@ fn usage_of(folder: &Path) -> usage::DiskUsage {
 }
 
 /// Returns true if all parts and files of an entry exist.
-fn is_entry_complete(folder: &Path, about: &SetupMetadata) -> bool {
-    PARTS.iter().all(|part| folder.join(part).is_dir()) && usage_of(folder).files == about.files
+fn is_entry_complete(folder: &Path, metadata: &SetupMetadata) -> bool {
+    PARTS.iter().all(|part| folder.join(part).is_dir()) && usage_of(folder).files == metadata.files
 }
 
 /// Removes a folder that no process uses. A folder that cannot be removed stays until the next attempt.

@@ -24,8 +24,8 @@ const MAX_NAMED: usize = 200;
 ///
 /// # Errors
 /// An I/O error of the disk, or an error if the files exceed the limit. The copy is then incomplete.
-pub(crate) fn copy_missing(from: &Path, to: &Path, most: u64) -> io::Result<()> {
-    let mut copy = FolderCopy { remaining_bytes: most, names: HashMap::new() };
+pub(crate) fn copy_missing(from: &Path, to: &Path, max_bytes: u64) -> io::Result<()> {
+    let mut copy = FolderCopy { remaining_bytes: max_bytes, names: HashMap::new() };
     copy.copy_folder(from, to)
 }
 
@@ -64,22 +64,22 @@ impl FolderCopy {
         Ok(())
     }
 
-    fn copy_entry(&mut self, source: &Path, target: &Path, found: &Metadata) -> io::Result<()> {
-        if found.is_dir() {
+    fn copy_entry(&mut self, source: &Path, target: &Path, metadata: &Metadata) -> io::Result<()> {
+        if metadata.is_dir() {
             std::fs::create_dir(target)?;
             self.copy_folder(source, target)?;
             // The mode is set last, because it may forbid new files in the folder.
-            std::fs::set_permissions(target, Permissions::from_mode(found.mode() & MODE | OPEN))?;
-            return File::open(target)?.set_times(file_times(found)?);
+            std::fs::set_permissions(target, Permissions::from_mode(metadata.mode() & MODE | OPEN))?;
+            return File::open(target)?.set_times(file_times(metadata)?);
         }
-        if found.is_symlink() {
+        if metadata.is_symlink() {
             return symlink(std::fs::read_link(source)?, target);
         }
-        if !found.is_file() {
+        if !metadata.is_file() {
             return Ok(());
         }
-        let number = (found.dev(), found.ino());
-        if found.nlink() > 1
+        let number = (metadata.dev(), metadata.ino());
+        if metadata.nlink() > 1
             && let Some(first) = self.names.get(&number)
         {
             return std::fs::hard_link(first, target);
@@ -88,9 +88,9 @@ impl FolderCopy {
             let reason = "its files together exceed the limit for written data (`verify.disk_mib`)";
             io::Error::new(io::ErrorKind::StorageFull, reason)
         };
-        self.remaining_bytes = self.remaining_bytes.checked_sub(found.len()).ok_or_else(too_much)?;
-        copy_file(source, target, found)?;
-        if found.nlink() > 1 {
+        self.remaining_bytes = self.remaining_bytes.checked_sub(metadata.len()).ok_or_else(too_much)?;
+        copy_file(source, target, metadata)?;
+        if metadata.nlink() > 1 {
             self.names.insert(number, target.to_owned());
         }
         Ok(())
@@ -99,17 +99,17 @@ impl FolderCopy {
 
 /// Copies a file. Where the file system supports it, the copy shares its blocks with the original until one
 /// of the two files is changed.
-fn copy_file(source: &Path, target: &Path, found: &Metadata) -> io::Result<()> {
+fn copy_file(source: &Path, target: &Path, metadata: &Metadata) -> io::Result<()> {
     let (from, to) = (File::open(source)?, File::create_new(target)?);
     if rustix::fs::ioctl_ficlone(&to, &from).is_err() {
-        if found.blocks().saturating_mul(BLOCK) < found.len() {
-            with_holes(&from, &to, found.len())?;
+        if metadata.blocks().saturating_mul(BLOCK) < metadata.len() {
+            with_holes(&from, &to, metadata.len())?;
         } else {
             io::copy(&mut &from, &mut &to)?;
         }
     }
-    to.set_permissions(Permissions::from_mode(found.mode() & MODE))?;
-    to.set_times(file_times(found)?)
+    to.set_permissions(Permissions::from_mode(metadata.mode() & MODE))?;
+    to.set_times(file_times(metadata)?)
 }
 
 /// Copies the data of a file that has holes.
@@ -130,8 +130,8 @@ fn with_holes(from: &File, to: &File, len: u64) -> io::Result<()> {
     to.set_len(len)
 }
 
-fn file_times(of: &Metadata) -> io::Result<FileTimes> {
-    Ok(FileTimes::new().set_accessed(of.accessed()?).set_modified(of.modified()?))
+fn file_times(metadata: &Metadata) -> io::Result<FileTimes> {
+    Ok(FileTimes::new().set_accessed(metadata.accessed()?).set_modified(metadata.modified()?))
 }
 
 /// Removes everything from `folder` that also exists in `original`, so only new files remain. Folders that

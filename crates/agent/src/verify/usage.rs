@@ -38,12 +38,12 @@ impl DiskUsage {
     }
 
     /// Returns the sum of both.
-    pub(crate) fn plus(self, more: Self) -> Self {
-        Self { bytes: self.bytes.saturating_add(more.bytes), files: self.files.saturating_add(more.files) }
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self { bytes: self.bytes.saturating_add(other.bytes), files: self.files.saturating_add(other.files) }
     }
 
-    fn is_over(self, most: Self) -> bool {
-        self.bytes > most.bytes || self.files > most.files
+    fn is_over(self, limit: Self) -> bool {
+        self.bytes > limit.bytes || self.files > limit.files
     }
 }
 
@@ -110,10 +110,10 @@ fn handle_path(folder: &OwnedFd) -> PathBuf {
 }
 
 /// Completes once the folders exceed their limit; see [`is_over`].
-pub(crate) async fn wait_for_excess(folders: &[PathBuf], most: DiskUsage) -> ExceededDiskLimit {
+pub(crate) async fn wait_for_excess(folders: &[PathBuf], limit: DiskUsage) -> ExceededDiskLimit {
     loop {
         let began = Instant::now();
-        if let Some(over) = is_over(folders, most).await {
+        if let Some(over) = is_over(folders, limit).await {
             return over;
         }
         tokio::time::sleep(PERIOD.max(began.elapsed() * PAUSE)).await;
@@ -121,11 +121,11 @@ pub(crate) async fn wait_for_excess(folders: &[PathBuf], most: DiskUsage) -> Exc
 }
 
 /// Returns the limit that is exceeded: the folders' total, or the free space of their disk.
-pub(crate) async fn is_over(folders: &[PathBuf], most: DiskUsage) -> Option<ExceededDiskLimit> {
+pub(crate) async fn is_over(folders: &[PathBuf], limit: DiskUsage) -> Option<ExceededDiskLimit> {
     let looked = folders.to_vec();
     let is_over = tokio::task::spawn_blocking(move || {
         let all = looked.iter().fold(DiskUsage::default(), |all, folder| all.plus(measure_folder(folder)));
-        if all.is_over(most) {
+        if all.is_over(limit) {
             return Some(ExceededDiskLimit::Limit);
         }
         looked.iter().any(|folder| is_full(folder).unwrap_or(false)).then_some(ExceededDiskLimit::Full)

@@ -109,6 +109,6 @@ pub(super) fn join_alternatives<S: fmt::Display>(words: &[S]) -> String {
     words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(" or ")
 }
 
-pub(super) fn requirement_error(what: impl fmt::Display) -> ConfigValueError {
-    ConfigValueError::Value(format!("must {what}"))
+pub(super) fn requirement_error(requirement: impl fmt::Display) -> ConfigValueError {
+    ConfigValueError::Value(format!("must {requirement}"))
 }

@@ -28,9 +28,9 @@ pub(super) fn ids_in_toml(value: &DeValue<'_>) -> Result<ConfigValue, ConfigValu
 
 /// Checks a table of names and ids; `None` stands for a value of another type.
 pub(super) fn parse_id_table(
-    given: Option<BTreeMap<String, String>>,
+    table: Option<BTreeMap<String, String>>,
 ) -> Result<ConfigValue, ConfigValueError> {
-    match given {
+    match table {
         Some(ids) if ids.iter().flat_map(|(name, id)| [name, id]).all(|name| is_model(name)) => {
             Ok(ConfigValue::Ids(ids))
         }

@@ -34,10 +34,10 @@ pub(crate) fn refuse_too_many(count: usize) -> Result<(), ConfigValueError> {
 /// All faults of the table.
 pub(crate) fn instruction_in_toml(
     table: &DeTable<'_>,
-    at: &str,
+    origin: &str,
     owner: RuleOwner,
 ) -> Result<PathInstruction, Vec<TableEntryError>> {
-    parse_instruction(&fields_of(table), at, owner)
+    parse_instruction(&fields_of(table), origin, owner)
 }
 
 /// Reads instructions from a variable, as JSON.
@@ -57,7 +57,7 @@ pub(super) fn instructions_in_text(text: &str) -> Result<Vec<PathInstruction>, C
 
 fn parse_instruction(
     fields: &Map<String, Json>,
-    at: &str,
+    origin: &str,
     owner: RuleOwner,
 ) -> Result<PathInstruction, Vec<TableEntryError>> {
     let mut faults = Vec::new();
@@ -86,7 +86,7 @@ fn parse_instruction(
     }
     match text {
         Some(text) if faults.is_empty() && !paths.is_empty() => {
-            Ok(PathInstruction { origin: at.to_owned(), owner, repos, paths, text })
+            Ok(PathInstruction { origin: origin.to_owned(), owner, repos, paths, text })
         }
         Some(_) | None => {
             if faults.is_empty() {

@@ -14,19 +14,19 @@ const WEEK: &str = "w";
 /// Parses whole numbers with units, greatest first: `15s`, `2m`, `1h30m`, `500ms`.
 pub(super) fn parse_duration(
     text: &str,
-    least: Duration,
-    most: Duration,
+    min: Duration,
+    max: Duration,
 ) -> Result<ConfigValue, ConfigValueError> {
     let Some(length) = parse_milliseconds(text).map(Duration::from_millis) else {
         return Err(requirement_error(format_args!(
             "be a length of time such as 500ms, 15s, 2m, 1h30m, 7d or 2w, not `{text}`"
         )));
     };
-    if (least..=most).contains(&length) {
+    if (min..=max).contains(&length) {
         return Ok(ConfigValue::Duration(length, text.to_owned()));
     }
-    let (least, most) = (FormattedDuration(least), FormattedDuration(most));
-    Err(requirement_error(format_args!("be from {least} to {most}, not {text}")))
+    let (min, max) = (FormattedDuration(min), FormattedDuration(max));
+    Err(requirement_error(format_args!("be from {min} to {max}, not {text}")))
 }
 
 /// Parses a length of time of the configuration to milliseconds; returns `None` if it is invalid.

@@ -30,16 +30,16 @@ pub(super) fn exit_codes_from_toml(value: &DeValue<'_>) -> Result<ConfigValue, C
 }
 
 /// Checks exit codes and keeps each once, in the given order; `None` stands for a value of another type.
-pub(super) fn parse_exit_codes(given: Option<Vec<i32>>) -> Result<ConfigValue, ConfigValueError> {
-    let given = given.unwrap_or_default();
-    if given.is_empty() || given.iter().any(|code| !(0..=LAST_CODE).contains(code)) {
+pub(super) fn parse_exit_codes(exit_codes: Option<Vec<i32>>) -> Result<ConfigValue, ConfigValueError> {
+    let exit_codes = exit_codes.unwrap_or_default();
+    if exit_codes.is_empty() || exit_codes.iter().any(|code| !(0..=LAST_CODE).contains(code)) {
         let sample = ValueKind::Codes.sample();
         return Err(requirement_error(format_args!(
             "be a list of exit codes from 0 to {LAST_CODE}, such as {sample}"
         )));
     }
     let mut codes = Vec::new();
-    for code in given {
+    for code in exit_codes {
         if !codes.contains(&code) {
             codes.push(code);
         }

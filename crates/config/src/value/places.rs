@@ -34,13 +34,13 @@ type SecretPlaceFields = BTreeMap<String, String>;
 fn read_place(
     fields: &SecretPlaceFields,
     folder: &Path,
-    wrong: &'static str,
+    requirement: &'static str,
 ) -> Result<SecretSource, ConfigValueError> {
     let mut fields = fields.iter();
     match (fields.next().map(|(name, value)| (name.as_str(), value)), fields.next()) {
         (Some(("env", name)), None) => secret_variable(name),
         (Some(("file", path)), None) => secret_file(path, folder),
-        (Some(_) | None, _) => Err(requirement_error(wrong)),
+        (Some(_) | None, _) => Err(requirement_error(requirement)),
     }
 }
 
@@ -103,7 +103,7 @@ const RESERVED_PREFIXES: [&str; 2] = ["mcp-", "proxy-"];
 
 /// Adds a header. Its name must be valid by RFC 9110, not reserved, and not present yet in any letter case.
 pub(crate) fn add_header(
-    all: &mut BTreeMap<String, SecretSource>,
+    headers: &mut BTreeMap<String, SecretSource>,
     name: &str,
     secret: SecretSource,
 ) -> Result<(), ConfigValueError> {
@@ -122,9 +122,9 @@ pub(crate) fn add_header(
             "not set `{name}`, which HTTP or the protocol sets itself"
         )));
     }
-    if all.keys().any(|other| other.eq_ignore_ascii_case(name)) {
+    if headers.keys().any(|other| other.eq_ignore_ascii_case(name)) {
         return Err(requirement_error(format_args!("have `{name}` only once, in upper or lower case")));
     }
-    all.insert(name.to_owned(), secret);
+    headers.insert(name.to_owned(), secret);
     Ok(())
 }

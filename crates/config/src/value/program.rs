@@ -53,13 +53,13 @@ pub(super) fn commands_requirement() -> String {
 
 /// Checks that each command can be started: it names a program and contains only text that the system
 /// accepts.
-pub(super) fn parse_commands(all: Vec<Vec<&str>>) -> Result<ConfigValue, ConfigValueError> {
+pub(super) fn parse_commands(commands: Vec<Vec<&str>>) -> Result<ConfigValue, ConfigValueError> {
     let is_one = |words: &Vec<&str>| {
         words.first().is_some_and(|name| !name.is_empty()) && !words.concat().contains('\0')
     };
-    match all.iter().all(is_one) {
+    match commands.iter().all(is_one) {
         true => Ok(ConfigValue::Commands(
-            all.into_iter().map(|words| words.into_iter().map(str::to_owned).collect()).collect(),
+            commands.into_iter().map(|words| words.into_iter().map(str::to_owned).collect()).collect(),
         )),
         false => Err(requirement_error(commands_requirement())),
     }

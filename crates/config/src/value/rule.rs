@@ -67,10 +67,10 @@ pub(crate) fn severities_of(rule: &str, value: &Json) -> Result<Vec<RuleSeverity
 }
 
 /// Renders the severities of one rule as JSON, in the form of a file.
-pub(super) fn severities_to_json(all: &[RuleSeverity]) -> Json {
-    match all {
+pub(super) fn severities_to_json(severities: &[RuleSeverity]) -> Json {
+    match severities {
         [RuleSeverity { paths, severity }] if paths.is_empty() => json!(severity),
-        all => json!(all),
+        severities => json!(severities),
     }
 }
 

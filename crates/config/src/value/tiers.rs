@@ -51,10 +51,10 @@ pub(crate) fn refuse_too_many(count: usize) -> Result<(), ConfigValueError> {
 /// All faults of the table.
 pub(crate) fn rule_in_toml(
     table: &DeTable<'_>,
-    at: &str,
+    origin: &str,
     owner: RuleOwner,
 ) -> Result<TierRule, Vec<TableEntryError>> {
-    parse_rule(&fields_of(table), at, owner)
+    parse_rule(&fields_of(table), origin, owner)
 }
 
 /// Returns the fields of a file's table as JSON.
@@ -79,7 +79,7 @@ pub(super) fn rules_in_text(text: &str) -> Result<Vec<TierRule>, ConfigValueErro
 
 fn parse_rule(
     fields: &Map<String, Json>,
-    at: &str,
+    origin: &str,
     owner: RuleOwner,
 ) -> Result<TierRule, Vec<TableEntryError>> {
     let mut faults = Vec::new();
@@ -142,7 +142,7 @@ fn parse_rule(
         }
         return Err(faults);
     };
-    let rule = TierRule { origin: at.to_owned(), owner, condition, tier, max_tier, reason };
+    let rule = TierRule { origin: origin.to_owned(), owner, condition, tier, max_tier, reason };
     if faults.is_empty() { Ok(rule) } else { Err(faults) }
 }
 

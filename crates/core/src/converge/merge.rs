@@ -77,12 +77,12 @@ pub(super) fn merge_findings(answers: BTreeMap<u32, Vec<AuditorFinding>>) -> Vec
 
 /// Returns true if both findings describe the same defect. Findings of one auditor stay separate, unless they
 /// are on the same line.
-fn is_same_finding(last: &MergedFinding, auditor: u32, claim: &AuditorFinding) -> bool {
-    let (was, is) = (&last.claim.placed.raw, &claim.placed.raw);
+fn is_same_finding(merged_finding: &MergedFinding, auditor: u32, claim: &AuditorFinding) -> bool {
+    let (was, is) = (&merged_finding.claim.placed.raw, &claim.placed.raw);
     let near = was.place.start_line.abs_diff(is.place.start_line);
     let same_kind =
         was.place.path == is.place.path && was.place.side == is.place.side && was.category == is.category;
-    same_kind && (near == 0 || near <= NEAR && !last.auditors.contains(&auditor))
+    same_kind && (near == 0 || near <= NEAR && !merged_finding.auditors.contains(&auditor))
 }
 
 #[cfg(test)]

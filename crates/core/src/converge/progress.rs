@@ -68,8 +68,8 @@ impl FindingHistory {
     }
 
     /// Sets the current status of each of these findings.
-    pub(super) fn apply_statuses<'a>(&self, found: impl Iterator<Item = &'a mut Finding>) {
-        for finding in found {
+    pub(super) fn apply_statuses<'a>(&self, audit_findings: impl Iterator<Item = &'a mut Finding>) {
+        for finding in audit_findings {
             if let Some(known) = self.findings.iter().find(|known| known.id == finding.id) {
                 finding.status = known.status.clone();
             }
@@ -77,14 +77,14 @@ impl FindingHistory {
     }
 
     /// Records the findings of an audit.
-    pub(super) fn record_audit(&mut self, number: u32, tree: &Sha, found: &[Finding]) {
-        let found = found.iter().map(|finding| finding.id.clone()).collect();
-        self.marks.push(PastAudit { number, tree: tree.clone(), found });
+    pub(super) fn record_audit(&mut self, number: u32, tree: &Sha, audit_findings: &[Finding]) {
+        let audit_findings = audit_findings.iter().map(|finding| finding.id.clone()).collect();
+        self.marks.push(PastAudit { number, tree: tree.clone(), found: audit_findings });
     }
 
     /// Records reported findings, with `origins` in the same order.
-    pub(super) fn record_sightings(&mut self, found: &[Finding], origins: &[LineOrigin]) {
-        for (finding, origin) in found.iter().zip(origins) {
+    pub(super) fn record_sightings(&mut self, reported_findings: &[Finding], origins: &[LineOrigin]) {
+        for (finding, origin) in reported_findings.iter().zip(origins) {
             let before = self.findings.iter().position(|known| known.id == finding.id);
             match before.and_then(|at| self.findings.get_mut(at)) {
                 Some(known) => {
@@ -105,7 +105,7 @@ impl FindingHistory {
     pub(super) fn unfixed_findings(
         &self,
         standing: BTreeMap<FindingId, PlacedFinding>,
-        found: &[PlacedFinding],
+        reported_findings: &[PlacedFinding],
     ) -> Vec<(PlacedFinding, LineOrigin)> {
         let is_claimed = |finding: &&Finding| finding.status == FindingStatus::Claimed;
         let claimed: BTreeSet<&FindingId> =
@@ -118,7 +118,7 @@ impl FindingHistory {
                     && place.start_line <= other.end_line
                     && other.start_line <= place.end_line
             };
-            found.iter().any(is_there)
+            reported_findings.iter().any(is_there)
         };
         let held = standing.into_iter().filter(|(id, placed)| claimed.contains(id) && !is_found(placed));
         held.map(|(id, placed)| {
@@ -168,11 +168,11 @@ impl FindingHistory {
     /// Records the fixer's verdict on each finding of the preceding audit.
     pub(super) fn record_fixer_verdicts(
         &mut self,
-        found: &[Finding],
+        audit_findings: &[Finding],
         verdicts: &BTreeMap<FindingId, FixerVerdict>,
     ) {
-        let found: BTreeSet<&FindingId> = found.iter().map(|finding| &finding.id).collect();
-        for known in self.findings.iter_mut().filter(|known| found.contains(&known.id)) {
+        let audit_findings: BTreeSet<&FindingId> = audit_findings.iter().map(|finding| &finding.id).collect();
+        for known in self.findings.iter_mut().filter(|known| audit_findings.contains(&known.id)) {
             known.status = match verdicts.get(&known.id) {
                 Some(FixerVerdict::Fixed) => FindingStatus::Claimed,
                 Some(FixerVerdict::Declined(why)) => FindingStatus::Declined(why.clone()),
@@ -194,9 +194,9 @@ impl FindingHistory {
     /// Returns the end of the run if one of these findings has returned too many times.
     pub(super) fn recurrence_exit<'a>(
         &self,
-        mut found: impl Iterator<Item = &'a FindingId>,
+        mut finding_ids: impl Iterator<Item = &'a FindingId>,
     ) -> Option<(ConvergeExitCode, String)> {
-        let worn = found.find(|id| self.returns.get(*id).is_some_and(|many| *many >= MAX_RETURNS))?;
+        let worn = finding_ids.find(|id| self.returns.get(*id).is_some_and(|many| *many >= MAX_RETURNS))?;
         let finding = self.findings.iter().find(|finding| finding.id == *worn)?;
         let place = &finding.raw.place;
         let reason = format!(

@@ -413,7 +413,7 @@ impl PullReadiness {
         rules: &ReadinessRules,
         rule: &ExternalReviewer,
         at_once: bool,
-        later: bool,
+        after_wait: bool,
         now: UnixMillis,
     ) -> Result<Option<String>, ReadinessAction> {
         let name = &rule.name;
@@ -427,7 +427,7 @@ impl PullReadiness {
             None if at_once && is_left => return Err(ReadinessAction::RequestReview(name.clone())),
             None => self.at.start_wait(reason.clone(), now),
             Some(since) if now < since + rule.budget => {}
-            Some(_) if later && is_left => return Err(ReadinessAction::RequestReview(name.clone())),
+            Some(_) if after_wait && is_left => return Err(ReadinessAction::RequestReview(name.clone())),
             Some(_) => {
                 return skip_reviewer(rule, format!("{name} did not review {}", self.at.head.short_sha()));
             }

@@ -8,8 +8,10 @@ use crate::finding::FindingStatus;
 impl ConvergeRun {
     /// Returns true if the dismissals that excluded findings of this run still apply.
     pub fn dismissals_still_hold(&self, dismissals: &[Dismissal]) -> bool {
-        let holds = |of: &Dismissal| dismissals.iter().any(|now| now.finding == of.finding && !now.withdrawn);
-        self.dismissals.iter().filter(|of| !of.withdrawn).all(holds)
+        let holds = |dismissal: &Dismissal| {
+            dismissals.iter().any(|now| now.finding == dismissal.finding && !now.withdrawn)
+        };
+        self.dismissals.iter().filter(|dismissal| !dismissal.withdrawn).all(holds)
     }
 
     /// Returns true if the run is stuck on the findings of its own newest audit at its head, with these

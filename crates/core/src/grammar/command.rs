@@ -102,8 +102,8 @@ pub struct AcceptedCommand<'a> {
 }
 
 impl FlagSet {
-    pub(super) fn new(known: BTreeMap<String, FlagArgument>, short: ShortFlagStyle) -> Self {
-        Self { known, short }
+    pub(super) fn new(flags: BTreeMap<String, FlagArgument>, short_flag_style: ShortFlagStyle) -> Self {
+        Self { known: flags, short: short_flag_style }
     }
 
     /// Checks a word that begins with `-`; the following word, `next`, may be its value. Returns the flags,

@@ -140,7 +140,7 @@ pub(super) fn read_commands(
     let mut problems = Vec::new();
     let mut commands = Vec::new();
     for form in command {
-        let mut wrong = |at: Range<usize>, what: String| problems.push(file.error(Some(at), what));
+        let mut wrong = |at: Range<usize>, message: String| problems.push(file.error(Some(at), message));
         let programs = form.programs.as_ref().unwrap_or(&programs);
         if programs.get_ref().is_empty() {
             wrong(programs.span(), "a command needs a program".to_owned());
@@ -181,7 +181,7 @@ pub(super) fn read_commands(
             runs: form.runs.as_ref().is_some_and(|runs| *runs.get_ref()),
         };
         if let Some(shipped) = shipped {
-            for (part, what) in limits::violations(&built, shipped) {
+            for (part, message) in limits::violations(&built, shipped) {
                 let at = match part {
                     limits::CommandPart::Program => Some(programs.span()),
                     limits::CommandPart::Class => Some(command_class.span()),
@@ -193,7 +193,7 @@ pub(super) fn read_commands(
                     limits::CommandPart::TailOperands => tail.operands.as_ref().map(Spanned::span),
                     limits::CommandPart::RunsCode => form.runs.as_ref().map(Spanned::span),
                 };
-                wrong(at.unwrap_or_else(|| programs.span()), what);
+                wrong(at.unwrap_or_else(|| programs.span()), message);
             }
         }
         commands.push(built);

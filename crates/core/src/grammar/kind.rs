@@ -201,9 +201,9 @@ fn is_target(value: &str) -> bool {
 
 /// Returns true if the value begins with a letter, a digit or `_`, and continues with letters, digits or
 /// characters of `others`.
-fn is_name(value: &str, others: &str) -> bool {
+fn is_name(value: &str, extra_chars: &str) -> bool {
     value.starts_with(|first: char| first.is_alphanumeric() || first == '_')
-        && value.chars().all(|letter| letter.is_alphanumeric() || others.contains(letter))
+        && value.chars().all(|letter| letter.is_alphanumeric() || extra_chars.contains(letter))
 }
 
 fn is_module(value: &str) -> bool {
@@ -228,8 +228,8 @@ fn is_session(value: &str) -> bool {
 /// could form an address.
 fn is_requirement(value: &str) -> bool {
     let (name, version) = value.split_once("==").unwrap_or((value, "0"));
-    let has = |part: &str, more: &str| {
-        part.bytes().all(|byte| byte.is_ascii_alphanumeric() || more.contains(char::from(byte)))
+    let has = |part: &str, extra_chars: &str| {
+        part.bytes().all(|byte| byte.is_ascii_alphanumeric() || extra_chars.contains(char::from(byte)))
     };
     has(name, "._-")
         && name.starts_with(|first: char| first.is_ascii_alphanumeric())

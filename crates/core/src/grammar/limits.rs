@@ -74,13 +74,13 @@ fn limits() -> &'static GrammarLimitsFile {
 /// A command of class `reads` must be one of Truing's own commands. It may add no flags or operands, because
 /// any flag may start a program. All other commands run in the sandbox, as the repository's code does.
 pub(super) fn violations(command: &CommandSpec, shipped: &[CommandSpec]) -> Vec<(CommandPart, String)> {
-    let own = shipped.iter().find(|own| own.name() == command.name());
+    let own_flags = shipped.iter().find(|own_flags| own_flags.name() == command.name());
     let mut found = Vec::new();
-    let class_fault = class_violation(command, own);
+    let class_fault = class_violation(command, own_flags);
     // If the class is wrong, only the class is reported, and not each flag that the class forbids.
     let reads = command.class == CommandClass::Reads && class_fault.is_none();
     for program in &command.programs {
-        let is_own = own.is_some_and(|own| own.programs.contains(program));
+        let is_own = own_flags.is_some_and(|own_flags| own_flags.programs.contains(program));
         // A program in a folder of the clone runs code, even if the grammar gives the command another class.
         let fault = match is_own {
             true => None,
@@ -93,45 +93,51 @@ pub(super) fn violations(command: &CommandSpec, shipped: &[CommandSpec]) -> Vec<
         };
         found.extend(fault.map(|what| (CommandPart::Program, what)));
     }
-    if own.is_none() {
+    if own_flags.is_none() {
         let wrong = command.words.iter().enumerate().filter(|(at, word)| !is_plain_word(*at, word));
         found.extend(wrong.map(|(at, word)| {
             (CommandPart::Word(at), format!("{word:?} is not a word that names a command"))
         }));
     }
     found.extend(class_fault.map(|what| (CommandPart::Class, what)));
-    let flags_of = |flags: &FlagSet, own: Option<&FlagSet>, part: fn(String) -> CommandPart| -> Vec<_> {
-        let is_own = |name: &String, takes| own.is_some_and(|own| own.known.get(name) == Some(takes));
-        let more = flags.known.iter().filter(|(name, takes)| !is_own(name, takes));
-        let fault = |(name, takes): (&String, &FlagArgument)| match reads {
-            true => Some(format!(
-                "`{}` has no flag {name} of this type in Truing's own grammar: a command with this flag \
+    let flags_of =
+        |flags: &FlagSet, own_flags: Option<&FlagSet>, to_part: fn(String) -> CommandPart| -> Vec<_> {
+            let is_own = |name: &String, takes| {
+                own_flags.is_some_and(|own_flags| own_flags.known.get(name) == Some(takes))
+            };
+            let more = flags.known.iter().filter(|(name, takes)| !is_own(name, takes));
+            let fault = |(name, takes): (&String, &FlagArgument)| match reads {
+                true => Some(format!(
+                    "`{}` has no flag {name} of this type in Truing's own grammar: a command with this flag \
                     needs the class `runs_code`",
-                command.name()
-            )),
-            false => flag_violation(name, takes, flags.short),
+                    command.name()
+                )),
+                false => flag_violation(name, takes, flags.short),
+            };
+            more.filter_map(|(name, takes)| Some((to_part(name.clone()), fault((name, takes))?))).collect()
         };
-        more.filter_map(|(name, takes)| Some((part(name.clone()), fault((name, takes))?))).collect()
-    };
-    found.extend(flags_of(&command.flags, own.map(|own| &own.flags), CommandPart::Flag));
-    let own_tail = own.and_then(|own| own.tail.as_ref());
+    found.extend(flags_of(&command.flags, own_flags.map(|own_flags| &own_flags.flags), CommandPart::Flag));
+    let own_tail = own_flags.and_then(|own_flags| own_flags.tail.as_ref());
     if let Some(tail) = &command.tail {
         found.extend(flags_of(&tail.flags, own_tail.map(|tail| &tail.flags), CommandPart::TailFlag));
-        let own = own_tail.and_then(|own| own.operands.as_ref());
-        let fault = operand_violation(tail.operands.as_ref(), own, reads);
+        let own_flags = own_tail.and_then(|own_flags| own_flags.operands.as_ref());
+        let fault = operand_violation(tail.operands.as_ref(), own_flags, reads);
         found.extend(fault.map(|what| (CommandPart::TailOperands, what)));
     }
-    let fault =
-        operand_violation(command.operands.as_ref(), own.and_then(|own| own.operands.as_ref()), reads);
+    let fault = operand_violation(
+        command.operands.as_ref(),
+        own_flags.and_then(|own_flags| own_flags.operands.as_ref()),
+        reads,
+    );
     found.extend(fault.map(|what| (CommandPart::Operands, what)));
     let pattern = command.pattern.as_ref().map(|pattern| &pattern.is);
-    let own_pattern = own.and_then(|own| own.pattern.as_ref());
+    let own_pattern = own_flags.and_then(|own_flags| own_flags.pattern.as_ref());
     let fault = operand_violation(pattern, own_pattern.map(|pattern| &pattern.is), reads);
     found.extend(fault.map(|what| (CommandPart::Pattern, what)));
-    if let Some(own) = own {
-        found.extend(loosened_parts(command, own));
+    if let Some(own_flags) = own_flags {
+        found.extend(loosened_parts(command, own_flags));
     }
-    if command.runs && !own.is_some_and(|own| own.runs) {
+    if command.runs && !own_flags.is_some_and(|own_flags| own_flags.runs) {
         let what = "a command that runs another command is defined only by Truing";
         found.push((CommandPart::RunsCode, what.to_owned()));
     }
@@ -192,8 +198,8 @@ fn loosened_parts(command: &CommandSpec, shipped: &CommandSpec) -> Vec<(CommandP
 }
 
 /// Returns the reason why operands must not have this type.
-fn operand_violation(kind: Option<&ValueType>, own: Option<&ValueType>, reads: bool) -> Option<String> {
-    let kind = kind.filter(|kind| own != Some(*kind))?;
+fn operand_violation(kind: Option<&ValueType>, own_kind: Option<&ValueType>, reads: bool) -> Option<String> {
+    let kind = kind.filter(|kind| own_kind != Some(*kind))?;
     match reads {
         true => Some(
             "Truing's own grammar has operands of another type: a command with these operands needs the \
@@ -264,17 +270,17 @@ fn is_plain_word(position: usize, word: &str) -> bool {
 }
 
 /// Returns the reason why no command may have this flag.
-fn flag_violation(name: &str, argument: &FlagArgument, short: ShortFlagStyle) -> Option<String> {
+fn flag_violation(name: &str, argument: &FlagArgument, short_flag_style: ShortFlagStyle) -> Option<String> {
     let limits = limits();
     let letters = normalized_flag(name);
-    let is_refused = |refused: &String| match refused.strip_prefix("--") {
-        Some(_) => letters == normalized_flag(refused),
+    let is_refused = |refused_flag: &String| match refused_flag.strip_prefix("--") {
+        Some(_) => letters == normalized_flag(refused_flag),
         // If short flags are whole words, `-Dname` defines a variable.
         None => {
-            name == refused
-                || short == ShortFlagStyle::Whole
-                    && ["-D", "-I", "-X"].contains(&refused.as_str())
-                    && name.starts_with(refused.as_str())
+            name == refused_flag
+                || short_flag_style == ShortFlagStyle::Whole
+                    && ["-D", "-I", "-X"].contains(&refused_flag.as_str())
+                    && name.starts_with(refused_flag.as_str())
         }
     };
     if limits.flags.iter().any(is_refused) {

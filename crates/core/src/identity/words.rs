@@ -390,7 +390,9 @@ pub(super) fn stem(word: &str) -> String {
     if !word.is_ascii() || word.len() < 4 {
         return word;
     }
-    let cut = |suffix: &str, left: usize| word.strip_suffix(suffix).filter(|stem| stem.len() >= left);
+    let cut = |suffix: &str, min_stem_length: usize| {
+        word.strip_suffix(suffix).filter(|stem| stem.len() >= min_stem_length)
+    };
     let base = cut("ies", 3)
         .map(|stem| format!("{stem}y"))
         .or_else(|| cut("ied", 3).map(|stem| format!("{stem}y")))

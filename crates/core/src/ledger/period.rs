@@ -10,26 +10,26 @@ const EPOCH: i64 = 719_468;
 const ERA: i64 = 146_097;
 
 /// Returns the day in UTC, as in `2026-11-20`.
-pub fn utc_day(at: UnixMillis) -> String {
-    let (year, month, day) = date(at);
+pub fn utc_day(time: UnixMillis) -> String {
+    let (year, month, day) = date(time);
     format!("{year:04}-{month:02}-{day:02}")
 }
 
 /// Returns the month in UTC, as in `2026-11`.
-pub fn utc_month(at: UnixMillis) -> String {
-    let (year, month, _) = date(at);
+pub fn utc_month(time: UnixMillis) -> String {
+    let (year, month, _) = date(time);
     format!("{year:04}-{month:02}")
 }
 
 /// Returns the time at which the next day begins in UTC.
-pub fn next_midnight(at: UnixMillis) -> UnixMillis {
-    UnixMillis(at.0.div_euclid(DAY).saturating_add(1).saturating_mul(DAY))
+pub fn next_midnight(time: UnixMillis) -> UnixMillis {
+    UnixMillis(time.0.div_euclid(DAY).saturating_add(1).saturating_mul(DAY))
 }
 
 /// Returns year, month and day of the Gregorian calendar. In the calculation, a year begins in March, which
 /// makes the leap day its last day.
-fn date(at: UnixMillis) -> (i64, i64, i64) {
-    let days = at.0.div_euclid(DAY) + EPOCH;
+fn date(time: UnixMillis) -> (i64, i64, i64) {
+    let days = time.0.div_euclid(DAY) + EPOCH;
     let (era, in_era) = (days.div_euclid(ERA), days.rem_euclid(ERA));
     let year_of_era = (in_era - in_era / 1_460 + in_era / 36_524 - in_era / 146_096) / 365;
     let in_year = in_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);

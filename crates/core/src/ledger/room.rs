@@ -155,9 +155,9 @@ pub enum BudgetDecision {
 /// Decides from the usage of a budget's levels whether a run may begin whose calls need at least `least`.
 /// Only spent money counts, because calls in progress may release some of their reservations. Levels of
 /// months and of the pull request are checked before those of days, because they last longer.
-pub fn decide_budget(levels: &[BudgetUsage], least: MicroUsd, now: UnixMillis) -> BudgetDecision {
-    let least = least.max(MicroUsd(1));
-    let used_up = |kind| levels.iter().find(|drawn| drawn.level.kind == kind && drawn.unspent() < least);
+pub fn decide_budget(levels: &[BudgetUsage], min_amount: MicroUsd, now: UnixMillis) -> BudgetDecision {
+    let min_amount = min_amount.max(MicroUsd(1));
+    let used_up = |kind| levels.iter().find(|drawn| drawn.level.kind == kind && drawn.unspent() < min_amount);
     let lasting =
         [BudgetLevelKind::Month, BudgetLevelKind::TeamMonth, BudgetLevelKind::Pull, BudgetLevelKind::PullAsk];
     if let Some(BudgetUsage { level, .. }) = lasting.into_iter().find_map(used_up) {

@@ -51,18 +51,18 @@ impl ProtectedPaths {
     ///
     /// # Errors
     /// The first error of a file.
-    pub(super) fn new(more: Option<&PolicyFile>) -> Result<Self, PolicyFileError> {
+    pub(super) fn new(operator_file: Option<&PolicyFile>) -> Result<Self, PolicyFileError> {
         let shipped = shipped_file();
         let (mut entries, mut set) = (Vec::new(), GlobSetBuilder::new());
-        for file in std::iter::once(&shipped).chain(more) {
+        for file in std::iter::once(&shipped).chain(operator_file) {
             let form: ProtectedPathsFile = file.parse()?;
             for ProtectedPathClass { name, paths } in form.class {
                 for path in paths {
                     let globs: [String; GLOBS] =
                         [format!("**/{}", path.get_ref()), format!("**/{}/**", path.get_ref())];
                     for glob in globs {
-                        let wrong = |what: String| {
-                            file.error(Some(path.span()), format!("{glob:?} is not a valid glob: {what}"))
+                        let wrong = |reason: String| {
+                            file.error(Some(path.span()), format!("{glob:?} is not a valid glob: {reason}"))
                         };
                         check_bounds(&glob).map_err(wrong)?;
                         let built =

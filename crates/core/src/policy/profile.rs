@@ -191,7 +191,7 @@ impl GlobList {
         let mut set = GlobSetBuilder::new();
         for text in &texts {
             let wrong =
-                |what: String| (text.span(), format!("{:?} is not a valid glob: {what}", text.get_ref()));
+                |reason: String| (text.span(), format!("{:?} is not a valid glob: {reason}", text.get_ref()));
             check_bounds(text.get_ref()).map_err(wrong)?;
             // Some file systems treat `.GitHub` and `.github` as equal.
             let glob =

@@ -342,10 +342,16 @@ impl ReviewDraft {
     /// Renders the review's text. `refused` are the findings that could not be placed. `open` are the
     /// findings that already have an open thread of ours, each with the address of the thread. Findings that
     /// do not fit into `max_len` UTF-16 units are omitted, and a note gives their number.
-    pub fn render_text(&self, refused: &[&LineDraft], open: &[(&LineDraft, &str)], max_len: usize) -> String {
-        let unplaced = self.unplaced.iter().chain(refused.iter().map(|finding| &finding.line));
-        let open = open.iter().map(|(finding, page)| format!("{} ([its thread]({page}))", finding.line));
-        let lists = [(UNPLACED, unplaced.cloned().collect::<Vec<_>>()), (OPEN, open.collect())];
+    pub fn render_text(
+        &self,
+        refused_findings: &[&LineDraft],
+        open_threads: &[(&LineDraft, &str)],
+        max_len: usize,
+    ) -> String {
+        let unplaced = self.unplaced.iter().chain(refused_findings.iter().map(|finding| &finding.line));
+        let open_threads =
+            open_threads.iter().map(|(finding, page)| format!("{} ([its thread]({page}))", finding.line));
+        let lists = [(UNPLACED, unplaced.cloned().collect::<Vec<_>>()), (OPEN, open_threads.collect())];
         let parts = lists.iter().flat_map(|(heading, lines)| {
             (0..).zip(lines).map(move |(at, line)| match at {
                 0 => format!("\n\n{heading}\n\n- {line}"),
@@ -368,7 +374,7 @@ impl ReviewDraft {
 /// Appends as many parts to the text as fit, and gives the number of the others in a final note.
 fn append_parts(mut text: String, parts: &[String], max_len: usize) -> String {
     let units = |text: &str| text.encode_utf16().count();
-    let note = |left: usize| format!("\n\n… and {left} more.");
+    let note = |omitted_count: usize| format!("\n\n… and {omitted_count} more.");
     let mut used = units(&text);
     for (at, part) in parts.iter().enumerate() {
         let room = if at + 1 == parts.len() { 0 } else { units(&note(parts.len())) };

@@ -49,14 +49,14 @@ pub trait ForgeRead: Send + Sync {
     /// the forge's list lacks is requested by its id, because the list may be outdated.
     async fn producer_comments(
         &self,
-        known: &[(CommentSubject, CommentId)],
+        recorded_comments: &[(CommentSubject, CommentId)],
     ) -> Result<Vec<ObservedComment>, ForgeError>;
 
     /// Returns the item that a comment on the diff shows, if this producer wrote it. The comment must belong
     /// to one of the `known` items, or be by our account with a marker for this pull request.
     async fn comment_subject(
         &self,
-        known: &[(CommentSubject, CommentId)],
+        recorded_comments: &[(CommentSubject, CommentId)],
         comment: &CommentId,
     ) -> Result<Option<CommentSubject>, ForgeError>;
 

@@ -46,8 +46,8 @@ pub struct Actor {
 
 impl Actor {
     /// Returns true if `called` identifies this account: [`AccountId::matches_name`].
-    pub fn matches_name(&self, called: &str, unique_names: bool) -> bool {
-        self.id.matches_name(&self.login, called, unique_names)
+    pub fn matches_name(&self, id_or_name: &str, unique_names: bool) -> bool {
+        self.id.matches_name(&self.login, id_or_name, unique_names)
     }
 }
 

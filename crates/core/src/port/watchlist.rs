@@ -153,7 +153,7 @@ pub trait SweepStore: Send + Sync {
         &self,
         requests: &[UserRequest],
         repository: &KnownRepository,
-        until: Option<UnixMillis>,
+        read_until: Option<UnixMillis>,
     ) -> Result<(), StoreError>;
 
     /// Returns the requests at a forge that are not served yet. The list begins with the oldest comment of

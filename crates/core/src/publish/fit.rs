@@ -66,15 +66,15 @@ fn prefix_within(line: &str, max_units: usize) -> usize {
 
 /// Returns the code fence that is open after a line, with the blanks before the fence. `open` is the fence
 /// that was open before the line.
-fn fence_after<'a>(line: &'a str, open: Option<&'a str>) -> Option<&'a str> {
+fn fence_after<'a>(line: &'a str, open_fence: Option<&'a str>) -> Option<&'a str> {
     let line = line.trim_end();
     let blanks = line.len() - line.trim_start().len();
     let ticks = line.trim_start().len() - line.trim_start().trim_start_matches('`').len();
     let fence = line.get(..blanks + ticks).filter(|_| ticks >= 3);
-    match (open, fence) {
+    match (open_fence, fence) {
         (None, fence) => fence.filter(|fence| !line.get(fence.len()..).unwrap_or_default().contains('`')),
-        (Some(open), Some(fence)) if fence == line && ticks >= open.trim_start().len() => None,
-        (Some(open), _) => Some(open),
+        (Some(open_fence), Some(fence)) if fence == line && ticks >= open_fence.trim_start().len() => None,
+        (Some(open_fence), _) => Some(open_fence),
     }
 }
 

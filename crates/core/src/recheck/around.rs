@@ -72,7 +72,7 @@ impl SurroundingLines {
         start: u32,
         end: u32,
         snippet: &str,
-        seen: Option<ChangeSnapshot>,
+        change_snapshot: Option<ChangeSnapshot>,
     ) -> Self {
         let lines: Vec<&str> = page.text.lines().collect();
         let first = line_index(start).min(lines.len());
@@ -83,7 +83,7 @@ impl SurroundingLines {
             before: kept(lines.get(first.saturating_sub(MAX_AROUND)..first).unwrap_or_default()),
             after: kept(lines.get(last..(last + MAX_AROUND).min(lines.len())).unwrap_or_default()),
             copies: u32::try_from(copies).unwrap_or(u32::MAX),
-            seen,
+            seen: change_snapshot,
         }
     }
 }

@@ -63,7 +63,7 @@ const MAX_DEFINES: usize = 4;
 pub(super) type ReplacedLines<'a> = Vec<(&'a FindingId, RepoPath, (u32, u32))>;
 
 pub(super) fn find_replaced_lines<'a, T: Fn(&RepoPath) -> Option<String>>(
-    known: &'a [Finding],
+    known_findings: &'a [Finding],
     head: &HeadView<'_, T>,
 ) -> ReplacedLines<'a> {
     let lines = |finding: &'a Finding| match locate_at_head(finding, head) {
@@ -75,7 +75,7 @@ pub(super) fn find_replaced_lines<'a, T: Fn(&RepoPath) -> Option<String>>(
         | FollowOutcome::NotFound { .. }
         | FollowOutcome::NoFile => None,
     };
-    unanswered_findings(known).filter_map(lines).collect()
+    unanswered_findings(known_findings).filter_map(lines).collect()
 }
 
 /// Returns the quoted lines of a verdict if these lines are new and show a fix of the finding. `outcome` is
@@ -85,7 +85,7 @@ pub(super) fn find_new_evidence<T: Fn(&RepoPath) -> Option<String>>(
     finding: &Finding,
     outcome: &FollowOutcome,
     head: &HeadView<'_, T>,
-    replaced: &ReplacedLines<'_>,
+    replaced_lines: &ReplacedLines<'_>,
 ) -> Option<FixEvidence> {
     let seen = finding.around.as_ref()?.seen.as_ref()?;
     let (first, last) = verdict.lines?;
@@ -114,7 +114,9 @@ pub(super) fn find_new_evidence<T: Fn(&RepoPath) -> Option<String>>(
     let quoted_statements: Vec<&CodeStatement> =
         page.statements().iter().filter(|one| is_quoted(one)).collect();
     let is_of_another = |statement: &CodeStatement| {
-        replaced.iter().any(|(id, at, lines)| **id != finding.id && at == path && statement.touches(*lines))
+        replaced_lines
+            .iter()
+            .any(|(id, at, lines)| **id != finding.id && at == path && statement.touches(*lines))
     };
     let is_near = |statement: &CodeStatement| {
         own.is_some_and(|own| statement.touches(own)) && !is_of_another(statement)

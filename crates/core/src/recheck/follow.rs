@@ -242,8 +242,8 @@ struct LineMatch {
 }
 
 impl LineMatch {
-    fn new(wanted: &TargetLines, path: &RepoPath, page: &ComparedFile) -> Self {
-        let total_score = wanted.total_score.max(1);
+    fn new(target: &TargetLines, path: &RepoPath, page: &ComparedFile) -> Self {
+        let total_score = target.total_score.max(1);
         let none = LineMatch {
             path: path.clone(),
             lines: None,
@@ -255,32 +255,32 @@ impl LineMatch {
         if page.lines.len() > MAX_LINES {
             return none;
         }
-        if let Some(there) = wanted.find_unchanged_place(&page.lines) {
+        if let Some(there) = target.find_unchanged_place(&page.lines) {
             return Self { lines: Some(there), score: total_score, ..none };
         }
-        let TargetLines { lines, lines_above, lines_below, former_index, .. } = wanted;
+        let TargetLines { lines, lines_above, lines_below, former_index, .. } = target;
         let (score, partners) =
             best_line_alignment(lines, &page.lines, former_index.saturating_sub(*lines_above));
         let beside: i32 = (0..*lines_above)
             .chain(lines.len() - lines_below..lines.len())
-            .filter(|at| partners.get(*at).is_some_and(Option::is_some))
-            .map(|at| lines.get(at).map_or(0, |line| line.worth))
+            .filter(|place| partners.get(*place).is_some_and(Option::is_some))
+            .map(|place| lines.get(place).map_or(0, |line| line.worth))
             .sum();
-        let gap = (beside >= ENOUGH.min(wanted.neighbour_score) && beside > 0).then(|| {
+        let gap = (beside >= ENOUGH.min(target.neighbour_score) && beside > 0).then(|| {
             lines_between_partners(&partners, *lines_above, *lines_below, lines.len(), page.lines.len())
         });
-        let likely_lines = gap.map_or((0, 0), |gap| wanted.likely_range(&partners, gap.0, gap.1));
-        let all = page.find_places(&wanted.tokens);
-        let near = |at: &&(usize, usize)| match gap {
-            Some((first, last)) if at.1 >= first && at.0 < last => 0,
-            Some((first, _)) => at.0.abs_diff(first) + 1,
-            None => at.0.abs_diff(*former_index) + 1,
+        let likely_lines = gap.map_or((0, 0), |gap| target.likely_range(&partners, gap.0, gap.1));
+        let all = page.find_places(&target.tokens);
+        let near = |place: &&(usize, usize)| match gap {
+            Some((first, last)) if place.1 >= first && place.0 < last => 0,
+            Some((first, _)) => place.0.abs_diff(first) + 1,
+            None => place.0.abs_diff(*former_index) + 1,
         };
         let nearest = all.iter().min_by_key(near).copied();
         // A copy outside the range is a different copy, unless the file still has at least as many copies as
         // before.
-        let moved = gap.is_none() || u32::try_from(all.len()).unwrap_or(u32::MAX) >= wanted.copies;
-        let there = nearest.filter(|at| moved || near(&at) == 0);
+        let moved = gap.is_none() || u32::try_from(all.len()).unwrap_or(u32::MAX) >= target.copies;
+        let there = nearest.filter(|place| moved || near(&place) == 0);
         Self { lines: there, gap, likely_lines, score, ..none }
     }
 
@@ -317,11 +317,15 @@ impl LineMatch {
 /// Returns the best alignment of the wanted lines with a file's lines, in order: the score, and the partner
 /// of each wanted line. Among equal scores, the alignment that begins nearest to `old_index` wins. Lines of
 /// the file that equal no wanted line count only as distance between partners.
-fn best_line_alignment(wanted: &[TargetLine], keys: &[u64], old_index: usize) -> (i32, Vec<Option<usize>>) {
-    let known: BTreeSet<u64> = wanted.iter().map(|line| line.key).collect();
+fn best_line_alignment(
+    target_lines: &[TargetLine],
+    keys: &[u64],
+    old_index: usize,
+) -> (i32, Vec<Option<usize>>) {
+    let known: BTreeSet<u64> = target_lines.iter().map(|line| line.key).collect();
     let columns: Vec<(usize, u64)> =
         keys.iter().copied().enumerate().filter(|(_, key)| known.contains(key)).collect();
-    let (rows, width) = (wanted.len(), columns.len() + 1);
+    let (rows, width) = (target_lines.len(), columns.len() + 1);
     // Directions: 0 is diagonal (a pair), 1 is up (a wanted line is missing), 2 is left (the file has lines
     // in between).
     let mut ways = vec![1_u8; (rows + 1) * width];
@@ -329,7 +333,7 @@ fn best_line_alignment(wanted: &[TargetLine], keys: &[u64], old_index: usize) ->
     let mut above: Vec<(i32, usize)> =
         std::iter::once((0, 0)).chain(columns.iter().map(|(at, _)| (0, at + 1))).collect();
     let mut scores = above.clone();
-    for (line, ways) in wanted.iter().zip(ways.chunks_exact_mut(width).skip(1)) {
+    for (line, ways) in target_lines.iter().zip(ways.chunks_exact_mut(width).skip(1)) {
         let (mut left, mut corner, mut last) = ((0_i32, 0), (0_i32, 0), 0);
         for (column, (score, way)) in scores.iter_mut().zip(ways.iter_mut()).enumerate() {
             let up = above.get(column).copied().unwrap_or_default();
@@ -386,26 +390,26 @@ fn best_line_alignment(wanted: &[TargetLine], keys: &[u64], old_index: usize) ->
 /// range.
 fn lines_between_partners(
     partners: &[Option<usize>],
-    above: usize,
-    below: usize,
-    wanted: usize,
+    lines_above: usize,
+    lines_below: usize,
+    target_count: usize,
     lines: usize,
 ) -> (usize, usize) {
     let found =
         |range: std::ops::Range<usize>| partners.get(range).unwrap_or_default().iter().flatten().copied();
-    let (own, after) = (above..wanted - below, wanted - below..wanted);
-    let before = found(0..above).last().map(|line| line + 1);
+    let (own, after) = (lines_above..target_count - lines_below, target_count - lines_below..target_count);
+    let before = found(0..lines_above).last().map(|line| line + 1);
     let behind = found(after).next();
     let size = own.len().max(1) * 2;
-    let first = before.or_else(|| found(own.clone()).next().filter(|_| above > 0));
-    let last = behind.or_else(|| found(own).last().map(|line| line + 1).filter(|_| below > 0));
+    let first = before.or_else(|| found(own.clone()).next().filter(|_| lines_above > 0));
+    let last = behind.or_else(|| found(own).last().map(|line| line + 1).filter(|_| lines_below > 0));
     match (first, last) {
         (Some(first), Some(last)) => (first, last.max(first)),
         // A finding at the end of the file had no neighbour below. In the next case, the neighbour below is
         // gone.
-        (Some(first), None) if below == 0 => (first, lines),
+        (Some(first), None) if lines_below == 0 => (first, lines),
         (Some(first), None) => (first, (first + size).min(lines)),
-        (None, Some(last)) if above == 0 => (0, last),
+        (None, Some(last)) if lines_above == 0 => (0, last),
         (None, Some(last)) => (last.saturating_sub(size), last),
         (None, None) => (0, lines),
     }

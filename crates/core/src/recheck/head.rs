@@ -83,13 +83,13 @@ impl<'a, T: Fn(&RepoPath) -> Option<String>> HeadView<'a, T> {
     /// names of files.
     pub fn new(
         text: T,
-        changed: &'a [RepoPath],
-        added: AddedLines,
+        changed_paths: &'a [RepoPath],
+        added_lines: AddedLines,
         deleted: BTreeSet<RepoPath>,
         renames: &'a FileRenames,
     ) -> Self {
         let (pages, marks) = (RefCell::default(), OnceCell::new());
-        Self { text, changed, added, deleted, renames, pages, marks }
+        Self { text, changed: changed_paths, added: added_lines, deleted, renames, pages, marks }
     }
 
     /// Returns the surroundings of these lines in a file; `None` if the file cannot be read.
@@ -145,8 +145,8 @@ impl<'a, T: Fn(&RepoPath) -> Option<String>> HeadView<'a, T> {
 }
 
 /// Returns the findings that need a model's verdict: the open findings that a model reported.
-pub fn unanswered_findings(known: &[Finding]) -> impl Iterator<Item = &Finding> {
-    known.iter().filter(|finding| is_open_model_finding(finding))
+pub fn unanswered_findings(known_findings: &[Finding]) -> impl Iterator<Item = &Finding> {
+    known_findings.iter().filter(|finding| is_open_model_finding(finding))
 }
 
 pub(super) fn is_open_model_finding(finding: &Finding) -> bool {

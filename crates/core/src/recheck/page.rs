@@ -204,15 +204,15 @@ impl TokenSequence {
     }
 
     /// Returns the places at which these tokens occur as whole lines: the first and last line of each place.
-    pub(super) fn find_places(&self, wanted: &Self) -> Vec<(usize, usize)> {
-        let wanted = wanted.tokens.as_slice();
-        let Some(first) = wanted.first() else { return Vec::new() };
+    pub(super) fn find_places(&self, sequence: &Self) -> Vec<(usize, usize)> {
+        let sequence = sequence.tokens.as_slice();
+        let Some(first) = sequence.first() else { return Vec::new() };
         let begins = |at: usize| at == 0 || self.lines.get(at) != self.lines.get(at - 1);
         let ends = |at: usize| self.lines.get(at) != self.lines.get(at + 1);
         let mut places = Vec::new();
         for (at, token) in self.tokens.iter().enumerate() {
-            let end = at + wanted.len();
-            if token == first && begins(at) && self.tokens.get(at..end) == Some(wanted) && ends(end - 1) {
+            let end = at + sequence.len();
+            if token == first && begins(at) && self.tokens.get(at..end) == Some(sequence) && ends(end - 1) {
                 places.extend(self.lines.get(at).copied().zip(self.lines.get(end - 1).copied()));
             }
         }
@@ -291,7 +291,7 @@ fn redundant_brackets(tokens: &TokenSequence) -> BTreeSet<usize> {
         } else if now == CLOSES
             && let Some((begin, has_comma)) = open.pop()
         {
-            let before = |back: usize| begin.checked_sub(back).and_then(token);
+            let before = |offset: usize| begin.checked_sub(offset).and_then(token);
             let is_given =
                 before(1) == Some(EQUALS) && before(2).is_none_or(|sign| !COMPARES.contains(&sign));
             let may_begin = is_given || before(1).is_some_and(|before| BEFORE.contains(&before));

@@ -147,11 +147,11 @@ struct UnfinishedStatement {
 }
 
 impl UnfinishedStatement {
-    const fn new(first: u32, indent: usize) -> Self {
+    const fn new(first_line: u32, indent: usize) -> Self {
         let (hash, before) = (StableHash::new(), 0);
         Self {
-            first,
-            last: first,
+            first: first_line,
+            last: first_line,
             indent,
             depth: 0,
             hash,
@@ -195,12 +195,16 @@ impl UnfinishedStatement {
         }
     }
 
-    fn into_statement(self, above: Option<&CodeStatement>) -> CodeStatement {
+    fn into_statement(self, statement_above: Option<&CodeStatement>) -> CodeStatement {
         let text_hash = statement_mark(self.hash);
         let mut joint = StableHash::new();
-        joint.bytes(&above.map_or(0, |above| above.text_hash).to_be_bytes());
+        joint.bytes(&statement_above.map_or(0, |statement_above| statement_above.text_hash).to_be_bytes());
         // Only the direction of the change in indentation counts, because its depth depends on the formatter.
-        joint.byte(above.map_or(1, |above| self.indent.cmp(&above.indent) as i8).to_be_bytes()[0]);
+        joint.byte(
+            statement_above
+                .map_or(1, |statement_above| self.indent.cmp(&statement_above.indent) as i8)
+                .to_be_bytes()[0],
+        );
         joint.bytes(&text_hash.to_be_bytes());
         let Self { first, last, indent, has_words, .. } = self;
         CodeStatement { first, last, text_hash, pair_hash: statement_mark(joint), has_words, indent }
@@ -258,17 +262,18 @@ pub(super) fn strip_comment(line: &str) -> &str {
 
 /// Returns true if the quote at this position is closed on the same line. An apostrophe and the quote of a
 /// Rust lifetime are not closed.
-fn has_closing_quote(line: &str, at: usize, quote: u8) -> bool {
-    line.as_bytes().get(at + 1..).is_some_and(|rest| rest.contains(&quote))
+fn has_closing_quote(line: &str, position: usize, quote: u8) -> bool {
+    line.as_bytes().get(position + 1..).is_some_and(|rest| rest.contains(&quote))
 }
 
 /// Returns true if a `#` without a space after it begins a comment, and not an attribute or a C preprocessor
 /// directive.
-fn is_hash_comment(rest: &str) -> bool {
-    let word: &str = rest.split(|char: char| !char.is_ascii_alphabetic()).next().unwrap_or_default();
+fn is_hash_comment(text_after_hash: &str) -> bool {
+    let word: &str =
+        text_after_hash.split(|char: char| !char.is_ascii_alphabetic()).next().unwrap_or_default();
     let directives =
         ["include", "if", "ifdef", "ifndef", "define", "undef", "else", "elif", "endif", "pragma", "error"];
-    !(rest.starts_with('[') || rest.starts_with("![") || directives.contains(&word))
+    !(text_after_hash.starts_with('[') || text_after_hash.starts_with("![") || directives.contains(&word))
 }
 
 #[cfg(test)]

@@ -551,8 +551,8 @@ impl Slot {
 
     /// Returns the loop that a lease begins: the first one that is due, otherwise any pending one.
     fn next_loop(&self, limits: &SlotLimits, now: UnixMillis) -> LoopKind {
-        let due = |of: &&LoopKind| self.due_time(**of, limits, now).is_some_and(|(at, _)| at <= now);
-        let pending = |of: &&LoopKind| self.pending.for_loop(**of).is_some();
+        let due = |kind: &&LoopKind| self.due_time(**kind, limits, now).is_some_and(|(at, _)| at <= now);
+        let pending = |kind: &&LoopKind| self.pending.for_loop(**kind).is_some();
         let first = LoopKind::ALL.iter().find(due).or_else(|| LoopKind::ALL.iter().find(pending));
         first.copied().unwrap_or_else(|| self.default_loop())
     }

@@ -255,13 +255,13 @@ fn headings(text: &str) -> impl Iterator<Item = ChangelogSection<'_>> {
 
 /// Returns true if `below` is an underline of `head`: one punctuation character, repeated at least to the
 /// length of `head`.
-fn is_underline(below: &str, head: &str) -> bool {
-    let Some(first) = below.chars().next().filter(char::is_ascii_punctuation) else { return false };
+fn is_underline(next_line: &str, head: &str) -> bool {
+    let Some(first) = next_line.chars().next().filter(char::is_ascii_punctuation) else { return false };
     let length = head.trim_end().chars().count();
     !head.starts_with([' ', '\t'])
         && length > 0
-        && below.chars().count() >= length
-        && below.chars().all(|letter| letter == first)
+        && next_line.chars().count() >= length
+        && next_line.chars().all(|letter| letter == first)
 }
 
 /// Finds the first version in a heading, with its byte range.

@@ -161,10 +161,11 @@ impl ReleaseClassification {
     /// Returns the verdict on the release. The verdict is `bump` if any function needs a port, and otherwise
     /// `ask` if any function is ambiguous. The verdict is `relax` only if every requested function is
     /// answered and works unchanged.
-    pub fn verdict(&self, asked: &[MirroredFunction]) -> SyncVerdict {
+    pub fn verdict(&self, requested_functions: &[MirroredFunction]) -> SyncVerdict {
         let is_whole = self.no_answer_reason.is_none()
-            && !asked.is_empty()
-            && check_completeness(asked, self.functions.iter().map(|one| &one.function)).is_ok();
+            && !requested_functions.is_empty()
+            && check_completeness(requested_functions, self.functions.iter().map(|one| &one.function))
+                .is_ok();
         let has = |verdict: MigrationVerdict| self.functions.iter().any(|one| one.verdict == verdict);
         if !is_whole {
             SyncVerdict::Ask
@@ -223,8 +224,8 @@ mod tests {
     }
 
     fn verdict(functions: Vec<FunctionJudgement>) -> SyncVerdict {
-        let asked = [function("f"), function("g")];
-        ReleaseClassification { functions, no_answer_reason: None }.verdict(&asked)
+        let requested_functions = [function("f"), function("g")];
+        ReleaseClassification { functions, no_answer_reason: None }.verdict(&requested_functions)
     }
 
     #[test]

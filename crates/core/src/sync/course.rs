@@ -43,7 +43,7 @@ pub enum BranchPlan {
 
 /// Returns the action for a decision to relax or to bump. `same` is true if the branch would not change on
 /// its present base.
-pub fn plan_branch(existing: JobPullState<'_>, verdict: SyncVerdict, same: bool) -> BranchPlan {
+pub fn plan_branch(existing: JobPullState<'_>, verdict: SyncVerdict, is_unchanged: bool) -> BranchPlan {
     if existing.is_draft_open && verdict == SyncVerdict::Bump {
         return BranchPlan::Continue;
     }
@@ -51,7 +51,7 @@ pub fn plan_branch(existing: JobPullState<'_>, verdict: SyncVerdict, same: bool)
         Some(PullState::Merged) if existing.covers => BranchPlan::Covered,
         None | Some(PullState::Merged | PullState::Closed) => BranchPlan::Begin,
         Some(PullState::Open | PullState::Draft) => match (existing.has_foreign_work, verdict) {
-            (false, _) if existing.covers && same => BranchPlan::Unchanged,
+            (false, _) if existing.covers && is_unchanged => BranchPlan::Unchanged,
             (false, _) => BranchPlan::Restart,
             (true, SyncVerdict::Relax) => BranchPlan::InPlace,
             (true, SyncVerdict::Bump | SyncVerdict::Ask | SyncVerdict::Skip) => BranchPlan::Blocked,

@@ -90,10 +90,10 @@ impl PinManifest {
     ///
     /// # Errors
     /// [`ManifestError`] if an entry is invalid, or if there are no entries.
-    pub fn new(written: BTreeMap<String, ManifestEntry>) -> Result<Self, ManifestError> {
+    pub fn new(entries: BTreeMap<String, ManifestEntry>) -> Result<Self, ManifestError> {
         let mut rows = BTreeMap::new();
-        for (symbol, written) in written {
-            let row = match written {
+        for (symbol, entries) in entries {
+            let row = match entries {
                 ManifestEntry::Digests(raw) => ManifestRow { raw, ..ManifestRow::default() },
                 ManifestEntry::Row(row) => row,
             };

@@ -122,9 +122,9 @@ enum LineOccurrence {
 }
 
 /// Returns, for each item, its place if the item occurs only once.
-fn unique_occurrences<K: Eq + Hash>(things: impl Iterator<Item = (K, usize)>) -> HashMap<K, LineOccurrence> {
+fn unique_occurrences<K: Eq + Hash>(items: impl Iterator<Item = (K, usize)>) -> HashMap<K, LineOccurrence> {
     let mut seen = HashMap::new();
-    for (thing, at) in things {
+    for (thing, at) in items {
         seen.entry(thing)
             .and_modify(|seen| *seen = LineOccurrence::Often)
             .or_insert(LineOccurrence::Once(at));
@@ -211,13 +211,13 @@ impl AlignmentBuilder<'_, '_> {
 
     /// Step 5: matches runs of lines that occur exactly once among the unmatched lines of each side.
     fn match_unique_runs(&mut self) {
-        let runs = |text: &SideText<'_>, free: &dyn Fn(usize) -> bool| {
+        let runs = |text: &SideText<'_>, is_unmatched: &dyn Fn(usize) -> bool| {
             let mut found = Vec::new();
             for file in text.files() {
                 let starts = file.lines.start..file.lines.end.saturating_sub(RUN - 1);
                 let starts = starts.filter(|first| {
                     let mut run = *first..first + RUN;
-                    run.clone().all(free) && run.any(|line| text.has_words(line))
+                    run.clone().all(is_unmatched) && run.any(|line| text.has_words(line))
                 });
                 found.extend(starts.map(|first| {
                     let numbers: [_; RUN] = std::array::from_fn(|line| text.text_id(first + line));

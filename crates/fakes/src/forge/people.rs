@@ -183,20 +183,20 @@ impl FakeRepo {
 
     /// Pushes a commit onto each of these branches, which must exist in the repository itself. The result is
     /// the same as with [`FakeRepo::push`] for each branch, but this function is faster.
-    pub async fn push_all(&self, all: Vec<(String, CommitBuilder)>) -> Result<(), FakeError> {
+    pub async fn push_all(&self, commits: Vec<(String, CommitBuilder)>) -> Result<(), FakeError> {
         self.with_repository(move |world, repo| {
             let tips =
-                all.iter().map(|(branch, _)| branch_tip(repo, branch)).collect::<Result<Vec<_>, _>>()?;
-            let refs: Vec<Vec<String>> = all.iter().map(|(branch, _)| refs_of(repo, branch)).collect();
+                commits.iter().map(|(branch, _)| branch_tip(repo, branch)).collect::<Result<Vec<_>, _>>()?;
+            let refs: Vec<Vec<String>> = commits.iter().map(|(branch, _)| refs_of(repo, branch)).collect();
             let refs: Vec<Vec<&str>> =
                 refs.iter().map(|of| of.iter().map(String::as_str).collect()).collect();
-            let new = all.iter().zip(&tips).zip(&refs).map(|(((_, commit), tip), refs)| CommitRequest {
+            let new = commits.iter().zip(&tips).zip(&refs).map(|(((_, commit), tip), refs)| CommitRequest {
                 refs,
                 parent: Some(tip.as_str()),
                 commit,
             });
             let made = repo.git.commit_batch(&new.collect::<Vec<_>>())?;
-            for ((branch, commit), sha) in all.iter().zip(&made) {
+            for ((branch, commit), sha) in commits.iter().zip(&made) {
                 record_push(world, repo, branch, sha, commit.author())?;
             }
             Ok(())
@@ -278,11 +278,11 @@ impl FakeRepo {
     }
 
     /// Marks a pull request as merged by an account. The base branch is not moved: push to it for that.
-    pub async fn merge_pull(&self, number: u64, by: &str) -> Result<(), FakeError> {
-        let by = by.to_owned();
+    pub async fn merge_pull(&self, number: u64, actor: &str) -> Result<(), FakeError> {
+        let actor = actor.to_owned();
         self.with_repository(move |world, repo| {
-            world.ensure_account(&by);
-            close_pull(world, repo, number, Some(by))
+            world.ensure_account(&actor);
+            close_pull(world, repo, number, Some(actor))
         })
         .await
     }
@@ -393,11 +393,17 @@ impl FakeRepo {
     }
 
     /// Answers in the thread that this comment began, and returns the id of the answer.
-    pub async fn reply(&self, number: u64, author: &str, first: u64, body: &str) -> Result<u64, FakeError> {
+    pub async fn reply(
+        &self,
+        number: u64,
+        author: &str,
+        first_comment: u64,
+        body: &str,
+    ) -> Result<u64, FakeError> {
         let (author, body) = (author.to_owned(), body.to_owned());
         self.with_repository(move |world, repo| {
-            let id = add_reply(world, repo, number, &author, first, &body)
-                .ok_or_else(|| FakeError::Missing(format!("thread of comment {first}")))?;
+            let id = add_reply(world, repo, number, &author, first_comment, &body)
+                .ok_or_else(|| FakeError::Missing(format!("thread of comment {first_comment}")))?;
             world.deliver_event(repo, &FakeForgeEvent::Inline { number, id, is_edit: false })?;
             Ok(id)
         })
@@ -405,14 +411,15 @@ impl FakeRepo {
     }
 
     /// Resolves the thread of a comment as this person.
-    pub async fn resolve(&self, number: u64, comment: u64, by: &str) -> Result<(), FakeError> {
-        let by = by.to_owned();
+    pub async fn resolve(&self, number: u64, comment: u64, actor: &str) -> Result<(), FakeError> {
+        let actor = actor.to_owned();
         self.with_repository(move |world, repo| {
             let pull = pull_mut(repo, number)?;
-            let thread = pull.thread_of(comment).filter(|thread| pull.set_resolved(*thread, Some(&by)));
+            let thread = pull.thread_of(comment).filter(|thread| pull.set_resolved(*thread, Some(&actor)));
             let id = thread.ok_or_else(|| FakeError::Missing(format!("thread of comment {comment}")))?;
-            world.ensure_account(&by);
-            Ok(world.deliver_event(repo, &FakeForgeEvent::Thread { number, id, resolved: true, by })?)
+            world.ensure_account(&actor);
+            Ok(world
+                .deliver_event(repo, &FakeForgeEvent::Thread { number, id, resolved: true, by: actor })?)
         })
         .await
     }

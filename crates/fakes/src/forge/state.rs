@@ -234,9 +234,9 @@ impl ForgeInstance {
     }
 
     /// Records an action that a reviewer must never take.
-    pub(crate) fn record_violation(&mut self, what: String) {
+    pub(crate) fn record_violation(&mut self, violation: String) {
         if self.violations.len() < MAX_VIOLATIONS {
-            self.violations.push(what);
+            self.violations.push(violation);
         }
     }
 
@@ -245,15 +245,15 @@ impl ForgeInstance {
         &mut self,
         repo: &mut StoredRepository,
         number: u64,
-        by: &str,
+        actor: &str,
         change: PullChange,
     ) -> Result<(), FakeGitError> {
-        self.ensure_account(by);
+        self.ensure_account(actor);
         let now = self.now();
         let Some(pull) = repo.pulls.get_mut(&number) else { return Ok(()) };
         pull.updated = now;
         pull.version += 1;
-        self.deliver_event(repo, &FakeForgeEvent::Pull { number, change, by: by.to_owned() })
+        self.deliver_event(repo, &FakeForgeEvent::Pull { number, change, by: actor.to_owned() })
     }
 
     /// Sends the delivery of an event, or queues it.

@@ -103,12 +103,12 @@ pub struct ReviewView {
 pub(crate) fn pull_view(
     pull: &StoredPull,
     lines: &HashMap<u64, CurrentLines>,
-    all: &[CommitStatus],
+    all_statuses: &[CommitStatus],
     checks: &[FakeCheckRun],
     reports: &[CommitReport],
 ) -> PullView {
     let mut statuses: BTreeMap<String, Vec<CommitStatus>> = BTreeMap::new();
-    for status in all {
+    for status in all_statuses {
         statuses.entry(status.sha.clone()).or_default().push(status.clone());
     }
     let summaries = pull.summary.iter().map(|note| (note, None));

@@ -203,10 +203,10 @@ pub(super) fn uncached_usage(usage: ScriptedUsage) -> ScriptedUsage {
 }
 
 /// Returns the complete stream of an answer.
-pub(super) fn answer_stream(ready: &PreparedAnswer) -> Vec<AnswerEvent> {
-    let event = |choice: Value, place: Option<StreamPosition>, content: usize| AnswerEvent {
-        data: chat_chunk(ready, &[choice]),
-        place,
+pub(super) fn answer_stream(answer: &PreparedAnswer) -> Vec<AnswerEvent> {
+    let event = |choice: Value, position: Option<StreamPosition>, content: usize| AnswerEvent {
+        data: chat_chunk(answer, &[choice]),
+        place: position,
         content,
     };
     let mut events = vec![event(
@@ -215,7 +215,7 @@ pub(super) fn answer_stream(ready: &PreparedAnswer) -> Vec<AnswerEvent> {
         0,
     )];
     let mut calls = 0;
-    for (index, block) in ready.blocks.iter().enumerate() {
+    for (index, block) in answer.blocks.iter().enumerate() {
         match block {
             AnswerBlock::Text { text } => {
                 events.extend(split_text(text).map(|piece| {
@@ -232,7 +232,7 @@ pub(super) fn answer_stream(ready: &PreparedAnswer) -> Vec<AnswerEvent> {
             AnswerBlock::RedactedThinking { .. } => {}
             AnswerBlock::ToolUse { name, input, json } => {
                 let function = json!({"name": name, "arguments": ""});
-                let id = tool_id(ready, index);
+                let id = tool_id(answer, index);
                 let call = json!({"index": calls, "id": id, "type": "function", "function": function});
                 events.push(event(choice_delta(json!({"tool_calls": [call]})), None, 0));
                 let written = json.clone().unwrap_or_else(|| object_or_empty(input).to_string());
@@ -247,10 +247,11 @@ pub(super) fn answer_stream(ready: &PreparedAnswer) -> Vec<AnswerEvent> {
         // The API does not mark the end of a block: an empty chunk represents it.
         events.push(event(choice_delta(json!({})), Some(StreamPosition::Block), 0));
     }
-    let end = json!({"index": 0, "delta": {}, "logprobs": null, "finish_reason": finish_reason(&ready.stop)});
+    let end =
+        json!({"index": 0, "delta": {}, "logprobs": null, "finish_reason": finish_reason(&answer.stop)});
     events.push(event(end, Some(StreamPosition::Stop), 0));
-    let mut last = chat_chunk(ready, &[]);
-    last["usage"] = usage_json(&ready.usage);
+    let mut last = chat_chunk(answer, &[]);
+    last["usage"] = usage_json(&answer.usage);
     events.push(AnswerEvent { data: last, place: None, content: 0 });
     events.push(AnswerEvent { data: DONE.into(), place: None, content: 0 });
     events
@@ -262,9 +263,9 @@ pub(super) fn text_chunk(text: &str) -> Value {
         "choices": [choice_delta(json!({"content": text}))]})
 }
 
-fn chat_chunk(ready: &PreparedAnswer, choices: &[Value]) -> Value {
-    let id = format!("chatcmpl-{}", ready.id.trim_start_matches("msg_"));
-    json!({"id": id, "object": "chat.completion.chunk", "created": 1_700_000_000, "model": ready.model,
+fn chat_chunk(answer: &PreparedAnswer, choices: &[Value]) -> Value {
+    let id = format!("chatcmpl-{}", answer.id.trim_start_matches("msg_"));
+    json!({"id": id, "object": "chat.completion.chunk", "created": 1_700_000_000, "model": answer.model,
         "system_fingerprint": null, "choices": choices, "usage": null})
 }
 

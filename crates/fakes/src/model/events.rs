@@ -31,10 +31,10 @@ pub(super) enum ModelApi {
 
 impl ModelApi {
     /// Returns the complete stream of an answer.
-    pub(super) fn stream(self, ready: &PreparedAnswer) -> Vec<AnswerEvent> {
+    pub(super) fn stream(self, answer: &PreparedAnswer) -> Vec<AnswerEvent> {
         match self {
-            Self::Messages | Self::Bedrock => stream_events(ready),
-            Self::Chat => chat::answer_stream(ready),
+            Self::Messages | Self::Bedrock => stream_events(answer),
+            Self::Chat => chat::answer_stream(answer),
         }
     }
 
@@ -133,14 +133,14 @@ fn text_block() -> Value {
 }
 
 /// Returns the complete stream.
-fn stream_events(ready: &PreparedAnswer) -> Vec<AnswerEvent> {
+fn stream_events(answer: &PreparedAnswer) -> Vec<AnswerEvent> {
     let mut events = vec![
-        answer_event(message_start(ready), Some(StreamPosition::Start), 0),
+        answer_event(message_start(answer), Some(StreamPosition::Start), 0),
         answer_event(ping_event(), None, 0),
     ];
-    for (index, block) in ready.blocks.iter().enumerate() {
+    for (index, block) in answer.blocks.iter().enumerate() {
         let opened = json!({"type": "content_block_start", "index": index,
-            "content_block": opening_block(ready, index, block)});
+            "content_block": opening_block(answer, index, block)});
         events.push(answer_event(opened, None, 0));
         for (more, place) in block_deltas(block) {
             let content = delta_size(&more);
@@ -153,11 +153,10 @@ fn stream_events(ready: &PreparedAnswer) -> Vec<AnswerEvent> {
         ));
     }
     // The counts of the prompt are null in this event, as the API allows.
-    let usage = json!({"output_tokens": ready.usage.output, "input_tokens": null,
+    let usage = json!({"output_tokens": answer.usage.output, "input_tokens": null,
         "cache_read_input_tokens": null,
         "cache_creation_input_tokens": null});
-    let end =
-        json!({"stop_reason": ready.stop, "stop_sequence": null, "stop_details": stop_details(&ready.stop)});
+    let end = json!({"stop_reason": answer.stop, "stop_sequence": null, "stop_details": stop_details(&answer.stop)});
     events.push(answer_event(
         json!({"type": "message_delta", "delta": end, "usage": usage}),
         Some(StreamPosition::Stop),
@@ -168,29 +167,29 @@ fn stream_events(ready: &PreparedAnswer) -> Vec<AnswerEvent> {
 }
 
 /// Returns the answer as one message, for a request without streaming.
-pub(super) fn answer_message(ready: &PreparedAnswer) -> Value {
+pub(super) fn answer_message(answer: &PreparedAnswer) -> Value {
     let content: Vec<Value> =
-        ready.blocks.iter().enumerate().map(|(index, block)| complete_block(ready, index, block)).collect();
+        answer.blocks.iter().enumerate().map(|(index, block)| complete_block(answer, index, block)).collect();
     json!({
-        "id": ready.id, "type": "message", "role": "assistant", "model": ready.model, "content": content,
-        "stop_reason": ready.stop, "stop_sequence": null, "stop_details": stop_details(&ready.stop),
-        "usage": usage_json(&ready.usage, ready.usage.output),
+        "id": answer.id, "type": "message", "role": "assistant", "model": answer.model, "content": content,
+        "stop_reason": answer.stop, "stop_sequence": null, "stop_details": stop_details(&answer.stop),
+        "usage": usage_json(&answer.usage, answer.usage.output),
     })
 }
 
-fn answer_event(data: Value, place: Option<StreamPosition>, content: usize) -> AnswerEvent {
-    AnswerEvent { data, place, content }
+fn answer_event(data: Value, position: Option<StreamPosition>, content: usize) -> AnswerEvent {
+    AnswerEvent { data, place: position, content }
 }
 
 fn delta_event(index: usize, delta: Value) -> Value {
     json!({"type": "content_block_delta", "index": index, "delta": delta})
 }
 
-fn message_start(ready: &PreparedAnswer) -> Value {
+fn message_start(answer: &PreparedAnswer) -> Value {
     // The first event already counts one output token.
-    let counted = usage_json(&ready.usage, ready.usage.output.min(1));
+    let counted = usage_json(&answer.usage, answer.usage.output.min(1));
     json!({"type": "message_start", "message": {
-        "id": ready.id, "type": "message", "role": "assistant", "model": ready.model, "content": [],
+        "id": answer.id, "type": "message", "role": "assistant", "model": answer.model, "content": [],
         "stop_reason": null, "stop_sequence": null, "usage": counted,
     }})
 }
@@ -216,18 +215,18 @@ fn stop_details(stop: &str) -> Value {
     json!({"type": "refusal", "category": "cyber", "explanation": "the script says so"})
 }
 
-fn opening_block(ready: &PreparedAnswer, index: usize, block: &AnswerBlock) -> Value {
+fn opening_block(answer: &PreparedAnswer, index: usize, block: &AnswerBlock) -> Value {
     match block {
         AnswerBlock::Text { .. } => json!({"type": "text", "text": ""}),
         AnswerBlock::Thinking { .. } => json!({"type": "thinking", "thinking": "", "signature": ""}),
         AnswerBlock::RedactedThinking { data } => json!({"type": "redacted_thinking", "data": data}),
         AnswerBlock::ToolUse { name, .. } => {
-            json!({"type": "tool_use", "id": tool_id(ready, index), "name": name, "input": {}})
+            json!({"type": "tool_use", "id": tool_id(answer, index), "name": name, "input": {}})
         }
     }
 }
 
-fn complete_block(ready: &PreparedAnswer, index: usize, block: &AnswerBlock) -> Value {
+fn complete_block(answer: &PreparedAnswer, index: usize, block: &AnswerBlock) -> Value {
     match block {
         AnswerBlock::Text { text } => json!({"type": "text", "text": text}),
         AnswerBlock::Thinking { thinking, signature } => {
@@ -235,15 +234,15 @@ fn complete_block(ready: &PreparedAnswer, index: usize, block: &AnswerBlock) -> 
         }
         AnswerBlock::RedactedThinking { data } => json!({"type": "redacted_thinking", "data": data}),
         AnswerBlock::ToolUse { name, input, json: _ } => {
-            json!({"type": "tool_use", "id": tool_id(ready, index), "name": name,
+            json!({"type": "tool_use", "id": tool_id(answer, index), "name": name,
                 "input": object_or_empty(input)})
         }
     }
 }
 
 /// Returns a unique id for a tool call.
-pub(super) fn tool_id(ready: &PreparedAnswer, index: usize) -> String {
-    format!("toolu_{}_{index}", ready.id.trim_start_matches("msg_"))
+pub(super) fn tool_id(answer: &PreparedAnswer, index: usize) -> String {
+    format!("toolu_{}_{index}", answer.id.trim_start_matches("msg_"))
 }
 
 fn block_deltas(block: &AnswerBlock) -> Vec<(Value, Option<StreamPosition>)> {

@@ -138,7 +138,7 @@ fn reverse_overrides(text: &str) -> String {
 }
 
 /// Collects the instructions in a text, in order.
-fn collect_orders(text: &str, found: &mut Vec<AnswerBlock>) {
+fn collect_orders(text: &str, orders: &mut Vec<AnswerBlock>) {
     for (verb, order) in [
         ("TOOL ", parse_tool as fn(&str) -> Option<AnswerBlock>),
         ("FETCH ", parse_fetch),
@@ -148,7 +148,7 @@ fn collect_orders(text: &str, found: &mut Vec<AnswerBlock>) {
             let before = text.get(..at).and_then(|before| before.chars().next_back());
             let rest = text.get(at + verb.len()..).unwrap_or_default();
             if before.is_none_or(|char| !char.is_alphanumeric()) {
-                found.extend(order(rest));
+                orders.extend(order(rest));
             }
         }
     }

@@ -380,8 +380,8 @@ impl ScriptedAnswer {
 
     /// Limits the answer to these requests.
     #[must_use]
-    pub fn with_condition(mut self, when: AnswerCondition) -> Self {
-        self.when = when;
+    pub fn with_condition(mut self, condition: AnswerCondition) -> Self {
+        self.when = condition;
         self
     }
 

@@ -399,12 +399,12 @@ struct AnswerStream {
 
 impl AnswerStream {
     /// Sends the events, applies the fault at its place, and bills the part that was sent.
-    async fn send(mut self, ready: &PreparedAnswer, fault: Option<ModelFault>) {
+    async fn send(mut self, answer: &PreparedAnswer, fault: Option<ModelFault>) {
         let mut written = 0;
         if self.apply_fault(&fault, StreamPosition::Headers, &[]).await.is_err() {
             return;
         }
-        let events = self.form.stream(ready);
+        let events = self.form.stream(answer);
         for (index, event) in events.iter().enumerate() {
             if let Some(ModelFault::Drip { millis }) = fault {
                 tokio::time::sleep(Duration::from_millis(millis)).await;
@@ -413,7 +413,7 @@ impl AnswerStream {
             let is_last = index + 1 == events.len();
             // It is unknown whether a client that disconnects has received this event. The provider has
             // generated the event and therefore bills it.
-            self.bill_written(ready, written, is_last);
+            self.bill_written(answer, written, is_last);
             if self.send_event(&event.data).await.is_err() {
                 return;
             }
@@ -428,10 +428,10 @@ impl AnswerStream {
         }
     }
 
-    fn bill_written(&self, ready: &PreparedAnswer, written: usize, is_last: bool) {
-        let written = u64::try_from(written.div_ceil(4)).unwrap_or(u64::MAX);
-        let output = if is_last { ready.usage.output } else { written.min(ready.usage.output) };
-        self.shared.bill(self.number, ready, output, is_last);
+    fn bill_written(&self, answer: &PreparedAnswer, content_bytes: usize, is_last: bool) {
+        let content_bytes = u64::try_from(content_bytes.div_ceil(4)).unwrap_or(u64::MAX);
+        let output = if is_last { answer.usage.output } else { content_bytes.min(answer.usage.output) };
+        self.shared.bill(self.number, answer, output, is_last);
     }
 
     /// Waits until the connection has written all sent pieces, or is gone.
@@ -453,38 +453,39 @@ impl AnswerStream {
     async fn apply_fault(
         &mut self,
         fault: &Option<ModelFault>,
-        here: StreamPosition,
-        rest: &[AnswerEvent],
+        position: StreamPosition,
+        remaining_events: &[AnswerEvent],
     ) -> Result<(), StreamEnd> {
         match fault {
-            Some(ModelFault::Cut { after }) if *after == here => {
-                let next = rest.first().map(|event| self.form.event(&event.data)).unwrap_or_default();
+            Some(ModelFault::Cut { after }) if *after == position => {
+                let next =
+                    remaining_events.first().map(|event| self.form.event(&event.data)).unwrap_or_default();
                 let half = next.get(..next.len() / 2).unwrap_or_default();
                 self.send_piece(half.to_vec()).await?;
                 self.wait_until_flushed().await;
                 let _ = self.sender.send(Err(io::Error::other("cut on purpose"))).await;
                 Err(StreamEnd)
             }
-            Some(ModelFault::Error { after, error, message }) if *after == here => {
+            Some(ModelFault::Error { after, error, message }) if *after == position => {
                 self.send_piece(self.form.error(error, message)).await?;
                 Err(StreamEnd)
             }
-            Some(ModelFault::BadJson { after }) if *after == here => {
+            Some(ModelFault::BadJson { after }) if *after == position => {
                 self.send_piece(self.form.bad_event()).await
             }
-            Some(ModelFault::Stall { after }) if *after == here => {
+            Some(ModelFault::Stall { after }) if *after == position => {
                 self.wait_until_flushed().await;
                 self.shared.record_hung_answer();
                 self.sender.closed().await;
                 Err(StreamEnd)
             }
-            Some(ModelFault::Endless) if here == StreamPosition::Start => {
+            Some(ModelFault::Endless) if position == StreamPosition::Start => {
                 self.send_piece(self.form.text_block()).await?;
                 loop {
                     self.send_piece(self.form.text("and so on, ")).await?;
                 }
             }
-            Some(ModelFault::Pings { millis }) if here == StreamPosition::Start => loop {
+            Some(ModelFault::Pings { millis }) if position == StreamPosition::Start => loop {
                 self.send_piece(self.form.ping()).await?;
                 tokio::time::sleep(Duration::from_millis(*millis)).await;
             },

@@ -175,8 +175,8 @@ impl FakeModelShared {
         }
     }
 
-    pub(super) fn record_violation(&self, number: u64, what: &str) {
-        self.lock_state().violations.push(format!("request {number}: {what}"));
+    pub(super) fn record_violation(&self, number: u64, violation: &str) {
+        self.lock_state().violations.push(format!("request {number}: {violation}"));
     }
 
     pub(super) fn count_tokens(&self, body: &Value) -> u64 {
@@ -209,9 +209,9 @@ impl FakeModelShared {
     }
 
     /// Bills a request for the part that was written so far.
-    pub(super) fn bill(&self, number: u64, ready: &PreparedAnswer, output: u64, is_complete: bool) {
-        let usage = ScriptedUsage { output, ..ready.usage };
-        let bill = RequestUsage { number, model: ready.model.clone(), usage, is_complete };
+    pub(super) fn bill(&self, number: u64, answer: &PreparedAnswer, output: u64, is_complete: bool) {
+        let usage = ScriptedUsage { output, ..answer.usage };
+        let bill = RequestUsage { number, model: answer.model.clone(), usage, is_complete };
         self.lock_state().bills.insert(number, bill);
     }
 
@@ -255,13 +255,13 @@ impl FakeModelShared {
     }
 }
 
-fn meets_condition(when: &AnswerCondition, key: &str, headers: &HeaderMap, body: &Value) -> bool {
-    let AnswerCondition { model, key: wanted, contains, role, fresh, system, first, .. } = when;
+fn meets_condition(condition: &AnswerCondition, key: &str, headers: &HeaderMap, body: &Value) -> bool {
+    let AnswerCondition { model, key: wanted, contains, role, fresh, system, first, .. } = condition;
     let has =
         |(name, value): (&String, &String)| headers.get(name).is_some_and(|found| found == value.as_str());
     model.as_ref().is_none_or(|model| body["model"] == model.as_str())
         && wanted.as_ref().is_none_or(|wanted| wanted == key)
-        && when.headers.iter().all(has)
+        && condition.headers.iter().all(has)
         && contains.as_ref().is_none_or(|text| value_contains(body, text))
         && role.is_none_or(|role| role.matches_request(body))
         && fresh.is_none_or(|fresh| fresh == play::is_fresh(body))
@@ -271,21 +271,21 @@ fn meets_condition(when: &AnswerCondition, key: &str, headers: &HeaderMap, body:
 
 /// Returns true if a prompt contains all these texts. The blocks of the prompt are joined to one text, and
 /// each run of white space counts as one space.
-fn prompt_contains(content: &Value, wanted: &[String]) -> bool {
+fn prompt_contains(content: &Value, expected_texts: &[String]) -> bool {
     let blocks = content.as_array().into_iter().flatten().filter_map(|block| block["text"].as_str());
     let text = fold_spaces(&content.as_str().into_iter().chain(blocks).collect::<Vec<_>>().join(" "));
-    wanted.iter().all(|wanted| text.contains(&fold_spaces(wanted)))
+    expected_texts.iter().all(|expected_texts| text.contains(&fold_spaces(expected_texts)))
 }
 
 fn fold_spaces(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn value_contains(value: &Value, wanted: &str) -> bool {
+fn value_contains(value: &Value, expected_text: &str) -> bool {
     match value {
-        Value::String(text) => text.contains(wanted),
-        Value::Array(values) => values.iter().any(|value| value_contains(value, wanted)),
-        Value::Object(fields) => fields.values().any(|value| value_contains(value, wanted)),
+        Value::String(text) => text.contains(expected_text),
+        Value::Array(values) => values.iter().any(|value| value_contains(value, expected_text)),
+        Value::Object(fields) => fields.values().any(|value| value_contains(value, expected_text)),
         Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }

@@ -40,8 +40,8 @@ impl RepoBuilder {
     }
 
     /// Returns the commits that `git log` lists for these arguments.
-    fn read_log(&self, which: &[&str]) -> Result<Vec<CommitObject>, FakeGitError> {
-        let log = run_command(git_command(&self.dir).args(["log", LOG_FORMAT]).args(which).arg("--"))?;
+    fn read_log(&self, log_args: &[&str]) -> Result<Vec<CommitObject>, FakeGitError> {
+        let log = run_command(git_command(&self.dir).args(["log", LOG_FORMAT]).args(log_args).arg("--"))?;
         let log = String::from_utf8_lossy(&log);
         let entries = log.split('\u{1}').map(str::trim_start).filter(|entry| !entry.is_empty());
         let read = |entry: &str| {

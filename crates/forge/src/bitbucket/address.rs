@@ -90,11 +90,11 @@ pub(super) fn quote_text(text: &str) -> String {
 }
 
 /// Caches a value without expiry, up to a maximum number of entries.
-pub(super) fn remember_bounded<V>(known: &mut HashMap<String, V>, key: String, value: V) {
-    if known.len() >= MAX_REMEMBERED {
-        known.clear();
+pub(super) fn remember_bounded<V>(cache: &mut HashMap<String, V>, key: String, value: V) {
+    if cache.len() >= MAX_REMEMBERED {
+        cache.clear();
     }
-    known.insert(key, value);
+    cache.insert(key, value);
 }
 
 pub(super) fn account_id(id: impl std::fmt::Display) -> AccountId {

@@ -18,8 +18,8 @@ pub(super) const MAX_REPOSITORY_PAGES: usize = 100;
 pub(super) const MAX_COMMENT_CHARS: usize = 4096;
 
 /// Returns the error of a list that has more than `most` pages.
-pub(super) fn endless_list_error(purpose: &str, most: usize) -> ForgeError {
-    unavailable_error(purpose, &format!("the list has more than {most} pages, or its pages form a loop"))
+pub(super) fn endless_list_error(purpose: &str, max_pages: usize) -> ForgeError {
+    unavailable_error(purpose, &format!("the list has more than {max_pages} pages, or its pages form a loop"))
 }
 
 /// Parses an instant (ISO 8601 with an offset).
@@ -31,8 +31,8 @@ pub(super) fn parse_instant(purpose: &str, text: &str) -> Result<UnixMillis, For
 }
 
 /// Formats an instant for a query.
-pub(super) fn format_instant(at: UnixMillis) -> String {
-    Timestamp::from_second(at.0.div_euclid(1000)).unwrap_or_default().to_string()
+pub(super) fn format_instant(instant: UnixMillis) -> String {
+    Timestamp::from_second(instant.0.div_euclid(1000)).unwrap_or_default().to_string()
 }
 
 /// Parses a full hash.

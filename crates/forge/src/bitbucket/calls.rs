@@ -223,7 +223,7 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
         &self,
         purpose: &str,
         repo: &str,
-        of: (u64, u64),
+        pull_and_comment: (u64, u64),
     ) -> Result<BitbucketComment, ForgeError>;
 
     /// Reads one comment and finds the first comment of its thread. The forge's response does not name the
@@ -256,12 +256,17 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
         &self,
         purpose: &str,
         repo: &str,
-        of: (u64, u64),
+        pull_and_comment: (u64, u64),
         text: &str,
     ) -> Result<(), ForgeError>;
 
     /// Deletes a comment. A comment that no longer exists is not an error.
-    async fn delete_note(&self, purpose: &str, repo: &str, of: (u64, u64)) -> Result<(), ForgeError>;
+    async fn delete_note(
+        &self,
+        purpose: &str,
+        repo: &str,
+        pull_and_comment: (u64, u64),
+    ) -> Result<(), ForgeError>;
 
     /// Resolves the thread that a comment began, or reopens it.
     async fn settle_thread(
@@ -269,7 +274,7 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
         purpose: &str,
         repo: &str,
         number: u64,
-        first: u64,
+        first_comment: u64,
         resolved: bool,
     ) -> Result<(), ForgeError>;
 

@@ -144,17 +144,17 @@ impl<C: BitbucketApi> ForgeRead for BitbucketClient<C> {
 
     async fn producer_comments(
         &self,
-        known: &[(CommentSubject, CommentId)],
+        recorded_comments: &[(CommentSubject, CommentId)],
     ) -> Result<Vec<ObservedComment>, ForgeError> {
-        self.require_pull()?.list_observed_comments(known).await
+        self.require_pull()?.list_observed_comments(recorded_comments).await
     }
 
     async fn comment_subject(
         &self,
-        known: &[(CommentSubject, CommentId)],
+        recorded_comments: &[(CommentSubject, CommentId)],
         comment: &CommentId,
     ) -> Result<Option<CommentSubject>, ForgeError> {
-        self.require_pull()?.find_comment_subject(known, comment).await
+        self.require_pull()?.find_comment_subject(recorded_comments, comment).await
     }
 
     async fn comment_topic(&self, comment: &CommentId) -> Result<Option<Topic>, ForgeError> {
@@ -193,9 +193,9 @@ impl<C: BitbucketApi> ForgeRead for BitbucketClient<C> {
     async fn replies(
         &self,
         number: u64,
-        since: Option<&CommentId>,
+        after_comment: Option<&CommentId>,
     ) -> Result<Vec<ConversationReply>, ForgeError> {
-        self.list_replies(number, since).await
+        self.list_replies(number, after_comment).await
     }
 
     fn publish_limits(&self) -> PublishLimits {

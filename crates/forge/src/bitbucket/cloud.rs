@@ -112,8 +112,12 @@ impl BitbucketCloud {
 
     /// Reads all items of a list. Each response gives the address of the next page, which must be on the same
     /// host.
-    async fn get_all<T: DeserializeOwned>(&self, purpose: &str, first: Url) -> Result<Vec<T>, ForgeError> {
-        let (mut all, mut url, mut seen) = (Vec::new(), first, Vec::new());
+    async fn get_all<T: DeserializeOwned>(
+        &self,
+        purpose: &str,
+        first_url: Url,
+    ) -> Result<Vec<T>, ForgeError> {
+        let (mut all, mut url, mut seen) = (Vec::new(), first_url, Vec::new());
         loop {
             let answer = self.send(&ForgeRequest::get(purpose, url.clone())).await?;
             let (items, next) = parse_page(&answer)?;

@@ -134,10 +134,10 @@ impl BitbucketDataCenter {
 
     /// Reads all items of a list. Each response contains the start of the next page, because a page may be
     /// shorter than requested.
-    async fn get_all<T: DeserializeOwned>(&self, purpose: &str, first: Url) -> Result<Vec<T>, ForgeError> {
+    async fn get_all<T: DeserializeOwned>(&self, purpose: &str, list_url: Url) -> Result<Vec<T>, ForgeError> {
         let (mut all, mut start) = (Vec::new(), 0);
         for _ in 0..MAX_PAGES {
-            let page: wire::DataCenterPage<T> = self.get(purpose, page_url(&first, start)).await?;
+            let page: wire::DataCenterPage<T> = self.get(purpose, page_url(&list_url, start)).await?;
             let next = page.next();
             all.extend(page.values);
             match next {
@@ -221,7 +221,7 @@ pub(super) fn required_permission(method: &str, path: &str) -> &'static str {
 }
 
 /// Returns the page of a list that begins at this item, with the maximum page size.
-fn page_url(first: &Url, start: u64) -> Url {
+fn page_url(list_url: &Url, start: u64) -> Url {
     let (start, limit) = (start.to_string(), BITBUCKET_DC.page.to_string());
-    with_query(first.clone(), &[("start", &start), ("limit", &limit)])
+    with_query(list_url.clone(), &[("start", &start), ("limit", &limit)])
 }

@@ -40,8 +40,8 @@ pub(super) struct BitbucketAccounts<'a> {
 }
 
 impl<'a> BitbucketAccounts<'a> {
-    pub(super) fn new(own: OwnAccount, former: &'a [String], unique_names: bool) -> Self {
-        Self { own, former, unique_names }
+    pub(super) fn new(own_account: OwnAccount, former: &'a [String], unique_names: bool) -> Self {
+        Self { own: own_account, former, unique_names }
     }
 
     /// Returns whether this is our current or a former account; `None` if the account is not ours.

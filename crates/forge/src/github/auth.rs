@@ -224,14 +224,14 @@ impl GitHubAuth {
         &self,
         http: &ForgeHttpClient,
         scope: TokenScope<'_>,
-        refused: &RequestAuthorization,
+        rejected_authorization: &RequestAuthorization,
     ) -> bool {
         let Some(holder) = self.token_purpose(scope) else { return false };
         let cell = self.cell(&holder, http.now());
         let mut held = cell.lock().await;
         // Another caller whose call was rejected may have requested a new token already. The new token is
         // kept.
-        if held.as_ref().is_some_and(|held| held.authorization.secret() == refused.secret()) {
+        if held.as_ref().is_some_and(|held| held.authorization.secret() == rejected_authorization.secret()) {
             *held = None;
         }
         true
@@ -403,7 +403,7 @@ impl GitHubAuth {
     }
 
     /// Caches the id of the repository with this name, and makes calls by id use the same token.
-    fn cache_repository_id(&self, name: &str, holder: &TokenPurpose, repository: &str, fresh: &CachedToken) {
+    fn cache_repository_id(&self, name: &str, holder: &TokenPurpose, repository: &str, token: &CachedToken) {
         let by_id = TokenPurpose::Id(repository.to_owned());
         let mut tokens = self.tokens();
         if tokens.ids.len() >= MAX_HELD {
@@ -412,7 +412,7 @@ impl GitHubAuth {
         tokens.ids.insert(name.to_lowercase(), repository.to_owned());
         if *holder != by_id {
             tokens.tokens.remove(holder);
-            let cell = Arc::new(AsyncMutex::new(Some(fresh.clone())));
+            let cell = Arc::new(AsyncMutex::new(Some(token.clone())));
             tokens.tokens.entry(by_id).or_insert(cell);
         }
     }

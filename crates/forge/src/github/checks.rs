@@ -120,9 +120,9 @@ impl GitHubClient {
 }
 
 /// Removes from `rest` as many annotations as one call may contain, and returns them.
-fn take_batch<'a>(rest: &mut &'a [Value]) -> &'a [Value] {
-    let (batch, left) = rest.split_at(rest.len().min(GITHUB.annotations));
-    *rest = left;
+fn take_batch<'a>(remaining_annotations: &mut &'a [Value]) -> &'a [Value] {
+    let (batch, left) = remaining_annotations.split_at(remaining_annotations.len().min(GITHUB.annotations));
+    *remaining_annotations = left;
     batch
 }
 

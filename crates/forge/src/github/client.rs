@@ -170,10 +170,10 @@ impl GitHubClient {
     /// Finds the item that a comment on the diff shows.
     async fn find_comment_item(
         &self,
-        known: &[(CommentSubject, CommentId)],
+        recorded_comments: &[(CommentSubject, CommentId)],
         comment: &CommentId,
     ) -> Result<Option<CommentSubject>, ForgeError> {
-        if let Some((item, _)) = known.iter().find(|(_, one)| one == comment) {
+        if let Some((item, _)) = recorded_comments.iter().find(|(_, one)| one == comment) {
             return Ok(Some(item.clone()));
         }
         let accounts = self.accounts().await?;
@@ -238,9 +238,10 @@ impl GitHubClient {
     /// Lists our comments on the pull request.
     pub(super) async fn list_observed(
         &self,
-        known: &[(CommentSubject, CommentId)],
+        recorded_comments: &[(CommentSubject, CommentId)],
     ) -> Result<Vec<ObservedComment>, ForgeError> {
-        let mut listed = ObservedComments::new(self, known, self.github.accounts(self.scope()).await?)?;
+        let mut listed =
+            ObservedComments::new(self, recorded_comments, self.github.accounts(self.scope()).await?)?;
 
         let what = self.what_of_pull("listing its comments");
         let url = self.list_url(&what, &["issues", &self.number(), "comments"], &[])?;
@@ -315,17 +316,17 @@ impl ForgeRead for GitHubClient {
 
     async fn producer_comments(
         &self,
-        known: &[(CommentSubject, CommentId)],
+        recorded_comments: &[(CommentSubject, CommentId)],
     ) -> Result<Vec<ObservedComment>, ForgeError> {
-        self.require_pull()?.list_observed(known).await
+        self.require_pull()?.list_observed(recorded_comments).await
     }
 
     async fn comment_subject(
         &self,
-        known: &[(CommentSubject, CommentId)],
+        recorded_comments: &[(CommentSubject, CommentId)],
         comment: &CommentId,
     ) -> Result<Option<CommentSubject>, ForgeError> {
-        self.require_pull()?.find_comment_item(known, comment).await
+        self.require_pull()?.find_comment_item(recorded_comments, comment).await
     }
 
     async fn comment_topic(&self, comment: &CommentId) -> Result<Option<Topic>, ForgeError> {
@@ -361,9 +362,9 @@ impl ForgeRead for GitHubClient {
     async fn replies(
         &self,
         number: u64,
-        since: Option<&CommentId>,
+        after_comment: Option<&CommentId>,
     ) -> Result<Vec<ConversationReply>, ForgeError> {
-        self.list_replies(number, since).await
+        self.list_replies(number, after_comment).await
     }
 
     fn publish_limits(&self) -> PublishLimits {

@@ -37,14 +37,16 @@ struct OwnComment {
 impl<'a> ObservedComments<'a> {
     pub(super) fn new(
         pull: &'a GitHubClient,
-        known: &'a [(CommentSubject, CommentId)],
+        recorded_comments: &'a [(CommentSubject, CommentId)],
         accounts: GitHubAccounts<'a>,
     ) -> Result<Self, ForgeError> {
         let what = pull.what_of_pull("looking for its comments");
-        let known: Result<_, ForgeError> =
-            known.iter().map(|(item, comment)| Ok((GitHubCommentId::parse(&what, comment)?, item))).collect();
+        let recorded_comments: Result<_, ForgeError> = recorded_comments
+            .iter()
+            .map(|(item, comment)| Ok((GitHubCommentId::parse(&what, comment)?, item)))
+            .collect();
         let (seen_ids, own_comments, answered) = (HashSet::new(), Vec::new(), HashSet::new());
-        Ok(Self { pull, accounts, recorded_items: known?, seen_ids, own_comments, answered })
+        Ok(Self { pull, accounts, recorded_items: recorded_comments?, seen_ids, own_comments, answered })
     }
 
     /// Adds a listed comment, if it is ours.

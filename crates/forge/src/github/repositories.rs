@@ -48,12 +48,12 @@ impl GitHub {
     /// [`ForgeError`]; the part that could be read is updated and the rest stays.
     pub(super) async fn list_repositories(
         &self,
-        last: &mut RepositoryListing,
+        listing: &mut RepositoryListing,
         calls: &mut u64,
     ) -> Result<(), ForgeError> {
         let root = &self.inner.options.api_url;
         if self.app().is_none() {
-            let list = last.lists.entry(String::new()).or_default();
+            let list = listing.lists.entry(String::new()).or_default();
             if !self.inner.auth.knows_itself() {
                 *calls = calls.saturating_sub(1);
             }
@@ -82,7 +82,7 @@ impl GitHub {
             let all = answer.json::<Vec<ListedInstallation>>()?.into_iter();
             Ok(all.filter(|one| one.suspended_at.is_none()).map(|one| name_of(one.id)).collect())
         };
-        let known = &mut last.list_names;
+        let known = &mut listing.list_names;
         known
             .refresh(
                 |call| self.send_owned(TokenScope::App, call),
@@ -94,11 +94,11 @@ impl GitHub {
             )
             .await?;
         let names: Vec<String> = known.items().cloned().collect();
-        last.lists.retain(|name, _| names.contains(name));
+        listing.lists.retain(|name, _| names.contains(name));
         let mut refused = Ok(());
         for name in names {
             let Ok(id) = name.parse() else { continue };
-            let list = last.lists.entry(name).or_default();
+            let list = listing.lists.entry(name).or_default();
             match self.list_installation(TokenScope::Installation(id), list, calls).await {
                 // If one installation rejects the request, the others are still read.
                 Err(error @ (ForgeError::Forbidden { .. } | ForgeError::NotFound { .. })) => {

@@ -156,10 +156,10 @@ impl ForgeServer for GitHub {
 
     async fn refresh_repositories(
         &self,
-        last: &mut RepositoryListing,
+        listing: &mut RepositoryListing,
         calls: &mut u64,
     ) -> Result<(), ForgeError> {
-        self.list_repositories(last, calls).await
+        self.list_repositories(listing, calls).await
     }
 
     fn quota(&self) -> Option<RateQuota> {
@@ -185,7 +185,7 @@ impl ForgeServer for GitHub {
     async fn refresh_open_pulls(
         &self,
         repo: &str,
-        last: &mut CachedListing<OpenPull>,
+        listing: &mut CachedListing<OpenPull>,
         calls: &mut u64,
     ) -> Result<(), ForgeError> {
         let what = format!("{repo}: listing its open pull requests");
@@ -194,21 +194,22 @@ impl ForgeServer for GitHub {
         let read = |answer: &ForgeResponse| {
             answer.json::<Vec<GitHubPullBody>>()?.into_iter().map(|pull| open_pull(&what, pull)).collect()
         };
-        last.refresh(
-            |call| self.send_owned(TokenScope::Named(repo), call),
-            &what,
-            url,
-            MAX_PULL_PAGES,
-            calls,
-            read,
-        )
-        .await
+        listing
+            .refresh(
+                |call| self.send_owned(TokenScope::Named(repo), call),
+                &what,
+                url,
+                MAX_PULL_PAGES,
+                calls,
+                read,
+            )
+            .await
     }
 
     async fn list_open_pulls(
         &self,
         repo: &str,
-        most: usize,
+        max_pulls: usize,
     ) -> Result<(Vec<PullListItem>, bool), ForgeError> {
         let what = format!("{repo}: listing its open pull requests");
         let query = [("state", "open"), ("sort", "updated"), ("direction", "desc")];
@@ -216,7 +217,8 @@ impl ForgeServer for GitHub {
         let read = |answer: &ForgeResponse| {
             answer.json::<Vec<ListedPullBody>>()?.into_iter().map(|pull| pull_line(&what, pull)).collect()
         };
-        let (mut list, pages, mut calls) = (CachedListing::default(), most.div_ceil(GITHUB.page), u64::MAX);
+        let (mut list, pages, mut calls) =
+            (CachedListing::default(), max_pulls.div_ceil(GITHUB.page), u64::MAX);
         list.refresh(
             |call| self.send_owned(TokenScope::Named(repo), call),
             &what,
@@ -226,8 +228,8 @@ impl ForgeServer for GitHub {
             read,
         )
         .await?;
-        let is_all = list.is_complete() && list.items().nth(most).is_none();
-        Ok((list.items().take(most).cloned().collect(), is_all))
+        let is_all = list.is_complete() && list.items().nth(max_pulls).is_none();
+        Ok((list.items().take(max_pulls).cloned().collect(), is_all))
     }
 
     async fn open_pulls_from_branch(&self, repo: &str, branch: &str) -> Result<Vec<OpenPull>, ForgeError> {
@@ -248,10 +250,10 @@ impl ForgeServer for GitHub {
         &self,
         (repo, _): (&str, Option<u64>),
         since: UnixMillis,
-        last: &mut [CachedListing<PullComment>; 2],
+        listings: &mut [CachedListing<PullComment>; 2],
         calls: &mut u64,
     ) -> Result<(), ForgeError> {
-        for (kind, list) in CommentKind::ALL.into_iter().zip(last) {
+        for (kind, list) in CommentKind::ALL.into_iter().zip(listings) {
             match self.list_comments(repo, kind, since, list, calls).await {
                 Ok(()) => {}
                 // The list is missing because the repository has no issues.
@@ -330,7 +332,7 @@ impl GitHub {
         repo: &str,
         kind: CommentKind,
         since: UnixMillis,
-        last: &mut CachedListing<PullComment>,
+        listing: &mut CachedListing<PullComment>,
         calls: &mut u64,
     ) -> Result<(), ForgeError> {
         let what = format!("{repo}: listing new comments ({})", kind.as_str());
@@ -341,15 +343,16 @@ impl GitHub {
             let bodies = answer.json::<Vec<GitHubCommentBody>>()?.into_iter();
             bodies.filter_map(|body| pull_comment(&what, kind, body).transpose()).collect()
         };
-        last.refresh(
-            |call| self.send_owned(TokenScope::Named(repo), call),
-            &what,
-            url,
-            MAX_COMMENT_PAGES,
-            calls,
-            read,
-        )
-        .await
+        listing
+            .refresh(
+                |call| self.send_owned(TokenScope::Named(repo), call),
+                &what,
+                url,
+                MAX_COMMENT_PAGES,
+                calls,
+                read,
+            )
+            .await
     }
 
     /// Returns an address below a repository's address.

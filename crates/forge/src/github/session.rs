@@ -58,15 +58,15 @@ impl GitHub {
         &self,
         scope: TokenScope<'_>,
         purpose: &str,
-        first: Url,
-        mut each: impl FnMut(T) + Send,
+        first_url: Url,
+        mut handle_item: impl FnMut(T) + Send,
     ) -> Result<(), ForgeError> {
-        let mut seen = vec![first.clone()];
-        let mut url = first;
+        let mut seen = vec![first_url.clone()];
+        let mut url = first_url;
         loop {
             let answer = self.send(scope, &ForgeRequest::get(purpose, url)).await?;
             for item in answer.json::<Vec<T>>()? {
-                each(item);
+                handle_item(item);
             }
             let Some(next) = answer.next_page()? else {
                 return Ok(());

@@ -14,16 +14,16 @@ const TOPICS: MarkerKind = MarkerKind { field: "topic", domain: b"truing topic 1
 
 impl MarkerKeys {
     /// Returns the marker line of a topic, without a line end.
-    pub fn sign_topic(&self, place: &PrId, producer: CommentProducer, topic: &Topic) -> String {
-        self.marker_line(&TOPICS, place, producer, &escape_value(topic.as_str()))
+    pub fn sign_topic(&self, pr: &PrId, producer: CommentProducer, topic: &Topic) -> String {
+        self.marker_line(&TOPICS, pr, producer, &escape_value(topic.as_str()))
     }
 
     /// Returns the topic that this producer has given to a text of one of our accounts, and the text above
     /// the marker. A marker of any kind is removed from the text; line ends and trailing white space are
     /// normalised ([`normalize_text`]). A marker signed with a key that is not ours, or no longer ours, is
     /// also accepted.
-    pub fn find_topic(&self, place: &PrId, producer: CommentProducer, text: &str) -> (Option<Topic>, String) {
-        self.topic_of(place, producer, text, true)
+    pub fn find_topic(&self, pr: &PrId, producer: CommentProducer, text: &str) -> (Option<Topic>, String) {
+        self.topic_of(pr, producer, text, true)
     }
 
     /// Returns the topic and the text as `find_topic` does, but accepts only a marker that verifies. This
@@ -31,16 +31,16 @@ impl MarkerKeys {
     /// unchanged.
     pub fn find_verified_topic(
         &self,
-        place: &PrId,
+        pr: &PrId,
         producer: CommentProducer,
         text: &str,
     ) -> (Option<Topic>, String) {
-        self.topic_of(place, producer, text, false)
+        self.topic_of(pr, producer, text, false)
     }
 
     fn topic_of(
         &self,
-        place: &PrId,
+        pr: &PrId,
         producer: CommentProducer,
         text: &str,
         unknown: bool,
@@ -51,8 +51,7 @@ impl MarkerKeys {
             return (None, text);
         }
         let topic = MarkerParts::read(&TOPICS, line).and_then(|parts| {
-            let right =
-                parts.producer == producer && self.verify_mac(&TOPICS, place, &parts).unwrap_or(unknown);
+            let right = parts.producer == producer && self.verify_mac(&TOPICS, pr, &parts).unwrap_or(unknown);
             let topic =
                 unescape_value(parts.subject_word).filter(|topic| escape_value(topic) == parts.subject_word);
             topic.filter(|_| right).map(Topic::new)

@@ -37,13 +37,13 @@ impl Bisection {
     }
 
     /// Records the forge's response to a batch. Returns true if the halves of the batch are tried next.
-    pub(super) fn record_response(&mut self, batch: &CommentBatch, refused: bool) -> bool {
+    pub(super) fn record_response(&mut self, batch: &CommentBatch, is_rejected: bool) -> bool {
         if batch.has_sibling
             && let Some(other) = self.batches.last_mut()
         {
-            other.refused = !refused;
+            other.refused = !is_rejected;
         }
-        let halves = batch.halves().filter(|_| refused);
+        let halves = batch.halves().filter(|_| is_rejected);
         let splits = halves.is_some();
         self.batches.extend(halves.into_iter().flatten());
         splits

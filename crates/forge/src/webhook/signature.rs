@@ -88,8 +88,8 @@ pub struct SignatureCheck {
 
 impl SignatureCheck {
     /// Adds the next part of the body.
-    pub fn update(&mut self, part: &[u8]) {
-        self.mac.update(part);
+    pub fn update(&mut self, chunk: &[u8]) {
+        self.mac.update(chunk);
     }
 
     /// Ends the check after the last part of the body, and compares the signature in constant time.

@@ -23,7 +23,7 @@ impl LocalRepository {
     pub async fn import_commit(
         &self,
         from: &Mirror,
-        since: &Sha,
+        existing_commit: &Sha,
         commit: &Sha,
         branch: &str,
         expected: Option<&Sha>,
@@ -36,7 +36,8 @@ impl LocalRepository {
         let folder = self.git.create_private_folder()?;
         create_git_folder(folder.path(), self.view.object_format())?;
         let view = IsolatedGitDir::new(self.git.clone(), folder.path().to_owned(), self.view.object_format());
-        let (objects, revisions) = (&self.layout.objects, [commit.to_string(), format!("^{since}")]);
+        let (objects, revisions) =
+            (&self.layout.objects, [commit.to_string(), format!("^{existing_commit}")]);
         view.copy_objects(&from.dir().join("objects"), objects, "committed", &revisions).await?;
         // Checks that the repository's own object store now has all objects.
         let call =

@@ -74,9 +74,9 @@ impl IndexSnapshot {
     /// # Errors
     /// [`GitError::Io`] if `dest` cannot be written.
     #[truing_core::boxed_future]
-    pub async fn export(&self, dest: &Path, only: Option<&[RepoPath]>) -> Result<ExportSummary, GitError> {
-        let only = only.map(|only| only.iter().collect::<HashSet<_>>());
-        let is_wanted = |path: &RepoPath| only.as_ref().is_none_or(|only| only.contains(path));
+    pub async fn export(&self, dest: &Path, paths: Option<&[RepoPath]>) -> Result<ExportSummary, GitError> {
+        let paths = paths.map(|paths| paths.iter().collect::<HashSet<_>>());
+        let is_wanted = |path: &RepoPath| paths.as_ref().is_none_or(|paths| paths.contains(path));
         let mut entries = self.list_entries(&[]).await?;
         entries.retain(|entry| is_wanted(&entry.path) && !self.unmerged.contains(&entry.path));
         self.repository.view.export_entries(entries, dest).await

@@ -91,11 +91,12 @@ impl ScratchIndex {
     /// with changed content.
     pub(super) async fn drop_unchanged_lfs(
         &self,
-        changed: &mut BTreeMap<RepoPath, ChangedPath>,
+        changed_paths: &mut BTreeMap<RepoPath, ChangedPath>,
     ) -> Result<(), GitError> {
-        let tracked = changed.iter().filter(|(_, changed)| !changed.is_deleted);
-        let tracked: Vec<(RepoPath, Vec<u8>)> =
-            tracked.filter_map(|(path, changed)| Some((path.clone(), changed.blob.clone()?))).collect();
+        let tracked = changed_paths.iter().filter(|(_, changed_paths)| !changed_paths.is_deleted);
+        let tracked: Vec<(RepoPath, Vec<u8>)> = tracked
+            .filter_map(|(path, changed_paths)| Some((path.clone(), changed_paths.blob.clone()?)))
+            .collect();
         let pointers = self.load_pointers(self.select_lfs_files(tracked).await?).await?;
         let root = self.root().to_owned();
         let compare = move || {
@@ -108,10 +109,10 @@ impl ScratchIndex {
         };
         for (path, found) in tokio::task::spawn_blocking(compare).await.unwrap_or_default() {
             match found {
-                LfsPointerMatch::Same => drop(changed.remove(&path)),
+                LfsPointerMatch::Same => drop(changed_paths.remove(&path)),
                 LfsPointerMatch::Other => {
-                    if let Some(changed) = changed.get_mut(&path) {
-                        changed.is_of_lfs = true;
+                    if let Some(changed_paths) = changed_paths.get_mut(&path) {
+                        changed_paths.is_of_lfs = true;
                     }
                 }
                 LfsPointerMatch::Pointer => {}

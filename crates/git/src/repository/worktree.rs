@@ -448,22 +448,22 @@ fn index_line(mode: &[u8], id: &[u8], path: &RepoPath) -> Vec<u8> {
 fn plan_worktree(
     root: &Path,
     limits: &GitLimits,
-    changed: BTreeMap<RepoPath, ChangedPath>,
+    changed_paths: BTreeMap<RepoPath, ChangedPath>,
     new: Vec<RepoPath>,
 ) -> WorktreePlan {
     let mut plan = WorktreePlan::default();
-    for (path, changed) in changed {
+    for (path, changed_paths) in changed_paths {
         match inspect_path(root, &path) {
-            _ if changed.is_deleted => plan.deleted.push(path),
+            _ if changed_paths.is_deleted => plan.deleted.push(path),
             DiskEntry::Gone => plan.deleted.push(path),
-            _ if changed.is_of_lfs => {
+            _ if changed_paths.is_of_lfs => {
                 plan.skip(&path, SkipReason::Lfs);
                 plan.restore.push(path);
             }
-            DiskEntry::File(size) if size > limits.file_bytes => plan.large.push((path, changed.blob)),
+            DiskEntry::File(size) if size > limits.file_bytes => plan.large.push((path, changed_paths.blob)),
             DiskEntry::File(_) | DiskEntry::LinkOrFolder => {
                 plan.paths_to_read.push(path);
-                plan.indexed_blobs.extend(changed.blob);
+                plan.indexed_blobs.extend(changed_paths.blob);
             }
             DiskEntry::Unreadable => {
                 plan.skip(&path, SkipReason::Unreadable);

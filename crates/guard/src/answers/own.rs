@@ -148,14 +148,14 @@ fn parse_list_text(text: &str) -> Option<String> {
 }
 
 /// Returns the other values that the code returns in a line and in the branch that this line opens.
-fn result_values(scanned: &ScannedText, first: usize, value: &Range<usize>) -> Vec<String> {
+fn result_values(scanned: &ScannedText, first_line: usize, value: &Range<usize>) -> Vec<String> {
     let indent = |line: &Range<usize>| {
         let text = text_slice(&scanned.code, line.clone());
         (!text.trim().is_empty()).then(|| text.len() - text.trim_start().len())
     };
-    let of_first = scanned.line_range(first);
+    let of_first = scanned.line_range(first_line);
     let depth = indent(&of_first);
-    let branch = (first + 1..=first + MAX_BRANCH)
+    let branch = (first_line + 1..=first_line + MAX_BRANCH)
         .map(|line| scanned.line_range(line))
         .take_while(|line| line.len() <= MAX_LINE && indent(line) > depth);
     std::iter::once(of_first)

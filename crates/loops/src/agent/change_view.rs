@@ -160,7 +160,7 @@ fn repository_name(repository: &str) -> String {
 pub(super) fn build_first_prompt(
     agent: &ModelAgent,
     names: (&str, &str),
-    shown: ReviewPromptInput<'_>,
+    input: ReviewPromptInput<'_>,
 ) -> Result<(BuiltPrompt, BTreeSet<RepoPath>), PromptError> {
     let ReviewPromptInput {
         change,
@@ -171,7 +171,7 @@ pub(super) fn build_first_prompt(
         memory,
         findings,
         dismissed,
-    } = shown;
+    } = input;
     let DiffExcerpt { text: diffs, omitted_files, shown_paths } = DiffExcerpt::new(change, rule_results);
     let found = rule_results.findings.iter().chain(&rule_results.suppressed).map(|placed| &placed.raw);
     let known: Vec<String> = found.take(MAX_NAMED).map(render_finding_line).collect();
@@ -250,8 +250,8 @@ pub(crate) struct ViewTrackingTools<'a> {
 
 impl<'a> ViewTrackingTools<'a> {
     /// Creates the tools. `shown` contains the files whose change the prompt shows.
-    pub(crate) fn new(tools: &'a dyn RunTools, shown: BTreeSet<RepoPath>) -> Self {
-        Self { tools, viewed_paths: Mutex::new(shown) }
+    pub(crate) fn new(tools: &'a dyn RunTools, shown_paths: BTreeSet<RepoPath>) -> Self {
+        Self { tools, viewed_paths: Mutex::new(shown_paths) }
     }
 
     /// Returns the changed files that the model has not seen.
@@ -268,8 +268,8 @@ impl<'a> ViewTrackingTools<'a> {
 }
 
 /// Marks the files that are not in `seen` as not reviewed.
-pub(super) fn mark_unseen_files(seen: &BTreeSet<RepoPath>, coverage: &mut ReviewCoverage) {
-    let unseen = coverage.reviewed.extract_if(.., |path| !seen.contains(path));
+pub(super) fn mark_unseen_files(viewed_paths: &BTreeSet<RepoPath>, coverage: &mut ReviewCoverage) {
+    let unseen = coverage.reviewed.extract_if(.., |path| !viewed_paths.contains(path));
     let unseen = unseen.map(|path| UnreviewedFile { path, reason: SkipReason::NotShown });
     coverage.not_reviewed.extend(unseen);
     coverage.not_reviewed.sort_by(|a, b| a.path.cmp(&b.path));

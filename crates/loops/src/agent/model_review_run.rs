@@ -173,11 +173,11 @@ impl ModelReviewRun {
     /// Marks the part as incomplete if `lost` findings of the model do not match the files, because the
     /// location of their defects is unknown.
     #[must_use]
-    pub fn with_lost_findings(self, lost: u32) -> Self {
-        if lost == 0 || self.part != ModelReviewStatus::Complete {
+    pub fn with_lost_findings(self, lost_count: u32) -> Self {
+        if lost_count == 0 || self.part != ModelReviewStatus::Complete {
             return self;
         }
-        let findings = format_count(lost, "finding");
+        let findings = format_count(lost_count, "finding");
         let reason =
             format!("model: {findings} could not be used: the lines do not exist or have other text");
         Self { part: ModelReviewStatus::Partial(reason), ..self }

@@ -200,17 +200,17 @@ impl<'a> ReviewInput<'a> {
 }
 
 /// Returns a reviewer's share of a review's money.
-fn budget_share(whole: Option<MicroUsd>, side_by_side: usize) -> MicroUsd {
+fn budget_share(review_budget: Option<MicroUsd>, side_by_side: usize) -> MicroUsd {
     let most = SPECIALIST_MONEY.0;
     let reviewers = u64::try_from(side_by_side.max(1)).unwrap_or(u64::MAX);
-    MicroUsd(whole.map_or(most, |whole| most.min(whole.0 / reviewers)))
+    MicroUsd(review_budget.map_or(most, |review_budget| most.min(review_budget.0 / reviewers)))
 }
 
 /// Combines the runs of several reviewers into one part of the review. `detail` contains the data about their
 /// work that the runs do not contain.
 pub(super) fn combine_runs(
     runs: &[ReviewerRun],
-    found: &[u32],
+    accepted_counts: &[u32],
     detail: ModelReviewDetail,
     now: UnixMillis,
 ) -> ModelReviewRun {
@@ -248,7 +248,7 @@ pub(super) fn combine_runs(
                 name: name.clone(),
                 turns: agent_run.turns,
                 cost_micro_usd: agent_run.cost,
-                accepted_findings: found.get(index).copied().unwrap_or_default(),
+                accepted_findings: accepted_counts.get(index).copied().unwrap_or_default(),
                 incomplete_reason: incomplete_reason(agent_run, &part, asks_here),
             });
         }
@@ -278,16 +278,16 @@ pub(super) fn combine_runs(
 /// reviewer, because other reviewers may have completed their parts.
 fn incomplete_reason(
     run: &AgentRunResult,
-    part: &ModelReviewStatus,
-    asks: Option<MicroUsd>,
+    status: &ModelReviewStatus,
+    reached_spending_limit: Option<MicroUsd>,
 ) -> Option<String> {
-    match (part, &run.end) {
+    match (status, &run.end) {
         (ModelReviewStatus::Complete, _) => None,
         (
             ModelReviewStatus::Partial(why) | ModelReviewStatus::Deferred { reason: why, .. },
             AgentRunEnd::Done,
         ) => Some(why.clone()),
-        (ModelReviewStatus::Partial(why), _) if asks.is_some() => Some(why.clone()),
+        (ModelReviewStatus::Partial(why), _) if reached_spending_limit.is_some() => Some(why.clone()),
         (ModelReviewStatus::Partial(_) | ModelReviewStatus::Deferred { .. }, end) => {
             Some(redact_secrets(&end.to_string()))
         }

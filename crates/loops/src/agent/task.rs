@@ -66,14 +66,14 @@ impl ModelAgent {
         &self,
         frame: &str,
         system: &PromptValues,
-        about: &str,
+        task_prompt: &str,
         values: &[(&str, String)],
     ) -> Result<BuiltPrompt, PromptError> {
         let fence = data_fence(values.iter().map(|(_, value)| value.as_bytes()))?;
         let task =
             values.iter().fold(PromptValues::default(), |all, (name, value)| all.with_value(name, value));
         let FilledPrompts { system, task, hash } =
-            self.prompts.fill_prompts(frame, about, system, &task, &fence)?;
+            self.prompts.fill_prompts(frame, task_prompt, system, &task, &fence)?;
         Ok(BuiltPrompt { brief: AgentRunInput { model: self.model.clone(), system, task }, hash })
     }
 

@@ -404,9 +404,9 @@ fn weakening_warning(weakening: &Weakening) -> String {
 
 /// Returns a warning for people that a fix changes tests and that no check confirms it, with the reason. None
 /// if no test changed.
-fn untested_change_warning(changed: &BTreeSet<RepoPath>, reason: &str) -> Option<String> {
-    let files = summarise_paths(&changed.iter().collect::<Vec<_>>());
-    (!changed.is_empty()).then(|| {
+fn untested_change_warning(changed_paths: &BTreeSet<RepoPath>, reason: &str) -> Option<String> {
+    let files = summarise_paths(&changed_paths.iter().collect::<Vec<_>>());
+    (!changed_paths.is_empty()).then(|| {
         format!("no test confirms this run: a fix changes tests or how they run ({files}), and {reason}")
     })
 }

@@ -200,13 +200,17 @@ impl ConvergeRunner<'_> {
         &self,
         fixer_task: FixerTask<'_>,
         clone: &Path,
-        allowed: &FixerPathPolicy,
+        path_policy: &FixerPathPolicy,
         spent: &mut ModelSpend,
     ) -> Result<FixerReport, ActError> {
         let agent = self.agents.fixer();
         let state = &self.record.detail.state;
-        let mut paths: Vec<String> =
-            allowed.paths.iter().filter(|path| allowed.allows_path(path)).map(RepoPath::to_string).collect();
+        let mut paths: Vec<String> = path_policy
+            .paths
+            .iter()
+            .filter(|path| path_policy.allows_path(path))
+            .map(RepoPath::to_string)
+            .collect();
         paths.truncate(MAX_PATHS);
         let paths = paths.join("\n");
         let system = PromptValues::default().with_value("max_turns", agent.limits.turns.to_string());
@@ -239,14 +243,14 @@ impl ConvergeRunner<'_> {
         let workspace = FixerWorkspace {
             programs: self.inspection_tools.programs.clone(),
             time: time.min(truing_agent::fixer::TIME),
-            ..FixerWorkspace::new(clone.to_owned(), Arc::clone(&allowed.policy))
+            ..FixerWorkspace::new(clone.to_owned(), Arc::clone(&path_policy.policy))
         };
         let fixer = FixerTools::new(
             Box::new(agent.reader.tools(request, Vec::new())),
             workspace,
             self.agents.sandbox,
         )?;
-        let admits = |path: &RepoPath| allowed.allows_path(path);
+        let admits = |path: &RepoPath| path_policy.allows_path(path);
         // The tool that shows the change is not offered, because the fixer can see its own changes with `git
         // diff`.
         let tools = TracedTools(RestrictedTools { tools: fixer, admits, purpose: "fix" });

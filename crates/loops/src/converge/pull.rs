@@ -158,8 +158,8 @@ impl PullRequestWorkspace<'_> {
     }
 
     /// Fetches a head from its repository, and other commits from the target repository.
-    pub(super) async fn fetch(&self, head: &Sha, others: &[Sha]) -> Result<(), GitError> {
-        fetch::fetch_commits(self.server, self.mirror, head, self.head_repository, others).await
+    pub(super) async fn fetch(&self, head: &Sha, other_commits: &[Sha]) -> Result<(), GitError> {
+        fetch::fetch_commits(self.server, self.mirror, head, self.head_repository, other_commits).await
     }
 
     /// True if a head contains this commit. If the check fails, returns false.
@@ -461,10 +461,10 @@ pub async fn change_base(
     server: &AnyForgeServer,
     mirror: &Mirror,
     target_branch: &str,
-    known: &Sha,
+    fallback_base: &Sha,
     head: (&Sha, Option<&HeadRepository>),
 ) -> Result<Sha, GitError> {
-    let tip = mirror.branch_tip(target_branch).await?.unwrap_or_else(|| known.clone());
+    let tip = mirror.branch_tip(target_branch).await?.unwrap_or_else(|| fallback_base.clone());
     fetch::fetch_commits(server, mirror, head.0, head.1, std::slice::from_ref(&tip)).await?;
     Ok(mirror.merge_base(&tip, head.0).await?.unwrap_or(tip))
 }

@@ -411,13 +411,13 @@ impl PullRequestRunner<'_> {
     /// read.
     async fn load_observation(
         &mut self,
-        others: &[&ReviewerConfig],
+        other_reviewers: &[&ReviewerConfig],
         now: UnixMillis,
     ) -> Result<Option<PullRequestObservation>, ActError> {
         let client = self.workspace.forge;
         // Without other reviewers, there is no reviewer to wait for. A short `poll` means that the operator
         // does not want a wait.
-        let settles = !others.is_empty() && to_time_span(self.runner.config.poll) >= SETTLE;
+        let settles = !other_reviewers.is_empty() && to_time_span(self.runner.config.poll) >= SETTLE;
         let unique = self.workspace.server.capability().unique_names;
         let pull = client.pull_details().await.map_err(forge_error)?;
         self.workspace.check_details_open(&self.runner.record, &pull).await?;
@@ -425,10 +425,13 @@ impl PullRequestRunner<'_> {
         let merge = client.merge_state().await.map_err(forge_error)?;
         let checks = client.checks(&pull.head.sha).await.map_err(forge_error)?;
         let threads = client.threads().await.map_err(forge_error)?;
-        let reviews =
-            if others.is_empty() { Vec::new() } else { client.reviews().await.map_err(forge_error)? };
+        let reviews = if other_reviewers.is_empty() {
+            Vec::new()
+        } else {
+            client.reviews().await.map_err(forge_error)?
+        };
         let mut views = BTreeMap::new();
-        for other in others {
+        for other in other_reviewers {
             let newest = reviews.iter().rfind(|review| {
                 review.commit.as_ref() == Some(&pull.head.sha)
                     && is_by_reviewer(review.author.as_ref(), other, unique)
@@ -469,7 +472,10 @@ impl PullRequestRunner<'_> {
             base: pull.base_branch,
             state: pull.state,
             views,
-            threads: threads.iter().filter_map(|thread| unresolved_thread(thread, others, unique)).collect(),
+            threads: threads
+                .iter()
+                .filter_map(|thread| unresolved_thread(thread, other_reviewers, unique))
+                .collect(),
             merge: if merge.conflicts == Some(true) { Mergeable::Dirty } else { merge.state },
             pending: named(CheckState::Pending),
             failed: named(CheckState::Failed),
@@ -557,8 +563,9 @@ fn is_reviewer_account(actor: &Actor, reviewer: &ReviewerConfig, unique: bool) -
 }
 
 /// True if the comment is by Truing or by a configured reviewer. Comments of others are ignored.
-fn is_relevant_comment(comment: &LineComment, others: &[&ReviewerConfig], unique: bool) -> bool {
-    is_ours(comment) || others.iter().any(|other| is_by_reviewer(comment.author.as_ref(), other, unique))
+fn is_relevant_comment(comment: &LineComment, other_reviewers: &[&ReviewerConfig], unique: bool) -> bool {
+    is_ours(comment)
+        || other_reviewers.iter().any(|other| is_by_reviewer(comment.author.as_ref(), other, unique))
 }
 
 /// Returns the newest comment that calls a reviewer, by any author, if the reviewer may still be working on
@@ -568,13 +575,13 @@ fn is_relevant_comment(comment: &LineComment, others: &[&ReviewerConfig], unique
 fn pending_call<'a>(
     comments: &'a [ConversationComment],
     answered: Option<UnixMillis>,
-    asked: &(usize, Sha),
-    many: usize,
+    last_request: &(usize, Sha),
+    call_count: usize,
     head: &Sha,
 ) -> Option<&'a ConversationComment> {
     let newest = comments.last()?;
-    let is_known = newest.author.as_ref().is_some_and(|author| author.ours) && many <= asked.0;
-    let is_old = answered.is_some_and(|at| at >= newest.at) || is_known && asked.1 != *head;
+    let is_known = newest.author.as_ref().is_some_and(|author| author.ours) && call_count <= last_request.0;
+    let is_old = answered.is_some_and(|at| at >= newest.at) || is_known && last_request.1 != *head;
     (!is_old).then_some(newest)
 }
 

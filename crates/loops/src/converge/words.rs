@@ -149,11 +149,11 @@ fn degraded_suffix(silent: u32) -> String {
     }
 }
 
-fn describe_fix(commit: Option<&Sha>, changed: CommitStat, fixed: u32, declined: u32) -> String {
+fn describe_fix(commit: Option<&Sha>, commit_stat: CommitStat, fixed: u32, declined: u32) -> String {
     match (commit, fixed, declined) {
-        (Some(commit), _, 0) => format!("commit {} ({changed})", short_sha(commit)),
+        (Some(commit), _, 0) => format!("commit {} ({commit_stat})", short_sha(commit)),
         (Some(commit), ..) => {
-            format!("commit {} ({changed}) — {fixed} fixed, {declined} declined", short_sha(commit))
+            format!("commit {} ({commit_stat}) — {fixed} fixed, {declined} declined", short_sha(commit))
         }
         (None, _, 0) => "the fixer changed nothing: 0 fixed, 0 declined".to_owned(),
         (None, ..) => "the fixer changed nothing and declined the rest".to_owned(),

@@ -48,9 +48,9 @@ pub fn save_patch(folder: &Path, stamp: &str, patch: &[u8]) -> io::Result<PathBu
 ///
 /// # Errors
 /// The patch does not exist, or the folder cannot be written.
-pub fn trim_patch(path: &Path, done: &[bool]) -> io::Result<()> {
+pub fn trim_patch(path: &Path, applied_flags: &[bool]) -> io::Result<()> {
     let whole = std::fs::read(path)?;
-    if !done.contains(&true) {
+    if !applied_flags.contains(&true) {
         return std::fs::remove_file(path);
     }
     let mut patch = Vec::new();
@@ -60,7 +60,8 @@ pub fn trim_patch(path: &Path, done: &[bool]) -> io::Result<()> {
         if line.starts_with(b"diff --git ") {
             section = Some(section.map_or(0, |number| number + 1));
         }
-        if section.is_none_or(|number| done.get(number).is_some_and(|done| *done)) {
+        if section.is_none_or(|number| applied_flags.get(number).is_some_and(|applied_flags| *applied_flags))
+        {
             patch.extend_from_slice(line);
         }
     }

@@ -99,7 +99,7 @@ impl ReaderSession {
     pub(super) async fn send_and_read<T: DeserializeOwned>(
         &mut self,
         line: &[u8],
-        what: &'static str,
+        label: &'static str,
         max_bytes: usize,
     ) -> Result<T, SessionError> {
         // If a process stops reading, its reply or exit status shows the reason.
@@ -107,16 +107,16 @@ impl ReaderSession {
         let feed = async { drop(stdin.write_all(line).await) };
         let ((), heard) = tokio::join!(feed, read_line(stdout, max_bytes));
         let heard = heard?.ok_or(SessionError::Ended)?;
-        Ok(decode_line(what, &heard, max_bytes).map_err(ChildError::from)?)
+        Ok(decode_line(label, &heard, max_bytes).map_err(ChildError::from)?)
     }
 
     /// Reads the next line.
     pub(super) async fn read_reply<T: DeserializeOwned>(
         &mut self,
-        what: &'static str,
+        label: &'static str,
         max_bytes: usize,
     ) -> Result<T, SessionError> {
-        self.send_and_read(&[], what, max_bytes).await
+        self.send_and_read(&[], label, max_bytes).await
     }
 
     /// Sends a line that fits into a pipe's buffer.

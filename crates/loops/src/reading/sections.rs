@@ -38,11 +38,11 @@ pub(crate) fn old_path(files: &[FileDiff<'_>], path: &RepoPath) -> Option<RepoPa
 
 /// Returns the sections, sorted by path, that may show a place. A binary search keeps changes with many files
 /// and findings fast.
-fn sections_for_place<'a, 'b>(files: &'a [FileDiff<'b>], place: &CodeLocation) -> &'a [FileDiff<'b>] {
-    match place.side {
+fn sections_for_place<'a, 'b>(files: &'a [FileDiff<'b>], location: &CodeLocation) -> &'a [FileDiff<'b>] {
+    match location.side {
         DiffSide::New => {
-            let start = files.partition_point(|file| file.path < place.path);
-            let end = files.partition_point(|file| file.path <= place.path);
+            let start = files.partition_point(|file| file.path < location.path);
+            let end = files.partition_point(|file| file.path <= location.path);
             files.get(start..end).unwrap_or_default()
         }
         // On the old side, a renamed file has a different path, so all sections are searched.

@@ -63,19 +63,21 @@ impl LeasedReview<'_> {
     pub(super) fn is_skipped_by_tier(
         &self,
         choice: &TierChoice,
-        begun: &RunStart,
+        run_start: &RunStart,
         change: &ReviewedChange,
     ) -> bool {
         // If the base differs from that of the last review, the same head is reviewed again, because its
         // change differs.
-        let of_last = begun.last.as_ref().map(|last| &last.detail.base);
+        let of_last = run_start.last.as_ref().map(|last| &last.detail.base);
         let is_same_base = of_last == Some(&change.base);
         let is_of_change = |head: &Sha| change.head.as_ref() != Some(head) || is_same_base;
         match choice.tier {
             Tier::Off => true,
             Tier::Once => {
-                let is_mixed = begun.returns_to_reviewed && begun.last_computed != begun.reviewed;
-                !self.is_requested && !is_mixed && self.head_reviewed_once(begun).is_some_and(is_of_change)
+                let is_mixed = run_start.returns_to_reviewed && run_start.last_computed != run_start.reviewed;
+                !self.is_requested
+                    && !is_mixed
+                    && self.head_reviewed_once(run_start).is_some_and(is_of_change)
             }
             Tier::Rules | Tier::Settled | Tier::Deep => false,
         }
@@ -83,12 +85,12 @@ impl LeasedReview<'_> {
 
     /// Returns the reviewed head, if a pull request has had its one review. A review that waits for budget
     /// does not count. A review without a model does not count if a model is available now.
-    fn head_reviewed_once<'b>(&self, begun: &'b RunStart) -> Option<&'b Sha> {
-        let outcome = &begun.last.as_ref()?.detail.outcome;
+    fn head_reviewed_once<'b>(&self, run_start: &'b RunStart) -> Option<&'b Sha> {
+        let outcome = &run_start.last.as_ref()?.detail.outcome;
         let is_whole = matches!(outcome.kind, ReviewOutcomeKind::Reviewed | ReviewOutcomeKind::Partial)
             && outcome.until.is_none()
             && (self.agent.is_none() || outcome.runtime != ReviewRuntime::Rules);
-        begun.reviewed.as_ref().filter(|_| is_whole).map(|revision| &revision.head)
+        run_start.reviewed.as_ref().filter(|_| is_whole).map(|revision| &revision.head)
     }
 
     /// Ends the run without a review. The pull request keeps the summary of its last review, and the head
@@ -97,11 +99,11 @@ impl LeasedReview<'_> {
     pub(super) async fn end_without_review(
         &self,
         pull: &PullRequest,
-        begun: RunStart,
+        run_start: RunStart,
         choice: &TierChoice,
     ) -> Result<StepOutcome, StepStopReason> {
         let head = &pull.revision.head;
-        let once = self.head_reviewed_once(&begun).cloned();
+        let once = self.head_reviewed_once(&run_start).cloned();
         let reason = match (choice.tier, &once) {
             (Tier::Once, Some(reviewed)) => text::once_tier_reason(reviewed),
             (Tier::Off | Tier::Rules | Tier::Once | Tier::Settled | Tier::Deep, _) => {
@@ -116,10 +118,10 @@ impl LeasedReview<'_> {
         if is_shown {
             let summary = text::not_reviewed_text(head, &reason);
             let status = desired::pending_status(head, text::unreviewed_status(choice), &summary);
-            let shown = match (begun.last, begun.last_computed) {
+            let shown = match (run_start.last, run_start.last_computed) {
                 (Some(last), Some(known)) => {
                     let now = Some(head).filter(|now| **now != known.head);
-                    Some(self.review_from_record((&known.head, now), last, &begun.dismissals).await?)
+                    Some(self.review_from_record((&known.head, now), last, &run_start.dismissals).await?)
                 }
                 // There was no review, so there are no findings to keep. A comment would only repeat the
                 // check.

@@ -250,8 +250,8 @@ impl SyncRun<'_> {
         Ok(ended)
     }
 
-    pub(super) fn message(&self, about: ReleaseSubject<'_>, decided: &ReleaseDecision) -> String {
-        format!("{}\n\n{}\n", words::pull_title(about, decided.decision.verdict), decided.decision.reason)
+    pub(super) fn message(&self, subject: ReleaseSubject<'_>, decided: &ReleaseDecision) -> String {
+        format!("{}\n\n{}\n", words::pull_title(subject, decided.decision.verdict), decided.decision.reason)
     }
 
     /// Commits the staged changes and pushes them to a branch, if the branch is still at the expected commit.

@@ -134,7 +134,7 @@ impl ReleaseNoteWriter<'_> {
     async fn increment_version(
         &self,
         project: &Path,
-        written: &mut Vec<FileContentChange>,
+        written_files: &mut Vec<FileContentChange>,
     ) -> Result<VersionTriple, ReleaseNoteError> {
         let JobConfig { version_file: name, version_path: key_path, package, registry, .. } = self.job;
         let old = change::read_regular_file(project, name)?;
@@ -150,7 +150,7 @@ impl ReleaseNoteWriter<'_> {
             let next =
                 VersionRange::from_vendored_version(PackageVersion::parse(*registry, &next.to_string())?);
             let text = constraint::file_text_with_range(&place, &next)?;
-            written.push(change::replace_file(project, name, old, text)?);
+            written_files.push(change::replace_file(project, name, old, text)?);
         }
         Ok(next)
     }

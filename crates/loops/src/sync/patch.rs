@@ -47,9 +47,13 @@ impl ReleasePair<'_> {
         let found_after = self.history.read_symbol_states(self.to, &others).await?;
         let symbols: Vec<String> = pinned.chain(others).collect();
         let definition = |symbol: &String,
-                          known: &BTreeMap<String, SymbolState>,
-                          found: &BTreeMap<String, SymbolState>| {
-            known.get(symbol).or_else(|| found.get(symbol)).and_then(SymbolState::definition).cloned()
+                          pinned_states: &BTreeMap<String, SymbolState>,
+                          other_states: &BTreeMap<String, SymbolState>| {
+            pinned_states
+                .get(symbol)
+                .or_else(|| other_states.get(symbol))
+                .and_then(SymbolState::definition)
+                .cloned()
         };
         let pairs: Vec<_> = symbols
             .into_iter()

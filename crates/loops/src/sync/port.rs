@@ -177,7 +177,7 @@ impl CodeMigration<'_> {
     async fn ask_model(
         &self,
         workspace: &PrivateFolder,
-        allowed: &MigrationPathPolicy,
+        path_policy: &MigrationPathPolicy,
         handover: Option<&str>,
         spent: &mut ModelSpend,
     ) -> Result<AgentRunResult<WorkReport>, CodeMigrationError> {
@@ -198,7 +198,7 @@ impl CodeMigration<'_> {
             .await
             .map_err(|error| CodeMigrationError::Folder(error.into()))?;
         let fixer = FixerTools::new(Box::new(reader.tools(request, Vec::new())), workshop, level)?;
-        let admits = |path: &RepoPath| allowed.allows_path(path);
+        let admits = |path: &RepoPath| path_policy.allows_path(path);
         // There is no change to show yet. The model can see its own changes with `git diff`.
         let tools = TracedTools(RestrictedTools { tools: fixer, admits, purpose: "port" });
         let most = MicroUsd(most.0.saturating_sub(self.before.0));

@@ -89,14 +89,14 @@ impl JobQuestions<'_> {
     pub(super) async fn ask_question(
         &self,
         job: &mut JobState,
-        wanted: &QuestionDraft,
+        draft: &QuestionDraft,
     ) -> Result<Option<String>, SyncRunError> {
-        let wanted = &QuestionDraft { text: self.notices.adapt_text(&wanted.text), ..wanted.clone() };
-        let id = wanted.id();
+        let draft = &QuestionDraft { text: self.notices.adapt_text(&draft.text), ..draft.clone() };
+        let id = draft.id();
         let manifest = job.breaker.target().map(|target| target.manifest.clone());
         let mut issues = self.notices.list_notices(&self.topic()).await?;
         if let Some(question) = &mut job.question {
-            question.closed = Self::was_declined(question, wanted, manifest.as_ref(), &issues)
+            question.closed = Self::was_declined(question, draft, manifest.as_ref(), &issues)
                 && !self.is_answered(question).await?;
             if question.closed {
                 return Ok(None);
@@ -107,18 +107,18 @@ impl JobQuestions<'_> {
         let at = at.or_else(|| issues.iter().position(|issue| issue.open));
         let issue = match at.map(|at| issues.swap_remove(at)) {
             Some(issue) => issue,
-            None => self.notices.open(self.topic(), &wanted.title, &wanted.text).await?,
+            None => self.notices.open(self.topic(), &draft.title, &draft.text).await?,
         };
         for other in issues.iter().filter(|other| other.open && other.number != issue.number) {
             self.notices.close(other.number).await?;
         }
         let same = job.question.as_ref().is_some_and(|question| question.id == id);
-        let is_new = issue.title == wanted.title && issue.body.trim() == wanted.text.trim();
+        let is_new = issue.title == draft.title && issue.body.trim() == draft.text.trim();
         if !same && !is_new {
             // The comment that notifies people is posted first. If the run is killed before the edit, the
             // next run posts the comment again.
-            self.repeat_question(issue.number, &wanted.text).await?;
-            let text = (wanted.title.clone(), wanted.text.clone());
+            self.repeat_question(issue.number, &draft.text).await?;
+            let text = (draft.title.clone(), draft.text.clone());
             self.notices.edit(issue.number, self.topic(), text.0, text.1).await?;
         }
         // If the issue was opened by a run that was killed, every comment after Truing's last one counts as
@@ -130,7 +130,7 @@ impl JobQuestions<'_> {
             Some(question) => question,
             None => JobQuestion {
                 id,
-                version: wanted.version.clone(),
+                version: draft.version.clone(),
                 issue: issue.number,
                 url: Some(issue.url.clone()),
                 after: last,
@@ -146,11 +146,11 @@ impl JobQuestions<'_> {
     /// all other cases, only maintainers of the repository can have closed the issue.
     fn was_declined(
         question: &JobQuestion,
-        wanted: &QuestionDraft,
+        draft: &QuestionDraft,
         manifest: Option<&String>,
         issues: &[OwnIssue],
     ) -> bool {
-        let is_same = question.version == wanted.version && question.manifest.as_ref() == manifest;
+        let is_same = question.version == draft.version && question.manifest.as_ref() == manifest;
         let was = issues.iter().any(|issue| issue.number == question.issue && !issue.open);
         is_same && was && issues.iter().all(|issue| !issue.open)
     }

@@ -84,7 +84,7 @@ impl DeterministicChange<'_> {
     /// [`DeterministicChangeError`]. Files that were already written stay in the folder.
     pub(super) async fn apply(
         &self,
-        on: &Sha,
+        commit: &Sha,
         folder: &Path,
     ) -> Result<Vec<FileContentChange>, DeterministicChangeError> {
         let (at, job, decided) = (folder.to_owned(), self.job.clone(), self.decided.clone());
@@ -96,7 +96,7 @@ impl DeterministicChange<'_> {
         // The version may be in the same file as the range. In that case, only the later content counts.
         written.retain(|one| note.iter().all(|later| later.path != one.path));
         written.extend(note);
-        written.extend(self.update_lock_files(on, folder, &written).await?);
+        written.extend(self.update_lock_files(commit, folder, &written).await?);
         Ok(written)
     }
 
@@ -105,7 +105,7 @@ impl DeterministicChange<'_> {
         &self,
         commit: &Sha,
         folder: &Path,
-        written: &[FileContentChange],
+        written_files: &[FileContentChange],
     ) -> Result<Vec<FileContentChange>, DeterministicChangeError> {
         if self.job.lock.is_empty() {
             return Ok(Vec::new());
@@ -115,7 +115,7 @@ impl DeterministicChange<'_> {
         if let Some(failed) = worked.commands.iter().find(|ran| !ran.end.is_success()) {
             return Err(command_error(failed, &worked.contacted_hosts));
         }
-        let locked = self.changed_lock_files(commit, &worked, written).await?;
+        let locked = self.changed_lock_files(commit, &worked, written_files).await?;
         write_changes(folder, &locked).await?;
         Ok(locked)
     }
@@ -143,11 +143,11 @@ impl DeterministicChange<'_> {
         &self,
         commit: &Sha,
         run: &ScratchRunResult,
-        written: &[FileContentChange],
+        written_files: &[FileContentChange],
     ) -> Result<Vec<FileContentChange>, DeterministicChangeError> {
         let globs: GlobSet = value::compile_globs(&self.job.lock_files)?;
         let staged = self.mirror.stage_folder(commit, &run.tree(), None).await?;
-        let own = |path: &RepoPath| written.iter().any(|change| change.path == *path);
+        let own = |path: &RepoPath| written_files.iter().any(|change| change.path == *path);
         let is_lock = |path: &RepoPath| path.as_str().is_some_and(|path| globs.is_match(path));
         let may = |(path, edited): &(RepoPath, PathStatus)| {
             own(path) || (is_lock(path) && *edited != PathStatus::Deleted)
@@ -155,9 +155,9 @@ impl DeterministicChange<'_> {
         let refused = staged.paths.iter().filter(|found| !may(found)).map(|(path, _)| path);
         let mut refused: Vec<&RepoPath> = refused.chain(&staged.left_out).collect();
         // The commands must not have changed the files that were written before.
-        let ours = written.iter().map(|change| (change.path.clone(), PathStatus::Modified)).collect();
+        let ours = written_files.iter().map(|change| (change.path.clone(), PathStatus::Modified)).collect();
         let kept = read_changes(&run.tree(), ours).await?;
-        let changed = written.iter().zip(&kept).filter(|(ours, kept)| ours != kept);
+        let changed = written_files.iter().zip(&kept).filter(|(ours, kept)| ours != kept);
         refused.extend(changed.map(|(ours, _)| &ours.path));
         if !refused.is_empty() {
             return Err(DeterministicChangeError::Paths(summarise_paths(&refused)));

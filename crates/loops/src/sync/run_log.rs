@@ -88,8 +88,8 @@ pub(super) enum QuestionUpdate {
 }
 
 impl SyncRunResult {
-    pub(super) fn new(outcome: Outcome, reason: impl Into<String>, asks: QuestionUpdate) -> Self {
-        Self { outcome, reason: reason.into(), question_update: asks }
+    pub(super) fn new(outcome: Outcome, reason: impl Into<String>, question_update: QuestionUpdate) -> Self {
+        Self { outcome, reason: reason.into(), question_update: question_update }
     }
 
     /// Returns how the end of the run counts for the circuit breaker.

@@ -122,10 +122,10 @@ impl SyncRun<'_> {
     async fn open_wanted_question(
         &self,
         job: &mut JobState,
-        wanted: &QuestionDraft,
+        draft: &QuestionDraft,
     ) -> Result<Option<String>, SyncRunError> {
         self.check_write_gate().await?;
-        let page = self.job_questions().ask_question(job, wanted).await?;
+        let page = self.job_questions().ask_question(job, draft).await?;
         // The state is saved now. If the run is killed after this point, the question counts as asked.
         self.store.store_job(self.run, job).await?;
         Ok(page)

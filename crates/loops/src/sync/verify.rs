@@ -57,7 +57,7 @@ impl ProjectChecks<'_> {
         &self,
         commit: &Sha,
         changes: &[&[FileContentChange]],
-        by: &str,
+        author: &str,
     ) -> Result<CheckResults, ProjectCheckError> {
         let Some(verifier) = self.verifier else { return Ok(CheckResults::default()) };
         let own = format!("sync {}", self.repo);
@@ -69,7 +69,7 @@ impl ProjectChecks<'_> {
         for changes in changes {
             write_changes(tree.path(), changes).await?;
         }
-        let scope = CacheScope::new(format!("{own} {by}")).with_trusted(own);
+        let scope = CacheScope::new(format!("{own} {author}")).with_trusted(own);
         let baseline = base.verification.as_ref();
         let VerifiedTree { set_up, verification } =
             verifier.verify_tree(tree.path(), &scope, baseline).await?;

@@ -188,7 +188,7 @@ pub(super) fn draft_title_and_body(
 
 /// Summarises the obstacles that keep a port from being finished.
 pub(super) fn remaining_obstacles(migration: &UncheckedMigration, checked: &CheckResults) -> String {
-    let count = |count: usize, what: &str| (count > 0).then(|| format!("{count} {what}"));
+    let count = |count: usize, label: &str| (count > 0).then(|| format!("{count} {label}"));
     let ends = [
         migration.cut_off.clone(),
         count(migration.work.remaining.len(), "not done"),

@@ -102,8 +102,8 @@ fn answer_attributes(answer: &ModelAnswer) -> Vec<KeyValue> {
 }
 
 /// Returns the type of an error.
-fn error_kind(refused: &ModelError) -> &'static str {
-    match refused {
+fn error_kind(error: &ModelError) -> &'static str {
+    match error {
         ModelError::Budget { .. } => "budget",
         ModelError::Halted(_) => "kill_switch",
         ModelError::NotAllowed(_) => "not_allowed",

@@ -143,8 +143,8 @@ impl<'a> LinterTree<'a> {
         &self,
         text: &[u8],
         folder: &str,
-        known: &mut BTreeSet<String>,
-        parts: &mut DigestBuilder,
+        known_paths: &mut BTreeSet<String>,
+        digest: &mut DigestBuilder,
     ) -> CertainOption<()> {
         let words = candidate_names(text);
         if words.len() > MAX_WORDS {
@@ -155,7 +155,7 @@ impl<'a> LinterTree<'a> {
                 return None;
             }
             for path in [join_inside_tree(folder, word), join_inside_tree("", word)].into_iter().flatten() {
-                if known.contains(&path) {
+                if known_paths.contains(&path) {
                     continue;
                 }
                 let bytes = match self.open_path(&path, MAX_FILE_BYTES) {
@@ -163,9 +163,9 @@ impl<'a> LinterTree<'a> {
                     PathContent::Nothing => continue,
                     PathContent::Unknown => return None,
                 };
-                parts.add(path.as_bytes()).add(&bytes);
-                known.insert(path.clone());
-                if known.len() > MAX_NAMED {
+                digest.add(path.as_bytes()).add(&bytes);
+                known_paths.insert(path.clone());
+                if known_paths.len() > MAX_NAMED {
                     return None;
                 }
                 let (beside, name) = path.rsplit_once('/').unwrap_or(("", &path));
@@ -173,7 +173,7 @@ impl<'a> LinterTree<'a> {
                     if self.configures_joint_analysis(&bytes) {
                         return None;
                     }
-                    self.add_named(&bytes, beside, known, parts)?;
+                    self.add_named(&bytes, beside, known_paths, digest)?;
                 }
             }
         }
@@ -309,9 +309,9 @@ pub(super) fn has_ending(name: &str, endings: &[&str]) -> bool {
 pub(super) struct DigestBuilder(Sha256);
 
 impl DigestBuilder {
-    pub(super) fn add(&mut self, part: &[u8]) -> &mut Self {
-        self.0.update((part.len() as u64).to_le_bytes());
-        self.0.update(part);
+    pub(super) fn add(&mut self, bytes: &[u8]) -> &mut Self {
+        self.0.update((bytes.len() as u64).to_le_bytes());
+        self.0.update(bytes);
         self
     }
 

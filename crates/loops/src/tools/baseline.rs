@@ -41,7 +41,7 @@ pub(super) fn reporting_linters(findings: &[PlacedFinding]) -> BTreeSet<String> 
 /// Removes the linters' findings that match a finding of the base. Each finding of the base matches only one
 /// finding. Returns the fingerprints of the removed findings.
 pub(super) fn remove_base_findings(
-    found: &mut Vec<PlacedFinding>,
+    placed_findings: &mut Vec<PlacedFinding>,
     base: &[RawFinding],
 ) -> BTreeSet<Fingerprint> {
     let mut taken = BTreeSet::new();
@@ -49,7 +49,7 @@ pub(super) fn remove_base_findings(
     for raw in base.iter().filter(|raw| raw.source == FindingSource::Tool) {
         *old.entry(finding_identity(raw)).or_default() += 1;
     }
-    found.retain(|placed| {
+    placed_findings.retain(|placed| {
         // If a secret is hidden, two secrets look the same, so a new secret could not be distinguished from
         // an old one.
         let is_hidden = placed.raw.snippet.trim().is_empty() || placed.raw.snippet.contains(CUT);

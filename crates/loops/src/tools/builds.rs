@@ -152,16 +152,16 @@ impl BuildCache {
 }
 
 /// Returns the size of a folder's builds in bytes: the recorded size, otherwise the measured size.
-fn build_bytes(place: &Path) -> u64 {
-    let noted = std::fs::read_to_string(place.join(NOTED)).ok().and_then(|text| text.parse().ok());
-    noted.unwrap_or_else(|| BuildFolder::disk_bytes(&place.join(BUILT)))
+fn build_bytes(folder: &Path) -> u64 {
+    let noted = std::fs::read_to_string(folder.join(NOTED)).ok().and_then(|text| text.parse().ok());
+    noted.unwrap_or_else(|| BuildFolder::disk_bytes(&folder.join(BUILT)))
 }
 
 /// Locks a folder that belongs to this user and that no other user can access. None if another run holds the
 /// lock or has just removed the folder.
-fn try_lock_folder(place: &Path) -> io::Result<Option<File>> {
+fn try_lock_folder(folder: &Path) -> io::Result<Option<File>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let opened = File::from(rustix::fs::open(place, flags, Mode::empty())?);
+    let opened = File::from(rustix::fs::open(folder, flags, Mode::empty())?);
     let mine = opened.metadata()?;
     if mine.uid() != geteuid().as_raw() || mine.mode() & 0o077 != 0 {
         return Err(io::Error::other("other users may open the folder"));
@@ -173,7 +173,7 @@ fn try_lock_folder(place: &Path) -> io::Result<Option<File>> {
     }
     // The previous holder may have removed the folder in the meantime.
     let is_there = |there: std::fs::Metadata| (there.dev(), there.ino()) == (mine.dev(), mine.ino());
-    Ok(place.symlink_metadata().is_ok_and(is_there).then_some(opened))
+    Ok(folder.symlink_metadata().is_ok_and(is_there).then_some(opened))
 }
 
 /// All inputs that decide if a run may use another run's builds.

@@ -59,10 +59,10 @@ pub(crate) struct BaseConfigFiles {
 impl BaseConfigFiles {
     /// Adds the files that a folder takes from the base. Those of `files` that the linter would also inspect
     /// are recorded as not inspected.
-    pub(super) fn add(&mut self, place: &BaseConfigFolder<'_>, files: &[&str]) {
-        self.paths.extend(place.replaced.iter().copied().map(RepoPath::from));
+    pub(super) fn add(&mut self, base_folder: &BaseConfigFolder<'_>, files: &[&str]) {
+        self.paths.extend(base_folder.replaced.iter().copied().map(RepoPath::from));
         self.uninspected_paths
-            .extend(files.iter().copied().filter(|path| place.is_from_base(path)).map(RepoPath::from));
+            .extend(files.iter().copied().filter(|path| base_folder.is_from_base(path)).map(RepoPath::from));
     }
 
     /// Creates the entry for a file that shows that a linter is used, or with which options.
@@ -205,17 +205,17 @@ impl<'a> BaseConfigOverlay<'a> {
     }
 
     /// Creates a folder with the head's files, except that these files are taken from the base.
-    async fn create_folder(&self, replaced: &BTreeSet<&str>) -> Result<PrivateFolder, String> {
-        let paths: Vec<RepoPath> = replaced.iter().copied().map(RepoPath::from).collect();
+    async fn create_folder(&self, replaced_paths: &BTreeSet<&str>) -> Result<PrivateFolder, String> {
+        let paths: Vec<RepoPath> = replaced_paths.iter().copied().map(RepoPath::from).collect();
         let of_base = self.base.export_files(&paths).await?;
-        let replaced: BTreeSet<PathBuf> = replaced.iter().map(PathBuf::from).collect();
+        let replaced_paths: BTreeSet<PathBuf> = replaced_paths.iter().map(PathBuf::from).collect();
         let head = self.head.to_owned();
         let laid_out = tokio::task::spawn_blocking(move || {
             // The folder is created next to the head's folder, because hard links are possible only on the
             // same file system.
             let beside = head.parent().map(PrivateFolder::new_with_cleanup);
             let folder = beside.and_then(Result::ok).map_or_else(PrivateFolder::new, Ok)?;
-            link_files(&head, folder.path(), &replaced)?;
+            link_files(&head, folder.path(), &replaced_paths)?;
             link_files(of_base.path(), folder.path(), &BTreeSet::new())?;
             io::Result::Ok(folder)
         });
@@ -273,12 +273,14 @@ impl<'a> BaseConfigOverlay<'a> {
         }
     }
 
-    async fn has_same_tool_settings(&self, known: &KnownTool, path: &str) -> Result<bool, String> {
+    async fn has_same_tool_settings(&self, known_tool: &KnownTool, path: &str) -> Result<bool, String> {
         let inside = RepoPath::from(path);
         let head = FileTree::open(self.head).ok().and_then(|tree| tree.read_bytes(&inside).ok());
         let base = self.base.read_file(&inside).await?;
         let (Some(head), Some(base)) = (head, base) else { return Ok(false) };
-        Ok(head == base || is_shared_by(known, path) && tool_lines(known, &head) == tool_lines(known, &base))
+        Ok(head == base
+            || is_shared_by(known_tool, path)
+                && tool_lines(known_tool, &head) == tool_lines(known_tool, &base))
     }
 }
 

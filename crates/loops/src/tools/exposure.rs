@@ -66,15 +66,15 @@ impl LinterRunner {
         &self,
         project: &Path,
         reviewed: &[RepoPath],
-        wanted: &ConfiguredLinters,
+        configured_linters: &ConfiguredLinters,
         reader: &dyn RepositoryReader,
     ) -> Result<Vec<LinterVisiblePaths>, ReaderError> {
         let used = used_tools(project, reviewed.iter(), reader).await?.tools;
         let files = project_files(project);
-        let selected = select_linters(&used, &wanted.configured).into_iter();
-        let wanted =
+        let selected = select_linters(&used, &configured_linters.configured).into_iter();
+        let configured_linters =
             selected.filter(|tool| tool.condition == ToolCondition::Always || inspects_any(tool, reviewed));
-        let exposures = wanted.map(|tool| {
+        let exposures = configured_linters.map(|tool| {
             let visible_paths = self.run_method(&tool, files, None).map(|by| match by {
                 LinterRunMethod::Machine(InstalledProgram { file, mut read, .. }) => {
                     read.remove(&file);

@@ -43,10 +43,10 @@ impl ProgramIdentity {
 
     /// Adds the path, size and time of the program's file. They differ for every other program, and also
     /// after the file was replaced.
-    pub(super) fn add_to(&self, parts: &mut DigestBuilder) {
+    pub(super) fn add_to(&self, digest: &mut DigestBuilder) {
         let at = self.modified.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
-        parts.add(self.file.as_os_str().as_encoded_bytes()).add(&self.bytes.to_le_bytes());
-        parts.add(&at.unwrap_or_default().as_nanos().to_le_bytes());
+        digest.add(self.file.as_os_str().as_encoded_bytes()).add(&self.bytes.to_le_bytes());
+        digest.add(&at.unwrap_or_default().as_nanos().to_le_bytes());
     }
 }
 

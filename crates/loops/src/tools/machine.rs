@@ -64,7 +64,7 @@ impl LinterRunner {
         tool: &SelectedLinter,
         installed: &InstalledProgram,
         arguments: Vec<String>,
-        place: LinterRunSettings<'_>,
+        settings: LinterRunSettings<'_>,
     ) -> Result<CommandOutput, String> {
         let program = installed.file.clone().into_os_string();
         let fetched = tool.fetched_folders().iter();
@@ -74,15 +74,15 @@ impl LinterRunner {
         let environment = environment.map(|folder| ("VIRTUAL_ENV".to_owned(), folder.to_owned()));
         let looking = ReadOnlyProgram {
             argv: std::iter::once(program).chain(arguments.into_iter().map(OsString::from)).collect(),
-            tree: place.tree.to_owned(),
-            moves_tree: place.moves_tree,
+            tree: settings.tree.to_owned(),
+            moves_tree: settings.moves_tree,
             folder: PathBuf::from(&tool.folder),
             read: installed.read.clone(),
             path: installed.path.clone(),
             variables: variables.chain(environment).collect(),
-            builds: place.builds.cloned(),
+            builds: settings.builds.cloned(),
             level: self.level,
-            time: place.time,
+            time: settings.time,
         };
         looking.run().await.map_err(|error| error.to_string())
     }

@@ -142,11 +142,11 @@ impl LinterOutput {
     pub async fn read_findings(
         self,
         tree: &Path,
-        changed: &[ChangedFile],
+        changed_files: &[ChangedFile],
         reader: &dyn RepositoryReader,
     ) -> Result<(ToolFindings, ToolOutput), ReaderError> {
         let Self { output, keeping, .. } = self;
-        let request = ToolRequest { tree: tree.to_owned(), files: changed.to_vec(), output };
+        let request = ToolRequest { tree: tree.to_owned(), files: changed_files.to_vec(), output };
         let mut found = reader.tool_findings(&request).await?;
         found.findings = found.findings.into_iter().map(redact_given_values).collect();
         let is_empty = found.findings.is_empty() && found.elsewhere == 0 && found.suppressed == 0;

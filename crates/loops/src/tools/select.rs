@@ -123,8 +123,10 @@ impl SelectedLinter {
     /// True if the linter is meant for files with such a path.
     pub(super) fn is_meant_for(&self, path: &Path) -> bool {
         let is_nested = self.nested.iter().any(|folder| path.starts_with(folder));
-        let is_script = |own: &Path| own.to_str().is_some_and(|own| self.scripts.contains(own));
-        let is_own = |own: &Path| self.paths.is_match(own) || is_script(own);
+        let is_script = |relative_path: &Path| {
+            relative_path.to_str().is_some_and(|relative_path| self.scripts.contains(relative_path))
+        };
+        let is_own = |relative_path: &Path| self.paths.is_match(relative_path) || is_script(relative_path);
         !is_nested && path.strip_prefix(&self.folder).is_ok_and(is_own)
     }
 
@@ -195,13 +197,14 @@ impl SelectedLinter {
 /// Selects the linters to run, sorted by name. They are the linters of `used` that the configuration does not
 /// disable, and the linters that the configuration names. A known linter that the configuration names runs
 /// even if it is not detected.
-pub fn select_linters(used: &[DetectedTool], configured: &[ToolConfig]) -> Vec<SelectedLinter> {
+pub fn select_linters(detected_tools: &[DetectedTool], configured: &[ToolConfig]) -> Vec<SelectedLinter> {
     let named = |name: &str| configured.iter().find(|config| config.name == name);
-    let recognised = used.iter().filter(|used| named(&used.name).is_none());
-    let recognised = recognised.filter_map(|used| build_linter(&used.name, Some(used), None));
+    let recognised = detected_tools.iter().filter(|detected_tools| named(&detected_tools.name).is_none());
+    let recognised = recognised
+        .filter_map(|detected_tools| build_linter(&detected_tools.name, Some(detected_tools), None));
     let configured = configured.iter().filter(|config| config.condition != ToolCondition::Never);
     let configured = configured.filter_map(|config| {
-        let sign = used.iter().find(|used| used.name == config.name);
+        let sign = detected_tools.iter().find(|detected_tools| detected_tools.name == config.name);
         build_linter(&config.name, sign, Some(config))
     });
     let mut all: Vec<SelectedLinter> = recognised.chain(configured).collect();
@@ -245,7 +248,7 @@ pub(super) fn select_nested_linters(
 /// command and a format; the check of the configuration already excludes this case.
 fn build_linter(
     name: &str,
-    used: Option<&DetectedTool>,
+    detected_tool: Option<&DetectedTool>,
     config: Option<&ToolConfig>,
 ) -> Option<SelectedLinter> {
     let known_tool = known::find_tool(name);
@@ -260,7 +263,7 @@ fn build_linter(
             (program.clone(), arguments.to_vec(), install_places)
         }
         (None, Some(known_tool)) => {
-            let is_whole = used.is_some_and(|used| used.whole);
+            let is_whole = detected_tool.is_some_and(|detected_tool| detected_tool.whole);
             let arguments = if is_whole { &known_tool.whole } else { &known_tool.command };
             (known_tool.program.clone(), arguments.clone(), known_tool.installed.clone())
         }
@@ -271,9 +274,9 @@ fn build_linter(
     let patterns = config.and_then(|config| config.paths.clone()).or_else(|| Some(known_tool?.paths.clone()));
     // A hook's options do not apply if the operator sets the command. Its exclusions do not apply if the
     // operator selects the files.
-    let hook = used.filter(|_| command.is_none());
+    let hook = detected_tool.filter(|_| command.is_none());
     let left_out = hook.filter(|_| config.is_none_or(|config| config.paths.is_none()));
-    let scripts = used.filter(|_| config.is_none_or(|config| config.paths.is_none()));
+    let scripts = detected_tool.filter(|_| config.is_none_or(|config| config.paths.is_none()));
     let exit = config
         .and_then(|config| config.success_exit_codes.clone())
         .or_else(|| Some(known_tool?.exit.clone()));
@@ -284,27 +287,35 @@ fn build_linter(
         program,
         install_places,
         arguments,
-        hook_options: hook.map(|used| used.args.clone()).unwrap_or_default(),
-        sign: used.map(|used| used.sign.clone()).unwrap_or_default(),
+        hook_options: hook.map(|detected_tool| detected_tool.args.clone()).unwrap_or_default(),
+        sign: detected_tool.map(|detected_tool| detected_tool.sign.clone()).unwrap_or_default(),
         format,
         exit: exit.unwrap_or_else(|| EXIT.to_vec()),
         condition: config.map_or(ToolCondition::Changed, |config| config.condition),
         time: config.map_or(TIME, |config| config.timeout),
         everywhere: config.is_some_and(|config| config.scope == ToolScope::Files),
         is_guessed: config.is_none()
-            && used.zip(known_tool).is_some_and(|(used, known_tool)| is_guessed(used, known_tool)),
+            && detected_tool
+                .zip(known_tool)
+                .is_some_and(|(detected_tool, known_tool)| is_guessed(detected_tool, known_tool)),
         is_configured: config.is_some(),
         known_tool,
         paths: compile_globs(&patterns.unwrap_or_else(|| vec!["**".to_owned()])).ok()?,
-        scripts: scripts.map(|used| used.scripts.iter().cloned().collect()).unwrap_or_default(),
-        left_out: left_out.map(|used| used.left_out.iter().cloned().collect()).unwrap_or_default(),
+        scripts: scripts
+            .map(|detected_tool| detected_tool.scripts.iter().cloned().collect())
+            .unwrap_or_default(),
+        left_out: left_out
+            .map(|detected_tool| detected_tool.left_out.iter().cloned().collect())
+            .unwrap_or_default(),
     })
 }
 
-fn is_guessed(used: &DetectedTool, known: &KnownTool) -> bool {
-    let shows = |glob: &String| known::sign::compile_glob(glob).is_some_and(|glob| glob.is_match(&used.sign));
-    known.recognised.iter().any(|sign| match sign {
-        known::ToolSign::File(glob) => known.paths.contains(glob) && shows(glob),
+fn is_guessed(detected_tool: &DetectedTool, known_tool: &KnownTool) -> bool {
+    let shows = |glob: &String| {
+        known::sign::compile_glob(glob).is_some_and(|glob| glob.is_match(&detected_tool.sign))
+    };
+    known_tool.recognised.iter().any(|sign| match sign {
+        known::ToolSign::File(glob) => known_tool.paths.contains(glob) && shows(glob),
         known::ToolSign::Folder(_) | known::ToolSign::Within { .. } => false,
     })
 }

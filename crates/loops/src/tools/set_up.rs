@@ -112,17 +112,18 @@ fn version_numbers(version: &str) -> Vec<u64> {
 /// Returns the reason why a linter of the project's dependencies did not run, with the command that installs
 /// them. `folder` is the linter's working folder, relative to the project's. `places` are the possible paths
 /// of the linter's program, relative to `folder`.
-pub(super) fn not_installed_reason(project: &Path, folder: &str, places: &[String]) -> String {
+pub(super) fn not_installed_reason(project: &Path, folder: &str, program_paths: &[String]) -> String {
     let folders: Vec<_> = Path::new(folder).ancestors().map(|folder| project.join(folder)).collect();
     let first = |installs: &'static [(&str, &str, &str)]| {
         let all = folders.iter().flat_map(|folder| installs.iter().map(move |install| (folder, install)));
         let mut there = all.filter(|(folder, (_, file, _))| folder.join(file).is_file());
         there.find_map(|(_, (inside, _, command))| {
-            Some((places.iter().find(|place| place.starts_with(inside))?, *command))
+            Some((program_paths.iter().find(|place| place.starts_with(inside))?, *command))
         })
     };
     let found = first(LOCKED).or_else(|| first(UNLOCKED));
-    let in_environment = || places.iter().find_map(|place| Some((place, place.strip_prefix(ENVIRONMENT)?)));
+    let in_environment =
+        || program_paths.iter().find_map(|place| Some((place, place.strip_prefix(ENVIRONMENT)?)));
     let (place, run) = match (found, in_environment()) {
         (Some((place, command)), _) => (Some(place), format!(": run `{command}`")),
         (None, Some((place, program))) => {
@@ -132,7 +133,7 @@ pub(super) fn not_installed_reason(project: &Path, folder: &str, places: &[Strin
             let pip = format!("{ENVIRONMENT}pip install {needs}{program}");
             (Some(place), format!(": run `python3 -m venv .venv && {pip}`"))
         }
-        (None, None) => (places.first(), String::new()),
+        (None, None) => (program_paths.first(), String::new()),
     };
     let place = place.map(String::as_str).unwrap_or_default();
     format!("it needs the project's dependencies, and is not installed with them (`{place}`){run}")

@@ -174,17 +174,17 @@ impl KeyChain {
     /// The same as for [`Self::keys`].
     pub(super) async fn instead_of(
         &self,
-        used: &AwsKeys,
+        used_keys: &AwsKeys,
         clock: KeyClock<'_>,
     ) -> Result<Option<AwsKeys>, AwsKeyError> {
         {
             let mut held = self.lock_state();
-            if held.fetched.as_ref().is_some_and(|fetched| fetched.keys == *used) {
+            if held.fetched.as_ref().is_some_and(|fetched| fetched.keys == *used_keys) {
                 held.drop_keys();
             }
         }
         let keys = self.keys(clock).await?;
-        Ok(Some(keys).filter(|keys| keys != used))
+        Ok(Some(keys).filter(|keys| keys != used_keys))
     }
 
     /// Returns a name that is unique to this chain and contains no secret.

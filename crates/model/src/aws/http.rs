@@ -204,8 +204,8 @@ impl PendingExchange {
         let address = url.origin().ascii_serialization();
         let fields: Vec<(String, String)> =
             form_urlencoded::parse(request.body().bytes().unwrap_or_default()).into_owned().collect();
-        let field = |wanted: &str| {
-            let found = fields.iter().find(|(name, _)| name == wanted);
+        let field = |field_name: &str| {
+            let found = fields.iter().find(|(name, _)| name == field_name);
             found.map(|(_, value)| value.clone())
         };
         let headers = ["authorization", "x-amz-security-token", "x-aws-ec2-metadata-token"];

@@ -34,8 +34,8 @@ pub(super) struct ExpiringKeys {
 
 impl ExpiringKeys {
     /// Returns true if the credentials are still valid at this time.
-    pub(super) fn is_valid_at(&self, at: SystemTime) -> bool {
-        self.expires_at.is_none_or(|ends| ends > at)
+    pub(super) fn is_valid_at(&self, time: SystemTime) -> bool {
+        self.expires_at.is_none_or(|ends| ends > time)
     }
 }
 

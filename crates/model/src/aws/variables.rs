@@ -14,20 +14,20 @@ pub(super) struct AwsVariables(HashMap<String, String>);
 impl From<HashMap<String, String>> for AwsVariables {
     /// Removes empty variables. A relative path of a profile file is replaced by `/dev/null`: the current
     /// folder may be another person's repository, and a profile may name programs that the library runs.
-    fn from(mut all: HashMap<String, String>) -> Self {
-        all.retain(|_, value| !value.trim().is_empty());
-        let has_home = all.get("HOME").is_some_and(|home| Path::new(home).is_absolute());
+    fn from(mut variables: HashMap<String, String>) -> Self {
+        variables.retain(|_, value| !value.trim().is_empty());
+        let has_home = variables.get("HOME").is_some_and(|home| Path::new(home).is_absolute());
         if !has_home {
-            all.remove("HOME");
+            variables.remove("HOME");
         }
         for name in FILES {
             let is_whole =
                 |file: &String| Path::new(file).is_absolute() || (has_home && file.starts_with("~/"));
-            if !all.get(name).map_or(has_home, is_whole) {
-                all.insert(name.to_owned(), NO_FILE.to_owned());
+            if !variables.get(name).map_or(has_home, is_whole) {
+                variables.insert(name.to_owned(), NO_FILE.to_owned());
             }
         }
-        Self(all)
+        Self(variables)
     }
 }
 

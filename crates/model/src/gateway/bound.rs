@@ -121,10 +121,10 @@ impl CountingHasher {
         }
     }
 
-    fn add(&mut self, part: &impl Serialize) {
+    fn add(&mut self, value: &impl Serialize) {
         // The writer cannot fail. If a value cannot be serialized, the request fails later, before it is
         // sent.
-        let _ = serde_json::to_writer(&mut *self, part);
+        let _ = serde_json::to_writer(&mut *self, value);
     }
 
     fn finish(self) -> (u64, u64) {

@@ -292,20 +292,20 @@ impl GatewayCall<'_> {
     }
 
     /// Returns the error for a call that is not retried.
-    async fn final_error(&self, verdict: RetryDecision, what: String) -> ModelError {
+    async fn final_error(&self, verdict: RetryDecision, message: String) -> ModelError {
         match verdict {
             RetryDecision::Retry(after) | RetryDecision::Unavailable(after) => {
                 let until = after.map(|after| self.gateway.clock.now() + to_time_span(after));
-                ModelError::Unavailable { what, until }
+                ModelError::Unavailable { what: message, until }
             }
             RetryDecision::SpendCap(after) => {
                 self.gateway.circuit.trip(after.map(to_time_span)).await;
-                ModelError::SpendCap { what }
+                ModelError::SpendCap { what: message }
             }
-            RetryDecision::Key => ModelError::Unauthorized { what },
-            RetryDecision::Request => ModelError::Rejected { what },
-            RetryDecision::TooLong => ModelError::TooLong { what },
-            RetryDecision::InvalidResponse => ModelError::Nonsense { what },
+            RetryDecision::Key => ModelError::Unauthorized { what: message },
+            RetryDecision::Request => ModelError::Rejected { what: message },
+            RetryDecision::TooLong => ModelError::TooLong { what: message },
+            RetryDecision::InvalidResponse => ModelError::Nonsense { what: message },
         }
     }
 
@@ -343,14 +343,14 @@ async fn report_outcome(admitted: AdmittedCall, result: &Result<ModelAnswer, Mod
     }
 }
 
-fn open_circuit_error(open: OpenCircuit) -> ModelError {
-    match open.why {
+fn open_circuit_error(circuit: OpenCircuit) -> ModelError {
+    match circuit.why {
         TripReason::Cap => ModelError::SpendCap {
             what: "the provider is not called again until its circuit breaker closes".to_owned(),
         },
         TripReason::Failures => ModelError::Unavailable {
             what: "the provider has failed too often and is not called for a while".to_owned(),
-            until: Some(open.until),
+            until: Some(circuit.until),
         },
     }
 }

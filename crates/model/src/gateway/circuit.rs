@@ -85,8 +85,8 @@ impl ProviderCircuit {
         self.0.local.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn to_local_clock(&self, open: OpenCircuit, now: UnixMillis) -> OpenCircuit {
-        OpenCircuit { until: self.0.clock.now() + (open.until - now), ..open }
+    fn to_local_clock(&self, circuit: OpenCircuit, now: UnixMillis) -> OpenCircuit {
+        OpenCircuit { until: self.0.clock.now() + (circuit.until - now), ..circuit }
     }
 }
 

@@ -78,16 +78,10 @@ impl ModelSession {
     /// Returns a call to one provider, paid from the run's budget.
     fn gateway_call<'a>(
         &'a self,
-        shared: &'a Arc<GatewayState>,
+        state: &'a Arc<GatewayState>,
         history: &'a Mutex<TokenHistory>,
     ) -> GatewayCall<'a> {
-        GatewayCall {
-            budget: &self.budget,
-            gate: &*self.gate,
-            spend: &self.account,
-            gateway: shared,
-            history,
-        }
+        GatewayCall { budget: &self.budget, gate: &*self.gate, spend: &self.account, gateway: state, history }
     }
 
     fn lock_signed_blocks(&self) -> MutexGuard<'_, ProviderHistory> {
@@ -130,8 +124,8 @@ impl LanguageModel for ModelSession {
 }
 
 /// Returns true if another provider may answer a request for which this provider returned an error.
-fn may_fall_back(refused: &ModelError) -> bool {
-    match refused {
+fn may_fall_back(error: &ModelError) -> bool {
+    match error {
         ModelError::Unavailable { .. } | ModelError::SpendCap { .. } => true,
         ModelError::Budget { .. }
         | ModelError::Halted(_)
@@ -151,8 +145,8 @@ fn combine_errors(one: ModelError, other: ModelError) -> ModelError {
     if !may_fall_back(&other) {
         return other;
     }
-    let until = |refused: &ModelError| {
-        if let ModelError::Unavailable { until, .. } = refused { *until } else { None }
+    let until = |error: &ModelError| {
+        if let ModelError::Unavailable { until, .. } = error { *until } else { None }
     };
     let until: Option<UnixMillis> = until(&one).into_iter().chain(until(&other)).min();
     ModelError::Unavailable { what: format!("{one}; the fallback failed, too: {other}"), until }

@@ -75,7 +75,7 @@ impl AttemptReservation {
     /// Returns the reservation that the ledger granted. Its cost is added to the session `account`. The
     /// caller counts the pending call before it requests the reservation.
     pub(super) fn new(
-        shared: Arc<GatewayState>,
+        state: Arc<GatewayState>,
         id: ReservationId,
         amount: MicroUsd,
         price: ModelPrice,
@@ -84,7 +84,7 @@ impl AttemptReservation {
         under_way: PendingCallGuard,
     ) -> Self {
         Self {
-            shared,
+            shared: state,
             id,
             amount,
             price,
@@ -152,9 +152,9 @@ impl AttemptReservation {
         (cost.min(self.amount), CostBasis::Estimated)
     }
 
-    async fn settle_cost(&mut self, cost: MicroUsd, known: CostBasis) {
-        self.settlement = Some((cost, known));
-        let counted = settle_reservation(&self.shared, self.id, self.amount, cost, known).await;
+    async fn settle_cost(&mut self, cost: MicroUsd, basis: CostBasis) {
+        self.settlement = Some((cost, basis));
+        let counted = settle_reservation(&self.shared, self.id, self.amount, cost, basis).await;
         self.account.add(counted);
         self.is_settled = true;
     }
@@ -180,13 +180,13 @@ impl Drop for AttemptReservation {
 
 /// Settles a reservation and returns the cost that the ledger records for the call.
 async fn settle_reservation(
-    shared: &GatewayState,
+    state: &GatewayState,
     id: ReservationId,
     amount: MicroUsd,
     cost: MicroUsd,
-    known: CostBasis,
+    basis: CostBasis,
 ) -> MicroUsd {
-    shared.ledger.settle_reservation(id, cost, known).await.unwrap_or_else(|error| {
+    state.ledger.settle_reservation(id, cost, basis).await.unwrap_or_else(|error| {
         tracing::warn!(reservation = id.0, cost = cost.0, %error, "a call is not settled: its reservation \
              expires");
         // An expired reservation counts in full.

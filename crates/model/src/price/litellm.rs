@@ -109,15 +109,15 @@ impl LitellmEntry<'_> {
 
     /// Returns the entry's rates for a tier (`""`, or `_above_200k_tokens`). Missing rates are taken from
     /// `or`.
-    fn rates(&self, tier: &str, or: DeclaredPrice) -> Result<DeclaredPrice, String> {
+    fn rates(&self, tier: &str, fallback: DeclaredPrice) -> Result<DeclaredPrice, String> {
         Ok(DeclaredPrice {
-            input: self.rate("input_cost_per_token", tier)?.unwrap_or(or.input),
-            output: self.output_rate(tier)?.unwrap_or(or.output),
-            cache_read: self.rate("cache_read_input_token_cost", tier)?.or(or.cache_read),
-            cache_write_5m: self.rate("cache_creation_input_token_cost", tier)?.or(or.cache_write_5m),
+            input: self.rate("input_cost_per_token", tier)?.unwrap_or(fallback.input),
+            output: self.output_rate(tier)?.unwrap_or(fallback.output),
+            cache_read: self.rate("cache_read_input_token_cost", tier)?.or(fallback.cache_read),
+            cache_write_5m: self.rate("cache_creation_input_token_cost", tier)?.or(fallback.cache_write_5m),
             cache_write_1h: self
                 .rate("cache_creation_input_token_cost_above_1hr", tier)?
-                .or(or.cache_write_1h),
+                .or(fallback.cache_write_1h),
         })
     }
 

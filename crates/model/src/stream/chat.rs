@@ -333,7 +333,7 @@ impl ChatUsage {
         let prompt = token_count(&usage["prompt_tokens"]).filter(|prompt| *prompt > 0)?;
         let completion = token_count(&usage["completion_tokens"])?;
         let part =
-            |key: &str, of: u64| token_count(&usage["prompt_tokens_details"][key]).unwrap_or(0).min(of);
+            |key: &str, limit: u64| token_count(&usage["prompt_tokens_details"][key]).unwrap_or(0).min(limit);
         let cached = part("cached_tokens", prompt);
         let written = part("cache_write_tokens", prompt - cached);
         // Some servers include thinking tokens only in the total.

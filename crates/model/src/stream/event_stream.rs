@@ -169,6 +169,6 @@ fn take_bytes<'a>(bytes: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
     Some(taken)
 }
 
-fn frame_error(what: &str) -> StreamError {
-    StreamError::BadEvent(what.to_owned())
+fn frame_error(message: &str) -> StreamError {
+    StreamError::BadEvent(message.to_owned())
 }

@@ -123,24 +123,24 @@ impl BedrockWire {
     ///
     /// # Errors
     /// [`BedrockTableError`]
-    pub fn new(region: &str, own: &BTreeMap<String, String>) -> Result<Self, BedrockTableError> {
+    pub fn new(region: &str, configured_ids: &BTreeMap<String, String>) -> Result<Self, BedrockTableError> {
         let table: BedrockTable = toml::from_str(include_str!("../../data/bedrock.toml"))
             .map_err(|error| BedrockTableError(error.to_string()))?;
         let prefixes = table.region.iter().find(|row| region.starts_with(&row.begins));
         let prefixes = prefixes.map(|row| row.prefixes.as_slice()).unwrap_or_default();
         let mut by_name = BTreeMap::new();
         for BedrockEntry { name, id, prefixes: has, without, counts } in table.model {
-            let id = match own.get(&name) {
-                Some(own) => own.clone(),
+            let id = match configured_ids.get(&name) {
+                Some(configured_ids) => configured_ids.clone(),
                 None => match prefixes.iter().find(|prefix| has.contains(prefix)) {
                     Some(prefix) => format!("{prefix}.{id}"),
                     None => continue,
                 },
             };
-            let base = table_id(own, &name, &id).filter(|_| counts);
+            let base = table_id(configured_ids, &name, &id).filter(|_| counts);
             by_name.insert(name, BedrockModel { id, base, without });
         }
-        for (name, id) in own {
+        for (name, id) in configured_ids {
             let model = BedrockModel { id: id.clone(), base: None, without: Vec::new() };
             by_name.entry(name.clone()).or_insert(model);
         }
@@ -212,8 +212,8 @@ impl BedrockWire {
 }
 
 /// Returns the id without its prefix, unless the operator has set an id for the model.
-fn table_id(own: &BTreeMap<String, String>, name: &str, id: &str) -> Option<String> {
-    let (_, id) = id.split_once('.').filter(|_| !own.contains_key(name))?;
+fn table_id(configured_ids: &BTreeMap<String, String>, name: &str, id: &str) -> Option<String> {
+    let (_, id) = id.split_once('.').filter(|_| !configured_ids.contains_key(name))?;
     Some(id.to_owned())
 }
 

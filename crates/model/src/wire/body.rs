@@ -77,12 +77,13 @@ pub(super) fn body_without_model(
     request: &ModelRequest,
     version: &'static str,
     max_tokens: u32,
-    without: &[OptionalField],
+    omitted_fields: &[OptionalField],
 ) -> Result<Bytes, serde_json::Error> {
     let whole = build_body(request);
     let answer = Some(AnswerOptions { max_tokens, stream: false });
-    let thinking = whole.thinking.filter(|_| !without.contains(&OptionalField::Thinking));
-    let output_config = whole.output_config.filter(|_| !without.contains(&OptionalField::OutputConfig));
+    let thinking = whole.thinking.filter(|_| !omitted_fields.contains(&OptionalField::Thinking));
+    let output_config =
+        whole.output_config.filter(|_| !omitted_fields.contains(&OptionalField::OutputConfig));
     encode_body(&MessagesBody { anthropic_version: Some(version), answer, thinking, output_config, ..whole })
 }
 

@@ -417,16 +417,17 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         let is_looped = self.model.ancestors(assignment).any(|it| {
             matches!(it.kind(), "for_statement" | "while_statement") && it.start_byte() > within.start_byte()
         });
-        let uses = self.model.identifier_nodes(name).iter().copied().filter(|used| {
-            let is_after = used.start_byte() >= assignment.end_byte() && used.start_byte() < end;
-            let is_inside = (within.start_byte()..within.end_byte()).contains(&used.start_byte());
-            let is_itself = used.start_byte() >= target.start_byte() && used.end_byte() <= target.end_byte();
+        let uses = self.model.identifier_nodes(name).iter().copied().filter(|use_node| {
+            let is_after = use_node.start_byte() >= assignment.end_byte() && use_node.start_byte() < end;
+            let is_inside = (within.start_byte()..within.end_byte()).contains(&use_node.start_byte());
+            let is_itself =
+                use_node.start_byte() >= target.start_byte() && use_node.end_byte() <= target.end_byte();
             is_inside && !is_itself && (is_after || !is_name || is_looped && end == usize::MAX)
         });
-        let whole = uses.filter_map(|used| {
-            let parent = self.model.parent(used)?;
-            match (is_name, is_field(parent, "attribute", used)) {
-                (true, false) => Some(used),
+        let whole = uses.filter_map(|use_node| {
+            let parent = self.model.parent(use_node)?;
+            match (is_name, is_field(parent, "attribute", use_node)) {
+                (true, false) => Some(use_node),
                 (false, true) => Some(parent),
                 _ => None,
             }
@@ -436,13 +437,15 @@ impl<'t> AwaitFinder<'_, '_, 't> {
             && !self.is_certainly_coroutine(expression);
         // The caller awaits the enclosing coroutine and uses its result as a value. If this result is a
         // coroutine, it is never awaited, even if it is also stored.
-        let is_answer = !is_many && !is_meant && whole.iter().any(|used| self.is_returned(*used));
-        let is_kept = |used: Node<'t>| {
-            self.model.parent(used).is_some_and(|it| it.kind() == "assignment" && is_field(it, "right", used))
+        let is_answer = !is_many && !is_meant && whole.iter().any(|use_node| self.is_returned(*use_node));
+        let is_kept = |use_node: Node<'t>| {
+            self.model
+                .parent(use_node)
+                .is_some_and(|it| it.kind() == "assignment" && is_field(it, "right", use_node))
         };
         !whole
             .into_iter()
-            .any(|used| self.may_await(used, is_many, is_meant) && !(is_answer && is_kept(used)))
+            .any(|use_node| self.may_await(use_node, is_many, is_meant) && !(is_answer && is_kept(use_node)))
     }
 
     /// Returns true if the node is the whole return value of a coroutine.
@@ -466,16 +469,16 @@ impl<'t> AwaitFinder<'_, '_, 't> {
     }
 
     /// Returns true if this use of a name may await the coroutine, or the collection of coroutines, in it.
-    fn may_await(&self, used: Node<'t>, is_many: bool, is_meant: bool) -> bool {
-        let used = outermost_equal_value(self.model, used);
-        let Some(parent) = self.model.parent(used) else { return false };
+    fn may_await(&self, use_node: Node<'t>, is_many: bool, is_meant: bool) -> bool {
+        let use_node = outermost_equal_value(self.model, use_node);
+        let Some(parent) = self.model.parent(use_node) else { return false };
         match parent.kind() {
             "await" | "yield" | "list_splat" | "dictionary_splat" | "lambda" => true,
             "list" | "tuple" | "set" | "pair" | "expression_list" => {
-                is_many || is_meant || self.is_in_gathering_function(used)
+                is_many || is_meant || self.is_in_gathering_function(use_node)
             }
             "return_statement" => is_many || !self.model.is_in_coroutine(parent) || is_meant,
-            "assignment" => is_field(parent, "right", used),
+            "assignment" => is_field(parent, "right", use_node),
             "argument_list" | "keyword_argument" => {
                 let list =
                     if parent.kind() == "argument_list" { Some(parent) } else { self.model.parent(parent) };

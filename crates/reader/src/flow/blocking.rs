@@ -264,9 +264,9 @@ fn is_blocking_function(path: &str) -> bool {
     of_http || BLOCKING.contains(&path)
 }
 
-fn is_blocking_method(thing: LibraryObject, name: &str) -> bool {
+fn is_blocking_method(object: LibraryObject, name: &str) -> bool {
     let is_type = name.starts_with(char::is_uppercase) || name.starts_with('_');
-    match thing {
+    match object {
         LibraryObject::SyncClient => {
             let is_plain = matches!(
                 name,

@@ -162,8 +162,8 @@ impl<'t> CallbackFinder<'_, '_, 't> {
         })
     }
 
-    fn collection_name_ends_with(&self, many: Node<'t>, names: &[&str]) -> bool {
-        let mut node = many;
+    fn collection_name_ends_with(&self, collection: Node<'t>, names: &[&str]) -> bool {
+        let mut node = collection;
         while let Some(inner) = inner_expression(node, self.model) {
             node = inner;
         }
@@ -193,9 +193,9 @@ impl<'t> CallbackFinder<'_, '_, 't> {
 
     fn is_in_aio_class(&self, node: Node<'t>) -> bool {
         let Some(class) = self.model.enclosing_class(node) else { return false };
-        let is_one = |name: &str, ways: &[&str]| {
+        let is_one = |name: &str, prefixes: &[&str]| {
             let name = name.rsplit('.').next().unwrap_or(name).trim_start_matches('_');
-            ways.iter().any(|it| name.starts_with(it))
+            prefixes.iter().any(|it| name.starts_with(it))
         };
         let name = class.child_by_field_name("name").map(|it| self.model.text(it)).unwrap_or_default();
         is_one(name, &["Aio", "AIO", "Anyio", "Async", "Httpx"])

@@ -75,10 +75,10 @@ impl<'t> CancellationFinder<'_, '_, 't> {
     /// Returns true if the function requests or checks a task's cancellation. Also returns true if the block
     /// awaits only values with names and the file cancels a task anywhere.
     fn awaits_only_cancelled_task(&self, block: Node<'t>) -> bool {
-        let asks = |name: &str, within: Node<'t>| {
+        let asks = |name: &str, scope: Node<'t>| {
             let of = self.model.identifier_nodes(name).iter();
             let mut inside =
-                of.filter(|it| (within.start_byte()..within.end_byte()).contains(&it.start_byte()));
+                of.filter(|it| (scope.start_byte()..scope.end_byte()).contains(&it.start_byte()));
             inside.any(|it| self.model.parent(*it).is_some_and(|parent| is_field(parent, "attribute", *it)))
         };
         let function = self.model.enclosing_function(block);

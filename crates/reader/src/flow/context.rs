@@ -81,12 +81,12 @@ fn find_closed_clients<'t>(values: &FlowValues<'_, 't>) -> Vec<FlowMatch> {
 /// value that calls the service later, or its last statement stores the client in an attribute or an item.
 fn find_outliving_node<'t>(
     values: &FlowValues<'_, 't>,
-    used: Node<'t>,
+    use_node: Node<'t>,
     with_statement: Node<'t>,
 ) -> Option<Node<'t>> {
     let model = values.model;
-    let statement = model.ancestors(used).find(|it| it.kind().ends_with("_statement"))?;
-    let parent = model.parent(used)?;
+    let statement = model.ancestors(use_node).find(|it| it.kind().ends_with("_statement"))?;
+    let parent = model.parent(use_node)?;
     let later = [
         LibraryObject::Pages,
         LibraryObject::Paginator,
@@ -100,7 +100,7 @@ fn find_outliving_node<'t>(
         && model.enclosing_function(statement).id() == model.enclosing_function(with_statement).id()
         && statement.named_child(0).is_some_and(|it| values.may_be_object(it, &later));
     let is_kept = parent.kind() == "assignment"
-        && is_field(parent, "right", used)
+        && is_field(parent, "right", use_node)
         && statement.end_byte() == with_statement.end_byte()
         && parent
             .child_by_field_name("left")

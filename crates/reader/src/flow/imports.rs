@@ -11,8 +11,8 @@ use super::model::{FileModel, FlowBinding};
 const MAX_NAMES: u32 = 3;
 
 /// Returns the imports that the name which is called or used at a place depends on.
-pub(super) fn find_imports(model: &FileModel<'_>, place: &Range<usize>) -> Vec<Range<usize>> {
-    let node = model.root().descendant_for_byte_range(place.start, place.end);
+pub(super) fn find_imports(model: &FileModel<'_>, range: &Range<usize>) -> Vec<Range<usize>> {
+    let node = model.root().descendant_for_byte_range(range.start, range.end);
     node.map(|node| collect_imports(model, node, MAX_NAMES)).unwrap_or_default()
 }
 

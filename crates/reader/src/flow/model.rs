@@ -422,8 +422,8 @@ impl<'t> FileModel<'t> {
     }
 
     /// Returns the bindings of a name at this node, or `None` if the file does not bind it.
-    pub(super) fn find_bindings(&self, name: &str, at: Node<'t>) -> Option<(&[FlowBinding<'t>], Node<'t>)> {
-        let mut scope = self.enclosing_scope(at);
+    pub(super) fn find_bindings(&self, name: &str, node: Node<'t>) -> Option<(&[FlowBinding<'t>], Node<'t>)> {
+        let mut scope = self.enclosing_scope(node);
         let mut is_first = true;
         loop {
             if let Some(known) = self.scopes.get(&scope.id())

@@ -21,7 +21,8 @@ pub(super) fn find_misnamed_classes(values: &FlowValues<'_, '_>) -> Vec<FlowMatc
 fn find_wrong_name<'t>(values: &FlowValues<'_, 't>, class: Node<'t>) -> Option<Node<'t>> {
     let name = class.child_by_field_name("name")?;
     let written = values.model.text(name);
-    let begins = |ways: &[&str]| ways.iter().any(|it| written.trim_start_matches('_').starts_with(it));
+    let begins =
+        |prefixes: &[&str]| prefixes.iter().any(|it| written.trim_start_matches('_').starts_with(it));
     let mut bases = values.base_classes(class).into_iter();
     let is_wrong = bases.any(|base| {
         // A private class is only a helper if its base class has no override in aiobotocore.

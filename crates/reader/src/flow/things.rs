@@ -171,8 +171,8 @@ pub(super) fn await_values(values: Vec<FlowValue<'_>>) -> Vec<FlowValue<'_>> {
 }
 
 /// Returns the results of entering these values by `with` or `async with`.
-pub(super) fn enter_values(values: Vec<FlowValue<'_>>, how: WithKind) -> Vec<FlowValue<'_>> {
-    let one = |value| match (value, how) {
+pub(super) fn enter_values(values: Vec<FlowValue<'_>>, with_kind: WithKind) -> Vec<FlowValue<'_>> {
+    let one = |value| match (value, with_kind) {
         (FlowValue::Context(given), _) => given,
         (FlowValue::KnownObject(LibraryObject::ClientContext), _) => {
             vec![FlowValue::KnownObject(LibraryObject::Client)]
@@ -331,11 +331,11 @@ pub(super) fn import_call_values<'t>(path: &str) -> Vec<FlowValue<'t>> {
 }
 
 /// Returns the results of calling a method of a library object.
-pub(super) fn method_call_values<'t>(thing: LibraryObject, name: &str) -> Vec<FlowValue<'t>> {
-    let one = |thing| vec![FlowValue::KnownObject(thing)];
-    let later = |thing| vec![FlowValue::Coroutine(vec![FlowValue::KnownObject(thing)])];
+pub(super) fn method_call_values<'t>(object: LibraryObject, name: &str) -> Vec<FlowValue<'t>> {
+    let one = |object| vec![FlowValue::KnownObject(object)];
+    let later = |object| vec![FlowValue::Coroutine(vec![FlowValue::KnownObject(object)])];
     let is_type = name.starts_with(char::is_uppercase);
-    match (thing, name) {
+    match (object, name) {
         (LibraryObject::AioSession, "create_client") | (LibraryObject::Aio3Session, "client") => {
             one(LibraryObject::ClientContext)
         }

@@ -325,14 +325,14 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
         list: Node<'t>,
         argument: Node<'t>,
         name: Option<&str>,
-        skipped: bool,
+        skips_receiver: bool,
     ) -> Option<&'t str> {
         let names = self.model.parameters(function).into_iter().map(|it| self.model.parameter_name(it));
         match name {
             Some(name) => names.flatten().find(|it| *it == name),
             None => {
                 let index = named_children(list).iter().position(|it| it.id() == argument.id())?;
-                names.skip(usize::from(skipped)).nth(index).flatten()
+                names.skip(usize::from(skips_receiver)).nth(index).flatten()
             }
         }
     }

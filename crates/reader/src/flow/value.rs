@@ -108,15 +108,15 @@ impl<'m, 't> FlowValues<'m, 't> {
     }
 
     /// Returns true if an expression may have a value for which `wanted` returns true.
-    pub(super) fn may_have_value(&self, node: Node<'t>, wanted: impl Fn(&FlowValue<'t>) -> bool) -> bool {
-        self.node_values(node).iter().any(wanted)
+    pub(super) fn may_have_value(&self, node: Node<'t>, predicate: impl Fn(&FlowValue<'t>) -> bool) -> bool {
+        self.node_values(node).iter().any(predicate)
     }
 
     /// Returns true if an expression may be one of these library objects.
-    pub(super) fn may_be_object(&self, node: Node<'t>, things: &[LibraryObject]) -> bool {
+    pub(super) fn may_be_object(&self, node: Node<'t>, objects: &[LibraryObject]) -> bool {
         self.may_have_value(
             node,
-            |value| matches!(value, FlowValue::KnownObject(thing) if things.contains(thing)),
+            |value| matches!(value, FlowValue::KnownObject(thing) if objects.contains(thing)),
         )
     }
 

@@ -141,14 +141,16 @@ impl<'a> FindingMapper<'a> {
     }
 
     /// Returns the lines of a range. For the whole file, returns an empty text.
-    fn snippet(&self, range: &DiagnosticRange, first: u32, last: u32) -> String {
+    fn snippet(&self, range: &DiagnosticRange, first_line: u32, last_line: u32) -> String {
         if *range == DiagnosticRange::File {
             return String::new();
         }
         let lines = self.file.line_index();
-        let focus =
-            self.file.byte_range(range).map_or_else(|_| lines.line_range(first).start, |found| found.start);
-        let shown = render_snippet(lines, first, last, focus, &SecretRanges::default());
+        let focus = self
+            .file
+            .byte_range(range)
+            .map_or_else(|_| lines.line_range(first_line).start, |found| found.start);
+        let shown = render_snippet(lines, first_line, last_line, focus, &SecretRanges::default());
         let shown = shown.strip_prefix('\u{feff}').unwrap_or(&shown);
         let is_unseen = |letter: char| letter.is_control() && !matches!(letter, '\n' | '\t');
         self.hide_secrets(shown).replace(is_unseen, "\u{FFFD}")
@@ -271,9 +273,11 @@ fn finding_body(diagnostic: &Diagnostic, tool: Option<&KnownTool>) -> String {
 /// Returns the lines after the edits, without the last line end. The result is empty if the lines are
 /// deleted. Returns `None` if an edit is outside the lines or removes the last line end. Also returns `None`
 /// if only blanks remain, because a suggestion cannot contain only blanks.
-fn edited_lines(file: &FileText<'_>, first: u32, last: u32, edits: &[ByteEdit]) -> Option<String> {
-    let start = if first == 1 { file.bom_length() } else { file.line_index().line_range(first).start };
-    let (content_end, end) = (file.line_index().line_range(last).end, file.line_break_end_offset(last));
+fn edited_lines(file: &FileText<'_>, first_line: u32, last_line: u32, edits: &[ByteEdit]) -> Option<String> {
+    let start =
+        if first_line == 1 { file.bom_length() } else { file.line_index().line_range(first_line).start };
+    let (content_end, end) =
+        (file.line_index().line_range(last_line).end, file.line_break_end_offset(last_line));
     let text = |range: std::ops::Range<usize>| std::str::from_utf8(file.bytes().get(range)?).ok();
     let (mut fixed, mut at) = (String::new(), start);
     for edit in edits {

@@ -130,11 +130,11 @@ impl PathResolver {
         &self,
         base: &AbsolutePath,
         relative: &[u8],
-        written: &str,
+        written_path: &str,
     ) -> Result<RepoPath, PathError> {
-        let outside = || PathError::Outside(written.to_owned());
+        let outside = || PathError::Outside(written_path.to_owned());
         let parts = join_parts(base.parts.clone(), relative).ok_or_else(outside)?;
-        self.path_in_tree(AbsolutePath { volume: base.volume.clone(), parts }, written)
+        self.path_in_tree(AbsolutePath { volume: base.volume.clone(), parts }, written_path)
     }
 
     /// Resolves the path `relative` below the folder `base`, which is itself relative. Both are decoded
@@ -147,16 +147,16 @@ impl PathResolver {
         &self,
         base: &[u8],
         relative: &[u8],
-        written: &str,
+        written_path: &str,
     ) -> Result<RepoPath, PathError> {
         if has_scheme(relative) || has_scheme(base) {
-            return Err(PathError::Address(written.to_owned()));
+            return Err(PathError::Address(written_path.to_owned()));
         }
         let parts = join_parts(self.folder.clone(), base).and_then(|folder| join_parts(folder, relative));
-        to_repo_path(&parts.ok_or_else(|| PathError::Outside(written.to_owned()))?, written)
+        to_repo_path(&parts.ok_or_else(|| PathError::Outside(written_path.to_owned()))?, written_path)
     }
 
-    fn resolve_bytes(&self, path: &[u8], written: &str) -> Result<RepoPath, PathError> {
+    fn resolve_bytes(&self, path: &[u8], written_path: &str) -> Result<RepoPath, PathError> {
         if path.is_empty() {
             return Err(PathError::Missing);
         }
@@ -164,17 +164,17 @@ impl PathResolver {
             return Err(PathError::TooLong);
         }
         if let Some(absolute) = AbsolutePath::from_text(path) {
-            return self.path_in_tree(absolute, written);
+            return self.path_in_tree(absolute, written_path);
         }
-        self.resolve_relative(b"", path, written)
+        self.resolve_relative(b"", path, written_path)
     }
 
-    fn path_in_tree(&self, absolute: AbsolutePath, written: &str) -> Result<RepoPath, PathError> {
+    fn path_in_tree(&self, absolute: AbsolutePath, written_path: &str) -> Result<RepoPath, PathError> {
         if self.roots.is_empty() {
-            return Err(PathError::NoRoot(written.to_owned()));
+            return Err(PathError::NoRoot(written_path.to_owned()));
         }
         let below = self.roots.iter().find_map(|root| absolute.strip_root(root));
-        to_repo_path(below.ok_or_else(|| PathError::Outside(written.to_owned()))?, written)
+        to_repo_path(below.ok_or_else(|| PathError::Outside(written_path.to_owned()))?, written_path)
     }
 }
 
@@ -254,9 +254,9 @@ pub fn unusual_names<'a>(files: impl Iterator<Item = &'a RepoPath>) -> Vec<RepoP
 /// each path, the longest end that is a file of the tree is searched for; the folder above it is a candidate.
 /// The result is the candidate with the most paths. Returns `None` if no path matches, or if two candidates
 /// have equally many paths.
-pub fn guess_root(outside: &[String], is_file: impl Fn(&RepoPath) -> bool) -> Option<String> {
+pub fn guess_root(outside_paths: &[String], is_file: impl Fn(&RepoPath) -> bool) -> Option<String> {
     let mut files: BTreeMap<AbsolutePath, usize> = BTreeMap::new();
-    let paths: BTreeSet<&String> = outside.iter().collect();
+    let paths: BTreeSet<&String> = outside_paths.iter().collect();
     for path in paths {
         let Some(path) = AbsolutePath::from_uri(path).filter(|path| path.parts.len() <= MAX_PARTS) else {
             continue;
@@ -324,22 +324,22 @@ fn has_scheme(path: &[u8]) -> bool {
 
 /// Joins the parts of a folder and of a path below it. Returns `None` if the result would be above the first
 /// part.
-fn join_parts(mut parts: Vec<Vec<u8>>, path: &[u8]) -> Option<Vec<Vec<u8>>> {
+fn join_parts(mut components: Vec<Vec<u8>>, path: &[u8]) -> Option<Vec<Vec<u8>>> {
     for part in path.split(|byte| matches!(byte, b'/' | b'\\')) {
         match part {
             b"" | b"." => {}
             b".." => {
-                parts.pop()?;
+                components.pop()?;
             }
-            part => parts.push(part.to_vec()),
+            part => components.push(part.to_vec()),
         }
     }
-    Some(parts)
+    Some(components)
 }
 
-fn to_repo_path(parts: &[Vec<u8>], written: &str) -> Result<RepoPath, PathError> {
-    let path = RepoPath::from_bytes(parts.join(&b'/'));
-    if path.is_safe_to_write() { Ok(path) } else { Err(PathError::NoFile(written.to_owned())) }
+fn to_repo_path(components: &[Vec<u8>], written_path: &str) -> Result<RepoPath, PathError> {
+    let path = RepoPath::from_bytes(components.join(&b'/'));
+    if path.is_safe_to_write() { Ok(path) } else { Err(PathError::NoFile(written_path.to_owned())) }
 }
 
 /// Decodes percent escapes: `%41` becomes `A`; any other text is unchanged.

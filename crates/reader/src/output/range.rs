@@ -71,7 +71,9 @@ impl LineSpan {
     /// Creates a span. Returns `None` if the end is before the start. An end without a column is the end of
     /// its line.
     pub fn new(start: LinePosition, end: LinePosition, unit: ColumnUnit) -> Option<Self> {
-        let key = |position: LinePosition, none: u32| (position.line, position.column.unwrap_or(none));
+        let key = |position: LinePosition, default_column: u32| {
+            (position.line, position.column.unwrap_or(default_column))
+        };
         (key(start, 1) <= key(end, u32::MAX)).then_some(Self { start, end, unit })
     }
 
@@ -114,11 +116,11 @@ impl OffsetSpan {
 impl DiagnosticRange {
     /// Creates a range of whole lines, both from 1 and both inclusive. Any numbers that a tool prints are
     /// accepted: line 0 means the whole file, and a last line before the first line is ignored.
-    pub fn from_lines(first: u32, last: u32) -> Self {
-        let start = LinePosition { line: first, column: None };
-        let end = LinePosition { line: last.max(first), column: None };
+    pub fn from_lines(first_line: u32, last_line: u32) -> Self {
+        let start = LinePosition { line: first_line, column: None };
+        let end = LinePosition { line: last_line.max(first_line), column: None };
         // Whole lines have no columns, therefore the unit does not matter.
-        if first == 0 { Self::File } else { Self::Text(LineSpan { start, end, unit: ColumnUnit::Byte }) }
+        if first_line == 0 { Self::File } else { Self::Text(LineSpan { start, end, unit: ColumnUnit::Byte }) }
     }
 
     /// Creates the range of a diagnostic at one position of a line. Lines and columns count from 1. Line 0

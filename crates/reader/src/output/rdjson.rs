@@ -147,7 +147,7 @@ struct RdjsonDefaults {
 }
 
 fn read_diagnostic(
-    named: &str,
+    entry_label: &str,
     text: &str,
     defaults: &RdjsonDefaults,
     paths: &PathResolver,
@@ -156,12 +156,14 @@ fn read_diagnostic(
 ) {
     let entry: RdjsonDiagnostic = match serde_json::from_str(text) {
         Ok(entry) => entry,
-        Err(error) => return collected.add_skipped_entry(ProblemKind::Entry, &format!("{named}: {error}")),
+        Err(error) => {
+            return collected.add_skipped_entry(ProblemKind::Entry, &format!("{entry_label}: {error}"));
+        }
     };
     let (written, span) = entry.location.map_or((None, None), |location| (location.path, location.range));
     let path = match written.as_deref().ok_or(PathError::Missing).and_then(|path| paths.resolve(path)) {
         Ok(path) => path,
-        Err(error) => return collected.skip_unplaced_entry(&error, &format!("{named}: {error}")),
+        Err(error) => return collected.skip_unplaced_entry(&error, &format!("{entry_label}: {error}")),
     };
     let name = |source: &Option<RdjsonSource>| {
         source.as_ref()?.name.as_deref().map(|name| text_start(name, MAX_NAME_CHARS).to_owned())
@@ -182,8 +184,10 @@ fn read_diagnostic(
             let edit = ToolEdit { path: path.clone(), range, new_text: text.unwrap_or_default() };
             diagnostic.fixes.push(ToolFix { message: None, edits: vec![edit] });
         } else {
-            collected
-                .add_problem(ProblemKind::Entry, &format!("{named}: suggestion {index} has no valid range"));
+            collected.add_problem(
+                ProblemKind::Entry,
+                &format!("{entry_label}: suggestion {index} has no valid range"),
+            );
         }
     }
     collected.push(diagnostic);

@@ -43,7 +43,8 @@ fn recognize_object(text: &str) -> Option<OutputFormat> {
     let mut documents =
         serde_json::Deserializer::from_str(text).into_iter::<BoundedFields<&RawValue, MAX_FIELDS>>();
     let Some(Ok(fields)) = documents.next() else { return first_line() };
-    let starts = |name: &str, with: char| fields.get(name).is_some_and(|value| value.get().starts_with(with));
+    let starts =
+        |name: &str, prefix: char| fields.get(name).is_some_and(|value| value.get().starts_with(prefix));
     let schema = fields.get("$schema").is_some_and(|schema| schema.get().contains("sarif"));
     let is_versioned = fields.get("version").is_some_and(|version| {
         // Earlier versions are also recognised as SARIF. The SARIF reader then rejects them with an error

@@ -264,8 +264,8 @@ impl<'a> FileText<'a> {
 }
 
 /// Returns true if a UTF-8 character begins or ends at this offset.
-fn is_boundary(text: &[u8], at: usize) -> bool {
-    text.get(at).is_none_or(|byte| !(0x80..0xC0).contains(byte)) && at <= text.len()
+fn is_boundary(text: &[u8], offset: usize) -> bool {
+    text.get(offset).is_none_or(|byte| !(0x80..0xC0).contains(byte)) && offset <= text.len()
 }
 
 /// Character counts before some offsets of a text, so characters need not be counted from the beginning.
@@ -293,11 +293,11 @@ impl CharacterIndex {
         Some(Self { offsets })
     }
 
-    fn indexed_units(known: &(usize, u64, u64), unit: ColumnUnit) -> u64 {
+    fn indexed_units(offsets: &(usize, u64, u64), unit: ColumnUnit) -> u64 {
         match unit {
-            ColumnUnit::Byte => known.0 as u64,
-            ColumnUnit::Utf16 => known.1,
-            ColumnUnit::CodePoint => known.2,
+            ColumnUnit::Byte => offsets.0 as u64,
+            ColumnUnit::Utf16 => offsets.1,
+            ColumnUnit::CodePoint => offsets.2,
         }
     }
 

@@ -224,7 +224,7 @@ impl SarifReader<'_> {
     fn read_fixes(
         &self,
         fixes: &RawValue,
-        named: &dyn Fn() -> String,
+        result_label: &dyn Fn() -> String,
         collected: &mut DiagnosticCollector,
     ) -> Vec<ToolFix> {
         let mut read = Vec::new();
@@ -233,13 +233,16 @@ impl SarifReader<'_> {
             match fix.and_then(|fix| self.read_fix(fix)) {
                 Ok(fix) => read.push(fix),
                 Err(error) => {
-                    collected.add_problem(ProblemKind::Entry, &format!("{}: fix {index}: {error}", named()));
+                    collected.add_problem(
+                        ProblemKind::Entry,
+                        &format!("{}: fix {index}: {error}", result_label()),
+                    );
                 }
             }
             ControlFlow::Continue(())
         });
         if walked.is_err() && fixes.get() != "null" {
-            collected.add_problem(ProblemKind::Entry, &format!("{}: its fixes are no array", named()));
+            collected.add_problem(ProblemKind::Entry, &format!("{}: its fixes are no array", result_label()));
         }
         read
     }

@@ -70,7 +70,7 @@ pub struct ExampleResults {
 /// after the rule's suggestions are applied, if there are suggestions. If a file of the example cannot be
 /// read, the result is an error.
 pub(super) fn run_example(
-    alone: &RuleSet<'_>,
+    rule_set: &RuleSet<'_>,
     example: &RuleExample,
 ) -> Result<(bool, Option<String>), ReaderError> {
     let new = |(path, _): &(RepoPath, Vec<u8>)| ChangedFile {
@@ -83,7 +83,7 @@ pub(super) fn run_example(
     let (mut found, mut fixed) = (false, None);
     for (file, (path, text)) in files.iter().zip(&example.changed) {
         let content = DecodedContent::from_bytes(text.clone());
-        let examined = alone.check_file(file, &content, &change, &mut ParserPool::default())?;
+        let examined = rule_set.check_file(file, &content, &change, &mut ParserPool::default())?;
         found = found || !examined.findings.is_empty();
         let edits: Vec<LineEdit> = examined.findings.iter().filter_map(LineEdit::from_finding).collect();
         if !edits.is_empty() {

@@ -6,9 +6,9 @@ use super::PackRule;
 
 /// Renders the page in Markdown. `judged` maps a rule's id to people's judgement of its findings in
 /// histories.
-pub(super) fn render_page(pack: &str, rules: &[PackRule], judged: &BTreeMap<String, String>) -> String {
+pub(super) fn render_page(pack: &str, rules: &[PackRule], judgements: &BTreeMap<String, String>) -> String {
     let on = rules.iter().filter(|rule| rule.enabled).count();
-    let (note, column, rule, command) = match judged.is_empty() {
+    let (note, column, rule, command) = match judgements.is_empty() {
         true => ("", "", "", "truing-reader"),
         false => (
             "\"Judged\" is about a rule's findings in the histories of public repositories: how many there \
@@ -40,12 +40,12 @@ pub(super) fn render_page(pack: &str, rules: &[PackRule], judged: &BTreeMap<Stri
         let off = if rule.enabled { "" } else { " (off)" };
         let measured = rule.measured.as_deref().unwrap_or("no hits");
         let title = rule.title.replace('|', "\\|");
-        let judged = match judged.is_empty() {
+        let judgements = match judgements.is_empty() {
             true => String::new(),
-            false => format!(" {} |", judged.get(id).map_or("no findings", String::as_str)),
+            false => format!(" {} |", judgements.get(id).map_or("no findings", String::as_str)),
         };
         let severity = rule.severity.as_str();
-        text += &format!("| `{id}`{off} | {severity} | {kind}{fix} | {title} | {measured} |{judged}\n");
+        text += &format!("| `{id}`{off} | {severity} | {kind}{fix} | {title} | {measured} |{judgements}\n");
     }
     text
 }

@@ -115,17 +115,23 @@ impl RuleCheck {
     }
 
     /// Returns true if a match on these lines is a finding, according to the added lines.
-    pub(crate) fn is_on_added_lines(&self, added: &[(u32, u32)], first: u32, last: u32) -> bool {
+    pub(crate) fn is_on_added_lines(
+        &self,
+        added_lines: &[(u32, u32)],
+        first_line: u32,
+        last_line: u32,
+    ) -> bool {
         match self {
             Self::Text(check) | Self::Secret(check) if check.both_ends => {
-                overlaps_any(added, first, first) && overlaps_any(added, last, last)
+                overlaps_any(added_lines, first_line, first_line)
+                    && overlaps_any(added_lines, last_line, last_line)
             }
             Self::Text(_)
             | Self::Secret(_)
             | Self::Syntax(_)
             | Self::Flow(_)
             | Self::Companion(_)
-            | Self::Size(_) => overlaps_any(added, first, last),
+            | Self::Size(_) => overlaps_any(added_lines, first_line, last_line),
         }
     }
 

@@ -258,14 +258,20 @@ impl RuleFileSource<'_> {
         })
     }
 
-    fn field_error(&self, field: &str, at: usize, message: &str) -> PackError {
-        let (line, column) = line_and_column(self.text, at);
+    fn field_error(&self, field: &str, offset: usize, message: &str) -> PackError {
+        let (line, column) = line_and_column(self.text, offset);
         let message = format!("rule `{}`: {field}: {message}", self.name);
         PackError::Invalid { file: self.file.to_owned(), line, column, message }
     }
 
-    fn ensure_valid(&self, right: bool, field: &str, at: usize, message: &str) -> Result<(), PackError> {
-        if right { Ok(()) } else { Err(self.field_error(field, at, message)) }
+    fn ensure_valid(
+        &self,
+        is_valid: bool,
+        field: &str,
+        offset: usize,
+        message: &str,
+    ) -> Result<(), PackError> {
+        if is_valid { Ok(()) } else { Err(self.field_error(field, offset, message)) }
     }
 
     fn parse_pattern(&self, field: &str, value: &Spanned<String>) -> Result<RulePattern, PackError> {

@@ -74,11 +74,11 @@ struct TruingMetadata {
 
 /// Parses the rule `name` in a file. If the file has an `id`, the value must be equal to `id`.
 pub(super) fn parse(file: &str, text: &str, file_stem: &str, name: &str) -> Result<PackRule, PackError> {
-    let at = |wrong: RuleSyntaxError| PackError::Invalid {
+    let at = |error: RuleSyntaxError| PackError::Invalid {
         file: file.to_owned(),
-        line: wrong.line,
-        column: wrong.column,
-        message: wrong.message,
+        line: error.line,
+        column: error.column,
+        message: error.message,
     };
     let raw: YamlRuleFile = from_yaml(text).map_err(at)?;
     if let Some(given) = raw.id.as_ref().filter(|given| given.value != file_stem) {
@@ -130,9 +130,9 @@ pub(super) fn parse(file: &str, text: &str, file_stem: &str, name: &str) -> Resu
     })
 }
 
-fn syntax_error(place: &serde_saphyr::Location, message: String) -> RuleSyntaxError {
+fn syntax_error(location: &serde_saphyr::Location, message: String) -> RuleSyntaxError {
     let number = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
-    RuleSyntaxError { line: number(place.line()), column: number(place.column()), message }
+    RuleSyntaxError { line: number(location.line()), column: number(location.column()), message }
 }
 
 /// Compiles ast-grep's globs, in which `*` also matches `/`.

@@ -41,13 +41,18 @@ impl ByteAlphabet {
     /// bytes.
     fn encode(&self, bytes: &[u8]) -> Vec<String> {
         let at_place = |before: usize| {
-            let bit = |at: usize| {
-                let byte = (at / 8).checked_sub(before).and_then(|at| bytes.get(at)).copied().unwrap_or(0);
-                usize::from(byte >> (7 - at % 8) & 1)
+            let bit = |bit_index: usize| {
+                let byte = (bit_index / 8)
+                    .checked_sub(before)
+                    .and_then(|bit_index| bytes.get(bit_index))
+                    .copied()
+                    .unwrap_or(0);
+                usize::from(byte >> (7 - bit_index % 8) & 1)
             };
             let letters = (before * 8).div_ceil(self.bits)..(before + bytes.len()) * 8 / self.bits;
-            let value =
-                |letter: usize| (0..self.bits).fold(0, |value, at| value << 1 | bit(letter * self.bits + at));
+            let value = |letter: usize| {
+                (0..self.bits).fold(0, |value, bit_index| value << 1 | bit(letter * self.bits + bit_index))
+            };
             let letters = letters.filter_map(|letter| self.letters.get(value(letter)));
             letters.map(|byte| char::from(*byte)).filter(char::is_ascii_alphanumeric).collect()
         };
@@ -81,10 +86,10 @@ impl NormalizedLetters {
         plain
     }
 
-    fn push(&mut self, char: char, at: usize) {
+    fn push(&mut self, char: char, position: usize) {
         if char.is_ascii_alphanumeric() {
             self.letters.push(char);
-            self.positions.push(at);
+            self.positions.push(position);
         }
     }
 }

@@ -75,14 +75,14 @@ impl<'a> ChangeContext<'a> {
 
     pub(crate) fn new(
         files: &'a [ChangedFile],
-        also: &'a [RepoPath],
+        other_paths: &'a [RepoPath],
         head: &'a (dyn HeadFiles + Sync),
     ) -> Self {
         // For a renamed file, the old path counts as changed, too.
         let old_names = files.iter().filter_map(|file| file.old_path.as_ref());
         Self {
             changed_lines: files.iter().map(|file| (&file.path, file.added.as_slice())).collect(),
-            other_paths: also.iter().chain(old_names).collect(),
+            other_paths: other_paths.iter().chain(old_names).collect(),
             head,
             has_scanner: OnceCell::new(),
         }
@@ -293,11 +293,11 @@ fn matching_lines(
     rule: &str,
     pattern: Option<&RulePattern>,
     lines: &LineIndex<'_>,
-    added: &[(u32, u32)],
+    added_lines: &[(u32, u32)],
 ) -> Result<Vec<u32>, ReaderError> {
     let mut found = Vec::new();
     let last = lines.line_count();
-    for number in added.iter().flat_map(|(first, end)| *first..=(*end).min(last)) {
+    for number in added_lines.iter().flat_map(|(first, end)| *first..=(*end).min(last)) {
         let matches = match pattern {
             None => true,
             Some(pattern) => pattern.get_or_compile(rule)?.is_match(lines.bytes(lines.line_range(number))),

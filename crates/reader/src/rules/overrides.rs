@@ -15,11 +15,11 @@ const MAX_HEAD_LINES: u32 = 12;
 /// Returns the added code lines in methods and functions, each with the possible names of the table entry.
 /// For a method, the possible class names are each base and the method's own class, without the prefix of an
 /// override. For a function, the only possible name is the function's own name.
-pub(super) fn changed_entries(lines: &LineIndex<'_>, added: &[(u32, u32)]) -> Vec<(u32, Vec<String>)> {
+pub(super) fn changed_entries(lines: &LineIndex<'_>, added_lines: &[(u32, u32)]) -> Vec<(u32, Vec<String>)> {
     let code = mark_code_lines(lines);
     let is_code = |number: &u32| code.get(*number as usize - 1) == Some(&true);
     let last = lines.line_count();
-    let numbers = added.iter().flat_map(|(first, end)| *first..=(*end).min(last)).filter(is_code);
+    let numbers = added_lines.iter().flat_map(|(first, end)| *first..=(*end).min(last)).filter(is_code);
     let named = numbers.filter_map(|number| {
         let names = entry_names(lines, &code, number);
         (!names.is_empty()).then_some((number, names))
@@ -30,14 +30,14 @@ pub(super) fn changed_entries(lines: &LineIndex<'_>, added: &[(u32, u32)]) -> Ve
 /// Returns the first of these lines whose method or function has an entry in the table, if no added line of
 /// this entry satisfies `is_new`.
 pub(super) fn find_missing_entry(
-    changed: &[(u32, Vec<String>)],
+    changed_names: &[(u32, Vec<String>)],
     table: &LineIndex<'_>,
-    added: &[(u32, u32)],
+    added_lines: &[(u32, u32)],
     is_new: impl Fn(&[u8]) -> bool,
 ) -> Option<u32> {
     let entries = table_entries(table);
     let is_satisfied = |first: u32, end: u32| {
-        let numbers = added.iter().flat_map(|(start, last)| (*start).max(first)..=(*last).min(end));
+        let numbers = added_lines.iter().flat_map(|(start, last)| (*start).max(first)..=(*last).min(end));
         numbers.into_iter().any(|number| is_new(table.bytes(table.line_range(number))))
     };
     let misses = |names: &[String]| {
@@ -47,11 +47,15 @@ pub(super) fn find_missing_entry(
             .peekable();
         of_piece.peek().is_some() && !of_piece.any(|(_, first, end)| is_satisfied(*first, *end))
     };
-    changed.iter().find(|(_, names)| misses(names)).map(|(number, _)| *number)
+    changed_names.iter().find(|(_, names)| misses(names)).map(|(number, _)| *number)
 }
 
 /// Returns the added lines that begin an override of one of these methods, given as `Class.method`.
-pub(super) fn override_heads(lines: &LineIndex<'_>, added: &[(u32, u32)], pieces: &[String]) -> Vec<u32> {
+pub(super) fn override_heads(
+    lines: &LineIndex<'_>,
+    added_lines: &[(u32, u32)],
+    pieces: &[String],
+) -> Vec<u32> {
     if pieces.is_empty() {
         return Vec::new();
     }
@@ -59,7 +63,7 @@ pub(super) fn override_heads(lines: &LineIndex<'_>, added: &[(u32, u32)], pieces
         let of_line = function_name(line_text(lines, number));
         name.rsplit('.').next().is_some_and(|method| of_line == Some(method))
     };
-    let heads = changed_entries(lines, added)
+    let heads = changed_entries(lines, added_lines)
         .into_iter()
         .filter(|(number, names)| names.iter().any(|name| pieces.contains(name) && is_head(*number, name)));
     heads.map(|(number, _)| number).collect()
@@ -69,7 +73,7 @@ pub(super) fn override_heads(lines: &LineIndex<'_>, added: &[(u32, u32)], pieces
 /// class's head is also added, an existing entry counts only if it belongs to a base of this class.
 pub(super) fn find_missing_name(
     lines: &LineIndex<'_>,
-    added: &[(u32, u32)],
+    added_lines: &[(u32, u32)],
     heads: &[u32],
     table: &LineIndex<'_>,
     table_added: &[(u32, u32)],
@@ -79,7 +83,7 @@ pub(super) fn find_missing_name(
     let numbers = table_added.iter().flat_map(|(first, end)| *first..=(*end).min(last));
     let new: String = numbers.map(|number| format!("{}\n", line_text(table, number))).collect();
     let code = mark_code_lines(lines);
-    let is_added = |number: u32| added.iter().any(|(first, end)| (*first..=*end).contains(&number));
+    let is_added = |number: u32| added_lines.iter().any(|(first, end)| (*first..=*end).contains(&number));
     heads.iter().copied().find(|number| {
         let Some(name) = function_name(line_text(lines, *number)) else { return false };
         let own = entry_names(lines, &code, *number);

@@ -87,12 +87,17 @@ pub(super) struct ArchiveContent {
 pub(super) fn read_sources(
     path: &Path,
     format: ArchiveFormat,
-    wanted: &dyn Fn(&str) -> bool,
+    is_wanted: &dyn Fn(&str) -> bool,
 ) -> Result<ArchiveContent, ArchiveError> {
     let file = File::open(path)
         .map_err(|error| ArchiveError::Unopened { path: path.to_owned(), why: error.to_string() })?;
-    let mut taken =
-        ArchiveCollector { archive: path, wanted, content: ArchiveContent::default(), kept: 0, entries: 0 };
+    let mut taken = ArchiveCollector {
+        archive: path,
+        wanted: is_wanted,
+        content: ArchiveContent::default(),
+        kept: 0,
+        entries: 0,
+    };
     match format {
         ArchiveFormat::Wheel => read_zip(file, &mut taken)?,
         ArchiveFormat::TarGz => read_tar(BufReader::new(file), MAX_STREAM, &mut taken)?,

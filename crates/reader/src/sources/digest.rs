@@ -86,8 +86,8 @@ pub(super) fn digest_bytes(bytes: &[u8], tree: Option<String>) -> DefinitionDige
 
 /// Returns true if a token is only layout. Such a token is a comma before a closing bracket, or a semicolon
 /// at the end of a statement.
-fn is_layout_token(parent: &str, token: &str, rest: &[Node<'_>]) -> bool {
-    let next = rest.iter().find(|next| !next.is_extra());
+fn is_layout_token(parent: &str, token: &str, following_nodes: &[Node<'_>]) -> bool {
+    let next = following_nodes.iter().find(|next| !next.is_extra());
     match token {
         "," => {
             let closes = next.is_some_and(|next| matches!(next.kind(), ")" | "]" | "}" | ">"));

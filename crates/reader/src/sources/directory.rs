@@ -96,14 +96,14 @@ impl ZipEntry {
     }
 }
 
-fn read_u16(bytes: &[u8], at: usize) -> Option<u16> {
-    let pair: [u8; 2] = bytes.get(at..at + 2)?.try_into().ok()?;
+fn read_u16(bytes: &[u8], offset: usize) -> Option<u16> {
+    let pair: [u8; 2] = bytes.get(offset..offset + 2)?.try_into().ok()?;
     Some(u16::from_le_bytes(pair))
 }
 
-fn read_bytes(file: &mut File, at: u64, length: usize) -> io::Result<Vec<u8>> {
+fn read_bytes(file: &mut File, offset: u64, length: usize) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; length];
-    file.seek(SeekFrom::Start(at))?;
+    file.seek(SeekFrom::Start(offset))?;
     file.read_exact(&mut bytes)?;
     Ok(bytes)
 }

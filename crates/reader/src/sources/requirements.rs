@@ -141,10 +141,10 @@ fn cargo_requirements(text: &str) -> Option<FoundRequirements> {
     }
     let package: toml::Table = text.parse().ok()?;
     let mut found = FoundRequirements::new();
-    let mut of = |place: &str, table: &toml::Table| {
+    let mut of = |target_prefix: &str, table: &toml::Table| {
         for section in ["dependencies", "build-dependencies"] {
             for (name, range) in table.get(section).and_then(toml::Value::as_table).into_iter().flatten() {
-                found.entry(name.clone()).or_default().insert(format!("{place}{section} {range}"));
+                found.entry(name.clone()).or_default().insert(format!("{target_prefix}{section} {range}"));
             }
         }
     };

@@ -52,14 +52,14 @@ impl<'a> ParsedFile<'a> {
     /// Returns true if this byte is within a string or a comment, between the fences of a Markdown document,
     /// or outside of a component's scripts. Returns false if the language is not known or the file cannot be
     /// parsed.
-    pub(crate) fn is_outside_code(&self, at: usize, parsers: &mut ParserPool) -> bool {
+    pub(crate) fn is_outside_code(&self, offset: usize, parsers: &mut ParserPool) -> bool {
         if self.is_markdown {
-            return ends_in_fence(self.bytes.get(..at).unwrap_or_default());
+            return ends_in_fence(self.bytes.get(..offset).unwrap_or_default());
         }
-        if self.is_component && self.bytes.get(at).is_none_or(u8::is_ascii_whitespace) {
+        if self.is_component && self.bytes.get(offset).is_none_or(u8::is_ascii_whitespace) {
             return true;
         }
-        for within in self.nodes_around(at, parsers).unwrap_or_default() {
+        for within in self.nodes_around(offset, parsers).unwrap_or_default() {
             let kind = within.kind();
             if CODE_IN_TEXT.contains(&kind) {
                 return false;
@@ -73,42 +73,42 @@ impl<'a> ParsedFile<'a> {
 
     /// Returns true if this byte is within a string, or between the fences of a Markdown document, where code
     /// is quoted. Returns false if the language is not known or the file cannot be parsed.
-    pub(crate) fn is_in_quoted_code(&self, at: usize, parsers: &mut ParserPool) -> bool {
+    pub(crate) fn is_in_quoted_code(&self, offset: usize, parsers: &mut ParserPool) -> bool {
         if self.is_markdown {
-            return ends_in_fence(self.bytes.get(..at).unwrap_or_default());
+            return ends_in_fence(self.bytes.get(..offset).unwrap_or_default());
         }
         let is_text = |kind: &str| kind.contains("string") || kind == "jsx_text";
-        let nodes = self.nodes_around(at, parsers).unwrap_or_default();
+        let nodes = self.nodes_around(offset, parsers).unwrap_or_default();
         let inner = nodes.iter().map(Node::kind).find(|kind| kind.contains("comment") || is_text(kind));
         inner.is_some_and(is_text)
     }
 
     /// Returns true if a node of this kind begins at this byte, or if the language is not known.
-    pub(crate) fn node_starts_at(&self, at: usize, kind: &str, parsers: &mut ParserPool) -> bool {
+    pub(crate) fn node_starts_at(&self, offset: usize, kind: &str, parsers: &mut ParserPool) -> bool {
         let begins = |nodes: Vec<Node<'_>>| {
-            nodes.iter().any(|within| within.start_byte() == at && within.kind() == kind)
+            nodes.iter().any(|within| within.start_byte() == offset && within.kind() == kind)
         };
-        self.language.is_none() || self.nodes_around(at, parsers).is_some_and(begins)
+        self.language.is_none() || self.nodes_around(offset, parsers).is_some_and(begins)
     }
 
     /// Returns the meanings of a dotted name at this byte. An imported name returns the full names of its
     /// imports. A name that the file does not bind returns the name itself. A name that the file defines
     /// returns nothing. Returns the name itself if the language is not known or the file cannot be parsed.
-    pub(crate) fn name_meanings(&self, name: &str, at: usize, parsers: &mut ParserPool) -> Vec<String> {
-        let Some(around) = self.nodes_around(at, parsers) else { return vec![name.to_owned()] };
+    pub(crate) fn name_meanings(&self, name: &str, offset: usize, parsers: &mut ParserPool) -> Vec<String> {
+        let Some(around) = self.nodes_around(offset, parsers) else { return vec![name.to_owned()] };
         let bindings = self.bindings.get_or_init(|| {
             let tree = self.tree.get().and_then(Option::as_ref)?;
             NameBindings::from_tree(tree, self.language?, &self.bytes)
         });
-        bindings.as_ref().map_or_else(|| vec![name.to_owned()], |it| it.name_meanings(name, at, &around))
+        bindings.as_ref().map_or_else(|| vec![name.to_owned()], |it| it.name_meanings(name, offset, &around))
     }
 
     /// Returns true if this byte is within a Rust item that follows `#[cfg(test)]` or `#[test]`.
-    pub(crate) fn is_in_test_item(&self, at: usize, parsers: &mut ParserPool) -> bool {
+    pub(crate) fn is_in_test_item(&self, offset: usize, parsers: &mut ParserPool) -> bool {
         if self.language != SourceLanguage::from_name("rust") {
             return false;
         }
-        for within in self.nodes_around(at, parsers).unwrap_or_default() {
+        for within in self.nodes_around(offset, parsers).unwrap_or_default() {
             let mut before = within.prev_sibling();
             while let Some(attribute) = before.filter(|it| it.kind() == "attribute_item") {
                 let text = self.bytes.get(attribute.byte_range()).unwrap_or_default();
@@ -123,7 +123,7 @@ impl<'a> ParsedFile<'a> {
 
     /// Returns true if a Rust attribute around this byte allows a lint, which is named as in
     /// `clippy::dbg_macro`.
-    pub(crate) fn is_lint_allowed(&self, at: usize, lint: &str, parsers: &mut ParserPool) -> bool {
+    pub(crate) fn is_lint_allowed(&self, offset: usize, lint: &str, parsers: &mut ParserPool) -> bool {
         if self.language != SourceLanguage::from_name("rust") {
             return false;
         }
@@ -134,7 +134,7 @@ impl<'a> ParsedFile<'a> {
                     .split(|letter: char| !letter.is_alphanumeric() && !"_:".contains(letter))
                     .any(|it| it == lint)
         };
-        self.nodes_around(at, parsers).unwrap_or_default().iter().any(|within| {
+        self.nodes_around(offset, parsers).unwrap_or_default().iter().any(|within| {
             let mut before = within.prev_sibling();
             while let Some(attribute) = before.filter(|it| it.kind() == "attribute_item") {
                 if allows(&attribute) {
@@ -152,9 +152,9 @@ impl<'a> ParsedFile<'a> {
     /// around the byte.
     ///
     /// A name may contain a secret; its digest does not reveal it.
-    pub(crate) fn definition_digest(&self, at: usize, parsers: &mut ParserPool) -> Option<String> {
+    pub(crate) fn definition_digest(&self, offset: usize, parsers: &mut ParserPool) -> Option<String> {
         let language = self.language.filter(|_| !self.is_component)?;
-        let nodes = self.nodes_around(at, parsers)?;
+        let nodes = self.nodes_around(offset, parsers)?;
         let (mut hash, mut in_function) = (Sha256::new(), false);
         for within in nodes {
             in_function |= is_function(&within);
@@ -173,7 +173,7 @@ impl<'a> ParsedFile<'a> {
     }
 
     /// Returns the nodes around a byte, the smallest first, or `None` if there are more than [`MAX_DEPTH`].
-    fn nodes_around(&self, at: usize, parsers: &mut ParserPool) -> Option<Vec<Node<'_>>> {
+    fn nodes_around(&self, offset: usize, parsers: &mut ParserPool) -> Option<Vec<Node<'_>>> {
         let parse = || {
             let language = self.language.filter(|_| self.bytes.len() <= MAX_SOURCE_BYTES)?;
             parsers.parse_in_time(language, &decode_keeping_offsets(&self.bytes))
@@ -181,7 +181,7 @@ impl<'a> ParsedFile<'a> {
         // The walk begins at the root, because a search for a node's parent begins at the root, too.
         let mut cursor = self.tree.get_or_init(parse).as_ref()?.walk();
         let mut nodes = vec![cursor.node()];
-        while cursor.goto_first_child_for_byte(at).is_some() && cursor.node().start_byte() <= at {
+        while cursor.goto_first_child_for_byte(offset).is_some() && cursor.node().start_byte() <= offset {
             nodes.push(cursor.node());
             if nodes.len() > MAX_DEPTH {
                 return None;

@@ -110,11 +110,17 @@ impl NameBindings {
     /// Returns the meanings of a dotted name at a place. `around` contains the nodes around the place, the
     /// smallest first. An imported name returns the full names of its imports. A name that the file does not
     /// bind returns the name itself. A name that the file defines returns nothing.
-    pub(super) fn name_meanings(&self, name: &str, at: usize, around: &[Node<'_>]) -> Vec<String> {
+    pub(super) fn name_meanings(
+        &self,
+        name: &str,
+        offset: usize,
+        enclosing_nodes: &[Node<'_>],
+    ) -> Vec<String> {
         let (first, rest) = name.split_once('.').map_or((name, None), |(first, rest)| (first, Some(rest)));
-        let class = around.iter().find(|node| SCOPES.contains(&node.kind())).map(Node::byte_range);
+        let class = enclosing_nodes.iter().find(|node| SCOPES.contains(&node.kind())).map(Node::byte_range);
         let is_seen = |binding: &&NameBinding| {
-            binding.scope.contains(&at) && (!binding.is_of_class || Some(&binding.scope) == class.as_ref())
+            binding.scope.contains(&offset)
+                && (!binding.is_of_class || Some(&binding.scope) == class.as_ref())
         };
         let seen: Vec<_> =
             self.bindings.get(first.as_bytes()).into_iter().flatten().filter(is_seen).collect();
@@ -305,11 +311,11 @@ impl<'tree> NameNode<'_, 'tree> {
     }
 
     /// Returns the origin of a part of a module that the enclosing declaration destructures.
-    fn required_part_origin(&self, part: &str) -> Option<BoundOrigin> {
+    fn required_part_origin(&self, member_name: &str) -> Option<BoundOrigin> {
         let is_declared = self.ancestor(2).is_some_and(|above| above.kind() == "variable_declarator")
             || self.ancestor(3).is_some_and(|above| above.kind() == "variable_declarator");
         match self.required_module().filter(|_| is_declared) {
-            Some(module) => BoundOrigin::from_origin(join_name(&module, part)),
+            Some(module) => BoundOrigin::from_origin(join_name(&module, member_name)),
             None => BoundOrigin::new_local(),
         }
     }

@@ -138,7 +138,7 @@ pub(crate) struct TreeShape {
 
 impl TreeShape {
     /// Computes the shape of a tree outside of these byte ranges.
-    pub(crate) fn from_tree(tree: &Tree, changed: &[Range<usize>]) -> Self {
+    pub(crate) fn from_tree(tree: &Tree, changed_ranges: &[Range<usize>]) -> Self {
         let mut shape = TreeShape::default();
         let mut cursor = tree.walk();
         let mut depth = 0_u32;
@@ -146,11 +146,11 @@ impl TreeShape {
             let node = cursor.node();
             let at = node.byte_range();
             shape.errors += usize::from(node.is_error() || node.is_missing());
-            if !changed.iter().any(|range| range.start <= at.start && at.end <= range.end) {
+            if !changed_ranges.iter().any(|range| range.start <= at.start && at.end <= range.end) {
                 let is_leaf = node.child_count() == 0;
                 shape.outer_nodes.push((node.kind_id(), depth, is_leaf));
                 let overlaps = |range: &Range<usize>| at.start < range.end && range.start < at.end;
-                shape.cuts |= is_leaf && changed.iter().any(overlaps);
+                shape.cuts |= is_leaf && changed_ranges.iter().any(overlaps);
             }
             if cursor.goto_first_child() {
                 depth = depth.saturating_add(1);
@@ -223,10 +223,10 @@ impl<'rules> SyntaxScan<'rules> {
         &self,
         text: String,
         parsers: &mut ParserPool,
-        wanted: &dyn Fn(usize) -> bool,
+        is_wanted_rule: &dyn Fn(usize) -> bool,
         wanted_lines: &dyn Fn(u32, u32) -> bool,
     ) -> Result<Vec<SyntaxMatch>, ComplexityError> {
-        let active: Vec<bool> = self.rules.iter().map(|rule| wanted(rule.index)).collect();
+        let active: Vec<bool> = self.rules.iter().map(|rule| is_wanted_rule(rule.index)).collect();
         if !active.contains(&true) {
             return Ok(Vec::new());
         }

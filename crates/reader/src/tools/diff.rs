@@ -71,9 +71,10 @@ fn render_diff(change: &[u8], input: DiffToolInput) -> Result<String, ToolCallEr
 }
 
 /// Returns true if the old or the new path of a file is this path or is in this folder.
-fn matches_path(file: &FileDiff<'_>, wanted: &[u8]) -> bool {
-    let at =
-        |path: &[u8]| path.strip_prefix(wanted).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"));
+fn matches_path(file: &FileDiff<'_>, wanted_path: &[u8]) -> bool {
+    let at = |path: &[u8]| {
+        path.strip_prefix(wanted_path).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+    };
     at(file.path.as_bytes()) || file.old_path.as_ref().is_some_and(|old| at(old.as_bytes()))
 }
 
@@ -125,13 +126,13 @@ fn masked_lines(file: &FileDiff<'_>) -> Vec<String> {
 }
 
 /// Returns a line with old number, new number, mark and text.
-fn render_numbered_line(shown: &HunkLine<'_>, text: &str) -> String {
+fn render_numbered_line(line: &HunkLine<'_>, text: &str) -> String {
     let number = |number: Option<u32>| number.map_or_else(String::new, |number| number.to_string());
-    let mark = match shown.kind {
+    let mark = match line.kind {
         LineKind::Context => ' ',
         LineKind::Added => '+',
         LineKind::Deleted => '-',
     };
     let text = reply_line(text.as_bytes(), 1, MAX_LINE_CHARS);
-    format!("{:>6} {:>6} {mark}{text}\n", number(shown.old), number(shown.new))
+    format!("{:>6} {:>6} {mark}{text}\n", number(line.old), number(line.new))
 }

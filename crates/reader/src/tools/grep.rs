@@ -221,10 +221,15 @@ impl GrepSink {
 impl Sink for GrepSink {
     type Error = io::Error;
 
-    fn matched(&mut self, _: &Searcher, found: &SinkMatch<'_>) -> io::Result<bool> {
+    fn matched(&mut self, _: &Searcher, sink_match: &SinkMatch<'_>) -> io::Result<bool> {
         self.is_shown = !self.page.is_next_skipped();
         let lines = || {
-            format!("{}{}{}", self.heading, self.before, render_line(found.line_number(), ':', found.bytes()))
+            format!(
+                "{}{}{}",
+                self.heading,
+                self.before,
+                render_line(sink_match.line_number(), ':', sink_match.bytes())
+            )
         };
         self.is_full = !self.page.add_item(lines);
         self.before.clear();
@@ -234,9 +239,9 @@ impl Sink for GrepSink {
         Ok(!self.is_full)
     }
 
-    fn context(&mut self, _: &Searcher, found: &SinkContext<'_>) -> io::Result<bool> {
-        let line = render_line(found.line_number(), '-', found.bytes());
-        match found.kind() {
+    fn context(&mut self, _: &Searcher, sink_context: &SinkContext<'_>) -> io::Result<bool> {
+        let line = render_line(sink_context.line_number(), '-', sink_context.bytes());
+        match sink_context.kind() {
             SinkContextKind::Before => self.before.push_str(&line),
             SinkContextKind::After | SinkContextKind::Other if self.is_shown => self.page.add_to_item(&line),
             SinkContextKind::After | SinkContextKind::Other => {}

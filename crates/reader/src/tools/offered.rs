@@ -110,8 +110,8 @@ fn boolean_schema(description: &str) -> Value {
     json!({ "type": "boolean", "description": description })
 }
 
-fn integer_schema(least: u32, description: &str) -> Value {
-    json!({ "type": "integer", "minimum": least, "description": description })
+fn integer_schema(minimum: u32, description: &str) -> Value {
+    json!({ "type": "integer", "minimum": minimum, "description": description })
 }
 
 fn skip_schema(items: &str) -> Value {

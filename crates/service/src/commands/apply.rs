@@ -21,12 +21,12 @@ use crate::context::ServiceContext;
 /// # Errors
 /// [`SlotRefusal`] if the slot's state does not allow the command.
 pub(super) fn decide_transition(
-    asked: &UserCommand,
+    user_command: &UserCommand,
     slot: &Slot,
     limits: &SlotLimits,
     now: UnixMillis,
 ) -> Result<SlotTransition, SlotRefusal> {
-    let command = match asked {
+    let command = match user_command {
         // A requested review covers the whole change, including parts that were reviewed before.
         UserCommand::Review | UserCommand::Full | UserCommand::Rerun | UserCommand::Spend => {
             SlotCommand::Request(LoopKind::Review)
@@ -148,11 +148,11 @@ pub(super) async fn build_withdrawal(
     user_request: &UserRequest,
     finding: Option<&str>,
     thread: Option<&FindingId>,
-    by: &str,
+    author_login: &str,
 ) -> Result<Result<Dismissal, String>, StoreError> {
     let findings = known_findings(store, user_request).await?;
     Ok(select_finding(&findings, finding, thread).and_then(|meant| match meant.status {
-        FindingStatus::Dismissed(_) => Ok(Dismissal::from_withdrawal(meant, by, user_request.at)),
+        FindingStatus::Dismissed(_) => Ok(Dismissal::from_withdrawal(meant, author_login, user_request.at)),
         FindingStatus::Open
         | FindingStatus::Claimed
         | FindingStatus::Declined(_)

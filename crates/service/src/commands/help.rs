@@ -27,18 +27,23 @@ const CONVERGE: [(&str, &str); 3] = [
 /// Returns the answer: one comment for each account, or for each login if the account is unknown. `why_not`
 /// is the reason why converge runs are not served. `asks` is true if the server asks for approval of
 /// spending.
-pub(super) fn help_comment(account: &str, login: &str, why_not: Option<&str>, asks: bool) -> Effect {
+pub(super) fn help_comment(
+    account: &str,
+    login: &str,
+    why_not: Option<&str>,
+    asks_for_approval: bool,
+) -> Effect {
     Effect::Comment {
         topic: Topic::new(format!("help/{account}")),
-        body: render_help_text(login, why_not, asks),
+        body: render_help_text(login, why_not, asks_for_approval),
     }
 }
 
 /// Renders the text of the answer.
-fn render_help_text(login: &str, why_not: Option<&str>, asks: bool) -> String {
+fn render_help_text(login: &str, why_not: Option<&str>, asks_for_approval: bool) -> String {
     let row = |(line, what): &(&str, &str)| format!("| `{line}` | {what} |\n");
     let mut rows: String = REVIEW.iter().map(row).collect();
-    if asks {
+    if asks_for_approval {
         rows += &row(&SPEND);
     }
     if why_not.is_none() {

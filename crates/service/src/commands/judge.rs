@@ -52,11 +52,11 @@ pub(super) async fn judge_request(
     server: &AnyForgeServer,
     user_request: &UserRequest,
     repository: &mut KnownRepository,
-    known: &[(CommentSubject, CommentId)],
+    known_comments: &[(CommentSubject, CommentId)],
 ) -> Result<CommandVerdict, CommentServeError> {
     match &user_request.origin {
         RequestOrigin::Comment { kind, id } => {
-            judge_comment(context, server, user_request, (*kind, *id), repository, known).await
+            judge_comment(context, server, user_request, (*kind, *id), repository, known_comments).await
         }
         RequestOrigin::Check { account, login } => {
             let author = AuthorAccount { id: account.clone(), login: login.clone(), is_person: true };
@@ -86,7 +86,8 @@ async fn judge_label(
     let Some(author) = set.set_by.filter(|_| set.trusted) else {
         return Ok(CommandVerdict::Ignore(format!("no one with write access to {} set it", repository.name)));
     };
-    let is_called = |called: &String| author.matches_name(called, server.capability().unique_names);
+    let is_called =
+        |configured_name: &String| author.matches_name(configured_name, server.capability().unique_names);
     let is_asker = may_converge(context, is_called);
     let author = CommandAuthor { login: author.login, account: None };
     let request = CommandRequest { command: UserCommand::Converge, author, url: pull.url, thread: None };
@@ -166,11 +167,11 @@ async fn judge_comment(
     context: &ServiceContext,
     server: &AnyForgeServer,
     user_request: &UserRequest,
-    of: (CommentKind, u64),
+    comment_ref: (CommentKind, u64),
     repository: &mut KnownRepository,
-    known: &[(CommentSubject, CommentId)],
+    known_comments: &[(CommentSubject, CommentId)],
 ) -> Result<CommandVerdict, CommentServeError> {
-    let comment = match find_comment(server, user_request, of.0, of.1, repository).await {
+    let comment = match find_comment(server, user_request, comment_ref.0, comment_ref.1, repository).await {
         Ok(Some(comment)) if comment.number == user_request.pr.number => comment,
         Ok(_) => return Ok(CommandVerdict::Ignore("it is not on that pull request".into())),
         Err(ForgeError::NotFound { .. }) if context.clock.now() - user_request.at < SETTLED => {
@@ -194,15 +195,16 @@ async fn judge_comment(
     if !server.may_write(&repository.name, &author).await? {
         return Ok(CommandVerdict::Ignore(format!("{} may not write to {}", author.login, repository.name)));
     }
-    let is_called =
-        |called: &String| author.id.matches_name(&author.login, called, server.capability().unique_names);
+    let is_called = |configured_name: &String| {
+        author.id.matches_name(&author.login, configured_name, server.capability().unique_names)
+    };
     if matches!(command, UserCommand::Converge | UserCommand::Audit) && !may_converge(context, is_called) {
         let (by, url) = (author.into(), comment.url);
         return Ok(decline_asker(CommandRequest { command, author: by, url, thread: None }));
     }
     let first = comment.first.filter(|_| command.is_of_its_thread());
     let thread = match first {
-        Some(first) => thread_of(server, user_request, repository, first, known).await?,
+        Some(first) => thread_of(server, user_request, repository, first, known_comments).await?,
         None => None,
     };
     Ok(CommandVerdict::Accept(CommandRequest { command, author: author.into(), url: comment.url, thread }))
@@ -213,18 +215,18 @@ async fn thread_of(
     server: &AnyForgeServer,
     user_request: &UserRequest,
     repository: &KnownRepository,
-    first: CommentId,
-    known: &[(CommentSubject, CommentId)],
+    first_comment: CommentId,
+    known_comments: &[(CommentSubject, CommentId)],
 ) -> Result<Option<FindingId>, ForgeError> {
     let review = server.client(&user_request.pr, &repository.name, CommentProducer::Review);
-    match review.comment_subject(known, &first).await {
+    match review.comment_subject(known_comments, &first_comment).await {
         Ok(Some(CommentSubject::Finding(id))) => return Ok(Some(id)),
         Ok(Some(CommentSubject::Summary) | None) | Err(ForgeError::NotFound { .. }) => {}
         Err(error) => return Err(error),
     }
     // The finding may be from a converge run.
     let client = server.client(&user_request.pr, &repository.name, CommentProducer::Converge);
-    match client.comment_topic(&first).await {
+    match client.comment_topic(&first_comment).await {
         Ok(topic) => {
             Ok(topic.and_then(|topic| topic.as_str().strip_prefix(Topic::FINDING).map(FindingId::new)))
         }

@@ -39,9 +39,9 @@ pub(crate) async fn record_abandonment(
     store: &dyn RecordStore,
     lease: &Lease,
     name: String,
-    what: &str,
+    reason: &str,
 ) -> Result<ConvergeRunEnd, StoreError> {
-    let (exit, now) = (ConvergeExit::new(ConvergeExitCode::Infrastructure, what), SystemClock.now());
+    let (exit, now) = (ConvergeExit::new(ConvergeExitCode::Infrastructure, reason), SystemClock.now());
     let record = match store.last_converge(&lease.key).await?.filter(ConvergeRecord::is_unfinished) {
         // A run that has another end keeps it. If our audit found the head clean, `record_exit` below keeps
         // that result.

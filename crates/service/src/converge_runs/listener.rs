@@ -98,8 +98,9 @@ impl<'a> StopListener<'a> {
 
 impl StopRequests for StopListener<'_> {
     fn stop_requester(&self) -> BoxFuture<'_, Result<Option<String>, ForgeError>> {
-        let stop_text =
-            |by: String| format!("stopped by `/converge stop` of {by}: run the same command again to resume");
-        self.find_stop_request().map(move |newest| newest.map(|by| by.map(stop_text))).boxed()
+        let stop_text = |requester: String| {
+            format!("stopped by `/converge stop` of {requester}: run the same command again to resume")
+        };
+        self.find_stop_request().map(move |newest| newest.map(|requester| requester.map(stop_text))).boxed()
     }
 }

@@ -88,8 +88,13 @@ impl RunObserver for RunTimeline<'_> {
 }
 
 /// Returns a history event of a run.
-pub(super) fn run_event(record: &ConvergeRecord, what: String) -> HistoryEvent {
-    HistoryEvent { at: SystemClock.now(), key: record.key.clone(), run: Some(record.run.clone()), what }
+pub(super) fn run_event(record: &ConvergeRecord, description: String) -> HistoryEvent {
+    HistoryEvent {
+        at: SystemClock.now(),
+        key: record.key.clone(),
+        run: Some(record.run.clone()),
+        what: description,
+    }
 }
 
 /// Records the end of a run in the history, for `truing why`.

@@ -214,10 +214,10 @@ impl ConvergeRunContext<'_> {
         &self,
         store: &dyn RecordStore,
         lease: &Lease,
-        last: Option<ConvergeRecord>,
+        last_record: Option<ConvergeRecord>,
         effects: &EffectExecutor<'_>,
     ) -> Result<StepOutcome, StepStopReason> {
-        let Some(mut record) = last.filter(ConvergeRecord::is_unfinished) else {
+        let Some(mut record) = last_record.filter(ConvergeRecord::is_unfinished) else {
             return Ok(StepOutcome::Idle);
         };
         let exit = ConvergeExit::new(ConvergeExitCode::Interrupted, STOPPED);

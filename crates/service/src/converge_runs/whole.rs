@@ -275,7 +275,7 @@ impl LeasedStep for LeasedConvergeRun<'_> {
     }
 
     /// Records nothing, because the run is stored after each action and reports its own end.
-    async fn record_stop(&self, _why: &StepStopReason) -> Result<(), StoreError> {
+    async fn record_stop(&self, _reason: &StepStopReason) -> Result<(), StoreError> {
         Ok(())
     }
 }

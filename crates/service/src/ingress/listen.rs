@@ -69,17 +69,17 @@ pub(super) struct PeerAddress(pub(super) IpAddr);
 /// [`io::Error`] if the runtime or the thread cannot be started.
 pub(crate) fn start(
     listener: TcpListener,
-    apart: Option<TcpListener>,
+    metrics_listener: Option<TcpListener>,
     routes: impl FnOnce() -> IngressRoutes + Send + 'static,
     bounds: ConnectionLimits,
     trusted: Vec<IpNet>,
     stop: watch::Receiver<bool>,
 ) -> io::Result<oneshot::Receiver<()>> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
-    let (listener, apart) = {
+    let (listener, metrics_listener) = {
         let _here = runtime.enter();
         let here = |listener: TcpListener| TcpListener::from_std(listener.into_std()?);
-        (here(listener)?, apart.map(here).transpose()?)
+        (here(listener)?, metrics_listener.map(here).transpose()?)
     };
     let (mut end, ended) = oneshot::channel();
     let work = move || {
@@ -90,8 +90,8 @@ pub(crate) fn start(
                 ..bounds.clone()
             };
             let serving = async {
-                if let Some(apart) = apart {
-                    serve(apart, metrics, few, trusted.clone(), stop.clone()).await;
+                if let Some(metrics_listener) = metrics_listener {
+                    serve(metrics_listener, metrics, few, trusted.clone(), stop.clone()).await;
                 }
             };
             let both =
@@ -211,12 +211,12 @@ async fn accept(listener: &TcpListener, room: &ConnectionQuota) -> Option<(TcpSt
 
 async fn serve_connection(
     stream: TcpStream,
-    place: ConnectionPermit,
+    permit: ConnectionPermit,
     router: Router,
     bounds: Arc<ConnectionLimits>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let peer = place.peer;
+    let peer = permit.peer;
     // A response is one small write and should be sent without delay.
     let _ = stream.set_nodelay(true);
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {

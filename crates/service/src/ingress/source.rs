@@ -37,10 +37,14 @@ pub(super) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet
 
 /// Returns the hops that a header names, the client first. The value is `None` for a hop that is not an
 /// address.
-fn forwarded_hops(headers: &HeaderMap, name: &str, of: fn(&str) -> Option<&str>) -> Vec<Option<IpAddr>> {
+fn forwarded_hops(
+    headers: &HeaderMap,
+    name: &str,
+    extract_address: fn(&str) -> Option<&str>,
+) -> Vec<Option<IpAddr>> {
     let values = headers.get_all(name).iter();
     let lists = values.map(|value: &HeaderValue| value.to_str().unwrap_or_default());
-    lists.flat_map(|list| list.split(',')).map(|hop| parse_address(of(hop.trim())?)).collect()
+    lists.flat_map(|list| list.split(',')).map(|hop| parse_address(extract_address(hop.trim())?)).collect()
 }
 
 /// Returns the `for` of one element of `Forwarded` (RFC 7239).

@@ -49,8 +49,8 @@ struct DiffInput {
 }
 
 impl ForgeTools {
-    pub(super) async fn current_repo(&self, given: Value) -> Result<Value, ToolError> {
-        let EmptyInput {} = parse_input(given)?;
+    pub(super) async fn current_repo(&self, arguments: Value) -> Result<Value, ToolError> {
+        let EmptyInput {} = parse_input(arguments)?;
         let Some(here) = &self.forge.local_clone else {
             return Err(ToolError(format!(
                 "the server was not started in a clone of a repository of forge {}: name the repository in \
@@ -66,8 +66,8 @@ impl ForgeTools {
         }))
     }
 
-    pub(super) async fn list_pull_requests(&self, given: Value) -> Result<Value, ToolError> {
-        let ListPullsInput { repository, limit } = parse_input(given)?;
+    pub(super) async fn list_pull_requests(&self, arguments: Value) -> Result<Value, ToolError> {
+        let ListPullsInput { repository, limit } = parse_input(arguments)?;
         let repository = self.resolve_repository(repository.as_deref())?;
         let most = limit.unwrap_or(LISTED).clamp(1, MAX_LISTED);
         let (pulls, complete) = self.server.list_open_pulls(repository, most).await?;
@@ -83,8 +83,8 @@ impl ForgeTools {
         }))
     }
 
-    pub(super) async fn get_pull_request(&self, given: Value) -> Result<Value, ToolError> {
-        let PullRequestInput { repository, number } = parse_input(given)?;
+    pub(super) async fn get_pull_request(&self, arguments: Value) -> Result<Value, ToolError> {
+        let PullRequestInput { repository, number } = parse_input(arguments)?;
         let pull = self.resolve_pull(&PullRequestTarget { repository, number }).await?;
         let now = self.client(&pull).pull_details().await?;
         let state = match now.state {
@@ -105,8 +105,8 @@ impl ForgeTools {
         }))
     }
 
-    pub(super) async fn get_pull_request_diff(&self, given: Value) -> Result<Value, ToolError> {
-        let DiffInput { repository, number, path } = parse_input(given)?;
+    pub(super) async fn get_pull_request_diff(&self, arguments: Value) -> Result<Value, ToolError> {
+        let DiffInput { repository, number, path } = parse_input(arguments)?;
         let pull = self.resolve_pull(&PullRequestTarget { repository, number }).await?;
         let now = self.client(&pull).pull_details().await?;
         let change = self.load_change(&pull, &now).await?;

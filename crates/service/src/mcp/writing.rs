@@ -104,13 +104,16 @@ struct PostedComment<'a> {
 }
 
 impl ForgeTools {
-    pub(super) async fn comment_pull_request(&self, given: Value) -> Result<Value, ToolError> {
-        let given: CommentInput = parse_input(given)?;
-        let body = sanitize_body(&given.body)?;
-        let key = validate_key(given.key.as_deref())?;
-        let wanted = PullRequestTarget { repository: given.repository, number: given.number };
-        let Some(path) = given.path else {
-            if given.line.or(given.start_line).is_some() || given.side.is_some() || given.commit.is_some() {
+    pub(super) async fn comment_pull_request(&self, arguments: Value) -> Result<Value, ToolError> {
+        let arguments: CommentInput = parse_input(arguments)?;
+        let body = sanitize_body(&arguments.body)?;
+        let key = validate_key(arguments.key.as_deref())?;
+        let wanted = PullRequestTarget { repository: arguments.repository, number: arguments.number };
+        let Some(path) = arguments.path else {
+            if arguments.line.or(arguments.start_line).is_some()
+                || arguments.side.is_some()
+                || arguments.commit.is_some()
+            {
                 return Err(ToolError(
                     "`line`, `start_line`, `side` or `commit` is given without `path`: name the file, or \
                         omit that field"
@@ -124,17 +127,19 @@ impl ForgeTools {
             let pull = self.resolve_pull(&wanted).await?;
             return self.post_comment(PendingComment { pull, topic, body, lines: None }).await;
         };
-        let line =
-            given.line.ok_or_else(|| ToolError("`path` without `line`: name the line, too".to_owned()))?;
-        let lines = (given.start_line.unwrap_or(line), line);
-        let on = LineTarget { path, lines, side: given.side.unwrap_or_default(), commit: given.commit };
+        let line = arguments
+            .line
+            .ok_or_else(|| ToolError("`path` without `line`: name the line, too".to_owned()))?;
+        let lines = (arguments.start_line.unwrap_or(line), line);
+        let on =
+            LineTarget { path, lines, side: arguments.side.unwrap_or_default(), commit: arguments.commit };
         let apart = key.map_or(CommentDistinction::Text, |key| CommentDistinction::Key(key.to_owned()));
         self.ensure_line_comment(&wanted, on, body, apart).await
     }
 
-    pub(super) async fn upsert_inline_comment(&self, given: Value) -> Result<Value, ToolError> {
+    pub(super) async fn upsert_inline_comment(&self, arguments: Value) -> Result<Value, ToolError> {
         let InlineCommentInput { repository, number, path, line, start_line, side, body, key, commit } =
-            parse_input(given)?;
+            parse_input(arguments)?;
         let body = sanitize_body(&body)?;
         let apart = match (validate_key(key.as_deref())?, self.server.capability().upserts) {
             (Some(key), _) => CommentDistinction::Key(key.to_owned()),
@@ -148,25 +153,31 @@ impl ForgeTools {
     /// Posts a comment on these lines of the present head, unless the comment exists.
     async fn ensure_line_comment(
         &self,
-        wanted: &PullRequestTarget,
-        on: LineTarget,
+        pull_target: &PullRequestTarget,
+        line_target: LineTarget,
         body: String,
-        apart: CommentDistinction,
+        distinction: CommentDistinction,
     ) -> Result<Value, ToolError> {
-        let pull = self.resolve_pull(wanted).await?;
+        let pull = self.resolve_pull(pull_target).await?;
         let now = self.client(&pull).pull_details().await?;
         let head = now.head.sha.clone();
-        if on.commit.is_some_and(|commit| commit != head.as_str()) {
+        if line_target.commit.is_some_and(|commit| commit != head.as_str()) {
             return Err(ToolError(format!(
                 "the head is now {head}: read the diff again, and count the lines in the new diff"
             )));
         }
         let change = self.load_change(&pull, &now).await?;
-        let place = locate_lines(&change.diff, &on.path, on.side, on.lines.0, on.lines.1)?;
+        let place = locate_lines(
+            &change.diff,
+            &line_target.path,
+            line_target.side,
+            line_target.lines.0,
+            line_target.lines.1,
+        )?;
         let CodeLocation { path, side, start_line, end_line } = &place;
         let (path, side) = (path.to_string(), format!("{side:?}"));
         let (start, end) = (start_line.to_string(), end_line.to_string());
-        let topic = match &apart {
+        let topic = match &distinction {
             CommentDistinction::Key(key) => comment_topic("line", &[&path, &side, &start, &end, key]),
             CommentDistinction::Text => {
                 comment_topic("text", &[&path, &side, &start, &end, &normalize_whitespace(&body)])
@@ -176,22 +187,22 @@ impl ForgeTools {
     }
 
     /// Posts a comment, unless the comment exists.
-    async fn post_comment(&self, wish: PendingComment) -> Result<Value, ToolError> {
-        let gate = self.gate(&wish.pull);
-        let client = self.client(&wish.pull);
+    async fn post_comment(&self, pending: PendingComment) -> Result<Value, ToolError> {
+        let gate = self.gate(&pending.pull);
+        let client = self.client(&pending.pull);
         let most = client.max_body_length();
-        let long = wish.body.encode_utf16().count();
+        let long = pending.body.encode_utf16().count();
         if long > most {
             return Err(ToolError(format!("the comment has {long} characters (limit {most}): shorten it")));
         }
-        let writer = EffectOwner { key: wish.pull.0.key(), producer: CommentProducer::Mcp, token: None };
+        let writer = EffectOwner { key: pending.pull.0.key(), producer: CommentProducer::Mcp, token: None };
         let (log, gate) = (&*self.forge.store, &gate);
         let watch = &telemetry::WRITES;
         let effects = EffectExecutor { forge: &client, log, gate, clock: &SystemClock, writer, watch };
-        let effect = match wish.lines {
-            None => Effect::Comment { topic: wish.topic, body: wish.body },
+        let effect = match pending.lines {
+            None => Effect::Comment { topic: pending.topic, body: pending.body },
             Some((commit, place)) => {
-                Effect::LineComment { commit, place, topic: wish.topic, body: wish.body }
+                Effect::LineComment { commit, place, topic: pending.topic, body: pending.body }
             }
         };
         // This process makes one write at a time, so two calls about one comment run one after the other.
@@ -207,7 +218,11 @@ impl ForgeTools {
         }
         let performed = performed?;
         let comment = performed.comment();
-        serialize_answer(&PostedComment { repository: &wish.pull.1, number: wish.pull.0.number, comment })
+        serialize_answer(&PostedComment {
+            repository: &pending.pull.1,
+            number: pending.pull.0.number,
+            comment,
+        })
     }
 }
 

@@ -24,7 +24,7 @@ const STATES: [&str; 4] = ["idle", "waiting", "leased", "held"];
 impl ServiceContext {
     /// Responds to a scrape. `looked` is the time at which the scheduler last read the slots.
     #[truing_core::boxed_future]
-    pub async fn scrape(&self, looked: UnixMillis) -> String {
+    pub async fn scrape(&self, last_read_at: UnixMillis) -> String {
         let (metrics, now) = (&self.metrics, self.clock.now());
         let switch = tokio::time::timeout(STORE_TIME, self.kill_switches()).await;
         // If the store does not answer in time, the switch is reported as on, because it may be on.
@@ -36,7 +36,7 @@ impl ServiceContext {
         let asked =
             self.forges.servers().keys().filter_map(|name| Some((name, self.sweep_results.health(name)?)));
         asked.for_each(|(name, health)| metrics.record_forge_health(name, health));
-        metrics.0.scheduler_age.set(to_seconds(now.0.saturating_sub(looked.0)));
+        metrics.0.scheduler_age.set(to_seconds(now.0.saturating_sub(last_read_at.0)));
         if let Some(agent) = &self.agent {
             metrics.set_model_retries(agent.gateway.retry_count());
         }

@@ -6,8 +6,8 @@ pub fn format_percent(thousandths: u64) -> String {
 }
 
 /// Formats the share of `count` in the total `of`.
-pub fn format_share(count: u64, of: u64) -> String {
-    format_percent((count.saturating_mul(1000) + of / 2) / of.max(1))
+pub fn format_share(count: u64, total: u64) -> String {
+    format_percent((count.saturating_mul(1000) + total / 2) / total.max(1))
 }
 
 /// Formats a share in thousandths; returns `-` for `None`.

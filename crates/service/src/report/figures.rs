@@ -133,8 +133,8 @@ fn serialize_date<S: Serializer>(day: &i64, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(&format_day(*day))
 }
 
-fn serialize_instant<S: Serializer>(at: &UnixMillis, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_str(&format_instant(*at))
+fn serialize_instant<S: Serializer>(instant: &UnixMillis, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&format_instant(*instant))
 }
 
 impl RunEndTally {
@@ -206,11 +206,12 @@ impl Serialize for RunEndTally {
 impl LoopFigures {
     /// Computes the figures of these runs of one loop. The runs are sorted with the newest first. The last
     /// period ends at `now`.
-    pub fn from_runs(of: LoopKind, runs: &[ReportedRun], now: UnixMillis) -> Self {
-        let order = loops::loop_steps(of);
+    pub fn from_runs(loop_kind: LoopKind, runs: &[ReportedRun], now: UnixMillis) -> Self {
+        let order = loops::loop_steps(loop_kind);
         let place = |step: &str| order.iter().position(|id| *id == step);
         let tally = RunEndTally::from_runs(runs);
-        let sum = |of: fn(&ReportedRun) -> u64| runs.iter().map(of).fold(0, u64::saturating_add);
+        let sum =
+            |loop_kind: fn(&ReportedRun) -> u64| runs.iter().map(loop_kind).fold(0, u64::saturating_add);
         let (period_days, periods) = compute_period_figures(runs, now);
         Self {
             tally,
@@ -256,8 +257,8 @@ fn count_end_reasons(runs: &[ReportedRun]) -> Vec<EndReason> {
     reasons
 }
 
-fn sort_rows<T>(mut rows: Vec<T>, by: impl Fn(&T) -> Option<usize>) -> Vec<T> {
-    rows.sort_by_key(by);
+fn sort_rows<T>(mut rows: Vec<T>, sort_key: impl Fn(&T) -> Option<usize>) -> Vec<T> {
+    rows.sort_by_key(sort_key);
     rows
 }
 

@@ -19,8 +19,8 @@ const MOST: usize = 20_000;
 const MOST_CONVERGES: usize = 2000;
 
 /// Returns the name of a loop for people.
-pub fn loop_title(of: LoopKind) -> &'static str {
-    match of {
+pub fn loop_title(loop_kind: LoopKind) -> &'static str {
+    match loop_kind {
         LoopKind::Review => "Reviews",
         LoopKind::Sync => "Sync jobs",
         LoopKind::Converge => "Converge runs",
@@ -28,16 +28,16 @@ pub fn loop_title(of: LoopKind) -> &'static str {
 }
 
 /// Returns the largest number of runs of a loop that a report reads.
-pub fn max_report_runs(of: LoopKind) -> usize {
-    match of {
+pub fn max_report_runs(loop_kind: LoopKind) -> usize {
+    match loop_kind {
         LoopKind::Review | LoopKind::Sync => MOST,
         LoopKind::Converge => MOST_CONVERGES,
     }
 }
 
 /// Returns the names of a loop's steps, in order.
-pub fn loop_steps(of: LoopKind) -> Vec<&'static str> {
-    match of {
+pub fn loop_steps(loop_kind: LoopKind) -> Vec<&'static str> {
+    match loop_kind {
         LoopKind::Review => outcome::ReviewStep::ALL.iter().map(|step| step.as_str()).collect(),
         LoopKind::Sync => SyncStep::ALL.iter().map(|step| step.as_str()).collect(),
         LoopKind::Converge => converge::ConvergeStep::ALL.iter().map(|step| step.as_str()).collect(),
@@ -45,8 +45,8 @@ pub fn loop_steps(of: LoopKind) -> Vec<&'static str> {
 }
 
 /// Returns the UTC day of an instant, in days since 1970.
-pub fn utc_day(at: UnixMillis) -> i64 {
-    at.0.div_euclid(DAY)
+pub fn utc_day(instant: UnixMillis) -> i64 {
+    instant.0.div_euclid(DAY)
 }
 
 /// Formats a UTC day, given in days since 1970, as a date.

@@ -66,23 +66,24 @@ fn outcome_words(has_others: bool) -> impl Iterator<Item = &'static str> + Clone
     ReviewOutcomeKind::ALL.into_iter().map(ReviewOutcomeKind::as_str).chain(others)
 }
 
-fn count_kinds(ended: &[RunEndCount], has_others: bool) -> Map<String, Value> {
-    let count = |kind: &str| ended.iter().filter(|row| row.kind == kind).map(|row| row.runs).sum::<u64>();
+fn count_kinds(end_counts: &[RunEndCount], has_others: bool) -> Map<String, Value> {
+    let count =
+        |kind: &str| end_counts.iter().filter(|row| row.kind == kind).map(|row| row.runs).sum::<u64>();
     outcome_words(has_others).map(|kind| (kind.to_owned(), count(kind).into())).collect()
 }
 
 /// Computes the totals of all rows. If `has_others` is true, the words of the loops other than review are
 /// included.
-pub fn compute_totals(ended: &[RunEndCount], has_others: bool) -> OutcomeTotals {
-    let sum = |of: fn(&RunEndCount) -> u64| ended.iter().map(of).sum::<u64>();
+pub fn compute_totals(end_counts: &[RunEndCount], has_others: bool) -> OutcomeTotals {
+    let sum = |value_of: fn(&RunEndCount) -> u64| end_counts.iter().map(value_of).sum::<u64>();
     let runs = sum(|row| row.runs);
     OutcomeTotals {
         runs,
-        kinds: count_kinds(ended, has_others),
+        kinds: count_kinds(end_counts, has_others),
         cost_micro_usd: sum(|row| row.cost),
         unrecorded_micro_usd: 0,
         mean_ms: mean_per_run(sum(|row| row.ms), runs),
-        reasons: count_reasons(ended),
+        reasons: count_reasons(end_counts),
     }
 }
 
@@ -97,9 +98,9 @@ impl OutcomeTotals {
 }
 
 /// Returns the reasons, the most frequent first. Reasons that differ only in ids and times are combined.
-fn count_reasons(ended: &[RunEndCount]) -> Vec<OutcomeReason> {
+fn count_reasons(end_counts: &[RunEndCount]) -> Vec<OutcomeReason> {
     let mut by_words = std::collections::BTreeMap::<(&str, String), (&str, u64)>::new();
-    for row in ended.iter().filter(|row| !row.reason.is_empty()) {
+    for row in end_counts.iter().filter(|row| !row.reason.is_empty()) {
         by_words.entry((&row.kind, normalize_reason(&row.reason))).or_insert((&row.reason, 0)).1 += row.runs;
     }
     let mut reasons: Vec<OutcomeReason> = by_words
@@ -115,8 +116,8 @@ fn count_reasons(ended: &[RunEndCount]) -> Vec<OutcomeReason> {
 }
 
 /// Computes the totals of each UTC day. The rows must be sorted by day.
-pub fn compute_day_totals(ended: &[RunEndCount], has_others: bool) -> Vec<DayTotals> {
-    ended
+pub fn compute_day_totals(end_counts: &[RunEndCount], has_others: bool) -> Vec<DayTotals> {
+    end_counts
         .chunk_by(|a, b| a.day == b.day)
         .map(|rows| {
             let OutcomeTotals { runs, kinds, cost_micro_usd, mean_ms, .. } = compute_totals(rows, has_others);
@@ -127,16 +128,16 @@ pub fn compute_day_totals(ended: &[RunEndCount], has_others: bool) -> Vec<DayTot
 }
 
 /// Merges two JSON objects. If both have a field, the field of `more` is used.
-pub fn merge_objects(mut all: Value, more: Value) -> Value {
-    if let (Value::Object(all), Value::Object(more)) = (&mut all, more) {
-        all.extend(more);
+pub fn merge_objects(mut base_object: Value, extra_object: Value) -> Value {
+    if let (Value::Object(base_object), Value::Object(extra_object)) = (&mut base_object, extra_object) {
+        base_object.extend(extra_object);
     }
-    all
+    base_object
 }
 
 /// Returns a run as `truing.outcome/1`: the common fields and the fields in `own`. If both have a field, the
 /// field in `own` is used.
-pub fn outcome_json<D: RunDetail>(record: &RunRecord<D>, own: Value) -> Value {
+pub fn outcome_json<D: RunDetail>(record: &RunRecord<D>, loop_fields: Value) -> Value {
     let step = record.furthest_step();
     let common = json!({
         "schema": "truing.outcome/1",
@@ -157,12 +158,12 @@ pub fn outcome_json<D: RunDetail>(record: &RunRecord<D>, own: Value) -> Value {
         "ended": format_instant(record.ended),
         "cost_micro_usd": record.cost(),
     });
-    merge_objects(common, own)
+    merge_objects(common, loop_fields)
 }
 
 /// Returns a review as an outcome record. A review by rules has no prompt and calls no model. The record
 /// contains the key and also `review_id`, `name`, `url`, `head`, `base` and `open`.
-pub fn review_outcome_json(record: &ReviewRecord, known: Option<&SlotDescription>) -> Value {
+pub fn review_outcome_json(record: &ReviewRecord, description: Option<&SlotDescription>) -> Value {
     let detail = &record.detail;
     let modelled = detail.model_review.as_ref();
     let open = detail
@@ -173,8 +174,8 @@ pub fn review_outcome_json(record: &ReviewRecord, known: Option<&SlotDescription
         "memory_hash": modelled.and_then(|did| did.memory.as_ref()).map(|memory| &memory.hash),
         "review_id": record.run,
         "runtime": detail.outcome.runtime,
-        "name": known.map(|known| &known.name),
-        "url": known.map(|known| &known.url),
+        "name": description.map(|description| &description.name),
+        "url": description.map(|description| &description.url),
         "head": detail.head,
         "base": detail.base,
         "open": open.collect::<Vec<_>>(),
@@ -189,12 +190,12 @@ pub fn review_outcome_json(record: &ReviewRecord, known: Option<&SlotDescription
 
 /// Returns a converge run as an outcome record. The evidence consists of the audits' findings and the pushed
 /// commits.
-pub fn converge_outcome_json(record: &ConvergeRecord, known: Option<&SlotDescription>) -> Value {
+pub fn converge_outcome_json(record: &ConvergeRecord, description: Option<&SlotDescription>) -> Value {
     let (detail, state) = (&record.detail, &record.detail.state);
     let is_final = record.run_outcome() == Some(RunOutcome::Done) && !state.audits_only;
     let kind = if is_final { "final" } else { "wip" };
     let own = json!({
-        "pr": known.map(|known| json!({"kind": kind, "url": known.url})),
+        "pr": description.map(|description| json!({"kind": kind, "url": description.url})),
         "evidence": {
             "loops": state.audits,
             "audits": audit_counts(record),

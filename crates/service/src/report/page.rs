@@ -115,12 +115,12 @@ fn muted_paragraph(words: impl std::fmt::Display) -> HtmlMarkup {
 
 fn render_tiles(section: &LoopSection) -> HtmlMarkup {
     let (figures, tally) = (&section.figures, &section.figures.tally);
-    let tile = |class: &str, title: &str, value: String, below: String| {
+    let tile = |class: &str, title: &str, value: String, note: String| {
         let class = format!("tile {class}");
         let parts = [
             element("dt", &[], [text(title)]),
             element("dd", &[], [text(value)]),
-            element("dd", &[("class", &"soft")], [text(below)]),
+            element("dd", &[("class", &"soft")], [text(note)]),
         ];
         element("div", &[("class", &class.trim_end())], parts)
     };

@@ -121,8 +121,11 @@ impl ReportedRun {
     }
 
     /// Makes the entry of a converge run, with the address of its pull request if the address is known.
-    pub fn from_converge(record: &converge::record::ConvergeRecord, known: Option<&SlotDescription>) -> Self {
-        let url = known.map(|known| known.url.clone());
+    pub fn from_converge(
+        record: &converge::record::ConvergeRecord,
+        description: Option<&SlotDescription>,
+    ) -> Self {
+        let url = description.map(|description| description.url.clone());
         Self { pull_url: url, ..Self::from_record(LoopKind::Converge, record, &record.detail.name) }
     }
 

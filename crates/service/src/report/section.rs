@@ -132,8 +132,8 @@ pub struct JobStatus {
     pub tally: RunEndTally,
 }
 
-fn serialize_optional_instant<S: Serializer>(at: &Option<UnixMillis>, to: S) -> Result<S::Ok, S::Error> {
-    at.map(format_instant).serialize(to)
+fn serialize_optional_instant<S: Serializer>(instant: &Option<UnixMillis>, to: S) -> Result<S::Ok, S::Error> {
+    instant.map(format_instant).serialize(to)
 }
 
 impl JobStatus {

@@ -180,21 +180,23 @@ impl PreviewRun<'_> {
     async fn admitted_repositories(
         &mut self,
         list: &RepositoryListing,
-        known: Vec<KnownRepository>,
+        known_repositories: Vec<KnownRepository>,
     ) -> Vec<ListedRepository> {
-        let mut known: BTreeMap<String, KnownRepository> =
-            known.into_iter().map(|repository| (repository.id.clone(), repository)).collect();
+        let mut known_repositories: BTreeMap<String, KnownRepository> =
+            known_repositories.into_iter().map(|repository| (repository.id.clone(), repository)).collect();
         let (mut admitted, mut ids) = (Vec::new(), BTreeSet::new());
         for seen in list.items().filter(|seen| !seen.archived) {
             if !self.context.repositories.has(&self.preview.name, &seen.name) {
                 self.preview.not_admitted += 1;
             } else if ids.insert(seen.id.clone()) {
-                let onboarded = known.get(&seen.id).is_some_and(|known| known.onboarded);
+                let onboarded = known_repositories
+                    .get(&seen.id)
+                    .is_some_and(|known_repositories| known_repositories.onboarded);
                 admitted.push(ListedRepository { id: seen.id.clone(), name: seen.name.clone(), onboarded });
             }
         }
-        known.retain(|id, repository| repository.missing_since.is_none() && !ids.contains(id));
-        for (id, KnownRepository { name, onboarded, .. }) in known {
+        known_repositories.retain(|id, repository| repository.missing_since.is_none() && !ids.contains(id));
+        for (id, KnownRepository { name, onboarded, .. }) in known_repositories {
             if !self.context.repositories.has(&self.preview.name, &name) {
                 continue;
             }
@@ -215,7 +217,7 @@ impl PreviewRun<'_> {
     }
 
     /// Previews one repository. Returns false if no other repository can be previewed.
-    async fn preview_repository(&mut self, of: &ListedRepository) -> Result<bool, StoreError> {
+    async fn preview_repository(&mut self, repository: &ListedRepository) -> Result<bool, StoreError> {
         let mut calls = self.calls.allowed_calls(self.context, self.server);
         if calls == 0 {
             self.preview.is_complete = false;
@@ -223,7 +225,7 @@ impl PreviewRun<'_> {
         }
         let before = calls;
         let mut list = CachedListing::default();
-        let listed = self.server.refresh_open_pulls(&of.name, &mut list, &mut calls).await;
+        let listed = self.server.refresh_open_pulls(&repository.name, &mut list, &mut calls).await;
         self.calls.use_up(before - calls);
         match listed {
             Ok(()) => {}
@@ -232,29 +234,39 @@ impl PreviewRun<'_> {
                 return Ok(false);
             }
             Err(error) => {
-                self.record_unreadable(of.name.clone(), &error);
+                self.record_unreadable(repository.name.clone(), &error);
                 return Ok(true);
             }
         }
         self.preview.is_complete &= list.is_complete();
         let open: Vec<&OpenPull> = list.items().collect();
-        let pulls = self.count_pulls(of, &open).await?;
+        let pulls = self.count_pulls(repository, &open).await?;
         self.preview.pulls.add(pulls);
-        self.preview.repositories.push(RepositoryPreview { name: of.name.clone(), problem: None, pulls });
+        self.preview.repositories.push(RepositoryPreview {
+            name: repository.name.clone(),
+            problem: None,
+            pulls,
+        });
         Ok(true)
     }
 
     /// Counts the open pull requests of a repository by the action that a start would take.
-    async fn count_pulls(&self, of: &ListedRepository, open: &[&OpenPull]) -> Result<PullCounts, StoreError> {
-        let keys: Vec<_> =
-            open.iter().map(|pull| turn::key_of(&self.preview.name, &of.id, pull.number)).collect();
+    async fn count_pulls(
+        &self,
+        repository: &ListedRepository,
+        open_pulls: &[&OpenPull],
+    ) -> Result<PullCounts, StoreError> {
+        let keys: Vec<_> = open_pulls
+            .iter()
+            .map(|pull| turn::key_of(&self.preview.name, &repository.id, pull.number))
+            .collect();
         let known = match self.records {
             Some(records) => turn::load_known_pulls(records, &keys).await?,
             None => keys.into_iter().map(turn::unknown_pull).map(Some).collect(),
         };
-        let leaves = !of.onboarded && self.context.repositories.skips_existing_pulls();
-        let mut counts = PullCounts { open_pull_requests: open.len(), ..PullCounts::default() };
-        for (pull, known) in open.iter().zip(known) {
+        let leaves = !repository.onboarded && self.context.repositories.skips_existing_pulls();
+        let mut counts = PullCounts { open_pull_requests: open_pulls.len(), ..PullCounts::default() };
+        for (pull, known) in open_pulls.iter().zip(known) {
             let Some((slot, reviews)) = known else {
                 counts.already_known += 1;
                 continue;

@@ -210,13 +210,13 @@ pub(super) fn prepare_path(path: &Path) -> Result<Arc<Path>, SqliteOpenError> {
 
 /// Opens one more connection to an open file, for reading. Refuses another file at the same path. If that
 /// file were empty, SQLite would delete the log beside it, whose data exists nowhere else.
-pub(super) fn open_reader(opened: &DatabaseFile) -> Result<Connection, StoreFault> {
-    opened.check_in_place()?;
+pub(super) fn open_reader(database: &DatabaseFile) -> Result<Connection, StoreFault> {
+    database.check_in_place()?;
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(opened.path(), flags)?;
+    let connection = Connection::open_with_flags(database.path(), flags)?;
     // SQLite reads the log with the first statement. This check, before any statement, closes a file that has
     // replaced the opened file.
-    opened.check_in_place()?;
+    database.check_in_place()?;
     configure_connection(&connection)?;
     Ok(connection)
 }

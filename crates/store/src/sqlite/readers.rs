@@ -31,9 +31,9 @@ pub(super) struct ReaderPool {
 type BoxedQuery<T> = Box<dyn FnOnce(&Statements) -> Result<T, StoreFault> + Send>;
 
 impl ReaderPool {
-    pub(super) fn new(opened: Arc<DatabaseFile>, named: Arc<OpenFileGuard>) -> Self {
+    pub(super) fn new(database: Arc<DatabaseFile>, file_guard: Arc<OpenFileGuard>) -> Self {
         let permits = Arc::new(Semaphore::new(READERS));
-        Self { opened, permits, idle: Mutex::new(Vec::new()), _named: named }
+        Self { opened: database, permits, idle: Mutex::new(Vec::new()), _named: file_guard }
     }
 
     pub(super) async fn read<T, F>(self: &Arc<Self>, work: F) -> Result<T, StoreError>

@@ -162,12 +162,12 @@ fn oldest_due(connection: &SqlTransaction, now: UnixMillis) -> Result<Option<Dur
     Ok(at.map(|at| elapsed_since(UnixMillis(at), now)))
 }
 
-fn elapsed_since(at: UnixMillis, now: UnixMillis) -> Duration {
-    Duration::from_millis(u64::try_from(now.0.saturating_sub(at.0)).unwrap_or(0))
+fn elapsed_since(start: UnixMillis, now: UnixMillis) -> Duration {
+    Duration::from_millis(u64::try_from(now.0.saturating_sub(start.0)).unwrap_or(0))
 }
 
 /// Splits the words of a state into state and reason, and adds the count.
-fn split_state_count(shown: &str, count: u64) -> (String, String, u64) {
-    let (state, reason) = shown.split_once('/').unwrap_or((shown, ""));
+fn split_state_count(state_text: &str, count: u64) -> (String, String, u64) {
+    let (state, reason) = state_text.split_once('/').unwrap_or((state_text, ""));
     (state.to_owned(), reason.to_owned(), count)
 }

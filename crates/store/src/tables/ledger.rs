@@ -41,13 +41,15 @@ impl Ledger for Store {
 
     async fn settle_reservation(
         &self,
-        of: ReservationId,
+        reservation: ReservationId,
         cost: MicroUsd,
         basis: CostBasis,
     ) -> Result<MicroUsd, StoreError> {
         let clock = Arc::clone(&self.0.clock);
-        self.write_serialized(move |connection| settle_reservation(connection, of, cost, basis, clock.now()))
-            .await
+        self.write_serialized(move |connection| {
+            settle_reservation(connection, reservation, cost, basis, clock.now())
+        })
+        .await
     }
 
     async fn budget_usage(&self, levels: &[BudgetLevel]) -> Result<Vec<BudgetUsage>, StoreError> {

@@ -111,9 +111,9 @@ pub(super) async fn mark_valkey_slots(
 fn record_refused_names(
     connection: &SqlTransaction,
     marks: &[SlotMark],
-    refused: &BTreeSet<SlotKey>,
+    refused_keys: &BTreeSet<SlotKey>,
 ) -> Result<(), StoreFault> {
-    let those = marks.iter().filter(|mark| refused.contains(&mark.key));
+    let those = marks.iter().filter(|mark| refused_keys.contains(&mark.key));
     let heard = those.map(|mark| (repository_name(mark), RepositoryRef::from_key(&mark.key)));
     operations::switch::add_repositories_to_switches(connection, heard)
 }
@@ -140,8 +140,8 @@ fn refused_keys(switches: &KillSwitches, marks: &[SlotMark], halted: HaltPolicy)
     }
 }
 
-fn mark_outcome(refused: BTreeSet<SlotKey>) -> MarkOutcome {
-    if refused.is_empty() { MarkOutcome::All } else { MarkOutcome::SwitchedOff(refused) }
+fn mark_outcome(refused_keys: BTreeSet<SlotKey>) -> MarkOutcome {
+    if refused_keys.is_empty() { MarkOutcome::All } else { MarkOutcome::SwitchedOff(refused_keys) }
 }
 
 fn marked_keys(marks: &[SlotMark]) -> BTreeSet<SlotKey> {
@@ -151,10 +151,10 @@ fn marked_keys(marks: &[SlotMark]) -> BTreeSet<SlotKey> {
 /// Groups the marks by key, without those that are refused.
 fn group_by_key<'a>(
     marks: &'a [SlotMark],
-    refused: &BTreeSet<SlotKey>,
+    refused_keys: &BTreeSet<SlotKey>,
 ) -> BTreeMap<&'a SlotKey, Vec<&'a SlotMark>> {
     let mut by_key: BTreeMap<&SlotKey, Vec<&SlotMark>> = BTreeMap::new();
-    for mark in marks.iter().filter(|mark| !refused.contains(&mark.key)) {
+    for mark in marks.iter().filter(|mark| !refused_keys.contains(&mark.key)) {
         by_key.entry(&mark.key).or_default().push(mark);
     }
     by_key
@@ -186,10 +186,10 @@ fn apply_marks(
 fn record_marked(
     connection: &SqlTransaction,
     marks: &[SlotMark],
-    refused: &BTreeSet<SlotKey>,
+    refused_keys: &BTreeSet<SlotKey>,
     events: &[HistoryEvent],
 ) -> Result<(), StoreFault> {
-    let marked = marks.iter().filter(|mark| !refused.contains(&mark.key));
+    let marked = marks.iter().filter(|mark| !refused_keys.contains(&mark.key));
     history::store_descriptions(connection, marked.map(|mark| (&mark.key, &mark.described)))?;
     history::append_events(connection, events)
 }

@@ -52,7 +52,7 @@ impl OperatorStore for Store {
     async fn turn_switch(
         &self,
         turn: &SwitchRequest,
-        by: &str,
+        operator: &str,
     ) -> Result<(KillSwitch, KillSwitch), StoreError> {
         if self.valkey_server().is_some()
             && let Err(error) = self.kill_switches().await
@@ -62,7 +62,7 @@ impl OperatorStore for Store {
             // nevertheless.
             tracing::warn!(%error, "unknown whether the kill switch was set manually");
         }
-        let turned = self.turn_stored_switch(turn, by, None).await?;
+        let turned = self.turn_stored_switch(turn, operator, None).await?;
         if let Some(valkey) = self.valkey_server() {
             box_future(|| valkey.set_switch(turned.1.engagement().is_some())).await?;
         }
@@ -73,8 +73,8 @@ impl OperatorStore for Store {
         self.read(switch::sweep_request_time).await
     }
 
-    async fn clear_sweep_request(&self, wanted: UnixMillis) -> Result<(), StoreError> {
-        self.write(move |connection| switch::clear_sweep_request(connection, wanted)).await
+    async fn clear_sweep_request(&self, requested_at: UnixMillis) -> Result<(), StoreError> {
+        self.write(move |connection| switch::clear_sweep_request(connection, requested_at)).await
     }
 
     async fn append_audit_log(&self, acts: &[OperatorAction]) -> Result<(), StoreError> {

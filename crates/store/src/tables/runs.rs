@@ -138,13 +138,13 @@ impl RunStore for Store {
 
     async fn store_dismissals(
         &self,
-        said: &[(SlotKey, Dismissal)],
+        new_dismissals: &[(SlotKey, Dismissal)],
         act: &OperatorAction,
     ) -> Result<(), StoreError> {
-        let (said, act, now) = (said.to_vec(), act.clone(), self.0.clock.now());
+        let (new_dismissals, act, now) = (new_dismissals.to_vec(), act.clone(), self.0.clock.now());
         self.write(move |connection| {
-            for (key, said) in &said {
-                dismissals::store_dismissal(connection, key, said)?;
+            for (key, new_dismissals) in &new_dismissals {
+                dismissals::store_dismissal(connection, key, new_dismissals)?;
             }
             operations::audit::append(connection, std::slice::from_ref(&act), now)
         })

@@ -79,14 +79,14 @@ impl SweepStore for Store {
         &self,
         user_requests: &[UserRequest],
         of: &KnownRepository,
-        until: Option<UnixMillis>,
+        new_cursor: Option<UnixMillis>,
     ) -> Result<(), StoreError> {
         let (user_requests, of) = (user_requests.to_vec(), of.clone());
         self.write(move |connection| {
             store_repositories(connection, std::slice::from_ref(&of))?;
-            if let Some(until) = until {
+            if let Some(new_cursor) = new_cursor {
                 let sql = "UPDATE repository SET cursor = ?3 WHERE forge = ?1 AND id = ?2 AND cursor < ?3";
-                connection.sql(sql).execute((&of.forge, &of.id, until.0))?;
+                connection.sql(sql).execute((&of.forge, &of.id, new_cursor.0))?;
             }
             let sql = "INSERT INTO comment_seen (forge, repository, kind, id, number, at, served)
                        VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0) ON CONFLICT DO NOTHING";

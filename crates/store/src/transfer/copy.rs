@@ -309,6 +309,6 @@ pub(super) async fn check_schema(store: &Store) -> Result<(), TransferError> {
 }
 
 /// Converts a fault in the record of progress to an error that names the store.
-fn progress_store_error<T>(store: &Store, done: Result<T, StoreFault>) -> Result<T, TransferError> {
-    done.map_err(|fault| StoreError::Corrupt(format!("{}: {fault}", store.name())).into())
+fn progress_store_error<T>(store: &Store, result: Result<T, StoreFault>) -> Result<T, TransferError> {
+    result.map_err(|fault| StoreError::Corrupt(format!("{}: {fault}", store.name())).into())
 }

@@ -137,7 +137,7 @@ pub(super) fn find(connection: &SqlTransaction) -> Result<Option<CopyProgress>, 
 /// inner error names its content.
 pub(super) fn start_transfer(
     connection: &SqlTransaction,
-    first: &CopyProgress,
+    initial_progress: &CopyProgress,
 ) -> Result<Result<CopyProgress, String>, StoreFault> {
     if let Some(found) = find(connection)? {
         return Ok(Ok(found));
@@ -152,8 +152,12 @@ pub(super) fn start_transfer(
         }
     }
     let sql = "INSERT INTO transfer (source, slots, part, copied) VALUES (?1, ?2, ?3, 0)";
-    connection.sql(sql).execute((&first.source, &first.slots, &first.part))?;
-    Ok(Ok(first.clone()))
+    connection.sql(sql).execute((
+        &initial_progress.source,
+        &initial_progress.slots,
+        &initial_progress.part,
+    ))?;
+    Ok(Ok(initial_progress.clone()))
 }
 
 /// Changes the progress from one state to the next. Returns false if the progress is in another state,

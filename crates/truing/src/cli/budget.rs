@@ -148,8 +148,8 @@ fn render_budget(usages: &[BudgetUsage], names: &BTreeMap<String, String>) -> St
     for kind in BudgetLevelKind::ALL.into_iter().rev() {
         let of = usages.iter().filter(|usages| usages.level.kind == kind);
         let count = of.clone().count();
-        let sum = |part: fn(&BudgetUsage) -> MicroUsd| {
-            MicroUsd(of.clone().map(|usages| part(usages).0).fold(0, u64::saturating_add))
+        let sum = |amount_of: fn(&BudgetUsage) -> MicroUsd| {
+            MicroUsd(of.clone().map(|usages| amount_of(usages).0).fold(0, u64::saturating_add))
         };
         if count > 0 {
             let all =
@@ -187,8 +187,9 @@ fn render_limits(config: &Config) -> String {
         prices: _,
     } = &config.budget;
     let mut text = "Limits for new runs\n".to_owned();
-    let mut add =
-        |limit: MicroUsd, what: &str| text += &fold_line(&format!("{:>12}  ", limit.to_string()), what);
+    let mut add = |limit: MicroUsd, description: &str| {
+        text += &fold_line(&format!("{:>12}  ", limit.to_string()), description)
+    };
     add(*review, "all reviews of one head of a pull request (budget.review_usd)");
     if let Some(ask) = pull_ask {
         add(*ask, "one pull request until `/spend` allows as much again (budget.pr_ask_usd)");
@@ -290,9 +291,9 @@ fn show_prices(model: Option<&str>, context: &CommandContext) -> Result<(), CliE
     context.output.print_answer(&rows, || render_prices(&rows, &dated))
 }
 
-fn render_prices(rows: &[PriceRow<'_>], dated: &str) -> String {
+fn render_prices(rows: &[PriceRow<'_>], price_date: &str) -> String {
     let mut text = format!(
-        "US dollars per million tokens; built-in prices are from {dated}\n\n{:>9}{:>9}{:>8}{:>9}{:>9}\n",
+        "US dollars per million tokens; built-in prices are from {price_date}\n\n{:>9}{:>9}{:>8}{:>9}{:>9}\n",
         "input", "output", "cached", "for 5 m", "for 1 h"
     );
     for PriceRow { model, above_prompt_tokens, priced_by, rates, .. } in rows {

@@ -85,8 +85,8 @@ impl OutputFileArgs {
         if path == Path::new("/dev/stdout") {
             return Ok(OutputTarget::Output);
         }
-        let wrong = |code, what: &str| {
-            let message = format!("cannot write {}: {what}", self.name());
+        let wrong = |code, reason: &str| {
+            let message = format!("cannot write {}: {reason}", self.name());
             CliError::usage(code, message).hint("give a file in an existing folder: `--output FILE`")
         };
         let mut path = current_folder.join(path);

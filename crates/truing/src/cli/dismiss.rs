@@ -310,24 +310,24 @@ fn check_id(word: &str) -> Result<(), CliError> {
 }
 
 /// Returns the error for a word that matches no finding, or several.
-fn unknown_finding_error(id: &str, several: &[&Finding], undo: bool) -> CliError {
-    let what = match (several, undo) {
+fn unknown_finding_error(id: &str, matches: &[&Finding], undo: bool) -> CliError {
+    let what = match (matches, undo) {
         ([], true) => "no dismissed finding of this branch has that id".to_owned(),
         ([], false) => "no finding of this branch has that id".to_owned(),
-        (several, _) => format!("{} findings have ids that begin like this", several.len()),
+        (matches, _) => format!("{} findings have ids that begin like this", matches.len()),
     };
     let error = CliError::usage("unknown_finding", format!("`{}`: {what}", line::visible_line(id)));
-    if several.is_empty() {
+    if matches.is_empty() {
         return error.hint(match undo {
             true => "`truing dismiss --list` shows the ids of what is dismissed",
             false => "`truing audit --format json` and `truing review --format json` show ids",
         });
     }
-    let named = several.iter().take(MAX_NAMED);
+    let named = matches.iter().take(MAX_NAMED);
     let error = named.fold(error, |error, finding| {
         error.hint(format!("{} is {}", dismissal::short_id(&finding.id), describe_finding(finding)))
     });
-    match several.len().checked_sub(MAX_NAMED) {
+    match matches.len().checked_sub(MAX_NAMED) {
         Some(more @ 1..) => error.hint(format!("{more} more begin like this: give more digits")),
         Some(0) | None => error,
     }

@@ -66,10 +66,10 @@ pub(super) const EXIT_CODES: [(&str, &str); 6] = [
 
 /// Returns the command that the words name.
 pub(super) fn find_command<'a>(
-    all: &'a clap::Command,
+    program: &'a clap::Command,
     words: &[String],
 ) -> Result<&'a clap::Command, CliError> {
-    words.iter().try_fold(all, |command, word| {
+    words.iter().try_fold(program, |command, word| {
         command.find_subcommand(word).ok_or_else(|| {
             CliError::usage("no_command", format!("there is no command `{}`", words.join(" ")))
                 .hint("see the list of commands: `--help`")
@@ -92,8 +92,8 @@ pub(super) fn with_help_pages(program: clap::Command) -> clap::Command {
 }
 
 /// Adds examples to the end of the pages of a command and its subcommands.
-fn with_examples(command: clap::Command, above: &str, header: Style) -> clap::Command {
-    let name = format!("{above} {}", command.get_name());
+fn with_examples(command: clap::Command, parent_name: &str, header: Style) -> clap::Command {
+    let name = format!("{parent_name} {}", command.get_name());
     let command = match examples::for_command(&name) {
         Some(examples) => command.after_help(examples_section(examples, header)),
         None => command,

@@ -22,9 +22,9 @@ impl JsonLinesReader {
     pub(super) fn read<T: DeserializeOwned>(
         &self,
         check: impl Fn(&T) -> Result<(), &'static str>,
-        wrong: &mut Option<CliError>,
+        line_error: &mut Option<CliError>,
     ) -> impl Iterator<Item = T> {
-        self.read_from(stdin().lock(), MAX_INPUT_BYTES, check, wrong)
+        self.read_from(stdin().lock(), MAX_INPUT_BYTES, check, line_error)
     }
 
     /// Reads requests from any input of at most `max_bytes` bytes.
@@ -33,7 +33,7 @@ impl JsonLinesReader {
         input: impl BufRead,
         max_bytes: u64,
         check: impl Fn(&T) -> Result<(), &'static str>,
-        wrong: &mut Option<CliError>,
+        line_error: &mut Option<CliError>,
     ) -> impl Iterator<Item = T> {
         // One byte more than the limit is read, to distinguish an input that is too large from an input of
         // exactly the limit.
@@ -59,10 +59,10 @@ impl JsonLinesReader {
                 return Ok(Some(question));
             }
         };
-        std::iter::from_fn(move || match wrong {
+        std::iter::from_fn(move || match line_error {
             Some(_) => None,
             None => next().unwrap_or_else(|error| {
-                *wrong = Some(error);
+                *line_error = Some(error);
                 None
             }),
         })

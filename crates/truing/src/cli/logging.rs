@@ -46,7 +46,7 @@ pub(crate) fn start(style: LogStyle, output: OutputPrinter) -> LogGuard {
         (false, LogStyle::Human) => 1 + usize::from(output.verbosity()),
         (false, LogStyle::Text | LogStyle::Json) => 2 + usize::from(output.verbosity()),
     };
-    let level = |at: usize| LEVELS.get(at).copied().unwrap_or(LevelFilter::TRACE);
+    let level = |index: usize| LEVELS.get(index).copied().unwrap_or(LevelFilter::TRACE);
     let (ours, others) = (level(formatter), level(formatter.saturating_sub(2)));
     // The prefix covers every crate of the workspace.
     let filter = Targets::new().with_default(others).with_target("truing", ours);

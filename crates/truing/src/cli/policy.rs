@@ -116,8 +116,8 @@ impl PolicyCheckArgs {
         let policy = wiring::policy::profile_policy(&config, profile)?;
         let verdict = self.judge(&policy);
         let exit = if verdict.is_allowed() { CommandExit::Done } else { CommandExit::NegativeAnswer };
-        let joined = |rules: &[PolicyRule], part: fn(&PolicyRule) -> &str| {
-            let mut parts: Vec<&str> = rules.iter().map(part).collect();
+        let joined = |rules: &[PolicyRule], text_of: fn(&PolicyRule) -> &str| {
+            let mut parts: Vec<&str> = rules.iter().map(text_of).collect();
             parts.dedup();
             Some(parts.join(", ")).filter(|all| !all.is_empty())
         };
@@ -134,9 +134,13 @@ impl PolicyCheckArgs {
     /// Judges an action. Rules are text, so an argument that is not UTF-8 matches no rule.
     fn judge(&self, policy: &AgentPolicy) -> PolicyVerdict {
         let not_text = || PolicyVerdict::Deny { rule: None, reason: "it is not UTF-8".to_owned() };
-        let one = |what: &Option<OsString>, action: fn(&str) -> AgentAction<'_>| {
-            let what = what.as_ref()?;
-            Some(what.to_str().map_or_else(not_text, |what| policy.judge(action(what))))
+        let one = |option_value: &Option<OsString>, action: fn(&str) -> AgentAction<'_>| {
+            let option_value = option_value.as_ref()?;
+            Some(
+                option_value
+                    .to_str()
+                    .map_or_else(not_text, |option_value| policy.judge(action(option_value))),
+            )
         };
         let named = one(&self.read, |path| AgentAction::Read(path))
             .or_else(|| one(&self.edit, |path| AgentAction::Edit(path)))

@@ -120,8 +120,8 @@ struct VariableJson<'a> {
 }
 
 impl<'a> From<&ListedVariable<'a>> for VariableJson<'a> {
-    fn from(wanted: &ListedVariable<'a>) -> Self {
-        let ListedVariable { name, kind, description, default } = *wanted;
+    fn from(variable: &ListedVariable<'a>) -> Self {
+        let ListedVariable { name, kind, description, default } = *variable;
         Self { name, kind: kind.as_str(), required: default.is_none(), default, description }
     }
 }
@@ -299,22 +299,22 @@ fn check_envsubst(prompt: &Path, workflow: &Path, context: &CommandContext) -> R
         workflow: &workflow,
         workflow_text: &workflow_text,
     };
-    let wrong = envsubst::check_envsubst(&files);
-    let as_json = |wrong: &envsubst::EnvsubstProblem| {
-        let envsubst::EnvsubstProblem { file, line, message: what } = wrong;
+    let problem = envsubst::check_envsubst(&files);
+    let as_json = |problem: &envsubst::EnvsubstProblem| {
+        let envsubst::EnvsubstProblem { file, line, message: what } = problem;
         ProblemJson { file: file.clone(), line: *line, message: what.clone() }
     };
-    let answer = PromptsCheckJson { problems: wrong.iter().map(as_json).collect() };
-    context.output.print_answer(&answer, || match wrong.len() {
+    let answer = PromptsCheckJson { problems: problem.iter().map(as_json).collect() };
+    context.output.print_answer(&answer, || match problem.len() {
         0 => "no problems\n".to_owned(),
         count => {
-            let line = |wrong: &envsubst::EnvsubstProblem| {
-                fold_line("", &format!("{}:{}: {}", wrong.file, wrong.line, wrong.message))
+            let line = |problem: &envsubst::EnvsubstProblem| {
+                fold_line("", &format!("{}:{}: {}", problem.file, problem.line, problem.message))
             };
-            format!("{}{}\n", wrong.iter().map(line).collect::<String>(), format_count(count, "problem"))
+            format!("{}{}\n", problem.iter().map(line).collect::<String>(), format_count(count, "problem"))
         }
     })?;
-    Ok(if wrong.is_empty() { CommandExit::Done } else { CommandExit::NegativeAnswer })
+    Ok(if problem.is_empty() { CommandExit::Done } else { CommandExit::NegativeAnswer })
 }
 
 /// Reads the text of a file.

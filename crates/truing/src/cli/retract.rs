@@ -292,7 +292,7 @@ impl RetractionTarget {
         RetractionJson { answered: 0, ..self.result_json(0, Ok(())) }
     }
 
-    fn result_json(&self, deleted: usize, done: Result<(), String>) -> RetractionJson {
+    fn result_json(&self, deleted: usize, result: Result<(), String>) -> RetractionJson {
         let row = |finding: &Finding| RetractedFindingJson {
             id: finding.id.clone(),
             rule: finding.raw.rule.clone(),
@@ -306,8 +306,8 @@ impl RetractionTarget {
             url: self.described.url.clone(),
             findings: self.findings.iter().map(row).collect(),
             deleted,
-            answered: if done.is_ok() { self.posted.len().saturating_sub(deleted) } else { 0 },
-            not_done: done.err(),
+            answered: if result.is_ok() { self.posted.len().saturating_sub(deleted) } else { 0 },
+            not_done: result.err(),
         }
     }
 
@@ -315,11 +315,11 @@ impl RetractionTarget {
     ///
     /// # Errors
     /// Returns the reason of the failure as text.
-    async fn retract(&self, served: &ServiceContext, output: OutputPrinter) -> Result<(), String> {
+    async fn retract(&self, context: &ServiceContext, output: OutputPrinter) -> Result<(), String> {
         let name = &self.described.name;
         let mut left = MAX_WAIT;
         loop {
-            let until = match worker::retract_comments(served, &self.key).await {
+            let until = match worker::retract_comments(context, &self.key).await {
                 Ok(StepOutcome::DueAt(until, WaitReason::Settling)) => until,
                 Ok(
                     StepOutcome::Idle | StepOutcome::Again | StepOutcome::Held(_) | StepOutcome::DueAt(..),

@@ -266,7 +266,7 @@ fn flatten_record(record: &ReviewRecord) -> Value {
 /// Returns the end of each loop's last run, newest first. Separate audits and converge runs count as
 /// different loops. So do published reviews and reviews that only their caller saw.
 fn last_runs(
-    served: Option<&ReviewRecord>,
+    published_review: Option<&ReviewRecord>,
     local: Option<&ReviewRecord>,
     converges: &[Converge],
     jobs: &[Job],
@@ -309,7 +309,7 @@ fn last_runs(
         cost_micro_usd: last.cost().0,
         at: last.ended,
     });
-    let reviews = [served.map(|last| review(last, true)), local.map(|last| review(last, false))];
+    let reviews = [published_review.map(|last| review(last, true)), local.map(|last| review(last, false))];
     let others = [of(false), of(true), job];
     let mut all: Vec<LastRunJson> = reviews.into_iter().chain(others).flatten().collect();
     all.sort_by_key(|last| std::cmp::Reverse(last.at));
@@ -373,30 +373,30 @@ fn render_text(answer: &WhyJson<'_>) -> String {
 }
 
 /// Formats the end of a run on one line.
-fn render_last_run(last: &LastRunJson) -> String {
-    let mut text = match last.published {
-        Some(false) => format!("{} (not published): {}", last.r#loop, last.result),
-        Some(true) | None => format!("{}: {}", last.r#loop, last.result),
+fn render_last_run(last_run: &LastRunJson) -> String {
+    let mut text = match last_run.published {
+        Some(false) => format!("{} (not published): {}", last_run.r#loop, last_run.result),
+        Some(true) | None => format!("{}: {}", last_run.r#loop, last_run.result),
     };
-    if let Some(head) = &last.head {
+    if let Some(head) = &last_run.head {
         text += &format!(" at {}", head.short_sha());
     }
     // A failed or stopped run has a reason but no findings.
-    match (&last.reason, last.open, last.result.as_str()) {
+    match (&last_run.reason, last_run.open, last_run.result.as_str()) {
         (_, Some(open), "reviewed" | "partial") => {
             text += &format!(", {}", text::format_count(open, "open finding"));
         }
-        (Some(reason), ..) if *reason != last.result => {
+        (Some(reason), ..) if *reason != last_run.result => {
             text += &format!(", {}", line::clean_line(reason, MAX_REASON));
         }
         (Some(_) | None, ..) => {}
     }
     // Only unpublished reviews show their own cost. The cost of other runs is included in the cost of the
     // head.
-    if last.published == Some(false) {
-        text += &format!(", {}", MicroUsd(last.cost_micro_usd));
+    if last_run.published == Some(false) {
+        text += &format!(", {}", MicroUsd(last_run.cost_micro_usd));
     }
-    format!("{text}, {}", last.ended)
+    format!("{text}, {}", last_run.ended)
 }
 
 /// Message for a review that waits for budget.

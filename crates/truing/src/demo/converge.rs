@@ -79,8 +79,8 @@ pub struct FixCommit {
 }
 
 impl From<GitLogEntry> for FixCommit {
-    fn from(shown: GitLogEntry) -> Self {
-        let GitLogEntry { commit, parent, author, subject, changed_lines: lines } = shown;
+    fn from(log_entry: GitLogEntry) -> Self {
+        let GitLogEntry { commit, parent, author, subject, changed_lines: lines } = log_entry;
         Self { commit, parent, author, subject, lines }
     }
 }

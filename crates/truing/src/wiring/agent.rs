@@ -206,17 +206,19 @@ fn build_agent(
     config: &Config,
     ledger: Store,
     runtime: Conversation,
-    way: PricedProvider,
+    priced_provider: PricedProvider,
     fallback: Option<ConfiguredFallback>,
     role: ModelRole,
 ) -> Result<ModelAgent, CliError> {
     let wrong = |error: ProviderError| role.refusal("model", format!("[{}]: {error}", config.model.section));
-    let to = |way: PricedProvider| build_gateway(way.provider, way.prices, ledger.clone()).map_err(wrong);
+    let to = |priced_provider: PricedProvider| {
+        build_gateway(priced_provider.provider, priced_provider.prices, ledger.clone()).map_err(wrong)
+    };
     let gateway = match fallback {
         Some(ConfiguredFallback { name, model, provider: other }) => {
-            to(way)?.with_fallback(name, to(other)?, model)
+            to(priced_provider)?.with_fallback(name, to(other)?, model)
         }
-        None => to(way)?,
+        None => to(priced_provider)?,
     };
     Ok(ModelAgent {
         runtime,

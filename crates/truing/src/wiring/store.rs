@@ -51,14 +51,16 @@ impl StoreLocation {
         match config.store.place()? {
             StorePlace::File(path) => Ok(Self::File(path.clone())),
             StorePlace::Servers { slots, records, passwords: [of_slots, of_records] } => {
-                let url = |key: &str, url: &SecretSource, of: &str, password: &Option<SecretSource>| {
-                    let url = read(key, url)?;
-                    register_passwords(url.expose());
-                    let password = password.as_ref().map(|password| read(of, password)).transpose()?;
-                    Ok::<_, CliError>(
-                        password.map_or(url.clone(), |password| insert_password(&url, &password)),
-                    )
-                };
+                let url =
+                    |key: &str, url: &SecretSource, password_key: &str, password: &Option<SecretSource>| {
+                        let url = read(key, url)?;
+                        register_passwords(url.expose());
+                        let password =
+                            password.as_ref().map(|password| read(password_key, password)).transpose()?;
+                        Ok::<_, CliError>(
+                            password.map_or(url.clone(), |password| insert_password(&url, &password)),
+                        )
+                    };
                 Ok(Self::Servers {
                     slots: url("store.url", slots, "store.password", of_slots)?,
                     records: url("store.records", records, "store.records_password", of_records)?,

@@ -57,13 +57,13 @@ pub(super) fn required_packages(text: &str) -> Vec<String> {
 /// Finds the entries of `package` in the object at `at`; with `is_copy`, the value at `at` itself.
 pub(super) fn find_requirements(
     text: &str,
-    at: &str,
+    key_path: &str,
     package: &str,
     is_copy: bool,
 ) -> Result<Vec<RequirementText>, String> {
     let root: &RawValue = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let mut values = vec![root];
-    let keys = at.split('.').chain((!is_copy).then_some(package));
+    let keys = key_path.split('.').chain((!is_copy).then_some(package));
     for key in keys {
         let mut below = Vec::new();
         for value in values {

@@ -15,7 +15,8 @@ pub(crate) fn parse_requirement(text: &str) -> Result<Requirement<VerbatimUrl>, 
     let end = text.find(|letter: char| !is_name_char(letter)).unwrap_or(text.len());
     let (name, rest) = text.split_at(end);
     let ends_well = |name: &str| {
-        let is_right = |at: Option<char>| at.is_some_and(|letter| letter.is_ascii_alphanumeric());
+        let is_right =
+            |edge_letter: Option<char>| edge_letter.is_some_and(|letter| letter.is_ascii_alphanumeric());
         is_right(name.chars().next()) && is_right(name.chars().next_back())
     };
     if !ends_well(name) {

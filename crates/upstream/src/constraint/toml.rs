@@ -54,9 +54,9 @@ pub(crate) fn parse_document(text: &str) -> Result<Document<&str>, String> {
 }
 
 /// Returns the strings of a list in a file; none if there is no such list.
-pub(super) fn read_string_list(text: &str, at: &[&str]) -> Vec<String> {
+pub(super) fn read_string_list(text: &str, keys: &[&str]) -> Vec<String> {
     let Ok(document) = parse_document(text) else { return Vec::new() };
-    let list = at.iter().try_fold(document.as_item(), |item, key| item.get(key));
+    let list = keys.iter().try_fold(document.as_item(), |item, key| item.get(key));
     let values = list.and_then(Item::as_array).into_iter().flatten();
     values.filter_map(Value::as_str).map(str::to_owned).collect()
 }

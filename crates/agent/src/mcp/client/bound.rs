@@ -31,9 +31,9 @@ pub(super) struct ServerLimitExceeded;
 impl ServerMeter {
     /// Adds `more` bytes to the count; `message` is the size of the current message until now. Returns an
     /// error above either limit.
-    pub(super) fn count(&self, more: usize, message: usize) -> Result<(), ServerLimitExceeded> {
-        let before = self.0.bytes.fetch_add(more, Ordering::Relaxed);
-        if message > MAX_MESSAGE || before.saturating_add(more) > MAX_SAID {
+    pub(super) fn count(&self, added_bytes: usize, message: usize) -> Result<(), ServerLimitExceeded> {
+        let before = self.0.bytes.fetch_add(added_bytes, Ordering::Relaxed);
+        if message > MAX_MESSAGE || before.saturating_add(added_bytes) > MAX_SAID {
             self.0.is_exceeded.store(true, Ordering::Relaxed);
             return Err(ServerLimitExceeded);
         }

@@ -83,8 +83,8 @@ pub(super) struct ServerFailure {
 }
 
 impl<T: Into<String>> From<T> for ServerFailure {
-    fn from(what: T) -> Self {
-        Self { description: what.into(), server_output: String::new() }
+    fn from(value: T) -> Self {
+        Self { description: value.into(), server_output: String::new() }
     }
 }
 
@@ -99,11 +99,11 @@ pub(super) enum CallError {
 impl McpSession {
     /// Opens a session: starts the server and completes the handshake.
     pub(super) async fn open(
-        way: &ServerTransport,
+        transport: &ServerTransport,
         proxy: Option<EgressProxy>,
     ) -> Result<Self, ServerFailure> {
         let meter = ServerMeter::default();
-        let (began, handle) = match way {
+        let (began, handle) = match transport {
             ServerTransport::Program { command, folder, read, variables, hosts: _ } => {
                 let job = server_job(command, folder, read, variables)?;
                 let (began, process) = match proxy {
@@ -141,8 +141,8 @@ impl McpSession {
     }
 
     /// Lists the server's tools until all of `wanted` are found or the list ends.
-    pub(super) async fn tools(&self, wanted: &BTreeSet<String>) -> Result<Vec<Tool>, ServerFailure> {
-        let (mut tools, mut missing) = (Vec::new(), wanted.len());
+    pub(super) async fn tools(&self, tool_names: &BTreeSet<String>) -> Result<Vec<Tool>, ServerFailure> {
+        let (mut tools, mut missing) = (Vec::new(), tool_names.len());
         let mut cursor = None;
         for _ in 0..MAX_PAGES {
             let page = PaginatedRequestParams::default().with_cursor(cursor);
@@ -156,7 +156,7 @@ impl McpSession {
                         CallError::Lost(why) => why,
                     }
                 })?;
-            let found = page.tools.into_iter().filter(|tool| wanted.contains(tool.name.as_ref()));
+            let found = page.tools.into_iter().filter(|tool| tool_names.contains(tool.name.as_ref()));
             tools.extend(found.inspect(|_| missing = missing.saturating_sub(1)));
             cursor = page.next_cursor;
             if missing == 0 || cursor.is_none() {
@@ -362,11 +362,11 @@ type McpService = RunningService<RoleClient, ClientConfig>;
 
 async fn initialize_client<T: Transport<RoleClient> + 'static>(
     transport: T,
-    how: ClientLifecycleMode,
+    lifecycle_mode: ClientLifecycleMode,
 ) -> Result<McpService, ClientInitializeError> {
     let client = Implementation::new("truing", env!("CARGO_PKG_VERSION"));
     let config = ClientConfig::new(ClientCapabilities::default(), client);
-    serve_client_with_lifecycle(config, QuietTransport(transport), how).await
+    serve_client_with_lifecycle(config, QuietTransport(transport), lifecycle_mode).await
 }
 
 /// Describes the failure to open a session.

@@ -148,10 +148,10 @@ impl ProtocolSide {
 }
 
 /// Checks that the page matches the results, and that every scenario that counts passes.
-pub(super) fn is_current(parts: &[ProtocolSide]) {
+pub(super) fn is_current(sides: &[ProtocolSide]) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/mcp-conformance.md");
     let mut page = HEAD.to_owned();
-    for part in parts {
+    for part in sides {
         part.write_section(&mut page);
     }
     let page = format!("{}\n", page.trim_end());

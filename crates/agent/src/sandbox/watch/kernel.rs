@@ -60,25 +60,25 @@ impl JobWatcher {
     }
 
     /// Counts the lines of a file of a process, read through a thread that has not ended.
-    fn count_process_lines(&self, pid: u32, file: &str, most: u64) -> u64 {
-        let first = self.count_lines(&format!("{pid}/{file}"), most);
+    fn count_process_lines(&self, pid: u32, file: &str, max_lines: u64) -> u64 {
+        let first = self.count_lines(&format!("{pid}/{file}"), max_lines);
         if first > 0 {
             return first;
         }
         let threads = self.threads(pid).into_iter();
         threads
-            .map(|thread| self.count_lines(&format!("{pid}/task/{thread}/{file}"), most))
+            .map(|thread| self.count_lines(&format!("{pid}/task/{thread}/{file}"), max_lines))
             .max()
             .unwrap_or(0)
     }
 
     /// Counts the lines of a file, up to just above `most`.
-    fn count_lines(&self, path: &str, most: u64) -> u64 {
+    fn count_lines(&self, path: &str, max_lines: u64) -> u64 {
         let Ok(file) = openat(&self.proc, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) else {
             return 0;
         };
         let (mut file, mut chunk, mut lines) = (std::fs::File::from(file), vec![0; CHUNK], 0_u64);
-        while lines <= most {
+        while lines <= max_lines {
             let read = file.read(&mut chunk).unwrap_or(0);
             let Some(read) = chunk.get(..read).filter(|read| !read.is_empty()) else { break };
             let ends = read.split(|byte| *byte == b'\n').count().saturating_sub(1);

@@ -62,10 +62,10 @@ impl MovedDefinition {
         &self,
         statement: &CodeStatement,
         file: &ComparedFile,
-        added: &[(u32, u32)],
+        added_lines: &[(u32, u32)],
     ) -> bool {
         let all = file.statements();
-        let is_added = |statement: &CodeStatement| added.iter().any(|lines| statement.touches(*lines));
+        let is_added = |statement: &CodeStatement| added_lines.iter().any(|lines| statement.touches(*lines));
         let found = all
             .iter()
             .position(|other| other.first == statement.first)

@@ -17,12 +17,12 @@ pub(super) fn state_of(word: &str) -> Option<&'static str> {
 }
 
 /// Returns Bitbucket's name of a state. `stopped` is the forge's name for a build that a person stopped.
-pub(super) fn word_of(state: &str, stopped: &'static str) -> &'static str {
+pub(super) fn word_of(state: &str, stopped_name: &'static str) -> &'static str {
     match state {
         "success" => "SUCCESSFUL",
         "failure" => "FAILED",
         "pending" => "INPROGRESS",
-        _ => stopped,
+        _ => stopped_name,
     }
 }
 
@@ -63,7 +63,7 @@ pub(super) fn put_report(
     repo: &mut StoredRepository,
     sha: &str,
     key: &str,
-    by: &str,
+    creator: &str,
     fields: Value,
 ) {
     let now = world.now();
@@ -77,7 +77,7 @@ pub(super) fn put_report(
         key: key.to_owned(),
         fields,
         annotations: Vec::new(),
-        creator: by.to_owned(),
+        creator: creator.to_owned(),
         created: now,
         updated: now,
     };

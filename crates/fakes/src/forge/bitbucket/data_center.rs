@@ -26,9 +26,9 @@ const SEVERAL_LINES: (u32, u32) = (9, 3);
 
 /// Returns true if a version such as `8.9.0` is at least `since`. An invalid version counts as older than
 /// every version.
-fn is_since(version: &str, since: (u32, u32)) -> bool {
+fn is_since(version: &str, min_version: (u32, u32)) -> bool {
     let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
-    (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) >= since
+    (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) >= min_version
 }
 
 #[cfg(test)]

@@ -40,7 +40,7 @@ pub(super) fn check_edit_permission(
     world: &mut ForgeInstance,
     repo: &StoredRepository,
     number: u64,
-    by: &str,
+    actor: &str,
     edit: &PullEdit,
 ) -> Result<(), EditRefusal> {
     let Some(pull) = repo.pulls.get(&number) else { return Ok(()) };
@@ -50,13 +50,13 @@ pub(super) fn check_edit_permission(
     if edit.base.as_ref().is_some_and(|base| branch_tip(repo, base).is_err()) {
         return Err(EditRefusal::NoBranch);
     }
-    if pull.author == by {
+    if pull.author == actor {
         return Ok(());
     }
     let retitles = edit.title.as_ref().is_some_and(|title| *title != pull.title);
     let hides = edit.draft == Some(true) && !pull.draft;
-    if retitles || hides || !super::may_write(repo, by) {
-        world.record_violation(format!("{by} touched pull request {number} of {}", pull.author));
+    if retitles || hides || !super::may_write(repo, actor) {
+        world.record_violation(format!("{actor} touched pull request {number} of {}", pull.author));
         return Err(EditRefusal::NotYours);
     }
     Ok(())
@@ -86,7 +86,7 @@ pub(super) fn apply_edit(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,
     number: u64,
-    by: &str,
+    actor: &str,
     edit: PullEdit,
 ) -> Result<(), EditRefusal> {
     let failed = |error: FakeGitError| EditRefusal::Script(error.to_string());
@@ -105,19 +105,21 @@ pub(super) fn apply_edit(
     });
     let now = pull.merge_conditions.reviewers.clone();
     if title.is_some() || body.is_some() {
-        world.record_change(repo, number, by, PullChange::Edited { title, body }).map_err(failed)?;
+        world.record_change(repo, number, actor, PullChange::Edited { title, body }).map_err(failed)?;
     }
     if let Some(draft) = draft {
-        world.record_change(repo, number, by, PullChange::Draft(draft)).map_err(failed)?;
+        world.record_change(repo, number, actor, PullChange::Draft(draft)).map_err(failed)?;
     }
     if let Some((branch, commit)) = base {
-        world.record_change(repo, number, by, PullChange::Retargeted { branch, commit }).map_err(failed)?;
+        world
+            .record_change(repo, number, actor, PullChange::Retargeted { branch, commit })
+            .map_err(failed)?;
     }
     if let Some(before) = before {
         let added: Vec<String> = now.iter().filter(|login| !before.contains(login)).cloned().collect();
         let removed = before.into_iter().filter(|login| !now.contains(login)).collect();
         let change = PullChange::Reviewers { added: added.clone(), removed };
-        world.record_change(repo, number, by, change).map_err(failed)?;
+        world.record_change(repo, number, actor, change).map_err(failed)?;
         for login in added {
             run_bots(world, repo, number, |bot| bot.login == login, None).map_err(EditRefusal::Script)?;
         }

@@ -58,18 +58,19 @@ pub(super) fn request_changes(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,
     number: u64,
-    by: &str,
+    actor: &str,
 ) -> Result<(), FakeGitError> {
     let (id, created) = (world.next_id(), world.now());
     let Some(pull) = repo.pulls.get_mut(&number) else { return Ok(()) };
-    pull.reviews.retain(|review| review.author != by || review.state == FakeReviewVerdict::Commented);
-    let (author, commit, state) = (by.to_owned(), pull.head.clone(), FakeReviewVerdict::ChangesRequested);
+    pull.reviews.retain(|review| review.author != actor || review.state == FakeReviewVerdict::Commented);
+    let (author, commit, state) = (actor.to_owned(), pull.head.clone(), FakeReviewVerdict::ChangesRequested);
     pull.reviews.push(StoredReview { id, author, body: String::new(), state, commit, created });
-    if !pull.merge_conditions.reviewers.iter().any(|known| known == by) && repo.flavour.judges_are_reviewers()
+    if !pull.merge_conditions.reviewers.iter().any(|known| known == actor)
+        && repo.flavour.judges_are_reviewers()
     {
-        pull.merge_conditions.reviewers.push(by.to_owned());
+        pull.merge_conditions.reviewers.push(actor.to_owned());
     }
-    world.record_change(repo, number, by, PullChange::WantsChanges)
+    world.record_change(repo, number, actor, PullChange::WantsChanges)
 }
 
 /// Withdraws the account's own verdict. At a Data Center the account stays a reviewer if it had one.
@@ -77,9 +78,9 @@ pub(super) fn withdraw_verdict(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,
     number: u64,
-    by: &str,
+    actor: &str,
 ) -> Result<(), FakeGitError> {
     let Some(pull) = repo.pulls.get_mut(&number) else { return Ok(()) };
-    pull.reviews.retain(|review| review.author != by || review.state == FakeReviewVerdict::Commented);
-    world.record_change(repo, number, by, PullChange::WithdrewChanges)
+    pull.reviews.retain(|review| review.author != actor || review.state == FakeReviewVerdict::Commented);
+    world.record_change(repo, number, actor, PullChange::WithdrewChanges)
 }

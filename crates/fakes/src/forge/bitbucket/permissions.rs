@@ -65,16 +65,17 @@ fn required_permission(kind: TokenKind, verb: &str, path: &str) -> Option<&'stat
 }
 
 /// Returns true if a token has this scope or permission, or has another that includes it.
-fn has_permission(kind: TokenKind, permissions: &BTreeMap<String, String>, one: &str) -> bool {
+fn has_permission(kind: TokenKind, permissions: &BTreeMap<String, String>, permission: &str) -> bool {
     match kind {
         // No scope of an API token includes another: "This scope does not imply the read:repository:bitbucket
         // scope".
-        TokenKind::ApiToken => permissions.contains_key(one),
-        TokenKind::HttpAccessToken => {
-            LEVELS.iter().skip_while(|level| **level != one).any(|level| permissions.contains_key(*level))
-        }
+        TokenKind::ApiToken => permissions.contains_key(permission),
+        TokenKind::HttpAccessToken => LEVELS
+            .iter()
+            .skip_while(|level| **level != permission)
+            .any(|level| permissions.contains_key(*level)),
         TokenKind::AccessToken | TokenKind::Installation | TokenKind::FineGrained | TokenKind::Actions => {
-            permissions.contains_key(one) || permissions.contains_key(&format!("{one}:write"))
+            permissions.contains_key(permission) || permissions.contains_key(&format!("{permission}:write"))
         }
     }
 }

@@ -76,7 +76,7 @@ pub(super) fn add_comment(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,
     number: u64,
-    by: &str,
+    author: &str,
     parent: Option<u64>,
     text: &str,
 ) -> Result<Option<u64>, String> {
@@ -85,10 +85,10 @@ pub(super) fn add_comment(
         let Some(answered) = find_comment(pull, parent) else { return Ok(None) };
         if answered.inline.is_some() {
             let first = first_comment_id(pull, parent);
-            return Ok(answer_on_code(world, repo, number, by, first, parent, text));
+            return Ok(answer_on_code(world, repo, number, author, first, parent, text));
         }
     }
-    let mut note = world.new_comment(by, text);
+    let mut note = world.new_comment(author, text);
     note.parent = parent;
     let id = note.id;
     if let Some(pull) = repo.pulls.get_mut(&number) {
@@ -104,19 +104,19 @@ fn answer_on_code(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,
     number: u64,
-    by: &str,
-    first: u64,
+    author: &str,
+    first_comment: u64,
     parent: u64,
     text: &str,
 ) -> Option<u64> {
     let pull = repo.pulls.get_mut(&number)?;
-    let began = pull.inline.iter_mut().find(|comment| comment.note.id == first)?;
+    let began = pull.inline.iter_mut().find(|comment| comment.note.id == first_comment)?;
     // `add_reply` answers only comments that are not deleted, so the first comment is temporarily marked as
     // not deleted.
     let was_deleted = std::mem::replace(&mut began.note.deleted, false);
-    let id = add_reply(world, repo, number, by, first, text);
+    let id = add_reply(world, repo, number, author, first_comment, text);
     let pull = repo.pulls.get_mut(&number)?;
-    if let Some(began) = pull.inline.iter_mut().find(|comment| comment.note.id == first) {
+    if let Some(began) = pull.inline.iter_mut().find(|comment| comment.note.id == first_comment) {
         began.note.deleted = was_deleted;
     }
     if let Some(note) = id.and_then(|id| note_mut(pull, id)) {

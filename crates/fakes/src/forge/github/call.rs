@@ -53,9 +53,9 @@ impl PageRequest {
         Self { number: ask("page").unwrap_or(1), size: ask("per_page").unwrap_or(PAGE.0).min(PAGE.1) }
     }
 
-    pub(crate) fn page_items<'a, T>(&self, all: &'a [T]) -> &'a [T] {
-        let from = (self.number - 1).saturating_mul(self.size).min(all.len());
-        all.get(from..from.saturating_add(self.size).min(all.len())).unwrap_or_default()
+    pub(crate) fn page_items<'a, T>(&self, items: &'a [T]) -> &'a [T] {
+        let from = (self.number - 1).saturating_mul(self.size).min(items.len());
+        items.get(from..from.saturating_add(self.size).min(items.len())).unwrap_or_default()
     }
 
     /// Returns the list with its `Link` header. The URLs of the other pages differ from the URL of the call

@@ -238,12 +238,13 @@ pub(crate) fn reply(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     reply_to(state, call, first)
 }
 
-fn reply_to(state: &mut FakeForgeState, call: &ApiCall, first: u64) -> CallResult {
+fn reply_to(state: &mut FakeForgeState, call: &ApiCall, first_comment: u64) -> CallResult {
     let (world, repo, number) = state.pull(call)?;
     let body = call.body["body"].as_str().unwrap_or_default();
     check_body(body)
         .map_err(|error| ApiReply::invalid("PullRequestReviewComment", "body", "custom", &error))?;
-    let comment = add_reply(world, repo, number, &call.login, first, body).ok_or_else(ApiReply::not_found)?;
+    let comment =
+        add_reply(world, repo, number, &call.login, first_comment, body).ok_or_else(ApiReply::not_found)?;
     created_inline(world, repo, number, comment)
 }
 

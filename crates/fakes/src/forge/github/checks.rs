@@ -120,12 +120,12 @@ impl FakeCheckRun {
             if more.len() > MAX_ANNOTATIONS {
                 return Err(invalid_check_run("No more than 50 items are allowed; 51 were supplied."));
             }
-            let right = |one: &Value| {
-                let (start, end) = (one["start_line"].as_u64(), one["end_line"].as_u64());
-                one["path"].is_string()
-                    && one["message"].is_string()
+            let right = |annotation: &Value| {
+                let (start, end) = (annotation["start_line"].as_u64(), annotation["end_line"].as_u64());
+                annotation["path"].is_string()
+                    && annotation["message"].is_string()
                     && start.is_some_and(|start| start > 0 && Some(start) <= end)
-                    && one["annotation_level"]
+                    && annotation["annotation_level"]
                         .as_str()
                         .is_some_and(|level| matches!(level, "notice" | "warning" | "failure"))
             };

@@ -112,20 +112,20 @@ impl CommentListQuery {
         &self,
         number: u64,
         notes: impl Iterator<Item = &'a mut StoredComment>,
-        found: &mut Vec<(i64, u64, u64)>,
+        comment_keys: &mut Vec<(i64, u64, u64)>,
     ) {
         let mut notes: Vec<&mut StoredComment> = notes.collect();
         let ids = visible_ids(notes.iter_mut().map(|note| &mut **note));
         for note in notes.iter().filter(|note| ids.contains(&note.id) && note.updated >= self.since) {
             let by = if self.by_update { note.updated } else { note.created };
-            found.push((by, note.id, number));
+            comment_keys.push((by, note.id, number));
         }
     }
 
-    fn sort(&self, found: &mut [(i64, u64, u64)]) {
-        found.sort_unstable();
+    fn sort(&self, comment_keys: &mut [(i64, u64, u64)]) {
+        comment_keys.sort_unstable();
         if self.newest_first {
-            found.reverse();
+            comment_keys.reverse();
         }
     }
 }

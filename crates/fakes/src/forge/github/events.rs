@@ -56,7 +56,7 @@ fn pull_delivery(
     repo: &mut StoredRepository,
     number: u64,
     change: &PullChange,
-    by: &str,
+    actor: &str,
     serial: u64,
 ) -> Result<Option<FakeDelivery>, FakeGitError> {
     let Some(pull) = repo.pulls.get(&number) else { return Ok(None) };
@@ -69,7 +69,7 @@ fn pull_delivery(
         "number": number,
         "pull_request": world.pull_json(repo, pull, &head, Some(stats)),
         "repository": world.repository_json(repo),
-        "sender": world.user_json(by),
+        "sender": world.user_json(actor),
         "installation": installation_json(repo),
     });
     if let (Some(payload), Value::Object(more)) = (payload.as_object_mut(), more) {

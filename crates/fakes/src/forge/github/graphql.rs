@@ -183,13 +183,13 @@ fn thread_json(
     repo: &StoredRepository,
     pull: &StoredPull,
     thread: u64,
-    first: Option<&StoredInlineComment>,
+    first_comment: Option<&StoredInlineComment>,
     now: CurrentLines,
     comments: &[&StoredInlineComment],
     size: usize,
     viewer: &str,
 ) -> Value {
-    let place = first.map(|comment| &comment.place);
+    let place = first_comment.map(|comment| &comment.place);
     let on_line = place.is_some_and(|place| place.line.is_some());
     let resolved = pull.resolved_by(thread);
     let nodes: Vec<Value> = comments
@@ -218,7 +218,7 @@ fn thread_json(
         "viewerCanResolve": resolved.is_none(), "viewerCanUnresolve": resolved.is_some(),
         "resolvedBy": resolved.map(|login| json!({"login": bare_login(login)})),
         "path": place.map(|place| &place.path), "line": now.map(|(line, _)| line),
-        "startLine": now.and_then(|(_, first)| first),
+        "startLine": now.and_then(|(_, first_comment)| first_comment),
         "originalLine": place.and_then(|place| place.line).map(|(_, line)| line),
         "diffSide": place.and_then(|place| place.line).map_or("RIGHT", |(side, _)| side.as_str()),
         "subjectType": if on_line { "LINE" } else { "FILE" },
@@ -307,8 +307,8 @@ fn texts_after_name<'a>(query: &'a str, name: &str) -> impl Iterator<Item = &'a 
 fn argument_value(query: &str, variables: &Value, name: &str) -> Option<Value> {
     texts_after_name(query, name).find_map(|rest| {
         let value = rest.trim_start().strip_prefix(':')?.trim_start();
-        let end = |rest: &str, more: &str| {
-            rest.find(|c: char| !(c.is_ascii_alphanumeric() || more.contains(c))).unwrap_or(rest.len())
+        let end = |rest: &str, extra_chars: &str| {
+            rest.find(|c: char| !(c.is_ascii_alphanumeric() || extra_chars.contains(c))).unwrap_or(rest.len())
         };
         match value.strip_prefix('$') {
             Some(variable) => variables.get(variable.get(..end(variable, "_"))?).cloned(),
@@ -321,11 +321,11 @@ fn argument_value(query: &str, variables: &Value, name: &str) -> Option<Value> {
 }
 
 /// Collects every string of a value.
-fn strings_in(value: &Value, found: &mut Vec<String>) {
+fn strings_in(value: &Value, strings: &mut Vec<String>) {
     match value {
-        Value::String(text) => found.push(text.clone()),
-        Value::Array(items) => items.iter().for_each(|item| strings_in(item, found)),
-        Value::Object(fields) => fields.values().for_each(|item| strings_in(item, found)),
+        Value::String(text) => strings.push(text.clone()),
+        Value::Array(items) => items.iter().for_each(|item| strings_in(item, strings)),
+        Value::Object(fields) => fields.values().for_each(|item| strings_in(item, strings)),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }

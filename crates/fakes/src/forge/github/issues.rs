@@ -56,9 +56,9 @@ pub(crate) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let asked = |name: &str| call.query.get(name).map(String::as_str);
     let wanted = asked("state").unwrap_or("open");
     let labels: Vec<&str> = asked("labels").into_iter().flat_map(|all| all.split(',')).collect();
-    let fits = |open: bool, of: &[String], author: &str| {
+    let fits = |open: bool, item_labels: &[String], author: &str| {
         (wanted == "all" || open == (wanted == "open"))
-            && labels.iter().all(|label| of.iter().any(|name| name.eq_ignore_ascii_case(label)))
+            && labels.iter().all(|label| item_labels.iter().any(|name| name.eq_ignore_ascii_case(label)))
             && asked("creator").is_none_or(|creator| creator == author)
     };
     let mut numbers: Vec<u64> = Vec::new();

@@ -78,17 +78,19 @@ pub(crate) fn format_time(seconds: i64) -> String {
 }
 
 /// Returns `base` with the fields of `more` put over it.
-fn merge_fields(mut base: Value, more: Value) -> Value {
-    if let (Some(base), Value::Object(more)) = (base.as_object_mut(), more) {
-        base.extend(more);
+fn merge_fields(mut base: Value, overrides: Value) -> Value {
+    if let (Some(base), Value::Object(overrides)) = (base.as_object_mut(), overrides) {
+        base.extend(overrides);
     }
     base
 }
 
 /// Returns an object of URL fields.
-fn url_fields(list: &[(&str, &str)], own: &str) -> Value {
+fn url_fields(list: &[(&str, &str)], object_url: &str) -> Value {
     Value::Object(
-        list.iter().map(|(field, rest)| ((*field).to_owned(), format!("{own}{rest}").into())).collect(),
+        list.iter()
+            .map(|(field, rest)| ((*field).to_owned(), format!("{object_url}{rest}").into()))
+            .collect(),
     )
 }
 
@@ -397,10 +399,10 @@ pub(crate) fn author_association(repo: &StoredRepository, login: &str) -> &'stat
 }
 
 /// Returns the number of reactions of each kind to the object with this URL.
-pub(crate) fn reactions_json(url: &str, all: &[FakeReaction]) -> Value {
-    let of = |content: &str| all.iter().filter(|reaction| reaction.content == content).count();
+pub(crate) fn reactions_json(url: &str, reactions: &[FakeReaction]) -> Value {
+    let of = |content: &str| reactions.iter().filter(|reaction| reaction.content == content).count();
     json!({
-        "url": format!("{url}/reactions"), "total_count": all.len(), "+1": of("+1"), "-1": of("-1"),
+        "url": format!("{url}/reactions"), "total_count": reactions.len(), "+1": of("+1"), "-1": of("-1"),
         "laugh": of("laugh"), "hooray": of("hooray"), "confused": of("confused"), "heart": of("heart"),
         "rocket": of("rocket"), "eyes": of("eyes"),
     })

@@ -61,12 +61,12 @@ fn find_call_row(verb: &str, path: &str) -> Option<&'static GitHubCallRow> {
 
 /// Returns true if these permissions satisfy an entry of the table.
 fn satisfies_need(need: &str, permissions: &BTreeMap<String, String>) -> bool {
-    let has = |one: &str| {
-        one.split_once(": ").is_some_and(|(name, level)| {
+    let has = |permission: &str| {
+        permission.split_once(": ").is_some_and(|(name, level)| {
             permissions.get(name).is_some_and(|granted| granted == "write" || granted == level)
         })
     };
-    need == "any" || need.split(" | ").any(|one| one.split(" + ").all(has))
+    need == "any" || need.split(" | ").any(|permission| permission.split(" + ").all(has))
 }
 
 impl FakeTokenScope {

@@ -14,13 +14,15 @@ pub(crate) fn reactions(state: &mut FakeForgeState, call: &ApiCall) -> CallResul
     let (world, repo) = state.repo(call)?;
     let mut notes = repo.numbers().into_iter().flat_map(|number| repo.conversation_comments(number));
     let note = notes.find(|note| note.id == id && !note.deleted).ok_or_else(ApiReply::not_found)?;
-    let wanted = |of: &&FakeReaction| call.query.get("content").is_none_or(|content| *content == of.content);
+    let wanted = |reaction: &&FakeReaction| {
+        call.query.get("content").is_none_or(|content| *content == reaction.content)
+    };
     let all: Vec<&FakeReaction> = note.reactions.iter().filter(wanted).collect();
     let page = PageRequest::from_call(call);
-    let shown = page.page_items(&all).iter().map(|of| {
+    let shown = page.page_items(&all).iter().map(|reaction| {
         json!({
-            "id": of.id, "node_id": node_id("Reaction", of.id), "user": world.user_json(&of.account),
-            "content": of.content, "created_at": format_time(of.at),
+            "id": reaction.id, "node_id": node_id("Reaction", reaction.id), "user": world.user_json(&reaction.account),
+            "content": reaction.content, "created_at": format_time(reaction.at),
         })
     });
     let shown = shown.collect();

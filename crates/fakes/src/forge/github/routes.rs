@@ -138,11 +138,11 @@ fn refusal_reply(refusal: CallRefusal) -> ApiReply {
 
 /// Adds an ETag to JSON. If the caller already has this version, the response is 304 and the call does not
 /// count against the limit.
-fn apply_etag(world: &mut ForgeInstance, mut reply: ApiReply, known: Option<&HeaderValue>) -> ApiReply {
+fn apply_etag(world: &mut ForgeInstance, mut reply: ApiReply, cached_etag: Option<&HeaderValue>) -> ApiReply {
     if let (200, ReplyBody::Json(value)) = (reply.status, &reply.body) {
         let digest = Sha256::digest(value.to_string().as_bytes());
         let etag = format!("W/\"{}\"", hex::encode(digest));
-        if known.is_some_and(|known| known.as_bytes() == etag.as_bytes()) {
+        if cached_etag.is_some_and(|cached_etag| cached_etag.as_bytes() == etag.as_bytes()) {
             (reply.status, reply.body) = (304, ReplyBody::Empty);
             world.spent.1 = world.spent.1.saturating_sub(1);
         }

@@ -140,19 +140,23 @@ fn fork_of<'a>(state: &'a FakeForgeState, key: &str) -> Option<(&'a StoredReposi
         repo.flavour == ForgeFlavour::Cloud && repo.name.eq_ignore_ascii_case(name)
     };
     state.repos.values().filter(is_origin).find_map(|repo| {
-        let is_it = |known: &str, id: &Option<u64>| id.is_some() && known.eq_ignore_ascii_case(owner);
-        let (fork, _) = repo.forks.iter().find(|(known, id)| is_it(known, id))?;
+        let is_it =
+            |fork_owner: &str, id: &Option<u64>| id.is_some() && fork_owner.eq_ignore_ascii_case(owner);
+        let (fork, _) = repo.forks.iter().find(|(fork_owner, id)| is_it(fork_owner, id))?;
         Some((repo, fork.as_str()))
     })
 }
 
 /// Returns the first commit in a request that is available only at another address, because no branch at this
 /// address contains it. The check is needed because git returns any object by its id, even a hidden one.
-async fn find_hidden_commit(served: &ServedRepository, request: &[u8]) -> std::io::Result<Option<String>> {
-    for want in wanted_ids(request).into_iter().filter(|want| served.elsewhere.contains(want)) {
-        let mut command = async_git_command(&served.dir);
+async fn find_hidden_commit(
+    repository: &ServedRepository,
+    request: &[u8],
+) -> std::io::Result<Option<String>> {
+    for want in wanted_ids(request).into_iter().filter(|want| repository.elsewhere.contains(want)) {
+        let mut command = async_git_command(&repository.dir);
         command.args(["rev-list", "--max-count=1", &want, "--not", "--branches", "--tags"]);
-        if let Some(owner) = &served.fork {
+        if let Some(owner) = &repository.fork {
             command.arg(format!("--glob=refs/forks/{owner}"));
         }
         let output = command.stdin(Stdio::null()).output().await?;
@@ -188,16 +192,16 @@ fn async_git_command(dir: &Path) -> tokio::process::Command {
 
 /// Runs git with the request as its input and returns its output.
 async fn upload_pack(
-    served: &ServedRepository,
-    more: &[&str],
+    repository: &ServedRepository,
+    extra_args: &[&str],
     protocol: Option<String>,
     input: Bytes,
 ) -> std::io::Result<Vec<u8>> {
-    let mut command = async_git_command(&served.dir);
-    if let Some(owner) = &served.fork {
+    let mut command = async_git_command(&repository.dir);
+    if let Some(owner) = &repository.fork {
         command.args(["-c", &format!("transfer.hideRefs=!refs/forks/{owner}")]);
     }
-    command.args(["upload-pack", "--stateless-rpc", "--strict"]).args(more).arg(".");
+    command.args(["upload-pack", "--stateless-rpc", "--strict"]).args(extra_args).arg(".");
     if let Some(version) = protocol {
         command.env("GIT_PROTOCOL", version);
     }

@@ -50,7 +50,7 @@ pub(crate) fn record_push(
     repo: &mut StoredRepository,
     branch: &str,
     sha: &str,
-    by: &str,
+    actor: &str,
 ) -> Result<(), FakeError> {
     repo.pushed = world.now();
     for pull in repo.pulls.values_mut().filter(|pull| pull.open && pull.base_ref == branch) {
@@ -64,7 +64,7 @@ pub(crate) fn record_push(
         }
         let before = std::mem::replace(&mut pull.head, sha.to_owned());
         pull.stale = (stale > 0).then(|| (before.clone(), stale));
-        world.record_change(repo, number, by, PullChange::Pushed { before, after: sha.to_owned() })?;
+        world.record_change(repo, number, actor, PullChange::Pushed { before, after: sha.to_owned() })?;
     }
     Ok(())
 }

@@ -120,14 +120,14 @@ pub(crate) fn add_reply(
     repo: &mut StoredRepository,
     number: u64,
     author: &str,
-    first: u64,
+    first_comment: u64,
     body: &str,
 ) -> Option<u64> {
     let pull = repo.pulls.get_mut(&number)?;
-    let began = pull.comment_mut(first).filter(|comment| comment.in_reply_to.is_none())?.clone();
+    let began = pull.comment_mut(first_comment).filter(|comment| comment.in_reply_to.is_none())?.clone();
     let spot = CommentCommits { commit: began.commit, merge_base: began.merge_base };
     let target = InlineTarget { spot, place: began.place, hunk: began.diff_hunk };
     let id = add_inline(world, repo, number, author, body, target);
-    repo.pulls.get_mut(&number)?.comment_mut(id)?.in_reply_to = Some(first);
+    repo.pulls.get_mut(&number)?.comment_mut(id)?.in_reply_to = Some(first_comment);
     Some(id)
 }

@@ -49,7 +49,7 @@ pub(crate) fn make_labels(world: &mut ForgeInstance, repo: &mut StoredRepository
 pub(crate) fn set_label(
     world: &mut ForgeInstance,
     pull: &mut StoredPull,
-    by: &str,
+    actor: &str,
     label: &str,
     is_added: bool,
 ) -> bool {
@@ -62,6 +62,6 @@ pub(crate) fn set_label(
         pull.labels.retain(|name| name != label);
     }
     let (id, at) = (world.next_id(), world.now());
-    pull.labelled.push(LabelChange { id, account: by.to_owned(), label: label.to_owned(), is_added, at });
+    pull.labelled.push(LabelChange { id, account: actor.to_owned(), label: label.to_owned(), is_added, at });
     true
 }

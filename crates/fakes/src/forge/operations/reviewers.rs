@@ -37,13 +37,13 @@ pub(crate) fn run_bots(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,
     number: u64,
-    meant: impl Fn(&FakeBot) -> bool,
+    is_selected: impl Fn(&FakeBot) -> bool,
     comment: Option<u64>,
 ) -> Result<(), String> {
     let steps: Vec<(FakeBot, BotStep)> = repo
         .bots
         .iter_mut()
-        .filter(|bot| meant(bot))
+        .filter(|bot| is_selected(bot))
         .filter_map(|bot| Some((bot.clone(), bot.steps.pop_front()?)))
         .collect();
     for (bot, step) in steps {
@@ -68,15 +68,15 @@ pub(crate) fn add_reaction(
     repo: &mut StoredRepository,
     number: u64,
     comment: u64,
-    by: &str,
+    actor: &str,
     content: &str,
 ) {
-    world.ensure_account(by);
+    world.ensure_account(actor);
     let (id, at) = (world.next_id(), world.now());
     let note = repo.notes_mut(number).into_iter().flatten().find(|note| note.id == comment);
     let Some(note) = note else { return };
-    if !note.reactions.iter().any(|known| known.account == by && known.content == content) {
-        note.reactions.push(FakeReaction { id, account: by.to_owned(), content: content.to_owned(), at });
+    if !note.reactions.iter().any(|known| known.account == actor && known.content == content) {
+        note.reactions.push(FakeReaction { id, account: actor.to_owned(), content: content.to_owned(), at });
     }
 }
 
@@ -86,12 +86,12 @@ pub(crate) fn post_review(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,
     number: u64,
-    by: &str,
+    reviewer: &str,
     by_lines: &str,
     commit: Option<&str>,
     review: &BotReview,
 ) -> Result<u64, String> {
-    world.ensure_account(by);
+    world.ensure_account(reviewer);
     let spot = CommentCommits::from_pull(repo, number, commit)?;
     let (id, created) = (world.next_id(), world.now());
     let mut comments = Vec::new();
@@ -102,9 +102,9 @@ pub(crate) fn post_review(
     }
     let pull = repo.pulls.get_mut(&number).ok_or("there is no such pull request")?;
     pull.updated = created;
-    pull.merge_conditions.requested.retain(|login| login != by);
+    pull.merge_conditions.requested.retain(|login| login != reviewer);
     pull.inline.extend(comments);
-    let (author, body, state) = (by.to_owned(), review.body.clone(), review.state);
+    let (author, body, state) = (reviewer.to_owned(), review.body.clone(), review.state);
     let commit = spot.commit().to_owned();
     let text = (world.flavour != ForgeFlavour::GitHub && !body.is_empty()).then(|| body.clone());
     if world.flavour.judges_are_reviewers()
@@ -116,7 +116,7 @@ pub(crate) fn post_review(
     pull.reviews.push(StoredReview { id, author, body, state, commit, created });
     // Neither Bitbucket has reviews: their text becomes a comment.
     if let Some(text) = text {
-        let note = world.new_comment(by, &text);
+        let note = world.new_comment(reviewer, &text);
         pull.summary.push(note);
     }
     Ok(id)
@@ -127,13 +127,13 @@ pub(crate) fn create_check_run(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,
     sha: &str,
-    by: &str,
+    creator: &str,
     name: &str,
     conclusion: Option<String>,
 ) {
-    world.ensure_account(by);
+    world.ensure_account(creator);
     if world.flavour != ForgeFlavour::GitHub {
-        return set_status(world, repo, sha, by, name, conclusion.as_deref());
+        return set_status(world, repo, sha, creator, name, conclusion.as_deref());
     }
     let status = if conclusion.is_some() { "completed" } else { "in_progress" };
     let run = FakeCheckRun {
@@ -146,7 +146,7 @@ pub(crate) fn create_check_run(
         title: None,
         summary: None,
         annotations: Vec::new(),
-        creator: by.to_owned(),
+        creator: creator.to_owned(),
         created: world.now(),
         is_rerun_requested: false,
     };
@@ -158,7 +158,7 @@ fn set_status(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,
     sha: &str,
-    by: &str,
+    creator: &str,
     name: &str,
     conclusion: Option<&str>,
 ) {
@@ -180,7 +180,7 @@ fn set_status(
         name: Some(name.to_owned()),
         refname: None,
         parent: None,
-        creator: by.to_owned(),
+        creator: creator.to_owned(),
         created,
     });
 }

@@ -7,15 +7,15 @@ use crate::forge::state::event::FakeForgeEvent;
 
 impl FakeRepo {
     /// Requests, as this person, that a check run or all check runs of the suite are run again.
-    pub async fn rerun(&self, run: u64, by: &str, again: RerunButton) -> Result<(), FakeError> {
-        let by = by.to_owned();
+    pub async fn rerun(&self, run: u64, actor: &str, button: RerunButton) -> Result<(), FakeError> {
+        let actor = actor.to_owned();
         self.with_repository(move |world, repo| {
-            world.ensure_account(&by);
+            world.ensure_account(&actor);
             let known = repo.checks.iter_mut().find(|known| known.id == run);
             let known = known.ok_or_else(|| FakeError::Missing(format!("check run {run}")))?;
             known.is_rerun_requested = true;
             let run = Box::new(known.clone());
-            Ok(world.deliver_event(repo, &FakeForgeEvent::Check { run, again, by })?)
+            Ok(world.deliver_event(repo, &FakeForgeEvent::Check { run, again: button, by: actor })?)
         })
         .await
     }

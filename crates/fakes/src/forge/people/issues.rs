@@ -29,14 +29,14 @@ impl FakeRepo {
         number: u64,
         label: &str,
         is_added: bool,
-        by: &str,
+        actor: &str,
     ) -> Result<(), FakeError> {
-        let (label, by) = (label.to_owned(), by.to_owned());
+        let (label, actor) = (label.to_owned(), actor.to_owned());
         self.with_repository(move |world, repo| {
-            world.ensure_account(&by);
+            world.ensure_account(&actor);
             make_labels(world, repo, std::slice::from_ref(&label));
-            if set_label(world, pull_mut(repo, number)?, &by, &label, is_added) {
-                world.record_change(repo, number, &by, PullChange::Labelled { label, is_added })?;
+            if set_label(world, pull_mut(repo, number)?, &actor, &label, is_added) {
+                world.record_change(repo, number, &actor, PullChange::Labelled { label, is_added })?;
             }
             Ok(())
         })
@@ -44,11 +44,11 @@ impl FakeRepo {
     }
 
     /// Closes or reopens an issue as a person.
-    pub async fn set_issue_open(&self, number: u64, open: bool, by: &str) -> Result<(), FakeError> {
-        let by = by.to_owned();
+    pub async fn set_issue_open(&self, number: u64, open: bool, actor: &str) -> Result<(), FakeError> {
+        let actor = actor.to_owned();
         self.with_issue(number, move |now, issue| {
             issue.open = open;
-            issue.closed = (!open).then_some((now, by));
+            issue.closed = (!open).then_some((now, actor));
             issue.reason = Some(if open { "reopened" } else { "not_planned" }.to_owned());
         })
         .await

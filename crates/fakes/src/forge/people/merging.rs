@@ -41,13 +41,20 @@ impl FakeRepo {
     }
 
     /// Sets a status of a commit as an account.
-    pub async fn set_status(&self, sha: &str, context: &str, state: &str, by: &str) -> Result<(), FakeError> {
-        let (sha, context, state, by) = (sha.to_owned(), context.to_owned(), state.to_owned(), by.to_owned());
+    pub async fn set_status(
+        &self,
+        sha: &str,
+        context: &str,
+        state: &str,
+        actor: &str,
+    ) -> Result<(), FakeError> {
+        let (sha, context, state, actor) =
+            (sha.to_owned(), context.to_owned(), state.to_owned(), actor.to_owned());
         self.with_repository(move |world, repo| {
-            world.ensure_account(&by);
+            world.ensure_account(&actor);
             let (id, created) = (world.next_id(), world.now());
             let (description, target_url) = (None, None);
-            let creator = by;
+            let creator = actor;
             let (name, refname, parent) = (None, None, None);
             let status = CommitStatus {
                 id,

@@ -38,10 +38,16 @@ impl FakeRepo {
     }
 
     /// Reacts to a comment in a conversation: `+1`, `eyes`, …
-    pub async fn react(&self, number: u64, comment: u64, by: &str, content: &str) -> Result<(), FakeError> {
-        let (by, content) = (by.to_owned(), content.to_owned());
+    pub async fn react(
+        &self,
+        number: u64,
+        comment: u64,
+        actor: &str,
+        content: &str,
+    ) -> Result<(), FakeError> {
+        let (actor, content) = (actor.to_owned(), content.to_owned());
         self.with_repository(move |world, repo| {
-            add_reaction(world, repo, number, comment, &by, &content);
+            add_reaction(world, repo, number, comment, &actor, &content);
             Ok(())
         })
         .await
@@ -51,14 +57,14 @@ impl FakeRepo {
     pub async fn create_check_run(
         &self,
         sha: &str,
-        by: &str,
+        creator: &str,
         name: &str,
         conclusion: Option<&str>,
     ) -> Result<(), FakeError> {
-        let (sha, by, name) = (sha.to_owned(), by.to_owned(), name.to_owned());
+        let (sha, creator, name) = (sha.to_owned(), creator.to_owned(), name.to_owned());
         let conclusion = conclusion.map(str::to_owned);
         self.with_repository(move |world, repo| {
-            create_check_run(world, repo, &sha, &by, &name, conclusion);
+            create_check_run(world, repo, &sha, &creator, &name, conclusion);
             Ok(())
         })
         .await

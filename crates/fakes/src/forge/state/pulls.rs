@@ -109,12 +109,12 @@ impl StoredPull {
     }
 
     /// Resolves or reopens a thread. Returns false if there is no such thread.
-    pub(crate) fn set_resolved(&mut self, thread: u64, by: Option<&str>) -> bool {
+    pub(crate) fn set_resolved(&mut self, thread: u64, resolver: Option<&str>) -> bool {
         let there =
             self.inline.iter().any(|c| c.in_reply_to.unwrap_or(c.note.id) == thread && !c.note.deleted);
         match self.inline.iter_mut().find(|comment| comment.note.id == thread) {
             Some(first) if there => {
-                first.resolved_by = by.map(str::to_owned);
+                first.resolved_by = resolver.map(str::to_owned);
                 first.note.version += 1;
                 true
             }

@@ -35,8 +35,12 @@ pub(super) fn first_comment_number(purpose: &str, thread: &ThreadId) -> Result<u
 }
 
 /// Returns the state of the thread that a comment began.
-fn forge_thread(accounts: &BitbucketAccounts<'_>, first: u64, settled: &ThreadResolution) -> ForgeThread {
-    let state = match settled {
+fn forge_thread(
+    accounts: &BitbucketAccounts<'_>,
+    first_comment: u64,
+    resolution: &ThreadResolution,
+) -> ForgeThread {
+    let state = match resolution {
         ThreadResolution::Open => ThreadState::Open,
         // A thread that our former account resolved does not count as resolved by us.
         ThreadResolution::By(Some(user))
@@ -46,12 +50,12 @@ fn forge_thread(accounts: &BitbucketAccounts<'_>, first: u64, settled: &ThreadRe
         }
         ThreadResolution::By(_) => ThreadState::ResolvedByOthers,
     };
-    ForgeThread { id: ThreadId::new(first.to_string()), state }
+    ForgeThread { id: ThreadId::new(first_comment.to_string()), state }
 }
 
 /// Returns true if a text that was read from the forge equals a text that we would send.
-pub(super) fn is_same_text(read: &str, given: &str) -> bool {
-    normalize_text(read) == normalize_text(&disable_markers(given))
+pub(super) fn is_same_text(read: &str, expected_text: &str) -> bool {
+    normalize_text(read) == normalize_text(&disable_markers(expected_text))
 }
 
 impl<C: BitbucketApi> BitbucketClient<C> {
@@ -78,18 +82,20 @@ impl<C: BitbucketApi> BitbucketClient<C> {
 
     pub(super) async fn list_observed_comments(
         &self,
-        known: &[(CommentSubject, CommentId)],
+        recorded_comments: &[(CommentSubject, CommentId)],
     ) -> Result<Vec<ObservedComment>, ForgeError> {
         let what = self.what_of_pull("listing its comments");
         let number = |(item, comment): &(CommentSubject, CommentId)| {
             Ok((parse_comment_number(&what, comment)?, item.clone()))
         };
-        let known =
-            known.iter().map(number).collect::<Result<BTreeMap<u64, CommentSubject>, ForgeError>>()?;
+        let recorded_comments = recorded_comments
+            .iter()
+            .map(number)
+            .collect::<Result<BTreeMap<u64, CommentSubject>, ForgeError>>()?;
         let accounts = self.accounts().await?;
         let mut notes = self.list_comments(&what, self.id.number).await?;
         let seen: HashSet<u64> = notes.iter().map(|note| note.id).collect();
-        for id in known.keys().filter(|id| !seen.contains(id)) {
+        for id in recorded_comments.keys().filter(|id| !seen.contains(id)) {
             let what = self.what_of_pull(&format!("reading comment {id}"));
             match self.calls.load_note(&what, &self.repo, (self.id.number, *id)).await {
                 Ok(note) => notes.push(note),
@@ -101,13 +107,14 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let answered: HashSet<u64> = there.clone().filter_map(|note| note.parent).collect();
         let ours = there.filter(|note| note.parent.is_none()).filter_map(|note| {
             let whose = accounts.account_kind(note.author.as_ref()?)?;
-            let (item, body, is_known) = match (self.find_marked_subject(&note.text), known.get(&note.id)) {
-                // The records identify the item, no matter which key signed the marker.
-                (Some((_, body, false)), Some(item)) => (item.clone(), body, true),
-                // An edit may have removed the marker of a known comment.
-                (None, Some(item)) => (item.clone(), normalize_text(&note.text), true),
-                (marked, _) => marked?,
-            };
+            let (item, body, is_known) =
+                match (self.find_marked_subject(&note.text), recorded_comments.get(&note.id)) {
+                    // The records identify the item, no matter which key signed the marker.
+                    (Some((_, body, false)), Some(item)) => (item.clone(), body, true),
+                    // An edit may have removed the marker of a known comment.
+                    (None, Some(item)) => (item.clone(), normalize_text(&note.text), true),
+                    (marked, _) => marked?,
+                };
             let hold = match (is_known, whose) {
                 (false, _) => CommentRights::UnknownKey,
                 (true, BitbucketAccountKind::Former) => CommentRights::FormerAccount,
@@ -133,10 +140,10 @@ impl<C: BitbucketApi> BitbucketClient<C> {
 
     pub(super) async fn find_comment_subject(
         &self,
-        known: &[(CommentSubject, CommentId)],
+        recorded_comments: &[(CommentSubject, CommentId)],
         comment: &CommentId,
     ) -> Result<Option<CommentSubject>, ForgeError> {
-        if let Some((item, _)) = known.iter().find(|(_, one)| one == comment) {
+        if let Some((item, _)) = recorded_comments.iter().find(|(_, one)| one == comment) {
             return Ok(Some(item.clone()));
         }
         let accounts = self.accounts().await?;
@@ -400,11 +407,11 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     async fn create_diff_comment(
         &self,
         purpose: &str,
-        on: DiffPlace<'_>,
+        diff_place: DiffPlace<'_>,
         draft: &InlineDraft,
     ) -> Result<CommentId, ForgeError> {
         let text = self.add_subject_marker(&draft.item, &draft.body);
-        let new = NewBitbucketComment { text: &text, parent: None, location: Some(on) };
+        let new = NewBitbucketComment { text: &text, parent: None, location: Some(diff_place) };
         Ok(comment_id(self.calls.create_note(purpose, &self.repo, self.id.number, new).await?.id))
     }
 

@@ -46,13 +46,17 @@ fn own_line_comment<'a>(threads: &'a [ReviewThread], topic: &Topic) -> Option<&'
 
 /// Returns the comment of the tool that Truing replaces. Our account must have written the comment, with the
 /// same text at the same place.
-fn seeds_line<'a>(threads: &'a [ReviewThread], place: &CodeLocation, body: &str) -> Option<&'a LineComment> {
-    let here = threads.iter().filter(|thread| Some(thread.path.as_str()) == place.path.as_str());
+fn seeds_line<'a>(
+    threads: &'a [ReviewThread],
+    location: &CodeLocation,
+    body: &str,
+) -> Option<&'a LineComment> {
+    let here = threads.iter().filter(|thread| Some(thread.path.as_str()) == location.path.as_str());
     let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
     here.filter_map(|thread| thread.comments.first()).find(|comment| {
         comment.author.as_ref().is_some_and(|author| author.ours)
             && comment.topic.is_none()
-            && comment.line == Some(place.end_line)
+            && comment.line == Some(location.end_line)
             && without_seed(&comment.body).is_some_and(|text| words(&text) == words(body))
     })
 }
@@ -72,15 +76,15 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     pub(super) async fn upsert_line_comment(
         &self,
         commit: &Sha,
-        place: &CodeLocation,
+        location: &CodeLocation,
         topic: &Topic,
         body: &str,
     ) -> Result<CommentId, ForgeError> {
         let threads = self.list_threads().await?;
-        let found = own_line_comment(&threads, topic).or_else(|| seeds_line(&threads, place, body));
+        let found = own_line_comment(&threads, topic).or_else(|| seeds_line(&threads, location, body));
         let Some(comment) = found.cloned() else {
             let what = self.what_of_pull("commenting on the diff");
-            let mut made = self.post_line_comments(&what, commit, &[(place, topic, body)]).await?;
+            let mut made = self.post_line_comments(&what, commit, &[(location, topic, body)]).await?;
             return made.pop().unwrap_or_else(|| Err(head_moved_error(&what)));
         };
         if comment.topic.is_none() || !is_same_text(&comment.body, body) {
@@ -134,12 +138,12 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     async fn post_diff_comment(
         &self,
         purpose: &str,
-        on: DiffPlace<'_>,
+        diff_place: DiffPlace<'_>,
         topic: &Topic,
         body: &str,
     ) -> Result<CommentId, ForgeError> {
         let text = self.add_topic_marker(self.id.number, topic, body);
-        let new = NewBitbucketComment { text: &text, parent: None, location: Some(on) };
+        let new = NewBitbucketComment { text: &text, parent: None, location: Some(diff_place) };
         Ok(comment_id(self.calls.create_note(purpose, &self.repo, self.id.number, new).await?.id))
     }
 }

@@ -27,12 +27,12 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         &self,
         purpose: &str,
         number: u64,
-        own: bool,
+        is_own_pull: bool,
         plan: impl Fn(&BitbucketPullRequest) -> Result<Option<PullRequestEdit<'a>>, ForgeError>,
     ) -> Result<(), ForgeError> {
         let mut tries = 0;
         loop {
-            let pull = match own {
+            let pull = match is_own_pull {
                 true => self.read_own_pull(purpose, number).await?,
                 false => self.read_pull(purpose, number).await?,
             };

@@ -246,14 +246,18 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     pub(super) async fn list_replies(
         &self,
         number: u64,
-        since: Option<&CommentId>,
+        after_comment: Option<&CommentId>,
     ) -> Result<Vec<ConversationReply>, ForgeError> {
         let what = self.what_of_repository(&format!("reading the answers in {number}"));
         // Newer comments have greater numbers.
-        let since = since.map(|since| parse_comment_number(&what, since)).transpose()?.unwrap_or(0);
+        let after_comment = after_comment
+            .map(|after_comment| parse_comment_number(&what, after_comment))
+            .transpose()?
+            .unwrap_or(0);
         let accounts = self.accounts().await?;
         let notes = self.calls.list_notes(&what, &self.repo, number).await?.into_iter();
-        let notes = notes.filter(|note| note.location.is_none() && !note.is_deleted && note.id > since);
+        let notes =
+            notes.filter(|note| note.location.is_none() && !note.is_deleted && note.id > after_comment);
         let mut known: HashMap<AccountId, bool> = HashMap::new();
         let mut replies = Vec::new();
         for note in notes {

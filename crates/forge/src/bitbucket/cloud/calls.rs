@@ -30,13 +30,13 @@ use crate::http::ForgeRequest;
 
 /// Returns the place of a comment. `to` and `start_to` are lines of the new side, `from` and `start_from` of
 /// the old side. The format has no field for a commit.
-fn inline_fields(purpose: &str, on: DiffPlace<'_>) -> Result<Value, ForgeError> {
-    let (DiffPlace::Lines(_, place) | DiffPlace::File(_, place)) = on;
+fn inline_fields(purpose: &str, diff_place: DiffPlace<'_>) -> Result<Value, ForgeError> {
+    let (DiffPlace::Lines(_, place) | DiffPlace::File(_, place)) = diff_place;
     let Some(path) = place.path.as_str() else {
         return Err(rejected_error(purpose, "Bitbucket does not accept a path that is not UTF-8"));
     };
     let mut inline = json!({ "path": path });
-    if let DiffPlace::Lines(_, CodeLocation { side, start_line, end_line, .. }) = on {
+    if let DiffPlace::Lines(_, CodeLocation { side, start_line, end_line, .. }) = diff_place {
         let (last, first) = match side {
             DiffSide::New => ("to", "start_to"),
             DiffSide::Old => ("from", "start_from"),
@@ -191,10 +191,11 @@ impl BitbucketApi for BitbucketCloud {
         &self,
         purpose: &str,
         repo: &str,
-        of: (u64, u64),
+        pull_and_comment: (u64, u64),
     ) -> Result<BitbucketComment, ForgeError> {
-        let comment: wire::CloudComment =
-            self.get(purpose, self.comment_url(purpose, repo, of.0, of.1)?).await?;
+        let comment: wire::CloudComment = self
+            .get(purpose, self.comment_url(purpose, repo, pull_and_comment.0, pull_and_comment.1)?)
+            .await?;
         comment.into_note(purpose)
     }
 
@@ -235,16 +236,21 @@ impl BitbucketApi for BitbucketCloud {
         &self,
         purpose: &str,
         repo: &str,
-        of: (u64, u64),
+        pull_and_comment: (u64, u64),
         text: &str,
     ) -> Result<(), ForgeError> {
         let body = json!({ "content": { "raw": text } });
-        let url = self.comment_url(purpose, repo, of.0, of.1)?;
+        let url = self.comment_url(purpose, repo, pull_and_comment.0, pull_and_comment.1)?;
         self.send(&ForgeRequest::set(purpose, Method::PUT, url, Some(body))).await?.check_body()
     }
 
-    async fn delete_note(&self, purpose: &str, repo: &str, of: (u64, u64)) -> Result<(), ForgeError> {
-        let url = self.comment_url(purpose, repo, of.0, of.1)?;
+    async fn delete_note(
+        &self,
+        purpose: &str,
+        repo: &str,
+        pull_and_comment: (u64, u64),
+    ) -> Result<(), ForgeError> {
+        let url = self.comment_url(purpose, repo, pull_and_comment.0, pull_and_comment.1)?;
         match self.send(&ForgeRequest::set(purpose, Method::DELETE, url, None)).await {
             // The goal is that the comment does not exist. An earlier try whose response was lost may have
             // deleted it.
@@ -258,10 +264,11 @@ impl BitbucketApi for BitbucketCloud {
         purpose: &str,
         repo: &str,
         number: u64,
-        first: u64,
+        first_comment: u64,
         resolved: bool,
     ) -> Result<(), ForgeError> {
-        let url = self.pull_url(purpose, repo, number, &["comments", &first.to_string(), "resolve"])?;
+        let url =
+            self.pull_url(purpose, repo, number, &["comments", &first_comment.to_string(), "resolve"])?;
         let method = if resolved { Method::POST } else { Method::DELETE };
         match self.send(&ForgeRequest::set(purpose, method, url, None)).await {
             Ok(answer) => answer.check_body(),
@@ -269,7 +276,7 @@ impl BitbucketApi for BitbucketCloud {
             // Either the thread is open already or the comment is gone. Loading the comment returns an error
             // if it is gone.
             Err(ForgeError::NotFound { .. }) if !resolved => {
-                self.load_note(purpose, repo, (number, first)).await.map(drop)
+                self.load_note(purpose, repo, (number, first_comment)).await.map(drop)
             }
             Err(error) => Err(error),
         }

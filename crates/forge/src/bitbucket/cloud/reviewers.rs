@@ -27,18 +27,18 @@ impl BitbucketCloud {
         repo: &str,
         pull: &BitbucketPullRequest,
         change: PullRequestEdit<'_>,
-        asked: Option<&str>,
+        new_reviewer: Option<&str>,
     ) -> Result<(), ForgeError> {
         let there = pull.reviewers.iter().filter(|one| one.is_asked).map(|one| &one.user);
         let there: Vec<&BitbucketUser> = there.collect();
-        let refused = match self.update_pull_with_reviewers(purpose, repo, pull, change, asked, &there).await
-        {
-            Err(ForgeError::Rejected { message, .. }) if message.contains(ABOUT_REVIEWERS) => message,
-            sent => return sent,
-        };
+        let refused =
+            match self.update_pull_with_reviewers(purpose, repo, pull, change, new_reviewer, &there).await {
+                Err(ForgeError::Rejected { message, .. }) if message.contains(ABOUT_REVIEWERS) => message,
+                sent => return sent,
+            };
         let gone = self.departed_reviewers(purpose, repo, &there).await?;
         if gone.is_empty() {
-            return Err(rejected_reviewers_error(purpose, &refused, asked));
+            return Err(rejected_reviewers_error(purpose, &refused, new_reviewer));
         }
         let ids: Vec<&str> = gone.iter().map(|user| user.id.as_str()).collect();
         tracing::warn!(
@@ -49,9 +49,9 @@ impl BitbucketCloud {
              them"
         );
         let left: Vec<&BitbucketUser> = there.into_iter().filter(|user| !gone.contains(user)).collect();
-        match self.update_pull_with_reviewers(purpose, repo, pull, change, asked, &left).await {
+        match self.update_pull_with_reviewers(purpose, repo, pull, change, new_reviewer, &left).await {
             Err(ForgeError::Rejected { message, .. }) if message.contains(ABOUT_REVIEWERS) => {
-                Err(rejected_reviewers_error(purpose, &message, asked))
+                Err(rejected_reviewers_error(purpose, &message, new_reviewer))
             }
             sent => sent,
         }
@@ -64,11 +64,12 @@ impl BitbucketCloud {
         repo: &str,
         pull: &BitbucketPullRequest,
         change: PullRequestEdit<'_>,
-        asked: Option<&str>,
-        there: &[&BitbucketUser],
+        new_reviewer: Option<&str>,
+        existing_reviewers: &[&BitbucketUser],
     ) -> Result<(), ForgeError> {
-        let there = there.iter().map(|user| user.id.as_str());
-        let reviewers: Vec<Value> = there.chain(asked).map(|uuid| json!({ "uuid": uuid })).collect();
+        let existing_reviewers = existing_reviewers.iter().map(|user| user.id.as_str());
+        let reviewers: Vec<Value> =
+            existing_reviewers.chain(new_reviewer).map(|uuid| json!({ "uuid": uuid })).collect();
         let body = json!({
             "title": change.title.unwrap_or(&pull.title),
             "description": change.text.unwrap_or(&pull.text),
@@ -85,14 +86,14 @@ impl BitbucketCloud {
         &self,
         purpose: &str,
         repo: &str,
-        there: &[&'a BitbucketUser],
+        existing_reviewers: &[&'a BitbucketUser],
     ) -> Result<Vec<&'a BitbucketUser>, ForgeError> {
         let (workspace, _) = split_repository_name(purpose, repo)?;
         let own = self.own_account().await?.user;
         // If even our own membership is not visible, the absence of another account proves nothing.
         let tells = self.is_member(purpose, workspace, &own).await? == Some(true);
         let mut gone = Vec::new();
-        for user in there.iter().take(MAX_LOOKED_FOR) {
+        for user in existing_reviewers.iter().take(MAX_LOOKED_FOR) {
             let is_gone = self.is_closed(purpose, user).await?
                 || (tells && self.is_member(purpose, workspace, user).await? == Some(false));
             if is_gone {
@@ -133,13 +134,17 @@ impl BitbucketCloud {
 
 /// Returns the error for rejected reviewers when no reviewer is known to have left. If this change requests a
 /// reviewer, the error adds no advice to the forge's message.
-fn rejected_reviewers_error(purpose: &str, refused: &str, asked: Option<&str>) -> ForgeError {
-    let hint = match asked {
+fn rejected_reviewers_error(
+    purpose: &str,
+    rejection_message: &str,
+    new_reviewer: Option<&str>,
+) -> ForgeError {
+    let hint = match new_reviewer {
         Some(_) => "",
         None => {
             "; remove reviewers who have left the workspace from the pull request, or use a token that may \
              ask who is a member (docs/bitbucket.md)"
         }
     };
-    rejected_error(purpose, &format!("{refused}{hint}"))
+    rejected_error(purpose, &format!("{rejection_message}{hint}"))
 }

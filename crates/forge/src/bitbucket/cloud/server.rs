@@ -71,14 +71,14 @@ impl BitbucketCloud {
     async fn list_pulls(
         &self,
         purpose: &str,
-        first: Url,
+        first_url: Url,
         calls: &mut u64,
-        most: usize,
+        max_pulls: usize,
     ) -> Result<(Vec<wire::CloudPull>, bool), ForgeError> {
-        let (mut all, mut next) = (Vec::new(), Some(first));
+        let (mut all, mut next) = (Vec::new(), Some(first_url));
         for _ in 0..MAX_PULL_PAGES {
             let Some(url) = next else { return Ok((all, true)) };
-            if *calls == 0 || all.len() >= most {
+            if *calls == 0 || all.len() >= max_pulls {
                 return Ok((all, false));
             }
             *calls -= 1;
@@ -133,7 +133,7 @@ impl ForgeServer for BitbucketCloud {
 
     async fn refresh_repositories(
         &self,
-        last: &mut RepositoryListing,
+        listing: &mut RepositoryListing,
         calls: &mut u64,
     ) -> Result<(), ForgeError> {
         let what = "listing the workspaces";
@@ -149,17 +149,17 @@ impl ForgeServer for BitbucketCloud {
         // filtered.
         let is_told = self.inner.options.email.is_none() && !configured_workspaces.is_empty();
         let names: Vec<String> = if is_told {
-            last.list_names.replace(first, configured_workspaces.clone(), true);
+            listing.list_names.replace(first, configured_workspaces.clone(), true);
             configured_workspaces.clone()
         } else {
-            let listed = last
+            let listed = listing
                 .list_names
                 .refresh_with_body_links(send, what, first, MAX_REPOSITORY_PAGES, calls, read)
                 .await;
             listed.map_err(|error| self.access_token_error(error, "repositories", "`WORKSPACE/*`"))?;
-            last.list_names.items().cloned().collect()
+            listing.list_names.items().cloned().collect()
         };
-        last.lists.retain(|name, _| names.contains(name));
+        listing.lists.retain(|name, _| names.contains(name));
         let mut refused = Ok(());
         for name in names {
             let what = format!("listing the repositories of {name}");
@@ -170,7 +170,7 @@ impl ForgeServer for BitbucketCloud {
                 let (all, next) = parse_page::<wire::CloudRepository>(answer)?;
                 Ok((all.into_iter().filter_map(convert_repository).collect(), next))
             };
-            let list = last.lists.entry(name).or_default();
+            let list = listing.lists.entry(name).or_default();
             let send = |call| self.send_owned(call);
             match list.refresh_with_body_links(send, &what, first, MAX_REPOSITORY_PAGES, calls, read).await {
                 // If one workspace rejects the request, the others are still read.
@@ -186,11 +186,11 @@ impl ForgeServer for BitbucketCloud {
     async fn refresh_open_pulls(
         &self,
         repo: &str,
-        last: &mut CachedListing<OpenPull>,
+        listing: &mut CachedListing<OpenPull>,
         calls: &mut u64,
     ) -> Result<(), ForgeError> {
         let what = format!("{repo}: listing its open pull requests");
-        last.mark_stale();
+        listing.mark_stale();
         let url = self.pulls_url(&what, repo, OPEN)?;
         let (bodies, mut complete) = self.list_pulls(&what, url.clone(), calls, usize::MAX).await?;
         let mut pulls = Vec::with_capacity(bodies.len());
@@ -208,7 +208,7 @@ impl ForgeServer for BitbucketCloud {
                 None => complete = false,
             }
         }
-        last.replace(url, pulls, complete);
+        listing.replace(url, pulls, complete);
         Ok(())
     }
 
@@ -231,13 +231,13 @@ impl ForgeServer for BitbucketCloud {
     async fn list_open_pulls(
         &self,
         repo: &str,
-        most: usize,
+        max_pulls: usize,
     ) -> Result<(Vec<PullListItem>, bool), ForgeError> {
         let what = format!("{repo}: listing its open pull requests");
         let url = self.pulls_url(&what, repo, OPEN)?;
-        let (bodies, complete) = self.list_pulls(&what, url, &mut { u64::MAX }, most).await?;
-        let (mut is_all, mut lines) = (complete && bodies.len() <= most, Vec::new());
-        for body in bodies.into_iter().take(most) {
+        let (bodies, complete) = self.list_pulls(&what, url, &mut { u64::MAX }, max_pulls).await?;
+        let (mut is_all, mut lines) = (complete && bodies.len() <= max_pulls, Vec::new());
+        for body in bodies.into_iter().take(max_pulls) {
             match self.read_listed(&what, repo, body, false).await? {
                 Some(pull) => lines.push(pull_line(pull)),
                 None => is_all = false,
@@ -252,17 +252,17 @@ impl ForgeServer for BitbucketCloud {
         &self,
         (repo, number): (&str, Option<u64>),
         since: UnixMillis,
-        last: &mut [CachedListing<PullComment>; 2],
+        listings: &mut [CachedListing<PullComment>; 2],
         calls: &mut u64,
     ) -> Result<(), ForgeError> {
         let what = format!("{repo}: listing new comments");
-        last[0].mark_stale();
+        listings[0].mark_stale();
         if let Some(number) = number {
             *calls = calls.saturating_sub(1);
             let page = self.page_of(&what, repo, number)?;
             let notes = self.read_notes(&what, repo, number).await?;
             let comments = new_comments(number, page.as_str(), notes, since);
-            know_comments(last, vec![(page, comments)], true);
+            know_comments(listings, vec![(page, comments)], true);
             return Ok(());
         }
         let now = self.inner.http.now();
@@ -277,7 +277,7 @@ impl ForgeServer for BitbucketCloud {
             let is_settled = now - parse_instant(&what, &body.updated_on)? >= SETTLED;
             // A pull request whose comments were read is read again only after a change. So the next run
             // continues where this run has used up its calls.
-            if let Some(known) = last[0].items_from(&part) {
+            if let Some(known) = listings[0].items_from(&part) {
                 parts.push((part, known.to_vec()));
                 continue;
             }
@@ -292,7 +292,7 @@ impl ForgeServer for BitbucketCloud {
             // incomplete.
             parts.push((if is_settled { part } else { url }, comments));
         }
-        know_comments(last, parts, complete);
+        know_comments(listings, parts, complete);
         Ok(())
     }
 

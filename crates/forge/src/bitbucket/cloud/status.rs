@@ -32,7 +32,7 @@ fn status_fields(status: &DesiredStatus) -> (&'static str, String) {
 }
 
 /// Builds a note. `None` for lines that the head does not have, and for a path that JSON cannot represent.
-fn annotation_json(key: &str, at: usize, annotation: &CheckAnnotation) -> Option<Value> {
+fn annotation_json(key: &str, index: usize, annotation: &CheckAnnotation) -> Option<Value> {
     let place = &annotation.place;
     if place.side == DiffSide::Old {
         return None;
@@ -47,7 +47,7 @@ fn annotation_json(key: &str, at: usize, annotation: &CheckAnnotation) -> Option
     let mut digest = hex::encode(hash.finalize());
     digest.truncate(16);
     Some(json!({
-        "external_id": format!("{key}-{at}-{digest}"),
+        "external_id": format!("{key}-{index}-{digest}"),
         "annotation_type": "BUG",
         "path": path,
         "line": place.end_line,

@@ -151,7 +151,7 @@ impl CloudPull {
 /// Returns the requested reviewers, and the participants who gave a verdict without a request.
 pub(super) fn merge_reviewers(
     purpose: &str,
-    asked: Vec<CloudAccount>,
+    requested_reviewers: Vec<CloudAccount>,
     participants: Vec<CloudParticipant>,
 ) -> Result<Vec<BitbucketReviewer>, ForgeError> {
     let mut all: Vec<BitbucketReviewer> = Vec::new();
@@ -166,7 +166,7 @@ pub(super) fn merge_reviewers(
         let is_asked = one.role == "REVIEWER";
         all.push(BitbucketReviewer { user, is_asked, state, commit: None, at });
     }
-    for user in asked.into_iter().filter_map(CloudAccount::user) {
+    for user in requested_reviewers.into_iter().filter_map(CloudAccount::user) {
         match all.iter_mut().find(|one| one.user.id == user.id) {
             Some(known) => known.is_asked = true,
             None => all.push(BitbucketReviewer { user, is_asked: true, state: None, commit: None, at: None }),

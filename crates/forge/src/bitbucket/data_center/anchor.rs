@@ -134,9 +134,9 @@ impl BitbucketDataCenter {
         purpose: &str,
         repo: &str,
         number: u64,
-        on: DiffPlace<'_>,
+        diff_place: DiffPlace<'_>,
     ) -> Result<Value, ForgeError> {
-        let (DiffPlace::Lines(commit, place) | DiffPlace::File(commit, place)) = on;
+        let (DiffPlace::Lines(commit, place) | DiffPlace::File(commit, place)) = diff_place;
         let Some(path) = place.path.as_str() else {
             return Err(rejected_error(purpose, "Bitbucket does not accept a path that is not UTF-8"));
         };
@@ -155,7 +155,7 @@ impl BitbucketDataCenter {
         if let Some(source) = diff.source_path(path) {
             anchor["srcPath"] = source.into();
         }
-        if let DiffPlace::Lines(..) = on {
+        if let DiffPlace::Lines(..) = diff_place {
             self.set_anchor_lines(purpose, &mut anchor, &diff, path, place)?;
         }
         Ok(anchor)
@@ -169,9 +169,9 @@ impl BitbucketDataCenter {
         anchor: &mut Value,
         diff: &PullDiff,
         path: &str,
-        place: &CodeLocation,
+        location: &CodeLocation,
     ) -> Result<(), ForgeError> {
-        let CodeLocation { side, start_line, end_line, .. } = place;
+        let CodeLocation { side, start_line, end_line, .. } = location;
         let (file, span) = match side {
             DiffSide::New => ("TO", ("dstSpanStart", "dstSpanEnd")),
             DiffSide::Old => ("FROM", ("srcSpanStart", "srcSpanEnd")),
@@ -229,14 +229,20 @@ impl BitbucketDataCenter {
 
     /// Logs a warning if the server placed a comment on other lines than requested. This can happen because
     /// the server ignores unknown field names without an error.
-    pub(super) fn check_place(&self, repo: &str, wanted: &Value, made: Option<&wire::DataCenterAnchor>) {
-        let Some(made) = made else { return };
-        let is_line = wanted.get("line").and_then(Value::as_u64) == made.line.map(u64::from);
-        let is_long = wanted.get("multilineMarker").is_none()
-            || made.multiline_marker.is_some()
-            || made.multiline_span.is_some();
+    pub(super) fn check_place(
+        &self,
+        repo: &str,
+        requested_anchor: &Value,
+        created_anchor: Option<&wire::DataCenterAnchor>,
+    ) {
+        let Some(created_anchor) = created_anchor else { return };
+        let is_line =
+            requested_anchor.get("line").and_then(Value::as_u64) == created_anchor.line.map(u64::from);
+        let is_long = requested_anchor.get("multilineMarker").is_none()
+            || created_anchor.multiline_marker.is_some()
+            || created_anchor.multiline_span.is_some();
         if !is_line || !is_long {
-            tracing::warn!(repo, line = ?made.line, "the server put the comment on other lines than \
+            tracing::warn!(repo, line = ?created_anchor.line, "the server put the comment on other lines than \
                  requested");
         }
     }

@@ -138,11 +138,12 @@ impl BitbucketApi for BitbucketDataCenter {
         &self,
         purpose: &str,
         repo: &str,
-        of: (u64, u64),
+        pull_and_comment: (u64, u64),
     ) -> Result<BitbucketComment, ForgeError> {
-        let comment: wire::DataCenterComment =
-            self.get(purpose, self.comment_url(purpose, repo, of.0, of.1)?).await?;
-        self.read_note(purpose, repo, of.0, comment)
+        let comment: wire::DataCenterComment = self
+            .get(purpose, self.comment_url(purpose, repo, pull_and_comment.0, pull_and_comment.1)?)
+            .await?;
+        self.read_note(purpose, repo, pull_and_comment.0, comment)
     }
 
     async fn create_note(
@@ -174,20 +175,20 @@ impl BitbucketApi for BitbucketDataCenter {
         &self,
         purpose: &str,
         repo: &str,
-        of: (u64, u64),
+        pull_and_comment: (u64, u64),
         text: &str,
     ) -> Result<(), ForgeError> {
-        let first = self.load_note(purpose, repo, of).await?;
+        let first = self.load_note(purpose, repo, pull_and_comment).await?;
         let (mut version, mut tries) = (first.version, 0);
         loop {
-            let url = self.comment_url(purpose, repo, of.0, of.1)?;
+            let url = self.comment_url(purpose, repo, pull_and_comment.0, pull_and_comment.1)?;
             let body = json!({ "text": text, "version": version });
             tries += 1;
             let stale = match self.send(&ForgeRequest::set(purpose, Method::PUT, url, Some(body))).await {
                 Err(stale @ ForgeError::Stale { .. }) => stale,
                 sent => return sent?.check_body(),
             };
-            let now = self.load_note(purpose, repo, of).await?;
+            let now = self.load_note(purpose, repo, pull_and_comment).await?;
             if now.text == text {
                 // An earlier try whose response was lost has made this change.
                 return Ok(());
@@ -200,16 +201,21 @@ impl BitbucketApi for BitbucketDataCenter {
         }
     }
 
-    async fn delete_note(&self, request: &str, repo: &str, of: (u64, u64)) -> Result<(), ForgeError> {
+    async fn delete_note(
+        &self,
+        request: &str,
+        repo: &str,
+        pull_and_comment: (u64, u64),
+    ) -> Result<(), ForgeError> {
         let mut tries = 0;
         loop {
-            let version = match self.load_note(request, repo, of).await {
+            let version = match self.load_note(request, repo, pull_and_comment).await {
                 Ok(note) => note.version,
                 Err(ForgeError::NotFound { .. }) => return Ok(()),
                 Err(error) => return Err(error),
             };
             let url = with_query(
-                self.comment_url(request, repo, of.0, of.1)?,
+                self.comment_url(request, repo, pull_and_comment.0, pull_and_comment.1)?,
                 &[("version", &version.to_string())],
             );
             tries += 1;
@@ -233,16 +239,16 @@ impl BitbucketApi for BitbucketDataCenter {
         purpose: &str,
         repo: &str,
         number: u64,
-        first: u64,
+        first_comment: u64,
         resolved: bool,
     ) -> Result<(), ForgeError> {
         let mut tries = 0;
         loop {
-            let note = self.load_note(purpose, repo, (number, first)).await?;
+            let note = self.load_note(purpose, repo, (number, first_comment)).await?;
             if (note.settled != ThreadResolution::Open) == resolved {
                 return Ok(());
             }
-            let url = self.comment_url(purpose, repo, number, first)?;
+            let url = self.comment_url(purpose, repo, number, first_comment)?;
             // The body omits the text because only the author of the comment may change it.
             let body = json!({ "threadResolved": resolved, "version": note.version });
             tries += 1;

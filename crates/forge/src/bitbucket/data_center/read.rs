@@ -116,12 +116,12 @@ fn parse_end(
 fn collect_comments(
     notes: &mut BTreeMap<u64, BitbucketComment>,
     page: &str,
-    first: DataCenterComment,
-    on: Option<CommentLines>,
+    first_comment: DataCenterComment,
+    location: Option<CommentLines>,
     is_gone: bool,
 ) {
-    let root = first.id;
-    let mut left = vec![(first, None)];
+    let root = first_comment.id;
+    let mut left = vec![(first_comment, None)];
     while let Some((mut comment, parent)) = left.pop() {
         let answers = std::mem::take(&mut comment.comments);
         let id = comment.id;
@@ -129,7 +129,7 @@ fn collect_comments(
         if comment.state.as_deref() == Some(PENDING) {
             continue;
         }
-        let mut read = build_note(page, comment, parent, root, on.clone());
+        let mut read = build_note(page, comment, parent, root, location.clone());
         read.is_deleted = is_gone && parent.is_none();
         notes.insert(id, read);
     }
@@ -139,7 +139,7 @@ fn build_note(
     page: &str,
     comment: DataCenterComment,
     parent: Option<u64>,
-    first: u64,
+    first_comment: u64,
     location: Option<CommentLines>,
 ) -> BitbucketComment {
     let created = to_unix_millis(comment.created_date);
@@ -147,7 +147,7 @@ fn build_note(
         id: comment.id,
         version: comment.version,
         parent,
-        first,
+        first: first_comment,
         author: comment.author.and_then(wire::DataCenterUser::user),
         created,
         updated: comment.updated_date.map_or(created, to_unix_millis),

@@ -87,18 +87,18 @@ impl BitbucketDataCenter {
         &self,
         purpose: &str,
         repo: &str,
-        first: &Url,
+        list_url: &Url,
         calls: &mut u64,
-        most: usize,
+        max_pulls: usize,
     ) -> Result<(Vec<BitbucketPullRequest>, bool), ForgeError> {
         let (mut all, mut start) = (Vec::new(), 0);
         for _ in 0..MAX_PULL_PAGES {
-            if *calls == 0 || all.len() >= most {
+            if *calls == 0 || all.len() >= max_pulls {
                 return Ok((all, false));
             }
             *calls -= 1;
             let page: wire::DataCenterPage<wire::DataCenterPull> =
-                self.get(purpose, page_url(first, start)).await?;
+                self.get(purpose, page_url(list_url, start)).await?;
             let next = page.next();
             for body in page.values {
                 all.push(self.read_pull(purpose, repo, body)?);
@@ -164,7 +164,7 @@ impl ForgeServer for BitbucketDataCenter {
 
     async fn refresh_repositories(
         &self,
-        last: &mut RepositoryListing,
+        listing: &mut RepositoryListing,
         calls: &mut u64,
     ) -> Result<(), ForgeError> {
         let what = "listing the repositories";
@@ -176,7 +176,7 @@ impl ForgeServer for BitbucketDataCenter {
             Ok((page.values.iter().filter_map(convert_repository).collect(), next))
         };
         // The whole list is cached under one name.
-        let list = last.lists.entry(String::new()).or_default();
+        let list = listing.lists.entry(String::new()).or_default();
         let send = |call| async move { self.send(&call).await };
         list.refresh_with_body_links(send, what, first, MAX_REPOSITORY_PAGES, calls, read).await?;
         list.items().for_each(|seen| self.remember_name(&seen.id, &seen.name));
@@ -186,14 +186,14 @@ impl ForgeServer for BitbucketDataCenter {
     async fn refresh_open_pulls(
         &self,
         repo: &str,
-        last: &mut CachedListing<OpenPull>,
+        listing: &mut CachedListing<OpenPull>,
         calls: &mut u64,
     ) -> Result<(), ForgeError> {
         let what = format!("{repo}: listing its open pull requests");
-        last.mark_stale();
+        listing.mark_stale();
         let url = self.open_url(&what, repo)?;
         let (pulls, complete) = self.list_pulls(&what, repo, &url, calls, usize::MAX).await?;
-        last.replace(url, pulls.into_iter().map(|pull| open_pull(repo, pull)).collect(), complete);
+        listing.replace(url, pulls.into_iter().map(|pull| open_pull(repo, pull)).collect(), complete);
         Ok(())
     }
 
@@ -212,13 +212,13 @@ impl ForgeServer for BitbucketDataCenter {
     async fn list_open_pulls(
         &self,
         repo: &str,
-        most: usize,
+        max_pulls: usize,
     ) -> Result<(Vec<PullListItem>, bool), ForgeError> {
         let what = format!("{repo}: listing its open pull requests");
         let url = self.open_url(&what, repo)?;
-        let (pulls, complete) = self.list_pulls(&what, repo, &url, &mut { u64::MAX }, most).await?;
-        let is_all = complete && pulls.len() <= most;
-        Ok((pulls.into_iter().take(most).map(pull_line).collect(), is_all))
+        let (pulls, complete) = self.list_pulls(&what, repo, &url, &mut { u64::MAX }, max_pulls).await?;
+        let is_all = complete && pulls.len() <= max_pulls;
+        Ok((pulls.into_iter().take(max_pulls).map(pull_line).collect(), is_all))
     }
 
     /// Lists comments. The server has no list of a repository's comments, so the comments of each open pull
@@ -229,11 +229,11 @@ impl ForgeServer for BitbucketDataCenter {
         &self,
         (repo, number): (&str, Option<u64>),
         since: UnixMillis,
-        last: &mut [CachedListing<PullComment>; 2],
+        listings: &mut [CachedListing<PullComment>; 2],
         calls: &mut u64,
     ) -> Result<(), ForgeError> {
         let what = format!("{repo}: listing new comments");
-        last[0].mark_stale();
+        listings[0].mark_stale();
         let (numbers, mut complete) = match number {
             Some(number) => (vec![number], true),
             None => {
@@ -254,7 +254,7 @@ impl ForgeServer for BitbucketDataCenter {
             let comments = new_comments(number, page.as_str(), notes, since);
             parts.push((page, comments));
         }
-        know_comments(last, parts, complete);
+        know_comments(listings, parts, complete);
         Ok(())
     }
 

@@ -40,14 +40,14 @@ fn status_fields(status: &DesiredStatus) -> (&'static str, String) {
 }
 
 /// Builds a note. `None` for lines that the head does not have, and for a path that JSON cannot represent.
-fn annotation_json(at: usize, annotation: &CheckAnnotation) -> Option<Value> {
+fn annotation_json(index: usize, annotation: &CheckAnnotation) -> Option<Value> {
     let place = &annotation.place;
     if place.side == DiffSide::Old {
         return None;
     }
     let message = format!("{}\n{}", annotation.title, annotation.message);
     Some(json!({
-        "externalId": format!("{REQUIRED_KEY}-{at}"),
+        "externalId": format!("{REQUIRED_KEY}-{index}"),
         "path": place.path.as_str()?,
         "line": place.end_line,
         "message": truncate_text(message.trim(), MAX_MESSAGE, "…"),

@@ -11,8 +11,8 @@ pub type AppPermission = (&'static str, &'static str);
 
 /// Returns the permissions that this loop needs. No loop needs the permissions for administration, workflows
 /// or members. <https://docs.github.com/en/rest/authentication/permissions-required-for-github-apps>
-pub const fn loop_permissions(of: LoopKind) -> &'static [AppPermission] {
-    match of {
+pub const fn loop_permissions(loop_kind: LoopKind) -> &'static [AppPermission] {
+    match loop_kind {
         LoopKind::Review => &[
             ("checks", "write"),
             ("contents", "read"),
@@ -65,11 +65,11 @@ pub(super) fn is_granted((name, level): &(&str, &str), granted: &HashMap<String,
 /// # Errors
 /// The first missing permission that is required.
 pub(super) fn select_granted(
-    wanted: &'static [AppPermission],
+    wanted_permissions: &'static [AppPermission],
     granted: &HashMap<String, String>,
 ) -> Result<Vec<AppPermission>, String> {
     let (has, lacks): (Vec<AppPermission>, Vec<AppPermission>) =
-        wanted.iter().copied().partition(|one| granted.is_empty() || is_granted(one, granted));
+        wanted_permissions.iter().copied().partition(|one| granted.is_empty() || is_granted(one, granted));
     match lacks.iter().find(|(name, _)| !OPTIONAL.contains(name)) {
         Some((name, level)) => Err(format!("`{name}: {level}`")),
         None => Ok(has),

@@ -26,8 +26,8 @@ struct GitHubOwnThread {
 }
 
 /// Returns the comments that began the threads.
-fn first_comments(own: &HashMap<Topic, GitHubOwnThread>) -> HashMap<Topic, CommentId> {
-    own.iter().map(|(topic, own)| (topic.clone(), own.id.clone())).collect()
+fn first_comments(own_threads: &HashMap<Topic, GitHubOwnThread>) -> HashMap<Topic, CommentId> {
+    own_threads.iter().map(|(topic, own_threads)| (topic.clone(), own_threads.id.clone())).collect()
 }
 
 /// Returns our threads on the diff by topic. If a topic has several threads, returns the newest open thread,
@@ -83,14 +83,16 @@ impl GitHubClient {
         let open: Vec<(&LineDraft, &str)> =
             draft.findings.iter().filter_map(|finding| Some((finding, page(finding)?))).collect();
         let new: Vec<&LineDraft> = draft.findings.iter().filter(|finding| page(finding).is_none()).collect();
-        let text = |refused: &[&LineDraft]| draft.render_text(refused, &open, self.max_text_length());
-        let refused = match self.post_review(&what, &draft.mark, event, &new, text(&[])).await {
-            Err(refused @ ForgeError::Rejected { .. }) => refused,
+        let text = |rejected_findings: &[&LineDraft]| {
+            draft.render_text(rejected_findings, &open, self.max_text_length())
+        };
+        let rejected_findings = match self.post_review(&what, &draft.mark, event, &new, text(&[])).await {
+            Err(rejected_findings @ ForgeError::Rejected { .. }) => rejected_findings,
             Ok(id) => return Ok(self.with_comments(&what, draft, id, there).await),
             Err(error) => return Err(error),
         };
         if new.is_empty() {
-            return Err(refused);
+            return Err(rejected_findings);
         }
         // If one place is invalid, GitHub rejects the whole review without naming the place. So each finding
         // is posted separately, and the review lists the rejected findings. After an interruption, the next
@@ -204,11 +206,11 @@ impl GitHubClient {
         &self,
         purpose: &str,
         commit: &Sha,
-        place: &CodeLocation,
+        location: &CodeLocation,
         topic: &Topic,
         body: &str,
     ) -> Result<CommentId, ForgeError> {
-        let mut comment = self.comment(purpose, place, topic, body)?;
+        let mut comment = self.comment(purpose, location, topic, body)?;
         comment["commit_id"] = commit.as_str().into();
         let url = self.url(purpose, &["pulls", &self.number(), "comments"])?;
         let made: wire::CreatedItem =
@@ -219,11 +221,11 @@ impl GitHubClient {
     fn comment(
         &self,
         purpose: &str,
-        place: &CodeLocation,
+        location: &CodeLocation,
         topic: &Topic,
         body: &str,
     ) -> Result<Value, ForgeError> {
-        let mut comment = location_fields(purpose, place)?;
+        let mut comment = location_fields(purpose, location)?;
         comment["body"] = self.add_topic_marker(self.id.number, topic, body).into();
         Ok(comment)
     }

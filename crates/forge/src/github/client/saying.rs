@@ -19,12 +19,12 @@ use crate::marker::normalize_text;
 impl GitHubClient {
     pub(super) async fn answer(
         &self,
-        first: &CommentId,
+        first_comment: &CommentId,
         topic: &Topic,
         body: &str,
     ) -> Result<CommentId, ForgeError> {
-        let request = self.what_of_pull(&format!("answering comment {first}"));
-        let GitHubCommentId::Review(id) = GitHubCommentId::parse(&request, first)? else {
+        let request = self.what_of_pull(&format!("answering comment {first_comment}"));
+        let GitHubCommentId::Review(id) = GitHubCommentId::parse(&request, first_comment)? else {
             let message = "the comment is not the first of a thread".to_owned();
             return Err(ForgeError::Rejected { request, message });
         };
@@ -42,12 +42,12 @@ impl GitHubClient {
     pub(super) async fn find_answer(
         &self,
         purpose: &str,
-        first: u64,
+        first_comment: u64,
         topic: &Topic,
     ) -> Result<Option<CommentId>, ForgeError> {
         let there = self.list_line_comments(purpose).await?.into_iter();
-        let mut ours =
-            there.filter(|(began, _, comment)| *began == first && comment.topic.as_ref() == Some(topic));
+        let mut ours = there
+            .filter(|(began, _, comment)| *began == first_comment && comment.topic.as_ref() == Some(topic));
         Ok(ours.next().map(|(_, _, comment)| comment.id))
     }
 
@@ -109,7 +109,7 @@ impl GitHubClient {
     pub(super) async fn upsert_line_comment(
         &self,
         commit: &Sha,
-        place: &CodeLocation,
+        location: &CodeLocation,
         topic: &Topic,
         body: &str,
     ) -> Result<CommentId, ForgeError> {
@@ -118,7 +118,7 @@ impl GitHubClient {
         let Some(comment) =
             there.into_iter().find(|comment| comment.topic.as_ref() == Some(topic) && comment.line.is_some())
         else {
-            return self.create_line(&what, commit, place, topic, body).await;
+            return self.create_line(&what, commit, location, topic, body).await;
         };
         if comment.body != normalize_text(&with_marker(body, "")) {
             let what = self.what_of_pull(&format!("rewriting comment {}", comment.id));

@@ -132,6 +132,6 @@ impl GitHubClient {
 }
 
 /// Returns true if a text read from GitHub equals a given text after normalisation.
-fn is_same(read: &str, given: &str) -> bool {
-    normalize_text(read) == normalize_text(&with_marker(given, ""))
+fn is_same(read: &str, expected_text: &str) -> bool {
+    normalize_text(read) == normalize_text(&with_marker(expected_text, ""))
 }

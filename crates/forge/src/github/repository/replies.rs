@@ -30,10 +30,13 @@ impl GitHubClient {
     pub(in crate::github) async fn list_replies(
         &self,
         number: u64,
-        since: Option<&CommentId>,
+        after_comment: Option<&CommentId>,
     ) -> Result<Vec<ConversationReply>, ForgeError> {
         let request = self.what_of_repository(&format!("reading the answers in {number}"));
-        let since = match since.map(|since| GitHubCommentId::parse(&request, since)).transpose()? {
+        let after_comment = match after_comment
+            .map(|after_comment| GitHubCommentId::parse(&request, after_comment))
+            .transpose()?
+        {
             // Later comments have greater numbers.
             Some(GitHubCommentId::Issue(id)) => id,
             Some(GitHubCommentId::Review(_)) => {
@@ -45,7 +48,8 @@ impl GitHubClient {
         let accounts = self.accounts().await?;
         let mut known = HashMap::new();
         let mut replies = Vec::new();
-        for comment in self.conversation_of(&request, number).await?.into_iter().filter(|one| one.id > since)
+        for comment in
+            self.conversation_of(&request, number).await?.into_iter().filter(|one| one.id > after_comment)
         {
             let author = comment.user.as_ref().map(|user| to_actor(&accounts, user));
             let is_ours = author.as_ref().is_some_and(|author| author.ours);
@@ -71,16 +75,16 @@ impl GitHubClient {
     /// Returns true if this person may write to the repository. Each person is looked up once.
     pub(in crate::github) async fn is_trusted(
         &self,
-        known: &mut HashMap<u64, bool>,
+        trust_cache: &mut HashMap<u64, bool>,
         user: wire::GitHubUser,
     ) -> Result<bool, ForgeError> {
-        if let Some(trusted) = known.get(&user.id) {
+        if let Some(trusted) = trust_cache.get(&user.id) {
             return Ok(*trusted);
         }
         let author =
             AuthorAccount { id: account_id(user.id), login: user.login.unwrap_or_default(), is_person: true };
         let trusted = self.github.may_write(&self.repo, &author).await?;
-        known.insert(user.id, trusted);
+        trust_cache.insert(user.id, trusted);
         Ok(trusted)
     }
 

@@ -115,8 +115,8 @@ impl OwnerLimitState {
     }
 
     /// Copies the pauses from another state, whose clock is ahead by `ahead`.
-    pub(super) fn merge_pauses(&mut self, other: &Self, ahead: TimeSpan) {
-        let here = |until: UnixMillis| until + TimeSpan(ahead.0.saturating_neg());
+    pub(super) fn merge_pauses(&mut self, other: &Self, clock_skew: TimeSpan) {
+        let here = |until: UnixMillis| until + TimeSpan(clock_skew.0.saturating_neg());
         self.strikes = other.strikes;
         self.paused = self.paused.max(other.paused.map(here));
         for (resource, until) in &other.spent {

@@ -57,11 +57,11 @@ pub(super) async fn collect_changes(
     mirror: &Mirror,
     base: &Sha,
     folder: &Path,
-    allowed: &MigrationPathPolicy,
+    path_policy: &MigrationPathPolicy,
 ) -> Result<Vec<FileContentChange>, CodeMigrationError> {
     let staged = mirror.stage_folder(base, folder, None).await?;
     let paths = staged.paths.iter().map(|(path, _)| path).chain(&staged.left_out);
-    let refused: Vec<&RepoPath> = paths.filter(|path| !allowed.allows_path(path)).collect();
+    let refused: Vec<&RepoPath> = paths.filter(|path| !path_policy.allows_path(path)).collect();
     if !refused.is_empty() {
         return Err(CodeMigrationError::Paths(summarise_paths(&refused)));
     }
@@ -76,7 +76,7 @@ pub(super) async fn apply_saved_changes(
     tip: &Sha,
     head: &Sha,
     folder: &Path,
-    allowed: &MigrationPathPolicy,
+    path_policy: &MigrationPathPolicy,
 ) -> Result<Vec<RepoPath>, CodeMigrationError> {
     mirror.fetch(std::slice::from_ref(head)).await?;
     let base = mirror.merge_base(tip, head).await?.unwrap_or_else(|| tip.clone());
@@ -84,7 +84,7 @@ pub(super) async fn apply_saved_changes(
     mirror.check_out_private_clone(head, &[], theirs.path()).await?;
     let mut staged = mirror.stage_folder(&base, theirs.path(), None).await?;
     // Files such as the range and the digests are not taken over, because they are written again.
-    staged.paths.retain(|(path, _)| allowed.allows_path(path));
+    staged.paths.retain(|(path, _)| path_policy.allows_path(path));
     let (mut changes, mut left) = (Vec::new(), Vec::new());
     for saved in read_changes(theirs.path(), staged.paths).await? {
         let (was, is) =

@@ -133,7 +133,11 @@ fn is_progress(line: &str) -> bool {
 /// Places and messages by which repeated diagnostics are recognised.
 type SeenDiagnostics = HashSet<(String, (u32, u32), (u32, u32), String)>;
 
-fn read_message(reading: &mut OutputReader<'_>, message: RustcMessage, seen: &mut SeenDiagnostics) {
+fn read_message(
+    reading: &mut OutputReader<'_>,
+    message: RustcMessage,
+    seen_diagnostics: &mut SeenDiagnostics,
+) {
     let Some(span) = message.spans.iter().find(|span| span.is_primary) else {
         // An error without a place means that the build failed. A warning without a place only contains the
         // number of warnings.
@@ -143,7 +147,7 @@ fn read_message(reading: &mut OutputReader<'_>, message: RustcMessage, seen: &mu
         return;
     };
     let span = span_in_tree(reading, span);
-    if !seen.insert((span.file_name.clone(), span.start(), span.end(), message.message.clone())) {
+    if !seen_diagnostics.insert((span.file_name.clone(), span.start(), span.end(), message.message.clone())) {
         return;
     }
     let range = DiagnosticRange::from_positions(span.start(), span.end(), ColumnUnit::CodePoint);

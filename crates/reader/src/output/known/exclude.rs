@@ -54,13 +54,13 @@ pub enum ExcludeForm {
 /// Returns the files that the lists in these configuration files exclude. A tool reads only one configuration
 /// file: the first file that contains the section or the table.
 pub fn select_excluded<'a>(
-    places: &[ExcludeRule],
+    exclude_rules: &[ExcludeRule],
     read: &dyn Fn(&str) -> Option<Vec<u8>>,
     files: &[&'a str],
 ) -> Vec<&'a str> {
     let mut patterns: Vec<ExcludePattern> = Vec::new();
     let mut counts: Option<&str> = None;
-    for place in places.iter().filter(|_| !files.is_empty()) {
+    for place in exclude_rules.iter().filter(|_| !files.is_empty()) {
         if counts.is_some_and(|file| file != place.file) {
             break;
         }

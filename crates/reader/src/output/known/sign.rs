@@ -66,8 +66,8 @@ struct SignEntry {
 impl TryFrom<SignEntry> for ToolSign {
     type Error = &'static str;
 
-    fn try_from(written: SignEntry) -> Result<Self, Self::Error> {
-        let SignEntry { file, table, section, option, key, word, folder, hook } = written;
+    fn try_from(entry: SignEntry) -> Result<Self, Self::Error> {
+        let SignEntry { file, table, section, option, key, word, folder, hook } = entry;
         let section = match (section, option) {
             (Some(section), Some(option)) => Some(SignTarget::Option(section, option)),
             (Some(section), None) => Some(SignTarget::Section(section)),

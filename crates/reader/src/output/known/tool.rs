@@ -304,7 +304,12 @@ pub fn is_empty_without_findings(format: &str) -> bool {
 /// Returns the arguments of `template`, with `files` in place of [`FILES`] and `sign` in place of [`SIGN`]. A
 /// file whose name begins with a dash is written in a form that no program reads as an option. `more` is
 /// inserted before the first [`FILES`] or `--`, or at the end if the template has neither.
-pub fn fill_arguments(template: &[String], more: &[String], files: &[&str], sign: &str) -> Vec<String> {
+pub fn fill_arguments(
+    template: &[String],
+    extra_arguments: &[String],
+    files: &[&str],
+    sign: &str,
+) -> Vec<String> {
     // Programs read an argument that begins with a dash as an option. Some programs read an argument that
     // begins with `@` as the name of a file with arguments.
     let path = |path: &str| if path.starts_with(['-', '@']) { format!("./{path}") } else { path.to_owned() };
@@ -315,8 +320,8 @@ pub fn fill_arguments(template: &[String], more: &[String], files: &[&str], sign
     };
     let place = template.iter().position(|part| part == FILES || part == "--").unwrap_or(template.len());
     let (before, after) = template.split_at_checked(place).unwrap_or((template, &[]));
-    let more = more.iter().cloned();
-    before.iter().flat_map(part).chain(more).chain(after.iter().flat_map(part)).collect()
+    let extra_arguments = extra_arguments.iter().cloned();
+    before.iter().flat_map(part).chain(extra_arguments).chain(after.iter().flat_map(part)).collect()
 }
 
 /// Returns a value in the form that an option has, on one line. Returns `None` if an option cannot have this

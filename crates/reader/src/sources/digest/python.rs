@@ -66,10 +66,10 @@ impl<'a> PythonTreeHasher<'a> {
     fn add_enclosed(
         &mut self,
         kind: &str,
-        inside: impl FnOnce(&mut Self) -> Result<(), ComplexityError>,
+        add_content: impl FnOnce(&mut Self) -> Result<(), ComplexityError>,
     ) -> Result<(), ComplexityError> {
         self.add_piece(DigestPiece::Open, kind);
-        inside(self)?;
+        add_content(self)?;
         self.add_piece(DigestPiece::Close, "");
         Ok(())
     }

@@ -73,8 +73,8 @@ impl StringPrefix {
 const MAX_ESCAPE: usize = 9;
 
 /// Returns the letter for an escape with `digits` digits, after skipping the first `skipped` letters.
-fn escape_value(after: &str, skipped: usize, digits: usize, radix: u32) -> (usize, String) {
-    let text: String = after.chars().skip(skipped).take(digits).collect();
+fn escape_value(after: &str, prefix_length: usize, digits: usize, radix: u32) -> (usize, String) {
+    let text: String = after.chars().skip(prefix_length).take(digits).collect();
     let number = u32::from_str_radix(&text, radix).ok();
     let escaped = match number.and_then(char::from_u32) {
         Some('\\') => "\\\\".to_owned(),
@@ -82,7 +82,7 @@ fn escape_value(after: &str, skipped: usize, digits: usize, radix: u32) -> (usiz
         // Half of a surrogate pair is not a letter.
         None => format!("\\u{text}"),
     };
-    (skipped + digits, escaped)
+    (prefix_length + digits, escaped)
 }
 
 /// Returns the normalised text of a number, which depends only on the number's value.

@@ -43,10 +43,10 @@ pub(super) fn style(rules: &'static str) -> HtmlMarkup {
 }
 
 /// Makes a link if the address is a web address. Otherwise returns only `shown`.
-pub(super) fn link(address: &str, shown: HtmlMarkup) -> HtmlMarkup {
+pub(super) fn link(address: &str, content: HtmlMarkup) -> HtmlMarkup {
     match parse_web_url(address) {
-        Some(url) => element("a", &[("href", &url), ("rel", &"noreferrer")], [shown]),
-        None => shown,
+        Some(url) => element("a", &[("href", &url), ("rel", &"noreferrer")], [content]),
+        None => content,
     }
 }
 

@@ -33,10 +33,14 @@ const CELLS: usize = 90;
 const IN_A_ROW: usize = 30;
 
 /// Makes a picture. The title describes the picture to readers who cannot see it.
-fn draw_picture(width: f64, height: f64, title: &str, parts: Vec<HtmlMarkup>) -> HtmlMarkup {
+fn draw_picture(width: f64, height: f64, title: &str, children: Vec<HtmlMarkup>) -> HtmlMarkup {
     let view = format!("0 0 {} {}", format_coordinate(width), format_coordinate(height));
-    let parts = [element("title", &[], [text(title)])].into_iter().chain(parts);
-    element("svg", &[("viewBox", &view), ("role", &"img"), ("xmlns", &"http://www.w3.org/2000/svg")], parts)
+    let children = [element("title", &[], [text(title)])].into_iter().chain(children);
+    element(
+        "svg",
+        &[("viewBox", &view), ("role", &"img"), ("xmlns", &"http://www.w3.org/2000/svg")],
+        children,
+    )
 }
 
 /// Formats a coordinate to the tenth.
@@ -84,12 +88,12 @@ fn draw_line(class: &str, from: (f64, f64), to: (f64, f64)) -> HtmlMarkup {
 }
 
 /// Returns a round number of at least `most`. Half of the number is suitable as a label, too.
-fn round_up_scale(most: u64) -> u64 {
+fn round_up_scale(max_value: u64) -> u64 {
     let mut unit = 1_u64;
     loop {
         for step in [2, 4, 6, 10] {
             let ceiling = unit.saturating_mul(step);
-            if ceiling >= most || ceiling == u64::MAX {
+            if ceiling >= max_value || ceiling == u64::MAX {
                 return ceiling;
             }
         }
@@ -126,12 +130,12 @@ impl TimePlot<'_> {
     }
 
     /// Draws horizontal lines with their values, and the labels of the days below the axis.
-    fn axes(&self, shown: impl Fn(u64) -> String) -> Vec<HtmlMarkup> {
+    fn axes(&self, format_value: impl Fn(u64) -> String) -> Vec<HtmlMarkup> {
         let mut parts = Vec::new();
         for value in [0, self.max_value / 2, self.max_value] {
             let y = HEIGHT - BOTTOM - self.bar_height(value);
             parts.push(draw_line("grid", (LEFT, y), (WIDTH - RIGHT, y)));
-            parts.push(draw_label("", "end", LEFT - 5.0, y + 3.5, &shown(value)));
+            parts.push(draw_label("", "end", LEFT - 5.0, y + 3.5, &format_value(value)));
         }
         let periods = &self.figures.periods;
         let every = periods.len().div_ceil(LABELS).max(1);
@@ -173,7 +177,7 @@ impl TimePlot<'_> {
 }
 
 /// Draws the runs of each period by their end, and the rate of success.
-pub(super) fn draw_run_trend(figures: &LoopFigures, of: LoopKind) -> HtmlMarkup {
+pub(super) fn draw_run_trend(figures: &LoopFigures, loop_kind: LoopKind) -> HtmlMarkup {
     let most = figures.periods.iter().map(|period| period.tally.runs()).max().unwrap_or(0);
     let time = TimePlot { figures, max_value: round_up_scale(most) };
     let mut parts = time.axes(|value| value.to_string());
@@ -187,7 +191,8 @@ pub(super) fn draw_run_trend(figures: &LoopFigures, of: LoopKind) -> HtmlMarkup 
             let runs = period.tally.get(kind);
             if runs > 0 {
                 let corner = (time.x(place) + (step - wide) / 2.0, floor - time.bar_height(below + runs));
-                let tooltip = format!("{}: {runs} {}", time.period_name(period), outcome_word(of, kind));
+                let tooltip =
+                    format!("{}: {runs} {}", time.period_name(period), outcome_word(loop_kind, kind));
                 parts.push(draw_bar(
                     kind.as_str(),
                     corner.0,
@@ -349,8 +354,8 @@ pub(super) fn draw_swatch(kind: RunOutcome) -> HtmlMarkup {
 }
 
 /// Draws a bar inside a table.
-pub(super) fn draw_share_bar(of: u64, most: u64) -> HtmlMarkup {
-    let width = format_coordinate(100.0 * count_to_f64(of) / count_to_f64(most.max(1)));
+pub(super) fn draw_share_bar(value: u64, max_value: u64) -> HtmlMarkup {
+    let width = format_coordinate(100.0 * count_to_f64(value) / count_to_f64(max_value.max(1)));
     let bar = void("rect", &[("class", &"bar"), ("width", &width), ("height", &"8"), ("rx", &"1")]);
     let view = [
         ("viewBox", &"0 0 100 8" as &dyn std::fmt::Display),

@@ -9,8 +9,8 @@ use super::ends::RunEndColumns;
 use crate::fault::{StoreFault, to_json};
 
 /// Makes the error for a run that is refused because a run with the token `last` has begun on the key.
-pub(in crate::tables) fn fenced_fault(key: &SlotKey, last: FencingToken) -> StoreFault {
-    StoreError::Fenced { key: key.clone(), last }.into()
+pub(in crate::tables) fn fenced_fault(key: &SlotKey, greatest_token: FencingToken) -> StoreFault {
+    StoreError::Fenced { key: key.clone(), last: greatest_token }.into()
 }
 
 /// Parses a stored commit id.

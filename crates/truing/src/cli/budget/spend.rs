@@ -107,7 +107,8 @@ fn render_spending(rows: &[RepositorySpend], since: &str) -> String {
     if rows.is_empty() {
         return format!("nothing was spent since {since}\n");
     }
-    let sum = |part: fn(&RepositorySpend) -> u64| rows.iter().map(part).fold(0, u64::saturating_add);
+    let sum =
+        |amount_of: fn(&RepositorySpend) -> u64| rows.iter().map(amount_of).fold(0, u64::saturating_add);
     let all = RepositorySpend {
         name: "all".to_owned(),
         spent_micro_usd: sum(|row| row.spent_micro_usd),

@@ -194,10 +194,11 @@ fn findings_at_least(record: &ConvergeRecord, min_severity: Severity) -> impl It
 }
 
 /// Returns the audit as a JSON object.
-fn audit_json(record: &ConvergeRecord, least: Severity) -> Value {
+fn audit_json(record: &ConvergeRecord, min_severity: Severity) -> Value {
     let [p0, p1, p2] = record.detail.state.severity_counts();
-    let findings: Vec<Value> =
-        findings_at_least(record, least).map(|finding| converge_finding_json(record, finding)).collect();
+    let findings: Vec<Value> = findings_at_least(record, min_severity)
+        .map(|finding| converge_finding_json(record, finding))
+        .collect();
     let not_shown = record.detail.state.found.len() - findings.len();
     let dismissed = record
         .detail
@@ -223,7 +224,7 @@ fn audit_json(record: &ConvergeRecord, least: Severity) -> Value {
 }
 
 /// Returns the audit as text, within 80 columns unless quoted words are longer.
-fn render_text(record: &ConvergeRecord, least: Severity) -> String {
+fn render_text(record: &ConvergeRecord, min_severity: Severity) -> String {
     let [p0, p1, p2] = record.detail.state.severity_counts();
     if let Some(exit) = &record.detail.state.exit {
         let mut text = fold_line("no audit: ", &line::clean_line(&exit.reason, MAX_CHARS));
@@ -243,11 +244,12 @@ fn render_text(record: &ConvergeRecord, least: Severity) -> String {
             render_dismissed_suffix(record)
         ),
     );
-    if let hidden @ 1.. = record.detail.state.found.len() - findings_at_least(record, least).count() {
+    if let hidden @ 1.. = record.detail.state.found.len() - findings_at_least(record, min_severity).count() {
         let what = format_count(hidden, "finding");
-        text += &fold_line("", &format!("not shown: {what} below {} (--min-severity)", least.as_str()));
+        text +=
+            &fold_line("", &format!("not shown: {what} below {} (--min-severity)", min_severity.as_str()));
     }
-    for finding in findings_at_least(record, least) {
+    for finding in findings_at_least(record, min_severity) {
         let origin = line_origin(record, finding).map(|words| format!("; {words}")).unwrap_or_default();
         text += &format!("\n{}\n", render_finding(finding));
         text += &fold_line("  = category: ", &format!("{:?}{origin}", finding.raw.category));

@@ -100,14 +100,16 @@ pub(super) async fn print_outcome(
 }
 
 /// Prints the error and the hint of a run that could not continue.
-fn print_failure(record: &ConvergeRecord, shown: Option<&str>, context: &CommandContext) {
+fn print_failure(record: &ConvergeRecord, target_name: Option<&str>, context: &CommandContext) {
     let Some(exit) = record.detail.state.exit.as_ref().filter(|exit| exit.kind() == ConvergeExitKind::Error)
     else {
         return;
     };
     let reason = line::clean_line(&exit.reason, MAX_REASON);
-    let whose = shown.filter(|shown| !exit.reason.contains(*shown));
-    let whose = whose.map(|shown| format!("{}: ", line::clean_line(shown, MAX_REASON))).unwrap_or_default();
+    let whose = target_name.filter(|target_name| !exit.reason.contains(*target_name));
+    let whose = whose
+        .map(|target_name| format!("{}: ", line::clean_line(target_name, MAX_REASON)))
+        .unwrap_or_default();
     context.output.print_always(format_args!("error: {whose}{reason}\nhint: {}\n", end_hint(exit)));
 }
 

@@ -78,24 +78,29 @@ impl<'a> MakeWriter<'a> for BackgroundLogWriter {
     }
 }
 
-fn write_lines(mut out: impl Write, messages: &Receiver<LogMessage>, lost: &AtomicU64, style: LogStyle) {
+fn write_lines(
+    mut out: impl Write,
+    messages: &Receiver<LogMessage>,
+    lost_lines: &AtomicU64,
+    style: LogStyle,
+) {
     for message in messages {
         // A failed write cannot be reported anywhere.
         match message {
             LogMessage::Line(line) => drop(out.write_all(&line)),
             LogMessage::End(end) => drop(end.send(())),
         }
-        let lost = lost.swap(0, Ordering::Relaxed);
-        if lost > 0 {
+        let lost_lines = lost_lines.swap(0, Ordering::Relaxed);
+        if lost_lines > 0 {
             let message = "lines of the log are lost: standard error was not read in time";
             let now = Timestamp::now();
             let json = || {
                 let now = now.to_string();
-                serde_json::json!({ "level": "WARN", "lost": lost, "message": message, "timestamp": now })
+                serde_json::json!({ "level": "WARN", "lost": lost_lines, "message": message, "timestamp": now })
             };
             let _ = match style {
                 LogStyle::Json => writeln!(out, "{}", json()),
-                LogStyle::Text | LogStyle::Human => writeln!(out, "{now}  WARN {lost} {message}"),
+                LogStyle::Text | LogStyle::Human => writeln!(out, "{now}  WARN {lost_lines} {message}"),
             };
         }
     }

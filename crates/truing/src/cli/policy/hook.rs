@@ -80,7 +80,7 @@ impl PolicyHookArgs {
     }
 
     fn answer_call(&self, context: &CommandContext) -> Result<CommandExit, CliError> {
-        let wrong = |what: String| CliError::usage("hook", what);
+        let wrong = |message: String| CliError::usage("hook", message);
         let mut text = Vec::new();
         let taken = std::io::stdin().lock().take(MAX_CALL_BYTES + 1).read_to_end(&mut text);
         taken.map_err(|error| wrong(format!("standard input cannot be read: {error}")))?;
@@ -274,13 +274,13 @@ impl HookCallPolicy<'_> {
     }
 
     /// Resolves a name to the path below the repository. The flag is true if the path leads through a link.
-    fn resolve_relative(&self, named: &str) -> Result<(PathBuf, bool), String> {
-        if !is_plain_path(named) {
-            return Err(format!("{named:?} is not a plain path"));
+    fn resolve_relative(&self, named_path: &str) -> Result<(PathBuf, bool), String> {
+        if !is_plain_path(named_path) {
+            return Err(format!("{named_path:?} is not a plain path"));
         }
-        let whole = self.cwd.join(named);
+        let whole = self.cwd.join(named_path);
         if whole.components().any(|part| part == Component::ParentDir) {
-            return Err(format!("{named:?} contains `..`"));
+            return Err(format!("{named_path:?} contains `..`"));
         }
         // The existing part of the path is resolved. The remaining parts do not exist yet.
         let mut rest = Vec::new();
@@ -290,11 +290,11 @@ impl HookCallPolicy<'_> {
                 Ok(resolved) => break resolved,
                 // The path is a link to a missing file.
                 Err(_) if there.symlink_metadata().is_ok() => {
-                    return Err(format!("{named:?} leads through a link"));
+                    return Err(format!("{named_path:?} leads through a link"));
                 }
                 Err(error) => {
                     let (Some(above), Some(name)) = (there.parent(), there.file_name()) else {
-                        return Err(format!("{named:?} cannot be found: {error}"));
+                        return Err(format!("{named_path:?} cannot be found: {error}"));
                     };
                     rest.push(name);
                     there = above;
@@ -302,7 +302,7 @@ impl HookCallPolicy<'_> {
             }
         };
         let resolved: PathBuf = std::iter::once(resolved.as_os_str()).chain(rest.into_iter().rev()).collect();
-        let outside = || format!("{named:?} is outside of the repository");
+        let outside = || format!("{named_path:?} is outside of the repository");
         let path = resolved.strip_prefix(self.root).map_err(|_| outside())?.to_owned();
         // A link above the root is not part of the repository.
         let is_root = |folder: &&Path| folder.canonicalize().is_ok_and(|folder| folder == self.root);

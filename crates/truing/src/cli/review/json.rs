@@ -226,8 +226,8 @@ pub(in crate::cli) fn finding_json(finding: &Finding) -> FindingJson<'_> {
 }
 
 /// Formats an instant in RFC 3339; none if it is out of range.
-pub(super) fn try_format_instant(at: UnixMillis) -> Option<String> {
-    jiff::Timestamp::from_millisecond(at.0).ok().map(|at| at.to_string())
+pub(super) fn try_format_instant(instant: UnixMillis) -> Option<String> {
+    jiff::Timestamp::from_millisecond(instant.0).ok().map(|instant| instant.to_string())
 }
 
 #[cfg(test)]

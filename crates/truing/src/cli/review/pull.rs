@@ -169,10 +169,10 @@ async fn find_pull_url(store: &Store, text: &str, name: &str) -> Result<Option<S
         }
     }
     // A page below the page of a pull request, such as `/files?w=1`, belongs to the same pull request.
-    let page = |part: &str| {
-        let (host, rest) = text.split_once(part).filter(|_| text.starts_with("http"))?;
+    let page = |separator: &str| {
+        let (host, rest) = text.split_once(separator).filter(|_| text.starts_with("http"))?;
         let number = rest.split(|letter: char| !letter.is_ascii_digit()).next().unwrap_or_default();
-        Some(format!("{host}{part}{number}"))
+        Some(format!("{host}{separator}{number}"))
     };
     Ok(["/pull/", "/pull-requests/"].into_iter().find_map(page))
 }

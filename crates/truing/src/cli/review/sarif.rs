@@ -236,8 +236,8 @@ fn result_json(finding: &Finding, rule_indexes: &HashMap<&str, usize>) -> Value 
 
 /// Returns a replacement of lines. An empty text deletes them with their line ends, up to the beginning of
 /// the next line.
-fn replacement_json(place: &CodeLocation, text: &str) -> Value {
-    let (first, last) = (place.start_line, place.end_line);
+fn replacement_json(location: &CodeLocation, text: &str) -> Value {
+    let (first, last) = (location.start_line, location.end_line);
     if text.is_empty() {
         let next = last.saturating_add(1);
         return json!({
@@ -298,10 +298,10 @@ fn shorten_text(text: &str) -> String {
 
 // -------------------------------------------------------------------------------- places
 
-fn region_json(place: &CodeLocation, snippet: &str) -> Value {
+fn region_json(location: &CodeLocation, snippet: &str) -> Value {
     json!({
-        "startLine": place.start_line,
-        "endLine": place.end_line,
+        "startLine": location.start_line,
+        "endLine": location.end_line,
         "snippet": { "text": snippet },
     })
 }

@@ -101,10 +101,10 @@ pub(super) fn render_report(
 }
 
 /// Formats the number of findings by severity.
-pub(in crate::cli) fn render_counts(open: &[(Severity, u32)]) -> String {
-    let all: u32 = open.iter().map(|(_, count)| count).sum();
+pub(in crate::cli) fn render_counts(open_counts: &[(Severity, u32)]) -> String {
+    let all: u32 = open_counts.iter().map(|(_, count)| count).sum();
     let counts: Vec<String> =
-        open.iter().map(|(severity, count)| format!("{count} {}", severity.as_str())).collect();
+        open_counts.iter().map(|(severity, count)| format!("{count} {}", severity.as_str())).collect();
     match counts.as_slice() {
         [] => "no findings".to_owned(),
         counts => {
@@ -131,11 +131,11 @@ fn render_failure(label: &str, reason: &str) -> String {
 /// Formats the result in one line.
 fn render_headline(
     outcome: &ReviewOutcome,
-    open: &[(Severity, u32)],
+    open_counts: &[(Severity, u32)],
     coverage: &ReviewCoverage,
     seconds: f64,
 ) -> String {
-    let (style, found) = (if open.is_empty() { GOOD } else { BAD }, render_counts(open));
+    let (style, found) = (if open_counts.is_empty() { GOOD } else { BAD }, render_counts(open_counts));
     let files = render_file_counts(coverage, "reviewed");
     let reason = visible_text(outcome.reason.as_deref().unwrap_or_default());
     match outcome.kind {
@@ -153,7 +153,7 @@ fn render_headline(
 }
 
 /// Formats the findings that were fixed since the previous review, each with the lines that show the fix.
-fn render_fixed(fixed: &[Finding]) -> Vec<String> {
+fn render_fixed(fixed_findings: &[Finding]) -> Vec<String> {
     let fixed_line = |finding: &Finding| {
         let raw = &finding.raw;
         let (title, path) = (visible_text(&raw.title), visible_text(&raw.place.path.to_string()));
@@ -164,9 +164,13 @@ fn render_fixed(fixed: &[Finding]) -> Vec<String> {
         let (severity, line) = (raw.severity.as_str(), raw.place.start_line);
         format!("fixed: {severity} {title} ({path}:{line}){}", shown.unwrap_or_default())
     };
-    let mut lines: Vec<String> = fixed.iter().take(MAX_FIXED).map(fixed_line).collect();
+    let mut lines: Vec<String> = fixed_findings.iter().take(MAX_FIXED).map(fixed_line).collect();
     lines.extend(
-        fixed.len().checked_sub(MAX_FIXED).filter(|more| *more > 0).map(|more| format!("fixed: {more} more")),
+        fixed_findings
+            .len()
+            .checked_sub(MAX_FIXED)
+            .filter(|more| *more > 0)
+            .map(|more| format!("fixed: {more} more")),
     );
     lines
 }
@@ -206,8 +210,8 @@ fn render_fixable(review: &LocalReviewOutcome, fix: &str) -> Vec<String> {
     let fixes = review.findings.open.iter().filter(|finding| finding.raw.suggestion.is_some());
     let (proposed, sure): (Vec<_>, Vec<_>) = fixes.partition(|finding| is_proposed(finding));
     let are = |count: usize| if count == 1 { "is" } else { "are" };
-    let count_text = |count: usize, what: &str| {
-        (count > 0).then(|| format!("{} {} {what}", format_count(count, "finding"), are(count)))
+    let count_text = |count: usize, description: &str| {
+        (count > 0).then(|| format!("{} {} {description}", format_count(count, "finding"), are(count)))
     };
     let sure = count_text(sure.len(), &format!("auto-fixable: {fix}"));
     let proposed =

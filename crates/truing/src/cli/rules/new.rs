@@ -148,12 +148,14 @@ fn suggest_name(text: &str) -> Option<String> {
 
 /// Checks that no built-in rule has this name: a folder may add rules to a built-in pack, but not replace
 /// them.
-fn check_not_builtin(whole: &str) -> Result<(), CliError> {
+fn check_not_builtin(full_name: &str) -> Result<(), CliError> {
     let packs = RulePacks::load_embedded().map_err(wiring::reader_error)?;
-    match packs.find_rule(whole).map_err(|error| wiring::reader_error(error.into()))? {
+    match packs.find_rule(full_name).map_err(|error| wiring::reader_error(error.into()))? {
         None => Ok(()),
-        Some(_) => Err(CliError::usage("rule_exists", format!("there is already a built-in rule `{whole}`"))
-            .hint(format!("choose another name; `truing rules show {whole}` shows that rule"))),
+        Some(_) => {
+            Err(CliError::usage("rule_exists", format!("there is already a built-in rule `{full_name}`"))
+                .hint(format!("choose another name; `truing rules show {full_name}` shows that rule")))
+        }
     }
 }
 
@@ -188,7 +190,7 @@ fn create_file(path: &Path, text: &str) -> std::io::Result<()> {
 fn next_steps(
     name: &NewRuleName<'_>,
     folder: &Path,
-    shown: &Path,
+    given_folder: &Path,
     rules: &RulesConfig,
     context: &CommandContext,
 ) -> Vec<String> {
@@ -199,7 +201,7 @@ fn next_steps(
     let is_configured = configured.as_ref() == Some(&folder);
     let tested = match is_configured {
         true => pack.to_owned(),
-        false => shell_quote(&shown.join(pack).display().to_string()),
+        false => shell_quote(&given_folder.join(pack).display().to_string()),
     };
     let mut lines = vec![format!("to test it: `truing rules test {tested}`")];
     let is_used = rules.packs.iter().any(|used| used == pack);

@@ -88,8 +88,8 @@ pub(super) fn walk_paths(
 }
 
 impl UnreadablePath {
-    fn new(path: &Path, here: &Path, reason: String) -> Self {
-        let shown = path.strip_prefix(here).ok().filter(|rest| !rest.as_os_str().is_empty());
+    fn new(path: &Path, current_folder: &Path, reason: String) -> Self {
+        let shown = path.strip_prefix(current_folder).ok().filter(|rest| !rest.as_os_str().is_empty());
         Self { path: RepoPath::from_bytes(shown.unwrap_or(path).as_os_str().as_bytes()), reason }
     }
 

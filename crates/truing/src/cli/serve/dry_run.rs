@@ -121,13 +121,13 @@ async fn inspect_setup(
         }
         _ => Vec::new(),
     };
-    let found = |found: ForgePreview| DryRunForge {
-        webhook_path: role.takes_webhooks().then(|| format!("/webhooks/{}", found.name)),
+    let preview = |preview: ForgePreview| DryRunForge {
+        webhook_path: role.takes_webhooks().then(|| format!("/webhooks/{}", preview.name)),
         has_repository_list: config
             .forges
-            .get(&found.name)
+            .get(&preview.name)
             .is_some_and(|forge| !forge.repositories.is_empty()),
-        preview: found,
+        preview: preview,
     };
     Ok(DryRunJson {
         leaves_existing_pulls: config.review.leaves_existing,
@@ -138,7 +138,7 @@ async fn inspect_setup(
             serving_pid: place.file_path().and_then(serving_process).and_then(|server| server.pid),
             engaged_kill_switches: kill_switch,
         },
-        forges: forges.into_iter().map(found).collect(),
+        forges: forges.into_iter().map(preview).collect(),
     })
 }
 

@@ -35,7 +35,12 @@ pub(in crate::cli) fn record_json(record: &SyncRecord) -> Value {
 }
 
 /// Returns the record of a run that could not begin or was stopped, with its start and end.
-pub(super) fn error_json(name: &str, started: UnixMillis, ended: UnixMillis, error: &CliError) -> Value {
+pub(super) fn error_json(
+    name: &str,
+    started_at: UnixMillis,
+    ended_at: UnixMillis,
+    error: &CliError,
+) -> Value {
     let (result, kind) = match error.exit {
         CommandExit::Refused | CommandExit::Interrupted => (Outcome::Held, Outcome::Held.run_outcome()),
         CommandExit::Done
@@ -59,8 +64,8 @@ pub(super) fn error_json(name: &str, started: UnixMillis, ended: UnixMillis, err
         "prompt_hash": null,
         "versions": program_versions(),
         "evidence": null,
-        "started": format_instant(started),
-        "ended": format_instant(ended),
+        "started": format_instant(started_at),
+        "ended": format_instant(ended_at),
         "job": name,
     })
 }

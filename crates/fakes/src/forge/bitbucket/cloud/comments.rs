@@ -203,10 +203,10 @@ fn set_resolved(
     repo: &mut StoredRepository,
     number: u64,
     id: u64,
-    by: &str,
+    actor: &str,
     resolved: bool,
 ) -> Result<(), ApiReply> {
     let pull = repo.pulls.get_mut(&number).ok_or_else(|| not_found("Pull request"))?;
-    pull.set_resolved(id, resolved.then_some(by));
-    Ok(world.deliver_event(repo, &FakeForgeEvent::Thread { number, id, resolved, by: by.to_owned() })?)
+    pull.set_resolved(id, resolved.then_some(actor));
+    Ok(world.deliver_event(repo, &FakeForgeEvent::Thread { number, id, resolved, by: actor.to_owned() })?)
 }

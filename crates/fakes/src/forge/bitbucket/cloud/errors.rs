@@ -24,8 +24,8 @@ pub(super) fn lacks_scope(required: &[&str], granted: &[String]) -> ApiReply {
 }
 
 /// Returns 404 for an object that is missing or hidden from the caller.
-pub(super) fn not_found(what: &str) -> ApiReply {
-    error_reply(404, &format!("{what} not found"))
+pub(super) fn not_found(object: &str) -> ApiReply {
+    error_reply(404, &format!("{object} not found"))
 }
 
 /// Returns 400 because of a field.

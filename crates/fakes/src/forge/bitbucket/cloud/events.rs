@@ -68,10 +68,10 @@ pub(crate) fn build_delivery(
 }
 
 /// Returns Cloud's event name for a change; `None` if Cloud has no event for the change.
-fn event_for_change(change: &PullChange, merged: bool) -> Option<&'static str> {
+fn event_for_change(change: &PullChange, is_merged: bool) -> Option<&'static str> {
     Some(match change {
         PullChange::Opened => "created",
-        PullChange::Closed if merged => "fulfilled",
+        PullChange::Closed if is_merged => "fulfilled",
         PullChange::Closed => "rejected",
         PullChange::Pushed { .. } => "push",
         PullChange::Draft(_)

@@ -170,13 +170,14 @@ pub(super) fn pull(world: &ForgeInstance, repo: &StoredRepository, pull: &Stored
 pub(super) fn full_pull_json(
     world: &ForgeInstance,
     repo: &StoredRepository,
-    of: &StoredPull,
+    stored_pull: &StoredPull,
     head: &str,
     mergeable: bool,
 ) -> Value {
-    let mut json = pull(world, repo, of, head);
-    let all = participants::list_participants(of);
-    json["reviewers"] = of.merge_conditions.reviewers.iter().map(|login| account(world, login)).collect();
+    let mut json = pull(world, repo, stored_pull, head);
+    let all = participants::list_participants(stored_pull);
+    json["reviewers"] =
+        stored_pull.merge_conditions.reviewers.iter().map(|login| account(world, login)).collect();
     json["participants"] = all.iter().map(|one| participant(world, one)).collect();
     json["mergeable"] = mergeable.into();
     json["queued"] = false.into();
@@ -200,8 +201,8 @@ pub(super) fn participant(world: &ForgeInstance, one: &PullParticipant) -> Value
 }
 
 /// Returns the resolution of a thread, which only its first comment has.
-pub(super) fn resolution(world: &ForgeInstance, by: &str, note: &StoredComment) -> Value {
-    json!({"type": "comment_resolution", "user": account(world, by), "created_on": format_time(note.updated)})
+pub(super) fn resolution(world: &ForgeInstance, resolver: &str, note: &StoredComment) -> Value {
+    json!({"type": "comment_resolution", "user": account(world, resolver), "created_on": format_time(note.updated)})
 }
 
 /// Returns a comment; `now` is the current place of its lines. The text of a deleted comment is left out.
@@ -209,12 +210,12 @@ pub(super) fn comment(
     world: &ForgeInstance,
     repo: &StoredRepository,
     pull: &StoredPull,
-    of: CommentRef<'_>,
+    comment_ref: CommentRef<'_>,
     now: CurrentLines,
 ) -> Value {
     let own = format!("{}/pullrequests/{}", repository_api_url(world, repo), pull.number);
     let page = format!("{}/{}/pull-requests/{}", world.base_url, repo.full_name(), pull.number);
-    let CommentRef { note, inline } = of;
+    let CommentRef { note, inline } = comment_ref;
     let mut json = json!({
         "type": "pullrequest_comment", "id": note.id, "created_on": format_time(note.created),
         "updated_on": format_time(note.updated),
@@ -229,7 +230,7 @@ pub(super) fn comment(
             "html": href(format!("{page}/_/diff#comment-{}", note.id)),
         },
     });
-    if let Some(parent) = talk::parent_comment(of) {
+    if let Some(parent) = talk::parent_comment(comment_ref) {
         let link = href(format!("{own}/comments/{parent}"));
         json["parent"] = json!({"type": "pullrequest_comment", "id": parent, "links": {"self": link}});
     }
@@ -239,7 +240,7 @@ pub(super) fn comment(
         None => (inline.place.line.map(|(_, line)| line), inline.place.start.map(|(_, line)| line)),
     };
     let side = inline.place.line.map(|(side, _)| side);
-    let on = |wanted: FakeDiffSide, line: Option<u32>| line.filter(|_| side == Some(wanted));
+    let on = |wanted_side: FakeDiffSide, line: Option<u32>| line.filter(|_| side == Some(wanted_side));
     json["inline"] = json!({
         "path": inline.place.path, "from": on(FakeDiffSide::Left, last), "to": on(FakeDiffSide::Right, last),
         "start_from": on(FakeDiffSide::Left, first), "start_to": on(FakeDiffSide::Right, first),
@@ -266,10 +267,10 @@ pub(super) fn status(world: &ForgeInstance, repo: &StoredRepository, status: &Co
 }
 
 /// Returns the sent fields with those that the forge adds.
-fn merge_fields(fields: &Value, more: Value) -> Value {
+fn merge_fields(fields: &Value, added_fields: Value) -> Value {
     let mut json = fields.as_object().cloned().unwrap_or_default();
-    if let Value::Object(more) = more {
-        json.extend(more);
+    if let Value::Object(added_fields) = added_fields {
+        json.extend(added_fields);
     }
     json.into()
 }

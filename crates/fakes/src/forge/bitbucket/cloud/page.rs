@@ -24,7 +24,12 @@ pub(super) fn parse_filter(call: &ApiCall) -> Result<Option<FilterQuery>, ApiRep
 
 /// Returns a page of these items, filtered and sorted as the call requests; `most` is the maximum on one
 /// page.
-pub(super) fn reply(world: &ForgeInstance, call: &ApiCall, items: Vec<Value>, most: usize) -> CallResult {
+pub(super) fn reply(
+    world: &ForgeInstance,
+    call: &ApiCall,
+    items: Vec<Value>,
+    max_page_length: usize,
+) -> CallResult {
     let filter = parse_filter(call)?;
     let mut items = items;
     items.retain(|item| filter.as_ref().is_none_or(|filter| filter.matches_item(item)));
@@ -47,7 +52,7 @@ pub(super) fn reply(world: &ForgeInstance, call: &ApiCall, items: Vec<Value>, mo
         Some(_) => Err(error_reply(400, &format!("Invalid {name}"))),
     };
     let (page, length) = (number("page")?.unwrap_or(1), number("pagelen")?.unwrap_or(DEFAULT));
-    if length > most {
+    if length > max_page_length {
         return Err(error_reply(400, "Invalid pagelen"));
     }
     let size = items.len();

@@ -53,20 +53,20 @@ pub(super) fn field_value<'a>(item: &'a Value, field: &str) -> &'a Value {
     field.split('.').fold(item, |value, name| &value[name])
 }
 
-fn comparison_holds(found: &Value, how: FilterOperator, value: &Value) -> bool {
-    let order = || match (found, value) {
-        (Value::String(found), Value::String(value)) => {
+fn comparison_holds(field_value: &Value, operator: FilterOperator, value: &Value) -> bool {
+    let order = || match (field_value, value) {
+        (Value::String(field_value), Value::String(value)) => {
             let instant = |text: &str| text.parse::<jiff::Timestamp>().ok();
             // An instant can be written in several ways, so instants are compared by their value.
-            match (instant(found), instant(value)) {
-                (Some(found), Some(value)) => Some(found.cmp(&value)),
-                (_, _) => Some(found.as_str().cmp(value)),
+            match (instant(field_value), instant(value)) {
+                (Some(field_value), Some(value)) => Some(field_value.cmp(&value)),
+                (_, _) => Some(field_value.as_str().cmp(value)),
             }
         }
-        (found, value) => Some(found.as_i64()?.cmp(&value.as_i64()?)),
+        (field_value, value) => Some(field_value.as_i64()?.cmp(&value.as_i64()?)),
     };
-    match how {
-        FilterOperator::Equal => found == value || order().is_some_and(std::cmp::Ordering::is_eq),
+    match operator {
+        FilterOperator::Equal => field_value == value || order().is_some_and(std::cmp::Ordering::is_eq),
         FilterOperator::AtLeast => order().is_some_and(std::cmp::Ordering::is_ge),
     }
 }

@@ -21,8 +21,8 @@ pub(super) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let ids = talk::list_comment_ids(repo.pulls.get_mut(&number).ok_or_else(no_pull)?);
     let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
     let mut all: Vec<(i64, u64, Value)> = Vec::new();
-    let base = |id: u64, at: i64, by: &str, action: &str| {
-        json!({"id": id, "createdDate": json::epoch_millis(at), "user": json::user(world, by),
+    let base = |id: u64, at: i64, actor: &str, action: &str| {
+        json!({"id": id, "createdDate": json::epoch_millis(at), "user": json::user(world, actor),
         "action": action})
     };
     for comment in ids.iter().filter_map(|id| talk::find_comment(of, *id)) {
@@ -38,9 +38,9 @@ pub(super) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         }
         all.push((note.created, note.id, activity));
     }
-    let mut add = |at: i64, by: &str, action: &str| {
+    let mut add = |at: i64, actor: &str, action: &str| {
         let id = OTHERS + all.len() as u64;
-        all.push((at, id, base(id, at, by, action)));
+        all.push((at, id, base(id, at, actor, action)));
     };
     add(of.created, &of.author, "OPENED");
     for one in participants::list_participants(of) {

@@ -132,13 +132,13 @@ fn put_span(
     comment: &StoredInlineComment,
     side: FakeDiffSide,
     line: u32,
-    first: u32,
+    first_line: u32,
     kind: &impl Fn(FakeDiffSide, u32) -> &'static str,
 ) {
     let start = comment.place.start.map_or(side, |(side, _)| side);
-    anchor["multilineMarker"] = json!({"startLine": first, "startLineType": kind(start, first)});
+    anchor["multilineMarker"] = json!({"startLine": first_line, "startLineType": kind(start, first_line)});
     anchor["multilineSpan"] = match side {
-        FakeDiffSide::Left => json!({"srcSpanStart": first, "srcSpanEnd": line}),
-        FakeDiffSide::Right => json!({"dstSpanStart": first, "dstSpanEnd": line}),
+        FakeDiffSide::Left => json!({"srcSpanStart": first_line, "srcSpanEnd": line}),
+        FakeDiffSide::Right => json!({"dstSpanStart": first_line, "dstSpanEnd": line}),
     };
 }

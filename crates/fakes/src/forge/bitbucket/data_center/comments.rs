@@ -19,14 +19,16 @@ pub(super) fn comment_tree(
     world: &ForgeInstance,
     repo: &StoredRepository,
     pull: &StoredPull,
-    of: talk::CommentRef<'_>,
-    shown: &[u64],
+    comment_ref: talk::CommentRef<'_>,
+    shown_ids: &[u64],
 ) -> Value {
-    let talk::CommentRef { note, inline } = of;
+    let talk::CommentRef { note, inline } = comment_ref;
     let answers: Vec<Value> = talk::all_comments(pull)
         .into_iter()
-        .filter(|answer| talk::parent_comment(*answer) == Some(note.id) && shown.contains(&answer.note.id))
-        .map(|answer| comment_tree(world, repo, pull, answer, shown))
+        .filter(|answer| {
+            talk::parent_comment(*answer) == Some(note.id) && shown_ids.contains(&answer.note.id)
+        })
+        .map(|answer| comment_tree(world, repo, pull, answer, shown_ids))
         .collect();
     let resolved = match inline {
         Some(_) => pull.resolved_by(note.id),
@@ -43,7 +45,7 @@ pub(super) fn comment_tree(
         "severity": "NORMAL", "state": "OPEN",
         "permittedOperations": {"editable": true, "transitionable": true, "deletable": true},
     });
-    if let Some(by) = resolved.filter(|_| talk::parent_comment(of).is_none()) {
+    if let Some(by) = resolved.filter(|_| talk::parent_comment(comment_ref).is_none()) {
         json["threadResolver"] = json::user(world, by);
         json["threadResolvedDate"] = json::epoch_millis(note.updated).into();
     }
@@ -55,7 +57,7 @@ pub(super) fn single_comment(
     world: &ForgeInstance,
     repo: &StoredRepository,
     of_pull: &StoredPull,
-    of: talk::CommentRef<'_>,
+    comment_ref: talk::CommentRef<'_>,
     anchors: &HashMap<u64, Value>,
 ) -> Value {
     let there: Vec<u64> = talk::all_comments(of_pull)
@@ -63,11 +65,12 @@ pub(super) fn single_comment(
         .filter(|comment| !comment.note.deleted)
         .map(|comment| comment.note.id)
         .collect();
-    let mut json = comment_tree(world, repo, of_pull, of, &there);
-    if let Some(anchor) = anchors.get(&of.note.id) {
+    let mut json = comment_tree(world, repo, of_pull, comment_ref, &there);
+    if let Some(anchor) = anchors.get(&comment_ref.note.id) {
         json["anchor"] = anchor.clone();
     }
-    if let Some(parent) = talk::parent_comment(of).and_then(|parent| talk::find_any_comment(of_pull, parent))
+    if let Some(parent) =
+        talk::parent_comment(comment_ref).and_then(|parent| talk::find_any_comment(of_pull, parent))
     {
         json["parent"] = json!({"id": parent.note.id, "version": parent.note.version});
     }

@@ -65,12 +65,12 @@ pub(super) fn set_build(state: &mut FakeForgeState, call: &ApiCall) -> CallResul
     require_version(state, RICH_BUILDS)?;
     let (world, repo) = find_repository(state, call)?;
     let sha = find_commit(repo, call)?;
-    let text = |field: &str, most: usize| match call.body[field].as_str() {
-        Some(text) if text.chars().count() > most => Err(invalid_field(field, "it is too long")),
+    let text = |field: &str, max_chars: usize| match call.body[field].as_str() {
+        Some(text) if text.chars().count() > max_chars => Err(invalid_field(field, "it is too long")),
         text => Ok(text.map(str::to_owned)),
     };
-    let needed = |field: &str, most: usize| {
-        let text = text(field, most)?.filter(|text| !text.is_empty());
+    let needed = |field: &str, max_chars: usize| {
+        let text = text(field, max_chars)?.filter(|text| !text.is_empty());
         text.ok_or_else(|| invalid_field(field, "it is required"))
     };
     let word = needed("state", MAX_NAME)?;

@@ -61,13 +61,13 @@ pub(super) fn invalid_field(field: &str, message: &str) -> ApiReply {
 
 /// Returns 409 for a request with an old version of a comment or a pull request. The response includes the
 /// pull request.
-pub(super) fn stale_version(sent: Option<u64>, current: u64, pull: Option<Value>) -> ApiReply {
+pub(super) fn stale_version(sent_version: Option<u64>, current: u64, pull: Option<Value>) -> ApiReply {
     let exception = if pull.is_some() {
         "pull.PullRequestOutOfDateException"
     } else {
         "comment.CommentOutOfDateException"
     };
-    let mut more = json!({"currentVersion": current, "expectedVersion": sent});
+    let mut more = json!({"currentVersion": current, "expectedVersion": sent_version});
     if let Some(pull) = pull {
         more["pullRequest"] = pull;
     }

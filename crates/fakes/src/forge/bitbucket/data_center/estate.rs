@@ -65,8 +65,8 @@ pub(super) fn user(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
 pub(super) fn repositories(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let FakeForgeState { world, repos, renamed_repositories: _ } = state;
     let permission = call.query_param("permission").unwrap_or("REPO_READ");
-    let begins = |name: &str, wanted: Option<&str>| {
-        wanted.is_none_or(|wanted| name.to_lowercase().starts_with(&wanted.trim().to_lowercase()))
+    let begins = |name: &str, prefix: Option<&str>| {
+        prefix.is_none_or(|prefix| name.to_lowercase().starts_with(&prefix.trim().to_lowercase()))
     };
     let seen = |repo: &&StoredRepository| match permission {
         "REPO_READ" => may_read(repo, &call.login),

@@ -95,16 +95,17 @@ pub(super) fn pull(world: &ForgeInstance, repo: &StoredRepository, pull: &Stored
     };
     let (from, branch) = head_of(repo, &pull.head_ref);
     let source = from.map(|(owner, id)| repository_with_owner(world, repo, owner, id));
-    let end = |branch: &str, sha: &str, of: Option<Value>| {
+    let end = |branch: &str, sha: &str, end_repository: Option<Value>| {
         json!({
             "id": format!("refs/heads/{branch}"), "displayId": branch, "latestCommit": sha, "type": "BRANCH",
-            "repository": of,
+            "repository": end_repository,
         })
     };
     let all = participants::list_participants(pull);
     let (reviewers, others): (Vec<_>, Vec<_>) = all.iter().partition(|one| one.is_reviewer);
-    let shown =
-        |of: Vec<&PullParticipant>| of.into_iter().map(|one| participant(world, one)).collect::<Vec<_>>();
+    let shown = |end_repository: Vec<&PullParticipant>| {
+        end_repository.into_iter().map(|one| participant(world, one)).collect::<Vec<_>>()
+    };
     let own =
         format!("{}/pull-requests/{}", repository_page_url(world, &repo.owner, &repo.name), pull.number);
     let mut json = json!({

@@ -30,18 +30,19 @@ impl ForgeInstance {
     }
 
     /// Returns an installation (`installation`).
-    pub(crate) fn installation_json(&self, id: u64, one: &FakeInstallation) -> Value {
-        let (base, slug) = (&self.base_url, self.apps.registered.get(&one.app).map_or("", |app| &app.slug));
+    pub(crate) fn installation_json(&self, id: u64, installation: &FakeInstallation) -> Value {
+        let (base, slug) =
+            (&self.base_url, self.apps.registered.get(&installation.app).map_or("", |app| &app.slug));
         json!({
-            "id": id, "app_id": one.app, "app_slug": slug, "account": self.user_json(&one.owner),
-            "target_id": self.accounts.get(&one.owner), "target_type": "Organization",
+            "id": id, "app_id": installation.app, "app_slug": slug, "account": self.user_json(&installation.owner),
+            "target_id": self.accounts.get(&installation.owner), "target_type": "Organization",
             "repository_selection": "all", "single_file_name": null,
             "access_tokens_url": format!("{base}/app/installations/{id}/access_tokens"),
             "repositories_url": format!("{base}/installation/repositories"),
-            "html_url": format!("{base}/organizations/{}/settings/installations/{id}", one.owner),
-            "permissions": one.permissions, "events": ["pull_request", "issue_comment"],
-            "created_at": format_time(one.created), "updated_at": format_time(one.created),
-            "suspended_at": one.suspended.map(format_time), "suspended_by": null,
+            "html_url": format!("{base}/organizations/{}/settings/installations/{id}", installation.owner),
+            "permissions": installation.permissions, "events": ["pull_request", "issue_comment"],
+            "created_at": format_time(installation.created), "updated_at": format_time(installation.created),
+            "suspended_at": installation.suspended.map(format_time), "suspended_by": null,
         })
     }
 }
